@@ -1,0 +1,1 @@
+"""Decoding: the search, and text in, text out."""

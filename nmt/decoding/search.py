@@ -1,0 +1,192 @@
+"""Beam search. It knows a step function, a reorder function and scores; nothing of models, text or files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+State = TypeVar("State")
+Step = Callable[[State, Tensor], tuple[Tensor, State]]
+"""(state, last tokens [N] int64) -> (log-probabilities of the next token [N, V], next state)."""
+Reorder = Callable[[State, Tensor], State]
+"""(state, hypotheses to continue [B, K] int64, numbered through the whole batch) -> state of N = B * K hypotheses."""
+
+
+class SearchError(ValueError):
+    """A search that was asked for with impossible options; the message names them."""
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search."""
+
+    beam_size: int = 5
+    """Hypotheses kept per sentence, K; 1 is greedy search."""
+    length_penalty: float = 1.0
+    """The log-probability of a hypothesis is divided by its length (eos included) to this power."""
+    n_best: int = 1
+    """Results per sentence, at most `beam_size`; fewer come when fewer were finished."""
+    bos: int = 2
+    """Token before the first."""
+    eos: int = 3
+    """Token that ends a hypothesis."""
+    forbidden: tuple[int, ...] = (0, 1, 2)
+    """Tokens never chosen."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A finished translation."""
+
+    tokens: tuple[int, ...]
+    """Without bos and eos."""
+    log_probability: float
+    """Natural logarithm, eos included."""
+    score: float
+    """The log-probability after length normalisation."""
+
+
+def beam_search(
+    step: Step[State],
+    reorder: Reorder[State],
+    state: State,
+    max_lengths: Sequence[int],
+    options: SearchOptions,
+) -> list[list[Hypothesis]]:
+    """Search the best continuation of every sentence.
+
+    A sentence is done, and leaves the batch, when `beam_size` hypotheses of it are finished, or when no living one can
+    still enter its `n_best`. Equal scores are ordered by the parent's rank, then by token id: the result depends on
+    nothing but the scores.
+
+    Args:
+        step: Advances all hypotheses by a token.
+        reorder: Chooses the hypotheses to go on with.
+        state: The state of one hypothesis per sentence, before bos.
+        max_lengths: Longest hypothesis of each sentence, eos included; at this length eos is forced.
+        options: How to search.
+
+    Returns:
+        Per sentence, its best hypotheses, best first.
+
+    Raises:
+        SearchError: If an option or a length is out of bounds.
+    """
+    if options.beam_size < 1 or not 1 <= options.n_best <= options.beam_size:
+        raise SearchError(f"expected 1 <= n_best <= beam_size, got {options.n_best} and {options.beam_size}")
+    if options.length_penalty < 0:
+        raise SearchError(f"length_penalty: expected at least 0, got {options.length_penalty}")
+    if any(length < 1 for length in max_lengths):
+        raise SearchError(f"max_lengths: expected at least 1, got {min(max_lengths)}")
+    beams = [_Beam(limit, options) for limit in max_lengths]
+    active = list(range(len(beams)))
+    totals = torch.zeros(len(beams), 1, dtype=torch.float64)  # [B, K]
+    history = torch.empty(len(beams), 1, 0, dtype=torch.int64)  # [B, K, t]
+    tokens = torch.full((len(beams),), options.bos)  # [N]
+    length = 0
+    while active:
+        length += 1
+        log_probs, state = step(state, tokens)  # [N, V]
+        at_limit = torch.tensor([beams[index].limit == length for index in active])  # [B]
+        scores, parents, choices = _candidates(_allowed(log_probs.cpu(), at_limit, options), totals, options)
+
+        ended = (choices == options.eos) & (scores > -math.inf)  # [B, M]
+        for row, rank in ended[:, : options.beam_size].nonzero().tolist():
+            prefix = history[row, parents[row, rank]].tolist()
+            beams[active[row]].finish(prefix, scores[row, rank].item())
+
+        totals, order = scores.masked_fill(ended, -math.inf).sort(dim=1, descending=True, stable=True)
+        totals, order = totals[:, : options.beam_size], order[:, : options.beam_size]  # [B, K]
+        going_on = [row for row, index in enumerate(active) if not beams[index].is_done(totals[row, 0].item())]
+        if not going_on:
+            break
+        rows = torch.tensor(going_on)
+        totals, order = totals[rows], order[rows]  # [B', K]
+        parents = parents[rows].gather(1, order)
+        choices = choices[rows].gather(1, order)
+        state = reorder(state, rows[:, None] * history.shape[1] + parents)
+        history = torch.cat([history[rows[:, None], parents], choices[:, :, None]], dim=2)
+        tokens = choices.flatten()
+        active = [active[row] for row in going_on]
+    return [beam.best() for beam in beams]
+
+
+class _Beam:
+    """The finished hypotheses of one sentence."""
+
+    def __init__(self, limit: int, options: SearchOptions) -> None:
+        self.limit = limit
+        self.options = options
+        self.finished: list[Hypothesis] = []
+
+    def finish(self, tokens: list[int], log_probability: float) -> None:
+        score = log_probability / float(len(tokens) + 1) ** self.options.length_penalty
+        self.finished.append(Hypothesis(tuple(tokens), log_probability, score))
+
+    def best(self) -> list[Hypothesis]:
+        # The sort is stable: of equal ones the first to finish, which is the shorter, comes first.
+        return sorted(self.finished, key=lambda hypothesis: -hypothesis.score)[: self.options.n_best]
+
+    def is_done(self, best_living: float) -> bool:
+        if best_living == -math.inf or len(self.finished) >= self.options.beam_size:
+            return True
+        if len(self.finished) < self.options.n_best:
+            return False
+        # Log-probabilities only fall: this is the best score that a living hypothesis can reach, at the longest length.
+        reachable: float = best_living / float(self.limit) ** self.options.length_penalty
+        return self.best()[-1].score >= reachable
+
+
+def _allowed(log_probs: Tensor, at_limit: Tensor, options: SearchOptions) -> Tensor:
+    """Rule out forbidden tokens and, in sentences at their limit [B], all but eos; returns [N, V]."""
+    forbidden = torch.zeros(log_probs.shape[1], dtype=torch.bool)
+    forbidden[list(options.forbidden)] = True
+    allowed = log_probs.masked_fill(forbidden, -math.inf)
+    if at_limit.any():
+        rows = at_limit.repeat_interleave(len(log_probs) // len(at_limit)).nonzero()[:, 0]
+        last = torch.full_like(allowed[rows], -math.inf)
+        last[:, options.eos] = allowed[rows, options.eos]
+        allowed[rows] = last
+    return allowed
+
+
+def _candidates(log_probs: Tensor, totals: Tensor, options: SearchOptions) -> tuple[Tensor, Tensor, Tensor]:
+    """Order the continuations of every sentence.
+
+    At most one continuation of a hypothesis is eos, so K + 1 of each hypothesis hold every living one of the next beam.
+
+    Args:
+        log_probs: [N, V].
+        totals: Log-probabilities so far, [B, K] float64.
+        options: How to search.
+
+    Returns:
+        Total log-probability, parent (0..K-1) and token of each, all [B, M], best first.
+    """
+    batch, beam = totals.shape
+    values, tokens = _top(log_probs, min(options.beam_size + 1, log_probs.shape[1]))  # [N, K + 1]
+    scores = (totals[:, :, None] + values.view(batch, beam, -1)).flatten(1)  # [B, M]
+    scores, order = scores.sort(dim=1, descending=True, stable=True)
+    return scores, order // values.shape[1], tokens.view(batch, -1).gather(1, order)
+
+
+def _top(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Find the best `count` entries of each row, of equal ones those with the lower index; best first, [N, count]."""
+    values, indices = log_probs.topk(count, dim=1)
+    # torch.topk promises nothing about equal values. Inside the choice, sorting by index first mends that; where equal
+    # values straddle its end, the row is sorted as a whole. That is rare enough to cost nothing.
+    indices, by_index = indices.sort(dim=1)
+    values, by_value = values.gather(1, by_index).sort(dim=1, descending=True, stable=True)
+    indices = indices.gather(1, by_value)
+    last = values[:, -1:]  # [N, 1]
+    straddling = ((log_probs >= last).sum(dim=1, keepdim=True).gt(count) & last.isfinite()).nonzero()[:, 0]
+    if len(straddling):
+        whole, whole_indices = log_probs[straddling].sort(dim=1, descending=True, stable=True)
+        values[straddling] = whole[:, :count]
+        indices[straddling] = whole_indices[:, :count]
+    return values.double(), indices

@@ -1,0 +1,76 @@
+"""Luong attention over the encoder's states, for any number of queries at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What attention looks at: one row per sentence, however many hypotheses look at it."""
+
+    keys: Tensor
+    """[B, S, A]."""
+    values: Tensor
+    """[B, S, C]."""
+    padding: Tensor
+    """[B, S] bool, true where the source has ended."""
+
+    def select(self, sentences: Tensor) -> Memory:
+        """Keep the sentences with these indices, [B'] int64, in this order."""
+        return Memory(self.keys[sentences], self.values[sentences], self.padding[sentences])
+
+
+class Attention(nn.Module):
+    """Scores every query against every encoder state and averages the states by the scores.
+
+    `dot`: q . (W_k s) / sqrt(A); `general`: the bilinear form (W_q q) . (W_k s) / sqrt(A).
+
+    Args:
+        kind: "dot" or "general".
+        query_size: Width of the queries, H. It is also the attention size A.
+        value_size: Width of the encoder's states, C.
+
+    Source: Luong et al. 2015, section 3.1; the scaling is from Vaswani et al. 2017, section 3.2.1.
+    """
+
+    def __init__(self, kind: str, query_size: int, value_size: int) -> None:
+        super().__init__()
+        self.key_projection = nn.Linear(value_size, query_size, bias=False)
+        self.query_projection = nn.Linear(query_size, query_size, bias=False) if kind == "general" else nn.Identity()
+        self.scale = 1.0 / math.sqrt(query_size)
+        nn.init.xavier_uniform_(self.key_projection.weight)
+        if isinstance(self.query_projection, nn.Linear):
+            nn.init.xavier_uniform_(self.query_projection.weight)
+
+    def memory(self, states: Tensor, padding: Tensor) -> Memory:
+        """Prepare a batch of sources; done once per source.
+
+        Args:
+            states: Encoder states, [B, S, C].
+            padding: [B, S] bool, true where the source has ended.
+
+        Returns:
+            The memory that `forward` takes.
+        """
+        keys = self.key_projection(states) * self.scale  # [B, S, A]
+        return Memory(keys, states, padding)
+
+    def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Look at the sources.
+
+        Args:
+            queries: [B, Q, H]; Q is the target length in training, the number of hypotheses in a search.
+            memory: The B sources.
+
+        Returns:
+            Context vectors [B, Q, C], and the weights [B, Q, S], whose rows sum to 1 and are 0 on padding.
+        """
+        scores = torch.bmm(self.query_projection(queries), memory.keys.transpose(1, 2))  # [B, Q, S]
+        scores = scores.masked_fill(memory.padding[:, None, :], -math.inf)
+        weights = torch.softmax(scores, dim=-1)  # [B, Q, S]
+        return torch.bmm(weights, memory.values), weights

@@ -1,0 +1,154 @@
+"""The decoder: residual recurrent layers, attention after the stack, the attentional vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nmt.model.attention import Attention, Memory
+from nmt.model.encoder import EncoderOutput
+from nmt.model.recurrent import recurrent
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Where B sentences with K hypotheses each stand; hypothesis n = b * K + k, N = B * K."""
+
+    memory: Memory
+    """The B sources, stored once per sentence, not per hypothesis."""
+    hidden: Tensor
+    """[L, N, H]."""
+    cell: Tensor
+    """[L, N, H]."""
+    attention: Tensor
+    """[N, S], the attention weights of the last step; zero before the first."""
+
+
+class Decoder(nn.Module):
+    """Recurrent layers, each a module of its own, with a residual connection around every one from the second on.
+
+    The attentional vector is not fed back into the recurrence: in training the whole target runs through a layer in one
+    call, and attention and output layer are plain matrix products.
+
+    Args:
+        cell: A key of `nmt.model.recurrent.CELLS`.
+        embedding_size: Width of the embeddings, E, and of the result.
+        hidden_size: Width of a layer, H.
+        layers: Number of layers, L.
+        encoder_size: Width of the encoder's states, C.
+        attention: "dot" or "general".
+        dropout: Probability of dropping a value, between layers and on the attentional vector.
+
+    Source: Luong et al. 2015, equation 5 (the attentional vector); Wu et al. 2016 (residual connections).
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        embedding_size: int,
+        hidden_size: int,
+        layers: int,
+        encoder_size: int,
+        attention: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.initial = nn.Linear(encoder_size, 2 * layers * hidden_size)
+        self.layers = nn.ModuleList(
+            recurrent(cell, embedding_size if layer == 0 else hidden_size, hidden_size) for layer in range(layers)
+        )
+        self.attention = Attention(attention, hidden_size, encoder_size)
+        self.combine = nn.Linear(encoder_size + hidden_size, hidden_size)
+        self.project = nn.Linear(hidden_size, embedding_size)
+        self.dropout = nn.Dropout(dropout)
+        for linear in (self.initial, self.combine, self.project):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def start(self, encoded: EncoderOutput) -> DecoderState:
+        """Make the state before the first token, with one hypothesis per sentence.
+
+        Args:
+            encoded: B encoded sources.
+
+        Returns:
+            The state, N = B.
+        """
+        batch, source_length = encoded.padding.shape
+        initial = torch.tanh(self.initial(encoded.summary))  # [B, 2 * L * H]
+        hidden, cell = initial.view(batch, 2, -1, self.hidden_size).permute(1, 2, 0, 3)  # each [L, B, H]
+        memory = self.attention.memory(encoded.states, encoded.padding)
+        attention = encoded.states.new_zeros(batch, source_length)
+        return DecoderState(memory, hidden.contiguous(), cell.contiguous(), attention)
+
+    def forward(self, embedded: Tensor, start: DecoderState) -> Tensor:
+        """Run whole targets, as in training.
+
+        Args:
+            embedded: Target embeddings, [T, B, E].
+            start: The result of `start`.
+
+        Returns:
+            Vectors for the output layer, [T, B, E].
+        """
+        states, _, _ = self._recurrence(embedded, start)  # [T, B, H]
+        output, _ = self._attend(states.transpose(0, 1), start.memory)  # [B, T, E]
+        return output.transpose(0, 1)
+
+    def step(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Advance every hypothesis by one token.
+
+        Args:
+            embedded: Embeddings of the last tokens, [N, E].
+            state: The state before it.
+
+        Returns:
+            Vectors for the output layer [N, E], and the state after it.
+        """
+        states, hidden, cell = self._recurrence(embedded[None], state)  # [1, N, H]
+        sentences = len(state.memory.keys)
+        queries = states.view(sentences, -1, self.hidden_size)  # [B, K, H]
+        output, weights = self._attend(queries, state.memory)  # [B, K, E], [B, K, S]
+        return output.flatten(0, 1), DecoderState(state.memory, hidden, cell, weights.flatten(0, 1))
+
+    def _recurrence(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the layers over [T, N, E]; returns their output [T, N, H] and their last states, each [L, N, H]."""
+        hidden, cell = [], []
+        for index, layer in enumerate(self.layers):
+            before = (state.hidden[index : index + 1], state.cell[index : index + 1])
+            output, (last_hidden, last_cell) = layer(inputs if index == 0 else self.dropout(inputs), before)
+            inputs = output if index == 0 else inputs + output
+            hidden.append(last_hidden)
+            cell.append(last_cell)
+        return inputs, torch.cat(hidden), torch.cat(cell)
+
+    def _attend(self, states: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Turn states [B, Q, H] into vectors for the output layer [B, Q, E]; also returns the weights [B, Q, S]."""
+        context, weights = self.attention(states, memory)  # [B, Q, C]
+        attentional = torch.tanh(self.combine(torch.cat([context, states], dim=-1)))  # [B, Q, H]
+        return self.project(self.dropout(attentional)), weights
+
+
+def reorder(state: DecoderState, index: Tensor) -> DecoderState:
+    """Continue with chosen hypotheses of chosen sentences.
+
+    The sources are copied only when a sentence leaves the batch.
+
+    Args:
+        state: The state of B sentences with K hypotheses each.
+        index: [B', K'] int64, hypotheses numbered 0..N-1; a row's entries belong to one sentence.
+
+    Returns:
+        The state of B' sentences with K' hypotheses each.
+    """
+    batch = len(state.memory.keys)
+    beam = state.hidden.shape[1] // batch
+    sentences = index[:, 0] // beam  # [B']
+    memory = state.memory
+    if len(sentences) != batch or not torch.equal(sentences, torch.arange(batch, device=index.device)):
+        memory = memory.select(sentences)
+    flat = index.flatten()  # [N']
+    return DecoderState(memory, state.hidden[:, flat], state.cell[:, flat], state.attention[flat])

@@ -1,0 +1,50 @@
+"""Subword embeddings, scaled so that one table serves the input and the output layer."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+PAD = 0
+"""Id of padding, whose embedding is zero and stays so."""
+
+
+class Embedding(nn.Module):
+    """A table of subword vectors with dropout.
+
+    The table is drawn with a variance of 1/E, which suits it as an output layer; as an input it is multiplied by
+    sqrt(E), which gives the recurrent layers values of unit variance.
+
+    Args:
+        vocabulary_size: V, number of rows.
+        size: E, width of a vector.
+        dropout: Probability of dropping a value of the result.
+
+    Source: Press & Wolf 2017 (tied tables); Vaswani et al. 2017, section 3.4 (the factor).
+    """
+
+    def __init__(self, vocabulary_size: int, size: int, dropout: float) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocabulary_size, size, padding_idx=PAD)
+        self.dropout = nn.Dropout(dropout)
+        self.scale = math.sqrt(size)
+        nn.init.normal_(self.table.weight, std=1.0 / self.scale)
+        nn.init.zeros_(self.table.weight[PAD].detach())
+
+    @property
+    def weight(self) -> Tensor:
+        """The table, [V, E]."""
+        return self.table.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Look tokens up.
+
+        Args:
+            tokens: Ids, int64, any shape.
+
+        Returns:
+            Vectors, [..., E].
+        """
+        vectors: Tensor = self.dropout(self.table(tokens) * self.scale)
+        return vectors

@@ -1,0 +1,1 @@
+"""Training: loss, optimiser, schedule, checkpoints, and the loop around them."""

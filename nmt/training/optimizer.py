@@ -1,0 +1,153 @@
+"""The optimiser, gradient clipping, and the moving average of the parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config import TrainingConfig
+from nmt.training.errors import TrainingError
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Build the optimiser that a config names, over all parameters of a network.
+
+    Args:
+        model: The network.
+        config: Its `optimizer`, `adam_betas` and `weight_decay` are used; the learning rate is set at every step.
+
+    Returns:
+        The optimiser.
+
+    Source: Kingma & Ba 2015; Loshchilov & Hutter 2019 (adamw).
+    """
+    kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=config.adam_betas,
+        eps=1e-9,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """Name the optimiser's state: `exp_avg.PARAMETER` and so on; empty before the first step."""
+    return {
+        f"{moment}.{name}": optimizer.state[parameter][moment]
+        for name, parameter in model.named_parameters()
+        if parameter in optimizer.state
+        for moment in MOMENTS
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` named.
+
+    Args:
+        optimizer: Over the parameters of `model`; changed in place.
+        model: The network.
+        tensors: The state by name; other names are ignored.
+
+    Raises:
+        TrainingError: If a tensor is missing or has another shape.
+    """
+    for name, parameter in model.named_parameters():
+        state = {}
+        for moment in MOMENTS:
+            tensor = tensors.get(f"{moment}.{name}")
+            expected = list(parameter.shape) if moment != "step" else []
+            if tensor is None or list(tensor.shape) != expected:
+                got = "nothing" if tensor is None else list(tensor.shape)
+                raise TrainingError(f"optimiser state {moment}.{name}: expected {expected}, got {got}")
+            state[moment] = tensor.clone()
+        optimizer.state[parameter] = state
+
+
+class GradientClipper:
+    """Clips gradients by their global norm, and refuses steps whose norm is not finite.
+
+    Args:
+        model: The network whose gradients are clipped.
+        max_norm: The largest norm let through.
+        patience: Refused steps in a row after which training fails.
+
+    Source: Pascanu et al. 2013.
+    """
+
+    def __init__(self, model: nn.Module, max_norm: float, patience: int = 5) -> None:
+        self.parameters = list(model.parameters())
+        self.max_norm = max_norm
+        self.patience = patience
+        self.skipped = 0
+        """Steps refused so far."""
+        self._in_a_row = 0
+
+    def clip(self) -> float | None:
+        """Clip the gradients in place.
+
+        Returns:
+            Their norm before clipping; None if it is not finite and the step must be left out.
+
+        Raises:
+            TrainingError: If that happens too often in a row.
+        """
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm).item()
+        if math.isfinite(norm):
+            self._in_a_row = 0
+            return norm
+        self.skipped += 1
+        self._in_a_row += 1
+        if self._in_a_row >= self.patience:
+            raise TrainingError(
+                f"gradients were not finite {self.patience} steps in a row; lower training.learning_rate or clip_norm"
+            )
+        return None
+
+
+class ParameterAverage:
+    """Exponential moving average of a network's parameters.
+
+    The decay starts small, min(decay, (1 + n) / (10 + n)) at update n, so that the average forgets the initial weights.
+
+    Args:
+        model: The network that is trained.
+        decay: Share of the old average kept at an update; 0 makes the average the parameters themselves.
+
+    Source: Polyak & Juditsky 1992; the early decay is TensorFlow's ExponentialMovingAverage(num_updates).
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = model
+        self.decay = decay
+        self.averages = {name: p.detach().clone() for name, p in model.named_parameters()} if decay else {}
+
+    @torch.no_grad()
+    def update(self, updates: int) -> None:
+        """Take the parameters in, after an optimiser's step; `updates` is the number of steps before it."""
+        weight = 1.0 - min(self.decay, (1 + updates) / (10 + updates))
+        if self.averages:
+            for name, parameter in self.model.named_parameters():
+                self.averages[name].lerp_(parameter, weight)
+
+    @contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Let the network hold the averages for as long as the context lasts."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        if self.averages:
+            for name, parameter in self.model.named_parameters():
+                parameter.data, self.averages[name] = self.averages[name], parameter.data

@@ -1,0 +1,140 @@
+"""What training tells while it runs: a live line on a terminal, plain lines elsewhere, and training.log."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+LINE_EVERY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Numbers of one training step."""
+
+    step: int
+    """Steps done."""
+    epoch: int
+    """Number of the running epoch, from 1."""
+    epochs: int
+    """Epochs to run."""
+    loss: float
+    """Sum of the smoothed loss over the batch's target tokens, in nats."""
+    nll: float
+    """Sum of the negative log-likelihood, in nats."""
+    tokens: int
+    """Target tokens of the batch."""
+    learning_rate: float
+    """Learning rate of the step."""
+    progress: float
+    """Share of training done, 0..1."""
+    seconds: float
+    """Training time so far."""
+    best: str
+    """The best validation so far, in words; empty before the first."""
+
+
+class Reporter:
+    """Shows progress on standard error and writes training.log; a context manager.
+
+    Args:
+        log: The log file; lines are appended.
+        stream: Where to show progress.
+    """
+
+    def __init__(self, log: Path, stream: TextIO | None = None) -> None:
+        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._live = (
+            Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        )
+        self._log_path = log
+        self._log: TextIO | None = None
+        self._since = self._shown_at = time.monotonic()
+        self._loss = self._nll = 0.0
+        self._tokens = 0
+
+    def __enter__(self) -> Self:
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._log = self._log_path.open("a", encoding="utf-8")
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+        if self._log:
+            self._log.close()
+
+    def note(self, text: str) -> None:
+        """Tell something that stays: one line on the screen and in the log."""
+        self._write_log(text)
+        self._console.print(text, markup=False)
+
+    def step(self, report: StepReport) -> None:
+        """Take the numbers of a step in, and show them when it is time to."""
+        self._loss += report.loss
+        self._nll += report.nll
+        self._tokens += report.tokens
+        now = time.monotonic()
+        if self._live and now - self._shown_at >= 0.25:
+            self._shown_at = now
+            self._live.update(Text(self._line(report, now), no_wrap=True, overflow="ellipsis"), refresh=True)
+        if now - self._since >= LINE_EVERY_SECONDS:
+            line = self._line(report, now)
+            self._write_log(line)
+            if not self._live:
+                self._console.print(line, markup=False)
+            self._clear(now)
+
+    def _line(self, report: StepReport, now: float) -> str:
+        tokens = max(self._tokens, 1)
+        rate = self._tokens / max(now - self._since, 1e-9)
+        left = report.seconds * (1.0 - report.progress) / report.progress if report.progress > 0 else math.inf
+        parts = [
+            f"epoch {report.epoch}/{report.epochs}",
+            f"step {report.step}",
+            f"loss {self._loss / tokens:.3f}",
+            f"ppl {perplexity(self._nll / tokens):.2f}",
+            f"lr {report.learning_rate:.2e}",
+            f"{rate:,.0f} target tokens/s",
+            f"{duration(left)} left",
+        ]
+        return "  ".join([*parts, *([f"best {report.best}"] if report.best else [])])
+
+    def _clear(self, now: float) -> None:
+        """Begin a new span over which loss and speed are averaged."""
+        self._since = self._shown_at = now
+        self._loss = self._nll = 0.0
+        self._tokens = 0
+
+    def _write_log(self, text: str) -> None:
+        if self._log:
+            self._log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
+            self._log.flush()
+
+
+def perplexity(nll: float) -> float:
+    """Turn nats per token into perplexity; infinite where that overflows."""
+    return math.exp(nll) if nll < 700 else math.inf
+
+
+def duration(seconds: float) -> str:
+    """Write a time as 1:02:03, or as 2:03 below an hour; unknown ones as -:--."""
+    if not math.isfinite(seconds):
+        return "-:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
