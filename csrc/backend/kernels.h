@@ -1,0 +1,108 @@
+// The backend interface: what stack/ needs from a processor. One table of functions for each (instruction set, type).
+//
+// A panel is a packed piece of a matrix's right-hand side: for each k, `vectors` vectors of `width` values. What a panel's
+// vectors stand for is the caller's choice: neighbouring columns, or the four gates of the same hidden units.
+//
+// Bit equality: every element of a product is one chain of fused multiply-adds over ascending k that begins with `init`.
+// How rows, columns and k are cut into pieces therefore changes no bit, nor does the instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/philox.h"
+#include "cells/table.h"
+
+namespace rnn_engine {
+
+inline constexpr int kPanelVectors = 4;
+inline constexpr int kRowBlock = 6;  // rows that a micro-kernel holds in registers
+inline constexpr int kMaxWidth = 16;
+
+// c[rows, panel] = init + a[rows, k] * panel[k, :]
+template <class T>
+struct GemmTile {
+  const T* a;  // element (m, k) at a[m * a_row + k * a_col]
+  std::ptrdiff_t a_row, a_col;
+  const T* panel;
+  std::int64_t rows, k;
+  int vectors;            // of the panel
+  const T* init;          // nullptr: zeros; may be c
+  std::ptrdiff_t init_row;  // 0: one row for all
+  T* c;
+  std::ptrdiff_t c_row;
+  std::ptrdiff_t vector_stride;  // between the panel's vectors, in c and in init
+  bool gates;                    // the vectors are the gates of the same units; else neighbouring columns
+  std::int64_t columns;          // valid values: of every vector if `gates`, else of all together
+};
+
+// One step of a cell on a tile of rows x at most `width` hidden units. Pointers stand at the tile's first unit.
+template <class T>
+struct CellTile {
+  std::int64_t rows, units;
+  std::ptrdiff_t gate_stride;  // H: between the gates in a, r, extra and sums
+  T* a;                        // [rows, 4H]
+  std::ptrdiff_t a_row;
+  T* r;  // [rows, 4H] or nullptr if the cell is not split
+  std::ptrdiff_t r_row;
+  const T* extra[kMaxExtra];  // [4H]; nullptr: zeros
+  const T* c_prev;            // [rows, H]
+  std::ptrdiff_t c_prev_row;
+  T* c;  // [rows, H]; forward writes, backward reads; may be c_prev in forward
+  std::ptrdiff_t c_row;
+  T* h;  // forward: [rows, H], written
+  std::ptrdiff_t h_row;
+  const T* dh;  // backward: [rows, H]
+  std::ptrdiff_t dh_row;
+  T* dc;  // backward: [rows, H], gradient of c in, of c_prev out
+  std::ptrdiff_t dc_row;
+  T* sums;  // backward: [kSums, 4H], added to
+};
+
+// out[columns] = in[columns] * mask / (1 - p)
+template <class T>
+struct DropoutRow {
+  const T* in;
+  T* out;
+  std::int64_t columns;
+  PhiloxKey key;
+  std::uint32_t site, step, row;
+  std::uint32_t threshold;  // a word below it drops the value
+  T scale;
+};
+
+template <class T>
+struct Kernels {
+  int width;
+  void (*gemm)(const GemmTile<T>&);
+  void (*cell_forward[kCells])(const CellTile<T>&);
+  void (*cell_backward[kCells])(const CellTile<T>&);
+  void (*dropout)(const DropoutRow<T>&);
+  // Runs `iterations` x 16 independent fused multiply-adds; returns the floating-point operations done.
+  double (*peak)(std::int64_t iterations);
+};
+
+struct Backend {
+  const char* isa;
+  Kernels<float> f32;
+  Kernels<double> f64;
+
+  template <class T>
+  const Kernels<T>& kernels() const;
+};
+
+template <>
+inline const Kernels<float>& Backend::kernels<float>() const {
+  return f32;
+}
+template <>
+inline const Kernels<double>& Backend::kernels<double>() const {
+  return f64;
+}
+
+// The backend called `isa`; the best that the machine has if it is nullptr or empty. Throws InvalidArgument for one that
+// this build or machine lacks.
+const Backend& select_backend(const char* isa);
+bool has_backend(const char* isa);
+
+}  // namespace rnn_engine

@@ -1,0 +1,114 @@
+#include "base/pool.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+namespace rnn_engine {
+namespace {
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// A hand-over inside a step takes well under a microsecond when both threads have a core of their own. Where they
+// do not, spinning only takes the other's time away, so give the core up after a while.
+constexpr int kSpinsBeforeYield = 4000;
+// How long a worker waits awake for the next region: about the time between two layers of a model.
+constexpr auto kAwake = std::chrono::microseconds(50);
+
+}  // namespace
+
+void Team::barrier() {
+  if (size_ == 1) return;
+  const std::uint32_t round = meeting_->round.load(std::memory_order_relaxed);
+  if (meeting_->arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(size_)) {
+    meeting_->arrived.store(0, std::memory_order_relaxed);
+    meeting_->round.store(round + 1, std::memory_order_release);
+    return;
+  }
+  for (int spins = 0; meeting_->round.load(std::memory_order_acquire) == round; ++spins) {
+    if (spins < kSpinsBeforeYield)
+      pause();
+    else
+      sched_yield();
+  }
+}
+
+struct Pool::Workers {
+  explicit Workers(int count) : owner(getpid()) {
+    for (int id = 1; id < count; ++id) threads.emplace_back([this, id, count] { serve(id, count); });
+  }
+  ~Workers() {
+    stop.store(true, std::memory_order_relaxed);
+    start();
+    for (auto& thread : threads) thread.join();
+  }
+
+  void start() {
+    epoch.fetch_add(1, std::memory_order_release);
+    epoch.notify_all();
+  }
+
+  void serve(int id, int count) {
+    std::uint32_t seen = 0;
+    for (;;) {
+      wait_for_change(seen);
+      ++seen;
+      if (stop.load(std::memory_order_relaxed)) return;
+      Team team(id, count, &meeting);
+      (*work)(team);
+      team.barrier();
+    }
+  }
+
+  void wait_for_change(std::uint32_t seen) {
+    const auto until = std::chrono::steady_clock::now() + kAwake;
+    do {
+      for (int i = 0; i < 64; ++i) {
+        if (epoch.load(std::memory_order_acquire) != seen) return;
+        pause();
+      }
+    } while (std::chrono::steady_clock::now() < until);
+    epoch.wait(seen, std::memory_order_acquire);
+  }
+
+  const pid_t owner;
+  const std::function<void(Team&)>* work = nullptr;
+  Team::Meeting meeting;
+  alignas(64) std::atomic<std::uint32_t> epoch{0};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+};
+
+Pool::Pool(int threads) : threads_(threads) {}
+
+Pool::~Pool() {
+  // Threads do not survive a fork: the child only forgets them.
+  if (workers_ && workers_->owner != getpid()) (void)workers_.release();
+}
+
+void Pool::run(const std::function<void(Team&)>& work) {
+  std::unique_lock lock(busy_, std::try_to_lock);
+  if (threads_ == 1 || !lock.owns_lock()) {
+    Team alone(0, 1, nullptr);
+    work(alone);
+    return;
+  }
+  if (workers_ && workers_->owner != getpid()) (void)workers_.release();
+  if (!workers_) workers_ = std::make_unique<Workers>(threads_);
+  workers_->work = &work;
+  workers_->start();
+  Team team(0, threads_, &workers_->meeting);
+  work(team);
+  team.barrier();
+}
+
+}  // namespace rnn_engine

@@ -1,0 +1,62 @@
+// The engine's threads: one region of work at a time, with barriers inside it.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+namespace rnn_engine {
+
+// One thread's view of a region: which it is, of how many, and how to meet the others.
+class Team {
+ public:
+  struct Meeting {
+    alignas(64) std::atomic<std::uint32_t> arrived{0};
+    alignas(64) std::atomic<std::uint32_t> round{0};
+  };
+
+  Team(int id, int size, Meeting* meeting) : id_(id), size_(size), meeting_(meeting) {}
+
+  int id() const { return id_; }
+  int size() const { return size_; }
+
+  // Returns once every thread of the team has called it; what they wrote before is visible after.
+  void barrier();
+
+  struct Range {
+    std::int64_t begin, end;
+  };
+  // This thread's share of `count` items, a contiguous piece; pieces begin at multiples of `grain`.
+  Range share(std::int64_t count, std::int64_t grain = 1) const {
+    const std::int64_t blocks = (count + grain - 1) / grain;
+    return {std::min(count, blocks * id_ / size_ * grain), std::min(count, blocks * (id_ + 1) / size_ * grain)};
+  }
+
+ private:
+  int id_, size_;
+  Meeting* meeting_;
+};
+
+// Runs a function on all threads at once. A call that comes while another is running, from another thread, is
+// done by its caller alone: results do not depend on the number of threads, so only speed differs.
+class Pool {
+ public:
+  explicit Pool(int threads);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return threads_; }
+  void run(const std::function<void(Team&)>& work);
+
+ private:
+  struct Workers;
+  const int threads_;
+  std::unique_ptr<Workers> workers_;
+  std::mutex busy_;
+};
+
+}  // namespace rnn_engine

@@ -1,0 +1,223 @@
+// The kernels of backend/kernels.h, written once for every vector type V. Included only by the files that are compiled
+// for one instruction set each; everything here is a template over V or inlined, so that no other file can pick up a copy
+// compiled for more than the machine has.
+#pragma once
+
+#include "backend/kernels.h"
+
+namespace rnn_engine::cpu {
+
+// The micro-kernel: kRows x kVectors accumulators in registers.
+template <class V, int kRows, int kVectors>
+void micro_kernel(const GemmTile<typename V::Scalar>& t, std::int64_t first_row) {
+  using T = typename V::Scalar;
+  constexpr int kWidth = V::kWidth;
+  int lanes[kVectors];
+  bool full = true;
+#pragma GCC unroll 4
+  for (int j = 0; j < kVectors; ++j) {
+    const std::int64_t left = t.gates ? t.columns : t.columns - j * kWidth;
+    lanes[j] = left < kWidth ? static_cast<int>(left) : kWidth;
+    full = full && lanes[j] == kWidth;
+  }
+
+  V acc[kRows][kVectors];
+  if (t.init) {
+    const T* init = t.init + first_row * t.init_row;
+#pragma GCC unroll 6
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) {
+        const T* p = init + i * t.init_row + j * t.vector_stride;
+        acc[i][j] = full ? V::load(p) : V::load(p, lanes[j]);
+      }
+    }
+  } else {
+#pragma GCC unroll 6
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = V(T(0));
+  }
+
+  const T* a = t.a + first_row * t.a_row;
+  const T* panel = t.panel;
+  const std::ptrdiff_t a_row = t.a_row, a_col = t.a_col;
+  for (std::int64_t k = 0; k < t.k; ++k) {
+    V b[kVectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) b[j] = V::load(panel + j * kWidth);
+#pragma GCC unroll 6
+    for (int i = 0; i < kRows; ++i) {
+      const V value(a[i * a_row]);
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(value, b[j], acc[i][j]);
+    }
+    a += a_col;
+    panel += kVectors * kWidth;
+  }
+
+  T* c = t.c + first_row * t.c_row;
+#pragma GCC unroll 6
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) {
+      T* p = c + i * t.c_row + j * t.vector_stride;
+      if (full)
+        acc[i][j].store(p);
+      else
+        acc[i][j].store(p, lanes[j]);
+    }
+  }
+}
+
+// Cuts the rows into blocks of nearly equal height.
+template <class V, int kVectors, int kMaxRows>
+inline __attribute__((always_inline)) void gemm_rows(const GemmTile<typename V::Scalar>& t) {
+  const std::int64_t blocks = (t.rows + kMaxRows - 1) / kMaxRows;
+  std::int64_t row = 0;
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    const std::int64_t height = (t.rows - row + (blocks - block) - 1) / (blocks - block);
+    switch (height) {
+      case 1: micro_kernel<V, 1, kVectors>(t, row); break;
+      case 2: micro_kernel<V, 2, kVectors>(t, row); break;
+      case 3: micro_kernel<V, 3, kVectors>(t, row); break;
+      case 4: if constexpr (kMaxRows >= 4) micro_kernel<V, 4, kVectors>(t, row); break;
+      case 5: if constexpr (kMaxRows >= 5) micro_kernel<V, 5, kVectors>(t, row); break;
+      default: if constexpr (kMaxRows >= 6) micro_kernel<V, 6, kVectors>(t, row); break;
+    }
+    row += height;
+  }
+}
+
+// kMaxRows: as many as the registers of V hold beside the panel's vectors.
+template <class V, int kMaxRows>
+void gemm(const GemmTile<typename V::Scalar>& t) {
+  switch (t.vectors) {
+    case 1: gemm_rows<V, 1, kMaxRows>(t); break;
+    case 2: gemm_rows<V, 2, kMaxRows>(t); break;
+    case 3: gemm_rows<V, 3, kMaxRows>(t); break;
+    default: gemm_rows<V, 4, kMaxRows>(t); break;
+  }
+}
+
+template <class V>
+inline __attribute__((always_inline)) V load_units(const typename V::Scalar* p, int units) {
+  return units == V::kWidth ? V::load(p) : V::load(p, units);
+}
+
+template <class V>
+inline __attribute__((always_inline)) void store_units(V value, typename V::Scalar* p, int units) {
+  if (units == V::kWidth)
+    value.store(p);
+  else
+    value.store(p, units);
+}
+
+template <class V, class Cell>
+inline __attribute__((always_inline)) void load_extra(const CellTile<typename V::Scalar>& t, int units,
+                                                      V (&extra)[kMaxExtra][kGates]) {
+  for (int p = 0; p < Cell::kExtra; ++p)
+    for (int k = 0; k < kGates; ++k)
+      extra[p][k] = t.extra[p] ? load_units<V>(t.extra[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
+}
+
+template <class V, class Cell>
+void cell_forward(const CellTile<typename V::Scalar>& t) {
+  const int units = static_cast<int>(t.units);
+  V extra[kMaxExtra][kGates];
+  load_extra<V, Cell>(t, units, extra);
+  for (std::int64_t row = 0; row < t.rows; ++row) {
+    V a[kGates], r[kGates], c, h;
+    for (int k = 0; k < kGates; ++k) {
+      a[k] = load_units<V>(t.a + row * t.a_row + k * t.gate_stride, units);
+      if constexpr (Cell::kSplit) r[k] = load_units<V>(t.r + row * t.r_row + k * t.gate_stride, units);
+    }
+    Cell::forward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
+    for (int k = 0; k < kGates; ++k) {
+      if constexpr (!Cell::kSplit) store_units(a[k], t.a + row * t.a_row + k * t.gate_stride, units);
+    }
+    store_units(c, t.c + row * t.c_row, units);
+    store_units(h, t.h + row * t.h_row, units);
+  }
+}
+
+template <class V, class Cell>
+void cell_backward(const CellTile<typename V::Scalar>& t) {
+  const int units = static_cast<int>(t.units);
+  V extra[kMaxExtra][kGates], sums[kMaxSums][kGates];
+  load_extra<V, Cell>(t, units, extra);
+  for (int s = 0; s < Cell::kSums; ++s)
+    for (int k = 0; k < kGates; ++k) sums[s][k] = load_units<V>(t.sums + (s * kGates + k) * t.gate_stride, units);
+  for (std::int64_t row = 0; row < t.rows; ++row) {
+    V a[kGates], r[kGates];
+    for (int k = 0; k < kGates; ++k) {
+      a[k] = load_units<V>(t.a + row * t.a_row + k * t.gate_stride, units);
+      if constexpr (Cell::kSplit) r[k] = load_units<V>(t.r + row * t.r_row + k * t.gate_stride, units);
+    }
+    V dc = load_units<V>(t.dc + row * t.dc_row, units);
+    Cell::backward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units),
+                   load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc, sums);
+    for (int k = 0; k < kGates; ++k) {
+      store_units(a[k], t.a + row * t.a_row + k * t.gate_stride, units);
+      if constexpr (Cell::kSplit) store_units(r[k], t.r + row * t.r_row + k * t.gate_stride, units);
+    }
+    store_units(dc, t.dc + row * t.dc_row, units);
+  }
+  for (int s = 0; s < Cell::kSums; ++s)
+    for (int k = 0; k < kGates; ++k) store_units(sums[s][k], t.sums + (s * kGates + k) * t.gate_stride, units);
+}
+
+// Counter: (block of four columns, row, step, site). V only keeps the copies of different instruction sets apart.
+template <class V>
+void dropout(const DropoutRow<typename V::Scalar>& t) {
+  using T = typename V::Scalar;
+  constexpr int kLanes = 16;
+  for (std::int64_t first = 0; first < t.columns; first += 4 * kLanes) {
+    std::uint32_t words[4][kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) {
+      words[0][lane] = static_cast<std::uint32_t>(first / 4) + static_cast<std::uint32_t>(lane);
+      words[1][lane] = t.row;
+      words[2][lane] = t.step;
+      words[3][lane] = t.site;
+    }
+    philox(words, t.key);
+    T factor[4 * kLanes];
+    for (int lane = 0; lane < kLanes; ++lane)
+      for (int i = 0; i < 4; ++i) factor[4 * lane + i] = words[i][lane] < t.threshold ? T(0) : t.scale;
+    const std::int64_t left = t.columns - first;
+    const int count = left < 4 * kLanes ? static_cast<int>(left) : 4 * kLanes;
+    for (int i = 0; i < count; ++i) t.out[first + i] = t.in[first + i] * factor[i];
+  }
+}
+
+template <class V>
+double peak(std::int64_t iterations) {
+  using T = typename V::Scalar;
+  constexpr int kChains = 16;
+  V acc[kChains];
+  for (int i = 0; i < kChains; ++i) acc[i] = V(T(i));
+  V factor(T(0.5)), addend(T(1));
+  for (std::int64_t n = 0; n < iterations; ++n) {
+    asm volatile("" : "+m"(factor));  // keeps the compiler from seeing through the loop
+#pragma GCC unroll 16
+    for (int i = 0; i < kChains; ++i) acc[i] = fma(acc[i], factor, addend);
+  }
+  for (int i = 0; i < kChains; ++i) asm volatile("" ::"m"(acc[i]));
+  return 2.0 * kChains * V::kWidth * static_cast<double>(iterations);
+}
+
+template <class V, int kMaxRows>
+Kernels<typename V::Scalar> make_kernels() {
+  Kernels<typename V::Scalar> table{};
+  table.width = V::kWidth;
+  table.gemm = gemm<V, kMaxRows>;
+  for_each_cell([&]<class Cell>(int index) {
+    table.cell_forward[index] = cell_forward<V, Cell>;
+    table.cell_backward[index] = cell_backward<V, Cell>;
+  });
+  table.dropout = dropout<V>;
+  table.peak = peak<V>;
+  return table;
+}
+
+}  // namespace rnn_engine::cpu

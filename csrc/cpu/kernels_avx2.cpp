@@ -1,0 +1,9 @@
+// Compiled for AVX2 and FMA.
+#include "cpu/kernels.h"
+#include "cpu/vec_avx2.h"
+
+namespace rnn_engine::cpu {
+
+Backend avx2_backend() { return {"avx2", make_kernels<Avx2Float, 3>(), make_kernels<Avx2Double, 3>()}; }
+
+}  // namespace rnn_engine::cpu

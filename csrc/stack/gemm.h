@@ -1,0 +1,170 @@
+// Matrix products over packed right-hand sides, shared by a team of threads.
+//
+// How a product is cut changes no bit of it (backend/kernels.h); the cuts here are for caches and threads only.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "backend/kernels.h"
+#include "base/pool.h"
+#include "plan/layout.h"
+
+namespace rnn_engine {
+
+// Packs columns [first, first + columns) of a matrix whose row k begins at row(k): at most 4 vectors.
+template <class T, class Row>
+void pack_panel(int width, std::int64_t k, std::int64_t first, std::int64_t columns, const Row& row, T* panel) {
+  const std::int64_t padded = round_up(columns, width);
+  for (std::int64_t i = 0; i < k; ++i, panel += padded) {
+    const T* source = row(i) + first;
+    for (std::int64_t j = 0; j < columns; ++j) panel[j] = source[j];
+    for (std::int64_t j = columns; j < padded; ++j) panel[j] = T(0);
+  }
+}
+
+// Packs the transpose of `columns` rows of a row-major matrix, into one vector of each of k groups `stride` apart.
+template <class T>
+void pack_transposed(int width, std::int64_t k, std::int64_t columns, const T* rows, std::int64_t row_stride, T* panel,
+                     std::int64_t stride) {
+  constexpr std::int64_t kBlock = 16;  // one cache line of each row at a time
+  for (std::int64_t k0 = 0; k0 < k; k0 += kBlock) {
+    const std::int64_t k1 = std::min(k, k0 + kBlock);
+    for (std::int64_t j = 0; j < columns; ++j)
+      for (std::int64_t i = k0; i < k1; ++i) panel[i * stride + j] = rows[j * row_stride + i];
+    for (std::int64_t j = columns; j < width; ++j)
+      for (std::int64_t i = k0; i < k1; ++i) panel[i * stride + j] = T(0);
+  }
+}
+
+// weight [N, K] row-major -> the right-hand side [K, N] of x W^T, in panels; this thread's share.
+template <class T>
+void pack_weight_transposed(const Team& team, int width, const T* weight, std::int64_t n, std::int64_t k, T* packed) {
+  const std::int64_t panel_columns = kPanelVectors * width;
+  const Team::Range panels = team.share((n + panel_columns - 1) / panel_columns);
+  for (std::int64_t p = panels.begin; p < panels.end; ++p) {
+    const std::int64_t first = p * panel_columns, columns = std::min(panel_columns, n - first);
+    const std::int64_t padded = round_up(columns, width);
+    for (std::int64_t j = 0; j < columns; j += width)
+      pack_transposed(width, k, std::min<std::int64_t>(width, columns - j), weight + (first + j) * k, k,
+                      packed + first * k + j, padded);
+  }
+}
+
+// weight_hh [4H, H] -> panels of `width` units x 4 gates; this thread's share.
+template <class T>
+void pack_gates(const Team& team, int width, const T* weight, std::int64_t hidden, T* packed) {
+  const Team::Range tiles = team.share((hidden + width - 1) / width);
+  for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
+    const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, hidden - unit);
+    for (std::int64_t gate = 0; gate < kGates; ++gate)
+      pack_transposed(width, hidden, units, weight + (gate * hidden + unit) * hidden, hidden,
+                      packed + p * kGates * width * hidden + gate * width, kGates * width);
+  }
+}
+
+// Cuts columns into panels of at most 4 vectors, as equal as can be, and calls visit(first column, columns).
+template <class Visit>
+void for_each_panel(int width, Team::Range columns, const Visit& visit) {
+  const std::int64_t vectors = (columns.end - columns.begin + width - 1) / width;
+  const std::int64_t panels = (vectors + kPanelVectors - 1) / kPanelVectors;
+  std::int64_t vector = 0;
+  for (std::int64_t p = 0; p < panels; ++p) {
+    const std::int64_t take = (vectors - vector + (panels - p) - 1) / (panels - p);
+    const std::int64_t first = columns.begin + vector * width;
+    visit(first, std::min(columns.end - first, take * width));
+    vector += take;
+  }
+}
+
+// c[rows, n] = init + a[rows, k] * packed, where packed holds panels of 4 vectors. a, c and init are row-major.
+template <class T>
+struct Product {
+  std::int64_t rows, n, k;
+  const T* a;
+  std::int64_t a_row;
+  const T* packed;
+  const T* init;
+  std::int64_t init_row;
+  T* c;
+  std::int64_t c_row;
+};
+
+template <class T>
+void multiply(const Team& team, const Kernels<T>& kernels, const Product<T>& p) {
+  constexpr std::int64_t kRows = 96;  // rows of a that stay in the second cache while all panels pass
+  const std::int64_t panel_columns = kPanelVectors * kernels.width;
+  const std::int64_t panels = (p.n + panel_columns - 1) / panel_columns;
+  // Enough rows: each thread takes some of them. Few rows: each thread takes some of the panels.
+  const bool by_rows = p.rows >= team.size() * 4 * kRowBlock;
+  const Team::Range rows = by_rows ? team.share(p.rows, kRowBlock) : Team::Range{0, p.rows};
+  const Team::Range mine = by_rows ? Team::Range{0, panels} : team.share(panels);
+  for (std::int64_t row = rows.begin; row < rows.end; row += kRows) {
+    for (std::int64_t k = 0; k < p.k; k += kDepth) {
+      const T* init = k == 0 ? p.init : p.c;
+      const std::int64_t init_row = k == 0 ? p.init_row : p.c_row;
+      for (std::int64_t panel = mine.begin; panel < mine.end; ++panel) {
+        const std::int64_t first = panel * panel_columns, columns = std::min(panel_columns, p.n - first);
+        const std::int64_t padded = round_up(columns, kernels.width);
+        GemmTile<T> tile{};
+        tile.a = p.a + row * p.a_row + k;
+        tile.a_row = p.a_row;
+        tile.a_col = 1;
+        tile.panel = p.packed + first * p.k + k * padded;
+        tile.rows = std::min(kRows, rows.end - row);
+        tile.k = std::min(kDepth, p.k - k);
+        tile.vectors = static_cast<int>(padded / kernels.width);
+        tile.init = init ? init + row * init_row + first : nullptr;
+        tile.init_row = init_row;
+        tile.c = p.c + row * p.c_row + first;
+        tile.c_row = p.c_row;
+        tile.vector_stride = kernels.width;
+        tile.gates = false;
+        tile.columns = columns;
+        kernels.gemm(tile);
+      }
+    }
+  }
+}
+
+// c[m, n] += sum over k, ascending, of left(k)[0..m) right(k)[0..n): weight gradients. left(k) and right(k) give the
+// rows; pack_a and pack_b are this thread's.
+template <class T, class Left, class Right>
+void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t n, std::int64_t k,
+                      const Left& left, const Right& right, T* c, T* pack_a, T* pack_b) {
+  const Team::Range rows = team.share(m, kRowBlock);
+  const std::int64_t panel_columns = kPanelVectors * kernels.width;
+  for (std::int64_t row = rows.begin; row < rows.end; row += kGradientRows) {
+    const std::int64_t height = std::min(kGradientRows, rows.end - row);
+    for (std::int64_t k0 = 0; k0 < k; k0 += kGradientDepth) {
+      const std::int64_t depth = std::min(kGradientDepth, k - k0);
+      for (std::int64_t i = 0; i < depth; ++i) {
+        const T* source = left(k0 + i) + row;
+        for (std::int64_t r = 0; r < height; ++r)
+          pack_a[(r / kRowBlock * depth + i) * kRowBlock + r % kRowBlock] = source[r];
+      }
+      for (std::int64_t first = 0; first < n; first += panel_columns) {
+        const std::int64_t columns = std::min(panel_columns, n - first);
+        pack_panel(kernels.width, depth, first, columns, [&](std::int64_t i) { return right(k0 + i); }, pack_b);
+        GemmTile<T> tile{};
+        tile.a_row = 1;
+        tile.a_col = kRowBlock;
+        tile.panel = pack_b;
+        tile.k = depth;
+        tile.vectors = static_cast<int>((columns + kernels.width - 1) / kernels.width);
+        tile.init_row = tile.c_row = n;
+        tile.vector_stride = kernels.width;
+        tile.columns = columns;
+        for (std::int64_t r = 0; r < height; r += kRowBlock) {
+          tile.a = pack_a + r * depth;
+          tile.rows = std::min<std::int64_t>(kRowBlock, height - r);
+          tile.c = c + (row + r) * n + first;
+          tile.init = tile.c;
+          kernels.gemm(tile);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace rnn_engine

@@ -1,0 +1,38 @@
+"""A recurrent engine: LSTM and MI-LSTM layers, with own kernels, for torch and for NumPy.
+
+`LSTM` and `MILSTM` stand in for `torch.nn.LSTM`; `arrays.Stack` runs the same stacks forward without torch. Names are loaded
+when they are first used, so that importing this package imports neither torch nor the native part.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnn_engine.arrays import Stack
+    from rnn_engine.native import EngineError, available_isas
+    from rnn_engine.nn.modules import LSTM, MILSTM
+    from rnn_engine.spec import CELLS, CellSpec, StackSpec
+
+_HOMES = {
+    "LSTM": "rnn_engine.nn.modules",
+    "MILSTM": "rnn_engine.nn.modules",
+    "Stack": "rnn_engine.arrays",
+    "EngineError": "rnn_engine.native",
+    "available_isas": "rnn_engine.native",
+    "CELLS": "rnn_engine.spec",
+    "CellSpec": "rnn_engine.spec",
+    "StackSpec": "rnn_engine.spec",
+}
+
+__all__ = ["CELLS", "LSTM", "MILSTM", "CellSpec", "EngineError", "Stack", "StackSpec", "available_isas"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("nmt-rnn")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'rnn_engine' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

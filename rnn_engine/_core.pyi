@@ -1,0 +1,74 @@
+"""The native part: thin calls into the C API (csrc/include/rnn_engine.h). Arrays are contiguous CPU arrays."""
+
+from collections.abc import Sequence
+from typing import Any
+
+Lane = Sequence[Any]
+"""weight_ih, weight_hh, bias_ih, bias_hh and the cell's vectors of one (layer, direction); None where absent."""
+
+class EngineError(RuntimeError): ...
+
+class Problem:
+    rows: int
+    def __init__(
+        self,
+        *,
+        cell: int,
+        dtype: int,
+        steps: int,
+        batch: int,
+        input_size: int,
+        hidden_size: int,
+        layers: int,
+        directions: int,
+        bias: bool,
+        training: bool,
+        dropout: float,
+        seed: int,
+        batch_sizes: Sequence[int] | None,
+        row_ids: Sequence[int] | None,
+    ) -> None: ...
+
+class Context:
+    threads: int
+    def __init__(self, threads: int, isa: str | None = None) -> None: ...
+    @property
+    def isa(self) -> str: ...
+    def plan(self, problem: Problem) -> tuple[int, int, int]: ...
+    def plan_buffers(self, problem: Problem) -> list[tuple[str, str, int, int, int, int]]: ...
+    def forward(
+        self,
+        problem: Problem,
+        weights: Sequence[Lane],
+        x: Any,
+        h0: Any,
+        c0: Any,
+        y: Any,
+        hn: Any,
+        cn: Any,
+        kept: Any,
+        scratch: Any,
+    ) -> None: ...
+    def backward(
+        self,
+        problem: Problem,
+        weights: Sequence[Lane],
+        gradients: Sequence[Lane],
+        x: Any,
+        h0: Any,
+        c0: Any,
+        y: Any,
+        dy: Any,
+        dhn: Any,
+        dcn: Any,
+        dx: Any,
+        dh0: Any,
+        dc0: Any,
+        kept: Any,
+        scratch: Any,
+    ) -> None: ...
+    def gemm(self, a: Any, b: Any, c: Any, scratch: Any) -> None: ...
+    def gemm_scratch(self, n: int, k: int) -> int: ...
+    def peak(self, iterations: int) -> float: ...
+
+def has_isa(isa: str) -> bool: ...

@@ -1,0 +1,96 @@
+"""Contexts of the native engine (its threads and instruction set) and problems for it. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+
+from rnn_engine._core import Context, EngineError, Problem, has_isa
+from rnn_engine.spec import CELLS, StackSpec
+
+__all__ = ["ISAS", "Context", "EngineError", "Problem", "available_isas", "context", "cpu_count", "make_problem"]
+
+ISAS = ("avx512", "avx2", "generic")
+"""Instruction sets, best first."""
+
+DTYPES = {"float32": 0, "float64": 1}
+
+_contexts: dict[tuple[int, str | None], Context] = {}
+_lock = threading.Lock()
+
+
+def cpu_count() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_isas() -> tuple[str, ...]:
+    """Instruction sets that this build and machine can run, best first."""
+    return tuple(isa for isa in ISAS if has_isa(isa))
+
+
+def context(threads: int, isa: str | None = None) -> Context:
+    """The context with this many threads; made when first asked for, and kept.
+
+    Args:
+        threads: Number of threads, at least 1.
+        isa: Instruction set; the environment's RNN_ENGINE_ISA, else the machine's best, if None.
+
+    Raises:
+        ValueError: The number of threads is out of bounds, or this build or machine lacks the instruction set.
+    """
+    key = (threads, isa or os.environ.get("RNN_ENGINE_ISA") or None)
+    with _lock:
+        found = _contexts.get(key)
+        if found is None:
+            found = _contexts[key] = Context(threads, key[1])
+        return found
+
+
+def make_problem(
+    spec: StackSpec,
+    dtype: str,
+    *,
+    steps: int,
+    batch: int,
+    training: bool,
+    dropout: float = 0.0,
+    seed: int = 0,
+    batch_sizes: Sequence[int] | None = None,
+    row_ids: Sequence[int] | None = None,
+) -> Problem:
+    """Shapes of one call.
+
+    Args:
+        spec: The stack.
+        dtype: "float32" or "float64".
+        steps: T.
+        batch: B.
+        training: Whether to keep what backward needs.
+        dropout: Probability between layers; 0 in evaluation.
+        seed: Key of the dropout masks.
+        batch_sizes: [T] sequences still running at each step, never growing; None: all B.
+        row_ids: [B] the caller's index of each sequence, which keys its dropout masks; None: 0 to B-1.
+
+    Raises:
+        ValueError: A size is out of bounds, or the dtype has no kernels.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype}")
+    return Problem(
+        cell=CELLS[spec.cell].index,
+        dtype=DTYPES[dtype],
+        steps=steps,
+        batch=batch,
+        input_size=spec.input_size,
+        hidden_size=spec.hidden_size,
+        layers=spec.num_layers,
+        directions=spec.directions,
+        bias=spec.bias,
+        training=training,
+        dropout=dropout,
+        seed=seed,
+        batch_sizes=batch_sizes,
+        row_ids=row_ids,
+    )
