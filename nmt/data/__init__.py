@@ -1,0 +1,1 @@
+"""Text to batches: corpora, subwords, prepared ids, batching."""

@@ -1,0 +1,165 @@
+"""Batches of pairs of like length: which pairs go together, in which order, and as which arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nmt.data.prepared import PreparedSplit
+from nmt.data.subwords import BOS, EOS, PAD
+
+Integers = NDArray[np.int64]
+
+_WINDOW_BATCHES = 200  # batches' worth of shuffled pairs sorted together: little padding, and still a random order
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs as time-major arrays, the longest source first."""
+
+    source: Integers
+    """[S, B] source ids with eos, then pad."""
+    source_lengths: Integers
+    """[B] lengths with eos, descending."""
+    target_input: Integers
+    """[T, B] what the decoder is given: bos and the target ids, then pad."""
+    target_output: Integers
+    """[T, B] what it should answer: the target ids and eos, then pad."""
+    target_lengths: Integers
+    """[B] lengths with bos or eos."""
+    source_tokens: int
+    """Source ids with eos, without padding."""
+    target_tokens: int
+    """Target ids with eos, without padding."""
+    indices: Integers
+    """[B] number of each pair in its split."""
+
+
+def make_batches(
+    source_lengths: ArrayLike, target_lengths: ArrayLike, batch_tokens: int, seed: int, epoch: int
+) -> list[Integers]:
+    """Divide the pairs of an epoch into batches.
+
+    The pairs are shuffled, sorted by length within large windows, cut where the padded size would pass `batch_tokens`, and
+    the batches shuffled. Every pair is in exactly one batch. A pair that is larger than `batch_tokens` gets its own.
+
+    Args:
+        source_lengths: [number of pairs] subwords without bos and eos.
+        target_lengths: The same for the target.
+        batch_tokens: Largest padded size of a batch: its pairs times its longest sentence with eos, of either side.
+        seed: With `epoch`, decides the order.
+        epoch: Number of the epoch, from 0.
+
+    Returns:
+        The numbers of the pairs of each batch, int64.
+
+    Raises:
+        ValueError: The two sides differ in length, or `batch_tokens` is below 1.
+    """
+    source, target = np.asarray(source_lengths, dtype=np.int64), np.asarray(target_lengths, dtype=np.int64)
+    if source.ndim != 1 or source.shape != target.shape:
+        raise ValueError(f"lengths: expected two arrays [number of pairs], got {source.shape} and {target.shape}")
+    if batch_tokens < 1:
+        raise ValueError(f"batch_tokens: expected at least 1, got {batch_tokens}")
+    if not len(source):
+        return []
+    random = np.random.default_rng((seed, epoch))
+    sizes = np.maximum(source, target) + 1
+    order = random.permutation(len(sizes))
+    window = max(1, int(_WINDOW_BATCHES * batch_tokens / sizes.mean()))
+    batches: list[Integers] = []
+    for start in range(0, len(order), window):
+        pairs = order[start : start + window]
+        by_length = pairs[np.lexsort((source[pairs], target[pairs], sizes[pairs]))]
+        batches += _cut(by_length, sizes[by_length], batch_tokens)
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def collate(split: PreparedSplit, indices: Sequence[int] | Integers) -> Batch:
+    """Make the arrays of a batch.
+
+    Args:
+        split: Where the pairs are.
+        indices: Numbers of at least one pair.
+
+    Returns:
+        The pairs, the longest source first; those of equal length in the order given.
+    """
+    pairs = [(int(index), *split.pair(int(index))) for index in indices]
+    pairs.sort(key=lambda pair: -len(pair[1]))
+    source_lengths = np.array([len(source) + 1 for _, source, _ in pairs], dtype=np.int64)
+    target_lengths = np.array([len(target) + 1 for _, _, target in pairs], dtype=np.int64)
+    source = np.full((source_lengths.max(), len(pairs)), PAD, dtype=np.int64)
+    target_input = np.full((target_lengths.max(), len(pairs)), PAD, dtype=np.int64)
+    target_output = target_input.copy()
+    for column, (_, source_ids, target_ids) in enumerate(pairs):
+        source[: len(source_ids), column] = source_ids
+        source[len(source_ids), column] = EOS
+        target_input[0, column] = BOS
+        target_input[1 : len(target_ids) + 1, column] = target_ids
+        target_output[: len(target_ids), column] = target_ids
+        target_output[len(target_ids), column] = EOS
+    return Batch(
+        source=source,
+        source_lengths=source_lengths,
+        target_input=target_input,
+        target_output=target_output,
+        target_lengths=target_lengths,
+        source_tokens=int(source_lengths.sum()),
+        target_tokens=int(target_lengths.sum()),
+        indices=np.array([index for index, _, _ in pairs], dtype=np.int64),
+    )
+
+
+class TrainingBatches:
+    """The training set as batches, whose order is a function of seed and epoch alone.
+
+    Args:
+        split: The pairs.
+        batch_tokens: See `make_batches`.
+        seed: See `make_batches`.
+    """
+
+    def __init__(self, split: PreparedSplit, batch_tokens: int, seed: int) -> None:
+        self._split = split
+        self._batch_tokens = batch_tokens
+        self._seed = seed
+        self._lengths = split.lengths("source"), split.lengths("target")
+        self._last: tuple[int, list[Integers]] = (-1, [])  # the epoch that is asked for again and again
+
+    def number_of_batches(self, epoch: int) -> int:
+        """Count the batches of an epoch, from 0."""
+        return len(self._plan(epoch))
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from the one numbered `start` on."""
+        for indices in self._plan(epoch)[start:]:
+            yield collate(self._split, indices)
+
+    def _plan(self, epoch: int) -> list[Integers]:
+        if self._last[0] != epoch:
+            self._last = epoch, make_batches(*self._lengths, self._batch_tokens, self._seed, epoch)
+        return self._last[1]
+
+
+def validation_batches(split: PreparedSplit, batch_tokens: int) -> list[Batch]:
+    """Make the batches of a validation set, always the same, the shortest pairs first."""
+    sizes = np.maximum(split.lengths("source"), split.lengths("target")) + 1
+    order = np.argsort(sizes, kind="stable")
+    return [collate(split, indices) for indices in _cut(order, sizes[order], batch_tokens)]
+
+
+def _cut(pairs: Integers, sizes: Integers, batch_tokens: int) -> list[Integers]:
+    """Cut pairs, sorted by ascending size, where their number times the largest size would pass `batch_tokens`."""
+    batches = []
+    start = 0
+    for end, size in enumerate(sizes.tolist()):
+        if end > start and (end - start + 1) * size > batch_tokens:
+            batches.append(pairs[start:end])
+            start = end
+    if len(pairs):
+        batches.append(pairs[start:])
+    return batches

@@ -1,0 +1,79 @@
+"""Text files, plain or gzipped, line by line and pair by pair."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import BinaryIO, cast
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class CorpusError(ValueError):
+    """Text that cannot be used; the message names file, line, what was expected and what came."""
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    r"""Read a text file without holding it in memory.
+
+    Only LF ends a line, so that line N here is line N of `sed`, `wc` and every other tool: a lone CR or a Unicode line
+    separator stays inside its line. The CR of CRLF and a byte order mark are taken off.
+
+    Args:
+        path: UTF-8 text; gzipped if the name ends in `.gz`.
+
+    Yields:
+        Each line without its end.
+
+    Raises:
+        CorpusError: Invalid UTF-8, or a damaged gzip file.
+        FileNotFoundError: There is no such file.
+    """
+    number = 0
+    try:
+        with _open(path) as file:
+            for number, raw in enumerate(file, start=1):
+                content = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
+                yield content.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise CorpusError(
+            f"{path}: line {number}: expected UTF-8, got byte 0x{byte:02x} at position {error.start}"
+        ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CorpusError(f"{path}: after line {number}: expected gzip data, got: {error}") from None
+
+
+def read_pairs(source: Path, target: Path) -> Iterator[tuple[str, str]]:
+    """Read two files side by side.
+
+    Args:
+        source: One segment per line.
+        target: The translation of each.
+
+    Yields:
+        Line N of both.
+
+    Raises:
+        CorpusError: The files differ in their number of lines (said at the end), or as for `read_lines`.
+        FileNotFoundError: One of the files is missing.
+    """
+    counts = [0, 0]
+    for pair in zip_longest(read_lines(source), read_lines(target)):
+        for side, line in enumerate(pair):
+            counts[side] += line is not None
+        if counts[0] == counts[1]:
+            yield cast(tuple[str, str], pair)
+    if counts[0] != counts[1]:
+        raise CorpusError(
+            f"expected as many source as target lines, got {counts[0]} in {source} and {counts[1]} in {target}"
+        )
+
+
+def _open(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    return path.open("rb")

@@ -1,0 +1,87 @@
+"""Sentences as ids on disk: one flat array and its offsets, memory-mapped when read."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt.files import atomic_write
+
+IdArray = NDArray[np.uint16] | NDArray[np.uint32]
+
+_HEADER_BYTES = 128  # room for any one-dimensional header, and a multiple of 64 as the format asks
+
+
+class PreparedError(ValueError):
+    """Prepared data that is missing, damaged or of other settings than those asked for."""
+
+
+class Sentences(NamedTuple):
+    """Sentence i is `ids[offsets[i]:offsets[i + 1]]`."""
+
+    ids: IdArray
+    """All ids, one after the other, without bos and eos."""
+    offsets: NDArray[np.int64]
+    """[number of sentences + 1]"""
+
+
+@contextmanager
+def sentence_writer(folder: Path, name: str, vocabulary_size: int) -> Iterator[Callable[[Sequence[int]], None]]:
+    """Write `NAME.ids.npy` and `NAME.offsets.npy`, a sentence at a time.
+
+    Args:
+        folder: Where to write.
+        name: Split and side, such as `train.source`.
+        vocabulary_size: V, which decides whether an id takes two bytes or four.
+
+    Yields:
+        A function that appends the ids of one sentence, each below `vocabulary_size`.
+    """
+    dtype = np.dtype(np.uint16 if vocabulary_size <= 1 << 16 else np.uint32)
+    ends = array("q", [0])
+    with atomic_write(folder / f"{name}.ids.npy") as file:
+        file.write(bytes(_HEADER_BYTES))
+
+        def append(ids: Sequence[int]) -> None:
+            file.write(np.asarray(ids, dtype=dtype).tobytes())
+            ends.append(ends[-1] + len(ids))
+
+        yield append
+        file.seek(0)
+        _write_header(file, dtype.str, ends[-1])
+    with atomic_write(folder / f"{name}.offsets.npy") as file:
+        np.save(file, np.array(ends, dtype=np.int64), allow_pickle=False)
+
+
+def read_sentences(folder: Path, name: str) -> Sentences:
+    """Map what `sentence_writer` wrote into memory.
+
+    Raises:
+        PreparedError: A file is missing, or does not hold what its name says.
+    """
+    try:
+        ids = np.load(folder / f"{name}.ids.npy", mmap_mode="r", allow_pickle=False)
+        offsets = np.load(folder / f"{name}.offsets.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PreparedError(
+            f"{folder}: prepared data of {name} cannot be read ({error}); run `nmt prepare` again"
+        ) from None
+    if offsets.ndim != 1 or offsets.size == 0 or ids.shape != (int(offsets[-1]),):
+        raise PreparedError(
+            f"{folder}: {name}: expected offsets that end at the number of ids, {ids.size}; run `nmt prepare` again"
+        )
+    return Sentences(ids, offsets)
+
+
+def _write_header(file: BinaryIO, dtype: str, size: int) -> None:
+    """Write a NumPy header of a fixed length: the number of ids is known only when all are written."""
+    content = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({size},), }}"
+    magic = np.lib.format.magic(1, 0)
+    length = _HEADER_BYTES - len(magic) - 2
+    file.write(magic + length.to_bytes(2, "little") + content.ljust(length - 1).encode("ascii") + b"\n")

@@ -1,0 +1,207 @@
+"""Subwords: SentencePiece vocabularies, their training and their use."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import sentencepiece
+
+from nmt.files import atomic_write
+
+PAD: Final = 0
+"""Id that fills the ends of short sentences in a batch."""
+UNK: Final = 1
+"""Id of what the vocabulary cannot spell."""
+BOS: Final = 2
+"""Id that the decoder is given first."""
+EOS: Final = 3
+"""Id that ends a sentence."""
+
+JOINT_FILE: Final = "joint.spm"
+SOURCE_FILE: Final = "source.spm"
+TARGET_FILE: Final = "target.spm"
+
+_TRAINING_LINES = 2_000_000
+"""Lines that SentencePiece draws from a larger corpus: more cost memory and hours, and change the vocabulary little."""
+
+
+class SubwordError(ValueError):
+    """A subword model that cannot be trained or read."""
+
+
+class Subwords:
+    """A subword vocabulary that turns text into ids and back.
+
+    Args:
+        model: A serialised SentencePiece model with pad = 0, unk = 1, bos = 2, eos = 3.
+        origin: Where it comes from, for error messages.
+
+    Raises:
+        SubwordError: `model` is something else.
+    """
+
+    def __init__(self, model: bytes, origin: str = "subword model") -> None:
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError:
+            raise SubwordError(
+                f"{origin}: expected a SentencePiece model, got {len(model)} bytes of something else"
+            ) from None
+        found = (
+            self._processor.pad_id(),
+            self._processor.unk_id(),
+            self._processor.bos_id(),
+            self._processor.eos_id(),
+        )
+        if found != (PAD, UNK, BOS, EOS):
+            raise SubwordError(f"{origin}: expected pad, unk, bos, eos = {(PAD, UNK, BOS, EOS)}, got {found}")
+        self._model = model
+        self.size: int = self._processor.get_piece_size()
+        """V, number of pieces with the four special ones."""
+
+    @classmethod
+    def load(cls, path: Path) -> Subwords:
+        """Read a `.spm` file.
+
+        Raises:
+            SubwordError: It holds no such model.
+            FileNotFoundError: There is no such file.
+        """
+        return cls(path.read_bytes(), str(path))
+
+    def save(self, path: Path) -> None:
+        """Write the model as a `.spm` file, atomically."""
+        with atomic_write(path) as file:
+            file.write(self._model)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of one line, without bos and eos."""
+        return self.encode_lines([text])[0]
+
+    def encode_lines(self, lines: Sequence[str]) -> list[list[int]]:
+        """Ids of each line, without bos and eos; on one thread, so that callers decide about threads."""
+        ids: list[list[int]] = self._processor.encode(list(lines), out_type=int, num_threads=1)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of the ids; pad, bos and eos among them say nothing.
+
+        Raises:
+            SubwordError: An id is none of the vocabulary's.
+        """
+        return self.decode_lines([ids])[0]
+
+    def decode_lines(self, lines: Sequence[Sequence[int]]) -> list[str]:
+        """Text of each line of ids (see `decode`)."""
+        plain = [[int(i) for i in ids] for ids in lines]
+        for ids in plain:
+            if ids and not 0 <= min(ids) <= max(ids) < self.size:
+                raise SubwordError(f"expected ids from 0 to {self.size - 1}, got {min(ids)} to {max(ids)}")
+        texts: list[str] = self._processor.decode(plain, num_threads=1) if plain else []
+        return texts
+
+    def piece(self, index: int) -> str:
+        """Return the piece of an id, with SentencePiece's mark for a space."""
+        if not 0 <= index < self.size:
+            raise SubwordError(f"expected an id from 0 to {self.size - 1}, got {index}")
+        piece: str = self._processor.id_to_piece(index)
+        return piece
+
+    def id(self, piece: str) -> int:
+        """Return the id of a piece; UNK if the vocabulary lacks it."""
+        index: int = self._processor.piece_to_id(piece)
+        return index
+
+
+def train_subwords(
+    lines: Iterable[str],
+    vocabulary_size: int,
+    *,
+    model_type: Literal["unigram", "bpe"] = "unigram",
+    character_coverage: float = 1.0,
+    normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc",
+    seed: int = 1,
+) -> Subwords:
+    """Train a subword vocabulary; the same lines and settings give the same vocabulary.
+
+    Args:
+        lines: Training text of the language, or of both for a joint vocabulary.
+        vocabulary_size: V, number of pieces with the four special ones.
+        model_type: SentencePiece's model.
+        character_coverage: Share of the characters that get a piece of their own.
+        normalization: SentencePiece's normalisation rule, which becomes part of the model.
+        seed: Decides which lines are drawn from a very large corpus.
+
+    Raises:
+        SubwordError: The text is too small or has too many characters for `vocabulary_size`; the message says which
+            sizes are possible.
+
+    Source:
+        Kudo 2018 (unigram); Sennrich et al. 2016 (bpe); Kudo and Richardson 2018 (SentencePiece).
+    """
+    output = io.BytesIO()
+    sentencepiece.set_random_generator_seed(seed)
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=output,
+            vocab_size=vocabulary_size,
+            model_type=model_type,
+            character_coverage=character_coverage,
+            normalization_rule_name=normalization,
+            pad_id=PAD,
+            unk_id=UNK,
+            bos_id=BOS,
+            eos_id=EOS,
+            num_threads=1,  # sums of several threads would depend on their number
+            input_sentence_size=_TRAINING_LINES,
+            shuffle_input_sentence=True,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise SubwordError(_explain(str(error), vocabulary_size)) from None
+    return Subwords(output.getvalue())
+
+
+def load_subwords(folder: Path) -> tuple[Subwords, Subwords]:
+    """Read the vocabularies of a model folder.
+
+    Args:
+        folder: Holds `joint.spm`, or `source.spm` and `target.spm`.
+
+    Returns:
+        Source and target; the same object twice if they are joint.
+
+    Raises:
+        SubwordError: The files are missing or hold something else.
+    """
+    joint = folder / JOINT_FILE
+    if joint.exists():
+        subwords = Subwords.load(joint)
+        return subwords, subwords
+    for name in (SOURCE_FILE, TARGET_FILE):
+        if not (folder / name).exists():
+            raise SubwordError(
+                f"{folder}: expected {JOINT_FILE}, or {SOURCE_FILE} and {TARGET_FILE}; {name} is missing"
+            )
+    return Subwords.load(folder / SOURCE_FILE), Subwords.load(folder / TARGET_FILE)
+
+
+def _explain(message: str, vocabulary_size: int) -> str:
+    """SentencePiece's error in the words of our settings."""
+    if found := re.search(r"value <= (\d+)", message):
+        return (
+            f"data.vocabulary_size: expected at most {found[1]} for a training text this small, got {vocabulary_size}"
+        )
+    if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
+        return (
+            f"data.vocabulary_size: expected at least {found[1]}, one for each character of the training text, "
+            f"got {vocabulary_size} (or lower data.character_coverage)"
+        )
+    if "sentences_.empty()" in message:
+        return "data.train: expected text to train subwords on, got only empty lines"
+    return f"SentencePiece cannot train a vocabulary of {vocabulary_size}: {message}"

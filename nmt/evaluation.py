@@ -1,0 +1,77 @@
+"""Scores that can be compared: sacreBLEU's BLEU and chrF on plain text, each with its signature."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+
+class EvaluationError(ValueError):
+    """Translations that cannot be scored."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Corpus-level scores, each with the signature that says how it was computed."""
+
+    bleu: float
+    """BLEU, 0 to 100."""
+    chrf: float
+    """chrF2, 0 to 100."""
+    bleu_signature: str
+    """sacreBLEU's signature: BLEU scores compare only where it is the same."""
+    chrf_signature: str
+    """The same for chrF."""
+
+    def as_dict(self) -> dict[str, float | str]:
+        """Return the fields by name, ready for JSON."""
+        return asdict(self)
+
+
+def score(hypotheses: Sequence[str], references: Sequence[str], target_language: str | None = None) -> Scores:
+    """Score translations against one reference each.
+
+    Args:
+        hypotheses: Translations, detokenised.
+        references: What they should say, line by line.
+        target_language: Language code; Chinese, Japanese and Korean have tokenisers of their own in BLEU.
+
+    Returns:
+        Scores of the whole set.
+
+    Raises:
+        EvaluationError: There is nothing to score, or the numbers of lines differ.
+
+    Source:
+        Papineni et al. 2002 (BLEU); Popovic 2015 (chrF); Post 2018 (sacreBLEU).
+    """
+    if len(hypotheses) != len(references):
+        raise EvaluationError(
+            f"expected a translation for each reference, got {len(hypotheses)} translations and {len(references)} references"
+        )
+    if not references:
+        raise EvaluationError("expected lines to score, got none")
+    bleu, chrf = BLEU(tokenize=_tokenizer(target_language)), CHRF()
+    found_bleu = bleu.corpus_score(hypotheses, [references])
+    found_chrf = chrf.corpus_score(hypotheses, [references])
+    return Scores(
+        bleu=float(found_bleu.score),
+        chrf=float(found_chrf.score),
+        bleu_signature=str(bleu.get_signature()),
+        chrf_signature=str(chrf.get_signature()),
+    )
+
+
+def _tokenizer(language: str | None) -> str:
+    """Choose sacreBLEU's tokeniser; without the dictionary that Japanese or Korean needs, characters are counted."""
+    code = (language or "").lower().replace("_", "-").split("-")[0]
+    if code == "zh":
+        return "zh"
+    if code in ("ja", "ko"):
+        package = {"ja": "MeCab", "ko": "mecab_ko"}[code]
+        return f"{code}-mecab" if importlib.util.find_spec(package) else "char"
+    return "13a"
