@@ -51,7 +51,8 @@ def score(hypotheses: Sequence[str], references: Sequence[str], target_language:
     """
     if len(hypotheses) != len(references):
         raise EvaluationError(
-            f"expected a translation for each reference, got {len(hypotheses)} translations and {len(references)} references"
+            f"expected a translation for each reference, got {len(hypotheses)} translations "
+            f"and {len(references)} references"
         )
     if not references:
         raise EvaluationError("expected lines to score, got none")

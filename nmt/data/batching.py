@@ -43,8 +43,8 @@ def make_batches(
 ) -> list[Integers]:
     """Divide the pairs of an epoch into batches.
 
-    The pairs are shuffled, sorted by length within large windows, cut where the padded size would pass `batch_tokens`, and
-    the batches shuffled. Every pair is in exactly one batch. A pair that is larger than `batch_tokens` gets its own.
+    The pairs are shuffled, sorted by length within large windows, cut where the padded size would pass `batch_tokens`,
+    and the batches shuffled. Every pair is in exactly one batch. A pair larger than `batch_tokens` gets its own.
 
     Args:
         source_lengths: [number of pairs] subwords without bos and eos.

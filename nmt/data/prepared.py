@@ -118,7 +118,7 @@ def check(config: Config) -> tuple[State, str]:
     record = _read_record(folder)
     for name, value in _settings(config.data).items():
         if record.settings.get(name) != value:
-            return "stale", f"prepared with data.{name} = {record['settings'].get(name)}, but the settings say {value}"
+            return "stale", f"prepared with data.{name} = {record.settings.get(name)}, but the settings say {value}"
     for name, path in _inputs(config.data):
         if not _unchanged(path, record.inputs[name]):
             return "stale", f"prepared from other text than {path} now holds"

@@ -1,0 +1,39 @@
+"""`nmt prepare`: text files to subword vocabularies and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from nmt.config import load_config
+from nmt.data.prepared import PreparedData, data_folder, prepare
+
+
+def run(path: Path, overrides: Sequence[str]) -> None:
+    """Prepare the data of a config file, unless it is there already.
+
+    Args:
+        path: The TOML file.
+        overrides: `section.key=value` each.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        CorpusError: The text cannot be used.
+        SubwordError: The vocabulary cannot be trained.
+        PreparedError: The folder holds a model of other data.
+        OSError: A file cannot be read or written.
+    """
+    config = load_config(path, overrides)
+    if prepare(config, report):
+        for name, count in PreparedData.open(config).counts.items():
+            report(f"{name}: {count:,}")
+        report(f"prepared data is in {data_folder(config)}")
+    else:
+        report(f"nothing to do: {data_folder(config)} holds the data of these settings")
+
+
+def report(message: str) -> None:
+    """Say on stderr how far it is."""
+    typer.echo(f"nmt prepare: {message}", err=True)

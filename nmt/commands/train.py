@@ -1,0 +1,63 @@
+"""`nmt train`: prepared data to a model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import typer
+
+from nmt.commands.prepare import report
+from nmt.config import Config, load_config
+from nmt.data.batching import TrainingBatches, validation_batches
+from nmt.data.corpus import read_pairs
+from nmt.data.prepared import PreparedData, check, prepare
+from nmt.decoding.translator import Translator
+from nmt.evaluation import score
+from nmt.model.seq2seq import Seq2Seq
+from nmt.training.trainer import build_model, train
+
+
+def run(path: Path, overrides: Sequence[str]) -> bool:
+    """Train the model of a config file.
+
+    Args:
+        path: The TOML file.
+        overrides: `section.key=value` each.
+
+    Returns:
+        False if the user interrupted it.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        CorpusError, SubwordError, PreparedError: The data cannot be prepared, or is of other settings.
+        TrainingError: Training cannot start or go on.
+        OSError: A file cannot be read or written.
+    """
+    config = load_config(path, overrides)
+    if check(config)[0] == "missing":  # stale data is refused below: a checkpoint may belong to it
+        prepare(config, report)
+    data = PreparedData.open(config)
+    settings = config.training
+    result = train(
+        config,
+        build_model(config, data.source_subwords.size, data.target_subwords.size),
+        TrainingBatches(data.train, settings.batch_tokens, settings.seed),
+        validation_batches(data.valid, settings.batch_tokens),
+        validate=_validation(config, data),
+        counts=data.counts,
+    )
+    if result.status in ("interrupted", "already finished"):  # otherwise the trainer has said it
+        typer.echo(f"nmt train: {result.message}", err=True)
+    return result.status != "interrupted"
+
+
+def _validation(config: Config, data: PreparedData) -> Callable[[Seq2Seq], float]:
+    """Return a function that translates the validation set greedily and gives BLEU."""
+    sources, references = zip(*read_pairs(*config.data.valid), strict=True)
+
+    def validate(model: Seq2Seq) -> float:
+        translator = Translator(model, data.source_subwords, data.target_subwords, config)
+        return score(translator.translate(sources, beam_size=1), references, config.data.target_language).bleu
+
+    return validate
