@@ -37,7 +37,8 @@ def split_line(text: str, limit: int, length: Callable[[str], int]) -> list[Piec
         length: Measures a text, in subwords; nearly additive over words.
 
     Returns:
-        The pieces in order; a line within the limit is one piece. Only a single character may exceed the limit.
+        The pieces in order: a line within the limit is one piece; in a longer one every sentence is a piece, and parts
+        of a sentence are as long as the limit allows. Only a single character may exceed the limit.
     """
     return _split(Piece(text.strip(), ""), limit, length, 0)
 
@@ -53,7 +54,7 @@ def _split(piece: Piece, limit: int, length: Callable[[str], int], level: int) -
     room = 0
     for unit in _units(piece, SEPARATORS[level]):
         size = length(unit.text)
-        if parts and size <= room:
+        if parts and size <= room and level > 0:  # models are trained on sentences: each stays by itself
             parts[-1] = Piece(parts[-1].text + parts[-1].joint + unit.text, unit.joint)
             room -= size
         else:

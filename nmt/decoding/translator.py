@@ -12,15 +12,13 @@ import torch
 from torch import Tensor
 
 from nmt.config import Config
-from nmt.data.subwords import load_subwords
+from nmt.data.subwords import EOS, load_subwords
 from nmt.decoding.search import SearchError, SearchOptions, beam_search
 from nmt.decoding.splitting import Piece, split_line
 from nmt.model.decoder import DecoderState
 from nmt.model.folder import load_model
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
-
-EOS = 3
 
 
 class SubwordModel(Protocol):

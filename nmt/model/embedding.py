@@ -6,9 +6,6 @@ import math
 
 from torch import Tensor, nn
 
-PAD = 0
-"""Id of padding, whose embedding is zero and stays so."""
-
 
 class Embedding(nn.Module):
     """A table of subword vectors with dropout.
@@ -26,11 +23,10 @@ class Embedding(nn.Module):
 
     def __init__(self, vocabulary_size: int, size: int, dropout: float) -> None:
         super().__init__()
-        self.table = nn.Embedding(vocabulary_size, size, padding_idx=PAD)
+        self.table = nn.Embedding(vocabulary_size, size)
         self.dropout = nn.Dropout(dropout)
         self.scale = math.sqrt(size)
         nn.init.normal_(self.table.weight, std=1.0 / self.scale)
-        nn.init.zeros_(self.table.weight[PAD].detach())
 
     @property
     def weight(self) -> Tensor:

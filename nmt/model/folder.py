@@ -80,12 +80,12 @@ def load_model(folder: Path) -> tuple[Config, Seq2Seq]:
         raise ModelError(f"{path}: {key + ': ' if key else ''}{first['msg']}") from None
     tensors, metadata = read_tensors(folder / MODEL_FILE)
     try:
-        sizes = (int(metadata["source_vocab_size"]), int(metadata["target_vocab_size"]))
+        source_size, target_size = (int(size) for size in metadata["vocabulary_sizes"].split())
     except (KeyError, ValueError):
         raise ModelError(f"{folder / MODEL_FILE}: holds no vocabulary sizes; not a file of this toolkit") from None
     try:
         with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced, and should not cost the caller's seed
-            model = Seq2Seq.from_config(config, *sizes)
+            model = Seq2Seq.from_config(config, source_size, target_size)
     except ValueError as error:
         raise ModelError(f"{folder}: {error}") from None
     assign_parameters(model, tensors, folder / MODEL_FILE)
@@ -98,11 +98,12 @@ def parameters_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def vocabulary_sizes(model: Seq2Seq) -> dict[str, str]:
-    """Describe the vocabularies, as metadata of a file of parameters."""
-    return {
-        "source_vocab_size": str(len(model.source_embedding.weight)),
-        "target_vocab_size": str(len(model.target_embedding.weight)),
-    }
+    """Describe the vocabularies, as metadata of a file of parameters.
+
+    It is one entry for both, because safetensors writes several in no certain order, and equal models should be equal
+    files.
+    """
+    return {"vocabulary_sizes": f"{len(model.source_embedding.weight)} {len(model.target_embedding.weight)}"}
 
 
 @torch.no_grad()
@@ -178,12 +179,11 @@ def render_card(config: Config, model: Seq2Seq, card: ModelCard) -> str:
     Returns:
         The text.
     """
-    data, shape, sizes = config.data, config.model, vocabulary_sizes(model)
-    vocabulary = (
-        f"{sizes['target_vocab_size']} subwords, joint"
-        if data.joint_vocabulary
-        else f"{sizes['source_vocab_size']} (source) and {sizes['target_vocab_size']} (target) subwords"
-    )
+    data, shape = config.data, config.model
+    source_size, target_size = len(model.source_embedding.weight), len(model.target_embedding.weight)
+    vocabulary = f"{source_size} (source) and {target_size} (target) subwords"
+    if data.joint_vocabulary:
+        vocabulary = f"{target_size} subwords, joint"
     rows = {
         "languages": f"{data.source_language} to {data.target_language}",
         "parameters": f"{model.number_of_parameters:,}",

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nmt.config import Config
 from nmt.data.batching import Batch
+from nmt.data.subwords import PAD
 from nmt.model.folder import MODEL_FILE, ModelCard, save_model
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
@@ -28,7 +29,6 @@ from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optim
 from nmt.training.progress import Reporter, StepReport, duration, perplexity
 from nmt.training.schedule import Schedule
 
-PAD = 0
 Validate = Callable[[Seq2Seq], float]
 """Translates the validation set with a network and returns BLEU, 0..100."""
 Status = Literal["finished", "stopped early", "interrupted", "already finished"]
@@ -243,10 +243,8 @@ class _Trainer:
         state.validated_step = state.step
         verdict = "best so far" if better else f"best is step {state.best_step}"
         skipped = f", {self.clipper.skipped} steps skipped" if self.clipper.skipped else ""
-        reporter.note(
-            f"validation at step {state.step} (epoch {state.epoch + 1}, {duration(state.seconds)}): "
-            f"{_describe(scores)}, {verdict}{skipped}"
-        )
+        when = f"step {state.step} (epoch {min(state.epoch + 1, self.settings.epochs)}, {duration(state.seconds)})"
+        reporter.note(f"validation at {when}: {_describe(scores)}, {verdict}{skipped}")
 
     @torch.inference_mode()
     def _validation_loss(self) -> float:

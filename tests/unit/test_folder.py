@@ -1,0 +1,95 @@
+"""The model folder: what is written is read again, and what is damaged is told in one line."""
+
+import json
+
+import pytest
+import torch
+from small import make_config
+
+from nmt.model.folder import ModelCard, ModelError, load_model, save_model, write_tensors
+from nmt.model.seq2seq import Seq2Seq
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    config = make_config()
+    card = ModelCard({"training pairs": 29000}, {"test BLEU": "35.00"}, "Made in a test.")
+    save_model(tmp_path, config, Seq2Seq.from_config(config, 11, 11), card)
+    return tmp_path
+
+
+def test_round_trip(folder):
+    torch.manual_seed(0)
+    written = Seq2Seq.from_config(make_config(), 11, 11)
+    state = torch.get_rng_state()
+    config, read = load_model(folder)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert config == make_config()
+    assert not read.training
+    assert dict(read.named_parameters()).keys() == dict(written.named_parameters()).keys()
+    for name, parameter in written.named_parameters():
+        assert torch.equal(parameter, read.get_parameter(name))
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_card(folder):
+    card = (folder / "README.md").read_text()
+    for text in ("src to tgt", "29,000", "35.00", "Made in a test.", "11 subwords, joint", "nmt translate"):
+        assert text in card
+
+
+def damage_config(folder):
+    (folder / "config.json").write_text("{")
+
+
+def unknown_setting(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["colour"] = "red"
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def other_width(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["hidden_size"] = 9
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def more_layers(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["decoder_layers"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def cut_short(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def not_a_model(folder):
+    write_tensors(folder / "model.safetensors", {"x": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), r"config\.json: missing"),
+        (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors: missing"),
+        (damage_config, r"config\.json: "),
+        (unknown_setting, r"config\.json: model\.colour"),
+        (other_width, r"expected \[36, 6\], got \[32, 6\]"),
+        (more_layers, r"decoder\.layers\.2\.\S+ is missing"),
+        (cut_short, r"model\.safetensors: damaged"),
+        (not_a_model, r"no vocabulary sizes"),
+    ],
+)
+def test_damage_is_told_in_one_line(folder, harm, message):
+    harm(folder)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(ModelError, match="no such model folder"):
+        load_model(tmp_path / "nowhere")

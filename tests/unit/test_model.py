@@ -1,0 +1,112 @@
+"""The network: shapes, masks, tying, and the step of a search against the run over a whole target."""
+
+import pytest
+import torch
+from small import make_config
+
+from nmt.model.attention import Attention
+from nmt.model.seq2seq import Seq2Seq
+
+
+def make_model(**settings: object) -> Seq2Seq:
+    torch.manual_seed(0)
+    return Seq2Seq.from_config(make_config(**settings), 11, 11).eval()
+
+
+SOURCE = torch.tensor([[5, 6, 7], [8, 9, 3], [4, 3, 0], [3, 0, 0]])  # [S, B]
+LENGTHS = torch.tensor([4, 3, 2])
+TARGET = torch.tensor([[2, 2, 2], [5, 7, 9], [10, 4, 0]])  # [T, B]
+
+
+@pytest.mark.parametrize("attention", ["dot", "general"])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("cell", ["lstm", "mi_lstm"])
+@torch.inference_mode()
+def test_steps_equal_the_whole(cell, layers, attention):
+    model = make_model(cell=cell, encoder_layers=layers, decoder_layers=layers, attention=attention)
+    encoded = model.encode(SOURCE, LENGTHS)
+    whole = torch.log_softmax(model.logits(model.decode(encoded, TARGET)), dim=-1)  # [T, B, V]
+    state = model.start(encoded)
+    for time, tokens in enumerate(TARGET):
+        log_probs, state = model.step(state, tokens)
+        torch.testing.assert_close(log_probs, whole[time])
+    torch.testing.assert_close(state.attention.sum(dim=1), torch.ones(3))
+    assert (state.attention[1, 3:] == 0).all()
+    assert (state.attention[2, 2:] == 0).all()
+
+
+@torch.inference_mode()
+def test_padding_changes_nothing():
+    model = make_model()
+    together = model(SOURCE, LENGTHS, TARGET)
+    for index, length in enumerate(LENGTHS.tolist()):
+        alone = model(SOURCE[:length, index : index + 1], LENGTHS[index : index + 1], TARGET[:, index : index + 1])
+        torch.testing.assert_close(together[:, index : index + 1], alone)
+
+
+@torch.inference_mode()
+def test_reorder_follows_hypotheses_and_drops_sentences():
+    model = make_model()
+    state = model.reorder(model.start(model.encode(SOURCE, LENGTHS)), torch.tensor([[0, 0], [1, 1], [2, 2]]))
+    tokens = torch.tensor([4, 5, 6, 7, 8, 9])
+    log_probs, state = model.step(state, tokens)
+    log_probs_after, _ = model.step(state, tokens)
+    kept = model.reorder(state, torch.tensor([[1, 0], [5, 5]]))  # the middle sentence leaves
+    assert kept.memory.keys.shape[0] == 2
+    again, _ = model.step(kept, tokens[[1, 0, 5, 5]])
+    torch.testing.assert_close(again, log_probs_after[[1, 0, 5, 5]])
+    assert log_probs.shape == (6, 11)
+
+
+@torch.inference_mode()
+def test_sources_are_not_copied_while_all_sentences_live():
+    model = make_model()
+    state = model.start(model.encode(SOURCE, LENGTHS))
+    wide = model.reorder(state, torch.tensor([[0, 0], [1, 1], [2, 2]]))
+    assert wide.memory is state.memory
+    assert wide.hidden.shape == (2, 6, 8)
+
+
+def test_every_parameter_is_trained():
+    model = make_model(joint=False, tie_embeddings=False, encoder_layers=2, attention="general").train()
+    model(SOURCE, LENGTHS, TARGET).square().sum().backward()
+    idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert idle == []
+
+
+@pytest.mark.parametrize(
+    ("joint", "tied", "names"),
+    [
+        (True, True, {"source_embedding.table.weight"}),
+        (False, True, {"source_embedding.table.weight", "target_embedding.table.weight"}),
+        (False, False, {"source_embedding.table.weight", "target_embedding.table.weight", "output_weight"}),
+        (True, False, {"source_embedding.table.weight", "target_embedding.table.weight", "output_weight"}),
+    ],
+)
+def test_tying(joint, tied, names):
+    model = make_model(joint=joint, tie_embeddings=tied)
+    tables = {name for name, p in model.named_parameters() if tuple(p.shape) == (11, 6)}
+    assert tables == names
+
+
+def test_joint_vocabulary_has_one_size():
+    with pytest.raises(ValueError, match=r"11 .* 12"):
+        Seq2Seq.from_config(make_config(), 11, 12)
+
+
+@pytest.mark.parametrize("kind", ["dot", "general"])
+def test_attention_in_equations(kind):
+    torch.manual_seed(2)
+    attention = Attention(kind, 4, 6)
+    states, queries = torch.randn(2, 5, 6), torch.randn(2, 3, 4)
+    padding = torch.tensor([[False] * 5, [False, False, False, True, True]])
+    context, weights = attention(queries, attention.memory(states, padding))
+    for batch, length in enumerate((5, 3)):
+        for query in range(3):
+            q = queries[batch, query]
+            if kind == "general":
+                q = attention.query_projection.weight @ q
+            scores = torch.stack([q @ (attention.key_projection.weight @ s) / 2.0 for s in states[batch, :length]])
+            expected = torch.softmax(scores, dim=0)
+            torch.testing.assert_close(weights[batch, query, :length], expected)
+            torch.testing.assert_close(context[batch, query], expected @ states[batch, :length])

@@ -1,0 +1,34 @@
+"""What training tells."""
+
+import io
+import math
+
+import pytest
+
+from nmt.training import progress
+from nmt.training.progress import Reporter, StepReport, duration, perplexity
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3723, "1:02:03"), (math.inf, "-:--")]
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_perplexity():
+    assert perplexity(0.0) == 1.0
+    assert perplexity(1e4) == math.inf
+
+
+def test_plain_lines_where_there_is_no_terminal(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
+    stream = io.StringIO()
+    with Reporter(tmp_path / "training.log", stream) as reporter:
+        reporter.note("starting [bold]")
+        reporter.step(StepReport(7, 1, 12, math.log(4) * 10, math.log(2) * 10, 10, 2e-3, 0.25, 60.0, "ppl 5.00"))
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "starting [bold]"
+    assert lines[1].startswith("epoch 1/12  step 7  loss 1.386  ppl 2.00  lr 2.00e-03  ")
+    assert lines[1].endswith("target tokens/s  3:00 left  best ppl 5.00")
+    assert len((tmp_path / "training.log").read_text().splitlines()) == 2
