@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnn_engine import native
+from rnn_engine.memory import pool
 from rnn_engine.spec import StackSpec
 
 Array = NDArray[Any]
@@ -105,20 +106,14 @@ class Stack:
         problem = native.make_problem(
             spec, self.dtype.name, steps=steps, batch=batch, training=False, batch_sizes=batch_sizes
         )
-        _, scratch_bytes, _ = self._context.plan(problem)
+        kept, scratch = (pool.take(size) for size in self._context.plan(problem)[:2])
         y = np.empty((rows.shape[0], spec.directions * spec.hidden_size), self.dtype)
         hn, cn = (np.empty((spec.lanes, batch, spec.hidden_size), self.dtype) for _ in range(2))
         h0, c0 = (None, None) if state is None else map(np.ascontiguousarray, state)
         self._context.forward(
-            problem, self._lanes, np.ascontiguousarray(rows), h0, c0, y, hn, cn, _block(0), _block(scratch_bytes)
+            problem, self._lanes, np.ascontiguousarray(rows), h0, c0, y, hn, cn, kept.array, scratch.array
         )
         return y.reshape(*leading, -1), (hn, cn)
-
-
-def _block(size: int, alignment: int = 64) -> Array:
-    """Uninitialised memory of at least `size` bytes at a multiple of `alignment`."""
-    block = np.empty(size + alignment, np.uint8)
-    return block[-block.ctypes.data % alignment :]
 
 
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -198,11 +198,15 @@ double peak(std::int64_t iterations) {
   for (int i = 0; i < kChains; ++i) acc[i] = V(T(i));
   V factor(T(0.5)), addend(T(1));
   for (std::int64_t n = 0; n < iterations; ++n) {
-    asm volatile("" : "+m"(factor));  // keeps the compiler from seeing through the loop
+    asm volatile("" : "+x"(factor.v));  // keeps the compiler from seeing through the loop
 #pragma GCC unroll 16
     for (int i = 0; i < kChains; ++i) acc[i] = fma(acc[i], factor, addend);
   }
-  for (int i = 0; i < kChains; ++i) asm volatile("" ::"m"(acc[i]));
+  V total = acc[0];
+  for (int i = 1; i < kChains; ++i) total = total + acc[i];
+  T sink[V::kWidth];
+  total.store(sink);
+  asm volatile("" ::"r"(sink) : "memory");
   return 2.0 * kChains * V::kWidth * static_cast<double>(iterations);
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "backend/kernels.h"
 #include "base/pool.h"
@@ -17,8 +18,7 @@ template <class T, class Row>
 void pack_panel(int width, std::int64_t k, std::int64_t first, std::int64_t columns, const Row& row, T* panel) {
   const std::int64_t padded = round_up(columns, width);
   for (std::int64_t i = 0; i < k; ++i, panel += padded) {
-    const T* source = row(i) + first;
-    for (std::int64_t j = 0; j < columns; ++j) panel[j] = source[j];
+    std::memcpy(panel, row(i) + first, sizeof(T) * columns);
     for (std::int64_t j = columns; j < padded; ++j) panel[j] = T(0);
   }
 }
@@ -140,8 +140,11 @@ void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t 
       const std::int64_t depth = std::min(kGradientDepth, k - k0);
       for (std::int64_t i = 0; i < depth; ++i) {
         const T* source = left(k0 + i) + row;
-        for (std::int64_t r = 0; r < height; ++r)
-          pack_a[(r / kRowBlock * depth + i) * kRowBlock + r % kRowBlock] = source[r];
+        T* target = pack_a + i * kRowBlock;
+        std::int64_t r = 0;
+        for (; r + kRowBlock <= height; r += kRowBlock, target += depth * kRowBlock)
+          std::memcpy(target, source + r, sizeof(T) * kRowBlock);
+        for (std::int64_t rest = 0; r + rest < height; ++rest) target[rest] = source[r + rest];
       }
       for (std::int64_t first = 0; first < n; first += panel_columns) {
         const std::int64_t columns = std::min(panel_columns, n - first);

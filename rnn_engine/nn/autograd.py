@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from rnn_engine import native
+from rnn_engine.memory import Block, pool
 from rnn_engine.spec import StackSpec
-
-_ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -72,12 +71,6 @@ def run_stack(
     return _forward(call, x, h0, c0, parameters, training=False)[0]
 
 
-def _block(size: int) -> Tensor:
-    """Uninitialised memory of at least `size` bytes, aligned for the engine."""
-    block = torch.empty(size + _ALIGNMENT, dtype=torch.uint8)
-    return block[-block.data_ptr() % _ALIGNMENT :]
-
-
 def _lanes(spec: StackSpec, parameters: list[Tensor | None]) -> list[list[Tensor | None]]:
     flat = [None if p is None else p.detach().contiguous() for p in parameters]
     each = len(flat) // spec.lanes
@@ -90,15 +83,15 @@ def _plain(tensor: Tensor | None) -> Tensor | None:
 
 def _forward(
     call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, parameters: list[Tensor | None], *, training: bool
-) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+) -> tuple[tuple[Tensor, Tensor, Tensor], Block]:
     spec, context, problem = call.spec, native.context(call.threads), call.problem(x.dtype, training)
     kept_bytes, scratch_bytes, _ = context.plan(problem)
     state = (spec.lanes, call.batch_sizes[0], spec.hidden_size)
     y = x.new_empty(x.shape[0], spec.directions * spec.hidden_size)
     hn, cn = x.new_empty(state), x.new_empty(state)
-    kept = _block(kept_bytes)
+    kept, scratch = pool.take(kept_bytes), pool.take(scratch_bytes)
     context.forward(
-        problem, _lanes(spec, parameters), _plain(x), _plain(h0), _plain(c0), y, hn, cn, kept, _block(scratch_bytes)
+        problem, _lanes(spec, parameters), _plain(x), _plain(h0), _plain(c0), y, hn, cn, kept.array, scratch.array
     )
     return (y, hn, cn), kept
 
@@ -132,7 +125,7 @@ def _backward(ctx: Any, dy: Tensor | None, dhn: Tensor | None, dcn: Tensor | Non
     kept, ctx.kept = ctx.kept, None
     if kept is None:
         kept = _forward(call, x, h0, c0, parameters, training=True)[1]
-    _, _, scratch_bytes = context.plan(problem)
+    scratch = pool.take(context.plan(problem)[2])
     needs = ctx.needs_input_grad
     dx = torch.empty_like(x, memory_format=torch.contiguous_format) if needs[1] else None
     dh0 = torch.empty_like(h0, memory_format=torch.contiguous_format) if needs[2] else None
@@ -155,8 +148,8 @@ def _backward(ctx: Any, dy: Tensor | None, dhn: Tensor | None, dcn: Tensor | Non
         dx,
         dh0,
         dc0,
-        kept,
-        _block(scratch_bytes),
+        kept.array,
+        scratch.array,
     )
     return None, dx, dh0, dc0, *gradients
 

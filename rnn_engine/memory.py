@@ -1,0 +1,79 @@
+"""Blocks of memory for the engine's arenas, used again once they are free.
+
+A fresh block of many megabytes costs more than it seems: the system hands it out page by page, zeroed, at the first touch. A
+training step asks for the same blocks as the one before, so they are kept; never more of them than were in use at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ALIGNMENT = 64
+
+
+class Block:
+    """Uninitialised memory, aligned for the engine; it returns to its pool when the last reference goes.
+
+    Attributes:
+        array: uint8, at least the size that was asked for.
+    """
+
+    __slots__ = ("_pool", "_whole", "array")
+
+    def __init__(self, pool: BlockPool, whole: NDArray[np.uint8]) -> None:
+        self._pool = pool
+        self._whole = whole
+        self.array: NDArray[np.uint8] = whole[-whole.ctypes.data % _ALIGNMENT :]
+
+    def __del__(self) -> None:
+        self._pool.give_back(self._whole)
+
+
+class BlockPool:
+    """Free blocks, oldest first."""
+
+    def __init__(self) -> None:
+        self._free: list[NDArray[np.uint8]] = []
+        self._in_use = 0
+        self._most_in_use = 0
+        self._lock = threading.RLock()  # a block may be collected, and given back, while its thread holds the lock
+
+    def take(self, size: int) -> Block:
+        """A block of at least `size` bytes; of the free ones, the smallest that is not more than twice as large."""
+        needed = size + _ALIGNMENT
+        with self._lock:
+            fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= 2 * needed]
+            if fitting:
+                whole = self._free.pop(min(fitting, key=lambda i: self._free[i].nbytes))
+            else:
+                whole = np.empty(needed, np.uint8)
+            self._in_use += whole.nbytes
+            self._most_in_use = max(self._most_in_use, self._in_use)
+        return Block(self, whole)
+
+    def give_back(self, whole: NDArray[np.uint8]) -> None:
+        """Keeps the memory for the next `take`, and drops the oldest free blocks beyond what was ever in use."""
+        with self._lock:
+            self._in_use -= whole.nbytes
+            self._free.append(whole)
+            while sum(block.nbytes for block in self._free) > self._most_in_use - self._in_use:
+                self._free.pop(0)
+
+    def clear(self) -> None:
+        """Gives all free memory back to the system."""
+        with self._lock:
+            self._free.clear()
+            self._most_in_use = self._in_use
+
+    def statistics(self) -> dict[str, Any]:
+        """Bytes in use and free."""
+        with self._lock:
+            return {"in_use": self._in_use, "free": sum(block.nbytes for block in self._free)}
+
+
+pool = BlockPool()
+"""The process's blocks."""
