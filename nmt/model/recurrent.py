@@ -59,6 +59,9 @@ def initialise(layer: nn.Module, hidden_size: int) -> None:
 
     Source: Saxe et al. 2014 (orthogonal weights); Jozefowicz et al. 2015, section 2.2 (forget-gate bias 1).
     """
+    names = [name for name, _ in layer.named_parameters()]
+    # Multiplicative integration multiplies bias_ih by the recurrent part; its own bias is the one that opens a gate.
+    opening = "bias_l" if any(name.startswith("bias_l") for name in names) else "bias_ih"
     for name, parameter in layer.named_parameters():
         if name.startswith("weight_ih"):
             for gate in torch.split(parameter, hidden_size):  # [H, I]
@@ -68,5 +71,5 @@ def initialise(layer: nn.Module, hidden_size: int) -> None:
                 nn.init.orthogonal_(gate)
         elif name.startswith("bias"):
             parameter.zero_()
-            if name.startswith("bias_ih"):
+            if name.startswith(opening):
                 parameter[hidden_size : 2 * hidden_size] = 1.0

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Literal, Protocol
 
@@ -114,11 +113,20 @@ def train(
     if data.number_of_batches(0) == 0 or not valid:
         raise TrainingError(f"{'training' if valid else 'validation'} set: expected at least one pair, got none")
     use_threads(config.training.threads)
-    return _Trainer(config, model, data, valid, validate, counts or {}).run()
+    return Trainer(config, model, data, valid, validate, counts or {}).run()
 
 
-class _Trainer:
-    """The state of `train`, and its parts."""
+class Trainer:
+    """The state of a training run and its parts; `train` makes one and runs it.
+
+    Args:
+        config: As for `train`, like the rest.
+        model: The network.
+        data: The training set.
+        valid: Batches of the validation set.
+        validate: Computes BLEU on the validation set.
+        counts: What the card tells about the training data.
+    """
 
     def __init__(
         self,
@@ -146,6 +154,7 @@ class _Trainer:
         self.started = time.monotonic()
 
     def run(self) -> TrainingResult:
+        """Train until the end or an interruption; see `train`."""
         before = self.checkpoints.latest_state()
         if before is not None:
             self._resume(before)
@@ -173,7 +182,7 @@ class _Trainer:
     def _run_epoch(self, reporter: Reporter, interrupted: threading.Event) -> None:
         """Run the rest of the present epoch, unless training ends before."""
         for batch in self.data.batches(self.state.epoch, start=self.state.batch):
-            reporter.step(self._step(batch))
+            reporter.step(self.step(batch))
             if self.state.step % self.settings.validate_every == 0:
                 self._validate(reporter)
                 self._save()
@@ -182,7 +191,18 @@ class _Trainer:
         self.state.epoch += 1
         self.state.batch = 0
 
-    def _step(self, batch: Batch) -> StepReport:
+    def step(self, batch: Batch) -> StepReport:
+        """Do one optimiser step.
+
+        Args:
+            batch: The pairs.
+
+        Returns:
+            Its numbers.
+
+        Raises:
+            TrainingError: If gradients were not finite too often in a row.
+        """
         state = self.state
         learning_rate = self.schedule.learning_rate(state.step, state.seconds)
         for group in self.optimizer.param_groups:
@@ -294,11 +314,6 @@ class _Trainer:
         return TrainingResult(
             status, message, state.step, state.epoch, state.best_step, state.best_score, state.seconds
         )
-
-
-def is_finished(folder: Path) -> bool:
-    """Tell whether training in a folder has come to its end and left a model."""
-    return (folder / MODEL_FILE).is_file()
 
 
 def _describe(scores: Mapping[str, float]) -> str:
