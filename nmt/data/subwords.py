@@ -202,6 +202,6 @@ def _explain(message: str, vocabulary_size: int) -> str:
             f"data.vocabulary_size: expected at least {found[1]}, one for each character of the training text, "
             f"got {vocabulary_size} (or lower data.character_coverage)"
         )
-    if "sentences_.empty()" in message:
+    if "sentences_.empty()" in message or "all_chars_count" in message:
         return "data.train: expected text to train subwords on, got only empty lines"
     return f"SentencePiece cannot train a vocabulary of {vocabulary_size}: {message}"

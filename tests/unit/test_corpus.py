@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from nmt.data.corpus import CorpusError, read_lines, read_pairs
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"a\nb", ["a", "b"]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"a\rb\n", ["a\rb"]),
+        ("a\u2028b\x0bc\x85d\n".encode(), ["a\u2028b\x0bc\x85d"]),
+        (b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", ["a", "\ufeffb"]),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_only_lf_ends_a_line(tmp_path: Path, content: bytes, lines: list[str], suffix: str) -> None:
+    path = tmp_path / f"text{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    assert list(read_lines(path)) == lines
+
+
+def test_invalid_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(b"fine\nbad \xff\n")
+    with pytest.raises(CorpusError, match=r"text: line 2: expected UTF-8, got byte 0xff at position 4"):
+        list(read_lines(path))
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"x\n" * 1000)[:-9]])
+def test_damaged_gzip_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "text.gz"
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match=r"text\.gz: after line \d+: expected gzip data"):
+        list(read_lines(path))
+
+
+def test_pairs(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1\n2\n")
+    (tmp_path / "b").write_text("x\n\n")
+    assert list(read_pairs(tmp_path / "a", tmp_path / "b")) == [("1", "x"), ("2", "")]
+
+
+@pytest.mark.parametrize(("source", "target"), [("1\n2\n3\n", "x\n"), ("1\n", "x\ny\nz\n"), ("", "x\n")])
+def test_misaligned_files_are_named_with_both_counts(tmp_path: Path, source: str, target: str) -> None:
+    (tmp_path / "a").write_text(source)
+    (tmp_path / "b").write_text(target)
+    with pytest.raises(CorpusError) as caught:
+        list(read_pairs(tmp_path / "a", tmp_path / "b"))
+    message = str(caught.value)
+    assert message == (
+        f"expected as many source as target lines, got {source.count(chr(10))} in {tmp_path / 'a'} "
+        f"and {target.count(chr(10))} in {tmp_path / 'b'}"
+    )

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nmt.data.subwords import BOS, EOS, PAD, UNK, SubwordError, Subwords, load_subwords, train_subwords
+
+TEXT = [
+    f"the {animal} {verb} the {other}"
+    for animal in ("dog", "cat", "bird", "horse", "goat")
+    for verb in ("sees", "sees again", "guards", "carries", "reaches")
+    for other in ("tree", "house", "river", "garden", "bridge")
+]
+
+
+@pytest.fixture(scope="module", params=["unigram", "bpe"])
+def subwords(request: pytest.FixtureRequest) -> Subwords:
+    return train_subwords(TEXT, 32, model_type=request.param)
+
+
+def test_special_pieces_and_size(subwords: Subwords) -> None:
+    assert subwords.size == 32
+    assert [subwords.id(subwords.piece(index)) for index in range(4)] == [PAD, UNK, BOS, EOS]
+    assert subwords.id("no such piece") == UNK
+
+
+def test_round_trip(subwords: Subwords) -> None:
+    ids = subwords.encode_lines(TEXT)
+    assert subwords.decode_lines(ids) == TEXT
+    assert subwords.encode(TEXT[0]) == ids[0]
+    assert subwords.decode([BOS, *ids[0], EOS, PAD]) == TEXT[0]
+    assert not {PAD, BOS, EOS} & {index for line in ids for index in line}
+
+
+def test_nothing_gives_nothing(subwords: Subwords) -> None:
+    assert subwords.encode_lines([]) == []
+    assert subwords.decode_lines([]) == []
+    assert [subwords.encode(text) for text in ("", "  ")] == [[], []]
+    assert subwords.decode([]) == ""
+
+
+def test_strange_text_is_encoded_all_the_same(subwords: Subwords) -> None:
+    for text in ("\0", "a\rb", "\ufffd", "Ж", "x" * 10_000, "\U0001f600"):
+        assert all(0 <= index < subwords.size for index in subwords.encode(text))
+
+
+@pytest.mark.parametrize("ids", [[-1], [32], [5, 10_000]])
+def test_foreign_ids_are_refused(subwords: Subwords, ids: list[int]) -> None:
+    with pytest.raises(SubwordError, match="expected ids from 0 to 31, got"):
+        subwords.decode(ids)
+
+
+def test_training_is_deterministic(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train_subwords(TEXT, 32).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_the_largest_possible_size_is_named_and_works() -> None:
+    with pytest.raises(SubwordError, match=r"vocabulary_size: expected at most \d+ .* got 5000") as caught:
+        train_subwords(TEXT, 5000, model_type="bpe")
+    largest = int(str(caught.value).split("at most ")[1].split()[0])
+    assert train_subwords(TEXT, largest, model_type="bpe").size == largest
+
+
+def test_a_size_below_the_alphabet_is_refused() -> None:
+    with pytest.raises(SubwordError, match=r"vocabulary_size: expected at least \d+, .* got 10 "):
+        train_subwords(TEXT, 10)
+
+
+def test_no_text_is_refused() -> None:
+    with pytest.raises(SubwordError, match="got only empty lines"):
+        train_subwords(["", " "], 32)
+
+
+@pytest.mark.parametrize("content", [b"", b"something else"])
+def test_files_of_other_kinds_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "joint.spm"
+    path.write_bytes(content)
+    with pytest.raises(SubwordError, match=r"joint\.spm: expected"):
+        load_subwords(tmp_path)
+
+
+def test_a_folder_holds_a_joint_vocabulary_or_two(tmp_path: Path, subwords: Subwords) -> None:
+    with pytest.raises(SubwordError, match=r"source\.spm is missing"):
+        load_subwords(tmp_path)
+    subwords.save(tmp_path / "source.spm")
+    with pytest.raises(SubwordError, match=r"target\.spm is missing"):
+        load_subwords(tmp_path)
+    subwords.save(tmp_path / "target.spm")
+    source, target = load_subwords(tmp_path)
+    assert source is not target
+    subwords.save(tmp_path / "joint.spm")
+    source, target = load_subwords(tmp_path)
+    assert source is target
