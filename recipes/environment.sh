@@ -1,0 +1,99 @@
+# Sourced by the scripts of the project: `use_environment EXTRAS` puts a Python environment with the installed project
+# first in PATH. It takes the active virtual environment, or .venv at the top of the project, which it makes if needed.
+# What is up to date already is left alone, so a second run costs no time.
+
+PROJECT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+STEP_NAME="$(basename "$0")"
+
+say() {
+    printf '%s: %s\n' "$STEP_NAME" "$*" >&2
+}
+
+fail() {
+    say "error: $*"
+    exit 1
+}
+
+# use_environment [EXTRAS]: EXTRAS as in pyproject.toml, separated by commas.
+use_environment() {
+    local extras="${1:-}" environment="${VIRTUAL_ENV:-$PROJECT/.venv}"
+    _require_compiler
+    if ! "$environment/bin/python" -m pip --version >/dev/null 2>&1; then
+        _make_environment "$environment"
+    fi
+    export VIRTUAL_ENV="$environment" PATH="$environment/bin:$PATH"
+    unset PYTHONHOME PYTHONPATH
+    (
+        flock 9 # two scripts at once install one after the other
+        _install_torch
+        _install_project "$extras"
+    ) 9>"$environment/.nmt-lock"
+}
+
+# install_tools PACKAGE...: further packages, in the tested versions.
+install_tools() {
+    _pip install "$@" || fail "pip could not install $*"
+}
+
+_pip() {
+    python -m pip --quiet --disable-pip-version-check "$@" --constraint "$PROJECT/constraints.txt" 9>&-
+}
+
+_require_compiler() {
+    local compiler="${CXX:-c++}"
+    command -v "$compiler" >/dev/null || fail "no C++ compiler: '$compiler' is not in PATH." \
+        "The engine is built from source and needs one with C++20 (g++ >= 12 or clang >= 15); on Debian: apt install g++"
+    printf '#include <concepts>\n#include <span>\nint main() { return 0; }\n' |
+        "$compiler" -std=c++20 -x c++ -fsyntax-only - 2>/dev/null ||
+        fail "'$compiler' does not compile C++20: $("$compiler" --version | head -n 1); g++ >= 12 or clang >= 15 is needed"
+}
+
+_make_environment() {
+    command -v python3 >/dev/null || fail "python3 is not in PATH; version 3.11 or later is needed"
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "python3 is $(python3 -c 'import platform; print(platform.python_version())'); 3.11 or later is needed"
+    say "making a Python environment in $1"
+    python3 -m venv --clear "$1" || fail "python3 -m venv failed; on Debian: apt install python3-venv"
+}
+
+_install_torch() {
+    local pin
+    pin="$(grep -E '^torch==' "$PROJECT/constraints.txt")" || fail "constraints.txt: expected a line torch==VERSION"
+    if [ "$(_stamp torch)" != "$pin" ]; then
+        say "installing $pin (the largest download)"
+        _pip install "$pin" || fail "pip could not install $pin"
+        printf '%s\n' "$pin" >"$(_stamp_file torch)"
+    fi
+}
+
+_install_project() {
+    local extras="$1" sources requirements
+    sources="$(_checksum nmt rnn_engine csrc CMakeLists.txt pyproject.toml README.md LICENSE)"
+    requirements="$(_checksum pyproject.toml constraints.txt)"
+    if [ "$(_stamp project)" = "$sources" ] && [ "$(_stamp "extras-$extras")" = "$requirements" ]; then
+        return
+    fi
+    say "building and installing the project${extras:+ with $extras}"
+    # pip rebuilds a local folder each time, but keeps an unchanged version number's dependencies as they are
+    _pip install "$PROJECT${extras:+[$extras]}" || fail "the project could not be built or installed; see above"
+    printf '%s\n' "$sources" >"$(_stamp_file project)"
+    printf '%s\n' "$requirements" >"$(_stamp_file "extras-$extras")"
+}
+
+_stamp_file() {
+    printf '%s/.nmt-installed-%s' "$VIRTUAL_ENV" "$1"
+}
+
+_stamp() {
+    cat "$(_stamp_file "$1")" 2>/dev/null || true
+}
+
+# One checksum over the names and contents of files and folders, relative to the project.
+_checksum() {
+    local path present=()
+    for path in "$@"; do
+        [ ! -e "$PROJECT/$path" ] || present+=("$path")
+    done
+    (cd "$PROJECT" && find "${present[@]}" -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z |
+        xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1)
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Run every test: `bash tests/run.sh [--sanitize] [pytest arguments]`.
+#
+# The native tests come first, then pytest against the installed package. `--sanitize` runs the native tests once more,
+# built to stop at memory errors and undefined behaviour.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../recipes/environment.sh"
+
+sanitize=no
+if [ "${1:-}" = --sanitize ]; then
+    sanitize=yes
+    shift
+fi
+
+# native_tests FOLDER [CMAKE OPTION...]
+native_tests() {
+    local build="$PROJECT/build/$1"
+    shift
+    cmake -S "$PROJECT" -B "$build" -G Ninja -DRNN_ENGINE_TESTS=ON "$@" >"$build.log" 2>&1 &&
+        cmake --build "$build" >>"$build.log" 2>&1 || {
+        tail -n 60 "$build.log" >&2
+        fail "the native tests could not be built; all of the output: $build.log"
+    }
+    ctest --test-dir "$build" --output-on-failure --no-tests=error
+}
+
+use_environment test
+install_tools cmake ninja
+mkdir -p "$PROJECT/build"
+
+say "native tests"
+native_tests native
+if [ "$sanitize" = yes ]; then
+    say "native tests under the address and undefined-behaviour sanitizers"
+    native_tests sanitize -DRNN_ENGINE_SANITIZE=address,undefined
+fi
+
+say "Python tests"
+# The source tree has no built engine in it, so it must not hide the installed package: the top of the project stays out
+# of the module path.
+cd "$PROJECT/tests"
+export PYTHONSAFEPATH=1
+exec python -m pytest --rootdir "$PROJECT" --config-file "$PROJECT/pyproject.toml" "$@"
