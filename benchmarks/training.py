@@ -115,7 +115,6 @@ def mark_parts(trainer: Trainer) -> None:
         (model.decoder.combine, "forward", "attentional vector"),
         (model.decoder.project, "forward", "attentional vector"),
         *((table, "forward", "embedding") for table in {model.source_embedding, model.target_embedding}),
-        (model, "logits", OUTPUT),
         (trainer.optimizer, "step", "optimiser"),
         (trainer.optimizer, "zero_grad", "optimiser"),
         (trainer.clipper, "clip", "optimiser"),
@@ -153,7 +152,7 @@ def shares(events: Iterable[FunctionEvent], wall_microseconds: float) -> dict[st
             part, direction = part_above(event), "forward"
         else:
             part, direction = forward_part.get(root.sequence_nr, REST), "backward"
-        split = part not in ("optimiser", "data", REST)
+        split = part not in (OUTPUT, "optimiser", "data", REST)  # the loss differentiates itself in its forward pass
         totals[f"{part}, {direction}" if split else part] += event.self_cpu_time_total / wall_microseconds
     totals[REST] = 1.0 - sum(share for part, share in totals.items() if part != REST)
     order = {part: index for index, part in enumerate(PARTS)}
@@ -166,7 +165,7 @@ def part_above(event: FunctionEvent) -> str:
     while above is not None:
         if above.name.startswith(MARK):
             return above.name.removeprefix(MARK)
-        if above.name.startswith("_SmoothedCrossEntropy"):
+        if above.name.startswith("_OutputLoss"):
             return OUTPUT
         above = above.cpu_parent
     return REST

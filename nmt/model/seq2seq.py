@@ -88,6 +88,12 @@ class Seq2Seq(nn.Module):
         """Where the parameters are."""
         return self.output_bias.device
 
+    @property
+    def output_layer(self) -> tuple[Tensor, Tensor]:
+        """Weight [V, E] and bias [V] of the layer that scores the vocabulary."""
+        weight = self.target_embedding.weight if self.output_weight is None else self.output_weight
+        return weight, self.output_bias
+
     def encode(self, source: Tensor, lengths: Tensor) -> EncoderOutput:
         """Encode a batch of sources.
 
@@ -123,8 +129,7 @@ class Seq2Seq(nn.Module):
         Returns:
             Unnormalised log-probabilities, [..., V].
         """
-        weight = self.target_embedding.weight if self.output_weight is None else self.output_weight
-        return functional.linear(hidden, weight, self.output_bias)
+        return functional.linear(hidden, *self.output_layer)
 
     def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
         """Score known targets: `encode`, `decode` and `logits` in one; returns [T, B, V]."""

@@ -23,7 +23,7 @@ from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
 from nmt.training.checkpoint import Checkpoints, TrainingState, check_same_training
 from nmt.training.errors import TrainingError
-from nmt.training.loss import smoothed_cross_entropy
+from nmt.training.loss import output_loss
 from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optimizer
 from nmt.training.progress import Reporter, StepReport, duration, perplexity
 from nmt.training.schedule import Schedule
@@ -240,7 +240,8 @@ class Trainer:
         hidden = self.model.decode(encoded, torch.from_numpy(batch.target_input).to(device))  # [T, B, E]
         real = target != PAD  # the output layer is the dearest product: padding stays out of it
         targets = target[real]  # [M]
-        loss, nll = smoothed_cross_entropy(self.model.logits(hidden[real]), targets, self.settings.label_smoothing)
+        layer = self.model.output_layer
+        loss, nll = output_loss(hidden[real], *layer, targets, self.settings.label_smoothing)
         return loss, nll, len(targets)
 
     def _validate(self, reporter: Reporter) -> None:

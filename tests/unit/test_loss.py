@@ -1,38 +1,53 @@
-"""The loss against torch's own, and its gradient against finite differences."""
+"""Output layer and loss against torch's own, and their gradients against finite differences."""
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
-from nmt.training.loss import smoothed_cross_entropy
+from nmt.training import loss as losses
+from nmt.training.loss import output_loss
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
-def test_same_as_torch(smoothing):
+def make(rows: int, width: int, vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     torch.manual_seed(0)
-    targets = torch.randint(0, 11, (7,))
-    logits = torch.randn(7, 11, dtype=torch.float64, requires_grad=True)
-    loss, nll = smoothed_cross_entropy(logits, targets, smoothing)
-    (3.0 * loss).backward()
+    hidden, weight, bias = (
+        torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        for shape in ((rows, width), (vocabulary, width), (vocabulary,))
+    )
+    return hidden, weight, bias, torch.randint(0, vocabulary, (rows,))
 
-    again = logits.detach().clone().requires_grad_()
-    expected = functional.cross_entropy(again, targets, reduction="sum", label_smoothing=smoothing)
-    (3.0 * expected).backward()
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 512])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_same_as_torch(smoothing, chunk, monkeypatch):
+    monkeypatch.setattr(losses, "ROWS", chunk)
+    *inputs, targets = make(7, 3, 11)
+    loss, nll = output_loss(*inputs, targets, smoothing)
+    gradients = torch.autograd.grad(3.0 * loss, inputs)
+
+    logits = functional.linear(*inputs)
+    expected = functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
-    assert nll.item() == pytest.approx(functional.cross_entropy(again, targets, reduction="sum").item(), rel=1e-12)
-    torch.testing.assert_close(logits.grad, again.grad, rtol=1e-10, atol=1e-12)
+    assert nll.item() == pytest.approx(functional.cross_entropy(logits, targets, reduction="sum").item(), rel=1e-12)
+    torch.testing.assert_close(gradients, torch.autograd.grad(3.0 * expected, inputs), rtol=1e-10, atol=1e-12)
 
 
 def test_gradient():
-    torch.manual_seed(1)
-    logits = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
-    targets = torch.tensor([0, 4, 2, 2])
-    assert torch.autograd.gradcheck(lambda x: smoothed_cross_entropy(x, targets, 0.1)[0], (logits,))
+    *inputs, targets = make(4, 2, 5)
+    assert torch.autograd.gradcheck(lambda *x: output_loss(*x, targets, 0.1)[0], inputs)
+
+
+def test_without_gradients():
+    *inputs, targets = make(4, 2, 5)
+    with torch.inference_mode():
+        loss, _ = output_loss(*inputs, targets, 0.1)
+    assert loss.item() == pytest.approx(output_loss(*inputs, targets, 0.1)[0].item(), rel=1e-12)
 
 
 def test_large_logits_do_not_overflow():
-    logits = torch.tensor([[1e4, 0.0], [0.0, 1e4]], requires_grad=True)
-    loss, _ = smoothed_cross_entropy(logits, torch.tensor([0, 1]), 0.0)
+    hidden = torch.tensor([[1e4, 0.0], [0.0, 1e4]], requires_grad=True)
+    loss, _ = output_loss(hidden, torch.eye(2), torch.zeros(2), torch.tensor([0, 1]), 0.0)
     loss.backward()
     assert loss.item() == 0.0
-    assert torch.isfinite(logits.grad).all()
+    assert torch.isfinite(hidden.grad).all()
