@@ -1,0 +1,381 @@
+"""What the engine computes, in float64 NumPy, readable as the equations: the yardstick for every fast implementation.
+
+Symbols: T time steps, B batch, I input size, H hidden size, L layers, D directions (1 or 2). Gate order i, f, g, o.
+Nothing here is fast, and nothing is shared with the native part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rnn_engine.spec import StackSpec
+
+Array = NDArray[np.float64]
+Weights = Mapping[str, Array]
+"""One (layer, direction)'s parameters, named as in `StackSpec.lane_parameters` but without the suffix."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of a cell leaves for its gradient.
+
+    Attributes:
+        x: Input, [B, I].
+        h: State before the step, [B, H].
+        c: Cell state before the step, [B, H].
+        gates: i, f, g, o after their nonlinearities, [B, 4H].
+        c_next: Cell state after the step, [B, H].
+        a: MI-LSTM: W x + bias_ih, [B, 4H].
+        r: MI-LSTM: U h + bias_hh, [B, 4H].
+    """
+
+    x: Array
+    h: Array
+    c: Array
+    gates: Array
+    c_next: Array
+    a: Array | None = None
+    r: Array | None = None
+
+
+StepBackward = tuple[Array, Array, Array, dict[str, Array]]
+
+
+def lstm_step(x: Array, h: Array, c: Array, weights: Weights) -> tuple[Array, Array, Step]:
+    """Take one step of an LSTM.
+
+        z = W x + b_ih + U h + b_hh;  c' = f*c + i*g;  h' = o*tanh(c')
+
+    Args:
+        x: Input, float64 [B, I].
+        h: State, float64 [B, H].
+        c: Cell state, float64 [B, H].
+        weights: weight_ih [4H, I], weight_hh [4H, H], and bias_ih, bias_hh [4H] or neither.
+
+    Returns:
+        h' [B, H], c' [B, H], and what `lstm_step_backward` needs.
+
+    Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins 2000.
+    """
+    z = _affine(x, weights, "ih") + _affine(h, weights, "hh")
+    h_next, c_next, gates = _lstm_gates(z, c)
+    return h_next, c_next, Step(x, h, c, gates, c_next)
+
+
+def lstm_step_backward(dh: Array, dc: Array, step: Step, weights: Weights) -> StepBackward:
+    """Go back through `lstm_step`.
+
+    Args:
+        dh: Gradient of h', float64 [B, H].
+        dc: Gradient of c' from what comes after, float64 [B, H].
+        step: As `lstm_step` left it.
+        weights: Those of the forward step.
+
+    Returns:
+        dx [B, I], dh [B, H] and dc [B, H] before the step, and the gradient of each of `weights`.
+    """
+    dz, dc_before = _lstm_gates_backward(dh, dc, step)
+    dx, dw = _affine_backward(dz, step.x, weights, "ih")
+    dh_before, du = _affine_backward(dz, step.h, weights, "hh")
+    return dx, dh_before, dc_before, dw | du
+
+
+def mi_lstm_step(x: Array, h: Array, c: Array, weights: Weights) -> tuple[Array, Array, Step]:
+    """Take one step of an LSTM with multiplicative integration.
+
+        a = W x + b_ih;  r = U h + b_hh;  z = alpha*a*r + beta1*r + beta2*a + b;  then as the LSTM
+
+    Args:
+        x: Input, float64 [B, I].
+        h: State, float64 [B, H].
+        c: Cell state, float64 [B, H].
+        weights: Those of `lstm_step`, and alpha, beta1, beta2 [4H]; with biases also bias [4H].
+
+    Returns:
+        h' [B, H], c' [B, H], and what `mi_lstm_step_backward` needs.
+
+    Source: Wu et al. 2016, "On Multiplicative Integration with Recurrent Neural Networks", equation 4.
+    """
+    a, r = _affine(x, weights, "ih"), _affine(h, weights, "hh")
+    z = weights["alpha"] * a * r + weights["beta1"] * r + weights["beta2"] * a
+    if "bias" in weights:
+        z = z + weights["bias"]
+    h_next, c_next, gates = _lstm_gates(z, c)
+    return h_next, c_next, Step(x, h, c, gates, c_next, a, r)
+
+
+def mi_lstm_step_backward(dh: Array, dc: Array, step: Step, weights: Weights) -> StepBackward:
+    """Go back through `mi_lstm_step`; arguments and results as those of `lstm_step_backward`."""
+    assert step.a is not None
+    assert step.r is not None
+    a, r, alpha = step.a, step.r, weights["alpha"]
+    dz, dc_before = _lstm_gates_backward(dh, dc, step)
+    dx, dw = _affine_backward(dz * (alpha * r + weights["beta2"]), step.x, weights, "ih")
+    dh_before, du = _affine_backward(dz * (alpha * a + weights["beta1"]), step.h, weights, "hh")
+    vectors = {"alpha": (dz * a * r).sum(0), "beta1": (dz * r).sum(0), "beta2": (dz * a).sum(0)}
+    if "bias" in weights:
+        vectors["bias"] = dz.sum(0)
+    return dx, dh_before, dc_before, dw | du | vectors
+
+
+Forward = Callable[[Array, Array, Array, Weights], tuple[Array, Array, Step]]
+Backward = Callable[[Array, Array, Step, Weights], StepBackward]
+
+CELL_STEPS: dict[str, tuple[Forward, Backward]] = {
+    "lstm": (lstm_step, lstm_step_backward),
+    "mi_lstm": (mi_lstm_step, mi_lstm_step_backward),
+}
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What `forward` leaves for `backward`.
+
+    Attributes:
+        spec: The stack.
+        weights: For each (layer, direction) its parameters without suffix.
+        active: Whether step t belongs to sequence b, bool [T, B, 1].
+        steps: For each (layer, direction) its steps, by t.
+        masks: Dropout masks, for each layer but the last, or None.
+    """
+
+    spec: StackSpec
+    weights: tuple[Weights, ...]
+    active: NDArray[np.bool_]
+    steps: tuple[tuple[Step, ...], ...]
+    masks: tuple[Array, ...] | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Output of a stack.
+
+    Attributes:
+        output: The last layer's h of every step, [T, B, D*H], zero beyond a sequence's length.
+        hn: Each layer's and direction's last h, [L*D, B, H].
+        cn: Each layer's and direction's last c, [L*D, B, H].
+        tape: What `backward` needs.
+    """
+
+    output: Array
+    hn: Array
+    cn: Array
+    tape: Tape
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients of a stack: dx [T, B, I], zero beyond a length; dh0, dc0 [L*D, B, H]; those of the parameters by name."""
+
+    dx: Array
+    dh0: Array
+    dc0: Array
+    parameters: dict[str, Array]
+
+
+def forward(
+    spec: StackSpec,
+    parameters: Mapping[str, ArrayLike],
+    x: ArrayLike,
+    h0: ArrayLike,
+    c0: ArrayLike,
+    lengths: ArrayLike | None = None,
+    masks: Sequence[ArrayLike] | None = None,
+) -> Result:
+    """Run a stack of recurrent layers.
+
+    Args:
+        spec: Cell and shapes; its dropout does nothing here, `masks` does.
+        parameters: Arrays by the names of `StackSpec.parameter_shapes`.
+        x: Input, [T, B, I]; what lies beyond a length is not looked at.
+        h0: First h of each layer and direction, [L*D, B, H].
+        c0: First c of each layer and direction, [L*D, B, H].
+        lengths: Steps of each sequence, integers [B], 0 to T, in any order; all T if None. The reverse direction starts
+            at each sequence's own end.
+        masks: What the output of each layer but the last is multiplied by, L-1 arrays [T, B, D*H]: 0 or 1/(1-p).
+
+    Returns:
+        The outputs, in float64, and what `backward` needs.
+
+    Raises:
+        ValueError: A shape is not what was expected, or a parameter is missing or unknown.
+    """
+    weights = _weights(spec, parameters)
+    layer_input = _array("x", x, (None, None, spec.input_size))
+    length, batch, _ = layer_input.shape
+    states = [_array(name, value, (spec.lanes, batch, spec.hidden_size)) for name, value in (("h0", h0), ("c0", c0))]
+    active = _active(lengths, length, batch)
+    factors = _masks(spec, masks, length, batch)
+
+    steps: list[tuple[Step, ...]] = []
+    last_h, last_c = np.empty_like(states[0]), np.empty_like(states[1])
+    layer_input = np.where(active, layer_input, 0.0)
+    for layer in range(spec.num_layers):
+        if layer and factors is not None:
+            layer_input = layer_input * factors[layer - 1]
+        outputs = []
+        for lane in _lanes(spec, layer):
+            output, last_h[lane], last_c[lane], saved = _run_lane(
+                spec, lane, weights[lane], layer_input, states[0][lane], states[1][lane], active
+            )
+            outputs.append(output)
+            steps.append(saved)
+        layer_input = np.concatenate(outputs, axis=2)
+    return Result(layer_input, last_h, last_c, Tape(spec, weights, active, tuple(steps), factors))
+
+
+def backward(tape: Tape, dy: ArrayLike, dhn: ArrayLike, dcn: ArrayLike) -> Gradients:
+    """Go back through `forward`.
+
+    Args:
+        tape: As `forward` left it.
+        dy: Gradient of the output, [T, B, D*H]; what lies beyond a length is not looked at.
+        dhn: Gradient of hn, [L*D, B, H].
+        dcn: Gradient of cn, [L*D, B, H].
+
+    Returns:
+        The gradients, in float64.
+
+    Raises:
+        ValueError: A shape is not what was expected.
+    """
+    spec, hidden = tape.spec, tape.spec.hidden_size
+    length, batch, _ = tape.active.shape
+    doutput = np.where(tape.active, _array("dy", dy, (length, batch, spec.directions * hidden)), 0.0)
+    dh0 = _array("dhn", dhn, (spec.lanes, batch, hidden)).copy()
+    dc0 = _array("dcn", dcn, (spec.lanes, batch, hidden)).copy()
+    gradients: dict[str, Array] = {}
+    for layer in reversed(range(spec.num_layers)):
+        dinput = np.zeros((length, batch, tape.steps[layer * spec.directions][0].x.shape[1]))
+        for direction, lane in enumerate(_lanes(spec, layer)):
+            dlane = doutput[:, :, direction * hidden : (direction + 1) * hidden]
+            dx, dh0[lane], dc0[lane], dweights = _run_lane_backward(tape, lane, dlane, dh0[lane], dc0[lane])
+            dinput += dx
+            gradients |= {name + spec.suffix(lane): value for name, value in dweights.items()}
+        doutput = dinput * tape.masks[layer - 1] if layer and tape.masks is not None else dinput
+    return Gradients(doutput, dh0, dc0, {name: gradients[name] for name in spec.parameter_shapes()})
+
+
+def _run_lane(
+    spec: StackSpec, lane: int, weights: Weights, x: Array, h: Array, c: Array, active: NDArray[np.bool_]
+) -> tuple[Array, Array, Array, tuple[Step, ...]]:
+    """Run one direction of one layer; a sequence's state stands still where a step does not belong to it."""
+    step, _ = CELL_STEPS[spec.cell]
+    output = np.zeros((len(x), *h.shape))
+    saved: dict[int, Step] = {}
+    for t in _order(spec, lane, len(x)):
+        h_next, c_next, saved[t] = step(x[t], h, c, weights)
+        h, c = np.where(active[t], h_next, h), np.where(active[t], c_next, c)
+        output[t] = np.where(active[t], h_next, 0.0)
+    return output, h, c, tuple(saved[t] for t in range(len(x)))
+
+
+def _run_lane_backward(
+    tape: Tape, lane: int, doutput: Array, dh: Array, dc: Array
+) -> tuple[Array, Array, Array, dict[str, Array]]:
+    _, step_backward = CELL_STEPS[tape.spec.cell]
+    steps, weights = tape.steps[lane], tape.weights[lane]
+    dx = np.zeros((len(steps), *steps[0].x.shape))
+    gradients = {name: np.zeros_like(value) for name, value in weights.items()}
+    for t in reversed(_order(tape.spec, lane, len(steps))):
+        here = tape.active[t]
+        dh_step, dc_step = np.where(here, dh + doutput[t], 0.0), np.where(here, dc, 0.0)
+        dx[t], dh_before, dc_before, dweights = step_backward(dh_step, dc_step, steps[t], weights)
+        dh, dc = np.where(here, dh_before, dh), np.where(here, dc_before, dc)
+        for name, value in dweights.items():
+            gradients[name] += value
+    return dx, dh, dc, gradients
+
+
+def _lstm_gates(z: Array, c: Array) -> tuple[Array, Array, Array]:
+    """From the gates' sums z [B, 4H] to h' and c', and the gates' values [B, 4H]."""
+    zi, zf, zg, zo = np.split(z, 4, axis=1)
+    i, f, g, o = _sigmoid(zi), _sigmoid(zf), np.tanh(zg), _sigmoid(zo)
+    c_next = f * c + i * g
+    return o * np.tanh(c_next), c_next, np.concatenate((i, f, g, o), axis=1)
+
+
+def _lstm_gates_backward(dh: Array, dc: Array, step: Step) -> tuple[Array, Array]:
+    """From dh and dc after a step to dz [B, 4H], and dc before it."""
+    i, f, g, o = np.split(step.gates, 4, axis=1)
+    tanh_c = np.tanh(step.c_next)
+    dc = dc + dh * o * (1 - tanh_c**2)
+    dz = (dc * g * i * (1 - i), dc * step.c * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o))
+    return np.concatenate(dz, axis=1), dc * f
+
+
+def _sigmoid(z: Array) -> Array:
+    return 0.5 * (1.0 + np.tanh(0.5 * z))  # does not overflow, whatever z
+
+
+def _affine(x: Array, weights: Weights, side: str) -> Array:
+    """W x + b for `ih`, U h + b for `hh`."""
+    product: Array = x @ weights[f"weight_{side}"].T
+    return product + weights[f"bias_{side}"] if f"bias_{side}" in weights else product
+
+
+def _affine_backward(dz: Array, x: Array, weights: Weights, side: str) -> tuple[Array, dict[str, Array]]:
+    gradients = {f"weight_{side}": dz.T @ x}
+    if f"bias_{side}" in weights:
+        gradients[f"bias_{side}"] = dz.sum(0)
+    return dz @ weights[f"weight_{side}"], gradients
+
+
+def _lanes(spec: StackSpec, layer: int) -> range:
+    return range(layer * spec.directions, (layer + 1) * spec.directions)
+
+
+def _order(spec: StackSpec, lane: int, length: int) -> range:
+    """List the steps in the order in which a direction takes them."""
+    return range(length - 1, -1, -1) if lane % spec.directions else range(length)
+
+
+def _weights(spec: StackSpec, parameters: Mapping[str, ArrayLike]) -> tuple[Weights, ...]:
+    shapes = spec.parameter_shapes()
+    for name in parameters:
+        if name not in shapes:
+            raise ValueError(f"parameters: unknown name {name}; expected {', '.join(shapes)}")
+    for name, shape in shapes.items():
+        if name not in parameters:
+            raise ValueError(f"parameters: {name} {list(shape)} is missing")
+    return tuple(
+        {
+            name.removesuffix(spec.suffix(lane)): _array(name, parameters[name], shape)
+            for name, shape in spec.lane_parameters(lane).items()
+            if shape is not None
+        }
+        for lane in range(spec.lanes)
+    )
+
+
+def _active(lengths: ArrayLike | None, length: int, batch: int) -> NDArray[np.bool_]:
+    if lengths is None:
+        return np.ones((length, batch, 1), dtype=np.bool_)
+    given = np.asarray(lengths)
+    if given.shape != (batch,) or not np.issubdtype(given.dtype, np.integer):
+        raise ValueError(f"lengths: expected [B] = [{batch}] integers, got {list(given.shape)} {given.dtype}")
+    if batch and (given.min() < 0 or given.max() > length):
+        raise ValueError(f"lengths: expected 0 to T = {length}, got {given.min()} to {given.max()}")
+    return (np.arange(length)[:, None] < given[None, :])[:, :, None]
+
+
+def _masks(spec: StackSpec, masks: Sequence[ArrayLike] | None, length: int, batch: int) -> tuple[Array, ...] | None:
+    if masks is None:
+        return None
+    if len(masks) != spec.num_layers - 1:
+        raise ValueError(f"masks: expected L - 1 = {spec.num_layers - 1} arrays, got {len(masks)}")
+    shape = (length, batch, spec.directions * spec.hidden_size)
+    return tuple(_array(f"masks[{layer}]", mask, shape) for layer, mask in enumerate(masks))
+
+
+def _array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
+    """`value` in float64, if its shape is as expected; None stands for any extent."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
+        expected = ", ".join("any" if extent is None else str(extent) for extent in shape)
+        raise ValueError(f"{name}: expected [{expected}], got {list(array.shape)}")
+    return array

@@ -1,0 +1,138 @@
+"""One table of cases for every implementation of a recurrent stack, and their inputs, made from a seed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnn_engine.spec import StackSpec
+
+
+@dataclass(frozen=True)
+class Case:
+    """One shape of the work. `lengths` is in any order; without `states`, h0 and c0 are zero."""
+
+    cell: str
+    T: int
+    B: int
+    I: int  # noqa: E741  (the field's letter for the input size)
+    H: int
+    L: int = 1
+    bidirectional: bool = False
+    bias: bool = True
+    lengths: tuple[int, ...] | None = None
+    dropout: float = 0.0
+    states: bool = True
+
+    @property
+    def spec(self):
+        return StackSpec(
+            cell=self.cell,
+            input_size=self.I,
+            hidden_size=self.H,
+            num_layers=self.L,
+            bias=self.bias,
+            bidirectional=self.bidirectional,
+            dropout=self.dropout,
+        )
+
+    @property
+    def id(self):
+        """Name of the case in pytest's output."""
+        flags = (
+            ("both", self.bidirectional),
+            ("nobias", not self.bias),
+            ("ragged", self.lengths is not None),
+            (f"drop{self.dropout:g}", self.dropout > 0),
+            ("nostate", not self.states),
+        )
+        shape = f"{self.cell}-T{self.T}-B{self.B}-I{self.I}-H{self.H}-L{self.L}"
+        return "-".join([shape, *(name for name, given in flags if given)])
+
+
+_SHAPES = (
+    # the smallest of everything
+    {"T": 1, "B": 1, "I": 1, "H": 1},
+    {"T": 1, "B": 1, "I": 1, "H": 1, "bidirectional": True, "L": 2},
+    {"T": 5, "B": 1, "I": 3, "H": 1},
+    {"T": 1, "B": 4, "I": 5, "H": 6, "L": 2},
+    {"T": 1, "B": 3, "I": 2, "H": 5, "bidirectional": True},
+    # widths around the sizes of vectors and register blocks
+    {"T": 3, "B": 2, "I": 7, "H": 7},
+    {"T": 3, "B": 2, "I": 9, "H": 8},
+    {"T": 3, "B": 3, "I": 8, "H": 9},
+    {"T": 4, "B": 2, "I": 15, "H": 16},
+    {"T": 3, "B": 5, "I": 16, "H": 17},
+    {"T": 3, "B": 4, "I": 31, "H": 33, "L": 2},
+    {"T": 2, "B": 6, "I": 65, "H": 64},
+    {"T": 3, "B": 7, "I": 64, "H": 65, "bidirectional": True},
+    # rows around the register blocks
+    {"T": 6, "B": 1, "I": 17, "H": 33, "L": 3},
+    {"T": 4, "B": 13, "I": 10, "H": 11, "L": 2},
+    {"T": 3, "B": 37, "I": 6, "H": 9},
+    {"T": 2, "B": 64, "I": 5, "H": 7, "bidirectional": True},
+    # depth, both directions, what may be left out
+    {"T": 7, "B": 3, "I": 4, "H": 5, "L": 4},
+    {"T": 6, "B": 4, "I": 5, "H": 7, "L": 3, "bidirectional": True},
+    {"T": 5, "B": 3, "I": 4, "H": 6, "bias": False},
+    {"T": 5, "B": 3, "I": 4, "H": 9, "L": 2, "bidirectional": True, "bias": False},
+    {"T": 5, "B": 2, "I": 3, "H": 8, "L": 2, "states": False},
+    # lengths: sorted, unsorted, with a single step, all equal but shorter than T
+    {"T": 6, "B": 3, "I": 4, "H": 5, "lengths": (6, 4, 1)},
+    {"T": 6, "B": 4, "I": 4, "H": 9, "L": 2, "lengths": (2, 6, 1, 3)},
+    {"T": 7, "B": 5, "I": 5, "H": 8, "L": 2, "bidirectional": True, "lengths": (3, 7, 7, 1, 5)},
+    {"T": 5, "B": 2, "I": 3, "H": 4, "bidirectional": True, "lengths": (3, 3)},
+    {"T": 9, "B": 13, "I": 6, "H": 17, "lengths": (9, 1, 2, 8, 3, 7, 4, 6, 5, 5, 9, 1, 2), "bidirectional": True},
+    {"T": 4, "B": 1, "I": 3, "H": 7, "L": 2, "lengths": (2,), "bias": False, "states": False},
+    # dropout between layers, alone and with everything
+    {"T": 5, "B": 4, "I": 6, "H": 8, "L": 2, "dropout": 0.4},
+    {"T": 6, "B": 5, "I": 4, "H": 7, "L": 3, "bidirectional": True, "lengths": (6, 2, 5, 1, 4), "dropout": 0.3},
+    # a long sequence
+    {"T": 50, "B": 3, "I": 8, "H": 16, "L": 2},
+)
+
+CASES = tuple(Case(cell=cell, **shape) for cell in ("lstm", "mi_lstm") for shape in _SHAPES)
+"""Every shape with every cell."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Inputs of a case, float64: x [T, B, I], h0 and c0 [L*D, B, H], dy [T, B, D*H], dhn and dcn [L*D, B, H]; lengths
+    int64 [B] or None; parameters by name; masks [T, B, D*H], one for each layer but the last, or None."""
+
+    x: np.ndarray
+    lengths: np.ndarray | None
+    h0: np.ndarray
+    c0: np.ndarray
+    parameters: dict[str, np.ndarray]
+    dy: np.ndarray
+    dhn: np.ndarray
+    dcn: np.ndarray
+    masks: tuple[np.ndarray, ...] | None
+
+
+def make(case, seed=0):
+    """The same arrays for the same case and seed. Beyond a sequence's length x and dy are not zero: nobody may look."""
+    rng = np.random.default_rng((seed, *case.id.encode()))
+    spec, lanes = case.spec, case.spec.lanes
+    outputs, states = (case.T, case.B, spec.directions * case.H), (lanes, case.B, case.H)
+    near_one = ("alpha", "beta1", "beta2")  # so that no term of the multiplicative cell vanishes
+    parameters = {
+        name: rng.uniform(-1, 1, shape) / np.sqrt(case.H) + name.startswith(near_one)
+        for name, shape in spec.parameter_shapes().items()
+    }
+    initial = [rng.standard_normal(states) * case.states for _ in range(2)]
+    masks = None
+    if case.dropout:
+        kept = [rng.random(outputs) >= case.dropout for _ in range(case.L - 1)]
+        masks = tuple(mask / (1 - case.dropout) for mask in kept)
+    return Arrays(
+        x=rng.standard_normal((case.T, case.B, case.I)),
+        lengths=None if case.lengths is None else np.array(case.lengths, dtype=np.int64),
+        h0=initial[0],
+        c0=initial[1],
+        parameters=parameters,
+        dy=rng.standard_normal(outputs),
+        dhn=rng.standard_normal(states),
+        dcn=rng.standard_normal(states),
+        masks=masks,
+    )
