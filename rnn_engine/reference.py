@@ -169,7 +169,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Gradients of a stack: dx [T, B, I], zero beyond a length; dh0, dc0 [L*D, B, H]; those of the parameters by name."""
+    """Gradients: dx [T, B, I], zero beyond a length; dh0 and dc0 [L*D, B, H]; those of the parameters by name."""
 
     dx: Array
     dh0: Array
