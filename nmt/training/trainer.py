@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Literal, Protocol
 
 import torch
@@ -23,6 +20,7 @@ from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
 from nmt.training.checkpoint import Checkpoints, TrainingState, check_same_training
 from nmt.training.errors import TrainingError
+from nmt.training.interrupts import interrupts
 from nmt.training.loss import output_loss
 from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optimizer
 from nmt.training.progress import Reporter, StepReport, duration, perplexity
@@ -163,7 +161,7 @@ class Trainer:
         else:
             torch.manual_seed(self.settings.seed)  # the same dropout, whatever was drawn since the weights
         self.started = time.monotonic() - self.state.seconds
-        with Reporter(self.config.folder / "training.log") as reporter, _interrupts() as interrupted:
+        with Reporter(self.config.folder / "training.log") as reporter, interrupts() as interrupted:
             reporter.note(self._introduction(resumed=before is not None))
             while self._end() is None and not interrupted.is_set():
                 self._run_epoch(reporter, interrupted)
@@ -321,27 +319,3 @@ def _describe(scores: Mapping[str, float]) -> str:
     """Write validation scores in words."""
     parts = [f"ppl {perplexity(scores['loss']):.2f}"] if "loss" in scores else []
     return ", ".join(parts + ([f"BLEU {scores['bleu']:.2f}"] if "bleu" in scores else []))
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C (or SIGTERM) into an event; the second one stops at once.
-
-    Signals reach only the main thread; elsewhere the event is simply never set.
-    """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
