@@ -31,7 +31,7 @@ python "$recipe/report.py" --source "$data/test.de" --reference "$data/test.en" 
 
 say "4/4 translating a few sentences"
 printf '%s\n' \
-    'Der Vertrag wurde am Montag, dem 3. Mai 1887 unterzeichnet.' \
+    'Der Vertrag wurde am Montag, dem 3. Mai 1886 unterzeichnet.' \
     'In Ziffern: dreihundertzwölftausendvierhundertsechs' \
     'Wir treffen uns um halb acht am Bahnhof.' \
     'Das kostet 1.249,50 €.' |
