@@ -36,8 +36,8 @@ if [ "$sanitize" = yes ]; then
 fi
 
 say "Python tests"
-# The source tree has no built engine in it, so it must not hide the installed package: the top of the project stays out
-# of the module path.
-cd "$PROJECT/tests"
+# The source tree has no built engine in it, so it must not hide the installed package: with Python's safe path, the
+# current folder stays out of the module path.
+cd "$PROJECT"
 export PYTHONSAFEPATH=1
-exec python -m pytest --rootdir "$PROJECT" --config-file "$PROJECT/pyproject.toml" "$@"
+exec python -m pytest "$@"
