@@ -30,12 +30,14 @@ nmt evaluate "$model" --test test --output "$output"
 python "$recipe/report.py" --source "$data/test.de" --reference "$data/test.en" --kind "$data/test.kind" "$output"
 
 say "4/4 translating a few sentences"
-printf '%s\n' \
-    'Der Vertrag wurde am Montag, dem 3. Mai 1886 unterzeichnet.' \
-    'In Ziffern: dreihundertzwölftausendvierhundertsechs' \
-    'Wir treffen uns um halb acht am Bahnhof.' \
-    'Das kostet 1.249,50 €.' |
-    tee /dev/stderr | nmt translate "$model"
+examples=(
+    'Der Vertrag wurde am Montag, dem 3. Mai 1886 unterzeichnet.'
+    'In Ziffern: dreihundertzwölftausendvierhundertsechs'
+    'Wir treffen uns um halb acht am Bahnhof.'
+    'Das kostet 1.249,50 €.'
+)
+translations="$(printf '%s\n' "${examples[@]}" | nmt translate "$model")"
+paste -d '\n' <(printf '  %s\n' "${examples[@]}") <(sed 's/^/    /' <<<"$translations")
 
 cat <<TEXT
 
