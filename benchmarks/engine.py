@@ -2,9 +2,9 @@
 
     python benchmarks/engine.py [--shapes L,T,B,H ...] [--threads 2] [--repeats 9] [--json FILE]
 
-Rows of the table are medians over the repeats; a ratio is the median over the repeats of peer time / engine time, with its
-smallest and largest value. GFLOP/s counts the matrix products alone: 8 B T H (I + H) a layer forward, three times that with
-backward. The arithmetic peak is measured in the same run, by independent fused multiply-adds on all threads.
+Rows of the table are medians over the repeats; a ratio is the median over the repeats of peer time / engine time, with
+its smallest and largest value. GFLOP/s counts the matrix products alone: 8 B T H (I + H) a layer forward, three times
+that with backward. The arithmetic peak is measured in the same run, by independent fused multiply-adds on all threads.
 """
 
 from __future__ import annotations
@@ -128,8 +128,10 @@ def main() -> None:
     isa = native.context(arguments.threads).isa
     print(f"{isa}, {arguments.threads} threads, torch {torch.__version__}, peak {peak:.0f} GFLOP/s", file=sys.stderr)
     rows = []
-    header = f"{'(L, T, B, H)':>18} {'cell':>8} {'pass':>17} {'engine ms':>10} {'torch ms':>9} {'ratio (min-max)':>20} {'GFLOP/s':>8} {'of peak':>8}"
-    print(header)
+    print(
+        f"{'(L, T, B, H)':>18} {'cell':>8} {'pass':>17} {'engine ms':>10} {'torch ms':>9} "
+        f"{'ratio (min-max)':>20} {'GFLOP/s':>8} {'of peak':>8}"
+    )
     for text in arguments.shapes:
         layers, steps, batch, hidden = (int(n) for n in text.split(","))
         x = torch.randn(steps, batch, hidden)
@@ -164,7 +166,8 @@ def main() -> None:
                 rows.append(row)
                 print(
                     f"{text:>18} {cell:>8} {row['pass']:>17} {row['engine_ms']:10.2f} {row['torch_ms']:9.2f} "
-                    f"{row['ratio']:7.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f}) {row['gflops']:8.0f} {row['of_peak']:8.0%}",
+                    f"{row['ratio']:7.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f}) "
+                    f"{row['gflops']:8.0f} {row['of_peak']:8.0%}",
                     flush=True,
                 )
     for cell in ("lstm", "mi_lstm"):

@@ -37,8 +37,8 @@ struct Problem {
   std::vector<int64_t> batch_sizes, row_ids;
   int64_t rows = 0;
 
-  Problem(int cell, int dtype, int64_t steps, int64_t batch, int64_t input_size, int64_t hidden_size, int64_t layers,
-          int directions, bool bias, bool training, double dropout, uint64_t seed,
+  Problem(int cell, int dtype, int64_t steps, int64_t batch, int64_t input_size, int64_t hidden_size,
+          int64_t layers, int directions, bool bias, bool training, double dropout, uint64_t seed,
           std::optional<std::vector<int64_t>> sizes, std::optional<std::vector<int64_t>> ids)
       : batch_sizes(sizes.value_or(std::vector<int64_t>{})), row_ids(ids.value_or(std::vector<int64_t>{})) {
     if (sizes && static_cast<int64_t>(batch_sizes.size()) != steps)
@@ -49,8 +49,20 @@ struct Problem {
       throw nb::value_error(("row_ids: expected [B] = [" + std::to_string(batch) + "], got [" +
                              std::to_string(row_ids.size()) + "]")
                                 .c_str());
-    raw = {cell, dtype, steps, batch, input_size, hidden_size, layers, directions, bias, training,
-           sizes ? batch_sizes.data() : nullptr, dropout, seed, ids ? row_ids.data() : nullptr};
+    raw = {cell,
+           dtype,
+           steps,
+           batch,
+           input_size,
+           hidden_size,
+           layers,
+           directions,
+           bias,
+           training,
+           sizes ? batch_sizes.data() : nullptr,
+           dropout,
+           seed,
+           ids ? row_ids.data() : nullptr};
     rows = steps * batch;
     if (sizes) {
       rows = 0;
@@ -67,26 +79,31 @@ struct Problem {
 void* data_of(const Problem& problem, const Array& array, int64_t count, const std::string& name) {
   const bool single = problem.raw.dtype == RNN_ENGINE_FLOAT32;
   const bool right = single ? array.dtype() == nb::dtype<float>() : array.dtype() == nb::dtype<double>();
-  if (!right) throw nb::type_error((name + ": expected " + (single ? "float32" : "float64") + ", got another type").c_str());
+  if (!right)
+    throw nb::type_error(
+        (name + ": expected " + (single ? "float32" : "float64") + ", got another type").c_str());
   if (static_cast<int64_t>(array.size()) != count)
     throw nb::value_error(
-        (name + ": expected " + std::to_string(count) + " values, got " + std::to_string(array.size())).c_str());
+        (name + ": expected " + std::to_string(count) + " values, got " + std::to_string(array.size()))
+            .c_str());
   return array.data();
 }
 
-void* data_of(const Problem& problem, const std::optional<Array>& array, int64_t count, const std::string& name) {
+void* data_of(const Problem& problem, const std::optional<Array>& array, int64_t count,
+              const std::string& name) {
   return array ? data_of(problem, *array, count, name) : nullptr;
 }
 
 void* bytes_of(const Array& array, uint64_t bytes, const char* name) {
   if (array.nbytes() < bytes)
-    throw nb::value_error((std::string(name) + ": expected at least " + std::to_string(bytes) + " bytes, got " +
-                           std::to_string(array.nbytes()))
+    throw nb::value_error((std::string(name) + ": expected at least " + std::to_string(bytes) +
+                           " bytes, got " + std::to_string(array.nbytes()))
                               .c_str());
   return bytes ? array.data() : nullptr;
 }
 
-std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::vector<Lane>& lanes, const char* name) {
+std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::vector<Lane>& lanes,
+                                           const char* name) {
   const rnn_engine_problem& p = problem.raw;
   const int64_t count = p.layers * p.directions;
   if (static_cast<int64_t>(lanes.size()) != count)
@@ -143,9 +160,9 @@ struct Context {
     return out;
   }
 
-  void forward(const Problem& problem, const std::vector<Lane>& weights, const Array& x, const std::optional<Array>& h0,
-               const std::optional<Array>& c0, const Array& y, const Array& hn, const Array& cn, const Array& kept,
-               const Array& scratch) {
+  void forward(const Problem& problem, const std::vector<Lane>& weights, const Array& x,
+               const std::optional<Array>& h0, const std::optional<Array>& c0, const Array& y,
+               const Array& hn, const Array& cn, const Array& kept, const Array& scratch) {
     const rnn_engine_sizes s = sizes(problem);
     const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
     rnn_engine_forward_args args{};
@@ -165,10 +182,11 @@ struct Context {
   }
 
   void backward(const Problem& problem, const std::vector<Lane>& weights, const std::vector<Lane>& gradients,
-                const Array& x, const std::optional<Array>& h0, const std::optional<Array>& c0, const Array& y,
-                const std::optional<Array>& dy, const std::optional<Array>& dhn, const std::optional<Array>& dcn,
-                const std::optional<Array>& dx, const std::optional<Array>& dh0, const std::optional<Array>& dc0,
-                const Array& kept, const Array& scratch) {
+                const Array& x, const std::optional<Array>& h0, const std::optional<Array>& c0,
+                const Array& y, const std::optional<Array>& dy, const std::optional<Array>& dhn,
+                const std::optional<Array>& dcn, const std::optional<Array>& dx,
+                const std::optional<Array>& dh0, const std::optional<Array>& dc0, const Array& kept,
+                const Array& scratch) {
     const rnn_engine_sizes s = sizes(problem);
     const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
     const std::vector<rnn_engine_weights> g = weights_of(problem, gradients, "gradients");
@@ -199,9 +217,9 @@ struct Context {
     if (a.shape(1) != b.shape(1) || c.shape(0) != a.shape(0) || c.shape(1) != b.shape(0))
       throw nb::value_error("gemm: expected a [M, K], b [N, K], c [M, N]");
     nb::gil_scoped_release release;
-    const int code =
-        rnn_engine_gemm(raw, static_cast<int64_t>(a.shape(0)), static_cast<int64_t>(b.shape(0)),
-                        static_cast<int64_t>(a.shape(1)), a.data(), b.data(), c.data(), scratch.data(), scratch.nbytes());
+    const int code = rnn_engine_gemm(raw, static_cast<int64_t>(a.shape(0)), static_cast<int64_t>(b.shape(0)),
+                                     static_cast<int64_t>(a.shape(1)), a.data(), b.data(), c.data(),
+                                     scratch.data(), scratch.nbytes());
     nb::gil_scoped_acquire acquire;
     check(code);
   }
@@ -219,8 +237,9 @@ NB_MODULE(_core, m) {
   nb::class_<Problem>(m, "Problem")
       .def(nb::init<int, int, int64_t, int64_t, int64_t, int64_t, int64_t, int, bool, bool, double, uint64_t,
                     std::optional<std::vector<int64_t>>, std::optional<std::vector<int64_t>>>(),
-           nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_size"_a, "layers"_a,
-           "directions"_a, "bias"_a, "training"_a, "dropout"_a, "seed"_a, "batch_sizes"_a.none(), "row_ids"_a.none())
+           nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_size"_a,
+           "layers"_a, "directions"_a, "bias"_a, "training"_a, "dropout"_a, "seed"_a, "batch_sizes"_a.none(),
+           "row_ids"_a.none())
       .def_ro("rows", &Problem::rows);
   nb::class_<Context>(m, "Context")
       .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
@@ -228,13 +247,14 @@ NB_MODULE(_core, m) {
       .def_prop_ro("isa", [](const Context& c) { return std::string(rnn_engine_context_isa(c.raw)); })
       .def("plan", &Context::plan, "problem"_a)
       .def("plan_buffers", &Context::plan_buffers, "problem"_a)
-      .def("forward", &Context::forward, "problem"_a, "weights"_a, "x"_a, "h0"_a.none(), "c0"_a.none(), "y"_a, "hn"_a,
-           "cn"_a, "kept"_a, "scratch"_a)
-      .def("backward", &Context::backward, "problem"_a, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(), "c0"_a.none(),
-           "y"_a, "dy"_a.none(), "dhn"_a.none(), "dcn"_a.none(), "dx"_a.none(), "dh0"_a.none(), "dc0"_a.none(), "kept"_a,
-           "scratch"_a)
+      .def("forward", &Context::forward, "problem"_a, "weights"_a, "x"_a, "h0"_a.none(), "c0"_a.none(), "y"_a,
+           "hn"_a, "cn"_a, "kept"_a, "scratch"_a)
+      .def("backward", &Context::backward, "problem"_a, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(),
+           "c0"_a.none(), "y"_a, "dy"_a.none(), "dhn"_a.none(), "dcn"_a.none(), "dx"_a.none(), "dh0"_a.none(),
+           "dc0"_a.none(), "kept"_a, "scratch"_a)
       .def("gemm", &Context::gemm, "a"_a, "b"_a, "c"_a, "scratch"_a)
-      .def("gemm_scratch", [](const Context& c, int64_t n, int64_t k) { return rnn_engine_gemm_scratch(c.raw, n, k); })
+      .def("gemm_scratch",
+           [](const Context& c, int64_t n, int64_t k) { return rnn_engine_gemm_scratch(c.raw, n, k); })
       .def("peak", &Context::peak, "iterations"_a);
   m.def("has_isa", [](const std::string& isa) { return rnn_engine_has_isa(isa.c_str()) != 0; }, "isa"_a);
 }

@@ -66,7 +66,8 @@ void require_weights(const Shape& shape, const rnn_engine_weights* weights) {
       require_pointer(weights[i].bias_hh, where + "bias_hh");
     }
     const int needed = shape.cell.extra - (shape.cell.extra_bias && !shape.problem->bias ? 1 : 0);
-    for (int e = 0; e < needed; ++e) require_pointer(weights[i].extra[e], where + "extra[" + std::to_string(e) + "]");
+    for (int e = 0; e < needed; ++e)
+      require_pointer(weights[i].extra[e], where + "extra[" + std::to_string(e) + "]");
   }
 }
 
@@ -90,7 +91,8 @@ const char* rnn_engine_context_isa(const rnn_engine_context* context) { return c
 
 int rnn_engine_has_isa(const char* isa) { return isa && has_backend(isa); }
 
-int rnn_engine_plan(const rnn_engine_context* context, const rnn_engine_problem* problem, rnn_engine_sizes* sizes) {
+int rnn_engine_plan(const rnn_engine_context* context, const rnn_engine_problem* problem,
+                    rnn_engine_sizes* sizes) {
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
@@ -111,7 +113,8 @@ int rnn_engine_plan_buffers(const rnn_engine_context* context, const rnn_engine_
     const auto list = [&](const char* arena, const std::vector<BufferRecord>& records) {
       for (const BufferRecord& r : records) {
         if (buffers && *count < capacity)
-          buffers[*count] = {r.name, arena, r.layer, r.direction, r.offset, r.bytes, r.layer < 0 ? 0 : r.layer, shape.L - 1};
+          buffers[*count] = {
+              r.name, arena, r.layer, r.direction, r.offset, r.bytes, r.layer < 0 ? 0 : r.layer, shape.L - 1};
         ++*count;
       }
     };
@@ -171,14 +174,14 @@ size_t rnn_engine_gemm_scratch(const rnn_engine_context* context, int64_t n, int
   return static_cast<size_t>(packed_size(context->machine(RNN_ENGINE_FLOAT32), k, n)) * sizeof(float);
 }
 
-int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c,
-                    void* scratch, size_t scratch_bytes) {
+int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a,
+                    const float* b, float* c, void* scratch, size_t scratch_bytes) {
   return guarded([&] {
     require_pointer(context, "context");
     require(m >= 1 && n >= 1 && k >= 1, "m, n, k: expected at least 1");
     const size_t needed = rnn_engine_gemm_scratch(context, n, k);
-    require(scratch_bytes >= needed,
-            "scratch_bytes: expected at least " + std::to_string(needed) + ", got " + std::to_string(scratch_bytes));
+    require(scratch_bytes >= needed, "scratch_bytes: expected at least " + std::to_string(needed) + ", got " +
+                                         std::to_string(scratch_bytes));
     require_aligned(scratch, needed, "scratch");
     float* packed = static_cast<float*>(scratch);
     const Kernels<float>& kernels = context->backend.f32;

@@ -1,7 +1,7 @@
 """A recurrent engine: LSTM and MI-LSTM layers, with own kernels, for torch and for NumPy.
 
-`LSTM` and `MILSTM` stand in for `torch.nn.LSTM`; `arrays.Stack` runs the same stacks forward without torch. Names are loaded
-when they are first used, so that importing this package imports neither torch nor the native part.
+`LSTM` and `MILSTM` stand in for `torch.nn.LSTM`; `arrays.Stack` runs the same stacks forward without torch. Names are
+loaded when they are first used, so that importing this package imports neither torch nor the native part.
 """
 
 from __future__ import annotations

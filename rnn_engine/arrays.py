@@ -20,8 +20,8 @@ class Stack:
 
     Args:
         spec: Cell and shapes. Its dropout does nothing here.
-        parameters: Arrays by the names of `StackSpec.parameter_shapes` (those of a torch state dict), all float32 or all
-            float64.
+        parameters: Arrays by the names of `StackSpec.parameter_shapes` (those of a torch state dict), all float32 or
+            all float64.
         threads: CPU threads; all cores that the process may use if None.
 
     Raises:

@@ -1,7 +1,8 @@
 """Blocks of memory for the engine's arenas, used again once they are free.
 
-A fresh block of many megabytes costs more than it seems: the system hands it out page by page, zeroed, at the first touch. A
-training step asks for the same blocks as the one before, so they are kept; never more of them than were in use at once.
+A fresh block of many megabytes costs more than it seems: the system hands it out page by page, zeroed, at the first
+touch. A training step asks for the same blocks as the one before, so they are kept; never more of them than were in use
+at once.
 """
 
 from __future__ import annotations

@@ -1,10 +1,13 @@
-// The backend interface: what stack/ needs from a processor. One table of functions for each (instruction set, type).
+// The backend interface: what stack/ needs from a processor. One table of functions for each (instruction
+// set, type).
 //
-// A panel is a packed piece of a matrix's right-hand side: for each k, `vectors` vectors of `width` values. What a panel's
-// vectors stand for is the caller's choice: neighbouring columns, or the four gates of the same hidden units.
+// A panel is a packed piece of a matrix's right-hand side: for each k, `vectors` vectors of `width` values.
+// What a panel's vectors stand for is the caller's choice: neighbouring columns, or the four gates of the
+// same hidden units.
 //
-// Bit equality: every element of a product is one chain of fused multiply-adds over ascending k that begins with `init`.
-// How rows, columns and k are cut into pieces therefore changes no bit, nor does the instruction set.
+// Bit equality: every element of a product is one chain of fused multiply-adds over ascending k that begins
+// with `init`. How rows, columns and k are cut into pieces therefore changes no bit, nor does the instruction
+// set.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +29,8 @@ struct GemmTile {
   std::ptrdiff_t a_row, a_col;
   const T* panel;
   std::int64_t rows, k;
-  int vectors;            // of the panel
-  const T* init;          // nullptr: zeros; may be c
+  int vectors;              // of the panel
+  const T* init;            // nullptr: zeros; may be c
   std::ptrdiff_t init_row;  // 0: one row for all
   T* c;
   std::ptrdiff_t c_row;
@@ -36,7 +39,8 @@ struct GemmTile {
   std::int64_t columns;          // valid values: of every vector if `gates`, else of all together
 };
 
-// One step of a cell on a tile of rows x at most `width` hidden units. Pointers stand at the tile's first unit.
+// One step of a cell on a tile of rows x at most `width` hidden units. Pointers stand at the tile's first
+// unit.
 template <class T>
 struct CellTile {
   std::int64_t rows, units;
@@ -100,8 +104,8 @@ inline const Kernels<double>& Backend::kernels<double>() const {
   return f64;
 }
 
-// The backend called `isa`; the best that the machine has if it is nullptr or empty. Throws InvalidArgument for one that
-// this build or machine lacks.
+// The backend called `isa`; the best that the machine has if it is nullptr or empty. Throws InvalidArgument
+// for one that this build or machine lacks.
 const Backend& select_backend(const char* isa);
 bool has_backend(const char* isa);
 

@@ -1,7 +1,8 @@
 // Hands out consecutive, aligned pieces of one block of memory.
 //
-// The planner walks an Arena without memory to learn sizes and to list the buffers; the run walks it again over the
-// caller's block. Both call the same layout functions (plan/layout.h), so that plan and run cannot disagree.
+// The planner walks an Arena without memory to learn sizes and to list the buffers; the run walks it again
+// over the caller's block. Both call the same layout functions (plan/layout.h), so that plan and run cannot
+// disagree.
 #pragma once
 
 #include <cstddef>

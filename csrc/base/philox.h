@@ -1,5 +1,5 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
-// The same (key, counter) gives the same four words everywhere, so masks need not be stored.
+// Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2,
+// 3"). The same (key, counter) gives the same four words everywhere, so masks need not be stored.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@ struct PhiloxKey {
   std::uint32_t low, high;
 };
 
-// kLanes generators side by side, in arrays that the compiler turns into vectors. words[i][lane] is both the counter
-// that goes in and the random word that comes out.
+// kLanes generators side by side, in arrays that the compiler turns into vectors. words[i][lane] is both the
+// counter that goes in and the random word that comes out.
 template <int kLanes>
 inline __attribute__((always_inline)) void philox(std::uint32_t (&words)[4][kLanes], PhiloxKey key) {
   for (int round = 0; round < 10; ++round) {

@@ -18,8 +18,8 @@ inline void pause() {
 #endif
 }
 
-// A hand-over inside a step takes well under a microsecond when both threads have a core of their own. Where they
-// do not, spinning only takes the other's time away, so give the core up after a while.
+// A hand-over inside a step takes well under a microsecond when both threads have a core of their own. Where
+// they do not, spinning only takes the other's time away, so give the core up after a while.
 constexpr int kSpinsBeforeYield = 4000;
 // How long a worker waits awake for the next region: about the time between two layers of a model.
 constexpr auto kAwake = std::chrono::microseconds(50);

@@ -16,8 +16,8 @@ struct LstmCell {
 
   // a: z in, activated gates out.
   template <class V>
-  static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&)[kGates], const V (*)[kGates], V c_prev,
-                                                            V& c, V& h) {
+  static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&)[kGates],
+                                                            const V (*)[kGates], V c_prev, V& c, V& h) {
     a[0] = sigmoid(a[0]);
     a[1] = sigmoid(a[1]);
     a[2] = tanh(a[2]);
@@ -28,8 +28,9 @@ struct LstmCell {
 
   // a: activated gates in, dz out.
   template <class V>
-  static inline __attribute__((always_inline)) void backward(V (&a)[kGates], V (&)[kGates], const V (*)[kGates], V c_prev,
-                                                             V c, V dh, V& dc, V (*sums)[kGates]) {
+  static inline __attribute__((always_inline)) void backward(V (&a)[kGates], V (&)[kGates],
+                                                             const V (*)[kGates], V c_prev, V c, V dh, V& dc,
+                                                             V (*sums)[kGates]) {
     const V one(1), i = a[0], f = a[1], g = a[2], o = a[3], tanh_c = tanh(c);
     const V dc_total = fma(dh * o, one - tanh_c * tanh_c, dc);
     a[0] = dc_total * g * i * (one - i);

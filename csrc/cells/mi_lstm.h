@@ -1,4 +1,5 @@
-// Multiplicative-integration LSTM (Wu et al. 2016, "On multiplicative integration with recurrent neural networks"):
+// Multiplicative-integration LSTM (Wu et al. 2016, "On multiplicative integration with recurrent neural
+// networks"):
 //   a = W x + b_ih;  r = U h' + b_hh;  z = alpha a r + beta1 r + beta2 a + b;  gates and state as in the LSTM
 #pragma once
 
@@ -20,18 +21,21 @@ struct MiLstmCell {
 
   // a and r are kept as they are: backward makes the gates from them again.
   template <class V>
-  static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&r)[kGates], const V (*extra)[kGates],
-                                                            V c_prev, V& c, V& h) {
+  static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&r)[kGates],
+                                                            const V (*extra)[kGates], V c_prev, V& c, V& h) {
     V z[kGates];
-    for (int k = 0; k < kGates; ++k) z[k] = integrate(a[k], r[k], extra[0][k], extra[1][k], extra[2][k], extra[3][k]);
+    for (int k = 0; k < kGates; ++k)
+      z[k] = integrate(a[k], r[k], extra[0][k], extra[1][k], extra[2][k], extra[3][k]);
     LstmCell::forward(z, r, extra, c_prev, c, h);
   }
 
   template <class V>
-  static inline __attribute__((always_inline)) void backward(V (&a)[kGates], V (&r)[kGates], const V (*extra)[kGates],
-                                                             V c_prev, V c, V dh, V& dc, V (*sums)[kGates]) {
+  static inline __attribute__((always_inline)) void backward(V (&a)[kGates], V (&r)[kGates],
+                                                             const V (*extra)[kGates], V c_prev, V c, V dh,
+                                                             V& dc, V (*sums)[kGates]) {
     V d[kGates];
-    for (int k = 0; k < kGates; ++k) d[k] = integrate(a[k], r[k], extra[0][k], extra[1][k], extra[2][k], extra[3][k]);
+    for (int k = 0; k < kGates; ++k)
+      d[k] = integrate(a[k], r[k], extra[0][k], extra[1][k], extra[2][k], extra[3][k]);
     d[0] = sigmoid(d[0]);
     d[1] = sigmoid(d[1]);
     d[2] = tanh(d[2]);

@@ -1,4 +1,5 @@
-// The table of instruction sets, best first, and the choice among them. Compiled without instruction-set flags.
+// The table of instruction sets, best first, and the choice among them. Compiled without instruction-set
+// flags.
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -26,8 +27,8 @@ struct Entry {
 #if defined(__x86_64__)
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 #endif
 

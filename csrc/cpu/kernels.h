@@ -1,6 +1,6 @@
-// The kernels of backend/kernels.h, written once for every vector type V. Included only by the files that are compiled
-// for one instruction set each; everything here is a template over V or inlined, so that no other file can pick up a copy
-// compiled for more than the machine has.
+// The kernels of backend/kernels.h, written once for every vector type V. Included only by the files that are
+// compiled for one instruction set each; everything here is a template over V or inlined, so that no other
+// file can pick up a copy compiled for more than the machine has.
 #pragma once
 
 #include "backend/kernels.h"
@@ -78,12 +78,24 @@ inline __attribute__((always_inline)) void gemm_rows(const GemmTile<typename V::
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::int64_t height = (t.rows - row + (blocks - block) - 1) / (blocks - block);
     switch (height) {
-      case 1: micro_kernel<V, 1, kVectors>(t, row); break;
-      case 2: micro_kernel<V, 2, kVectors>(t, row); break;
-      case 3: micro_kernel<V, 3, kVectors>(t, row); break;
-      case 4: if constexpr (kMaxRows >= 4) micro_kernel<V, 4, kVectors>(t, row); break;
-      case 5: if constexpr (kMaxRows >= 5) micro_kernel<V, 5, kVectors>(t, row); break;
-      default: if constexpr (kMaxRows >= 6) micro_kernel<V, 6, kVectors>(t, row); break;
+      case 1:
+        micro_kernel<V, 1, kVectors>(t, row);
+        break;
+      case 2:
+        micro_kernel<V, 2, kVectors>(t, row);
+        break;
+      case 3:
+        micro_kernel<V, 3, kVectors>(t, row);
+        break;
+      case 4:
+        if constexpr (kMaxRows >= 4) micro_kernel<V, 4, kVectors>(t, row);
+        break;
+      case 5:
+        if constexpr (kMaxRows >= 5) micro_kernel<V, 5, kVectors>(t, row);
+        break;
+      default:
+        if constexpr (kMaxRows >= 6) micro_kernel<V, 6, kVectors>(t, row);
+        break;
     }
     row += height;
   }
@@ -93,10 +105,18 @@ inline __attribute__((always_inline)) void gemm_rows(const GemmTile<typename V::
 template <class V, int kMaxRows>
 void gemm(const GemmTile<typename V::Scalar>& t) {
   switch (t.vectors) {
-    case 1: gemm_rows<V, 1, kMaxRows>(t); break;
-    case 2: gemm_rows<V, 2, kMaxRows>(t); break;
-    case 3: gemm_rows<V, 3, kMaxRows>(t); break;
-    default: gemm_rows<V, 4, kMaxRows>(t); break;
+    case 1:
+      gemm_rows<V, 1, kMaxRows>(t);
+      break;
+    case 2:
+      gemm_rows<V, 2, kMaxRows>(t);
+      break;
+    case 3:
+      gemm_rows<V, 3, kMaxRows>(t);
+      break;
+    default:
+      gemm_rows<V, 4, kMaxRows>(t);
+      break;
   }
 }
 
@@ -118,7 +138,8 @@ inline __attribute__((always_inline)) void load_extra(const CellTile<typename V:
                                                       V (&extra)[kMaxExtra][kGates]) {
   for (int p = 0; p < Cell::kExtra; ++p)
     for (int k = 0; k < kGates; ++k)
-      extra[p][k] = t.extra[p] ? load_units<V>(t.extra[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
+      extra[p][k] =
+          t.extra[p] ? load_units<V>(t.extra[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
 }
 
 template <class V, class Cell>
@@ -147,7 +168,8 @@ void cell_backward(const CellTile<typename V::Scalar>& t) {
   V extra[kMaxExtra][kGates], sums[kMaxSums][kGates];
   load_extra<V, Cell>(t, units, extra);
   for (int s = 0; s < Cell::kSums; ++s)
-    for (int k = 0; k < kGates; ++k) sums[s][k] = load_units<V>(t.sums + (s * kGates + k) * t.gate_stride, units);
+    for (int k = 0; k < kGates; ++k)
+      sums[s][k] = load_units<V>(t.sums + (s * kGates + k) * t.gate_stride, units);
   for (std::int64_t row = 0; row < t.rows; ++row) {
     V a[kGates], r[kGates];
     for (int k = 0; k < kGates; ++k) {
@@ -156,7 +178,8 @@ void cell_backward(const CellTile<typename V::Scalar>& t) {
     }
     V dc = load_units<V>(t.dc + row * t.dc_row, units);
     Cell::backward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units),
-                   load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc, sums);
+                   load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc,
+                   sums);
     for (int k = 0; k < kGates; ++k) {
       store_units(a[k], t.a + row * t.a_row + k * t.gate_stride, units);
       if constexpr (Cell::kSplit) store_units(r[k], t.r + row * t.r_row + k * t.gate_stride, units);
@@ -164,10 +187,12 @@ void cell_backward(const CellTile<typename V::Scalar>& t) {
     store_units(dc, t.dc + row * t.dc_row, units);
   }
   for (int s = 0; s < Cell::kSums; ++s)
-    for (int k = 0; k < kGates; ++k) store_units(sums[s][k], t.sums + (s * kGates + k) * t.gate_stride, units);
+    for (int k = 0; k < kGates; ++k)
+      store_units(sums[s][k], t.sums + (s * kGates + k) * t.gate_stride, units);
 }
 
-// Counter: (block of four columns, row, step, site). V only keeps the copies of different instruction sets apart.
+// Counter: (block of four columns, row, step, site). V only keeps the copies of different instruction sets
+// apart.
 template <class V>
 void dropout(const DropoutRow<typename V::Scalar>& t) {
   using T = typename V::Scalar;

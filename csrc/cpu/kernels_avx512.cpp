@@ -4,6 +4,8 @@
 
 namespace rnn_engine::cpu {
 
-Backend avx512_backend() { return {"avx512", make_kernels<Avx512Float, 6>(), make_kernels<Avx512Double, 6>()}; }
+Backend avx512_backend() {
+  return {"avx512", make_kernels<Avx512Float, 6>(), make_kernels<Avx512Double, 6>()};
+}
 
 }  // namespace rnn_engine::cpu

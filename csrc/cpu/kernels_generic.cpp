@@ -3,6 +3,8 @@
 
 namespace rnn_engine::cpu {
 
-Backend generic_backend() { return {"generic", make_kernels<GenericVec<float>, 2>(), make_kernels<GenericVec<double>, 2>()}; }
+Backend generic_backend() {
+  return {"generic", make_kernels<GenericVec<float>, 2>(), make_kernels<GenericVec<double>, 2>()};
+}
 
 }  // namespace rnn_engine::cpu

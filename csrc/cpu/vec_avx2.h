@@ -30,7 +30,9 @@ struct Avx2Float {
   friend RNN_ENGINE_INLINE Avx2Float operator-(Avx2Float a, Avx2Float b) { return _mm256_sub_ps(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Float operator*(Avx2Float a, Avx2Float b) { return _mm256_mul_ps(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Float operator/(Avx2Float a, Avx2Float b) { return _mm256_div_ps(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx2Float operator-(Avx2Float a) { return _mm256_xor_ps(a.v, _mm256_set1_ps(-0.0f)); }
+  friend RNN_ENGINE_INLINE Avx2Float operator-(Avx2Float a) {
+    return _mm256_xor_ps(a.v, _mm256_set1_ps(-0.0f));
+  }
   friend RNN_ENGINE_INLINE Avx2Float min(Avx2Float a, Avx2Float b) { return _mm256_min_ps(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Float max(Avx2Float a, Avx2Float b) { return _mm256_max_ps(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Float fma(Avx2Float a, Avx2Float b, Avx2Float c) {
@@ -40,7 +42,8 @@ struct Avx2Float {
     return _mm256_round_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
   friend RNN_ENGINE_INLINE Avx2Float pow2(Avx2Float n) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23));
+    return _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23));
   }
 };
 
@@ -61,11 +64,21 @@ struct Avx2Double {
   RNN_ENGINE_INLINE void store(double* p) const { _mm256_storeu_pd(p, v); }
   RNN_ENGINE_INLINE void store(double* p, int n) const { _mm256_maskstore_pd(p, mask(n), v); }
 
-  friend RNN_ENGINE_INLINE Avx2Double operator+(Avx2Double a, Avx2Double b) { return _mm256_add_pd(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx2Double operator-(Avx2Double a, Avx2Double b) { return _mm256_sub_pd(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx2Double operator*(Avx2Double a, Avx2Double b) { return _mm256_mul_pd(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx2Double operator/(Avx2Double a, Avx2Double b) { return _mm256_div_pd(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx2Double operator-(Avx2Double a) { return _mm256_xor_pd(a.v, _mm256_set1_pd(-0.0)); }
+  friend RNN_ENGINE_INLINE Avx2Double operator+(Avx2Double a, Avx2Double b) {
+    return _mm256_add_pd(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx2Double operator-(Avx2Double a, Avx2Double b) {
+    return _mm256_sub_pd(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx2Double operator*(Avx2Double a, Avx2Double b) {
+    return _mm256_mul_pd(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx2Double operator/(Avx2Double a, Avx2Double b) {
+    return _mm256_div_pd(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx2Double operator-(Avx2Double a) {
+    return _mm256_xor_pd(a.v, _mm256_set1_pd(-0.0));
+  }
   friend RNN_ENGINE_INLINE Avx2Double min(Avx2Double a, Avx2Double b) { return _mm256_min_pd(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Double max(Avx2Double a, Avx2Double b) { return _mm256_max_pd(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Double fma(Avx2Double a, Avx2Double b, Avx2Double c) {

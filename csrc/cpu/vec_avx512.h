@@ -20,14 +20,24 @@ struct Avx512Float {
 
   static RNN_ENGINE_INLINE __mmask16 mask(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
   static RNN_ENGINE_INLINE Avx512Float load(const float* p) { return _mm512_loadu_ps(p); }
-  static RNN_ENGINE_INLINE Avx512Float load(const float* p, int n) { return _mm512_maskz_loadu_ps(mask(n), p); }
+  static RNN_ENGINE_INLINE Avx512Float load(const float* p, int n) {
+    return _mm512_maskz_loadu_ps(mask(n), p);
+  }
   RNN_ENGINE_INLINE void store(float* p) const { _mm512_storeu_ps(p, v); }
   RNN_ENGINE_INLINE void store(float* p, int n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
 
-  friend RNN_ENGINE_INLINE Avx512Float operator+(Avx512Float a, Avx512Float b) { return _mm512_add_ps(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx512Float operator-(Avx512Float a, Avx512Float b) { return _mm512_sub_ps(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx512Float operator*(Avx512Float a, Avx512Float b) { return _mm512_mul_ps(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx512Float operator/(Avx512Float a, Avx512Float b) { return _mm512_div_ps(a.v, b.v); }
+  friend RNN_ENGINE_INLINE Avx512Float operator+(Avx512Float a, Avx512Float b) {
+    return _mm512_add_ps(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx512Float operator-(Avx512Float a, Avx512Float b) {
+    return _mm512_sub_ps(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx512Float operator*(Avx512Float a, Avx512Float b) {
+    return _mm512_mul_ps(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx512Float operator/(Avx512Float a, Avx512Float b) {
+    return _mm512_div_ps(a.v, b.v);
+  }
   friend RNN_ENGINE_INLINE Avx512Float operator-(Avx512Float a) {
     return _mm512_xor_ps(a.v, _mm512_set1_ps(-0.0f));
   }
@@ -38,7 +48,8 @@ struct Avx512Float {
   }
   friend RNN_ENGINE_INLINE Avx512Float round_even(Avx512Float x) { return _mm512_roundscale_ps(x.v, 0); }
   friend RNN_ENGINE_INLINE Avx512Float pow2(Avx512Float n) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23));
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23));
   }
 };
 
@@ -53,19 +64,33 @@ struct Avx512Double {
 
   static RNN_ENGINE_INLINE __mmask8 mask(int n) { return static_cast<__mmask8>((1u << n) - 1u); }
   static RNN_ENGINE_INLINE Avx512Double load(const double* p) { return _mm512_loadu_pd(p); }
-  static RNN_ENGINE_INLINE Avx512Double load(const double* p, int n) { return _mm512_maskz_loadu_pd(mask(n), p); }
+  static RNN_ENGINE_INLINE Avx512Double load(const double* p, int n) {
+    return _mm512_maskz_loadu_pd(mask(n), p);
+  }
   RNN_ENGINE_INLINE void store(double* p) const { _mm512_storeu_pd(p, v); }
   RNN_ENGINE_INLINE void store(double* p, int n) const { _mm512_mask_storeu_pd(p, mask(n), v); }
 
-  friend RNN_ENGINE_INLINE Avx512Double operator+(Avx512Double a, Avx512Double b) { return _mm512_add_pd(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx512Double operator-(Avx512Double a, Avx512Double b) { return _mm512_sub_pd(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx512Double operator*(Avx512Double a, Avx512Double b) { return _mm512_mul_pd(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx512Double operator/(Avx512Double a, Avx512Double b) { return _mm512_div_pd(a.v, b.v); }
+  friend RNN_ENGINE_INLINE Avx512Double operator+(Avx512Double a, Avx512Double b) {
+    return _mm512_add_pd(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx512Double operator-(Avx512Double a, Avx512Double b) {
+    return _mm512_sub_pd(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx512Double operator*(Avx512Double a, Avx512Double b) {
+    return _mm512_mul_pd(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx512Double operator/(Avx512Double a, Avx512Double b) {
+    return _mm512_div_pd(a.v, b.v);
+  }
   friend RNN_ENGINE_INLINE Avx512Double operator-(Avx512Double a) {
     return _mm512_xor_pd(a.v, _mm512_set1_pd(-0.0));
   }
-  friend RNN_ENGINE_INLINE Avx512Double min(Avx512Double a, Avx512Double b) { return _mm512_min_pd(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx512Double max(Avx512Double a, Avx512Double b) { return _mm512_max_pd(a.v, b.v); }
+  friend RNN_ENGINE_INLINE Avx512Double min(Avx512Double a, Avx512Double b) {
+    return _mm512_min_pd(a.v, b.v);
+  }
+  friend RNN_ENGINE_INLINE Avx512Double max(Avx512Double a, Avx512Double b) {
+    return _mm512_max_pd(a.v, b.v);
+  }
   friend RNN_ENGINE_INLINE Avx512Double fma(Avx512Double a, Avx512Double b, Avx512Double c) {
     return _mm512_fmadd_pd(a.v, b.v, c.v);
   }

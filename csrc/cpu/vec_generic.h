@@ -1,8 +1,8 @@
 // A vector type for any processor, in the compiler's own vector extension.
 //
-// Fused multiply-add is emulated where the processor lacks it, so that results are those of the other instruction sets:
-// for float, in double with the rounding made odd before the last one (Boldo & Melquiond 2008, "Emulation of FMA and
-// correctly rounded sums"); for double by the C library.
+// Fused multiply-add is emulated where the processor lacks it, so that results are those of the other
+// instruction sets: for float, in double with the rounding made odd before the last one (Boldo & Melquiond
+// 2008, "Emulation of FMA and correctly rounded sums"); for double by the C library.
 #pragma once
 
 #include <cmath>
@@ -84,8 +84,8 @@ RNN_ENGINE_INLINE GenericVec<T> fma(GenericVec<T> a, GenericVec<T> b, GenericVec
   return out;
 }
 
-// To the nearest whole number, ties to even, for |x| < 2^22 (float) or 2^51 (double): adding 1.5 * 2^p leaves no room for
-// a fraction.
+// To the nearest whole number, ties to even, for |x| < 2^22 (float) or 2^51 (double): adding 1.5 * 2^p leaves
+// no room for a fraction.
 RNN_ENGINE_INLINE GenericVec<float> round_even(GenericVec<float> x) {
   const GenericVec<float> magic(12582912.0f);
   return (x + magic) - magic;
@@ -99,7 +99,8 @@ RNN_ENGINE_INLINE GenericVec<double> round_even(GenericVec<double> x) {
 RNN_ENGINE_INLINE GenericVec<float> pow2(GenericVec<float> n) {
   GenericVec<float> out;
   for (int i = 0; i < 4; ++i) {
-    const std::uint32_t bits = static_cast<std::uint32_t>((n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0) + 127) << 23;
+    const std::uint32_t bits =
+        static_cast<std::uint32_t>((n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0) + 127) << 23;
     float value;
     std::memcpy(&value, &bits, sizeof value);
     out.v[i] = value;
@@ -109,7 +110,8 @@ RNN_ENGINE_INLINE GenericVec<float> pow2(GenericVec<float> n) {
 RNN_ENGINE_INLINE GenericVec<double> pow2(GenericVec<double> n) {
   GenericVec<double> out;
   for (int i = 0; i < 2; ++i) {
-    const std::uint64_t bits = static_cast<std::uint64_t>((n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0) + 1023) << 52;
+    const std::uint64_t bits =
+        static_cast<std::uint64_t>((n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0) + 1023) << 52;
     double value;
     std::memcpy(&value, &bits, sizeof value);
     out.v[i] = value;

@@ -3,21 +3,22 @@
  * Symbols: T time steps, B batch, I input size, H hidden size, L layers, D directions (1 or 2), G = 4 gates,
  * N = sum of batch_sizes rows (N = T*B when all sequences are equally long).
  *
- * Rows. A batch of sequences is stored as N rows, time-major: first the rows of step 0, then those of step 1, ...
- * Step t has batch_sizes[t] rows, and batch_sizes never grows: row b of every step belongs to sequence b, and
- * sequences are sorted by descending length. This is the layout of torch's PackedSequence. A dense [T, B, I] array
- * is the same with batch_sizes[t] = B.
+ * Rows. A batch of sequences is stored as N rows, time-major: first the rows of step 0, then those of step 1,
+ * ... Step t has batch_sizes[t] rows, and batch_sizes never grows: row b of every step belongs to sequence b,
+ * and sequences are sorted by descending length. This is the layout of torch's PackedSequence. A dense [T, B,
+ * I] array is the same with batch_sizes[t] = B.
  *
  * Weights, one set for each (layer, direction), index layer*D + direction; gate order i, f, g, o:
  *   weight_ih [4H, I or D*H]   weight_hh [4H, H]   bias_ih [4H]   bias_hh [4H]   (biases may all be NULL)
- *   extra[p] [4H]: further vectors of the cell; MI-LSTM: alpha, beta1, beta2, bias (bias NULL without biases).
+ *   extra[p] [4H]: further vectors of the cell; MI-LSTM: alpha, beta1, beta2, bias (bias NULL without
+ * biases).
  *
- * Memory. The library allocates nothing inside a call: the plan says how many bytes of `kept` (written by forward,
- * read and consumed by backward) and of `scratch` (free after each call) the caller provides, 64-byte aligned.
- * Weight gradients accumulate, activation gradients overwrite.
+ * Memory. The library allocates nothing inside a call: the plan says how many bytes of `kept` (written by
+ * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides,
+ * 64-byte aligned. Weight gradients accumulate, activation gradients overwrite.
  *
- * Every function that can fail returns 0 or an error code; rnn_engine_last_error() then holds the message (per
- * thread). No function keeps a pointer after it returned, except into the context it was given.
+ * Every function that can fail returns 0 or an error code; rnn_engine_last_error() then holds the message
+ * (per thread). No function keeps a pointer after it returned, except into the context it was given.
  */
 #ifndef RNN_ENGINE_H_
 #define RNN_ENGINE_H_
@@ -57,7 +58,7 @@ typedef struct {
 /* One buffer of a plan. Life: index of the first and the last layer whose work touches it. */
 typedef struct {
   const char* name;
-  const char* arena; /* "kept", "forward scratch" or "backward scratch" */
+  const char* arena;        /* "kept", "forward scratch" or "backward scratch" */
   int64_t layer, direction; /* -1: shared by all */
   uint64_t offset, bytes;
   int64_t first_layer, last_layer;
@@ -93,13 +94,13 @@ typedef struct {
   const void* x;                     /* as in forward */
   const void* h0;
   const void* c0;
-  const void* y;   /* forward's output */
-  const void* dy;  /* [N, D*H] or NULL: zeros */
-  const void* dhn; /* [L*D, B, H] or NULL: zeros */
-  const void* dcn; /* [L*D, B, H] or NULL: zeros */
-  void* dx;        /* [N, I] or NULL: not wanted */
-  void* dh0;       /* [L*D, B, H] or NULL */
-  void* dc0;       /* [L*D, B, H] or NULL */
+  const void* y;                       /* forward's output */
+  const void* dy;                      /* [N, D*H] or NULL: zeros */
+  const void* dhn;                     /* [L*D, B, H] or NULL: zeros */
+  const void* dcn;                     /* [L*D, B, H] or NULL: zeros */
+  void* dx;                            /* [N, I] or NULL: not wanted */
+  void* dh0;                           /* [L*D, B, H] or NULL */
+  void* dc0;                           /* [L*D, B, H] or NULL */
   const rnn_engine_weights* gradients; /* [L*D], accumulated into; a NULL pointer: not wanted */
   void* kept;                          /* consumed: gradients are written over what it holds */
   void* scratch;
@@ -110,8 +111,8 @@ typedef struct rnn_engine_context rnn_engine_context;
 /* Message of the calling thread's last failure. */
 RNN_ENGINE_API const char* rnn_engine_last_error(void);
 
-/* A context owns the threads. `threads` >= 1. `isa`: "generic", "avx2", "avx512", or NULL: RNN_ENGINE_ISA from the
- * environment, else the best that the machine has. */
+/* A context owns the threads. `threads` >= 1. `isa`: "generic", "avx2", "avx512", or NULL: RNN_ENGINE_ISA
+ * from the environment, else the best that the machine has. */
 RNN_ENGINE_API int rnn_engine_context_create(int32_t threads, const char* isa, rnn_engine_context** context);
 RNN_ENGINE_API void rnn_engine_context_destroy(rnn_engine_context* context);
 RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* context);
@@ -122,8 +123,9 @@ RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
 RNN_ENGINE_API int rnn_engine_plan(const rnn_engine_context* context, const rnn_engine_problem* problem,
                                    rnn_engine_sizes* sizes);
 /* The table of buffers behind the sizes; writes at most `capacity` rows and the full number to *count. */
-RNN_ENGINE_API int rnn_engine_plan_buffers(const rnn_engine_context* context, const rnn_engine_problem* problem,
-                                           rnn_engine_buffer* buffers, size_t capacity, size_t* count);
+RNN_ENGINE_API int rnn_engine_plan_buffers(const rnn_engine_context* context,
+                                           const rnn_engine_problem* problem, rnn_engine_buffer* buffers,
+                                           size_t capacity, size_t* count);
 
 RNN_ENGINE_API int rnn_engine_forward(rnn_engine_context* context, const rnn_engine_problem* problem,
                                       const rnn_engine_forward_args* args);
@@ -131,8 +133,9 @@ RNN_ENGINE_API int rnn_engine_backward(rnn_engine_context* context, const rnn_en
                                        const rnn_engine_backward_args* args);
 
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
-RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a,
-                                   const float* b, float* c, void* scratch, size_t scratch_bytes);
+RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k,
+                                   const float* a, const float* b, float* c, void* scratch,
+                                   size_t scratch_bytes);
 RNN_ENGINE_API size_t rnn_engine_gemm_scratch(const rnn_engine_context* context, int64_t n, int64_t k);
 /* Runs `iterations` x 16 independent fused multiply-adds on vectors on every thread and returns the number of
  * floating-point operations done: the machine's arithmetic peak when timed. */

@@ -1,4 +1,5 @@
-// What lies where in the two arenas. Pure functions of (shape, machine): the planner calls them without memory.
+// What lies where in the two arenas. Pure functions of (shape, machine): the planner calls them without
+// memory.
 //
 //   kept     lives from forward to backward: what the `store` policy keeps of every step
 //   scratch  lives inside one call and is shared by all layers, directions and steps
@@ -17,7 +18,9 @@ struct Machine {
   int threads;  // of the context
 };
 
-inline std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+inline std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
 // Values of a [K, N] matrix packed into panels of 4 vectors (the last may have fewer).
 inline std::int64_t packed_size(const Machine& machine, std::int64_t k, std::int64_t n) {
@@ -36,7 +39,9 @@ inline constexpr std::int64_t kDepth = 256;
 inline constexpr std::int64_t kChunkRows = 512;
 
 // Steps whose input products are computed together.
-inline std::int64_t chunk_steps(const Shape& shape) { return std::clamp<std::int64_t>(kChunkRows / shape.B, 1, shape.T); }
+inline std::int64_t chunk_steps(const Shape& shape) {
+  return std::clamp<std::int64_t>(kChunkRows / shape.B, 1, shape.T);
+}
 
 template <class T>
 struct KeptDirection {

@@ -22,7 +22,9 @@ rnn_engine_sizes lay_out_any(const Shape& shape, const Machine& machine, Plan* p
 
 }  // namespace
 
-rnn_engine_sizes plan_sizes(const Shape& shape, const Machine& machine) { return lay_out_any(shape, machine, nullptr); }
+rnn_engine_sizes plan_sizes(const Shape& shape, const Machine& machine) {
+  return lay_out_any(shape, machine, nullptr);
+}
 
 Plan make_plan(const Shape& shape, const Machine& machine) {
   Plan plan;

@@ -8,13 +8,15 @@ namespace rnn_engine {
 namespace {
 
 void require_at_least(const char* name, std::int64_t least, std::int64_t value) {
-  require(value >= least, std::string(name) + ": expected at least " + std::to_string(least) + ", got " + std::to_string(value));
+  require(value >= least, std::string(name) + ": expected at least " + std::to_string(least) + ", got " +
+                              std::to_string(value));
 }
 
 }  // namespace
 
 Shape make_shape(const rnn_engine_problem& p) {
-  require(p.cell >= 0 && p.cell < kCells, "cell: expected 0 to " + std::to_string(kCells - 1) + ", got " + std::to_string(p.cell));
+  require(p.cell >= 0 && p.cell < kCells,
+          "cell: expected 0 to " + std::to_string(kCells - 1) + ", got " + std::to_string(p.cell));
   require(p.dtype == RNN_ENGINE_FLOAT32 || p.dtype == RNN_ENGINE_FLOAT64,
           "dtype: expected float32 (0) or float64 (1), got " + std::to_string(p.dtype));
   require_at_least("steps", 1, p.steps);
@@ -22,8 +24,10 @@ Shape make_shape(const rnn_engine_problem& p) {
   require_at_least("input_size", 1, p.input_size);
   require_at_least("hidden_size", 1, p.hidden_size);
   require_at_least("layers", 1, p.layers);
-  require(p.directions == 1 || p.directions == 2, "directions: expected 1 or 2, got " + std::to_string(p.directions));
-  require(p.dropout >= 0 && p.dropout <= 1, "dropout: expected a probability in [0, 1], got " + std::to_string(p.dropout));
+  require(p.directions == 1 || p.directions == 2,
+          "directions: expected 1 or 2, got " + std::to_string(p.directions));
+  require(p.dropout >= 0 && p.dropout <= 1,
+          "dropout: expected a probability in [0, 1], got " + std::to_string(p.dropout));
 
   Shape shape{};
   shape.problem = &p;
@@ -40,8 +44,8 @@ Shape make_shape(const rnn_engine_problem& p) {
   for (std::int64_t t = 0; t < p.steps; ++t) {
     const std::int64_t rows = shape.batch(t);
     require(rows >= 1 && rows <= before && (t > 0 || rows == p.batch),
-            "batch_sizes[" + std::to_string(t) + "]: expected " + (t == 0 ? "batch = " : "1 to ") + std::to_string(before) +
-                ", got " + std::to_string(rows));
+            "batch_sizes[" + std::to_string(t) + "]: expected " + (t == 0 ? "batch = " : "1 to ") +
+                std::to_string(before) + ", got " + std::to_string(rows));
     shape.N += rows;
     before = rows;
   }

@@ -23,10 +23,11 @@ struct Shape {
 // Throws InvalidArgument with what was expected and what came.
 Shape make_shape(const rnn_engine_problem& problem);
 
-// Where step s of direction d, counted in the order of computation, lies in time, and which of its rows continue a
-// sequence: rows [0, carried) have a step before it, rows [0, continued) one after it.
+// Where step s of direction d, counted in the order of computation, lies in time, and which of its rows
+// continue a sequence: rows [0, carried) have a step before it, rows [0, continued) one after it.
 struct Step {
-  std::int64_t t, before, after;  // before, after: neighbouring t in the order of computation; unused at the ends
+  std::int64_t t, before,
+      after;  // before, after: neighbouring t in the order of computation; unused at the ends
   std::int64_t rows, carried, continued;
 };
 

@@ -1,7 +1,7 @@
-// Backward through a stack, last layer first. For each direction: the recurrence in reverse, in which each thread owns
-// some of the hidden units: dh of a step is dy + dr U of the step after it, followed by the cell on the same tile, which
-// writes the gates' gradients over what forward kept; then the weights' gradients, as products over all steps at once.
-// The input's gradient comes last, when both directions are through.
+// Backward through a stack, last layer first. For each direction: the recurrence in reverse, in which each
+// thread owns some of the hidden units: dh of a step is dy + dr U of the step after it, followed by the cell
+// on the same tile, which writes the gates' gradients over what forward kept; then the weights' gradients, as
+// products over all steps at once. The input's gradient comes last, when both directions are through.
 #include <cstring>
 
 #include "stack/common.h"
@@ -64,9 +64,22 @@ class Backward {
     const KeptLayer<T> kept = KeptLayer<T>::at(s_, layer, args_.kept);
     const auto in = [&](const void* p) { return p ? static_cast<const T*>(p) + state : nullptr; };
     const auto out = [&](void* p) { return p ? static_cast<T*>(p) + state : nullptr; };
-    Lane<T> lane{d, Weights<T>(args_.weights[index]), Weights<T>(args_.gradients[index]), input, s_.input_size(layer),
-                 in(args_.h0), in(args_.c0), kept.direction[d].a, kept.direction[d].r, kept.direction[d].c, nullptr,
-                 dy ? dy + d * s_.H : nullptr, in(args_.dhn), in(args_.dcn), out(args_.dh0), out(args_.dc0)};
+    Lane<T> lane{d,
+                 Weights<T>(args_.weights[index]),
+                 Weights<T>(args_.gradients[index]),
+                 input,
+                 s_.input_size(layer),
+                 in(args_.h0),
+                 in(args_.c0),
+                 kept.direction[d].a,
+                 kept.direction[d].r,
+                 kept.direction[d].c,
+                 nullptr,
+                 dy ? dy + d * s_.H : nullptr,
+                 in(args_.dhn),
+                 in(args_.dcn),
+                 out(args_.dh0),
+                 out(args_.dc0)};
     lane.h = (layer == s_.L - 1 ? static_cast<const T*>(args_.y) : kept.h) + d * s_.H;
     if (!lane.h0) lane.h0 = scratch_.zeros;
     if (!lane.c0) lane.c0 = scratch_.zeros;
@@ -78,8 +91,10 @@ class Backward {
     const Team::Range units = team_.share(s_.H, m_.width);
     // Each thread packs the columns of weight_hh that only it will use.
     for_each_panel(m_.width, units, [&](std::int64_t first, std::int64_t columns) {
-      pack_panel(m_.width, 4 * s_.H, first, columns, [&](std::int64_t k) { return lane.weights.weight_hh + k * s_.H; },
-                 scratch_.weight_hh + first * 4 * s_.H);
+      pack_panel(
+          m_.width, 4 * s_.H, first, columns,
+          [&](std::int64_t k) { return lane.weights.weight_hh + k * s_.H; },
+          scratch_.weight_hh + first * 4 * s_.H);
     });
     const std::int64_t count = units.end - units.begin;
     for (std::int64_t b = 0; b < s_.B && count > 0; ++b) {
@@ -117,13 +132,14 @@ class Backward {
       if (gemm.rows > 0) kernels_.gemm(gemm);
       for (std::int64_t b = step.continued; b < step.rows; ++b)  // sequences that end here
         for (std::int64_t j = first; j < first + columns; ++j)
-          scratch_.dh[b * H + j] = (dy ? dy[b * output_row + j] : T(0)) + (lane.dhn ? lane.dhn[b * H + j] : T(0));
+          scratch_.dh[b * H + j] =
+              (dy ? dy[b * output_row + j] : T(0)) + (lane.dhn ? lane.dhn[b * H + j] : T(0));
 
       for (std::int64_t unit = first; unit < first + columns; unit += m_.width) {
         run_cell(lane, unit, std::min<std::int64_t>(m_.width, first + columns - unit), row, 0, step.carried,
                  lane.c + before * H);
-        run_cell(lane, unit, std::min<std::int64_t>(m_.width, first + columns - unit), row, step.carried, step.rows,
-                 lane.c0 + step.carried * H);
+        run_cell(lane, unit, std::min<std::int64_t>(m_.width, first + columns - unit), row, step.carried,
+                 step.rows, lane.c0 + step.carried * H);
       }
     });
     if (step.carried < step.rows) initial_gradients(lane, step, units);
@@ -143,8 +159,8 @@ class Backward {
     return gemm;
   }
 
-  void run_cell(const Lane<T>& lane, std::int64_t unit, std::int64_t units, std::int64_t row, std::int64_t first,
-                std::int64_t last, const T* c_prev) {
+  void run_cell(const Lane<T>& lane, std::int64_t unit, std::int64_t units, std::int64_t row,
+                std::int64_t first, std::int64_t last, const T* c_prev) {
     if (first == last) return;
     const std::int64_t H = s_.H;
     CellTile<T> cell{};
@@ -154,7 +170,8 @@ class Backward {
     cell.a = lane.da + (row + first) * 4 * H + unit;
     cell.r = s_.cell.split ? lane.dr + (row + first) * 4 * H + unit : nullptr;
     cell.a_row = cell.r_row = 4 * H;
-    for (int e = 0; e < s_.cell.extra; ++e) cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
+    for (int e = 0; e < s_.cell.extra; ++e)
+      cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
     cell.c_prev = c_prev + unit;
     cell.c = lane.c + (row + first) * H + unit;
     cell.dh = scratch_.dh + first * H + unit;
@@ -164,11 +181,13 @@ class Backward {
     kernels_.cell_backward[s_.problem->cell](cell);
   }
 
-  // Rows [carried, rows) of this step began their sequences: what flows further back belongs to the initial states.
+  // Rows [carried, rows) of this step began their sequences: what flows further back belongs to the initial
+  // states.
   void initial_gradients(const Lane<T>& lane, const Step& step, Team::Range units) {
     if (lane.dc0)
       for (std::int64_t b = step.carried; b < step.rows; ++b)
-        for (std::int64_t j = units.begin; j < units.end; ++j) lane.dc0[b * s_.H + j] = scratch_.dc[b * s_.H + j];
+        for (std::int64_t j = units.begin; j < units.end; ++j)
+          lane.dc0[b * s_.H + j] = scratch_.dc[b * s_.H + j];
     if (!lane.dh0) return;
     team_.barrier();  // dr of all units
     for_each_panel(m_.width, units, [&](std::int64_t first, std::int64_t columns) {
@@ -200,8 +219,10 @@ class Backward {
     const std::int64_t gates = 4 * s_.H, output_row = s_.D * s_.H;
     if (lane.gradients.weight_ih)
       accumulate_outer(
-          team_, kernels_, gates, lane.input_size, s_.N, [&](std::int64_t k) { return lane.da + order[k] * gates; },
-          [&](std::int64_t k) { return lane.input + order[k] * lane.input_size; }, lane.gradients.weight_ih, pack_a, pack_b);
+          team_, kernels_, gates, lane.input_size, s_.N,
+          [&](std::int64_t k) { return lane.da + order[k] * gates; },
+          [&](std::int64_t k) { return lane.input + order[k] * lane.input_size; }, lane.gradients.weight_ih,
+          pack_a, pack_b);
     if (lane.gradients.weight_hh)
       accumulate_outer(
           team_, kernels_, gates, s_.H, s_.N, [&](std::int64_t k) { return lane.dr + order[k] * gates; },
@@ -220,7 +241,8 @@ class Backward {
       for (std::int64_t j = gate * s_.H + units.begin; j < gate * s_.H + units.end; ++j) {
         T sums[kMaxSums] = {}, extra[kMaxExtra] = {};
         for (int i = 0; i < s_.cell.sums; ++i) sums[i] = scratch_.sums[i * gates + j];
-        for (int i = 0; i < s_.cell.extra; ++i) extra[i] = lane.weights.extra[i] ? lane.weights.extra[i][j] : T(0);
+        for (int i = 0; i < s_.cell.extra; ++i)
+          extra[i] = lane.weights.extra[i] ? lane.weights.extra[i][j] : T(0);
         VectorGradients<T> g{};
         for_each_cell([&]<class Cell>(int index) {
           if (index == s_.problem->cell) g = Cell::template finish<T>(sums, extra);
@@ -242,12 +264,13 @@ class Backward {
         const std::int64_t first = p * panel_columns;
         pack_panel(
             m_.width, gates, first, std::min(panel_columns, columns - first),
-            [&](std::int64_t k) { return lane.weights.weight_ih + k * columns; }, scratch_.weight_ih + first * gates);
+            [&](std::int64_t k) { return lane.weights.weight_ih + k * columns; },
+            scratch_.weight_ih + first * gates);
       }
       team_.barrier();
       multiply(team_, kernels_,
-               Product<T>{s_.N, columns, gates, lane.da, gates, scratch_.weight_ih, d == 0 ? nullptr : dx, columns, dx,
-                          columns});
+               Product<T>{s_.N, columns, gates, lane.da, gates, scratch_.weight_ih, d == 0 ? nullptr : dx,
+                          columns, dx, columns});
       team_.barrier();
     }
     if (layer > 0 && s_.dropout) {

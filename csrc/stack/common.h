@@ -30,11 +30,12 @@ inline void fill_offsets(const Shape& shape, std::int64_t* offsets) {
   for (std::int64_t t = 0; t < shape.T; ++t) offsets[t + 1] = offsets[t] + shape.batch(t);
 }
 
-// out = in * mask / (1 - p) for this thread's share of the steps. The mask of an element is a function of (seed, layer,
-// step, the caller's row, column) and so is the same in forward and backward, whatever the batch.
+// out = in * mask / (1 - p) for this thread's share of the steps. The mask of an element is a function of
+// (seed, layer, step, the caller's row, column) and so is the same in forward and backward, whatever the
+// batch.
 template <class T>
-void drop(const Team& team, const Shape& s, const Kernels<T>& kernels, std::int64_t layer, const std::int64_t* offsets,
-          const T* in, T* out) {
+void drop(const Team& team, const Shape& s, const Kernels<T>& kernels, std::int64_t layer,
+          const std::int64_t* offsets, const T* in, T* out) {
   const std::int64_t columns = s.D * s.H;
   const double p = s.problem->dropout;
   DropoutRow<T> row{};

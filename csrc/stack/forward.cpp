@@ -1,6 +1,6 @@
-// Forward through a stack. For each layer and direction: one product W x for a chunk of steps, then the recurrence, a
-// step at a time, in which each thread owns some of the hidden units: the product U h' of a tile of units is followed by
-// the cell on the same tile, while it is in the nearest cache.
+// Forward through a stack. For each layer and direction: one product W x for a chunk of steps, then the
+// recurrence, a step at a time, in which each thread owns some of the hidden units: the product U h' of a
+// tile of units is followed by the cell on the same tile, while it is in the nearest cache.
 #include <cstring>
 
 #include "stack/common.h"
@@ -57,8 +57,18 @@ class Forward {
 
   Lane<T> make_lane(std::int64_t layer, std::int64_t d, const T* input, T* output) const {
     const std::int64_t index = layer * s_.D + d, state = index * s_.B * s_.H;
-    Lane<T> lane{d, Weights<T>(args_.weights[index]), input, s_.input_size(layer), nullptr, nullptr, nullptr, nullptr,
-                 nullptr, output + d * s_.H, static_cast<T*>(args_.hn) + state, static_cast<T*>(args_.cn) + state};
+    Lane<T> lane{d,
+                 Weights<T>(args_.weights[index]),
+                 input,
+                 s_.input_size(layer),
+                 nullptr,
+                 nullptr,
+                 nullptr,
+                 nullptr,
+                 nullptr,
+                 output + d * s_.H,
+                 static_cast<T*>(args_.hn) + state,
+                 static_cast<T*>(args_.cn) + state};
     lane.h0 = args_.h0 ? static_cast<const T*>(args_.h0) + state : scratch_.zeros;
     lane.c0 = args_.c0 ? static_cast<const T*>(args_.c0) + state : scratch_.zeros;
     if (s_.training) {
@@ -75,11 +85,13 @@ class Forward {
   }
 
   void run_lane(const Lane<T>& lane) {
-    pack_weight_transposed(team_, m_.width, lane.weights.weight_ih, 4 * s_.H, lane.input_size, scratch_.weight_ih);
+    pack_weight_transposed(team_, m_.width, lane.weights.weight_ih, 4 * s_.H, lane.input_size,
+                           scratch_.weight_ih);
     pack_gates(team_, m_.width, lane.weights.weight_hh, s_.H, scratch_.weight_hh);
     if (team_.id() == 0 && s_.problem->bias) {
       for (std::int64_t j = 0; j < 4 * s_.H; ++j)
-        scratch_.bias[j] = s_.cell.split ? lane.weights.bias_ih[j] : lane.weights.bias_ih[j] + lane.weights.bias_hh[j];
+        scratch_.bias[j] =
+            s_.cell.split ? lane.weights.bias_ih[j] : lane.weights.bias_ih[j] + lane.weights.bias_hh[j];
     }
     if (team_.id() == 0 && !s_.training) std::memcpy(lane.c, lane.c0, sizeof(T) * s_.B * s_.H);
     team_.barrier();
@@ -92,8 +104,8 @@ class Forward {
       const std::int64_t row0 = scratch_.offsets[t0], row1 = scratch_.offsets[t1];
       T* products = s_.training ? lane.a + row0 * 4 * s_.H : lane.a;
       multiply(team_, kernels_,
-               Product<T>{row1 - row0, 4 * s_.H, lane.input_size, lane.input + row0 * lane.input_size, lane.input_size,
-                          scratch_.weight_ih, scratch_.bias, 0, products, 4 * s_.H});
+               Product<T>{row1 - row0, 4 * s_.H, lane.input_size, lane.input + row0 * lane.input_size,
+                          lane.input_size, scratch_.weight_ih, scratch_.bias, 0, products, 4 * s_.H});
       team_.barrier();
       for (std::int64_t s = s0; s < s1; ++s) {
         const Step step = step_at(s_, lane.direction, s);
@@ -129,7 +141,8 @@ class Forward {
       cell.units = gemm.columns;
       cell.gate_stride = H;
       cell.a_row = cell.r_row = 4 * H;
-      for (int e = 0; e < s_.cell.extra; ++e) cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
+      for (int e = 0; e < s_.cell.extra; ++e)
+        cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
       cell.c_prev_row = cell.c_row = H;
       cell.h_row = output_row;
 
@@ -178,7 +191,8 @@ void run_forward(const Shape& shape, const Machine& machine, const Kernels<T>& k
   pool.run([&](Team& team) { Forward<T>(team, shape, machine, kernels, args, scratch).run(); });
 }
 
-template void run_forward<float>(const Shape&, const Machine&, const Kernels<float>&, Pool&, const rnn_engine_forward_args&);
+template void run_forward<float>(const Shape&, const Machine&, const Kernels<float>&, Pool&,
+                                 const rnn_engine_forward_args&);
 template void run_forward<double>(const Shape&, const Machine&, const Kernels<double>&, Pool&,
                                   const rnn_engine_forward_args&);
 

@@ -1,6 +1,7 @@
 // Matrix products over packed right-hand sides, shared by a team of threads.
 //
-// How a product is cut changes no bit of it (backend/kernels.h); the cuts here are for caches and threads only.
+// How a product is cut changes no bit of it (backend/kernels.h); the cuts here are for caches and threads
+// only.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace rnn_engine {
 
 // Packs columns [first, first + columns) of a matrix whose row k begins at row(k): at most 4 vectors.
 template <class T, class Row>
-void pack_panel(int width, std::int64_t k, std::int64_t first, std::int64_t columns, const Row& row, T* panel) {
+void pack_panel(int width, std::int64_t k, std::int64_t first, std::int64_t columns, const Row& row,
+                T* panel) {
   const std::int64_t padded = round_up(columns, width);
   for (std::int64_t i = 0; i < k; ++i, panel += padded) {
     std::memcpy(panel, row(i) + first, sizeof(T) * columns);
@@ -23,10 +25,11 @@ void pack_panel(int width, std::int64_t k, std::int64_t first, std::int64_t colu
   }
 }
 
-// Packs the transpose of `columns` rows of a row-major matrix, into one vector of each of k groups `stride` apart.
+// Packs the transpose of `columns` rows of a row-major matrix, into one vector of each of k groups `stride`
+// apart.
 template <class T>
-void pack_transposed(int width, std::int64_t k, std::int64_t columns, const T* rows, std::int64_t row_stride, T* panel,
-                     std::int64_t stride) {
+void pack_transposed(int width, std::int64_t k, std::int64_t columns, const T* rows, std::int64_t row_stride,
+                     T* panel, std::int64_t stride) {
   constexpr std::int64_t kBlock = 16;  // one cache line of each row at a time
   for (std::int64_t k0 = 0; k0 < k; k0 += kBlock) {
     const std::int64_t k1 = std::min(k, k0 + kBlock);
@@ -39,7 +42,8 @@ void pack_transposed(int width, std::int64_t k, std::int64_t columns, const T* r
 
 // weight [N, K] row-major -> the right-hand side [K, N] of x W^T, in panels; this thread's share.
 template <class T>
-void pack_weight_transposed(const Team& team, int width, const T* weight, std::int64_t n, std::int64_t k, T* packed) {
+void pack_weight_transposed(const Team& team, int width, const T* weight, std::int64_t n, std::int64_t k,
+                            T* packed) {
   const std::int64_t panel_columns = kPanelVectors * width;
   const Team::Range panels = team.share((n + panel_columns - 1) / panel_columns);
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
@@ -77,7 +81,8 @@ void for_each_panel(int width, Team::Range columns, const Visit& visit) {
   }
 }
 
-// c[rows, n] = init + a[rows, k] * packed, where packed holds panels of 4 vectors. a, c and init are row-major.
+// c[rows, n] = init + a[rows, k] * packed, where packed holds panels of 4 vectors. a, c and init are
+// row-major.
 template <class T>
 struct Product {
   std::int64_t rows, n, k;
@@ -127,11 +132,11 @@ void multiply(const Team& team, const Kernels<T>& kernels, const Product<T>& p) 
   }
 }
 
-// c[m, n] += sum over k, ascending, of left(k)[0..m) right(k)[0..n): weight gradients. left(k) and right(k) give the
-// rows; pack_a and pack_b are this thread's.
+// c[m, n] += sum over k, ascending, of left(k)[0..m) right(k)[0..n): weight gradients. left(k) and right(k)
+// give the rows; pack_a and pack_b are this thread's.
 template <class T, class Left, class Right>
-void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t n, std::int64_t k,
-                      const Left& left, const Right& right, T* c, T* pack_a, T* pack_b) {
+void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t n,
+                      std::int64_t k, const Left& left, const Right& right, T* c, T* pack_a, T* pack_b) {
   const Team::Range rows = team.share(m, kRowBlock);
   const std::int64_t panel_columns = kPanelVectors * kernels.width;
   for (std::int64_t row = rows.begin; row < rows.end; row += kGradientRows) {
@@ -148,7 +153,8 @@ void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t 
       }
       for (std::int64_t first = 0; first < n; first += panel_columns) {
         const std::int64_t columns = std::min(panel_columns, n - first);
-        pack_panel(kernels.width, depth, first, columns, [&](std::int64_t i) { return right(k0 + i); }, pack_b);
+        pack_panel(
+            kernels.width, depth, first, columns, [&](std::int64_t i) { return right(k0 + i); }, pack_b);
         GemmTile<T> tile{};
         tile.a_row = 1;
         tile.a_col = kRowBlock;

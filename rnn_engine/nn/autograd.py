@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from rnn_engine import native
 from rnn_engine.memory import Block, pool
@@ -37,6 +36,7 @@ class Call:
     threads: int
 
     def problem(self, dtype: torch.dtype, training: bool) -> native.Problem:
+        """The same for the engine; `training`: keep what backward needs."""
         return native.make_problem(
             self.spec,
             str(dtype).removeprefix("torch."),
@@ -97,11 +97,14 @@ def _forward(
 
 
 class _Stack(torch.autograd.Function):
-    """Backward writes the gradients over what forward kept; a second backward through the same graph (retain_graph) runs
-    forward again first."""
+    """One node of the graph.
+
+    Backward writes the gradients over what forward kept; a second backward through the same graph (retain_graph) runs
+    forward again first.
+    """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, *parameters: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         (y, hn, cn), ctx.kept = _forward(call, x, h0, c0, list(parameters), training=True)
@@ -111,11 +114,10 @@ class _Stack(torch.autograd.Function):
         return y, hn, cn
 
     @staticmethod
-    @once_differentiable
-    def backward(  # type: ignore[override]
-        ctx: Any, dy: Tensor | None, dhn: Tensor | None, dcn: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        return _backward(ctx, dy, dhn, dcn)
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # only create_graph=True leaves it on here
+            raise RuntimeError("rnn_engine: the gradient of a gradient (create_graph=True) is not supported")
+        return _backward(ctx, *upstream)
 
 
 def _backward(ctx: Any, dy: Tensor | None, dhn: Tensor | None, dcn: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -131,8 +133,7 @@ def _backward(ctx: Any, dy: Tensor | None, dhn: Tensor | None, dcn: Tensor | Non
     dh0 = torch.empty_like(h0, memory_format=torch.contiguous_format) if needs[2] else None
     dc0 = torch.empty_like(c0, memory_format=torch.contiguous_format) if needs[3] else None
     gradients = [
-        torch.zeros(p.shape, dtype=p.dtype) if needed else None
-        for p, needed in zip(parameters, needs[4:], strict=True)
+        torch.zeros(p.shape, dtype=p.dtype) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)
     ]
     context.backward(
         problem,

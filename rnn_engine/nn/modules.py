@@ -91,9 +91,7 @@ class _Recurrent(nn.Module):
                 text += f", {name}={getattr(self, name)}"
         return text
 
-    def forward(
-        self, input: Tensor | PackedSequence, hx: State | None = None
-    ) -> tuple[Tensor | PackedSequence, State]:
+    def forward(self, input: Tensor | PackedSequence, hx: State | None = None) -> tuple[Tensor | PackedSequence, State]:
         """Runs the stack.
 
         Args:
@@ -101,8 +99,8 @@ class _Recurrent(nn.Module):
             hx: (h0, c0), each [L*D, B, H] ([L*D, H] unbatched); zeros if not given.
 
         Returns:
-            output [T, B, D*H] in the form of the input, and (hn, cn), each [L*D, B, H]: the states after each sequence's
-            last step.
+            output [T, B, D*H] in the form of the input, and (hn, cn), each [L*D, B, H]: the states after each
+            sequence's last step.
 
         Raises:
             ValueError: A shape, dtype or device is not what the layer expects.
@@ -121,7 +119,8 @@ class _Recurrent(nn.Module):
             for name, state in zip(("h0", "c0"), hx, strict=True):
                 if state.dim() != expected:
                     raise ValueError(
-                        f"{name}: expected {expected} dimensions for this input, got {state.dim()} ({list(state.shape)})"
+                        f"{name}: expected {expected} dimensions for this input, "
+                        f"got {state.dim()} ({list(state.shape)})"
                     )
             if not batched:
                 hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
@@ -154,7 +153,9 @@ class _Recurrent(nn.Module):
             if tensor.dtype != weight.dtype:
                 raise ValueError(f"{name}: expected {weight.dtype} as the weights, got {tensor.dtype}")
             if tensor.device.type != "cpu" or weight.device.type != "cpu":
-                raise ValueError(f"{name}: expected weights and tensors on the CPU, got {weight.device}, {tensor.device}")
+                raise ValueError(
+                    f"{name}: expected weights and tensors on the CPU, got {weight.device}, {tensor.device}"
+                )
         if weight.dtype not in _DTYPES:
             raise ValueError(f"weights: expected torch.float32 or torch.float64, got {weight.dtype}")
         expected = [self.spec.lanes, batch, self.hidden_size]
@@ -201,14 +202,15 @@ class LSTM(_Recurrent):
 
 
 class MILSTM(_Recurrent):
-    """LSTM with multiplicative integration: gates of alpha*a*r + beta1*r + beta2*a + bias, a = W x + bias_ih, r = U h' + bias_hh.
+    """LSTM with multiplicative integration.
 
-    Takes the arguments of `LSTM`. Beside an LSTM's parameters it has alpha, beta1, beta2 and bias, each [4H], for each
-    layer and direction.
+    Its gates are made of alpha*a*r + beta1*r + beta2*a + bias with a = W x + bias_ih and r = U h' + bias_hh. Takes the
+    arguments of `LSTM`. Beside an LSTM's parameters it has alpha, beta1, beta2 and bias, each [4H], for each layer and
+    direction.
 
     Source:
-        Wu et al. 2016, "On multiplicative integration with recurrent neural networks", equation 4 with one alpha and two
-        betas per gate element; equations in csrc/cells/mi_lstm.h.
+        Wu et al. 2016, "On multiplicative integration with recurrent neural networks", equation 4 with one alpha and
+        two betas per gate element; equations in csrc/cells/mi_lstm.h.
     """
 
     cell = "mi_lstm"

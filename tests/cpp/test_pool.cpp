@@ -1,0 +1,99 @@
+// The thread pool: every thread takes part, barriers order what they should, shares cover everything once,
+// and calls from several threads at once and after a fork all get their work done.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <thread>
+#include <vector>
+
+#include "base/pool.h"
+
+using rnn_engine::Pool;
+using rnn_engine::Team;
+
+namespace {
+
+int failures = 0;
+
+void check(bool condition, const char* what) {
+  if (condition) return;
+  ++failures;
+  std::fprintf(stderr, "failed: %s\n", what);
+}
+
+// Each thread adds to its neighbour's number after a barrier; the result depends on every barrier being one.
+std::vector<long> rounds(Pool& pool, int threads, int count) {
+  std::vector<long> values(threads, 1), next(threads, 0);
+  pool.run([&](Team& team) {
+    for (int round = 0; round < count; ++round) {
+      for (int i = team.id(); i < threads; i += team.size())
+        next[i] = values[i] + round * values[(i + 1) % threads] % 7;
+      team.barrier();
+      for (int i = team.id(); i < threads; i += team.size()) values[i] = next[i];
+      team.barrier();
+    }
+  });
+  return values;
+}
+
+void test_barriers() {
+  Pool one(1);
+  for (int threads = 1; threads <= 4; ++threads) {
+    Pool pool(threads);
+    for (int repeat = 0; repeat < 50; ++repeat)
+      check(rounds(pool, 4, 40) == rounds(one, 4, 40), "barriers order the rounds");
+  }
+}
+
+void test_shares() {
+  for (int size = 1; size <= 5; ++size)
+    for (std::int64_t count : {0, 1, 5, 16, 17, 100})
+      for (std::int64_t grain : {1, 6, 16}) {
+        std::int64_t next = 0;
+        for (int id = 0; id < size; ++id) {
+          const Team::Range range = Team(id, size, nullptr).share(count, grain);
+          check(range.begin == next && range.end >= range.begin, "shares follow each other");
+          check(range.begin == range.end || range.begin % grain == 0,
+                "shares begin at multiples of the grain");
+          next = range.end;
+        }
+        check(next == count, "shares cover everything");
+      }
+}
+
+void test_callers_at_once() {
+  Pool pool(2), one(1);
+  const std::vector<long> expected = rounds(one, 3, 30);
+  std::vector<std::thread> callers;
+  std::vector<int> right(4, 0);
+  for (int caller = 0; caller < 4; ++caller)
+    callers.emplace_back([&, caller] {
+      for (int repeat = 0; repeat < 50; ++repeat) right[caller] += rounds(pool, 3, 30) == expected;
+    });
+  for (auto& caller : callers) caller.join();
+  for (int count : right) check(count == 50, "calls from several threads at once");
+}
+
+void test_fork() {
+  Pool pool(2), one(1);
+  const std::vector<long> expected = rounds(one, 3, 30);
+  check(rounds(pool, 3, 30) == expected, "before the fork");
+  const pid_t child = fork();
+  if (child == 0) _exit(rounds(pool, 3, 30) == expected ? 0 : 1);
+  int status = -1;
+  waitpid(child, &status, 0);
+  check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "in the child of a fork");
+  check(rounds(pool, 3, 30) == expected, "after the fork");
+}
+
+}  // namespace
+
+int main() {
+  test_shares();
+  test_barriers();
+  test_callers_at_once();
+  test_fork();
+  std::printf("%d failures\n", failures);
+  return failures != 0;
+}

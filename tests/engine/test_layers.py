@@ -1,0 +1,257 @@
+"""`rnn_engine.LSTM` in torch.nn.LSTM's place, and `MILSTM` with the same face."""
+
+import copy
+import os
+import pickle
+import threading
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
+
+import rnn_engine
+
+CELLS = (rnn_engine.LSTM, rnn_engine.MILSTM)
+
+
+def pair(**options):
+    """Our layer and torch's, in float64, with the same weights."""
+    arguments = {"input_size": 5, "hidden_size": 7} | options
+    torch.manual_seed(1)
+    ours = rnn_engine.LSTM(**arguments).double()
+    torch.manual_seed(1)
+    theirs = nn.LSTM(**arguments).double()
+    return ours, theirs
+
+
+def assert_same(ours, theirs):
+    """Compares whatever nested tuples of tensors a layer returns."""
+    if isinstance(theirs, torch.Tensor):
+        assert ours.shape == theirs.shape
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    elif theirs is not None:
+        assert len(ours) == len(theirs)
+        for a, b in zip(ours, theirs, strict=True):
+            assert_same(a, b)
+
+
+OPTIONS = [
+    {},
+    {"num_layers": 3},
+    {"bias": False},
+    {"bidirectional": True, "num_layers": 2},
+    {"batch_first": True, "num_layers": 2},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_state_dict_is_torchs(options):
+    ours, theirs = pair(**options)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], tensor), f"{name}: the same seed must draw the same weights"
+    ours.load_state_dict(theirs.state_dict())
+    theirs.load_state_dict(ours.state_dict())
+    assert [[p.shape for p in lane] for lane in ours.all_weights] == [
+        [p.shape for p in lane] for lane in theirs.all_weights
+    ]
+    assert ours.extra_repr() == theirs.extra_repr()
+
+
+@pytest.mark.parametrize("states", [False, True], ids=["no states", "states"])
+@pytest.mark.parametrize("form", ["batched", "unbatched", "strided", "sorted", "unsorted"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_call_and_gradients_are_torchs(options, form, states):
+    ours, theirs = pair(**options)
+    lanes = ours.spec.lanes
+    results = []
+    for layer in (ours, theirs):
+        torch.manual_seed(2)
+        batch_first = options.get("batch_first", False)
+        x = torch.randn((4, 6, 5) if batch_first else (6, 4, 5), dtype=torch.float64)
+        if form == "strided":
+            x = torch.randn(*x.shape[:2], 10, dtype=torch.float64)[..., ::2]
+        hx = [torch.randn(lanes, 4, 7, dtype=torch.float64) for _ in range(2)] if states else None
+        if form == "unbatched":
+            x = x[0] if batch_first else x[:, 0]
+            hx = [s[:, 0] for s in hx] if states else None
+        leaves = [x.requires_grad_(), *([s.requires_grad_() for s in hx] if states else [])]
+        given = x
+        if form in ("sorted", "unsorted"):
+            lengths = torch.tensor([6, 5, 3, 1] if form == "sorted" else [3, 6, 1, 5])
+            given = pack_padded_sequence(x, lengths, batch_first, enforce_sorted=form == "sorted")
+        output = layer(given, tuple(hx) if states else None)
+        y, (hn, cn) = output
+        if form in ("sorted", "unsorted"):
+            assert_same(tuple(y)[1:], tuple(y)[1:])
+            y, _ = pad_packed_sequence(y, batch_first)
+        loss = (y * torch.randn_like(y)).sum() + (hn * torch.randn_like(hn)).sum() + (cn**2).sum()
+        gradients = torch.autograd.grad(loss, [*leaves, *layer.parameters()])
+        results.append((y, hn, cn, gradients))
+    assert_same(*results)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradcheck(cell):
+    torch.manual_seed(3)
+    layer = cell(3, 4, 2, bidirectional=True).double()
+    inputs = [torch.randn(3, 2, 3), torch.randn(4, 2, 4), torch.randn(4, 2, 4)]
+    inputs = [i.double().requires_grad_() for i in inputs]
+
+    def flat(x, h0, c0, *parameters):
+        y, (hn, cn) = layer(x, (h0, c0))
+        return y, hn, cn
+
+    assert torch.autograd.gradcheck(flat, (*inputs, *layer.parameters()))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "clone", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))], ids=["copy", "pickle"]
+)
+def test_copies_are_layers_of_their_own(cell, clone):
+    layer, x = cell(3, 4, 2, bidirectional=True), torch.randn(5, 2, 3)
+    twin = clone(layer)
+    assert torch.equal(twin(x)[0], layer(x)[0])
+    with torch.no_grad():
+        twin.weight_ih_l0.zero_()
+    assert not torch.equal(twin(x)[0], layer(x)[0])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_without_gradients_the_same_bits(cell):
+    layer = cell(5, 9, 3, bidirectional=True)
+    packed = pack_sequence([torch.randn(n, 5) for n in (3, 60, 1, 20)], enforce_sorted=False)
+    with_gradients, states = layer(packed)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            without, others = layer(packed)
+        assert torch.equal(without.data, with_gradients.data)
+        assert all(torch.equal(a, b) for a, b in zip(states, others, strict=True))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_sequence_does_not_depend_on_its_batch(cell):
+    layer = cell(5, 9, 2, bidirectional=True)
+    sequences = [torch.randn(n, 5) for n in (4, 17, 1, 9, 9)]
+    together, _ = pad_packed_sequence(layer(pack_sequence(sequences, enforce_sorted=False))[0])
+    for row, sequence in enumerate(sequences):
+        assert torch.equal(layer(sequence)[0], together[: len(sequence), row])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_graph_can_be_walked_twice(cell):
+    """Backward writes over what forward kept; with retain_graph the second walk must not read that."""
+    layer, x = cell(3, 8, 2), torch.randn(4, 3, 3, requires_grad=True)
+    y = layer(x)[0]
+    first = torch.autograd.grad(y.sum(), [x, *layer.parameters()], retain_graph=True)
+    second = torch.autograd.grad(y.sum(), [x, *layer.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_double_backward_is_refused():
+    layer, x = rnn_engine.LSTM(3, 4), torch.randn(4, 3, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="create_graph=True"):
+        torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)
+
+
+def test_dropout_is_repeatable_scaled_and_off_in_evaluation():
+    layer, x = rnn_engine.LSTM(6, 50, 2, dropout=0.5), torch.randn(20, 30, 6)
+    torch.manual_seed(5)
+    first = layer(x)[0]
+    torch.manual_seed(5)
+    assert torch.equal(layer(x)[0], first)
+    assert not torch.equal(layer(x)[0], first)
+    layer.eval()
+    plain = rnn_engine.LSTM(6, 50, 2)
+    plain.load_state_dict(layer.state_dict())
+    assert torch.equal(layer(x)[0], plain(x)[0])
+
+
+def test_dropping_everything_is_torchs():
+    ours, theirs = pair(num_layers=2, dropout=1.0)
+    x = torch.randn(4, 3, 5, dtype=torch.float64)
+    assert_same(ours(x), theirs(x))
+
+
+def test_only_wanted_gradients_are_made():
+    layer = rnn_engine.LSTM(3, 4)
+    layer.weight_hh_l0.requires_grad_(False)
+    layer(torch.randn(4, 3, 3))[0].sum().backward()
+    assert layer.weight_hh_l0.grad is None
+    assert layer.weight_ih_l0.grad is not None
+
+
+def test_gradients_of_states_alone():
+    ours, theirs = pair(num_layers=2)
+    x = torch.randn(4, 3, 5, dtype=torch.float64)
+    gradients = []
+    for layer in (ours, theirs):
+        layer(x)[1][0].sum().backward()
+        gradients.append([p.grad for p in layer.parameters()])
+    assert_same(*gradients)
+
+
+def test_calls_from_many_threads_at_once():
+    layer, x = rnn_engine.MILSTM(8, 33, 2), torch.randn(30, 16, 8)
+    expected, results = layer(x)[0], {}
+
+    def work(index):
+        y = layer(x)[0]
+        y.sum().backward()
+        results[index] = torch.equal(y, expected)
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(results.values())
+    assert len(results) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_after_a_fork():
+    layer, x = rnn_engine.LSTM(8, 33), torch.randn(30, 16, 8)
+    with torch.no_grad():
+        expected = layer(x)[0]
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if torch.equal(layer(x)[0], expected) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+ERRORS = {
+    "proj_size": (lambda: rnn_engine.LSTM(3, 4, proj_size=2), r"proj_size: expected 0"),
+    "hidden_size": (lambda: rnn_engine.LSTM(3, 0), r"hidden_size: expected at least 1, got 0"),
+    "dropout": (lambda: rnn_engine.LSTM(3, 4, 2, dropout=1.5), r"dropout: expected a probability"),
+    "layer dtype": (lambda: rnn_engine.LSTM(3, 4, dtype=torch.float16), r"dtype: expected torch.float32"),
+    "width": (
+        lambda: rnn_engine.LSTM(3, 4)(torch.zeros(2, 2, 5)),
+        r"input: expected last dimension I = 3, got \[2, 2, 5\]",
+    ),
+    "dimensions": (lambda: rnn_engine.LSTM(3, 4)(torch.zeros(3)), r"input: expected 2 or 3 dimensions, got 1"),
+    "dtype": (lambda: rnn_engine.LSTM(3, 4)(torch.zeros(2, 2, 3).double()), r"input: expected torch.float32"),
+    "half": (lambda: rnn_engine.LSTM(3, 4).half()(torch.zeros(2, 2, 3).half()), r"weights: expected torch.float32"),
+    "no steps": (lambda: rnn_engine.LSTM(3, 4)(torch.zeros(0, 2, 3)), r"at least one step and one sequence"),
+    "states": (
+        lambda: rnn_engine.LSTM(3, 4)(torch.zeros(2, 2, 3), (torch.zeros(1, 3, 4), torch.zeros(1, 2, 4))),
+        r"h0: expected \[L\*D, B, H\] = \[1, 2, 4\], got \[1, 3, 4\]",
+    ),
+    "state dimensions": (
+        lambda: rnn_engine.LSTM(3, 4)(torch.zeros(2, 3), (torch.zeros(1, 1, 4), torch.zeros(1, 1, 4))),
+        r"h0: expected 2 dimensions",
+    ),
+}
+
+
+@pytest.mark.parametrize(("work", "message"), ERRORS.values(), ids=ERRORS)
+def test_errors_say_what_was_expected(work, message):
+    with pytest.raises(ValueError, match=message):
+        work()
+
+
+def test_dropout_without_effect_warns():
+    with pytest.warns(UserWarning, match="num_layers=1"):
+        rnn_engine.LSTM(3, 4, dropout=0.5)
