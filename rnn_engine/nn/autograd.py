@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,6 +78,11 @@ def _lanes(spec: StackSpec, parameters: list[Tensor | None]) -> list[list[Tensor
     return [flat[i * each : (i + 1) * each] for i in range(spec.lanes)]
 
 
+def _zeros_like(parameter: Tensor) -> Tensor:
+    """Zeros that the system makes when they are touched; torch.zeros would fill them, and wake its own threads to do so."""
+    return torch.from_numpy(np.zeros(parameter.shape, str(parameter.dtype).removeprefix("torch.")))
+
+
 def _plain(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach().contiguous()
 
@@ -132,9 +138,7 @@ def _backward(ctx: Any, dy: Tensor | None, dhn: Tensor | None, dcn: Tensor | Non
     dx = torch.empty_like(x, memory_format=torch.contiguous_format) if needs[1] else None
     dh0 = torch.empty_like(h0, memory_format=torch.contiguous_format) if needs[2] else None
     dc0 = torch.empty_like(c0, memory_format=torch.contiguous_format) if needs[3] else None
-    gradients = [
-        torch.zeros(p.shape, dtype=p.dtype) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)
-    ]
+    gradients = [_zeros_like(p) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)]
     context.backward(
         problem,
         _lanes(call.spec, parameters),
