@@ -77,6 +77,8 @@ class DataConfig(Section):
     """Share of characters that the subword model covers; 0.9995 for scripts with many characters."""
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc"
     """SentencePiece's normalisation of both sides; `identity` keeps full-width forms, ligatures and the like."""
+    split_digits: bool = False
+    """Make every digit a subword of its own, so that numbers never seen are spelled like those that were."""
     max_length: int = Field(default=100, ge=1, le=10_000)
     """Training pairs with more subwords than this on either side are left out, and counted."""
 

@@ -34,6 +34,7 @@ _SETTINGS: Final = (
     "subword_model",
     "joint_vocabulary",
     "character_coverage",
+    "split_digits",
     "normalization",
     "max_length",
 )
@@ -177,6 +178,7 @@ def _make_subwords(config: Config, progress: Callable[[str], None]) -> tuple[Sub
             data.vocabulary_size,
             model_type=data.subword_model,
             character_coverage=data.character_coverage,
+            split_digits=data.split_digits,
             normalization=data.normalization,
         )
 

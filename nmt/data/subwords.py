@@ -124,6 +124,7 @@ def train_subwords(
     model_type: Literal["unigram", "bpe"] = "unigram",
     character_coverage: float = 1.0,
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc",
+    split_digits: bool = False,
     seed: int = 1,
 ) -> Subwords:
     """Train a subword vocabulary; the same lines and settings give the same vocabulary.
@@ -134,6 +135,7 @@ def train_subwords(
         model_type: SentencePiece's model.
         character_coverage: Share of the characters that get a piece of their own.
         normalization: SentencePiece's normalisation rule, which becomes part of the model.
+        split_digits: Whether every digit is a piece of its own.
         seed: Decides which lines are drawn from a very large corpus.
 
     Raises:
@@ -153,6 +155,7 @@ def train_subwords(
             model_type=model_type,
             character_coverage=character_coverage,
             normalization_rule_name=normalization,
+            split_digits=split_digits,
             pad_id=PAD,
             unk_id=UNK,
             bos_id=BOS,

@@ -94,3 +94,16 @@ def test_a_folder_holds_a_joint_vocabulary_or_two(tmp_path: Path, subwords: Subw
     subwords.save(tmp_path / "joint.spm")
     source, target = load_subwords(tmp_path)
     assert source is target
+
+
+def test_digits_can_be_kept_apart():
+    lines = [f"am {day}. Mai {1900 + day % 3} um {day % 24} Uhr" for day in range(1, 80)]
+
+    def long_numbers(split: bool) -> list[str]:
+        subwords = train_subwords(lines, 36, model_type="bpe", split_digits=split)
+        assert subwords.decode(subwords.encode("am 8. Mai 1901")) == "am 8. Mai 1901"
+        pieces = [subwords.piece(index).strip("▁") for index in range(subwords.size)]
+        return [piece for piece in pieces if piece.isdigit() and len(piece) > 1]
+
+    assert long_numbers(split=False)
+    assert not long_numbers(split=True)
