@@ -79,7 +79,7 @@ def _lanes(spec: StackSpec, parameters: list[Tensor | None]) -> list[list[Tensor
 
 
 def _zeros_like(parameter: Tensor) -> Tensor:
-    """Zeros that the system makes when they are touched; torch.zeros would fill them, and wake its own threads to do so."""
+    """Zeros that the system makes when they are touched; torch.zeros would wake torch's own threads to fill them."""
     return torch.from_numpy(np.zeros(parameter.shape, str(parameter.dtype).removeprefix("torch.")))
 
 
