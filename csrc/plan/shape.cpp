@@ -12,6 +12,19 @@ void require_at_least(const char* name, std::int64_t least, std::int64_t value) 
                               std::to_string(value));
 }
 
+std::int64_t count_rows(const rnn_engine_problem& p) {
+  std::int64_t total = 0, before = p.batch;
+  for (std::int64_t t = 0; t < p.steps; ++t) {
+    const std::int64_t rows = p.batch_sizes[t];
+    require(rows >= 1 && rows <= before && (t > 0 || rows == p.batch),
+            "batch_sizes[" + std::to_string(t) + "]: expected " + (t == 0 ? "batch = " : "1 to ") +
+                std::to_string(before) + ", got " + std::to_string(rows));
+    total += rows;
+    before = rows;
+  }
+  return total;
+}
+
 }  // namespace
 
 Shape make_shape(const rnn_engine_problem& p) {
@@ -40,15 +53,15 @@ Shape make_shape(const rnn_engine_problem& p) {
   shape.D = p.directions;
   shape.training = p.training != 0;
   shape.dropout = p.dropout > 0 && p.layers > 1;
-  std::int64_t before = p.batch;
-  for (std::int64_t t = 0; t < p.steps; ++t) {
-    const std::int64_t rows = shape.batch(t);
-    require(rows >= 1 && rows <= before && (t > 0 || rows == p.batch),
-            "batch_sizes[" + std::to_string(t) + "]: expected " + (t == 0 ? "batch = " : "1 to ") +
-                std::to_string(before) + ", got " + std::to_string(rows));
-    shape.N += rows;
-    before = rows;
-  }
+  // Beyond this, offsets in bytes could overflow; no machine has the memory.
+  const double hidden = static_cast<double>(p.hidden_size), input = static_cast<double>(p.input_size);
+  const double rows = static_cast<double>(p.steps) * static_cast<double>(p.batch);
+  const double values =
+      (16 * rows + 8 * (input + 3 * hidden)) * (hidden + input) * static_cast<double>(p.layers);
+  require(values < 1e15,
+          "steps, batch, input_size, hidden_size, layers: expected a problem of less than 1e15 values, got " +
+              std::to_string(values));
+  shape.N = p.batch_sizes ? count_rows(p) : p.steps * p.batch;
   return shape;
 }
 

@@ -1,5 +1,6 @@
-/* The engine through its C API alone: gradients against central differences, the same bits from every instruction set
- * and number of threads, no byte outside the planned arenas touched, and errors that say what was expected. */
+/* The engine through its C API alone: gradients against central differences, the same bits from every
+ * instruction set and number of threads, no byte outside the planned arenas touched, and errors that say what
+ * was expected. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +12,14 @@ enum { RED_ZONE = 4096, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 8 };
 
 static int failures = 0;
 
-#define CHECK(condition, ...)                   \
-  do {                                          \
-    if (!(condition)) {                         \
-      ++failures;                               \
+#define CHECK(condition, ...)                         \
+  do {                                                \
+    if (!(condition)) {                               \
+      ++failures;                                     \
       fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
-      fprintf(stderr, __VA_ARGS__);             \
-      fputc('\n', stderr);                      \
-    }                                           \
+      fprintf(stderr, __VA_ARGS__);                   \
+      fputc('\n', stderr);                            \
+    }                                                 \
   } while (0)
 
 typedef struct {
@@ -61,12 +62,14 @@ static Block make_block(size_t bytes) {
 
 static void release_block(Block block, const char* name) {
   int touched = 0;
-  for (size_t i = 0; i < RED_ZONE; ++i) touched |= block.whole[i] != 0xA5 || block.data[block.bytes + i] != 0xA5;
+  for (size_t i = 0; i < RED_ZONE; ++i)
+    touched |= block.whole[i] != 0xA5 || block.data[block.bytes + i] != 0xA5;
   CHECK(!touched, "%s: wrote outside its %zu bytes", name, block.bytes);
   free(block.whole);
 }
 
-/* All values of a case in one array of `size`-byte floats: parameters first, then x, h0, c0; the same for gradients. */
+/* All values of a case in one array of `size`-byte floats: parameters first, then x, h0, c0; the same for
+ * gradients. */
 typedef struct {
   rnn_engine_problem problem;
   size_t size; /* of a value */
@@ -78,8 +81,20 @@ static Layout make_layout(const Case* c, int dtype) {
   Layout l;
   memset(&l, 0, sizeof l);
   l.size = dtype == RNN_ENGINE_FLOAT32 ? 4 : 8;
-  l.problem = (rnn_engine_problem){c->cell, dtype, c->T, c->B, c->I, c->H, c->L, c->D, c->bias, 1,
-                                   c->batch_sizes[0] ? c->batch_sizes : NULL, c->dropout, 77, NULL};
+  l.problem = (rnn_engine_problem){c->cell,
+                                   dtype,
+                                   c->T,
+                                   c->B,
+                                   c->I,
+                                   c->H,
+                                   c->L,
+                                   c->D,
+                                   c->bias,
+                                   1,
+                                   c->batch_sizes[0] ? c->batch_sizes : NULL,
+                                   c->dropout,
+                                   77,
+                                   NULL};
   for (int t = 0; t < c->T; ++t) l.rows += (size_t)(c->batch_sizes[0] ? c->batch_sizes[t] : c->B);
   for (int lane = 0; lane < c->L * c->D; ++lane) {
     l.lane_first[lane] = l.parameters;
@@ -109,7 +124,8 @@ static void set_weights(const Case* c, const Layout* l, char* base, rnn_engine_w
   }
 }
 
-/* Runs forward, and backward if `gradients`; returns sum(y*dy) + sum(hn*dhn) + sum(cn*dcn) for fixed dy, dhn, dcn. */
+/* Runs forward, and backward if `gradients`; returns sum(y*dy) + sum(hn*dhn) + sum(cn*dcn) for fixed dy, dhn,
+ * dcn. */
 static double run(rnn_engine_context* context, const Case* c, const Layout* l, char* values, char* gradients,
                   char* outputs) {
   rnn_engine_weights weights[MAX_LANES], dweights[MAX_LANES];
@@ -142,9 +158,20 @@ static double run(rnn_engine_context* context, const Case* c, const Layout* l, c
     set_weights(c, l, gradients, dweights);
     char* dx = gradients + l->parameters * l->size;
     const Block backward = make_block(sizes.backward_scratch_bytes);
-    const rnn_engine_backward_args b = {weights, x, h0, c0, y, upstream, upstream + l->outputs * l->size,
-                                        upstream + (l->outputs + l->states) * l->size, dx, dx + l->x * l->size,
-                                        dx + (l->x + l->states) * l->size, dweights, kept.data, backward.data};
+    const rnn_engine_backward_args b = {weights,
+                                        x,
+                                        h0,
+                                        c0,
+                                        y,
+                                        upstream,
+                                        upstream + l->outputs * l->size,
+                                        upstream + (l->outputs + l->states) * l->size,
+                                        dx,
+                                        dx + l->x * l->size,
+                                        dx + (l->x + l->states) * l->size,
+                                        dweights,
+                                        kept.data,
+                                        backward.data};
     CHECK(rnn_engine_backward(context, &l->problem, &b) == 0, "backward: %s", rnn_engine_last_error());
     release_block(backward, "backward scratch");
   }
@@ -179,8 +206,9 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
     const double below = run(context, c, &l, (char*)values, NULL, (char*)out);
     values[i] = before;
     const double expected = (above - below) / (2 * step);
-    CHECK(fabs(gradients[i] - expected) <= 1e-8 * (1 + fabs(expected)), "case %d, %s, value %zu: gradient %.12g, expected %.12g",
-          number, rnn_engine_context_isa(context), i, gradients[i], expected);
+    CHECK(fabs(gradients[i] - expected) <= 1e-8 * (1 + fabs(expected)),
+          "case %d, %s, value %zu: gradient %.12g, expected %.12g", number, rnn_engine_context_isa(context),
+          i, gradients[i], expected);
   }
   free(values);
   free(gradients);
@@ -198,15 +226,17 @@ static void test_same_bits(const Case* c, int number, int dtype) {
     if (!rnn_engine_has_isa(kIsas[i])) continue;
     for (int threads = 1; threads <= 3; threads += 2) {
       rnn_engine_context* context = NULL;
-      CHECK(rnn_engine_context_create(threads, kIsas[i], &context) == 0, "context: %s", rnn_engine_last_error());
+      CHECK(rnn_engine_context_create(threads, kIsas[i], &context) == 0, "context: %s",
+            rnn_engine_last_error());
       run(context, c, &l, values, result, result + count * l.size);
       rnn_engine_context_destroy(context);
       if (!first) {
         first = malloc((count + outputs) * l.size);
         memcpy(first, result, (count + outputs) * l.size);
       }
-      CHECK(memcmp(first, result, (count + outputs) * l.size) == 0, "case %d, %zu-byte floats: %s on %d threads differs from %s",
-            number, l.size, kIsas[i], threads, kIsas[0]);
+      CHECK(memcmp(first, result, (count + outputs) * l.size) == 0,
+            "case %d, %zu-byte floats: %s on %d threads differs from %s", number, l.size, kIsas[i], threads,
+            kIsas[0]);
     }
   }
   free(values);
@@ -216,7 +246,8 @@ static void test_same_bits(const Case* c, int number, int dtype) {
 
 static void expect_error(int code, const char* part) {
   CHECK(code == RNN_ENGINE_INVALID, "expected an error about %s, got code %d", part, code);
-  CHECK(strstr(rnn_engine_last_error(), part) != NULL, "expected a message with \"%s\", got \"%s\"", part, rnn_engine_last_error());
+  CHECK(strstr(rnn_engine_last_error(), part) != NULL, "expected a message with \"%s\", got \"%s\"", part,
+        rnn_engine_last_error());
 }
 
 static void test_errors(void) {
@@ -230,6 +261,9 @@ static void test_errors(void) {
   p.hidden_size = 0;
   expect_error(rnn_engine_plan(context, &p, &sizes), "hidden_size");
   p = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
+  p.hidden_size = (int64_t)1 << 40;
+  expect_error(rnn_engine_plan(context, &p, &sizes), "less than 1e15 values");
+  p = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
   p.cell = 9;
   expect_error(rnn_engine_plan(context, &p, &sizes), "cell");
   p = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
@@ -240,7 +274,8 @@ static void test_errors(void) {
   const rnn_engine_forward_args nothing = {0};
   expect_error(rnn_engine_forward(context, &p, &nothing), "weights");
   size_t count = 0;
-  CHECK(rnn_engine_plan_buffers(context, &p, NULL, 0, &count) == 0 && count > 5, "plan_buffers: %zu rows", count);
+  CHECK(rnn_engine_plan_buffers(context, &p, NULL, 0, &count) == 0 && count > 5, "plan_buffers: %zu rows",
+        count);
   rnn_engine_context_destroy(context);
 }
 
@@ -252,7 +287,8 @@ int main(void) {
     for (int isa = 0; isa < 3; ++isa) {
       if (!rnn_engine_has_isa(kIsas[isa])) continue;
       rnn_engine_context* context = NULL;
-      CHECK(rnn_engine_context_create(1 + i % 2, kIsas[isa], &context) == 0, "context: %s", rnn_engine_last_error());
+      CHECK(rnn_engine_context_create(1 + i % 2, kIsas[isa], &context) == 0, "context: %s",
+            rnn_engine_last_error());
       test_gradients(context, &kCases[i], i);
       rnn_engine_context_destroy(context);
     }
