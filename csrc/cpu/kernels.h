@@ -29,6 +29,7 @@ void micro_kernel(const GemmTile<typename V::Scalar>& t, std::int64_t first_row)
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) {
         const T* p = init + i * t.init_row + j * t.vector_stride;
+        __builtin_prefetch(p + kRows * t.init_row);  // for the next block of rows
         acc[i][j] = full ? V::load(p) : V::load(p, lanes[j]);
       }
     }

@@ -94,7 +94,7 @@ struct ForwardScratch {
     const std::int64_t widest = s.L > 1 ? std::max(s.I, s.D * s.H) : s.I;
     offsets = arena.take<std::int64_t>("first row of each step", s.T + 1);
     zeros = arena.take<T>("zeros", s.B * s.H);
-    weight_ih = arena.take<T>("packed weight_ih", packed_size(m, widest, 4 * s.H));
+    weight_ih = arena.take<T>("packed weight_ih", packed_gates_size(m, widest, s.H));
     weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(m, s.H, s.H));
     bias = arena.take<T>("bias", s.problem->bias ? 4 * s.H : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? s.N * s.D * s.H : 0);

@@ -85,9 +85,8 @@ class Forward {
   }
 
   void run_lane(const Lane<T>& lane) {
-    pack_weight_transposed(team_, m_.width, lane.weights.weight_ih, 4 * s_.H, lane.input_size,
-                           scratch_.weight_ih);
-    pack_gates(team_, m_.width, lane.weights.weight_hh, s_.H, scratch_.weight_hh);
+    pack_gates(team_, m_.width, lane.weights.weight_ih, s_.H, lane.input_size, scratch_.weight_ih);
+    pack_gates(team_, m_.width, lane.weights.weight_hh, s_.H, s_.H, scratch_.weight_hh);
     if (team_.id() == 0 && s_.problem->bias) {
       for (std::int64_t j = 0; j < 4 * s_.H; ++j)
         scratch_.bias[j] =
@@ -103,16 +102,49 @@ class Forward {
       const std::int64_t t0 = lane.direction == 0 ? s0 : s_.T - s1, t1 = lane.direction == 0 ? s1 : s_.T - s0;
       const std::int64_t row0 = scratch_.offsets[t0], row1 = scratch_.offsets[t1];
       T* products = s_.training ? lane.a + row0 * 4 * s_.H : lane.a;
-      multiply(team_, kernels_,
-               Product<T>{row1 - row0, 4 * s_.H, lane.input_size, lane.input + row0 * lane.input_size,
-                          lane.input_size, scratch_.weight_ih, scratch_.bias, 0, products, 4 * s_.H});
-      team_.barrier();
+      input_products(lane, row0, row1, products);
       for (std::int64_t s = s0; s < s1; ++s) {
         const Step step = step_at(s_, lane.direction, s);
         run_step(lane, step, products + (scratch_.offsets[step.t] - row0) * 4 * s_.H);
         team_.barrier();
       }
     }
+  }
+
+  // products [rows, 4H] = bias + input W^T for rows [row0, row1). A thread that computes them for the units
+  // that it owns in the recurrence finds them in its own cache there, and need not wait for the others. Where
+  // the units do not divide evenly, rows do.
+  void input_products(const Lane<T>& lane, std::int64_t row0, std::int64_t row1, T* products) {
+    constexpr std::int64_t kRows =
+        96;  // rows of the input that stay in the second cache while all panels pass
+    const std::int64_t H = s_.H, width = m_.width, count = (H + width - 1) / width, k_all = lane.input_size;
+    const std::int64_t most = (count + team_.size() - 1) / team_.size();
+    const bool by_units = most * team_.size() * 20 <= count * 21;  // at most 5 % of waiting
+    const Team::Range tiles = by_units ? team_.share(count) : Team::Range{0, count};
+    const Team::Range share = by_units ? Team::Range{0, row1 - row0} : team_.share(row1 - row0, kRowBlock);
+    for (std::int64_t row = share.begin; row < share.end; row += kRows) {
+      for (std::int64_t k = 0; k < k_all; k += kDepth) {
+        for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
+          GemmTile<T> gemm{};
+          gemm.a = lane.input + (row0 + row) * k_all + k;
+          gemm.a_row = k_all;
+          gemm.a_col = 1;
+          gemm.panel = scratch_.weight_ih + (p * k_all + k) * kGates * width;
+          gemm.rows = std::min(kRows, share.end - row);
+          gemm.k = std::min(kDepth, k_all - k);
+          gemm.vectors = kGates;
+          gemm.c = products + row * 4 * H + p * width;
+          gemm.c_row = 4 * H;
+          gemm.init = k > 0 ? gemm.c : s_.problem->bias ? scratch_.bias + p * width : nullptr;
+          gemm.init_row = k > 0 ? 4 * H : 0;
+          gemm.vector_stride = H;
+          gemm.gates = true;
+          gemm.columns = std::min(width, H - p * width);
+          kernels_.gemm(gemm);
+        }
+      }
+    }
+    if (!by_units) team_.barrier();
   }
 
   // a: [rows, 4H], the input products of this step.

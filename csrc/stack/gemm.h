@@ -55,15 +55,16 @@ void pack_weight_transposed(const Team& team, int width, const T* weight, std::i
   }
 }
 
-// weight_hh [4H, H] -> panels of `width` units x 4 gates; this thread's share.
+// weight [4H, K] -> panels of `width` units x 4 gates; this thread's share.
 template <class T>
-void pack_gates(const Team& team, int width, const T* weight, std::int64_t hidden, T* packed) {
+void pack_gates(const Team& team, int width, const T* weight, std::int64_t hidden, std::int64_t k,
+                T* packed) {
   const Team::Range tiles = team.share((hidden + width - 1) / width);
   for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
     const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, hidden - unit);
     for (std::int64_t gate = 0; gate < kGates; ++gate)
-      pack_transposed(width, hidden, units, weight + (gate * hidden + unit) * hidden, hidden,
-                      packed + p * kGates * width * hidden + gate * width, kGates * width);
+      pack_transposed(width, k, units, weight + (gate * hidden + unit) * k, k,
+                      packed + p * kGates * width * k + gate * width, kGates * width);
   }
 }
 
