@@ -7,6 +7,10 @@
 
 namespace rnn_engine::cpu {
 
+// Steps of k that the panel is prefetched ahead of its use: it comes from the second or third cache. Of 0, 8,
+// 24 and 48, measured with `benchmarks/engine.py`, 24 was the fastest, by 2 to 8 % over none.
+inline constexpr int kPrefetchDepth = 24;
+
 // The micro-kernel: kRows x kVectors accumulators in registers.
 template <class V, int kRows, int kVectors>
 void micro_kernel(const GemmTile<typename V::Scalar>& t, std::int64_t first_row) {
@@ -46,7 +50,10 @@ void micro_kernel(const GemmTile<typename V::Scalar>& t, std::int64_t first_row)
   for (std::int64_t k = 0; k < t.k; ++k) {
     V b[kVectors];
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) b[j] = V::load(panel + j * kWidth);
+    for (int j = 0; j < kVectors; ++j) {
+      b[j] = V::load(panel + j * kWidth);
+      __builtin_prefetch(panel + (kPrefetchDepth * kVectors + j) * kWidth);
+    }
 #pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
       const V value(a[i * a_row]);

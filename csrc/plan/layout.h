@@ -36,7 +36,7 @@ inline constexpr std::int64_t kGradientRows = 384, kGradientDepth = 256;
 // Other products run through k in pieces of this many, so that a piece of a panel stays in the nearest cache.
 inline constexpr std::int64_t kDepth = 256;
 // Rows of input products computed ahead of the recurrence, so that it finds them in a near cache.
-inline constexpr std::int64_t kChunkRows = 512;
+inline constexpr std::int64_t kChunkRows = 256;
 
 // Steps whose input products are computed together.
 inline std::int64_t chunk_steps(const Shape& shape) {
