@@ -26,7 +26,7 @@ from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from nmt.config import load_config
+from nmt.config_file import load_config
 from nmt.data.batching import TrainingBatches, validation_batches
 from nmt.data.prepared import PreparedData, prepare
 from nmt.model import recurrent

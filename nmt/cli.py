@@ -14,6 +14,22 @@ from typing import Annotated
 
 import typer
 
+from nmt.options import (
+    BatchSize,
+    BeamSize,
+    ConfigFile,
+    Format,
+    LengthPenalty,
+    ModelFolder,
+    Overrides,
+    ReferenceFile,
+    SearchSettings,
+    SourceFile,
+    TestName,
+    TestSet,
+    Threads,
+)
+
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
@@ -25,22 +41,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: importing rich would take longer than all else
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; `nmt config` lists its settings.")]
-Overrides = Annotated[
-    list[str],
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; may be given many times."),
-]
-ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder that `nmt train` wrote.")]
-BeamSize = Annotated[
-    int | None, typer.Option(min=1, help="Hypotheses per sentence; 1 is greedy search.  [default: the model's]")
-]
-LengthPenalty = Annotated[
-    float | None,
-    typer.Option(min=0.0, help="Exponent of the length that divides log-probabilities.  [default: the model's]"),
-]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Sentences searched at once.  [default: the model's]")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.  [default: all that the process may use]")]
 
 
 def main() -> None:
@@ -87,12 +87,24 @@ def prepare(config: ConfigFile, overrides: Overrides = []) -> None:  # noqa: B00
 
 
 @app.command()
-def train(config: ConfigFile, overrides: Overrides = []) -> None:  # noqa: B006
+def train(
+    config: ConfigFile,
+    overrides: Overrides = [],  # noqa: B006
+    verify_resume: Annotated[
+        bool,
+        typer.Option("--verify-resume", help="Prove that stopping and going on changes nothing; trains no model."),
+    ] = False,
+) -> None:
     """Train a model, or go on where training stopped.
 
     Prepares the data first if that is not done yet. Ctrl-C saves and stops; the same command goes on.
     """
     with _reporting():
+        if verify_resume:
+            from nmt.commands.verify_resume import run as verify
+
+            verify(config, overrides)
+            return
         from nmt.commands.train import run
 
         if not run(config, overrides):
@@ -100,30 +112,64 @@ def train(config: ConfigFile, overrides: Overrides = []) -> None:  # noqa: B006
 
 
 @app.command()
+def average(
+    model: ModelFolder,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the new model.")],
+    last: Annotated[int | None, typer.Option(min=1, help="Average this many of the latest checkpoints.")] = None,
+    steps: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Average the checkpoints of these steps.")
+    ] = None,
+) -> None:
+    """Average the parameters of several checkpoints into a new model."""
+    if (last is None) == (steps is None):
+        raise typer.BadParameter("expected either --last N or --steps N,N,...")
+    with _reporting():
+        from nmt.commands.average import run
+
+        run(model, output, last, steps)
+
+
+@app.command()
 def translate(
     model: ModelFolder,
+    *,
+    source: Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text, plain or .gz.  [stdin]")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write, plain or .gz.  [stdout]")] = None,
+    format: Annotated[Format, typer.Option(help="What to read and write.")] = Format.text,
+    status: Annotated[bool, typer.Option("--status", help="Say of each line how it went.")] = False,
+    scores: Annotated[bool, typer.Option("--scores", help="Give the score of each translation.")] = False,
+    alignments: Annotated[bool, typer.Option("--alignments", help="Say which word came from which.")] = False,
+    n_best: Annotated[int, typer.Option(min=1, help="Translations per line (tsv and json).")] = 1,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw one line's attention, .png or .svg.")] = None,
+    retry: Annotated[
+        bool | None, typer.Option(help="Translate again what looks wrong.  [default: the model's]")
+    ] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
     threads: Threads = None,
 ) -> None:
-    """Translate stdin to stdout, line by line.
+    """Translate text, line by line.
 
     Each line in gives exactly one line out, in order, whatever it holds.
     """
     with _reporting():
-        from nmt.commands.translate import SearchSettings, run
+        from nmt.commands.translate import Request, run
 
-        run(model, SearchSettings(beam_size, length_penalty, batch_size, threads))
+        run(
+            model,
+            SearchSettings(beam_size, length_penalty, batch_size, threads),
+            Request(source, output, format.value, status, scores, alignments, n_best, plot, retry),
+        )
 
 
 @app.command()
 def evaluate(
     model: ModelFolder,
     *,
-    test: Annotated[str | None, typer.Option(metavar="NAME", help="A test set named in the settings.")] = None,
-    source: Annotated[Path | None, typer.Option(metavar="FILE", help="Text to translate, plain or .gz.")] = None,
-    reference: Annotated[Path | None, typer.Option(metavar="FILE", help="Its translation, plain or .gz.")] = None,
+    test: TestName = None,
+    source: SourceFile = None,
+    reference: ReferenceFile = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write the translations.")] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
@@ -134,14 +180,70 @@ def evaluate(
 
     Prints BLEU and chrF with sacreBLEU's signatures, and adds them to MODEL/scores.jsonl.
     """
-    if (test is None) == (source is None and reference is None) or (source is None) != (reference is None):
-        raise typer.BadParameter("expected either --test NAME, or --source FILE and --reference FILE")
+    chosen = _test_set(test, source, reference)
     with _reporting():
         from nmt.commands.evaluate import run
-        from nmt.commands.translate import SearchSettings
 
-        chosen = (source, reference) if source is not None and reference is not None else test or ""
         run(model, chosen, output, SearchSettings(beam_size, length_penalty, batch_size, threads))
+
+
+@app.command()
+def score(
+    model: ModelFolder,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain or .gz.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
+    normalize: Annotated[bool, typer.Option("--normalize", help="Divide by the number of subwords.")] = False,
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+) -> None:
+    """Print the log-probability that a model gives to each pair of lines."""
+    with _reporting():
+        from nmt.commands.score import run
+
+        run(model, source, target, format.value, normalize, SearchSettings(batch_size=batch_size, threads=threads))
+
+
+@app.command()
+def compare(
+    systems: Annotated[list[Path], typer.Argument(metavar="A B", help="Model folders, or files of translations.")],
+    *,
+    test: TestName = None,
+    source: SourceFile = None,
+    reference: ReferenceFile = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with both, side by side.")] = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+) -> None:
+    """Tell whether one system is better than another: paired bootstrap on a test set."""
+    if len(systems) != 2:
+        raise typer.BadParameter(f"expected two systems, got {len(systems)}")
+    chosen = _test_set(test, source, reference)
+    with _reporting():
+        from nmt.commands.compare import run
+
+        search = SearchSettings(beam_size, length_penalty, batch_size, threads)
+        run((systems[0], systems[1]), chosen, html, search)
+
+
+@app.command()
+def info(
+    model: ModelFolder,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell what a model is: network, sizes, vocabulary, training, scores."""
+    with _reporting():
+        from nmt.commands.info import run
+
+        run(model, json)
+
+
+def _test_set(name: str | None, source: Path | None, reference: Path | None) -> TestSet:
+    if (name is None) == (source is None and reference is None) or (source is None) != (reference is None):
+        raise typer.BadParameter("expected either --test NAME, or --source FILE and --reference FILE")
+    return TestSet(name, source, reference)
 
 
 @contextmanager

@@ -9,22 +9,23 @@ from pathlib import Path
 import typer
 
 import nmt
-from nmt.commands.translate import SearchSettings, translate_lines
+from nmt.commands.translate import translate_lines
 from nmt.config import Config, ConfigError
 from nmt.data.corpus import read_pairs
 from nmt.decoding.translator import Translator
 from nmt.evaluation import EvaluationError, Scores, score
 from nmt.files import write_text
+from nmt.options import SearchSettings, TestSet
 
 SCORES_FILE = "scores.jsonl"
 
 
-def run(folder: Path, test: str | tuple[Path, Path], output: Path | None, search: SearchSettings) -> None:
+def run(folder: Path, test: TestSet, output: Path | None, search: SearchSettings) -> None:
     """Translate and score a test set; prints the scores and adds them to the model's `scores.jsonl`.
 
     Args:
         folder: The model folder.
-        test: Name of a test set of the model's settings, or a source and a reference file.
+        test: The test set.
         output: Where to write the translations; None for nowhere.
         search: How to search.
 
@@ -35,7 +36,7 @@ def run(folder: Path, test: str | tuple[Path, Path], output: Path | None, search
         OSError: A file cannot be read or written.
     """
     translator = Translator.load(folder, threads=search.threads)
-    files = _test_files(translator.config, test) if isinstance(test, str) else test
+    files = _test_files(translator.config, test)
     pairs = list(read_pairs(*files))
     if not pairs:
         raise EvaluationError(f"{files[0]}: expected lines to translate, got an empty file")
@@ -47,16 +48,18 @@ def run(folder: Path, test: str | tuple[Path, Path], output: Path | None, search
     scores = score(translations, references, translator.config.data.target_language)
     typer.echo(f"BLEU {scores.bleu:.2f}  {scores.bleu_signature}")
     typer.echo(f"chrF {scores.chrf:.2f}  {scores.chrf_signature}")
-    name = test if isinstance(test, str) else str(files[0])
+    name = test.name or str(files[0])
     _record(folder, name, len(sources), scores, translator.config, search)
 
 
-def _test_files(config: Config, name: str) -> tuple[Path, Path]:
+def _test_files(config: Config, test: TestSet) -> tuple[Path, ...]:
+    if test.source is not None and test.reference is not None:
+        return test.source, test.reference
     try:
-        return config.data.test[name]
+        return config.data.test[test.name or ""]
     except KeyError:
         known = ", ".join(config.data.test) or "none"
-        raise ConfigError(f"--test {name}: no such test set in the model's settings; they name: {known}") from None
+        raise ConfigError(f"--test {test.name}: no such test set in the model's settings; they name: {known}") from None
 
 
 def _record(folder: Path, name: str, lines: int, scores: Scores, config: Config, search: SearchSettings) -> None:

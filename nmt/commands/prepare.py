@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from nmt.config import load_config
+from nmt.config_file import load_config
 from nmt.data.prepared import PreparedData, data_folder, prepare
 
 

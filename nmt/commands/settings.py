@@ -6,7 +6,7 @@ import textwrap
 
 import typer
 
-from nmt.config import describe
+from nmt.config_file import describe
 
 
 def list_settings() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import typer
 
 from nmt.commands.prepare import report
-from nmt.config import Config, load_config
+from nmt.config import Config
+from nmt.config_file import load_config
 from nmt.data.batching import TrainingBatches, validation_batches
 from nmt.data.corpus import read_pairs
 from nmt.data.prepared import PreparedData, check, prepare

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 from nmt.decoding.translator import Translator
+from nmt.options import SearchSettings
 
 _CHUNK: Final = 2_000  # lines translated together: enough to sort by length, few enough to hold in memory
 
 
-class SearchSettings(NamedTuple):
-    """How to search; None takes what the model's settings say."""
+@dataclass(frozen=True)
+class Request:
+    """What to read and what to write."""
 
-    beam_size: int | None = None
-    length_penalty: float | None = None
-    batch_size: int | None = None
-    threads: int | None = None
+    source: Path | None = None
+    """File to read; None for stdin."""
+    output: Path | None = None
+    """File to write; None for stdout."""
+    format: str = "text"
+    """text, tsv or json."""
+    status: bool = False
+    scores: bool = False
+    alignments: bool = False
+    n_best: int = 1
+    plot: Path | None = None
+    retry: bool | None = None
 
 
-def run(folder: Path, search: SearchSettings) -> None:
+def run(folder: Path, search: SearchSettings, request: Request) -> None:
     """Translate stdin to stdout.
 
     Args:
         folder: The model folder.
         search: How to search.
+        request: What to read and what to write.
 
     Raises:
         ModelError, SubwordError: The model cannot be read.

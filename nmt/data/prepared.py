@@ -165,7 +165,7 @@ def prepare(config: Config, progress: Callable[[str], None] = lambda message: No
 
 def _make_subwords(config: Config, progress: Callable[[str], None]) -> tuple[Subwords, Subwords]:
     data = config.data
-    source, target = data.train
+    source, target = data.train[0]
     # Reading both to the end finds bad text before minutes of training, and outside SentencePiece's own error handling.
     pairs = sum(1 for _ in read_pairs(source, target))
     if not pairs:
@@ -198,7 +198,7 @@ def _encode(
 ) -> dict[str, int]:
     """Write both splits as ids. Every validation pair is kept, so that scores are of the whole set."""
     counts: dict[str, int] = {}
-    for split, paths, longest in (("train", data.train, data.max_length), ("valid", data.valid, None)):
+    for split, paths, longest in (("train", data.train[0], data.max_length), ("valid", data.valid, None)):
         progress(f"encoding {split}")
         found = Counter[str]()
         with (
@@ -257,7 +257,7 @@ def _settings(data: DataConfig) -> dict[str, str | int | float | bool]:
 
 
 def _inputs(data: DataConfig) -> Iterator[tuple[str, Path]]:
-    for split, paths in (("train", data.train), ("valid", data.valid)):
+    for split, paths in (("train", data.train[0]), ("valid", data.valid)):
         for side, path in zip(("source", "target"), paths, strict=True):
             yield f"{split}.{side}", path
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import Config, ConfigError, describe, load_config
+from nmt.config import ConfigError
+from nmt.config_file import describe, load_config, read_config, save_config
 
 MINIMAL = """
 folder = "run/model"
@@ -30,7 +31,7 @@ def problems(path: Path | None, *overrides: str) -> list[str]:
 
 def test_defaults_fill_what_the_file_leaves_out(config_file: Path) -> None:
     config = load_config(config_file, [])
-    assert config.data.train == (Path("a.src"), Path("a.tgt"))
+    assert config.data.train == ((Path("a.src"), Path("a.tgt")),)
     assert config.training.learning_rate == 2e-3
 
 
@@ -66,7 +67,7 @@ def test_variables_in_paths_are_expanded(config_file: Path, monkeypatch: pytest.
     config = load_config(
         config_file, ["data.train=['${CORPORA}/a', '${CORPORA}/b']", "data.test.t=['${CORPORA}/c', 'd']"]
     )
-    assert config.data.train == (Path("/corpora/a"), Path("/corpora/b"))
+    assert config.data.train == ((Path("/corpora/a"), Path("/corpora/b")),)
     assert config.data.test["t"][0] == Path("/corpora/c")
 
 
@@ -127,17 +128,17 @@ def test_settings_that_contradict_each_other(config_file: Path) -> None:
 
 def test_json_round_trip(config_file: Path, tmp_path: Path) -> None:
     config = load_config(config_file, ["training.max_minutes=1.5", "data.test.x=['e', 'f']"])
-    config.save(tmp_path / "config.json")
-    assert Config.from_json(tmp_path / "config.json") == config
+    save_config(config, tmp_path / "config.json")
+    assert read_config(tmp_path / "config.json") == config
 
 
 @pytest.mark.parametrize("version", [2, None, "1"])
 def test_an_unknown_format_version_is_refused(config_file: Path, tmp_path: Path, version: object) -> None:
     path = tmp_path / "config.json"
-    load_config(config_file, []).save(path)
+    save_config(load_config(config_file, []), path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": version}))
     with pytest.raises(ConfigError, match=r"config\.json: format_version: expected 1, got "):
-        Config.from_json(path)
+        read_config(path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "3"])
@@ -145,7 +146,7 @@ def test_a_config_json_that_is_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(content)
     with pytest.raises(ConfigError, match=r"config\.json: "):
-        Config.from_json(path)
+        read_config(path)
 
 
 def test_every_setting_has_a_meaning() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.config import Config, load_config
+from nmt.config import Config
+from nmt.config_file import load_config
 from nmt.data.corpus import CorpusError
 from nmt.data.ids import PreparedError, read_sentences, sentence_writer
 from nmt.data.prepared import PreparedData, check, data_folder, prepare

@@ -1,0 +1,203 @@
+"""Settings from files and to files: TOML and `--set` in, `config.json` in and out, and errors that help."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from nmt.config import FORMAT_VERSION, Config, ConfigError
+from nmt.files import write_text
+
+
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Read a TOML file and lay the overrides over it.
+
+    Args:
+        path: The file; None takes the defaults. Relative paths in it are relative to the current directory.
+        overrides: `section.key=value` each, as in `--set`; a value that is no TOML is taken as text.
+
+    Returns:
+        The settings, complete and checked.
+
+    Raises:
+        ConfigError: One line for each thing that is wrong, with its file and key.
+        FileNotFoundError: There is no such file.
+    """
+    content: dict[str, Any] = {}
+    if path is not None:
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:  # TOML and UTF-8 errors alike
+            raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    keys = frozenset(_override(content, override) for override in overrides)
+    return _checked(content, "settings" if path is None else str(path), keys)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write every setting as JSON, atomically.
+
+    Args:
+        config: The settings.
+        path: The `config.json` of a model folder.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    write_text(path, config.model_dump_json(indent=2) + "\n")
+
+
+def read_config(path: Path) -> Config:
+    """Read what `save_config` wrote.
+
+    Raises:
+        ConfigError: The file is no JSON object, or of a format version or with a setting that this version lacks.
+        FileNotFoundError: There is no such file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # JSON and UTF-8 errors alike
+        raise ConfigError(f"{path}: not a JSON file: {error}") from None
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise ConfigError(f"{path}: format_version: expected {FORMAT_VERSION}, got {json.dumps(version)}")
+    return _checked(content, str(path), frozenset())
+
+
+class Setting(NamedTuple):
+    """One row of `describe`."""
+
+    key: str
+    type: str
+    default: str
+    meaning: str
+
+
+def describe() -> list[Setting]:
+    """Every setting with its key, type and bounds, default, and meaning with unit, in the order of this file."""
+    return [
+        Setting(key, _type_name(info), _default(info), " ".join((info.description or "").split()))
+        for key, info in _fields(Config)
+    ]
+
+
+def _fields(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, info in section.model_fields.items():
+        inner = _section_type(info)
+        if inner is not None:
+            yield from _fields(inner, f"{prefix}{name}.")
+        else:
+            yield prefix + name, info
+
+
+def _section_type(info: FieldInfo) -> type[BaseModel] | None:
+    kind = info.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _default(info: FieldInfo) -> str:
+    return "required" if info.is_required() else _as_toml(info.default)
+
+
+def _as_toml(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_as_toml(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def _type_name(info: FieldInfo) -> str:
+    name = _kind_name(info.annotation)
+    bounds = [
+        f"{sign} {getattr(bound, attribute)}"
+        for bound in info.metadata
+        for attribute, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+        if hasattr(bound, attribute)
+    ]
+    return " ".join([name, ", ".join(bounds)]).strip()
+
+
+def _kind_name(kind: Any) -> str:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return " | ".join(str(choice) for choice in arguments)
+    if origin is Annotated:
+        return _kind_name(arguments[0])
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return f"list of {_kind_name(arguments[0])}"
+    if origin is tuple:
+        return "[" + ", ".join(_kind_name(argument) for argument in arguments) + "]"
+    if origin is dict:
+        return f"table of {_kind_name(arguments[1])}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_kind_name(argument) for argument in arguments)
+    names = {int: "integer", float: "number", bool: "true | false", str: "text", Path: "path", type(None): "none"}
+    return names.get(kind, str(kind))
+
+
+def _override(content: dict[str, Any], override: str) -> str:
+    """Lay `section.key=value` over `content` in place; returns the key."""
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    names = key.split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set {override}: expected section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for name in names[:-1]:
+        content = content.setdefault(name, {})
+        if not isinstance(content, dict):
+            raise ConfigError(f"--set {override}: {key} does not exist, because {name} is a value, not a section")
+    content[names[-1]] = value
+    return key
+
+
+def _checked(content: Mapping[str, Any], source: str, overridden: frozenset[str]) -> Config:
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        problems = [_problem(detail, source, overridden) for detail in error.errors(include_url=False)]
+    raise ConfigError("\n".join(problems))
+
+
+def _problem(detail: ErrorDetails, source: str, overridden: frozenset[str]) -> str:
+    """One line for one of pydantic's errors."""
+    key = ".".join(str(part) for part in detail["loc"])
+    if any(key == given or key.startswith(given + ".") for given in overridden):
+        source = "--set"
+    if detail["type"] == "extra_forbidden":
+        return f"{source}: {key}: no such setting; {_nearest(detail['loc'])}"
+    if detail["type"] == "missing":
+        return f"{source}: {key}: required, but not given"
+    message = detail["msg"].removeprefix("Value error, ")
+    if not key:  # a check across settings, whose message names the keys itself
+        return f"{source}: {message}"
+    message = message[0].lower() + message[1:]
+    return f"{source}: {key}: {message}, got {json.dumps(detail['input'], default=str)}"
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    section: type[BaseModel] = Config
+    for part in location[:-1]:
+        inner = _section_type(section.model_fields[str(part)])
+        if inner is None:
+            break
+        section = inner
+    known = list(section.model_fields)
+    prefix = "".join(f"{part}." for part in location[:-1])
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    elsewhere = [key for key, _ in _fields(Config) if key.rpartition(".")[2] == location[-1]]
+    candidates = elsewhere + [prefix + name for name in near]  # the right name in the wrong section comes first
+    hint = f"did you mean {candidates[0]}? " if candidates else ""
+    return f"{hint}valid keys{' of ' + prefix[:-1] if prefix else ''}: {', '.join(known)}"

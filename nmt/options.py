@@ -1,0 +1,57 @@
+"""Arguments and options that several subcommands share: their type, bounds and help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; `nmt config` lists its settings.")]
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; may be given many times."),
+]
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder that `nmt train` wrote.")]
+BeamSize = Annotated[
+    int | None, typer.Option(min=1, help="Hypotheses per sentence; 1 is greedy search.  [default: the model's]")
+]
+LengthPenalty = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Exponent of the length that divides log-probabilities.  [default: the model's]"),
+]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Sentences searched at once.  [default: the model's]")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.  [default: all that the process may use]")]
+TestName = Annotated[str | None, typer.Option("--test", metavar="NAME", help="A test set named in the settings.")]
+SourceFile = Annotated[Path | None, typer.Option("--source", metavar="FILE", help="Text to translate, plain or .gz.")]
+ReferenceFile = Annotated[Path | None, typer.Option("--reference", metavar="FILE", help="Its translation.")]
+
+
+class Format(StrEnum):
+    """What a command reads and writes."""
+
+    text = "text"
+    tsv = "tsv"
+    json = "json"
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How to search; None takes what the model's settings say."""
+
+    beam_size: int | None = None
+    length_penalty: float | None = None
+    batch_size: int | None = None
+    threads: int | None = None
+    """CPU threads; None takes all that the process may use."""
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A test set: one named in the model's settings, or two files."""
+
+    name: str | None = None
+    source: Path | None = None
+    reference: Path | None = None
