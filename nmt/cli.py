@@ -116,9 +116,7 @@ def average(
     model: ModelFolder,
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the new model.")],
     last: Annotated[int | None, typer.Option(min=1, help="Average this many of the latest checkpoints.")] = None,
-    steps: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Average the checkpoints of these steps.")
-    ] = None,
+    steps: Annotated[str | None, typer.Option(metavar="N,N", help="Average the checkpoints of these steps.")] = None,
 ) -> None:
     """Average the parameters of several checkpoints into a new model."""
     if (last is None) == (steps is None):
@@ -141,9 +139,7 @@ def translate(
     alignments: Annotated[bool, typer.Option("--alignments", help="Say which word came from which.")] = False,
     n_best: Annotated[int, typer.Option(min=1, help="Translations per line (tsv and json).")] = 1,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw one line's attention, .png or .svg.")] = None,
-    retry: Annotated[
-        bool | None, typer.Option(help="Translate again what looks wrong.  [default: the model's]")
-    ] = None,
+    retry: Annotated[bool | None, typer.Option(help="Try again what looks wrong.  [default: the model's]")] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,

@@ -39,10 +39,8 @@ def _as_corpora(value: object) -> object:
     """Let a corpus stand for a list of one: a text, or two texts of which not both are TSV files."""
     if isinstance(value, (str, Path)):
         return [[value]]
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(item, (str, Path)) for item in value):
-        if not all(_is_tsv(Path(item)) for item in value):
-            return [value]
-    return value
+    names = [Path(item) for item in value if isinstance(item, (str, Path))] if isinstance(value, (list, tuple)) else []
+    return [value] if len(names) == 2 and not all(map(_is_tsv, names)) else value
 
 
 def _is_tsv(path: Path) -> bool:

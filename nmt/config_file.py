@@ -132,10 +132,9 @@ def _kind_name(kind: Any) -> str:
         return " | ".join(str(choice) for choice in arguments)
     if origin is Annotated:
         return _kind_name(arguments[0])
-    if origin is tuple and arguments[-1] is Ellipsis:
-        return f"list of {_kind_name(arguments[0])}"
     if origin is tuple:
-        return "[" + ", ".join(_kind_name(argument) for argument in arguments) + "]"
+        inner = [_kind_name(argument) for argument in arguments if argument is not Ellipsis]
+        return f"list of {inner[0]}" if Ellipsis in arguments else f"[{', '.join(inner)}]"
     if origin is dict:
         return f"table of {_kind_name(arguments[1])}"
     if origin in (Union, types.UnionType):
