@@ -47,20 +47,39 @@ def read_lines(path: Path) -> Iterator[str]:
         raise CorpusError(f"{path}: after line {number}: expected gzip data, got: {error}") from None
 
 
-def read_pairs(source: Path, target: Path) -> Iterator[tuple[str, str]]:
-    """Read two files side by side.
+def read_pairs(*paths: Path) -> Iterator[tuple[str, str]]:
+    """Read the pairs of a corpus.
 
     Args:
-        source: One segment per line.
-        target: The translation of each.
+        paths: One file of tab-separated columns, of which the first two are source and target and the others are
+            ignored; or two files, side by side: one source segment per line, and the translation of each.
 
     Yields:
-        Line N of both.
+        Source and target of line N.
 
     Raises:
-        CorpusError: The files differ in their number of lines (said at the end), or as for `read_lines`.
-        FileNotFoundError: One of the files is missing.
+        CorpusError: A line has fewer than two columns; the two files differ in their number of lines (said at the
+            end); or as for `read_lines`.
+        FileNotFoundError: A file is missing.
+        ValueError: Neither one nor two files.
     """
+    if len(paths) == 1:
+        yield from _read_columns(paths[0])
+    elif len(paths) == 2:
+        yield from _read_side_by_side(*paths)
+    else:
+        raise ValueError(f"paths: expected one file or two, got {len(paths)}")
+
+
+def _read_columns(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(read_lines(path), start=1):
+        columns = line.split("\t", 2)
+        if len(columns) < 2:
+            raise CorpusError(f"{path}: line {number}: expected source and target separated by a tab, got no tab")
+        yield columns[0], columns[1]
+
+
+def _read_side_by_side(source: Path, target: Path) -> Iterator[tuple[str, str]]:
     counts = [0, 0]
     for pair in zip_longest(read_lines(source), read_lines(target)):
         for side, line in enumerate(pair):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nmt.config import Config, DataConfig
-from nmt.data.corpus import CorpusError, read_lines, read_pairs
+from nmt.data.corpus import CorpusError, read_pairs
 from nmt.data.ids import IdArray, PreparedError, Sentences, read_sentences, sentence_writer
 from nmt.data.subwords import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subwords, load_subwords, train_subwords
 from nmt.files import write_text
@@ -120,7 +120,10 @@ def check(config: Config) -> tuple[State, str]:
     for name, value in _settings(config.data).items():
         if record.settings.get(name) != value:
             return "stale", f"prepared with data.{name} = {record.settings.get(name)}, but the settings say {value}"
-    for name, path in _inputs(config.data):
+    inputs = dict(_inputs(config.data))
+    if set(inputs) != set(record.inputs):
+        return "stale", "prepared from another number of files than the settings name"
+    for name, path in inputs.items():
         if not _unchanged(path, record.inputs[name]):
             return "stale", f"prepared from other text than {path} now holds"
     return "fresh", ""
@@ -165,16 +168,18 @@ def prepare(config: Config, progress: Callable[[str], None] = lambda message: No
 
 def _make_subwords(config: Config, progress: Callable[[str], None]) -> tuple[Subwords, Subwords]:
     data = config.data
-    source, target = data.train[0]
-    # Reading both to the end finds bad text before minutes of training, and outside SentencePiece's own error handling.
-    pairs = sum(1 for _ in read_pairs(source, target))
-    if not pairs:
-        raise CorpusError(f"{source}: expected text, got an empty file")
+    # Reading all to the end finds bad text before minutes of training, and outside SentencePiece's own error handling.
+    pairs = 0
+    for corpus in data.train:
+        found = sum(1 for _ in read_pairs(*corpus))
+        if not found:
+            raise CorpusError(f"{corpus[0]}: expected text, got an empty file")
+        pairs += found
     progress(f"training subwords on {pairs:,} pairs")
 
-    def train(*paths: Path) -> Subwords:
+    def train(*sides: int) -> Subwords:
         return train_subwords(
-            chain.from_iterable(map(read_lines, paths)),
+            (pair[side] for side in sides for corpus in data.train for pair in read_pairs(*corpus)),
             data.vocabulary_size,
             model_type=data.subword_model,
             character_coverage=data.character_coverage,
@@ -183,9 +188,9 @@ def _make_subwords(config: Config, progress: Callable[[str], None]) -> tuple[Sub
         )
 
     if data.joint_vocabulary:
-        names, models = [JOINT_FILE], [train(source, target)]
+        names, models = [JOINT_FILE], [train(0, 1)]
     else:
-        names, models = [SOURCE_FILE, TARGET_FILE], [train(source), train(target)]
+        names, models = [SOURCE_FILE, TARGET_FILE], [train(0), train(1)]
     for name in {JOINT_FILE, SOURCE_FILE, TARGET_FILE} - set(names):
         (config.folder / name).unlink(missing_ok=True)
     for name, model in zip(names, models, strict=True):
@@ -198,14 +203,14 @@ def _encode(
 ) -> dict[str, int]:
     """Write both splits as ids. Every validation pair is kept, so that scores are of the whole set."""
     counts: dict[str, int] = {}
-    for split, paths, longest in (("train", data.train[0], data.max_length), ("valid", data.valid, None)):
+    for split, corpora, longest in (("train", data.train, data.max_length), ("valid", (data.valid,), None)):
         progress(f"encoding {split}")
         found = Counter[str]()
         with (
             sentence_writer(folder, f"{split}.source", source.size) as write_source,
             sentence_writer(folder, f"{split}.target", target.size) as write_target,
         ):
-            for source_ids, target_ids in _encoded_pairs(paths, source, target):
+            for source_ids, target_ids in _encoded_pairs(corpora, source, target):
                 if longest is not None and (reason := _unusable(source_ids, target_ids, longest)):
                     found[reason] += 1
                     continue
@@ -216,9 +221,7 @@ def _encode(
                 found["target subwords"] += len(target_ids)
         if not found["pairs"]:
             left_out = f"{found[_EMPTY]} empty, {found[_TOO_LONG]} too long"
-            raise CorpusError(
-                f"{paths[0]}, {paths[1]}: expected pairs for {split}, got none that are usable ({left_out})"
-            )
+            raise CorpusError(f"{corpora[0][0]}: expected pairs for {split}, got none that are usable ({left_out})")
         names = ["pairs", "source subwords", "target subwords"]
         if longest is not None:
             names += [_EMPTY, _TOO_LONG]
@@ -227,9 +230,9 @@ def _encode(
 
 
 def _encoded_pairs(
-    paths: tuple[Path, Path], source: Subwords, target: Subwords
+    corpora: tuple[tuple[Path, ...], ...], source: Subwords, target: Subwords
 ) -> Iterator[tuple[list[int], list[int]]]:
-    pairs = read_pairs(*paths)
+    pairs = chain.from_iterable(read_pairs(*corpus) for corpus in corpora)
     while chunk := list(islice(pairs, _CHUNK)):
         source_lines, target_lines = zip(*chunk, strict=True)
         yield from zip(source.encode_lines(source_lines), target.encode_lines(target_lines), strict=True)
@@ -257,9 +260,10 @@ def _settings(data: DataConfig) -> dict[str, str | int | float | bool]:
 
 
 def _inputs(data: DataConfig) -> Iterator[tuple[str, Path]]:
-    for split, paths in (("train", data.train[0]), ("valid", data.valid)):
-        for side, path in zip(("source", "target"), paths, strict=True):
-            yield f"{split}.{side}", path
+    corpora = {f"train.{number}": corpus for number, corpus in enumerate(data.train)} | {"valid": data.valid}
+    for name, paths in corpora.items():
+        for side, path in zip(("source", "target") if len(paths) == 2 else ("pairs",), paths, strict=True):
+            yield f"{name}.{side}", path
 
 
 def _fingerprint(path: Path) -> dict[str, str | int]:

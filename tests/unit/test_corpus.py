@@ -59,3 +59,23 @@ def test_misaligned_files_are_named_with_both_counts(tmp_path: Path, source: str
         f"expected as many source as target lines, got {source.count(chr(10))} in {tmp_path / 'a'} "
         f"and {target.count(chr(10))} in {tmp_path / 'b'}"
     )
+
+
+@pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz"])
+def test_columns_are_pairs(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    content = b'1\tx\r\n2\t\n\ty\tz\tmore\n "q\t"r\n'
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert list(read_pairs(path)) == [("1", "x"), ("2", ""), ("", "y"), (' "q', '"r')]
+
+
+@pytest.mark.parametrize("bad", ["no tab", ""])
+def test_a_line_of_one_column_is_named(tmp_path: Path, bad: str) -> None:
+    (tmp_path / "p.tsv").write_text(f"1\tx\n{bad}\n")
+    with pytest.raises(CorpusError, match=r"p\.tsv: line 2: expected source and target separated by a tab"):
+        list(read_pairs(tmp_path / "p.tsv"))
+
+
+def test_pairs_are_in_one_file_or_two(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected one file or two, got 3"):
+        list(read_pairs(*[tmp_path / "a"] * 3))
