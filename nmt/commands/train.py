@@ -10,7 +10,7 @@ import typer
 from nmt.commands.prepare import report
 from nmt.config import Config
 from nmt.config_file import load_config
-from nmt.data.batching import TrainingBatches, validation_batches
+from nmt.data.batching import SubwordSampling, TrainingBatches, validation_batches
 from nmt.data.corpus import read_pairs
 from nmt.data.prepared import PreparedData, check, prepare
 from nmt.decoding.translator import Translator
@@ -43,7 +43,7 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
     result = train(
         config,
         build_model(config, data.source_subwords.size, data.target_subwords.size),
-        TrainingBatches(data.train, settings.batch_tokens, settings.seed),
+        _training_batches(config, data),
         validation_batches(data.valid, settings.batch_tokens),
         validate=_validation(config, data),
         counts=data.counts,
@@ -51,6 +51,16 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
     if result.status in ("interrupted", "already finished"):  # otherwise the trainer has said it
         typer.echo(f"nmt train: {result.message}", err=True)
     return result.status != "interrupted"
+
+
+def _training_batches(config: Config, data: PreparedData) -> TrainingBatches:
+    settings = config.training
+    sampling = None
+    if settings.subword_sampling:
+        sampling = SubwordSampling(
+            settings.subword_sampling, settings.subword_alpha, data.source_subwords, data.target_subwords
+        )
+    return TrainingBatches(data.train, settings.batch_tokens, settings.seed, sampling)
 
 
 def _validation(config: Config, data: PreparedData) -> Callable[[Seq2Seq], float]:

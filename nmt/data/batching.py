@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nmt.data.ids import IdArray
 from nmt.data.prepared import PreparedSplit
-from nmt.data.subwords import BOS, EOS, PAD
+from nmt.data.subwords import BOS, EOS, PAD, UNK, Subwords
 
 Integers = NDArray[np.int64]
 
@@ -88,7 +89,11 @@ def collate(split: PreparedSplit, indices: Sequence[int] | Integers) -> Batch:
     Returns:
         The pairs, the longest source first; those of equal length in the order given.
     """
-    pairs = [(int(index), *split.pair(int(index))) for index in indices]
+    return _arrays([(int(index), *split.pair(int(index))) for index in indices])
+
+
+def _arrays(pairs: list[tuple[int, Sequence[int] | IdArray, Sequence[int] | IdArray]]) -> Batch:
+    """Make a batch of numbers, sources and targets."""
     pairs.sort(key=lambda pair: -len(pair[1]))
     source_lengths = np.array([len(source) + 1 for _, source, _ in pairs], dtype=np.int64)
     target_lengths = np.array([len(target) + 1 for _, _, target in pairs], dtype=np.int64)
@@ -114,19 +119,39 @@ def collate(split: PreparedSplit, indices: Sequence[int] | Integers) -> Batch:
     )
 
 
+@dataclass(frozen=True)
+class SubwordSampling:
+    """Other segmentations of training sentences than the likeliest: the network sees a word in many spellings."""
+
+    share: float
+    """Probability that a sentence of either side gets one, 0..1."""
+    alpha: float
+    """See `Subwords.sample_lines`."""
+    source: Subwords
+    """Vocabulary of the source."""
+    target: Subwords
+    """Vocabulary of the target."""
+
+
 class TrainingBatches:
-    """The training set as batches, whose order is a function of seed and epoch alone.
+    """The training set as batches, a function of the arguments and the epoch alone.
+
+    With sampling, a batch holds the pairs that it would hold without; only their subwords are others, and more.
 
     Args:
         split: The pairs.
         batch_tokens: See `make_batches`.
         seed: See `make_batches`.
+        sampling: Which subwords are drawn anew for each batch; None for none.
     """
 
-    def __init__(self, split: PreparedSplit, batch_tokens: int, seed: int) -> None:
+    def __init__(
+        self, split: PreparedSplit, batch_tokens: int, seed: int, sampling: SubwordSampling | None = None
+    ) -> None:
         self._split = split
         self._batch_tokens = batch_tokens
         self._seed = seed
+        self._sampling = sampling
         self._lengths = split.lengths("source"), split.lengths("target")
         self._last: tuple[int, list[Integers]] = (-1, [])  # the epoch that is asked for again and again
 
@@ -136,13 +161,38 @@ class TrainingBatches:
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from the one numbered `start` on."""
-        for indices in self._plan(epoch)[start:]:
-            yield collate(self._split, indices)
+        for number, indices in enumerate(self._plan(epoch)[start:], start):
+            if self._sampling is None:
+                yield collate(self._split, indices)
+                continue
+            pairs = [self._split.pair(int(index)) for index in indices]
+            # A generator for each batch: training that goes on in the middle draws the same. The last 1 keeps the first
+            # batch's apart from the epoch's, as trailing zeros would not count.
+            random = np.random.default_rng((self._seed, epoch, number, 1))
+            sources = _resample([source for source, _ in pairs], self._sampling.source, self._sampling, random)
+            targets = _resample([target for _, target in pairs], self._sampling.target, self._sampling, random)
+            yield _arrays(list(zip(indices.tolist(), sources, targets, strict=True)))
 
     def _plan(self, epoch: int) -> list[Integers]:
         if self._last[0] != epoch:
             self._last = epoch, make_batches(*self._lengths, self._batch_tokens, self._seed, epoch)
         return self._last[1]
+
+
+def _resample(
+    sentences: list[IdArray], subwords: Subwords, sampling: SubwordSampling, random: np.random.Generator
+) -> list[Sequence[int] | IdArray]:
+    """Draw other subwords for a share of the sentences of a batch.
+
+    A sentence with an unknown character keeps its own: the ids do not tell its text.
+    """
+    chosen, seed = random.random(len(sentences)) < sampling.share, int(random.integers(2**31))
+    places = [place for place in np.flatnonzero(chosen).tolist() if UNK not in sentences[place]]
+    texts = subwords.decode_lines([sentences[place].tolist() for place in places])
+    result: list[Sequence[int] | IdArray] = list(sentences)
+    for place, ids in zip(places, subwords.sample_lines(texts, sampling.alpha, seed), strict=True):
+        result[place] = ids
+    return result
 
 
 def validation_batches(split: PreparedSplit, batch_tokens: int) -> list[Batch]:

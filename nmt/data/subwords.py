@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -86,6 +87,38 @@ class Subwords:
         """Ids of each line, without bos and eos; on one thread, so that callers decide about threads."""
         ids: list[list[int]] = self._processor.encode(list(lines), out_type=int, num_threads=1)
         return ids
+
+    def sample_lines(self, lines: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
+        """Ids of each line by a segmentation drawn at random: a function of the arguments alone.
+
+        Args:
+            lines: The lines.
+            alpha: For unigram, the exponent that smooths the probabilities of all segmentations (smaller is more
+                varied); for bpe, the probability with which a merge is left out (larger is more varied).
+            seed: 0 <= seed < 2**31. It becomes the seed of SentencePiece's generators in the whole process.
+
+        Returns:
+            The ids, without bos and eos.
+
+        Source:
+            Kudo 2018 (unigram); Provilkov et al. 2020 (bpe).
+        """
+        drawn: list[list[int]] = []
+
+        def draw() -> None:
+            drawn.extend(
+                self._processor.encode(
+                    list(lines), out_type=int, enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1
+                )
+            )
+
+        # A thread has a generator of its own in SentencePiece, which takes the seed when it is first used and never
+        # again; only what is drawn on a new thread is sure to begin at the seed.
+        sentencepiece.set_random_generator_seed(seed)
+        thread = threading.Thread(target=draw)
+        thread.start()
+        thread.join()
+        return drawn
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids; pad, bos and eos among them say nothing.

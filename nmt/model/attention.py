@@ -34,15 +34,17 @@ class Attention(nn.Module):
         kind: "dot" or "general".
         query_size: Width of the queries, H. It is also the attention size A.
         value_size: Width of the encoder's states, C.
+        dropout: Probability, in training, of leaving a state out of an average.
 
     Source: Luong et al. 2015, section 3.1; the scaling is from Vaswani et al. 2017, section 3.2.1.
     """
 
-    def __init__(self, kind: str, query_size: int, value_size: int) -> None:
+    def __init__(self, kind: str, query_size: int, value_size: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.key_projection = nn.Linear(value_size, query_size, bias=False)
         self.query_projection = nn.Linear(query_size, query_size, bias=False) if kind == "general" else nn.Identity()
         self.scale = 1.0 / math.sqrt(query_size)
+        self.dropout = nn.Dropout(dropout)
         nn.init.xavier_uniform_(self.key_projection.weight)
         if isinstance(self.query_projection, nn.Linear):
             nn.init.xavier_uniform_(self.query_projection.weight)
@@ -68,9 +70,9 @@ class Attention(nn.Module):
             memory: The B sources.
 
         Returns:
-            Context vectors [B, Q, C], and the weights [B, Q, S], whose rows sum to 1 and are 0 on padding.
+            Context vectors [B, Q, C], and the weights [B, Q, S] before dropout: rows sum to 1 and are 0 on padding.
         """
         scores = torch.bmm(self.query_projection(queries), memory.keys.transpose(1, 2))  # [B, Q, S]
         scores = scores.masked_fill(memory.padding[:, None, :], -math.inf)
         weights = torch.softmax(scores, dim=-1)  # [B, Q, S]
-        return torch.bmm(weights, memory.values), weights
+        return torch.bmm(self.dropout(weights), memory.values), weights

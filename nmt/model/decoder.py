@@ -26,6 +26,18 @@ class DecoderState:
     """[N, S], the attention weights of the last step; zero before the first."""
 
 
+@dataclass(frozen=True)
+class DecoderDropout:
+    """Probabilities of dropping a value, in training."""
+
+    layers: float = 0.0
+    """Between layers."""
+    output: float = 0.0
+    """On the attentional vector."""
+    attention: float = 0.0
+    """On the attention weights."""
+
+
 class Decoder(nn.Module):
     """Recurrent layers, each a module of its own, with a residual connection around every one from the second on.
 
@@ -39,7 +51,7 @@ class Decoder(nn.Module):
         layers: Number of layers, L.
         encoder_size: Width of the encoder's states, C.
         attention: "dot" or "general".
-        dropout: Probability of dropping a value, between layers and on the attentional vector.
+        dropout: Where values are dropped, and how many.
 
     Source: Luong et al. 2015, equation 5 (the attentional vector); Wu et al. 2016 (residual connections).
     """
@@ -52,7 +64,7 @@ class Decoder(nn.Module):
         layers: int,
         encoder_size: int,
         attention: str,
-        dropout: float,
+        dropout: DecoderDropout,
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
@@ -60,10 +72,11 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(
             recurrent(cell, embedding_size if layer == 0 else hidden_size, hidden_size) for layer in range(layers)
         )
-        self.attention = Attention(attention, hidden_size, encoder_size)
+        self.attention = Attention(attention, hidden_size, encoder_size, dropout.attention)
         self.combine = nn.Linear(encoder_size + hidden_size, hidden_size)
         self.project = nn.Linear(hidden_size, embedding_size)
-        self.dropout = nn.Dropout(dropout)
+        self.layer_dropout = nn.Dropout(dropout.layers)
+        self.output_dropout = nn.Dropout(dropout.output)
         for linear in (self.initial, self.combine, self.project):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -119,7 +132,7 @@ class Decoder(nn.Module):
         hidden, cell = [], []
         for index, layer in enumerate(self.layers):
             before = (state.hidden[index : index + 1], state.cell[index : index + 1])
-            output, (last_hidden, last_cell) = layer(inputs if index == 0 else self.dropout(inputs), before)
+            output, (last_hidden, last_cell) = layer(inputs if index == 0 else self.layer_dropout(inputs), before)
             inputs = output if index == 0 else inputs + output
             hidden.append(last_hidden)
             cell.append(last_cell)
@@ -129,7 +142,7 @@ class Decoder(nn.Module):
         """Turn states [B, Q, H] into vectors for the output layer [B, Q, E]; also returns the weights [B, Q, S]."""
         context, weights = self.attention(states, memory)  # [B, Q, C]
         attentional = torch.tanh(self.combine(torch.cat([context, states], dim=-1)))  # [B, Q, H]
-        return self.project(self.dropout(attentional)), weights
+        return self.project(self.output_dropout(attentional)), weights
 
 
 def reorder(state: DecoderState, index: Tensor) -> DecoderState:

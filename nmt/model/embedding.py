@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 
@@ -17,14 +18,18 @@ class Embedding(nn.Module):
         vocabulary_size: V, number of rows.
         size: E, width of a vector.
         dropout: Probability of dropping a value of the result.
+        word_dropout: Probability, in training, that a token's whole vector is zero. The others keep their length: the
+            network is to know the gap, not to make up for it.
 
-    Source: Press & Wolf 2017 (tied tables); Vaswani et al. 2017, section 3.4 (the factor).
+    Source: Press & Wolf 2017 (tied tables); Vaswani et al. 2017, section 3.4 (the factor); Gal & Ghahramani 2016
+    (word dropout, there of every occurrence of a word at once).
     """
 
-    def __init__(self, vocabulary_size: int, size: int, dropout: float) -> None:
+    def __init__(self, vocabulary_size: int, size: int, dropout: float, word_dropout: float = 0.0) -> None:
         super().__init__()
         self.table = nn.Embedding(vocabulary_size, size)
         self.dropout = nn.Dropout(dropout)
+        self.word_dropout = word_dropout
         self.scale = math.sqrt(size)
         nn.init.normal_(self.table.weight, std=1.0 / self.scale)
 
@@ -43,4 +48,7 @@ class Embedding(nn.Module):
             Vectors, [..., E].
         """
         vectors: Tensor = self.dropout(self.table(tokens) * self.scale)
+        if self.training and self.word_dropout:
+            kept = torch.rand(tokens.shape, device=tokens.device) >= self.word_dropout
+            vectors = vectors * kept[..., None]
         return vectors

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt.config import Config
+from nmt.config import Config, ModelConfig
 from nmt.model import decoder as decoders
-from nmt.model.decoder import Decoder, DecoderState
+from nmt.model.decoder import Decoder, DecoderDropout, DecoderState
 from nmt.model.embedding import Embedding
 from nmt.model.encoder import Encoder, EncoderOutput
 
@@ -63,10 +63,11 @@ class Seq2Seq(nn.Module):
                 f"a joint vocabulary has one size, got {source_vocab_size} (source) and {target_vocab_size} (target)"
             )
         shape = config.model
-        target = Embedding(target_vocab_size, shape.embedding_size, shape.dropout)
+        layer_dropout = _or_dropout(shape.layer_dropout, shape)
+        target = _embedding(target_vocab_size, shape)
         shared = config.data.joint_vocabulary and shape.tie_embeddings
-        source = target if shared else Embedding(source_vocab_size, shape.embedding_size, shape.dropout)
-        encoder = Encoder(shape.cell, shape.embedding_size, shape.hidden_size, shape.encoder_layers, shape.dropout)
+        source = target if shared else _embedding(source_vocab_size, shape)
+        encoder = Encoder(shape.cell, shape.embedding_size, shape.hidden_size, shape.encoder_layers, layer_dropout)
         decoder = Decoder(
             shape.cell,
             shape.embedding_size,
@@ -74,7 +75,7 @@ class Seq2Seq(nn.Module):
             shape.decoder_layers,
             encoder.output_size,
             shape.attention,
-            shape.dropout,
+            DecoderDropout(layer_dropout, _or_dropout(shape.output_dropout, shape), shape.attention_dropout),
         )
         return cls(encoder, decoder, source, target, shape.tie_embeddings)
 
@@ -155,3 +156,13 @@ class Seq2Seq(nn.Module):
     def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
         """Continue with chosen hypotheses; see `nmt.model.decoder.reorder`."""
         return decoders.reorder(state, index)
+
+
+def _or_dropout(value: float | None, shape: ModelConfig) -> float:
+    """Take the dropout set for one place, or else the one for all."""
+    return shape.dropout if value is None else value
+
+
+def _embedding(vocabulary_size: int, shape: ModelConfig) -> Embedding:
+    dropout = _or_dropout(shape.embedding_dropout, shape)
+    return Embedding(vocabulary_size, shape.embedding_size, dropout, shape.word_dropout)

@@ -1,0 +1,85 @@
+"""Each kind of dropout acts where it should, in training only, and costs nothing when it is off."""
+
+import pytest
+import torch
+from small import make_config
+
+from nmt.model.attention import Attention
+from nmt.model.embedding import Embedding
+from nmt.model.seq2seq import Seq2Seq
+
+SOURCE = torch.tensor([[5, 6], [7, 8], [4, 3], [3, 0]])  # [S, B]
+TARGET = torch.tensor([[2, 2], [9, 10], [4, 5]])  # [T, B]
+LENGTHS = torch.tensor([4, 3])
+
+
+def make_model(**settings: object) -> Seq2Seq:
+    torch.manual_seed(0)
+    return Seq2Seq.from_config(make_config(encoder_layers=2, **settings), 11, 11)
+
+
+def outputs(model: Seq2Seq, count: int = 2) -> list[torch.Tensor]:
+    torch.manual_seed(1)
+    with torch.no_grad():
+        return [model(SOURCE, LENGTHS, TARGET) for _ in range(count)]
+
+
+KINDS = ["embedding_dropout", "layer_dropout", "output_dropout", "attention_dropout", "word_dropout"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_acts_in_training_alone(kind):
+    model = make_model(**{kind: 0.5})
+    first, second = outputs(model.train())
+    assert not torch.equal(first, second)
+    first, second = outputs(model.eval())
+    assert torch.equal(first, second)
+    assert torch.equal(first, outputs(make_model().eval())[0])
+
+
+def test_one_setting_stands_for_three():
+    three = dict.fromkeys(KINDS[:3], 0.4)
+    expected = outputs(make_model(dropout=0.4))
+    for given in ({"dropout": 0.0, **three}, {"dropout": 0.4, "layer_dropout": 0.4}):
+        assert all(map(torch.equal, outputs(make_model(**given)), expected))
+    assert not torch.equal(outputs(make_model(dropout=0.4, layer_dropout=0.0))[0], expected[0])
+
+
+def trained(**settings: object) -> list[torch.Tensor]:
+    model = make_model(**settings)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(4):
+        optimizer.zero_grad()
+        model(SOURCE, LENGTHS, TARGET).logsumexp(-1).sum().backward()
+        optimizer.step()
+    return [*model.parameters(), torch.get_rng_state()]
+
+
+def test_zero_is_the_same_as_left_out():
+    off = {"attention_dropout": 0.0, "word_dropout": 0.0}
+    left_out = trained(dropout=0.3)
+    assert all(map(torch.equal, trained(dropout=0.3, **off), left_out))
+    torch.manual_seed(0)
+    untouched = torch.get_rng_state()
+    for module in (Attention("dot", 4, 6, 0.0).dropout, Embedding(5, 4, 0.0)):
+        torch.manual_seed(0)
+        module.train()(torch.ones(2, 3, dtype=torch.int64))
+        assert torch.equal(torch.get_rng_state(), untouched)  # nothing is drawn
+
+
+def test_word_dropout_takes_whole_vectors():
+    embedding = Embedding(11, 6, 0.0, word_dropout=0.4).train()
+    tokens = torch.full((400, 5), 7)
+    with torch.no_grad():
+        vectors = embedding(tokens)
+    kept = (vectors != 0).all(-1)
+    assert torch.equal(kept, (vectors != 0).any(-1))
+    assert 0.5 < kept.float().mean().item() < 0.7
+    assert torch.equal(vectors[kept], (embedding.weight[7] * 6**0.5).detach().expand(int(kept.sum()), 6))
+
+
+def test_attention_reports_weights_before_dropout():
+    attention = Attention("dot", 4, 6, 0.5).train()
+    memory = attention.memory(torch.randn(2, 5, 6), torch.zeros(2, 5, dtype=torch.bool))
+    _, weights = attention(torch.randn(2, 3, 4), memory)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3))
