@@ -136,7 +136,8 @@ class SubwordSampling:
 class TrainingBatches:
     """The training set as batches, a function of the arguments and the epoch alone.
 
-    With sampling, a batch holds the pairs that it would hold without; only their subwords are others, and more.
+    With sampling, a batch holds the pairs that it would hold without; only their subwords are others, and more: at
+    most twice as many in a sentence.
 
     Args:
         split: The pairs.
@@ -184,14 +185,16 @@ def _resample(
 ) -> list[Sequence[int] | IdArray]:
     """Draw other subwords for a share of the sentences of a batch.
 
-    A sentence with an unknown character keeps its own: the ids do not tell its text.
+    A sentence with an unknown character keeps its own: the ids do not tell its text. So does one that would have more
+    than twice as many: no batch becomes more than twice as large as planned.
     """
     chosen, seed = random.random(len(sentences)) < sampling.share, int(random.integers(2**31))
     places = [place for place in np.flatnonzero(chosen).tolist() if UNK not in sentences[place]]
     texts = subwords.decode_lines([sentences[place].tolist() for place in places])
     result: list[Sequence[int] | IdArray] = list(sentences)
     for place, ids in zip(places, subwords.sample_lines(texts, sampling.alpha, seed), strict=True):
-        result[place] = ids
+        if len(ids) <= 2 * len(sentences[place]):
+            result[place] = ids
     return result
 
 
