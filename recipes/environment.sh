@@ -1,6 +1,7 @@
 # Sourced by the scripts of the project: `use_environment EXTRAS` puts a Python environment with the installed project
 # first in PATH. It takes the active virtual environment, or .venv at the top of the project, which it makes if needed.
-# What is up to date already is left alone, so a second run costs no time.
+# What is up to date already is left alone, so a second run costs no time. With NMT_INSTALL=no nothing is installed: `nmt`
+# and `python` are those in PATH.
 
 PROJECT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 STEP_NAME="$(basename "$0")"
@@ -17,6 +18,10 @@ fail() {
 # use_environment [EXTRAS]: EXTRAS as in pyproject.toml, separated by commas.
 use_environment() {
     local extras="${1:-}" environment="${VIRTUAL_ENV:-$PROJECT/.venv}"
+    if [ "${NMT_INSTALL:-yes}" = no ]; then
+        command -v nmt >/dev/null || fail "NMT_INSTALL=no, but nmt is not in PATH"
+        return
+    fi
     _require_compiler
     if ! "$environment/bin/python" -m pip --version >/dev/null 2>&1; then
         _make_environment "$environment"

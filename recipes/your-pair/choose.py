@@ -1,0 +1,133 @@
+"""Choose the settings that suit a training text: a preset by its size, and what its writing asks for.
+
+Run as `python recipes/your-pair/choose.py DATA`, where DATA holds train.src.gz and train.tgt.gz. It prints the preset's
+path, then a setting (`section.key=value`) a line; what it says to the user goes to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nmt.config_file import load_config
+from nmt.data.corpus import read_lines
+from nmt.data.subwords import SubwordError, train_subwords
+
+PRESETS: Final = ((10_000, "5k"), (32_000, "20k"), (100_000, "50k"), (400_000, "200k"), (sys.maxsize, "1M"))
+"""Each preset with the number of training pairs from which on the next one is taken."""
+COVERAGE: Final = 0.9995
+TINY: Final = 5_000
+"""Below this many pairs an epoch has so few steps that more of them are needed."""
+MOST_EPOCHS: Final = 400
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a side of the text is written with."""
+
+    lines: int
+    characters: Counter[str]
+    """How often each character occurs, blanks left out."""
+
+    def covering(self, share: float) -> int:
+        """How many different characters make up this share of the text."""
+        total, found = self.characters.total(), 0
+        for number, (_, count) in enumerate(self.characters.most_common(), start=1):
+            found += count
+            if found >= share * total:
+                return number
+        return 0
+
+    def also_in(self, other: Side) -> float:
+        """Share of this side's letters that the other side has too."""
+        letters = {character: count for character, count in self.characters.items() if character.isalpha()}
+        known = sum(count for character, count in letters.items() if character in other.characters)
+        return known / max(sum(letters.values()), 1)
+
+
+def preset_for(pairs: int) -> str:
+    """Name the preset for this many training pairs."""
+    return next(name for limit, name in PRESETS if pairs < limit)
+
+
+def settings_for(source: Side, target: Side, vocabulary_size: int, epochs: int) -> dict[str, str]:
+    """Choose what a preset cannot know.
+
+    Args:
+        source: The source text.
+        target: The target text.
+        vocabulary_size: The preset's.
+        epochs: The preset's.
+
+    Returns:
+        Values by setting, in TOML; only those that differ from the preset.
+    """
+    chosen: dict[str, str] = {}
+    joint = min(source.also_in(target), target.also_in(source)) >= 0.5
+    if not joint:
+        chosen["data.joint_vocabulary"] = "false"
+    sides = [Side(0, source.characters + target.characters)] if joint else [source, target]
+    needed = max(len(side.characters) for side in sides)
+    if needed > vocabulary_size // 4:  # scripts with many characters: the rare ones get no piece of their own
+        chosen["data.character_coverage"] = str(COVERAGE)
+        needed = max(side.covering(COVERAGE) for side in sides)
+        if needed > vocabulary_size // 2:
+            chosen["data.vocabulary_size"] = str(-(-2 * needed // 500) * 500)
+    if source.lines < TINY:
+        chosen["training.epochs"] = str(min(epochs * TINY // max(source.lines, 1), MOST_EPOCHS))
+    return chosen
+
+
+def read_side(path: Path) -> Side:
+    """Count a file's lines and characters."""
+    lines, characters = 0, Counter[str]()
+    for line in read_lines(path):
+        lines += 1
+        characters.update(line)
+    for blank in [character for character in characters if character.isspace()]:
+        del characters[blank]
+    return Side(lines, characters)
+
+
+def largest_vocabulary(texts: list[list[str]], size: int, coverage: float) -> int:
+    """The largest vocabulary up to `size` that each of these (small) texts has enough different pieces for."""
+    while size > 32:
+        try:
+            for text in texts:
+                train_subwords(text, size, character_coverage=coverage)
+        except SubwordError:
+            size = size * 3 // 4
+        else:
+            break
+    return size
+
+
+def main() -> None:
+    """Choose for the folder that the command line names."""
+    data = Path(sys.argv[1])
+    files = [data / "train.src.gz", data / "train.tgt.gz"]
+    source, target = map(read_side, files)
+    name = preset_for(source.lines)
+    path = Path(__file__).parent / "presets" / f"{name}.toml"
+    config = load_config(path)
+    chosen = settings_for(source, target, config.data.vocabulary_size, config.training.epochs)
+    if source.lines < TINY:
+        texts = [list(read_lines(file)) for file in files]
+        if "data.joint_vocabulary" not in chosen:
+            texts = [texts[0] + texts[1]]
+        size = int(chosen.get("data.vocabulary_size", config.data.vocabulary_size))
+        fitting = largest_vocabulary(texts, size, float(chosen.get("data.character_coverage", 1.0)))
+        if fitting != size:
+            chosen["data.vocabulary_size"] = str(fitting)
+    print(path)
+    for key, value in chosen.items():
+        print(f"{key}={value}")
+    extra = ", ".join(f"{key} = {value}" for key, value in chosen.items())
+    print(f"choose: preset {name} for {source.lines:,} pairs{f'; {extra}' if extra else ''}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
