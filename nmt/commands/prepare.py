@@ -8,7 +8,8 @@ from pathlib import Path
 import typer
 
 from nmt.config_file import load_config
-from nmt.data.prepared import PreparedData, data_folder, prepare
+from nmt.data.prepared import prepare
+from nmt.data.record import data_folder
 
 
 def run(path: Path, overrides: Sequence[str]) -> None:
@@ -27,8 +28,6 @@ def run(path: Path, overrides: Sequence[str]) -> None:
     """
     config = load_config(path, overrides)
     if prepare(config, report):
-        for name, count in PreparedData.open(config).counts.items():
-            report(f"{name}: {count:,}")
         report(f"prepared data is in {data_folder(config)}")
     else:
         report(f"nothing to do: {data_folder(config)} holds the data of these settings")

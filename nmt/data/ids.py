@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from nmt.files import atomic_write
 
 IdArray = NDArray[np.uint16] | NDArray[np.uint32]
 
-_HEADER_BYTES = 128  # room for any one-dimensional header, and a multiple of 64 as the format asks
+_OFFSET: Final = np.dtype(np.int64)
+_HEADER_BYTES: Final = 128  # room for any one-dimensional header, and a multiple of 64 as the format asks
 
 
 class PreparedError(ValueError):
@@ -33,7 +34,7 @@ class Sentences(NamedTuple):
 
 @contextmanager
 def sentence_writer(folder: Path, name: str, vocabulary_size: int) -> Iterator[Callable[[Sequence[int]], None]]:
-    """Write `NAME.ids.npy` and `NAME.offsets.npy`, a sentence at a time.
+    """Write `NAME.ids.npy` and `NAME.offsets.npy`, a sentence at a time, holding none in memory.
 
     Args:
         folder: Where to write.
@@ -44,19 +45,21 @@ def sentence_writer(folder: Path, name: str, vocabulary_size: int) -> Iterator[C
         A function that appends the ids of one sentence, each below `vocabulary_size`.
     """
     dtype = np.dtype(np.uint16 if vocabulary_size <= 1 << 16 else np.uint32)
-    ends = array("q", [0])
-    with atomic_write(folder / f"{name}.ids.npy") as file:
+    end = sentences = 0
+    with atomic_write(folder / f"{name}.ids.npy") as file, atomic_write(folder / f"{name}.offsets.npy") as offsets:
         file.write(bytes(_HEADER_BYTES))
+        offsets.write(bytes(_HEADER_BYTES + _OFFSET.itemsize))  # the first offset is 0
 
         def append(ids: Sequence[int]) -> None:
+            nonlocal end, sentences
             file.write(np.asarray(ids, dtype=dtype).tobytes())
-            ends.append(ends[-1] + len(ids))
+            end += len(ids)
+            sentences += 1
+            offsets.write(end.to_bytes(_OFFSET.itemsize, sys.byteorder))
 
         yield append
-        file.seek(0)
-        _write_header(file, dtype.str, ends[-1])
-    with atomic_write(folder / f"{name}.offsets.npy") as file:
-        np.save(file, np.array(ends, dtype=np.int64), allow_pickle=False)
+        _write_header(file, dtype, end)
+        _write_header(offsets, _OFFSET, sentences + 1)
 
 
 def read_sentences(folder: Path, name: str) -> Sentences:
@@ -79,9 +82,10 @@ def read_sentences(folder: Path, name: str) -> Sentences:
     return Sentences(ids, offsets)
 
 
-def _write_header(file: BinaryIO, dtype: str, size: int) -> None:
-    """Write a NumPy header of a fixed length: the number of ids is known only when all are written."""
-    content = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({size},), }}"
+def _write_header(file: BinaryIO, dtype: np.dtype[np.generic], size: int) -> None:
+    """Write a NumPy header of a fixed length over the start of a file: the size is known only when all is written."""
+    content = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': ({size},), }}"
     magic = np.lib.format.magic(1, 0)
     length = _HEADER_BYTES - len(magic) - 2
+    file.seek(0)
     file.write(magic + length.to_bytes(2, "little") + content.ljust(length - 1).encode("ascii") + b"\n")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import random
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -26,8 +27,10 @@ JOINT_FILE: Final = "joint.spm"
 SOURCE_FILE: Final = "source.spm"
 TARGET_FILE: Final = "target.spm"
 
-_TRAINING_LINES = 2_000_000
-"""Lines that SentencePiece draws from a larger corpus: more cost memory and hours, and change the vocabulary little."""
+_TRAINING_LINES: Final = 500_000
+"""Lines of a larger text that a vocabulary is trained on: more would change it little, and cost memory and time."""
+_TRAINING_CHARACTERS: Final = 24_000_000
+"""The same in characters, each of which takes about 22 bytes while SentencePiece trains: 0.5 GB."""
 
 
 class SubwordError(ValueError):
@@ -60,7 +63,8 @@ class Subwords:
         )
         if found != (PAD, UNK, BOS, EOS):
             raise SubwordError(f"{origin}: expected pad, unk, bos, eos = {(PAD, UNK, BOS, EOS)}, got {found}")
-        self._model = model
+        self.serialized = model
+        """The model as a `.spm` file holds it."""
         self.size: int = self._processor.get_piece_size()
         """V, number of pieces with the four special ones."""
 
@@ -77,7 +81,7 @@ class Subwords:
     def save(self, path: Path) -> None:
         """Write the model as a `.spm` file, atomically."""
         with atomic_write(path) as file:
-            file.write(self._model)
+            file.write(self.serialized)
 
     def encode(self, text: str) -> list[int]:
         """Ids of one line, without bos and eos."""
@@ -158,6 +162,7 @@ def train_subwords(
     character_coverage: float = 1.0,
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc",
     split_digits: bool = False,
+    share: float = 1.0,
     seed: int = 1,
 ) -> Subwords:
     """Train a subword vocabulary; the same lines and settings give the same vocabulary.
@@ -169,7 +174,8 @@ def train_subwords(
         character_coverage: Share of the characters that get a piece of their own.
         normalization: SentencePiece's normalisation rule, which becomes part of the model.
         split_digits: Whether every digit is a piece of its own.
-        seed: Decides which lines are drawn from a very large corpus.
+        share: Share of the lines that are drawn for training (see `training_share`).
+        seed: Decides which lines are drawn.
 
     Raises:
         SubwordError: The text is too small or has too many characters for `vocabulary_size`; the message says which
@@ -182,7 +188,7 @@ def train_subwords(
     sentencepiece.set_random_generator_seed(seed)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines),
+            sentence_iterator=_draw(lines, share, seed),
             model_writer=output,
             vocab_size=vocabulary_size,
             model_type=model_type,
@@ -201,6 +207,24 @@ def train_subwords(
     except RuntimeError as error:
         raise SubwordError(_explain(str(error), vocabulary_size)) from None
     return Subwords(output.getvalue())
+
+
+def training_share(lines: int, characters: int) -> float:
+    """Share of a text's lines to train a vocabulary on, so that memory and time are bounded.
+
+    Args:
+        lines: Number of lines of the text.
+        characters: Their lengths, added up.
+
+    Returns:
+        At most 1, which is all of them.
+    """
+    return min(1.0, _TRAINING_LINES / max(lines, 1), _TRAINING_CHARACTERS / max(characters, 1))
+
+
+def _draw(lines: Iterable[str], share: float, seed: int) -> Iterator[str]:
+    generator = random.Random(seed)
+    return (line for line in lines if share >= 1.0 or generator.random() < share)
 
 
 def load_subwords(folder: Path) -> tuple[Subwords, Subwords]:
@@ -239,5 +263,5 @@ def _explain(message: str, vocabulary_size: int) -> str:
             f"got {vocabulary_size} (or lower data.character_coverage)"
         )
     if "sentences_.empty()" in message or "all_chars_count" in message:
-        return "data.train: expected text to train subwords on, got only empty lines"
+        return "data.train: expected text to train subwords on, got only lines that are empty or very long"
     return f"SentencePiece cannot train a vocabulary of {vocabulary_size}: {message}"

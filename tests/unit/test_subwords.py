@@ -70,7 +70,7 @@ def test_a_size_below_the_alphabet_is_refused() -> None:
 
 
 def test_no_text_is_refused() -> None:
-    with pytest.raises(SubwordError, match="got only empty lines"):
+    with pytest.raises(SubwordError, match="got only lines that are empty"):
         train_subwords(["", " "], 32)
 
 

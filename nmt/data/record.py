@@ -1,0 +1,189 @@
+"""`prepared.json`: what prepared data was made from, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nmt.config import Config, DataConfig
+from nmt.data.corpus import CorpusError
+from nmt.data.ids import PreparedError
+from nmt.data.overlap import Overlap
+from nmt.files import write_text
+
+RECORD_FILE: Final = "prepared.json"
+VERSION: Final = 2
+SETTINGS: Final = (
+    "vocabulary_size",
+    "subword_model",
+    "joint_vocabulary",
+    "character_coverage",
+    "split_digits",
+    "normalization",
+    "max_length",
+    "max_ratio",
+    "remove_duplicates",
+)
+"""The settings that decide what is written; names and places of the text do not, its content does."""
+
+Fingerprint = dict[str, str | int]
+
+
+class Record(BaseModel):
+    """What `prepared.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[2] = VERSION
+    settings: dict[str, str | int | float | bool]
+    """The values of `SETTINGS`."""
+    inputs: dict[str, Fingerprint]
+    """Size, time and SHA-256 of each training and validation file, by its place in the settings."""
+    test_inputs: dict[str, Fingerprint]
+    """The same of the test sets, which matter to `test_overlap` alone."""
+    outputs: dict[str, int]
+    """Bytes of each file that was written, by its path in the model folder."""
+    counts: dict[str, int]
+    """See `PreparedData.counts`."""
+    valid_overlap: Overlap
+    test_overlap: dict[str, Overlap]
+
+
+def data_folder(config: Config) -> Path:
+    """Return the folder of the prepared ids, inside the model folder."""
+    return config.folder / "data"
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write the record into the folder of the ids. Comes last: data without its record counts as missing."""
+    write_text(folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
+
+
+def read_record(folder: Path) -> Record | None:
+    """Read the record in the folder of the ids.
+
+    Returns:
+        None if there is none, or one of an earlier version.
+
+    Raises:
+        PreparedError: It is damaged.
+    """
+    path = folder / RECORD_FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return Record.model_validate_json(content)
+    except ValidationError:
+        if _version(content) in range(1, VERSION):
+            return None
+        raise PreparedError(f"{path}: damaged or of another version; delete {folder} and prepare again") from None
+
+
+def read_overlap(folder: Path) -> dict[str, Overlap]:
+    """Tell how much of each test set, by name, and of the validation set, `valid`, stands in the training text.
+
+    Args:
+        folder: A model folder.
+
+    Returns:
+        What `nmt prepare` counted; nothing where there is no prepared data, as in a model that was copied without it.
+
+    Raises:
+        PreparedError: The record is damaged.
+    """
+    record = read_record(folder / "data")
+    return {} if record is None else {"valid": record.valid_overlap, **record.test_overlap}
+
+
+def chosen_settings(data: DataConfig) -> dict[str, str | int | float | bool]:
+    """Select the settings that decide what is written."""
+    return {name: getattr(data, name) for name in SETTINGS}
+
+
+def changed_input(record: Record, data: DataConfig) -> str | None:
+    """Say which setting or text file is another than recorded, if any.
+
+    Raises:
+        CorpusError: A text file is missing.
+    """
+    for name, value in chosen_settings(data).items():
+        if record.settings.get(name) != value:
+            return f"prepared with data.{name} = {record.settings.get(name)}, but the settings say {value}"
+    files = input_files(data)
+    require_files(files)
+    if set(files) != set(record.inputs):
+        return f"prepared from {', '.join(record.inputs)}, but the settings name {', '.join(files)}"
+    for name, path in files.items():
+        if not is_unchanged(path, record.inputs[name]):
+            return f"prepared from other text than {path} now holds"
+    return None
+
+
+def damaged_output(record: Record, folder: Path) -> str | None:
+    """Say which file in the model folder is missing or of another size than recorded, if any."""
+    for name, size in record.outputs.items():
+        path = folder / name
+        found = f"{path.stat().st_size:,}" if path.exists() else "no file"
+        if found != f"{size:,}":
+            return f"{name}: expected {size:,} bytes, got {found}"
+    return None
+
+
+def input_files(data: DataConfig) -> dict[str, Path]:
+    """Training and validation files, by their place in the settings."""
+    places = {f"data.train[{number}]": corpus for number, corpus in enumerate(data.train)} | {"data.valid": data.valid}
+    return dict(_files(places))
+
+
+def test_set_files(data: DataConfig) -> dict[str, Path]:
+    """Files of the test sets, by their place in the settings."""
+    return dict(_files({f"data.test.{name}": corpus for name, corpus in data.test.items()}))
+
+
+def require_files(files: Mapping[str, Path]) -> None:
+    """Check that files exist.
+
+    Raises:
+        CorpusError: One does not; the message names its place in the settings.
+    """
+    for place, path in files.items():
+        if not path.exists():
+            raise CorpusError(f"{place}: expected a file, got {path}, which does not exist")
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Size in bytes, time of the last change in nanoseconds, and SHA-256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    status = path.stat()
+    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "sha256": digest}
+
+
+def is_unchanged(path: Path, recorded: Fingerprint) -> bool:
+    """Whether a file has the recorded content; read only if its size is the same and its time is not."""
+    status = path.stat()
+    if status.st_size != recorded["bytes"]:
+        return False
+    return status.st_mtime_ns == recorded["modified_ns"] or fingerprint(path)["sha256"] == recorded["sha256"]
+
+
+def _files(places: Mapping[str, tuple[Path, ...]]) -> Iterator[tuple[str, Path]]:
+    for place, corpus in places.items():
+        sides = (" source", " target") if len(corpus) == 2 else ("",)
+        for side, path in zip(sides, corpus, strict=True):
+            yield place + side, path
+
+
+def _version(content: bytes) -> object:
+    try:
+        record = json.loads(content)
+    except ValueError:
+        return None
+    return record.get("format_version") if isinstance(record, dict) else None
