@@ -62,6 +62,17 @@ _take_option() {
     esac
 }
 
+# take_pair "SOURCE TARGET"...: SOURCE, TARGET and DATA_FOLDER from the words; the pairs are those that the recipe can do.
+take_pair() {
+    local pair
+    ((${#WORDS[@]} == 2 || ${#WORDS[@]} == 3)) || usage_error "expected SOURCE TARGET [DATA_FOLDER] (--help tells more)"
+    SOURCE="${WORDS[0]}" TARGET="${WORDS[1]}" DATA_FOLDER="${WORDS[2]:-}"
+    for pair in "$@"; do
+        [[ "$pair" != "$SOURCE $TARGET" ]] || return 0
+    done
+    usage_error "languages: expected $(printf '%s, ' "$@" | sed 's/, $//'), got $SOURCE $TARGET"
+}
+
 # absolute PATH: the same path from the root, for use after the current folder has changed.
 absolute() {
     case "$1" in
@@ -88,7 +99,17 @@ find_data() {
 start() {
     cd "$PROJECT"
     use_environment
-    SETTINGS+=(--set "folder=$MODEL")
+    SETTINGS=(--set "data.source_language=$SOURCE" --set "data.target_language=$TARGET" "${SETTINGS[@]}" --set "folder=$MODEL")
+}
+
+# derive INPUT OUTPUT COMMAND...: passes gzipped text through a command, unless that is done; OUTPUT appears whole.
+derive() {
+    local input="$1" output="$2"
+    shift 2
+    [[ ! "$output" -nt "$input" ]] || return 0
+    mkdir -p "$(dirname "$output")"
+    gzip -dc "$input" | "$@" | gzip -n >"$output.$$.tmp" || fail "$input: could not be read, or $output not written"
+    mv "$output.$$.tmp" "$output"
 }
 
 # train CONFIG: prepares and trains, or goes on where that stopped.

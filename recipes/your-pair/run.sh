@@ -56,7 +56,7 @@ python recipes/your-pair/split.py "$FOLDER/data" "${corpus[@]}"
 say "2/5 choosing settings"
 choice="$(python recipes/your-pair/choose.py "$FOLDER/data")"
 mapfile -t choice <<<"$choice"
-chosen=(--set "data.source_language=$SOURCE" --set "data.target_language=$TARGET")
+chosen=()
 for setting in "${choice[@]:1}"; do
     chosen+=(--set "$setting")
 done
