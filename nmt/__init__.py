@@ -1,15 +1,29 @@
 """Recurrent neural machine translation.
 
-Importing the package imports nothing heavy: take what you need from its modules, for example
-`from nmt.decoding.translator import Translator`.
+    import nmt
+
+    translator = nmt.Translator.load("my-model")
+    translator.translate(["Ein Satz.", "Noch einer."])
+
+Importing the package imports nothing heavy: `Translator` brings torch when it is first named.
 """
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nmt.decoding.translator import Translator
+
+__version__: str
+__all__ = ["Translator", "__version__"]
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> object:
+    if name == "Translator":
+        from nmt.decoding.translator import Translator  # noqa: PLC0415
+
+        return Translator
     if name == "__version__":  # reading package metadata takes longer than the rest of the import
         from importlib import metadata  # noqa: PLC0415
 
@@ -18,3 +32,7 @@ def __getattr__(name: str) -> str:
         except metadata.PackageNotFoundError:  # run from a source tree
             return "0+source"
     raise AttributeError(f"module 'nmt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

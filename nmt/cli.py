@@ -149,6 +149,12 @@ def translate(
 
     Each line in gives exactly one line out, in order, whatever it holds.
     """
+    if n_best > 1 and format is Format.text:
+        raise typer.BadParameter("--n-best: expected --format tsv or json with it, text has one line per line")
+    if beam_size is not None and n_best > beam_size:
+        raise typer.BadParameter(f"--n-best: expected at most --beam-size {beam_size}, got {n_best}")
+    if plot is not None and plot.suffix.lower() not in (".png", ".svg"):
+        raise typer.BadParameter(f"--plot: expected a name that ends in .png or .svg, got {plot}")
     with _reporting():
         from nmt.commands.translate import Request, run
 

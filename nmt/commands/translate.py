@@ -1,17 +1,24 @@
-"""`nmt translate`: stdin to stdout, line by line."""
+"""`nmt translate`: line by line, from stdin or a file to stdout or a file."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from nmt.commands.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
+from nmt.commands.streams import StreamError, open_input, open_output, read_chunks
+from nmt.decoding.status import Status
+from nmt.decoding.translation import Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.options import SearchSettings
 
 _CHUNK: Final = 2_000  # lines translated together: enough to sort by length, few enough to hold in memory
+_CHUNK_BYTES: Final = 1_000_000  # and of how many bytes
 
 
 @dataclass(frozen=True)
@@ -25,15 +32,21 @@ class Request:
     format: str = "text"
     """text, tsv or json."""
     status: bool = False
+    """Write how each line went."""
     scores: bool = False
+    """Write the score of each translation."""
     alignments: bool = False
+    """Write which word came from which."""
     n_best: int = 1
+    """Translations per line."""
     plot: Path | None = None
+    """Image of the attention of the only line."""
     retry: bool | None = None
+    """Whether to translate once more what looks wrong; None takes what the model's settings say."""
 
 
 def run(folder: Path, search: SearchSettings, request: Request) -> None:
-    """Translate stdin to stdout.
+    """Translate a file or a stream.
 
     Args:
         folder: The model folder.
@@ -42,34 +55,142 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
 
     Raises:
         ModelError, SubwordError: The model cannot be read.
+        SearchError: A setting is out of bounds.
+        StreamError: The input cannot be read, or lines of it hold no text (after all others are translated), or
+            more than one line came to be drawn.
+        OSError: A file cannot be read or written.
         BrokenPipeError: The reader of stdout has left.
     """
-    translator = Translator.load(folder, threads=search.threads)
-    # Someone who types wants the answer to each line at once.
-    translate_stream(translator, sys.stdin.buffer, sys.stdout.buffer, search, 1 if sys.stdin.isatty() else _CHUNK)
+    # Files first: a mistake in a name is told at once, and not after a model was read.
+    with open_input(request.source) as source, open_output(request.output) as target:
+        translator = Translator.load(folder, threads=search.threads)
+        if request.plot is not None:
+            wrong = _translate_and_draw(translator, source, target, search, request, request.plot)
+        else:
+            typing = request.source is None and sys.stdin.isatty()
+            with _progress(shown=not typing and not (request.output is None and sys.stdout.isatty())) as tell:
+                # Someone who types wants the answer to each line at once.
+                wrong = translate_stream(translator, source, target, search, request, 1 if typing else _CHUNK, tell)
+    if wrong:
+        raise StreamError(f"{wrong} of the lines held no text to translate; the field error of each says why")
 
 
 def translate_stream(
-    translator: Translator, source: BinaryIO, target: BinaryIO, search: SearchSettings, chunk: int = _CHUNK
-) -> None:
-    """Translate a stream with bounded memory: exactly one line out for each line in, whatever it holds.
+    translator: Translator,
+    source: BinaryIO,
+    target: BinaryIO,
+    search: SearchSettings,
+    request: Request | None = None,
+    chunk: int = _CHUNK,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Translate a stream with bounded memory: in order, and a line out for each line in, whatever it holds.
 
     Args:
         translator: The model.
         source: UTF-8 text; invalid bytes become U+FFFD. Only LF ends a line.
         target: Receives UTF-8 text, flushed after each chunk.
         search: How to search.
+        request: What to write; files named in it are not looked at.
         chunk: Lines read, translated and written at a time.
+        progress: Called with the number of lines and of sentences just translated.
+
+    Returns:
+        Lines that held no text (JSON only).
     """
-    while raw_lines := list(islice(source, chunk)):
-        lines = [raw.decode("utf-8", errors="replace").rstrip("\r\n") for raw in raw_lines]
-        translations = translate_lines(translator, lines, search)
-        target.write("".join(f"{line}\n" for line in translations).encode("utf-8"))
+    request = request or Request()
+    settings = _settings(search, request)
+    if request.format == "tsv":
+        target.write(("\t".join(TSV_COLUMNS) + "\n").encode())
+    done = wrong = 0
+    for lines in read_chunks(source, chunk, _CHUNK_BYTES):
+        read = [_read(line, number, request) for number, line in enumerate(lines, start=done + 1)]
+        translations = translator.translate_detailed(
+            [line.text for line in read], settings, None if progress is None else partial(progress, 0)
+        )
+        rows = [
+            row
+            for number, (line, translation) in enumerate(zip(read, translations, strict=True), start=done + 1)
+            for row in _write(line, translation, number, request)
+        ]
+        target.write("".join(f"{row}\n" for row in rows).encode("utf-8"))
         target.flush()
+        done += len(lines)
+        wrong += sum(line.error is not None for line in read)
+        if progress is not None:
+            progress(len(lines), 0)
+    return wrong
 
 
 def translate_lines(translator: Translator, lines: list[str], search: SearchSettings) -> list[str]:
     """Translate lines with the given settings."""
-    return translator.translate(
-        lines, beam_size=search.beam_size, length_penalty=search.length_penalty, batch_size=search.batch_size
+    found = translator.translate_detailed(lines, _settings(search, Request()))
+    return [translation.text for translation in found]
+
+
+def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
+    return TranslationSettings(
+        beam_size=search.beam_size,
+        length_penalty=search.length_penalty,
+        batch_size=search.batch_size,
+        n_best=request.n_best,
+        retry=request.retry,
+        alignments=request.alignments,
     )
+
+
+def _read(line: str, number: int, request: Request) -> JsonLine:
+    return read_json(line, number) if request.format == "json" else JsonLine(line, {})
+
+
+def _write(line: JsonLine, translation: Translation, number: int, request: Request) -> list[str]:
+    columns = Columns(request.status, request.scores, request.alignments)
+    if request.format == "json":
+        return [as_json(line, translation, columns, request.n_best)]
+    return as_rows(translation, number) if request.format == "tsv" else [as_text(translation, columns)]
+
+
+def _translate_and_draw(
+    translator: Translator,
+    source: BinaryIO,
+    target: BinaryIO,
+    search: SearchSettings,
+    request: Request,
+    plot: Path,
+) -> int:
+    """Translate the only line of the input, and draw the attention of its translation."""
+    from nmt.decoding.plot import draw_attention
+
+    lines = [line for chunk in read_chunks(source, 2, _CHUNK_BYTES) for line in chunk]
+    if len(lines) != 1:
+        raise StreamError(f"--plot: expected exactly one line to translate, got {len(lines)}")
+    line = _read(lines[0], 1, request)
+    [translation] = translator.translate_detailed([line.text], _settings(search, request))
+    target.write("".join(f"{row}\n" for row in _write(line, translation, 1, request)).encode("utf-8"))
+    target.flush()
+    if translation.status in (Status.EMPTY, Status.COPIED) or line.error is not None:
+        raise StreamError("--plot: expected a line that can be translated, got one that holds no text")
+    draw_attention(translator.attention(line.text, translation.text), plot)
+    return 0
+
+
+@contextmanager
+def _progress(*, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show on a terminal's stderr how many lines and sentences are done; yields what counts them."""
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.fields[lines]:,} lines, {task.completed:,.0f} sentences"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("", total=None, lines=0)
+        lines = 0
+
+        def count(new_lines: int, sentences: int) -> None:
+            nonlocal lines
+            lines += new_lines
+            bar.update(task, advance=sentences, lines=lines)
+
+        yield count

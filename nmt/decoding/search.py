@@ -37,6 +37,17 @@ class SearchOptions:
     """Token that ends a hypothesis."""
     forbidden: tuple[int, ...] = (0, 1, 2)
     """Tokens never chosen."""
+    no_repeat_ngram: int = 0
+    """No n-gram of this many tokens comes twice in a hypothesis; 0 allows them all."""
+
+    def check(self) -> None:
+        """Raise SearchError if an option is out of bounds."""
+        if self.beam_size < 1 or not 1 <= self.n_best <= self.beam_size:
+            raise SearchError(f"expected 1 <= n_best <= beam_size, got {self.n_best} and {self.beam_size}")
+        if self.no_repeat_ngram < 0:
+            raise SearchError(f"no_repeat_ngram: expected at least 0, got {self.no_repeat_ngram}")
+        if self.length_penalty < 0:
+            raise SearchError(f"length_penalty: expected at least 0, got {self.length_penalty}")
 
 
 @dataclass(frozen=True)
@@ -77,10 +88,7 @@ def beam_search(
     Raises:
         SearchError: If an option or a length is out of bounds.
     """
-    if options.beam_size < 1 or not 1 <= options.n_best <= options.beam_size:
-        raise SearchError(f"expected 1 <= n_best <= beam_size, got {options.n_best} and {options.beam_size}")
-    if options.length_penalty < 0:
-        raise SearchError(f"length_penalty: expected at least 0, got {options.length_penalty}")
+    options.check()
     if any(length < 1 for length in max_lengths):
         raise SearchError(f"max_lengths: expected at least 1, got {min(max_lengths)}")
     beams = [_Beam(limit, options) for limit in max_lengths]
@@ -93,7 +101,10 @@ def beam_search(
         length += 1
         log_probs, state = step(state, tokens)  # [N, V]
         at_limit = torch.tensor([beams[index].limit == length for index in active])  # [B]
-        scores, parents, choices = _candidates(_allowed(log_probs.cpu(), at_limit, options), totals, options)
+        allowed = _allowed(log_probs.cpu(), at_limit, options)
+        if 0 < options.no_repeat_ngram <= history.shape[2]:
+            _forbid_repetition(allowed, history.flatten(0, 1), options.no_repeat_ngram)
+        scores, parents, choices = _candidates(allowed, totals, options)
 
         ended = (choices == options.eos) & (scores > -math.inf)  # [B, M]
         for row, rank in ended[:, : options.beam_size].nonzero().tolist():
@@ -155,6 +166,15 @@ def _allowed(log_probs: Tensor, at_limit: Tensor, options: SearchOptions) -> Ten
     return allowed
 
 
+def _forbid_repetition(log_probs: Tensor, history: Tensor, size: int) -> None:
+    """Rule out, in place, every token [N, V] that would repeat an n-gram of this size in its history [N, t], t >= n."""
+    seen = history.unfold(1, size, 1)  # [N, t - n + 1, n]
+    latest = history[:, None, history.shape[1] - size + 1 :]  # [N, 1, n - 1]
+    again = (seen[:, :, :-1] == latest).all(dim=2)  # [N, t - n + 1]
+    rows, places = again.nonzero(as_tuple=True)
+    log_probs[rows, seen[rows, places, -1]] = -math.inf
+
+
 def _candidates(log_probs: Tensor, totals: Tensor, options: SearchOptions) -> tuple[Tensor, Tensor, Tensor]:
     """Order the continuations of every sentence.
 
@@ -189,4 +209,5 @@ def _top(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
         whole, whole_indices = log_probs[straddling].sort(dim=1, descending=True, stable=True)
         values[straddling] = whole[:, :count]
         indices[straddling] = whole_indices[:, :count]
-    return values.double(), indices
+    # What is not a number is no candidate: a network that overflows ends the search, it does not hang it.
+    return values.double().nan_to_num(nan=-math.inf, neginf=-math.inf), indices

@@ -1,21 +1,26 @@
-"""Cutting lines that are too long into pieces, and joining what came of them."""
+"""Cutting lines that are too long into pieces."""
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
-# After a full stop of any script and closing quotes or brackets, then after lighter punctuation, then between words.
-SEPARATORS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"""(?<=[.!?…])\s+|(?<=[.!?…]["'”’»)\]])\s+|(?<=[。！？])""",
-        r"(?<=[;:—])\s+|(?<=[；：])",
-        r"(?<=[,])\s+|(?<=[，、])",
-        r"\s+",
-    )
+from nmt.data.sentences import split_sentences
+
+Length = Callable[[str], int]
+
+_SEPARATORS: Final = (
+    # Any punctuation that may end a sentence or a large part of it, then lighter punctuation, then spaces.
+    re.compile(r"""(?<=[.!?…;:—])\s+|(?<=[.!?…]["'”’»)\]])\s+|(?<=[。！？；：])\s*"""),
+    re.compile(r"(?<=[,،])\s+|(?<=[，、])\s*"),
+    re.compile(r"\s+"),
 )
+_JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f")  # glue between the parts of one emoji
+_LONGEST_CLUSTER = 8  # characters looked back over for the beginning of what is read as one
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,16 @@ class Piece:
     """A part of a line."""
 
     text: str
-    """What to translate."""
+    """What to translate, without space around it."""
     joint: str
     """What stood between it and the next piece: a space or nothing."""
 
 
-def split_line(text: str, limit: int, length: Callable[[str], int]) -> list[Piece]:
+def split_line(text: str, limit: int, length: Length) -> list[Piece]:
     """Cut a line at sentence ends if it can be, else at lighter punctuation, between words, or inside a word.
+
+    `length` is called on every stretch of text once at each of these levels at most, and some more times inside words
+    longer than the limit: the time is that of a few calls for the whole text.
 
     Args:
         text: The line.
@@ -40,33 +48,77 @@ def split_line(text: str, limit: int, length: Callable[[str], int]) -> list[Piec
         The pieces in order: a line within the limit is one piece; in a longer one every sentence is a piece, and parts
         of a sentence are as long as the limit allows. Only a single character may exceed the limit.
     """
-    return _split(Piece(text.strip(), ""), limit, length, 0)
+    whole = Piece(text.strip(), "")
+    if length(whole.text) <= limit:
+        return [whole]
+    # Models are trained on sentences: each stays by itself, however short it is.
+    return [part for sentence in _sentences(whole) for part in _split(sentence, limit, length)]
 
 
-def _split(piece: Piece, limit: int, length: Callable[[str], int], level: int) -> list[Piece]:
-    if len(piece.text) <= 1 or length(piece.text) <= limit:
+def _sentences(line: Piece) -> Iterator[Piece]:
+    for sentence in split_sentences(line.text):
+        bare = sentence.strip()
+        if bare:
+            yield Piece(bare, "" if bare == sentence else " ")
+
+
+def _split(piece: Piece, limit: int, length: Length, level: int = 0) -> list[Piece]:
+    size = length(piece.text)
+    if len(piece.text) <= 1 or size <= limit:
         return [piece]
-    if level == len(SEPARATORS):
-        middle = len(piece.text) // 2
-        halves = Piece(piece.text[:middle], ""), Piece(piece.text[middle:], piece.joint)
-        return [part for half in halves for part in _split(half, limit, length, level)]
+    if level == len(_SEPARATORS):
+        smaller = _chop(piece, -(-size // limit))
+        return [part for half in smaller for part in _split(half, limit, length, level)]
+    units = _units(piece, _SEPARATORS[level])
+    if len(units) == 1:
+        return _split(piece, limit, length, level + 1)
     parts: list[Piece] = []
+    for group in _groups(units, limit, length):
+        last = group[-1]
+        text = "".join(unit.text + unit.joint for unit in group[:-1]) + last.text
+        parts += _split(Piece(text, last.joint), limit, length, level + 1)
+    return parts
+
+
+def _groups(units: list[Piece], limit: int, length: Length) -> Iterator[list[Piece]]:
+    """Gather neighbours as long as they fit together; a unit too long by itself is alone."""
+    group: list[Piece] = []
     room = 0
-    for unit in _units(piece, SEPARATORS[level]):
+    for unit in units:
         size = length(unit.text)
-        if parts and size <= room and level > 0:  # models are trained on sentences: each stays by itself
-            parts[-1] = Piece(parts[-1].text + parts[-1].joint + unit.text, unit.joint)
-            room -= size
-        else:
-            parts.append(unit)
-            room = limit - size
-    return [smaller for part in parts for smaller in _split(part, limit, length, level + 1)]
+        if group and size > room:
+            yield group
+            group = []
+        if not group:
+            room = limit
+        group.append(unit)
+        room -= size
+    yield group
 
 
 def _units(piece: Piece, separator: re.Pattern[str]) -> list[Piece]:
     units, start = [], 0
     for match in separator.finditer(piece.text):
-        if start < match.start() < len(piece.text):
+        if start < match.start() and match.end() < len(piece.text):
             units.append(Piece(piece.text[start : match.start()], " " if match.end() > match.start() else ""))
             start = match.end()
     return [*units, Piece(piece.text[start:], piece.joint)]
+
+
+def _chop(piece: Piece, count: int) -> list[Piece]:
+    """Cut a text of at least two characters into about `count` parts, at least two, of as many characters each."""
+    text = piece.text
+    step = -(-len(text) // max(2, count))
+    cuts = [_before_cluster(text, at) for at in range(step, len(text), step)]
+    bounds = [0, *sorted({cut for cut in cuts if 0 < cut < len(text)} or {step}), len(text)]
+    parts = [Piece(text[start:end], "") for start, end in itertools.pairwise(bounds)]
+    return [*parts[:-1], Piece(parts[-1].text, piece.joint)]
+
+
+def _before_cluster(text: str, at: int) -> int:
+    """Move a cut back to where no mark is parted from its letter, nor an emoji in two, if that is near."""
+    for cut in range(at, max(0, at - _LONGEST_CLUSTER), -1):
+        glued = unicodedata.category(text[cut]).startswith("M") or text[cut] in _JOINERS or text[cut - 1] == "\u200d"
+        if not glued:
+            return cut
+    return at

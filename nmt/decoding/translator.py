@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from nmt.config import Config
-from nmt.data.subwords import EOS, load_subwords
-from nmt.decoding.search import SearchError, SearchOptions, beam_search
+from nmt.data.subwords import load_subwords
+from nmt.decoding.alignment import Links, link_words, words_of_pieces, words_of_source
+from nmt.decoding.forced import attention, log_probabilities
+from nmt.decoding.lines import Readable, SubwordModel, is_invisible, one_line
+from nmt.decoding.search import SearchError, SearchOptions
+from nmt.decoding.searcher import Outcome, Searcher
 from nmt.decoding.splitting import Piece, split_line
-from nmt.model.decoder import DecoderState
+from nmt.decoding.status import Status
+from nmt.decoding.translation import (
+    AttentionMap,
+    Candidate,
+    PairScore,
+    PieceResult,
+    Translation,
+    TranslationSettings,
+    identity,
+    join_pieces,
+)
 from nmt.model.folder import load_model
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
 
-
-class SubwordModel(Protocol):
-    """What the translator needs of a subword model."""
-
-    def encode(self, text: str) -> list[int]:
-        """Turn a text into ids, without bos and eos."""
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Turn ids into a text."""
+Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class _Source:
-    """A piece of an input line, ready for the model."""
+class _Line:
+    """A line, ready for the model."""
 
-    line: int
-    piece: Piece
-    ids: list[int]
+    text: str
+    parts: tuple[tuple[Piece, Ids], ...] = ()
+    """Its pieces, and the subwords of each, none for a piece that cannot be read; no pieces if the line cannot."""
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What became of the subwords of a piece."""
+
+    outcome: Outcome
+    texts: list[str]
+    """Of each hypothesis."""
+    weights: list[NDArray[np.float32]]
+    """Attention of each hypothesis, if asked for."""
 
 
 class Translator:
@@ -57,9 +73,10 @@ class Translator:
         self.source_subwords = source_subwords
         self.target_subwords = target_subwords
         self.config = config
+        self._readable = Readable(source_subwords)
 
     @classmethod
-    def load(cls, folder: Path, threads: int | None = None) -> Self:
+    def load(cls, folder: Path | str, threads: int | None = None) -> Self:
         """Read a model folder.
 
         Args:
@@ -74,8 +91,8 @@ class Translator:
             SubwordError: If a subword model is missing or damaged.
         """
         use_threads(threads)
-        config, model = load_model(folder)
-        return cls(model, *load_subwords(folder), config)
+        config, model = load_model(Path(folder))
+        return cls(model, *load_subwords(Path(folder)), config)
 
     def translate(
         self,
@@ -84,18 +101,17 @@ class Translator:
         length_penalty: float | None = None,
         batch_size: int | None = None,
         progress: Callable[[int], None] | None = None,
+        retry: bool | None = None,
     ) -> list[str]:
-        """Translate lines.
-
-        Empty lines stay empty. A line longer than `data.max_length` subwords is cut, at sentence ends where possible;
-        its pieces are translated one by one and joined.
+        """Translate lines: the texts of `translate_detailed`.
 
         Args:
             lines: The lines.
-            beam_size: Hypotheses per sentence; None takes the config's, as for the two that follow.
-            length_penalty: Exponent of the length by which log-probabilities are divided.
-            batch_size: Sentences searched at once.
-            progress: Called after every batch with the number of pieces just translated.
+            beam_size: See `TranslationSettings`, as for the others.
+            length_penalty: See there.
+            batch_size: See there.
+            progress: See `translate_detailed`.
+            retry: See there.
 
         Returns:
             A translation for each line, in order, without line breaks.
@@ -103,75 +119,146 @@ class Translator:
         Raises:
             SearchError: If a setting is out of bounds.
         """
-        defaults = self.config.decoding
-        options = SearchOptions(
-            beam_size=defaults.beam_size if beam_size is None else beam_size,
-            length_penalty=defaults.length_penalty if length_penalty is None else length_penalty,
-        )
-        batch_size = defaults.batch_size if batch_size is None else batch_size
-        if batch_size < 1:
-            raise SearchError(f"batch_size: expected at least 1, got {batch_size}")
-        sources = [source for number, line in enumerate(lines) for source in self._prepare(number, line)]
-        translated = [""] * len(sources)
-        # Long ones first: a batch holds sentences of like length, and one too large for the memory fails at the start.
-        order = sorted(range(len(sources)), key=lambda index: (-len(sources[index].ids), index))
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            results = self.search([sources[index].ids for index in batch], options)
-            for index, ids in zip(batch, results, strict=True):
-                translated[index] = _one_line(self.target_subwords.decode(ids))
-            if progress is not None:
-                progress(len(batch))
-        return _join(len(lines), sources, translated)
+        settings = TranslationSettings(beam_size, length_penalty, batch_size, retry=retry)
+        return [translation.text for translation in self.translate_detailed(lines, settings, progress)]
 
-    @torch.inference_mode()
-    def search(self, sources: Sequence[Sequence[int]], options: SearchOptions) -> list[list[int]]:
-        """Translate ids.
+    def translate_detailed(
+        self,
+        lines: Sequence[str],
+        settings: TranslationSettings | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Translation]:
+        """Translate lines, and tell of each how it went.
+
+        A line longer than `data.max_length` subwords is cut, at sentence ends where possible; its pieces are translated
+        one by one and joined. Sentences that are equal are translated once.
 
         Args:
-            sources: Subword ids of at least one sentence, longest first, none empty, without eos.
-            options: How to search.
+            lines: The lines, whatever they hold.
+            settings: How to translate; None takes what the model's settings say.
+            progress: Called after every batch with the number of sentences just translated.
 
         Returns:
-            Ids of the best translation of each, without eos.
+            A translation for each line, in order.
+
+        Raises:
+            SearchError: If a setting is out of bounds.
         """
-        model, decoding = self.model.eval(), self.config.decoding
-        device = model.device
-        lengths = torch.tensor([len(ids) + 1 for ids in sources])  # [B]
-        padded = np.zeros((len(sources), len(sources[0]) + 1), dtype=np.int64)  # [B, S]
-        for row, ids in zip(padded, sources, strict=True):
-            row[: len(ids) + 1] = [*ids, EOS]
-        encoded = model.encode(torch.from_numpy(padded.T.copy()).to(device), lengths)
-        limits = [int(decoding.max_length_factor * len(ids)) + decoding.max_length_extra + 1 for ids in sources]
+        settings = settings or TranslationSettings()
+        options, batch_size = self._options(settings)
+        retry = self.config.decoding.retry if settings.retry is None else settings.retry
+        prepared = self._prepare([one_line(line) for line in lines])
+        sources = list(dict.fromkeys(ids for line in prepared for _, ids in line.parts if ids))
+        searcher = Searcher(self.model, self.config.decoding)
+        if retry:
+            outcomes = searcher.search_checked(sources, options, batch_size, progress)
+        else:
+            found = searcher.search(sources, options, batch_size, progress)
+            outcomes = [Outcome(tuple(each), Status.OK if each else Status.FAILED) for each in found]
+        aligned = settings.alignments
+        results = dict(zip(sources, self._results(sources, outcomes, aligned=aligned), strict=True))
+        return [self._assemble(line, results, options.length_penalty, aligned=aligned) for line in prepared]
 
-        def step(state: DecoderState, tokens: Tensor) -> tuple[Tensor, DecoderState]:
-            return model.step(state, tokens.to(device))
+    def score(self, pairs: Iterable[tuple[str, str]]) -> list[PairScore]:
+        """Tell how likely given translations are.
 
-        def reorder(state: DecoderState, index: Tensor) -> DecoderState:
-            return model.reorder(state, index.to(device))
+        Args:
+            pairs: Source and translation; neither is cut, however long.
 
-        found = beam_search(step, reorder, model.start(encoded), limits, options)
-        return [list(hypotheses[0].tokens) if hypotheses else [] for hypotheses in found]
+        Returns:
+            The score of each.
+        """
+        texts = [(one_line(source), one_line(target)) for source, target in pairs]
+        sources = self.source_subwords.encode_lines([source for source, _ in texts]) if texts else []
+        targets = self.target_subwords.encode_lines([target for _, target in texts]) if texts else []
+        scores = log_probabilities(self.model, sources, targets)
+        return [PairScore(score, len(ids) + 1) for score, ids in zip(scores, targets, strict=True)]
 
-    def _prepare(self, number: int, line: str) -> list[_Source]:
-        """Cut a line into pieces within the limit; those without any subword are left out."""
-        text = _one_line(line)
-        ids = self.source_subwords.encode(text)
-        if len(ids) <= self.config.data.max_length:
-            return [_Source(number, Piece(text, ""), ids)] if ids else []
-        pieces = split_line(text, self.config.data.max_length, lambda part: len(self.source_subwords.encode(part)))
-        sources = [_Source(number, piece, self.source_subwords.encode(piece.text)) for piece in pieces]
-        return [source for source in sources if source.ids]
+    def attention(self, source: str, target: str) -> AttentionMap:
+        """Tell where the model looks while it writes a translation.
 
+        Args:
+            source: A line.
+            target: Its translation, by this model or another.
 
-def _one_line(text: str) -> str:
-    """Replace line breaks of every kind by spaces."""
-    return " ".join(text.splitlines()).strip()
+        Returns:
+            The weights between their subwords.
+        """
+        ids = self.source_subwords.encode(one_line(source)), self.target_subwords.encode(one_line(target))
+        [weights] = attention(self.model, [ids[0]], [ids[1]])
+        pieces = [
+            (*map(subwords.piece, side), "</s>")
+            for subwords, side in zip((self.source_subwords, self.target_subwords), ids, strict=True)
+        ]
+        return AttentionMap(pieces[0], pieces[1], weights)
 
+    def _options(self, settings: TranslationSettings) -> tuple[SearchOptions, int]:
+        defaults = self.config.decoding
+        options = SearchOptions(
+            beam_size=max(defaults.beam_size, settings.n_best) if settings.beam_size is None else settings.beam_size,
+            length_penalty=defaults.length_penalty if settings.length_penalty is None else settings.length_penalty,
+            n_best=settings.n_best,
+        )
+        options.check()
+        batch_size = defaults.batch_size if settings.batch_size is None else settings.batch_size
+        if batch_size < 1:
+            raise SearchError(f"batch_size: expected at least 1, got {batch_size}")
+        return options, batch_size
 
-def _join(count: int, sources: Sequence[_Source], translated: Sequence[str]) -> list[str]:
-    """Put the translated pieces of each of `count` lines together again."""
-    lines = [""] * count
-    for source, text in zip(sources, translated, strict=True):
-        lines[source.line] += text + source.piece.joint
-    return [line.strip() for line in lines]
+    def _prepare(self, texts: Sequence[str]) -> list[_Line]:
+        """Cut lines into pieces within the limit; those without anything to read have none."""
+        limit = self.config.data.max_length
+        encode = self.source_subwords.encode_lines
+        lines = []
+        for text, ids in zip(texts, encode(texts) if texts else [], strict=True):
+            if not self._readable(ids):
+                lines.append(_Line(text))
+            elif len(ids) <= limit:
+                lines.append(_Line(text, ((Piece(text, ""), tuple(ids)),)))
+            else:
+                pieces = split_line(text, limit, lambda part: len(self.source_subwords.encode(part)))
+                spelt = [tuple(ids) if self._readable(ids) else () for ids in encode([piece.text for piece in pieces])]
+                lines.append(_Line(text, tuple(zip(pieces, spelt, strict=True))))
+        return lines
+
+    def _results(
+        self, sources: Sequence[Sequence[int]], outcomes: Sequence[Outcome], *, aligned: bool
+    ) -> list[_Result]:
+        """Turn hypotheses into text."""
+        pairs = [(ids, each) for ids, outcome in zip(sources, outcomes, strict=True) for each in outcome.hypotheses]
+        tokens = [each.tokens for _, each in pairs]
+        texts = iter(self.target_subwords.decode_lines(tokens) if tokens else [])
+        weights = iter(attention(self.model, [ids for ids, _ in pairs], tokens) if aligned else [])
+        return [
+            _Result(
+                outcome,
+                [one_line(next(texts)) for _ in outcome.hypotheses],
+                [next(weights) for _ in outcome.hypotheses] if aligned else [],
+            )
+            for outcome in outcomes
+        ]
+
+    def _assemble(self, line: _Line, results: Mapping[Ids, _Result], penalty: float, *, aligned: bool) -> Translation:
+        """Make the translation of a line from those of its pieces."""
+        if line.parts:
+            pieces = [self._piece(piece, ids, results.get(ids), aligned=aligned) for piece, ids in line.parts]
+            return join_pieces(pieces, penalty, aligned=aligned)
+        if is_invisible(line.text):
+            return Translation("", Status.EMPTY, (), () if aligned else None)
+        return Translation(line.text, Status.COPIED, (), identity(line.text) if aligned else None)
+
+    def _piece(self, piece: Piece, ids: Ids, result: _Result | None, *, aligned: bool) -> PieceResult:
+        if result is None:
+            return PieceResult(piece, Status.COPIED)
+        hypotheses = result.outcome.hypotheses
+        links: list[Links | None] = [None] * len(hypotheses)
+        if aligned:
+            source = words_of_source(self.source_subwords, piece.text, ids)
+            for rank, (each, weights) in enumerate(zip(hypotheses, result.weights, strict=True)):
+                target = words_of_pieces([self.target_subwords.piece(token) for token in each.tokens])
+                links[rank] = link_words(weights, source, target)
+        candidates = [
+            Candidate(text, each.score, each.log_probability, link)
+            for text, each, link in zip(result.texts, hypotheses, links, strict=True)
+        ]
+        return PieceResult(piece, result.outcome.status, candidates, [len(each.tokens) + 1 for each in hypotheses])

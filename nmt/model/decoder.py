@@ -107,9 +107,21 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer, [T, B, E].
         """
-        states, _, _ = self._recurrence(embedded, start)  # [T, B, H]
-        output, _ = self._attend(states.transpose(0, 1), start.memory)  # [B, T, E]
-        return output.transpose(0, 1)
+        return self.run(embedded, start)[0]
+
+    def run(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
+        """Run a stretch of known targets, from the first token or from where another stretch ended.
+
+        Args:
+            embedded: Target embeddings, [T, B, E], T at least 1.
+            state: The state before them, with one hypothesis per sentence.
+
+        Returns:
+            Vectors for the output layer [T, B, E], attention weights [B, T, S], and the state after them.
+        """
+        states, hidden, cell = self._recurrence(embedded, state)  # [T, B, H]
+        output, weights = self._attend(states.transpose(0, 1), state.memory)  # [B, T, E], [B, T, S]
+        return output.transpose(0, 1), weights, DecoderState(state.memory, hidden, cell, weights[:, -1])
 
     def step(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Advance every hypothesis by one token.

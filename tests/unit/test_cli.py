@@ -104,9 +104,11 @@ class Upper:
     def __init__(self) -> None:
         self.chunks: list[int] = []
 
-    def translate(self, lines: list[str], **settings: object) -> list[str]:
+    def translate_detailed(self, lines: list[str], *_: object) -> list[object]:
+        from nmt.decoding.translation import Status, Translation  # noqa: PLC0415
+
         self.chunks.append(len(lines))
-        return [line.upper() for line in lines]
+        return [Translation(line.upper(), Status.OK) for line in lines]
 
 
 @pytest.mark.parametrize(

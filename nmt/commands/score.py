@@ -1,0 +1,78 @@
+"""`nmt score`: how likely a model finds given translations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from nmt.commands.formats import dump_json
+from nmt.data.corpus import read_pairs
+from nmt.decoding.translator import Translator
+from nmt.options import SearchSettings
+
+_CHUNK: Final = 2_000  # pairs scored together: enough to sort by length, few enough to hold in memory
+_CHUNK_CHARACTERS: Final = 1_000_000  # and of how many characters
+
+Pair = tuple[str, str]
+
+
+def run(folder: Path, source: Path, target: Path, format: str, normalize: bool, search: SearchSettings) -> None:
+    """Print the log-probability of every pair of lines, in order.
+
+    text: the score, a line each. tsv: a header, then `line`, `score`, `subwords`. json: an object each, with `line`,
+    `source`, `target`, `score`, `subwords`. Subwords are those of the translation, end of sentence included.
+
+    Args:
+        folder: The model folder.
+        source: Text, plain or .gz.
+        target: Its translation, line by line.
+        format: text, tsv or json.
+        normalize: Divide each log-probability by its number of subwords.
+        search: Threads to use.
+
+    Raises:
+        ModelError, SubwordError: The model cannot be read.
+        CorpusError: The files are no text, or have different numbers of lines (said when the shorter one has ended).
+        OSError: A file cannot be read.
+        BrokenPipeError: The reader of stdout has left.
+    """
+    pairs = _open(source, target)
+    translator = Translator.load(folder, threads=search.threads)
+    out = sys.stdout.buffer
+    if format == "tsv":
+        out.write(b"line\tscore\tsubwords\n")
+    number = 0
+    for chunk in _chunks(pairs):
+        for (left, right), found in zip(chunk, translator.score(chunk), strict=True):
+            number += 1
+            score = found.log_probability / (found.subwords if normalize else 1)
+            row = f"{score:.6f}"
+            if format == "tsv":
+                row = f"{number}\t{row}\t{found.subwords}"
+            elif format == "json":
+                fields = {"line": number, "source": left, "target": right}
+                row = dump_json({**fields, "score": round(score, 6), "subwords": found.subwords})
+            out.write(f"{row}\n".encode())
+        out.flush()
+
+
+def _open(source: Path, target: Path) -> Iterator[Pair]:
+    """Read pairs; a file that is missing is told now, before a model is loaded."""
+    for path in (source, target):
+        path.open("rb").close()
+    return read_pairs(source, target)
+
+
+def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    chunk: list[Pair] = []
+    size = 0
+    for pair in pairs:
+        chunk.append(pair)
+        size += len(pair[0]) + len(pair[1])
+        if len(chunk) >= _CHUNK or size >= _CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

@@ -1,0 +1,63 @@
+"""Attention as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from nmt.decoding.translation import AttentionMap
+from nmt.files import atomic_write
+
+FORMATS: Final = (".png", ".svg")
+_CELL = 0.28  # inches of a subword
+_LARGEST = 60.0  # inches of a side: a line of 50,000 subwords is an unreadable picture, not one that fills the memory
+
+
+class PlotError(ValueError):
+    """A picture that cannot be drawn; the message says what was expected."""
+
+
+def check_format(path: Path) -> str:
+    """Return the format that a file's name asks for.
+
+    Raises:
+        PlotError: It is none that can be drawn.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise PlotError(f"{path}: expected a name that ends in {' or '.join(FORMATS)}, got {suffix or 'no ending'}")
+    return suffix.removeprefix(".")
+
+
+def draw_attention(attention: AttentionMap, path: Path) -> None:
+    """Draw a heat map: a column for each source subword, a row for each target subword.
+
+    Args:
+        attention: What to draw.
+        path: Where; the suffix tells the format.
+
+    Raises:
+        PlotError: The suffix is none that can be drawn.
+        OSError: The file cannot be written.
+    """
+    kind = check_format(path)
+    from matplotlib.figure import Figure  # noqa: PLC0415  (a second to import; needed by nothing else)
+
+    rows, columns = attention.weights.shape
+    size = [min(_LARGEST, 1.5 + _CELL * count) for count in (columns, rows)]
+    figure = Figure(figsize=(size[0], size[1]), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(attention.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto", interpolation="nearest")
+    axes.set_xticks(range(columns), [_plain(piece) for piece in attention.source], rotation=90)
+    axes.set_yticks(range(rows), [_plain(piece) for piece in attention.target])
+    axes.xaxis.tick_top()
+    axes.tick_params(labelsize=8, length=0)
+    figure.colorbar(image, ax=axes, label="attention weight", fraction=0.03)
+    with atomic_write(path) as file:
+        # Neither a date nor random ids: the same picture is the same file.
+        figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
+
+
+def _plain(piece: str) -> str:
+    """Keep signs that mean something to matplotlib from doing so."""
+    return piece.replace("\\", "\\\\").replace("$", "\\$")

@@ -1,0 +1,162 @@
+"""What a translator gives back, and how it is put together from the pieces of a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt.decoding.alignment import Links
+from nmt.decoding.splitting import Piece
+from nmt.decoding.status import Status, worst
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the translations that were found for a line."""
+
+    text: str
+    """The translation, without line breaks."""
+    score: float
+    """Log-probability divided by the number of subwords, eos included, to the power of the length penalty. For a line
+    in pieces both are sums over them."""
+    log_probability: float
+    """Natural logarithm of its probability."""
+    alignment: Links | None = None
+    """(source word, target word), from 0; None if not asked for. A link says what the attention looked at most, which
+    is not always what a person would draw."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The translation of a line."""
+
+    text: str
+    """The best translation, without line breaks; what came in for a line that was copied."""
+    status: Status
+    """How it went; see `nmt.decoding.status.Status`."""
+    hypotheses: tuple[Candidate, ...] = ()
+    """The best translations, best first; none for lines that were empty or copied, or if the search found nothing. Of a
+    line in pieces, the n-th is made of the n-th of each piece."""
+    alignment: Links | None = None
+    """Links of `text`; None if not asked for."""
+
+    @property
+    def score(self) -> float | None:
+        """Score of the best candidate; None if there is none."""
+        return self.hypotheses[0].score if self.hypotheses else None
+
+
+@dataclass(frozen=True)
+class TranslationSettings:
+    """How to translate; None takes what the model's settings say."""
+
+    beam_size: int | None = None
+    """Hypotheses per sentence, at least `n_best`; 1 is greedy search."""
+    length_penalty: float | None = None
+    """Exponent of the length by which log-probabilities are divided."""
+    batch_size: int | None = None
+    """Sentences searched at once."""
+    n_best: int = 1
+    """Translations per line; without a `beam_size`, the model's is raised to it."""
+    retry: bool | None = None
+    """Whether to check translations, and translate once more what looks wrong."""
+    alignments: bool = False
+    """Whether to link words."""
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """Where a model looks while it writes a translation."""
+
+    source: tuple[str, ...]
+    """Source subwords and eos, [S]."""
+    target: tuple[str, ...]
+    """Target subwords and eos, [T]."""
+    weights: NDArray[np.float32]
+    """[T, S]; every row sums to 1."""
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """What a model thinks of a translation."""
+
+    log_probability: float
+    """Natural logarithm of its probability, eos included."""
+    subwords: int
+    """Its length in subwords, eos included."""
+
+
+@dataclass(frozen=True)
+class PieceResult:
+    """What became of a piece of a line."""
+
+    piece: Piece
+    status: Status
+    """ok, retried, failed, or copied for a piece that is passed through."""
+    candidates: Sequence[Candidate] = ()
+    lengths: Sequence[int] = ()
+    """Subwords of each candidate, eos included."""
+
+
+def join_pieces(results: Sequence[PieceResult], length_penalty: float, *, aligned: bool) -> Translation:
+    """Put the pieces of a line together.
+
+    Args:
+        results: At least one.
+        length_penalty: The exponent in scores.
+        aligned: Whether candidates have links.
+
+    Returns:
+        The translation of the line.
+    """
+    statuses = [result.status for result in results if result.status is not Status.COPIED]
+    status = worst(*statuses, Status.OK if len(results) == 1 else Status.SPLIT)
+    count = max(len(result.candidates) for result in results)
+    hypotheses = tuple(_join_rank(results, rank, length_penalty, aligned=aligned) for rank in range(count))
+    if not hypotheses:
+        return Translation("", status, (), () if aligned else None)
+    return Translation(hypotheses[0].text, status, hypotheses, hypotheses[0].alignment)
+
+
+@dataclass
+class _Line:
+    """A line that grows by its pieces."""
+
+    texts: list[str] = field(default_factory=list)
+    links: list[tuple[int, int]] = field(default_factory=list)
+    words: list[int] = field(default_factory=lambda: [0, 0])
+    """Words of source and target so far; a word that may go on is not yet counted."""
+
+    def add(self, piece: Piece, text: str, links: Links) -> None:
+        self.links += [(source + self.words[0], target + self.words[1]) for source, target in links]
+        self.texts += [text, piece.joint] if text else []  # nothing, with a space at either side, is one space
+        for side, part in enumerate((piece.text, text)):
+            count = len(part.split())
+            self.words[side] += count - (1 if count and not piece.joint else 0)
+
+
+def _join_rank(results: Sequence[PieceResult], rank: int, length_penalty: float, *, aligned: bool) -> Candidate:
+    """Join the candidates of one rank, or the last of a piece that has fewer."""
+    line = _Line()
+    log_probability, length = 0.0, 0
+    for result in results:
+        if not result.candidates:
+            text = result.piece.text if result.status is Status.COPIED else ""
+            line.add(result.piece, text, identity(text) if aligned else ())
+            continue
+        place = min(rank, len(result.candidates) - 1)
+        candidate = result.candidates[place]
+        line.add(result.piece, candidate.text, candidate.alignment or ())
+        log_probability += candidate.log_probability
+        length += result.lengths[place]
+    score = log_probability / float(length) ** length_penalty
+    links = tuple(sorted(line.links)) if aligned else None
+    return Candidate("".join(line.texts).strip(), score, log_probability, links)
+
+
+def identity(text: str) -> Links:
+    """Links of a text that was copied: each word to itself."""
+    return tuple((number, number) for number in range(len(text.split())))
