@@ -152,8 +152,8 @@ def prepare(config: Config, progress: Callable[[str], None] = lambda message: No
                 )
     if state == "stale" or record is not None:
         progress(f"preparing again: {reason}")
-    _discard(folder)
     folder.mkdir(parents=True, exist_ok=True)  # a place that cannot be written to shows now, not after the work
+    _discard(folder)
     write_record(folder, _make(config, progress))
     return True
 
@@ -225,10 +225,9 @@ def _named(overlap: Mapping[str, Overlap]) -> tuple[Overlap, dict[str, Overlap]]
 def _report(
     folder: Path, counts: Mapping[str, int], overlap: Mapping[str, Overlap], progress: Callable[[str], None]
 ) -> None:
-    lines = make_report(counts, overlap)
-    write_text(folder / REPORT_FILE, "\n".join(lines) + "\n")
-    for line in lines:
-        progress(line)
+    report = "\n".join(make_report(counts, overlap)) + "\n"
+    write_text(folder / REPORT_FILE, report)
+    progress(f"what came of it\n\n{report}")
 
 
 def _save_vocabularies(folder: Path, models: Mapping[str, Subwords]) -> None:

@@ -76,7 +76,7 @@ def read_record(folder: Path) -> Record | None:
     path = folder / RECORD_FILE
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         return Record.model_validate_json(content)

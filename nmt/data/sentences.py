@@ -9,7 +9,7 @@ _SPACED_ENDS: Final = ".!?…‼⁇⁈⁉؟۔।॥։።፧។။"
 """Punctuation that ends a sentence where white space follows."""
 _UNSPACED_ENDS: Final = "。！？．｡"
 """The same, in scripts that put no space between sentences."""
-_CLOSERS: Final = r"\"'”’»›)\]}」』）】〉》〕〗］｝"
+_CLOSERS: Final = r"\"'”“’‘»«›)\]}」』）】〉》〕〗］｝"
 _OPENERS: Final = "\"'“”„‚‘’«»‹›([{「『（【〈《〔〖［｛¿¡-–—"
 
 SENTENCE_END: Final = re.compile(rf"[{re.escape(_SPACED_ENDS + _UNSPACED_ENDS)}]+[{_CLOSERS}]*")
