@@ -61,25 +61,33 @@ def log_probabilities(model: Seq2Seq, sources: Sequence[Ids], targets: Sequence[
     return [float(total) for total in totals]
 
 
-@torch.inference_mode()
-def attention(model: Seq2Seq, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[NDArray[np.float32]]:
-    """Tell where the model looks while it writes translations.
+def attention(
+    model: Seq2Seq, sources: Sequence[Ids], targets: Sequence[Ids]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Tell where the model looks while it writes translations; holds the weights of one batch at a time.
 
     Args:
         model: The network; put into evaluation mode.
         sources: Subword ids, without eos.
         targets: Those of the translation of each.
 
-    Returns:
-        Of each pair, the attention weights [T, S], both with eos at their end; every row sums to 1.
+    Yields:
+        The number of each pair, in any order, and its attention weights [T, S], both with eos at their end; every row
+        sums to 1.
     """
-    found = [np.empty((len(target) + 1, len(source) + 1), np.float32) for source, target in zip_pairs(sources, targets)]
     for batch in _batches(sources, targets):
-        for start, _, weights in _run(model.eval(), [sources[i] for i in batch], [targets[i] for i in batch]):
-            stretch = weights.cpu().numpy()  # [B, t, S]
-            for row, index in enumerate(batch):
-                here = found[index][start : start + stretch.shape[1]]
-                here[:] = stretch[row, : here.shape[0], : here.shape[1]]
+        yield from zip(batch, _attention(model, [sources[i] for i in batch], [targets[i] for i in batch]), strict=True)
+
+
+@torch.inference_mode()
+def _attention(model: Seq2Seq, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[NDArray[np.float32]]:
+    """Attention weights of a batch."""
+    found = [np.empty((len(target) + 1, len(source) + 1), np.float32) for source, target in zip_pairs(sources, targets)]
+    for start, _, weights in _run(model.eval(), sources, targets):
+        stretch = weights.cpu().numpy()  # [B, t, S]
+        for here, row in zip(found, stretch, strict=True):
+            part = here[start : start + len(row)]
+            part[:] = row[: part.shape[0], : part.shape[1]]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +10,9 @@ from nmt.decoding.translation import AttentionMap
 from nmt.files import atomic_write
 
 FORMATS: Final = (".png", ".svg")
+LARGEST: Final = 200
+"""Subwords of either side at most: more cannot be read in a picture."""
 _CELL = 0.28  # inches of a subword
-_LARGEST = 60.0  # inches of a side: a line of 50,000 subwords is an unreadable picture, not one that fills the memory
 
 
 class PlotError(ValueError):
@@ -37,24 +39,29 @@ def draw_attention(attention: AttentionMap, path: Path) -> None:
         path: Where; the suffix tells the format.
 
     Raises:
-        PlotError: The suffix is none that can be drawn.
+        PlotError: The suffix is none that can be drawn, or there are too many subwords.
         OSError: The file cannot be written.
     """
     kind = check_format(path)
-    from matplotlib.figure import Figure  # noqa: PLC0415  (a second to import; needed by nothing else)
-
     rows, columns = attention.weights.shape
-    size = [min(_LARGEST, 1.5 + _CELL * count) for count in (columns, rows)]
-    figure = Figure(figsize=(size[0], size[1]), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(attention.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto", interpolation="nearest")
-    axes.set_xticks(range(columns), [_plain(piece) for piece in attention.source], rotation=90)
-    axes.set_yticks(range(rows), [_plain(piece) for piece in attention.target])
-    axes.xaxis.tick_top()
-    axes.tick_params(labelsize=8, length=0)
-    figure.colorbar(image, ax=axes, label="attention weight", fraction=0.03)
-    with atomic_write(path) as file:
-        # Neither a date nor random ids: the same picture is the same file.
+    if max(rows, columns) > LARGEST:
+        raise PlotError(f"{path}: expected at most {LARGEST} subwords on either side to draw, got {columns} and {rows}")
+    import matplotlib  # noqa: PLC0415  (takes a second, and nothing else needs it)
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    size = [1.5 + _CELL * count for count in (columns, rows)]
+    # Text stays text in SVG, so that a viewer's own fonts show any script. Fixed ids: the same picture, the same file.
+    style = matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nmt"})
+    with style, warnings.catch_warnings(), atomic_write(path) as file:
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # PNG shows a box for such a character
+        figure = Figure(figsize=(size[0], size[1]), layout="constrained")
+        axes = figure.add_subplot()
+        image = axes.imshow(attention.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto", interpolation="nearest")
+        axes.set_xticks(range(columns), [_plain(piece) for piece in attention.source], rotation=90)
+        axes.set_yticks(range(rows), [_plain(piece) for piece in attention.target])
+        axes.xaxis.tick_top()
+        axes.tick_params(labelsize=8, length=0)
+        figure.colorbar(image, ax=axes, label="attention weight", fraction=0.03)
         figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
 
 

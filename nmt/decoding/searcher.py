@@ -106,8 +106,10 @@ class Searcher:
     def _doubts(self, sources: Sequence[Ids], hypotheses: Sequence[Sequence[Hypothesis]]) -> list[list[int]]:
         """Doubt of every hypothesis of every sentence."""
         pairs = [(ids, each.tokens) for ids, found in zip(sources, hypotheses, strict=True) for each in found]
-        matrices = attention(self.model, [ids for ids, _ in pairs], [tokens for _, tokens in pairs])
-        doubts = iter([doubt(*pair, matrix) for pair, matrix in zip(pairs, matrices, strict=True)])
+        counted = [0] * len(pairs)
+        for index, weights in attention(self.model, [ids for ids, _ in pairs], [tokens for _, tokens in pairs]):
+            counted[index] = doubt(*pairs[index], weights)
+        doubts = iter(counted)
         return [[next(doubts) for _ in found] for found in hypotheses]
 
     @torch.inference_mode()

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, Self
 
 from nmt.config import Config
 from nmt.data.subwords import load_subwords
@@ -35,6 +32,8 @@ from nmt.model.threads import use_threads
 
 Ids = tuple[int, ...]
 
+_LARGEST_MAP: Final = 25_000_000  # weights: 100 MB
+
 
 @dataclass(frozen=True)
 class _Line:
@@ -52,8 +51,8 @@ class _Result:
     outcome: Outcome
     texts: list[str]
     """Of each hypothesis."""
-    weights: list[NDArray[np.float32]]
-    """Attention of each hypothesis, if asked for."""
+    links: list[Links | None]
+    """Of each hypothesis, if asked for."""
 
 
 class Translator:
@@ -148,7 +147,8 @@ class Translator:
         options, batch_size = self._options(settings)
         retry = self.config.decoding.retry if settings.retry is None else settings.retry
         prepared = self._prepare([one_line(line) for line in lines])
-        sources = list(dict.fromkeys(ids for line in prepared for _, ids in line.parts if ids))
+        ids_of = {piece.text: ids for line in prepared for piece, ids in line.parts if ids}
+        sources = list(ids_of.values())
         searcher = Searcher(self.model, self.config.decoding)
         if retry:
             outcomes = searcher.search_checked(sources, options, batch_size, progress)
@@ -156,8 +156,8 @@ class Translator:
             found = searcher.search(sources, options, batch_size, progress)
             outcomes = [Outcome(tuple(each), Status.OK if each else Status.FAILED) for each in found]
         aligned = settings.alignments
-        results = dict(zip(sources, self._results(sources, outcomes, aligned=aligned), strict=True))
-        return [self._assemble(line, results, options.length_penalty, aligned=aligned) for line in prepared]
+        results = self._results(ids_of, outcomes, aligned=aligned)
+        return [_assemble(line, results, options.length_penalty, aligned=aligned) for line in prepared]
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> list[PairScore]:
         """Tell how likely given translations are.
@@ -183,9 +183,15 @@ class Translator:
 
         Returns:
             The weights between their subwords.
+
+        Raises:
+            SearchError: If the lines are so long that the weights would fill the memory.
         """
         ids = self.source_subwords.encode(one_line(source)), self.target_subwords.encode(one_line(target))
-        [weights] = attention(self.model, [ids[0]], [ids[1]])
+        size = (len(ids[0]) + 1) * (len(ids[1]) + 1)
+        if size > _LARGEST_MAP:
+            raise SearchError(f"attention: expected at most {_LARGEST_MAP:,} pairs of subwords, got {size:,}")
+        [(_, weights)] = attention(self.model, [ids[0]], [ids[1]])
         pieces = [
             (*map(subwords.piece, side), "</s>")
             for subwords, side in zip((self.source_subwords, self.target_subwords), ids, strict=True)
@@ -221,44 +227,49 @@ class Translator:
                 lines.append(_Line(text, tuple(zip(pieces, spelt, strict=True))))
         return lines
 
-    def _results(
-        self, sources: Sequence[Sequence[int]], outcomes: Sequence[Outcome], *, aligned: bool
-    ) -> list[_Result]:
-        """Turn hypotheses into text."""
-        pairs = [(ids, each) for ids, outcome in zip(sources, outcomes, strict=True) for each in outcome.hypotheses]
-        tokens = [each.tokens for _, each in pairs]
+    def _results(self, sources: Mapping[str, Ids], outcomes: Sequence[Outcome], *, aligned: bool) -> dict[str, _Result]:
+        """Turn the hypotheses for each source text into texts and links."""
+        pairs = [
+            (source, hypothesis.tokens)
+            for source, outcome in zip(sources, outcomes, strict=True)
+            for hypothesis in outcome.hypotheses
+        ]
+        tokens = [each for _, each in pairs]
+        links: list[Links | None] = [None] * len(pairs)
+        for index, weights in attention(self.model, [sources[text] for text, _ in pairs], tokens) if aligned else ():
+            text, target = pairs[index]
+            words = words_of_source(self.source_subwords, text, sources[text])
+            links[index] = link_words(
+                weights, words, words_of_pieces([self.target_subwords.piece(each) for each in target])
+            )
         texts = iter(self.target_subwords.decode_lines(tokens) if tokens else [])
-        weights = iter(attention(self.model, [ids for ids, _ in pairs], tokens) if aligned else [])
-        return [
-            _Result(
+        linked = iter(links)
+        return {
+            source: _Result(
                 outcome,
                 [one_line(next(texts)) for _ in outcome.hypotheses],
-                [next(weights) for _ in outcome.hypotheses] if aligned else [],
+                [next(linked) for _ in outcome.hypotheses],
             )
-            for outcome in outcomes
-        ]
+            for source, outcome in zip(sources, outcomes, strict=True)
+        }
 
-    def _assemble(self, line: _Line, results: Mapping[Ids, _Result], penalty: float, *, aligned: bool) -> Translation:
-        """Make the translation of a line from those of its pieces."""
-        if line.parts:
-            pieces = [self._piece(piece, ids, results.get(ids), aligned=aligned) for piece, ids in line.parts]
-            return join_pieces(pieces, penalty, aligned=aligned)
-        if is_invisible(line.text):
-            return Translation("", Status.EMPTY, (), () if aligned else None)
-        return Translation(line.text, Status.COPIED, (), identity(line.text) if aligned else None)
 
-    def _piece(self, piece: Piece, ids: Ids, result: _Result | None, *, aligned: bool) -> PieceResult:
-        if result is None:
-            return PieceResult(piece, Status.COPIED)
-        hypotheses = result.outcome.hypotheses
-        links: list[Links | None] = [None] * len(hypotheses)
-        if aligned:
-            source = words_of_source(self.source_subwords, piece.text, ids)
-            for rank, (each, weights) in enumerate(zip(hypotheses, result.weights, strict=True)):
-                target = words_of_pieces([self.target_subwords.piece(token) for token in each.tokens])
-                links[rank] = link_words(weights, source, target)
-        candidates = [
-            Candidate(text, each.score, each.log_probability, link)
-            for text, each, link in zip(result.texts, hypotheses, links, strict=True)
-        ]
-        return PieceResult(piece, result.outcome.status, candidates, [len(each.tokens) + 1 for each in hypotheses])
+def _assemble(line: _Line, results: Mapping[str, _Result], penalty: float, *, aligned: bool) -> Translation:
+    """Make the translation of a line from those of its pieces."""
+    if line.parts:
+        pieces = [_piece(piece, results[piece.text] if ids else None) for piece, ids in line.parts]
+        return join_pieces(pieces, penalty, aligned=aligned)
+    if is_invisible(line.text):
+        return Translation("", Status.EMPTY, (), () if aligned else None)
+    return Translation(line.text, Status.COPIED, (), identity(line.text) if aligned else None)
+
+
+def _piece(piece: Piece, result: _Result | None) -> PieceResult:
+    if result is None:
+        return PieceResult(piece, Status.COPIED)
+    hypotheses = result.outcome.hypotheses
+    candidates = [
+        Candidate(text, each.score, each.log_probability, links)
+        for text, each, links in zip(result.texts, hypotheses, result.links, strict=True)
+    ]
+    return PieceResult(piece, result.outcome.status, candidates, [len(each.tokens) + 1 for each in hypotheses])
