@@ -7,21 +7,26 @@ path, then a setting (`section.key=value`) a line; what it says to the user goes
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-from nmt.config_file import load_config
 from nmt.data.corpus import read_lines
 from nmt.data.subwords import SubwordError, train_subwords
 
 PRESETS: Final = ((10_000, "5k"), (32_000, "20k"), (100_000, "50k"), (400_000, "200k"), (sys.maxsize, "1M"))
 """Each preset with the number of training pairs from which on the next one is taken."""
 COVERAGE: Final = 0.9995
+SMALLEST: Final = 32
 TINY: Final = 5_000
 """Below this many pairs an epoch has so few steps that more of them are needed."""
 MOST_EPOCHS: Final = 400
+SAMPLE: Final = 20_000
+"""Lines on which a vocabulary is tried first: what fits so little text fits all of it."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +97,31 @@ def read_side(path: Path) -> Side:
     return Side(lines, characters)
 
 
-def largest_vocabulary(texts: list[list[str]], size: int, coverage: float) -> int:
-    """The largest vocabulary up to `size` that each of these (small) texts has enough different pieces for."""
-    while size > 32:
-        try:
-            for text in texts:
-                train_subwords(text, size, character_coverage=coverage)
-        except SubwordError:
-            size = size * 3 // 4
-        else:
-            break
+def fitting_vocabulary(texts: Sequence[Sequence[Path]], size: int, coverage: float) -> int:
+    """Find the size that a text with few different words leaves of a vocabulary.
+
+    Args:
+        texts: The files of each vocabulary.
+        size: The size wanted.
+        coverage: Share of the characters that get a piece of their own.
+
+    Returns:
+        `size`, or the first of its successive nine tenths that each of the texts has pieces enough for.
+    """
+    while size > SMALLEST and not all(_fits(files, size, coverage) for files in texts):
+        size = size * 9 // 10
     return size
+
+
+def _fits(files: Sequence[Path], size: int, coverage: float) -> bool:
+    for most in (SAMPLE, None):
+        lines = chain.from_iterable(islice(read_lines(file), most) for file in files)
+        try:
+            train_subwords(lines, size, character_coverage=coverage)
+        except SubwordError:
+            continue
+        return True
+    return False
 
 
 def main() -> None:
@@ -112,16 +131,14 @@ def main() -> None:
     source, target = map(read_side, files)
     name = preset_for(source.lines)
     path = Path(__file__).parent / "presets" / f"{name}.toml"
-    config = load_config(path)
-    chosen = settings_for(source, target, config.data.vocabulary_size, config.training.epochs)
-    if source.lines < TINY:
-        texts = [list(read_lines(file)) for file in files]
-        if "data.joint_vocabulary" not in chosen:
-            texts = [texts[0] + texts[1]]
-        size = int(chosen.get("data.vocabulary_size", config.data.vocabulary_size))
-        fitting = largest_vocabulary(texts, size, float(chosen.get("data.character_coverage", 1.0)))
-        if fitting != size:
-            chosen["data.vocabulary_size"] = str(fitting)
+    preset = tomllib.loads(path.read_text(encoding="utf-8"))
+    wanted, epochs = preset["data"]["vocabulary_size"], preset["training"]["epochs"]
+    chosen = settings_for(source, target, wanted, epochs)
+    texts = [files[:1], files[1:]] if "data.joint_vocabulary" in chosen else [files]
+    size = int(chosen.get("data.vocabulary_size", wanted))
+    fitting = fitting_vocabulary(texts, size, float(chosen.get("data.character_coverage", 1.0)))
+    if fitting != size:
+        chosen["data.vocabulary_size"] = str(fitting)
     print(path)
     for key, value in chosen.items():
         print(f"{key}={value}")

@@ -1,7 +1,7 @@
 """Say in plain words how good a model is, and what would make it better.
 
-Run as `python recipes/your-pair/explain.py FOLDER TRANSLATION`: FOLDER is the recipe's, with data/ and model/ in it, and
-TRANSLATION holds the model's translation of data/test.src.gz.
+Run as `python recipes/your-pair/explain.py FOLDER TRANSLATION`: FOLDER is the recipe's, with data/ and model/ in it,
+and TRANSLATION holds the model's translation of data/test.src.gz.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def quality(outcome: Outcome) -> Iterator[str]:
     yield f"BLEU {bleu:.1f}, chrF {chrf:.1f}, both out of 100; {exact:,} of {lines:,} test lines are exactly as given."
     yield next(text for limit, text in BANDS if bleu < limit)
     yield (
-        f"This is measured on {lines:,} lines held out of your own corpus, none of which was in training. With so many, a "
-        f"difference of less than about {_margin(lines):.1f} BLEU means nothing, and text of another kind will come out "
-        "worse. There is one given translation per line, and another may be as good: a rough guide, not a mark."
+        f"This is measured on {lines:,} lines held out of your own corpus, none of which was in training. With so "
+        f"many, a difference of less than about {_margin(lines):.1f} BLEU means nothing, and text of another kind will "
+        "come out worse. There is one given translation per line, and another may be as good: a rough guide, no more."
     )
     if "tok:13a" not in outcome.scores["bleu_signature"]:
         yield "For this language BLEU does not count words between blanks, so it does not compare with that of others."
@@ -125,14 +125,14 @@ def training_curve(outcome: Outcome) -> Iterator[str]:
     lowest = min(losses)
     if losses[-1] > lowest * 1.03 and best < len(rows) - ahead:
         yield (
-            f"The validation loss rose again, from {lowest:.2f} to {losses[-1]:.2f}, and the best model came before the "
-            "end: it has begun to learn lines by heart. More data is best; else stronger dropout "
+            f"The validation loss rose again, from {lowest:.2f} to {losses[-1]:.2f}, and the best model came before "
+            "the end: it has begun to learn lines by heart. More data is best; else stronger dropout "
             f"(`--set model.dropout={_stronger(outcome):.2f}`) or a smaller network."
         )
     elif gain > (0.3 if metric == "bleu" else 0.01):
         yield (
-            "It was still getting better when training ended. Some of that is the learning rate coming down at the end, "
-            "as planned, but more epochs and minutes are worth a try."
+            "It was still getting better when training ended. Some of that is the learning rate coming down at the "
+            "end, as planned, but more epochs and minutes are worth a try."
         )
     else:
         yield "Validation had stopped improving: longer training alone will not help much."
@@ -149,14 +149,14 @@ def size(outcome: Outcome) -> Iterator[str]:
     lines = outcome.seen.lines
     if lines < 200_000:
         yield (
-            f"The corpus is small: {lines:,} training pairs. As a rule of thumb, each doubling of the data adds a few BLEU "
-            "points at this size, if it is of the same kind and as clean. To see what it does for you, train on half of "
-            "yours and compare."
+            f"The corpus is small: {lines:,} training pairs. As a rule of thumb, each doubling of the data adds a few "
+            "BLEU points at this size, if it is of the same kind and as clean. To see what it does for you, train on "
+            "half of yours and compare."
         )
     else:
         yield (
-            f"There were {lines:,} training pairs. Each further doubling adds less than the one before, often a point or "
-            "two; cleaner data, or more of exactly the kind you want to translate, may add more."
+            f"There were {lines:,} training pairs. Each further doubling adds less than the one before, often a point "
+            "or two; cleaner data, or more of exactly the kind you want to translate, may add more."
         )
 
 
