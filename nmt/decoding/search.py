@@ -100,11 +100,9 @@ def beam_search(
     while active:
         length += 1
         log_probs, state = step(state, tokens)  # [N, V]
-        at_limit = torch.tensor([beams[index].limit == length for index in active])  # [B]
-        allowed = _allowed(log_probs.cpu(), at_limit, options)
-        if 0 < options.no_repeat_ngram <= history.shape[2]:
-            _forbid_repetition(allowed, history.flatten(0, 1), options.no_repeat_ngram)
-        scores, parents, choices = _candidates(allowed, totals, options)
+        at_limit = [row for row, index in enumerate(active) if beams[index].limit == length]
+        log_probs = _restrict(log_probs, at_limit, history, options)
+        scores, parents, choices = _candidates(log_probs, totals, options)
 
         ended = (choices == options.eos) & (scores > -math.inf)  # [B, M]
         for row, rank in ended[:, : options.beam_size].nonzero().tolist():
@@ -153,17 +151,30 @@ class _Beam:
         return self.best()[-1].score >= reachable
 
 
-def _allowed(log_probs: Tensor, at_limit: Tensor, options: SearchOptions) -> Tensor:
-    """Rule out forbidden tokens and, in sentences at their limit [B], all but eos; returns [N, V]."""
-    forbidden = torch.zeros(log_probs.shape[1], dtype=torch.bool)
-    forbidden[list(options.forbidden)] = True
-    allowed = log_probs.masked_fill(forbidden, -math.inf)
-    if at_limit.any():
-        rows = at_limit.repeat_interleave(len(log_probs) // len(at_limit)).nonzero()[:, 0]
-        last = torch.full_like(allowed[rows], -math.inf)
-        last[:, options.eos] = allowed[rows, options.eos]
-        allowed[rows] = last
-    return allowed
+def _restrict(log_probs: Tensor, at_limit: Sequence[int], history: Tensor, options: SearchOptions) -> Tensor:
+    """Rule out what no continuation may be, but for forbidden tokens.
+
+    Args:
+        log_probs: [N, V].
+        at_limit: Sentences that must end, whose hypotheses may only choose eos.
+        history: Tokens so far, [B, K, t].
+        options: How to search.
+
+    Returns:
+        [N, V]; the same tensor if there is nothing to rule out.
+    """
+    blocking = 0 < options.no_repeat_ngram <= history.shape[2]
+    if not at_limit and not blocking:
+        return log_probs
+    restricted = log_probs.clone()
+    if blocking:
+        _forbid_repetition(restricted, history.flatten(0, 1).to(log_probs.device), options.no_repeat_ngram)
+    if at_limit:
+        sentences = restricted.view(*history.shape[:2], -1)  # [B, K, V]
+        last = sentences[at_limit, :, options.eos]
+        sentences[at_limit] = -math.inf
+        sentences[at_limit, :, options.eos] = last
+    return restricted
 
 
 def _forbid_repetition(log_probs: Tensor, history: Tensor, size: int) -> None:
@@ -178,7 +189,8 @@ def _forbid_repetition(log_probs: Tensor, history: Tensor, size: int) -> None:
 def _candidates(log_probs: Tensor, totals: Tensor, options: SearchOptions) -> tuple[Tensor, Tensor, Tensor]:
     """Order the continuations of every sentence.
 
-    At most one continuation of a hypothesis is eos, so K + 1 of each hypothesis hold every living one of the next beam.
+    At most one continuation of a hypothesis is eos, so the best K + 1 allowed ones of each hold every living one of the
+    next beam. They are among the best K + 1 + (number of forbidden tokens) of all.
 
     Args:
         log_probs: [N, V].
@@ -189,25 +201,35 @@ def _candidates(log_probs: Tensor, totals: Tensor, options: SearchOptions) -> tu
         Total log-probability, parent (0..K-1) and token of each, all [B, M], best first.
     """
     batch, beam = totals.shape
-    values, tokens = _top(log_probs, min(options.beam_size + 1, log_probs.shape[1]))  # [N, K + 1]
-    scores = (totals[:, :, None] + values.view(batch, beam, -1)).flatten(1)  # [B, M]
+    values, tokens = _top(log_probs, options.beam_size + 1 + len(options.forbidden))  # [N, C]
+    for forbidden in options.forbidden:
+        values.masked_fill_(tokens == forbidden, -math.inf)
+    scores = (totals[:, :, None] + values.view(batch, beam, -1)).flatten(1)  # [B, M], M = K * C
     scores, order = scores.sort(dim=1, descending=True, stable=True)
     return scores, order // values.shape[1], tokens.view(batch, -1).gather(1, order)
 
 
 def _top(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Find the best `count` entries of each row, of equal ones those with the lower index; best first, [N, count]."""
-    values, indices = log_probs.topk(count, dim=1)
+    """Find the best entries of each row, of equal ones those with the lower index.
+
+    Args:
+        log_probs: [N, V].
+        count: How many, C; all V if that is less.
+
+    Returns:
+        Values [N, C] float64 and indices [N, C], best first, on the CPU.
+    """
+    size = log_probs.shape[1]
+    count = min(count, size)
+    values, indices = (part.cpu() for part in log_probs.topk(min(count + 1, size), dim=1))
     # torch.topk promises nothing about equal values. Inside the choice, sorting by index first mends that; where equal
     # values straddle its end, the row is sorted as a whole. That is rare enough to cost nothing.
-    indices, by_index = indices.sort(dim=1)
-    values, by_value = values.gather(1, by_index).sort(dim=1, descending=True, stable=True)
+    straddling = (values[:, -1] == values[:, -2]) & values[:, -1].isfinite() if size > count else torch.zeros(0)
+    indices, by_index = indices[:, :count].sort(dim=1)
+    values, by_value = values[:, :count].gather(1, by_index).sort(dim=1, descending=True, stable=True)
     indices = indices.gather(1, by_value)
-    last = values[:, -1:]  # [N, 1]
-    straddling = ((log_probs >= last).sum(dim=1, keepdim=True).gt(count) & last.isfinite()).nonzero()[:, 0]
-    if len(straddling):
-        whole, whole_indices = log_probs[straddling].sort(dim=1, descending=True, stable=True)
-        values[straddling] = whole[:, :count]
-        indices[straddling] = whole_indices[:, :count]
+    for row in straddling.nonzero()[:, 0].tolist():
+        whole, whole_indices = log_probs[row].sort(descending=True, stable=True)
+        values[row], indices[row] = whole[:count], whole_indices[:count]
     # What is not a number is no candidate: a network that overflows ends the search, it does not hang it.
     return values.double().nan_to_num(nan=-math.inf, neginf=-math.inf), indices
