@@ -55,14 +55,17 @@ def survey(corpora: Iterable[tuple[Path, ...]], sets: Mapping[str, tuple[Path, .
     return Survey(pairs, (characters[0], characters[1]), counter.counts())
 
 
-def train_vocabularies(data: DataConfig, found: Survey) -> list[Subwords]:
-    """Train one joint vocabulary, or one for each side.
+def train_vocabularies(data: DataConfig, found: Survey, progress: Progress) -> list[Subwords]:
+    """Train one joint vocabulary, or one for each side, on as many lines as memory and time allow.
 
     Raises:
         SubwordError: A vocabulary cannot be trained.
     """
 
     def train(*sides: int) -> Subwords:
+        share = training_share(found.pairs * len(sides), sum(found.characters[side] for side in sides))
+        drawn = f", {share:.1%} of their lines" if share < 1 else ""
+        progress(f"training subwords on {found.pairs:,} pairs{drawn}")
         return train_subwords(
             (pair[side] for side in sides for pair in _training_pairs(data)),
             data.vocabulary_size,
@@ -70,7 +73,7 @@ def train_vocabularies(data: DataConfig, found: Survey) -> list[Subwords]:
             character_coverage=data.character_coverage,
             split_digits=data.split_digits,
             normalization=data.normalization,
-            share=training_share(found.pairs * len(sides), sum(found.characters[side] for side in sides)),
+            share=share,
         )
 
     return [train(0, 1)] if data.joint_vocabulary else [train(0), train(1)]

@@ -166,8 +166,7 @@ def _make(config: Config, progress: Callable[[str], None]) -> Record:
     )
     progress("reading the text")
     found = survey(data.train, _sets(config))
-    progress(f"training subwords on {found.pairs:,} pairs")
-    vocabularies = train_vocabularies(data, found)
+    vocabularies = train_vocabularies(data, found, progress)
     names = [JOINT_FILE] if len(vocabularies) == 1 else [SOURCE_FILE, TARGET_FILE]
     _save_vocabularies(config.folder, dict(zip(names, vocabularies, strict=True)))
     source, target = vocabularies[0], vocabularies[-1]

@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sentencepiece
 
-from nmt.data.subwords import BOS, EOS, PAD, UNK, SubwordError, Subwords, load_subwords, train_subwords
+from nmt.data import subwords as subwords_module
+from nmt.data.subwords import BOS, EOS, PAD, UNK, SubwordError, Subwords, load_subwords, train_subwords, training_share
 
 TEXT = [
     f"the {animal} {verb} the {other}"
@@ -107,3 +109,29 @@ def test_digits_can_be_kept_apart():
 
     assert long_numbers(split=False)
     assert not long_numbers(split=True)
+
+
+def test_a_large_text_is_drawn_from_and_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert training_share(0, 0) == training_share(500_000, 16_000_000) == 1.0
+    assert training_share(1_000_000, 1) == 0.5
+    assert training_share(1, 64_000_000) == 0.25
+    seen: list[str] = []
+
+    def train(**settings: object) -> None:
+        seen.extend(settings["sentence_iterator"])
+        original(**settings | {"sentence_iterator": iter(seen)})
+
+    original = sentencepiece.SentencePieceTrainer.train
+    monkeypatch.setattr(sentencepiece.SentencePieceTrainer, "train", train)
+    models = []
+    for _ in range(2):
+        seen.clear()
+        models.append(train_subwords(TEXT * 20, 32, share=0.1).serialized)
+        assert 0.07 < len(seen) / len(TEXT * 20) < 0.13
+    assert models[0] == models[1]
+
+
+def test_more_text_than_sentencepiece_takes_is_drawn_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subwords_module, "_TRAINING_LINES", 101)
+    one, other = (train_subwords(TEXT, 32).serialized for _ in range(2))
+    assert one == other
