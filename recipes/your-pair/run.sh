@@ -74,13 +74,14 @@ python recipes/your-pair/explain.py "$FOLDER" "$MODEL/test.$TARGET.txt"
 
 nmt="nmt"
 [[ "${NMT_INSTALL:-yes}" = no ]] || nmt="${VIRTUAL_ENV#"$PROJECT/"}/bin/nmt"
-again="bash recipes/your-pair/run.sh ${corpus[*]} --source-language $SOURCE --target-language $TARGET --folder"
+printf -v again '%q ' bash recipes/your-pair/run.sh "${corpus[@]}" --source-language "$SOURCE" --target-language "$TARGET"
+printf -v folder '%q' "$FOLDER"
 cat <<TEXT
 
 What you can do now, in $PROJECT:
-  translate a file       $nmt translate $MODEL --input FILE --output TRANSLATION
-  type sentences         $nmt translate $MODEL
-  see what it is         $nmt info $MODEL
-  train longer           $again $FOLDER --set training.epochs=N --minutes N
-  other settings         $again $FOLDER-2 --set model.dropout=0.3
+  translate a file       $nmt translate $folder/model --input FILE --output TRANSLATION
+  type sentences         $nmt translate $folder/model
+  see what it is         $nmt info $folder/model
+  train longer           $again--folder $folder --set training.epochs=N --minutes N
+  other settings         $again--folder $folder-2 --set model.dropout=0.3
 TEXT

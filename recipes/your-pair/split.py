@@ -83,7 +83,7 @@ def assign(pairs: Iterator[tuple[str, str]]) -> NDArray[np.uint8]:
     uses = _occurrences(source[usable]) + _occurrences(target[usable])
     candidates = usable[uses <= COMMON]
     taken: set[int] = set()  # lines already held out, so that none is there twice
-    for index in candidates[np.argsort(rank[candidates], kind="stable")].tolist():
+    for index in candidates[np.lexsort((whole[candidates], rank[candidates]))].tolist():
         chosen = held_out["valid" if rank[index] & np.uint64(1) else "test"]
         sides = {int(source[index]), int(target[index])}
         if len(chosen) < size and not sides & taken:
