@@ -17,7 +17,9 @@ MODEL="${OPTION[folder]:-run/multi30k-$SOURCE-$TARGET-$CELL}"
 export MULTI30K SOURCE TARGET CELL
 tests=()
 for test in test_2016_flickr test_2017_flickr; do # Czech has no translation of the second
-    [[ ! -f "$MULTI30K/$test.$SOURCE.gz" || ! -f "$MULTI30K/$test.$TARGET.gz" ]] || tests+=("$test")
+    [[ -f "$MULTI30K/$test.$SOURCE.gz" && -f "$MULTI30K/$test.$TARGET.gz" ]] || continue
+    tests+=("$test")
+    SETTINGS=(--set "data.test.$test=['$MULTI30K/$test.$SOURCE.gz', '$MULTI30K/$test.$TARGET.gz']" "${SETTINGS[@]}")
 done
 SETTINGS=(--set "model.cell=$CELL" "${SETTINGS[@]}")
 
