@@ -1,28 +1,53 @@
-"""The model folder: config.json, model.safetensors and the card README.md, each replaced as a whole."""
+"""The model folder: parameters, settings, digests and the card, written so that a folder is whole or says it is not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from nmt.config import Config
+from nmt.config_file import save_config
 from nmt.files import atomic_write, write_text
+from nmt.model.files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    DIGEST_FILE,
+    MODEL_FILE,
+    Header,
+    ModelError,
+    check_digests,
+    read_header,
+    read_settings,
+    require_file,
+    write_digests,
+)
 from nmt.model.seq2seq import Seq2Seq
 
-CONFIG_FILE = "config.json"
-MODEL_FILE = "model.safetensors"
-CARD_FILE = "README.md"
+__all__ = [
+    "CARD_FILE",
+    "CONFIG_FILE",
+    "DIGEST_FILE",
+    "MODEL_FILE",
+    "ModelCard",
+    "ModelError",
+    "assign_parameters",
+    "load_model",
+    "parameters_of",
+    "read_tensors",
+    "render_card",
+    "save_model",
+    "vocabulary_sizes",
+    "write_tensors",
+]
 
-
-class ModelError(ValueError):
-    """A model folder that cannot be read; the message names the file, what was expected and what came."""
+_SUBWORDS: Final = "*.spm"
 
 
 @dataclass(frozen=True)
@@ -38,7 +63,10 @@ class ModelCard:
 
 
 def save_model(folder: Path, config: Config, model: Seq2Seq, card: ModelCard) -> None:
-    """Write a model; each file is replaced as a whole. The subword models are put there by `nmt prepare`.
+    """Write a model, `model.safetensors` last: whenever this is stopped, the folder holds a whole model or none.
+
+    A model that was there before goes when the new one is on the disk under a temporary name. The subword models are
+    put there by `nmt prepare`, before.
 
     Args:
         folder: The model folder; created if missing.
@@ -49,10 +77,16 @@ def save_model(folder: Path, config: Config, model: Seq2Seq, card: ModelCard) ->
     Raises:
         OSError: If the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / MODEL_FILE, parameters_of(model), vocabulary_sizes(model))
-    write_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")
-    write_text(folder / CARD_FILE, render_card(config, model, card))
+    content = save(_contiguous(parameters_of(model)), vocabulary_sizes(model))
+    subwords = sorted(path.name for path in folder.glob(_SUBWORDS))
+    with atomic_write(folder / MODEL_FILE) as file:
+        file.write(content)
+        file.flush()  # a full disk shows here, before anything is replaced
+        (folder / MODEL_FILE).unlink(missing_ok=True)
+        save_config(config, folder / CONFIG_FILE)
+        write_text(folder / CARD_FILE, render_card(config, model, card))
+        # The parameters come last: digests that were cut short do not list them.
+        write_digests(folder, [*subwords, CONFIG_FILE, MODEL_FILE], {MODEL_FILE: content})
 
 
 def load_model(folder: Path) -> tuple[Config, Seq2Seq]:
@@ -65,31 +99,50 @@ def load_model(folder: Path) -> tuple[Config, Seq2Seq]:
         Its settings, and the network in evaluation mode.
 
     Raises:
-        ModelError: If a file is missing, damaged, or does not fit the others.
+        ModelError: If a file is missing, damaged, or does not fit the others; this includes the subword models, if
+            the folder has digests.
+        OSError: If a file cannot be read.
     """
-    path = folder / CONFIG_FILE
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such model folder")
-    if not path.is_file():
-        raise ModelError(f"{path}: missing; a model folder is made by `nmt train`")
-    try:
-        config = Config.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{path}: {key + ': ' if key else ''}{first['msg']}") from None
-    tensors, metadata = read_tensors(folder / MODEL_FILE)
-    try:
-        source_size, target_size = (int(size) for size in metadata["vocabulary_sizes"].split())
-    except (KeyError, ValueError):
-        raise ModelError(f"{folder / MODEL_FILE}: holds no vocabulary sizes; not a file of this toolkit") from None
+    path = folder / MODEL_FILE
+    if (folder / "checkpoints").is_dir() and not path.exists():
+        raise ModelError(f"{path}: missing; `nmt train` writes it when training ends")
+    if folder.is_dir():
+        require_file(folder / CONFIG_FILE, "; a model folder is made by `nmt train`")
+        check_digests(folder)  # before anything is made of the contents
+    config = read_settings(folder)
+    header = read_header(path)
+    sizes = header.vocabulary_sizes(path)
+    _check_widths(config, sizes, header, path)
     try:
         with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced, and should not cost the caller's seed
-            model = Seq2Seq.from_config(config, source_size, target_size)
+            model = Seq2Seq.from_config(config, *sizes)
     except ValueError as error:
         raise ModelError(f"{folder}: {error}") from None
-    assign_parameters(model, tensors, folder / MODEL_FILE)
+    tensors, _ = read_tensors(path)
+    assign_parameters(model, tensors, path)
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ModelError(f"{path}: {name}: holds values that are not finite")
     return config, model.eval()
+
+
+def _check_widths(config: Config, sizes: tuple[int, int], header: Header, path: Path) -> None:
+    """Compare what decides the size of the network with the file, before the network takes its memory."""
+    shape = config.model
+    width = (4 * shape.hidden_size, shape.hidden_size)
+    expected = {f"encoder.layers.weight_hh_l{layer}": width for layer in range(shape.encoder_layers)}
+    expected |= {f"decoder.layers.{layer}.weight_hh_l0": width for layer in range(shape.decoder_layers)}
+    expected["source_embedding.table.weight"] = (sizes[0], shape.embedding_size)
+    if not (config.data.joint_vocabulary and shape.tie_embeddings):
+        expected["target_embedding.table.weight"] = (sizes[1], shape.embedding_size)
+    for name, wanted in expected.items():
+        found = header.tensors.get(name)
+        if found is None:
+            raise ModelError(f"{path}: does not fit {CONFIG_FILE}: {name} is missing")
+        if found.shape != wanted:
+            raise ModelError(
+                f"{path}: does not fit {CONFIG_FILE}: {name}: expected {list(wanted)}, got {list(found.shape)}"
+            )
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:
@@ -116,18 +169,20 @@ def assign_parameters(model: nn.Module, tensors: Mapping[str, Tensor], path: Pat
         path: Where they come from, for messages.
 
     Raises:
-        ModelError: If a name is missing or unknown, or a shape differs.
+        ModelError: If a name is missing or unknown, or a shape or type differs.
     """
     expected = parameters_of(model)
     missing = sorted(expected.keys() - tensors.keys())
     unknown = sorted(tensors.keys() - expected.keys())
     if missing or unknown:
         wrong = f"{missing[0]} is missing" if missing else f"{unknown[0]} is not part of the model"
-        raise ModelError(f"{path}: does not fit the config: {wrong}")
+        raise ModelError(f"{path}: does not fit {CONFIG_FILE}: {wrong}")
     for name, parameter in expected.items():
         tensor = tensors[name]
         if tensor.shape != parameter.shape:
             raise ModelError(f"{path}: {name}: expected {list(parameter.shape)}, got {list(tensor.shape)}")
+        if tensor.dtype != parameter.dtype:
+            raise ModelError(f"{path}: {name}: expected {parameter.dtype}, got {tensor.dtype}")
     for name, parameter in expected.items():
         parameter.copy_(tensors[name])
 
@@ -144,13 +199,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         ModelError: If it is missing or damaged.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: missing")
+    require_file(path)
+    path.open("rb").close()  # what is wrong here names the file; safetensors' own errors do not
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except SafetensorError as error:
-        raise ModelError(f"{path}: damaged: {error}") from None
+        raise ModelError(f"{path}: damaged: {' '.join(str(error).split())}") from None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -165,7 +220,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         OSError: If it cannot be written.
     """
     with atomic_write(path) as file:
-        file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata or {})))
+        file.write(save(_contiguous(tensors), dict(metadata or {})))
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def render_card(config: Config, model: Seq2Seq, card: ModelCard) -> str:

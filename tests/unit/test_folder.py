@@ -30,7 +30,12 @@ def test_round_trip(folder):
     assert dict(read.named_parameters()).keys() == dict(written.named_parameters()).keys()
     for name, parameter in written.named_parameters():
         assert torch.equal(parameter, read.get_parameter(name))
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "SHA256SUMS",
+        "config.json",
+        "model.safetensors",
+    ]
 
 
 def test_card(folder):
@@ -77,13 +82,14 @@ def not_a_model(folder):
         (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors: missing"),
         (damage_config, r"config\.json: "),
         (unknown_setting, r"config\.json: model\.colour"),
-        (other_width, r"expected \[36, 6\], got \[32, 6\]"),
+        (other_width, r"expected \[36, 9\], got \[32, 8\]"),
         (more_layers, r"decoder\.layers\.2\.\S+ is missing"),
         (cut_short, r"model\.safetensors: damaged"),
         (not_a_model, r"no vocabulary sizes"),
     ],
 )
 def test_damage_is_told_in_one_line(folder, harm, message):
+    (folder / "SHA256SUMS").unlink()  # as in models of version 0.1.0
     harm(folder)
     with pytest.raises(ModelError, match=message) as caught:
         load_model(folder)
