@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from nmt.data.prepared import PreparedData, check, prepare
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
 from nmt.model.seq2seq import Seq2Seq
+from nmt.training.lock import locked
 from nmt.training.trainer import build_model, train
 
 
@@ -36,24 +38,39 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
         OSError: A file cannot be read or written.
     """
     config = load_config(path, overrides)
-    if check(config)[0] == "missing":  # stale data is refused below: a checkpoint may belong to it
-        prepare(config, report)
-    data = PreparedData.open(config)
-    settings = config.training
-    result = train(
-        config,
-        build_model(config, data.source_subwords.size, data.target_subwords.size),
-        _training_batches(config, data),
-        validation_batches(data.valid, settings.batch_tokens),
-        validate=_validation(config, data),
-        counts=data.counts,
-    )
+    check(config)  # text that is missing is found before anything is written
+    with locked(config.folder):
+        data = prepared_data(config)
+        result = train(
+            config,
+            build_model(config, data.source_subwords.size, data.target_subwords.size),
+            training_batches(config, data),
+            validation_batches(data.valid, config.training.batch_tokens),
+            validate=validation_bleu(config, data),
+            counts=data.counts,
+        )
     if result.status in ("interrupted", "already finished"):  # otherwise the trainer has said it
         typer.echo(f"nmt train: {result.message}", err=True)
+    if result.status == "interrupted":
+        options = [part for override in overrides for part in ("--set", override)]
+        typer.echo(f"nmt train: to go on: {shlex.join(['nmt', 'train', str(path), *options])}", err=True)
     return result.status != "interrupted"
 
 
-def _training_batches(config: Config, data: PreparedData) -> TrainingBatches:
+def prepared_data(config: Config) -> PreparedData:
+    """Open the prepared data of a config; prepares it first if there is none.
+
+    Raises:
+        CorpusError, SubwordError, PreparedError: The data cannot be prepared, or is of other settings.
+        OSError: A file cannot be read or written.
+    """
+    if check(config)[0] == "missing":  # stale data is refused below: a checkpoint may belong to it
+        prepare(config, report)
+    return PreparedData.open(config)
+
+
+def training_batches(config: Config, data: PreparedData) -> TrainingBatches:
+    """Make the batches of the training set as the settings want them."""
     settings = config.training
     sampling = None
     if settings.subword_sampling:
@@ -63,12 +80,23 @@ def _training_batches(config: Config, data: PreparedData) -> TrainingBatches:
     return TrainingBatches(data.train, settings.batch_tokens, settings.seed, sampling)
 
 
-def _validation(config: Config, data: PreparedData) -> Callable[[Seq2Seq], float]:
-    """Return a function that translates the validation set greedily and gives BLEU."""
-    sources, references = zip(*read_pairs(*config.data.valid), strict=True)
+def validation_bleu(config: Config, data: PreparedData, lines: int | None = None) -> Callable[[Seq2Seq], float]:
+    """Make a function that translates the validation set greedily and gives BLEU.
+
+    Args:
+        config: The settings.
+        data: Their prepared data, for its subwords.
+        lines: Take only so many of the first lines; None takes all.
+
+    Raises:
+        CorpusError: The text cannot be read.
+    """
+    sources, references = zip(*list(read_pairs(*config.data.valid))[:lines], strict=True)
 
     def validate(model: Seq2Seq) -> float:
         translator = Translator(model, data.source_subwords, data.target_subwords, config)
-        return score(translator.translate(sources, beam_size=1), references, config.data.target_language).bleu
+        return score(
+            translator.translate(sources, beam_size=1, retry=False), references, config.data.target_language
+        ).bleu
 
     return validate

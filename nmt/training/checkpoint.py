@@ -2,24 +2,27 @@
 
     checkpoints/step_N/model.safetensors      the parameters to translate with (the moving average, if there is one)
                        optimizer.safetensors  the optimiser's moments, the random state, the trained parameters
-                       state.json             where training stands, and the settings it runs under
+                       state.json             where training stands, its settings, and the checksums of all three
     checkpoints/best -> step_N
 
-A checkpoint appears under its name only when all of it is on the disk.
+A checkpoint appears under its name only when all of it is on the disk, and loses its name before any of it goes. Names
+that begin with a dot are of no account: a process that was killed left them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
-from nmt.config import Config
 from nmt.files import write_text
 from nmt.model.folder import (
     MODEL_FILE,
@@ -33,51 +36,24 @@ from nmt.model.folder import (
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.errors import TrainingError
 from nmt.training.optimizer import ParameterAverage, optimizer_tensors, restore_optimizer
+from nmt.training.state import TrainingState
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "state.json"
 RANDOM_STATE = "random_state"
 BEST = "best"
-
-
-class TrainingState(BaseModel):
-    """Where training stands."""
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
-
-    step: int = 0
-    """Optimiser steps done, skipped ones included."""
-    epoch: int = 0
-    """Epochs finished."""
-    batch: int = 0
-    """Batches done of the current epoch."""
-    seconds: float = 0.0
-    """Training time so far, validation included."""
-    target_tokens: int = 0
-    """Target tokens trained on so far."""
-    best_step: int | None = None
-    """Step of the best checkpoint."""
-    best_score: float | None = None
-    """Its score: BLEU (higher is better) or loss (lower is better)."""
-    since_best: int = 0
-    """Validations since then."""
-    best_scores: dict[str, float] = {}
-    """All numbers of that validation by name."""
-    validated_step: int = -1
-    """Step of the last validation."""
-    config: Config
-    """The settings."""
+_ADVICE = "remove this checkpoint to go on from the one before"
 
 
 class Checkpoints:
-    """The checkpoints of one model folder.
+    """The checkpoints of one model folder. Only one process may write them at a time.
 
     Args:
         folder: The model folder.
         keep: How many of the latest to keep, beside the best.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path, keep: int = 1) -> None:
         self.folder = folder / "checkpoints"
         self.keep = keep
 
@@ -102,30 +78,45 @@ class Checkpoints:
             state: Where training stands.
 
         Raises:
-            OSError: If the folder cannot be written.
+            OSError: If the folder cannot be written; the other checkpoints are as they were.
         """
+        self.remove_leftovers()
         final = self.path(state.step)
-        self._remove_leftovers()
-        temporary = self.folder / f".{final.name}.{os.getpid()}.tmp"
-        temporary.mkdir(parents=True)
-        trained = parameters_of(model)
-        rest = optimizer_tensors(optimizer, model)
-        rest[RANDOM_STATE] = torch.get_rng_state()
-        rest |= {f"parameter.{name}": tensor for name, tensor in trained.items() if average.averages}
-        write_tensors(temporary / MODEL_FILE, average.averages or trained, vocabulary_sizes(model))
-        write_tensors(temporary / OPTIMIZER_FILE, rest)
-        write_text(temporary / STATE_FILE, state.model_dump_json(indent=2) + "\n")
-        _flush(temporary)
-        if final.exists():
-            shutil.rmtree(final)
-        temporary.rename(final)
-        _flush(self.folder)
-        if state.best_step is not None:
-            self._point_best_to(state.best_step)
-        kept = {*self.steps()[-self.keep :], state.best_step}
+        if final.exists():  # by a run that stopped here: the tensors are the same, more may be known about them
+            _write_state(final, state)
+        else:
+            temporary = self._temporary(final)
+            try:
+                self._write(temporary, model, optimizer, average, state)
+                temporary.rename(final)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)  # a full disk needs the room
+                raise
+            _flush(self.folder)
+        self.point_to_best(state)
+        latest = self.steps()[-self.keep :]
+        # Should the latest be removed as damaged, the one before needs what was best then.
+        kept = {*latest, *(self.read_state(step)[0].best_step for step in latest)}
         for step in self.steps():
             if step not in kept:
-                shutil.rmtree(self.path(step))
+                doomed = self._temporary(self.path(step))
+                self.path(step).rename(doomed)
+                shutil.rmtree(doomed)
+
+    def point_to_best(self, state: TrainingState) -> None:
+        """Make `best` name the best checkpoint, if there is one yet."""
+        if state.best_step is not None:
+            link = self._temporary(self.folder / BEST)
+            link.symlink_to(self.path(state.best_step).name)
+            link.replace(self.folder / BEST)
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left half done."""
+        for path in self.folder.glob(".*.tmp"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def latest_state(self) -> TrainingState | None:
         """Read where the latest checkpoint stands; None if there is none.
@@ -134,18 +125,57 @@ class Checkpoints:
             TrainingError: If it is damaged.
         """
         steps = self.steps()
-        if not steps:
-            return None
-        path = self.path(steps[-1]) / STATE_FILE
+        return self.read_state(steps[-1])[0] if steps else None
+
+    def read_state(self, step: int) -> tuple[TrainingState, dict[str, str]]:
+        """Read where the checkpoint of a step stands.
+
+        Returns:
+            The state, and the checksums of the other files by name (none in checkpoints of version 0.1).
+
+        Raises:
+            TrainingError: If it is missing or damaged.
+        """
+        path = self.path(step) / STATE_FILE
         try:
-            return TrainingState.model_validate_json(path.read_bytes())
+            content = json.loads(path.read_bytes())
         except OSError as error:
-            raise TrainingError(
-                f"{path}: {error.strerror}; remove this checkpoint to go on from the one before"
-            ) from None
+            raise TrainingError(f"{path}: {error.strerror}; {_ADVICE}") from None
+        except ValueError:  # JSON and UTF-8 errors alike
+            raise TrainingError(f"{path}: damaged: not a JSON file; {_ADVICE}") from None
+        checksums: dict[str, str] = {}
+        if isinstance(content, dict) and "checksums" in content:
+            checksums, content = content["checksums"], content.get("state")
+            if not isinstance(checksums, dict) or checksums.get(STATE_FILE) != _checksum_of_state(content):
+                raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
+        try:
+            return TrainingState.model_validate(content), checksums
         except ValidationError as error:
-            wrong = error.errors()[0]["msg"]
-            raise TrainingError(f"{path}: {wrong}; remove this checkpoint to go on from the one before") from None
+            raise TrainingError(f"{path}: damaged: {error.errors()[0]['msg']}; {_ADVICE}") from None
+
+    def tensors(self, step: int, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Read one of a checkpoint's files of tensors, after a look at its checksum.
+
+        Args:
+            step: Which checkpoint.
+            name: MODEL_FILE or OPTIMIZER_FILE.
+
+        Returns:
+            The tensors by name, and the file's metadata.
+
+        Raises:
+            TrainingError: If the file is missing or damaged; it is named.
+        """
+        path = self.path(step) / name
+        _, checksums = self.read_state(step)
+        if not path.is_file():
+            raise TrainingError(f"{path}: missing; {_ADVICE}")
+        if checksums.get(name, "") not in ("", _checksum(path)):
+            raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
+        try:
+            return read_tensors(path)
+        except ModelError as error:
+            raise TrainingError(f"{error}; {_ADVICE}") from None
 
     def restore(self, step: int, model: Seq2Seq, optimizer: torch.optim.Optimizer, average: ParameterAverage) -> None:
         """Put network, optimiser, average and torch's random state back to a checkpoint.
@@ -159,75 +189,72 @@ class Checkpoints:
         Raises:
             TrainingError: If the checkpoint is damaged or does not fit.
         """
+        averaged, _ = self.tensors(step, MODEL_FILE)
+        rest, _ = self.tensors(step, OPTIMIZER_FILE)
+        path = self.path(step) / OPTIMIZER_FILE
+        trained = {name.removeprefix("parameter."): rest[name] for name in rest if name.startswith("parameter.")}
         try:
-            averaged, _ = read_tensors(self.path(step) / MODEL_FILE)
-            path = self.path(step) / OPTIMIZER_FILE
-            rest, _ = read_tensors(path)
-            trained = {name.removeprefix("parameter."): rest[name] for name in rest if name.startswith("parameter.")}
             assign_parameters(model, trained or averaged, path)
-            restore_optimizer(optimizer, model, rest)
         except ModelError as error:
             raise TrainingError(str(error)) from None
+        restore_optimizer(optimizer, model, rest)
         if RANDOM_STATE not in rest:
             raise TrainingError(f"{path}: {RANDOM_STATE} is missing")
         if average.averages:
             _copy_all(average.averages, averaged)
         torch.set_rng_state(rest[RANDOM_STATE])
 
-    def load_best(self, model: Seq2Seq) -> None:
-        """Put the parameters of the best checkpoint into a network.
+    def load_parameters(self, step: int, model: Seq2Seq) -> None:
+        """Put the parameters of a checkpoint, those to translate with, into a network.
 
         Raises:
             TrainingError: If it is missing or damaged.
         """
-        path = self.folder / BEST / MODEL_FILE
+        tensors, _ = self.tensors(step, MODEL_FILE)
         try:
-            tensors, _ = read_tensors(path)
-            assign_parameters(model, tensors, path)
+            assign_parameters(model, tensors, self.path(step) / MODEL_FILE)
         except ModelError as error:
             raise TrainingError(str(error)) from None
 
-    def _point_best_to(self, step: int) -> None:
-        link = self.folder / f".{BEST}.{os.getpid()}.tmp"
-        link.symlink_to(self.path(step).name)
-        link.replace(self.folder / BEST)
+    def _write(
+        self,
+        folder: Path,
+        model: Seq2Seq,
+        optimizer: torch.optim.Optimizer,
+        average: ParameterAverage,
+        state: TrainingState,
+    ) -> None:
+        folder.mkdir(parents=True)
+        trained = parameters_of(model)
+        rest = optimizer_tensors(optimizer, model)
+        rest[RANDOM_STATE] = torch.get_rng_state()
+        rest |= {f"parameter.{name}": tensor for name, tensor in trained.items() if average.averages}
+        write_tensors(folder / MODEL_FILE, average.averages or trained, vocabulary_sizes(model))
+        write_tensors(folder / OPTIMIZER_FILE, rest)
+        _write_state(folder, state)
+        _flush(folder)
 
-    def _remove_leftovers(self) -> None:
-        for path in self.folder.glob(".*.tmp"):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+    @staticmethod
+    def _temporary(path: Path) -> Path:
+        return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def check_same_training(before: Config, now: Config) -> None:
-    """Make sure that a checkpoint may be continued under these settings.
+def _write_state(folder: Path, state: TrainingState) -> None:
+    """Write state.json, whole, beside the files of tensors."""
+    content = state.model_dump(mode="json")
+    checksums = {name: _checksum(folder / name) for name in (MODEL_FILE, OPTIMIZER_FILE)}
+    checksums[STATE_FILE] = _checksum_of_state(content)
+    write_text(folder / STATE_FILE, json.dumps({"checksums": checksums, "state": content}, indent=2) + "\n")
 
-    Network, data and what gives the data cursor its meaning must be the same; the rest, such as the number of epochs,
-    may change.
 
-    Args:
-        before: The checkpoint's settings.
-        now: The present ones.
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
-    Raises:
-        TrainingError: If they differ; names the key, both values and what to do.
-    """
-    fixed = {f"model.{key}" for key in type(now.model).model_fields}
-    # Names and places of the text may change; that its content is still the same is for the prepared data to say.
-    free = {"source_language", "target_language", "train", "valid", "test"}
-    fixed |= {f"data.{key}" for key in type(now.data).model_fields if key not in free}
-    fixed |= {"training.batch_tokens", "training.seed", "training.optimizer", "training.early_stopping_metric"}
-    for key in sorted(fixed):
-        section, name = key.split(".")
-        old, new = getattr(getattr(before, section), name), getattr(getattr(now, section), name)
-        if old != new:
-            raise TrainingError(
-                f"{key}: the checkpoint in {now.folder} was trained with {old}, the config says {new}; "
-                "set it back, or choose another folder"
-            )
-    if bool(before.training.ema_decay) != bool(now.training.ema_decay):
-        raise TrainingError("training.ema_decay: cannot be turned on or off between a checkpoint and its continuation")
+
+def _checksum_of_state(content: Any) -> str:
+    """Sum up the state as it stands in the file, however it is laid out there."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _flush(folder: Path) -> None:

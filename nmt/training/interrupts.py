@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+_NOTE = b"\nnmt train: stopping after this step; once more stops at once\n"
 
 
 @contextmanager
@@ -24,6 +27,8 @@ def interrupts() -> Iterator[threading.Event]:
         if event.is_set():
             raise KeyboardInterrupt
         event.set()
+        with suppress(OSError):
+            os.write(2, _NOTE)  # not print: the signal may have come in the middle of one
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -7,6 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.data.batching import Batch
+from nmt.data.subwords import PAD
+from nmt.model.seq2seq import Seq2Seq
+
 ROWS = 512
 """Tokens scored at once: enough for matrix products at full speed, few enough to need little memory."""
 
@@ -74,3 +78,26 @@ def output_loss(
         hidden, weight, bias, targets, smoothing
     )
     return result
+
+
+def batch_loss(model: Seq2Seq, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor, int]:
+    """Run a batch through a network.
+
+    Args:
+        model: The network.
+        batch: The pairs.
+        smoothing: See `output_loss`.
+
+    Returns:
+        The smoothed loss and the negative log-likelihood, both summed over the target tokens, in nats, and the number
+        of target tokens.
+    """
+    device = model.device
+    source = torch.from_numpy(batch.source).to(device)  # [S, B]
+    target = torch.from_numpy(batch.target_output).to(device)  # [T, B]
+    encoded = model.encode(source, torch.from_numpy(batch.source_lengths))
+    hidden = model.decode(encoded, torch.from_numpy(batch.target_input).to(device))  # [T, B, E]
+    real = target != PAD  # the output layer is the dearest product: padding stays out of it
+    targets = target[real]  # [M]
+    loss, nll = output_loss(hidden[real], *model.output_layer, targets, smoothing)
+    return loss, nll, len(targets)

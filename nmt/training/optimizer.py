@@ -88,7 +88,8 @@ class GradientClipper:
         self.patience = patience
         self.skipped = 0
         """Steps refused so far."""
-        self._in_a_row = 0
+        self.in_a_row = 0
+        """Those among the latest steps."""
 
     def clip(self) -> float | None:
         """Clip the gradients in place.
@@ -101,13 +102,14 @@ class GradientClipper:
         """
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm).item()
         if math.isfinite(norm):
-            self._in_a_row = 0
+            self.in_a_row = 0
             return norm
         self.skipped += 1
-        self._in_a_row += 1
-        if self._in_a_row >= self.patience:
+        self.in_a_row += 1
+        if self.in_a_row >= self.patience:
             raise TrainingError(
-                f"gradients were not finite {self.patience} steps in a row; lower training.learning_rate or clip_norm"
+                f"gradients were not finite {self.patience} steps in a row; lower training.learning_rate or clip_norm "
+                "to go on from the last checkpoint"
             )
         return None
 

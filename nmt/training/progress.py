@@ -42,6 +42,8 @@ class StepReport:
     """Training time so far."""
     best: str
     """The best validation so far, in words; empty before the first."""
+    skipped: bool = False
+    """Whether the step was left out, because gradients were not finite."""
 
 
 class Reporter:
@@ -122,8 +124,35 @@ class Reporter:
 
     def _write_log(self, text: str) -> None:
         if self._log:
-            self._log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
-            self._log.flush()
+            try:
+                self._log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
+                self._log.flush()
+            except OSError as error:
+                error.filename = error.filename or str(self._log_path)
+                raise
+
+
+class Pace:
+    """Target tokens a second, without the time that validations and checkpoints take."""
+
+    def __init__(self) -> None:
+        self._tokens, self._seconds = 0, 0.0
+        self._mark = time.monotonic()
+
+    def go_on(self) -> None:
+        """Leave out the time since the last step."""
+        self._mark = time.monotonic()
+
+    def add(self, tokens: int) -> None:
+        """Take a step in."""
+        now = time.monotonic()
+        self._tokens, self._seconds, self._mark = self._tokens + tokens, self._seconds + now - self._mark, now
+
+    def take(self) -> float:
+        """Return the pace since the last call; 0 if there was no step."""
+        pace = self._tokens / self._seconds if self._seconds else 0.0
+        self._tokens, self._seconds = 0, 0.0
+        return pace
 
 
 def perplexity(nll: float) -> float:

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+import filecmp
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor
 
 from nmt.config import Config
 from nmt.data.batching import Batch
-from nmt.data.subwords import PAD
 from nmt.model.folder import MODEL_FILE, ModelCard, save_model
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
-from nmt.training.checkpoint import Checkpoints, TrainingState, check_same_training
+from nmt.training.checkpoint import Checkpoints
+from nmt.training.curves import CURVES_FILE, draw_curves
 from nmt.training.errors import TrainingError
+from nmt.training.events import STEP_EVERY, Events, check_installed
+from nmt.training.history import History
 from nmt.training.interrupts import interrupts
-from nmt.training.loss import output_loss
+from nmt.training.loss import batch_loss
 from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optimizer
-from nmt.training.progress import Reporter, StepReport, duration, perplexity
+from nmt.training.progress import Pace, Reporter, StepReport, duration
 from nmt.training.schedule import Schedule
+from nmt.training.state import TrainingState, check_same_training
+from nmt.training.validation import Validate, describe, run_validation, take_in
 
-Validate = Callable[[Seq2Seq], float]
-"""Translates the validation set with a network and returns BLEU, 0..100."""
 Status = Literal["finished", "stopped early", "interrupted", "already finished"]
 
 
 class BatchSource(Protocol):
-    """The training set, in batches whose order is a function of seed and epoch alone."""
+    """The training set, in batches that are a function of seed and epoch alone."""
 
     def number_of_batches(self, epoch: int) -> int:
         """Count the batches of an epoch, from 0."""
@@ -88,7 +92,8 @@ def train(
     """Train a network, or go on from the last checkpoint in the folder, until the config says that it is enough.
 
     The same config, data and number of threads give the same model, bit for bit, stopped and continued or not (unless
-    `training.max_minutes` ties the schedule to the clock). Ctrl-C finishes the step, saves and returns.
+    `training.max_minutes` ties the schedule to the clock). Ctrl-C finishes the step, saves and returns. Two processes
+    must not train in one folder at a time; `nmt.training.lock` sees to that.
 
     Args:
         config: The settings; everything is written into its folder.
@@ -102,14 +107,16 @@ def train(
         How training ended.
 
     Raises:
-        TrainingError: If there is nothing to train on, the checkpoint belongs to other settings or is damaged, or the
-            gradients stay non-finite.
+        TrainingError: If there is nothing to train on, the checkpoint belongs to other settings or is damaged, a
+            checkpoint cannot be saved, TensorBoard is wanted and missing, or training diverges.
         OSError: If the folder cannot be written.
     """
     if config.training.early_stopping_metric == "bleu" and validate is None:
         raise TrainingError("training.early_stopping_metric = 'bleu' needs a validation set to translate")
     if data.number_of_batches(0) == 0 or not valid:
         raise TrainingError(f"{'training' if valid else 'validation'} set: expected at least one pair, got none")
+    if config.training.tensorboard:
+        check_installed()
     use_threads(config.training.threads)
     return Trainer(config, model, data, valid, validate, counts or {}).run()
 
@@ -141,13 +148,12 @@ class Trainer:
         self.average = ParameterAverage(model, self.settings.ema_decay)
         self.clipper = GradientClipper(model, self.settings.clip_norm)
         self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints)
-        self.schedule = Schedule(
-            peak=self.settings.learning_rate,
-            warmup_steps=self.settings.warmup_steps,
-            decay_fraction=self.settings.decay_fraction,
-            total_steps=self.settings.epochs * data.number_of_batches(0),
-            max_seconds=60.0 * self.settings.max_minutes if self.settings.max_minutes else None,
+        self.schedule = Schedule.from_config(
+            self.settings, math.ceil(data.number_of_batches(0) / self.settings.accumulate)
         )
+        self.history = History(config.folder)
+        self.events: Events | None = None
+        self.pace = Pace()
         self.state = TrainingState(config=config)
         self.started = time.monotonic()
 
@@ -156,19 +162,26 @@ class Trainer:
         before = self.checkpoints.latest_state()
         if before is not None:
             self._resume(before)
-            if self._end() and (self.config.folder / MODEL_FILE).is_file():
-                return self._result("already finished", "raise training.epochs or max_minutes to train on")
+            if self._end() and self._model_is_written():
+                return self._result("already finished", "raise training.epochs, max_steps or max_minutes to train on")
         else:
             torch.manual_seed(self.settings.seed)  # the same dropout, whatever was drawn since the weights
+        self.history.forget_after(self.state.validated_step)
         self.started = time.monotonic() - self.state.seconds
-        with Reporter(self.config.folder / "training.log") as reporter, interrupts() as interrupted:
+        with ExitStack() as stack:
+            reporter = stack.enter_context(Reporter(self.config.folder / "training.log"))
+            interrupted = stack.enter_context(interrupts())
+            if self.settings.tensorboard:
+                self.events = Events(self.config.folder, self.state.step)
+                stack.callback(self.events.close)
             reporter.note(self._introduction(resumed=before is not None))
+            self.pace.go_on()
             while self._end() is None and not interrupted.is_set():
                 self._run_epoch(reporter, interrupted)
             end = self._end()
             if end is None:
                 self._save()
-                return self._result("interrupted", "run the same command again to go on")
+                return self._result("interrupted", "everything is saved")
             if self.state.validated_step != self.state.step:
                 self._validate(reporter)
                 self._save()
@@ -179,21 +192,28 @@ class Trainer:
 
     def _run_epoch(self, reporter: Reporter, interrupted: threading.Event) -> None:
         """Run the rest of the present epoch, unless training ends before."""
-        for batch in self.data.batches(self.state.epoch, start=self.state.batch):
-            reporter.step(self.step(batch))
-            if self.state.step % self.settings.validate_every == 0:
+        settings, batches = self.settings, self.data.batches(self.state.epoch, start=self.state.batch)
+        while group := tuple(islice(batches, settings.accumulate)):
+            report = self.step(*group)
+            if report.skipped:
+                reporter.note(f"step {report.step} left out: gradients are not finite, the loss is {report.loss}")
+            else:
+                reporter.step(report)
+            if self.state.step % settings.validate_every == 0:
                 self._validate(reporter)
+                self._save()
+            elif settings.checkpoint_every is not None and self.state.step % settings.checkpoint_every == 0:
                 self._save()
             if interrupted.is_set() or self._end():
                 return
         self.state.epoch += 1
         self.state.batch = 0
 
-    def step(self, batch: Batch) -> StepReport:
+    def step(self, *batches: Batch) -> StepReport:
         """Do one optimiser step.
 
         Args:
-            batch: The pairs.
+            batches: At least one; several have the gradient of the one batch that they would be together.
 
         Returns:
             Its numbers.
@@ -202,97 +222,110 @@ class Trainer:
             TrainingError: If gradients were not finite too often in a row.
         """
         state = self.state
-        learning_rate = self.schedule.learning_rate(state.step, state.seconds)
+        learning_rate = self._learning_rate(state.step)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        loss, nll, tokens = self._losses(batch)
-        (loss / tokens).backward()  # type: ignore[no-untyped-call]
-        if self.clipper.clip() is not None:
+        tokens = sum(batch.target_tokens for batch in batches)
+        loss = nll = 0.0
+        for batch in batches:
+            batch_sum, batch_nll, _ = batch_loss(self.model, batch, self.settings.label_smoothing)
+            (batch_sum / tokens).backward()  # type: ignore[no-untyped-call]
+            loss, nll = loss + batch_sum.item(), nll + batch_nll.item()
+        norm = self.clipper.clip()
+        if norm is not None:
             self.optimizer.step()
             self.average.update(state.step)
+            state.recent_nll, state.recent_tokens = state.recent_nll + nll, state.recent_tokens + tokens
         state.step += 1
-        state.batch += 1
+        state.batch += len(batches)
         state.target_tokens += tokens
+        state.skipped, state.skipped_in_a_row = self.clipper.skipped, self.clipper.in_a_row
         state.seconds = time.monotonic() - self.started
+        self.pace.add(tokens)
+        if self.events and norm is not None and state.step % STEP_EVERY == 0:
+            numbers = {"training/step_loss": nll / tokens, "training/gradient_norm": norm}
+            self.events.add(state.step, numbers | {"training/learning_rate": learning_rate})
         return StepReport(
             step=state.step,
             epoch=state.epoch + 1,
             epochs=self.settings.epochs,
-            loss=loss.item(),
-            nll=nll.item(),
+            loss=loss,
+            nll=nll,
             tokens=tokens,
             learning_rate=learning_rate,
             progress=self.schedule.progress(state.step, state.seconds),
             seconds=state.seconds,
-            best=_describe(state.best_scores),
+            best=describe(state.best_scores),
+            skipped=norm is None,
         )
 
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, int]:
-        """Run a batch; returns the sums of smoothed loss and negative log-likelihood, and the number of tokens."""
-        device = self.model.device
-        source = torch.from_numpy(batch.source).to(device)  # [S, B]
-        target = torch.from_numpy(batch.target_output).to(device)  # [T, B]
-        encoded = self.model.encode(source, torch.from_numpy(batch.source_lengths))
-        hidden = self.model.decode(encoded, torch.from_numpy(batch.target_input).to(device))  # [T, B, E]
-        real = target != PAD  # the output layer is the dearest product: padding stays out of it
-        targets = target[real]  # [M]
-        layer = self.model.output_layer
-        loss, nll = output_loss(hidden[real], *layer, targets, self.settings.label_smoothing)
-        return loss, nll, len(targets)
+    def _learning_rate(self, step: int) -> float:
+        return self.schedule.learning_rate(step, self.state.seconds, self.state.reductions)
 
     def _validate(self, reporter: Reporter) -> None:
         """Score the averaged parameters, and note whether they are the best."""
         state = self.state
-        self.model.eval()
-        with self.average.swapped_in():
-            scores = {"loss": self._validation_loss()}
-            if self.validate is not None:
-                scores["bleu"] = self.validate(self.model)
-        metric = self.settings.early_stopping_metric
-        score = scores[metric]
-        best = -math.inf if state.best_score is None else state.best_score * (1 if metric == "bleu" else -1)
-        better = state.best_step is None or (score if metric == "bleu" else -score) > best
-        if better:
-            state.best_step, state.best_score, state.since_best, state.best_scores = state.step, score, 0, scores
-        else:
-            state.since_best += 1
+        numbers = {"learning_rate": self._learning_rate(max(state.step - 1, 0)), "tokens_per_second": self.pace.take()}
+        if state.recent_tokens:
+            numbers["training_loss"] = state.recent_nll / state.recent_tokens
+        scores = run_validation(self.model, self.average, self.valid, self.validate)
+        reductions = state.reductions
+        better = take_in(state, scores, self.settings)
         state.seconds = time.monotonic() - self.started
-        state.validated_step = state.step
+        epoch = min(state.epoch + 1, self.settings.epochs)
+        self.history.add(state.step, epoch, state.seconds, scores | numbers)
+        if self.events:
+            shown = {f"validation/{name}": value for name, value in scores.items()}
+            shown |= {f"training/{name.removeprefix('training_')}": value for name, value in numbers.items()}
+            self.events.add(state.step, shown)
+            self.events.flush()
         verdict = "best so far" if better else f"best is step {state.best_step}"
-        skipped = f", {self.clipper.skipped} steps skipped" if self.clipper.skipped else ""
-        when = f"step {state.step} (epoch {min(state.epoch + 1, self.settings.epochs)}, {duration(state.seconds)})"
-        reporter.note(f"validation at {when}: {_describe(scores)}, {verdict}{skipped}")
-
-    @torch.inference_mode()
-    def _validation_loss(self) -> float:
-        """Negative log-likelihood per target token of the validation set, in nats."""
-        total, tokens = 0.0, 0
-        for batch in self.valid:
-            _, nll, count = self._losses(batch)
-            total += nll.item()
-            tokens += count
-        return total / tokens
+        skipped = f", {state.skipped} steps skipped" if state.skipped else ""
+        lowered = f", learning rate to {self._learning_rate(state.step):.2e}" if state.reductions > reductions else ""
+        when = f"step {state.step} (epoch {epoch}, {duration(state.seconds)})"
+        reporter.note(f"validation at {when}: {describe(scores)}, {verdict}{lowered}{skipped}")
+        self.pace.go_on()
 
     def _end(self) -> Literal["finished", "stopped early"] | None:
         """Tell whether training is over, and why."""
-        state, limit = self.state, self.schedule.max_seconds
-        if state.epoch >= self.settings.epochs or (limit is not None and state.seconds >= limit):
+        state, settings, limit = self.state, self.settings, self.schedule.max_seconds
+        out_of_steps = settings.max_steps is not None and state.step >= settings.max_steps
+        if state.epoch >= settings.epochs or out_of_steps or (limit is not None and state.seconds >= limit):
             return "finished"
-        return "stopped early" if state.since_best >= self.settings.patience else None
+        return "stopped early" if state.since_best >= settings.patience else None
 
     def _resume(self, before: TrainingState) -> None:
         check_same_training(before.config, self.config)
         self.checkpoints.restore(before.step, self.model, self.optimizer, self.average)
         self.state = before.model_copy(update={"config": self.config})
+        self.clipper.skipped, self.clipper.in_a_row = before.skipped, before.skipped_in_a_row
+        self.checkpoints.remove_leftovers()
+        self.checkpoints.point_to_best(self.state)
 
     def _save(self) -> None:
-        self.checkpoints.save(self.model, self.optimizer, self.average, self.state)
+        try:
+            self.checkpoints.save(self.model, self.optimizer, self.average, self.state)
+        except OSError as error:
+            steps = self.checkpoints.steps()
+            last = f"the last one is of step {steps[-1]}" if steps else "there is none before"
+            raise TrainingError(
+                f"{self.checkpoints.path(self.state.step)}: the checkpoint cannot be saved: "
+                f"{error.strerror or error}; {last}, and the same command goes on from there"
+            ) from None
+        self.pace.go_on()
+
+    def _model_is_written(self) -> bool:
+        """Tell whether the model in the folder is the best one, and not missing or of a shorter training."""
+        best, model = self.checkpoints.path(self.state.best_step or 0) / MODEL_FILE, self.config.folder / MODEL_FILE
+        return best.is_file() and model.is_file() and filecmp.cmp(best, model, shallow=False)
 
     def _write_model(self) -> None:
-        self.checkpoints.load_best(self.model)
+        """Write all that a finished model has; its parameters come last, as a sign that nothing is missing."""
         state = self.state
+        draw_curves(self.history.rows(), self.config.folder / CURVES_FILE)
+        self.checkpoints.load_parameters(state.best_step or state.step, self.model)
         scores = {f"validation {name}": f"{value:.4f}" for name, value in state.best_scores.items()}
         counts = {**self.counts, "steps": state.step, "target tokens seen": state.target_tokens}
         notes = f"Trained in {duration(state.seconds)}; these are the parameters of step {state.best_step}."
@@ -308,14 +341,8 @@ class Trainer:
 
     def _result(self, status: Status, advice: str) -> TrainingResult:
         state = self.state
-        best = f", best at step {state.best_step}: {_describe(state.best_scores)}" if state.best_scores else ""
+        best = f", best at step {state.best_step}: {describe(state.best_scores)}" if state.best_scores else ""
         message = f"{status} after {state.step} steps in {duration(state.seconds)}{best}; {advice}"
         return TrainingResult(
             status, message, state.step, state.epoch, state.best_step, state.best_score, state.seconds
         )
-
-
-def _describe(scores: Mapping[str, float]) -> str:
-    """Write validation scores in words."""
-    parts = [f"ppl {perplexity(scores['loss']):.2f}"] if "loss" in scores else []
-    return ", ".join(parts + ([f"BLEU {scores['bleu']:.2f}"] if "bleu" in scores else []))

@@ -1,0 +1,58 @@
+"""Event files for TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nmt.training.errors import TrainingError
+
+EVENTS_FOLDER = "tensorboard"
+STEP_EVERY = 20
+"""Steps between two points of a training curve: enough to see, and cheap."""
+
+
+class Events:
+    """Writes numbers into FOLDER/tensorboard.
+
+    Args:
+        folder: The model folder.
+        step: Steps done so far; what is there of later ones, from a run that is repeated now, will not be shown.
+
+    Raises:
+        TrainingError: TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        check_installed()
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (slow to import, and rarely wanted)
+
+        self._writer = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=step + 1)
+
+    def add(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Write numbers of a step, by their names."""
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """Hand everything so far to the system."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+
+
+def check_installed() -> None:
+    """Make sure that TensorBoard's writer can be used.
+
+    Raises:
+        TrainingError: If not; names the extra to install.
+    """
+    try:
+        import torch.utils.tensorboard  # noqa: F401, PLC0415
+    except ImportError:
+        raise TrainingError(
+            "training.tensorboard: the package tensorboard is not installed; "
+            "`pip install 'nmt-rnn[tensorboard]'`, or set it to false"
+        ) from None

@@ -1,0 +1,82 @@
+"""Where training stands: all that a checkpoint keeps beside tensors."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from nmt.config import Config
+from nmt.training.errors import TrainingError
+
+
+class TrainingState(BaseModel):
+    """Where training stands."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+    step: int = 0
+    """Optimiser steps done, skipped ones included."""
+    epoch: int = 0
+    """Epochs finished."""
+    batch: int = 0
+    """Batches done of the current epoch."""
+    seconds: float = 0.0
+    """Training time so far, validation included."""
+    target_tokens: int = 0
+    """Target tokens trained on so far."""
+    recent_nll: float = 0.0
+    """Negative log-likelihood of the target tokens trained on since the last validation, summed, in nats."""
+    recent_tokens: int = 0
+    """Their number."""
+    skipped: int = 0
+    """Steps left out because gradients were not finite."""
+    skipped_in_a_row: int = 0
+    """Those among the latest steps."""
+    best_step: int | None = None
+    """Step of the best checkpoint."""
+    best_score: float | None = None
+    """Its score: BLEU (higher is better) or loss (lower is better)."""
+    since_best: int = 0
+    """Validations since then."""
+    best_scores: dict[str, float] = {}
+    """All numbers of that validation by name."""
+    reductions: int = 0
+    """How often the schedule `plateau` has lowered the learning rate."""
+    since_reduction: int = 0
+    """Validations without improvement since then."""
+    validated_step: int = -1
+    """Step of the last validation."""
+    config: Config
+    """The settings."""
+
+
+def check_same_training(before: Config, now: Config) -> None:
+    """Make sure that a checkpoint may be continued under these settings.
+
+    Network, data and what gives the data cursor its meaning must be the same; the rest, such as the number of epochs,
+    may change.
+
+    Args:
+        before: The checkpoint's settings.
+        now: The present ones.
+
+    Raises:
+        TrainingError: If they differ; names the key, both values and what to do.
+    """
+    fixed = {f"model.{key}" for key in type(now.model).model_fields}
+    # Names and places of the text may change; that its content is still the same is for the prepared data to say.
+    free = {"source_language", "target_language", "train", "valid", "test"}
+    fixed |= {f"data.{key}" for key in type(now.data).model_fields if key not in free}
+    fixed |= {"training.batch_tokens", "training.seed", "training.optimizer", "training.early_stopping_metric"}
+    for key in sorted(fixed):
+        section, name = key.split(".")
+        old, new = getattr(getattr(before, section), name), getattr(getattr(now, section), name)
+        if old != new:
+            raise TrainingError(
+                f"{key}: the checkpoint in {now.folder} was trained with {old}, the config says {new}; "
+                "set it back, or choose another folder"
+            )
+    if bool(before.training.ema_decay) != bool(now.training.ema_decay):
+        raise TrainingError(
+            f"training.ema_decay: the checkpoint in {now.folder} was trained with {before.training.ema_decay}, the "
+            f"config says {now.training.ema_decay}; it cannot be turned on or off on the way"
+        )
