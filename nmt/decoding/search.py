@@ -111,7 +111,8 @@ def beam_search(
 
         totals, order = scores.masked_fill(ended, -math.inf).sort(dim=1, descending=True, stable=True)
         totals, order = totals[:, : options.beam_size], order[:, : options.beam_size]  # [B, K]
-        going_on = [row for row, index in enumerate(active) if not beams[index].is_done(totals[row, 0].item())]
+        best_living = totals[:, 0].tolist()
+        going_on = [row for row, index in enumerate(active) if not beams[index].is_done(best_living[row])]
         if not going_on:
             break
         rows = torch.tensor(going_on)

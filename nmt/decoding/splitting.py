@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from nmt.data.sentences import split_sentences
 
-Length = Callable[[str], int]
+Lengths = Callable[[Sequence[str]], list[int]]
 
 _SEPARATORS: Final = (
     # Any punctuation that may end a sentence or a large part of it, then lighter punctuation, then spaces.
@@ -33,26 +33,45 @@ class Piece:
     """What stood between it and the next piece: a space or nothing."""
 
 
-def split_line(text: str, limit: int, length: Length) -> list[Piece]:
+Sized = tuple[Piece, int]
+
+
+def split_line(text: str, limit: int, lengths: Lengths) -> list[Piece]:
     """Cut a line at sentence ends if it can be, else at lighter punctuation, between words, or inside a word.
 
-    `length` is called on every stretch of text once at each of these levels at most, and some more times inside words
-    longer than the limit: the time is that of a few calls for the whole text.
+    Every stretch of text is measured twice at each of these levels at most, and some more times inside words longer
+    than the limit: the time is that of a few calls of `lengths` for the whole text.
 
     Args:
         text: The line.
-        limit: Longest piece, in the units of `length`, at least 1.
-        length: Measures a text, in subwords; nearly additive over words.
+        limit: Longest piece, in the units of `lengths`, at least 1.
+        lengths: Measures texts, in subwords; nearly additive over words.
 
     Returns:
         The pieces in order: a line within the limit is one piece; in a longer one every sentence is a piece, and parts
         of a sentence are as long as the limit allows. Only a single character may exceed the limit.
     """
     whole = Piece(text.strip(), "")
-    if length(whole.text) <= limit:
+    if lengths([whole.text])[0] <= limit:
         return [whole]
     # Models are trained on sentences: each stays by itself, however short it is.
-    return [part for sentence in _sentences(whole) for part in _split(sentence, limit, length)]
+    sized = _measured(_sentences(whole), lengths)
+    for separator in _SEPARATORS:
+        if any(size > limit for _, size in sized):
+            sized = [part for each in sized for part in _split(each, limit, lengths, separator)]
+    while any(_too_long(each, limit) for each in sized):
+        parts = [_chop(each[0], -(-each[1] // limit)) if _too_long(each, limit) else [each[0]] for each in sized]
+        sized = _measured([piece for part in parts for piece in part], lengths)
+    return [piece for piece, _ in sized]
+
+
+def _measured(pieces: Iterable[Piece], lengths: Lengths) -> list[Sized]:
+    found = list(pieces)
+    return list(zip(found, lengths([piece.text for piece in found]), strict=True))
+
+
+def _too_long(sized: Sized, limit: int) -> bool:
+    return sized[1] > limit and len(sized[0].text) > 1
 
 
 def _sentences(line: Piece) -> Iterator[Piece]:
@@ -62,30 +81,24 @@ def _sentences(line: Piece) -> Iterator[Piece]:
             yield Piece(bare, "" if bare == sentence else " ")
 
 
-def _split(piece: Piece, limit: int, length: Length, level: int = 0) -> list[Piece]:
-    size = length(piece.text)
-    if len(piece.text) <= 1 or size <= limit:
-        return [piece]
-    if level == len(_SEPARATORS):
-        smaller = _chop(piece, -(-size // limit))
-        return [part for half in smaller for part in _split(half, limit, length, level)]
-    units = _units(piece, _SEPARATORS[level])
-    if len(units) == 1:
-        return _split(piece, limit, length, level + 1)
-    parts: list[Piece] = []
-    for group in _groups(units, limit, length):
-        last = group[-1]
-        text = "".join(unit.text + unit.joint for unit in group[:-1]) + last.text
-        parts += _split(Piece(text, last.joint), limit, length, level + 1)
-    return parts
+def _split(sized: Sized, limit: int, lengths: Lengths, separator: re.Pattern[str]) -> list[Sized]:
+    """Cut a piece, if it is too long, at some of its separators."""
+    piece, size = sized
+    units = _units(piece, separator) if size > limit else []
+    if len(units) < 2:
+        return [sized]
+    parts = []
+    for group in _groups(_measured(units, lengths), limit):
+        text = "".join(unit.text + unit.joint for unit in group[:-1]) + group[-1].text
+        parts.append(Piece(text, group[-1].joint))
+    return _measured(parts, lengths)
 
 
-def _groups(units: list[Piece], limit: int, length: Length) -> Iterator[list[Piece]]:
+def _groups(units: Iterable[Sized], limit: int) -> Iterator[list[Piece]]:
     """Gather neighbours as long as they fit together; a unit too long by itself is alone."""
     group: list[Piece] = []
     room = 0
-    for unit in units:
-        size = length(unit.text)
+    for unit, size in units:
         if group and size > room:
             yield group
             group = []

@@ -26,7 +26,7 @@ from nmt.decoding.translation import (
     identity,
     join_pieces,
 )
-from nmt.model.folder import load_model
+from nmt.model.folder import ModelError, load_model
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
 
@@ -86,12 +86,19 @@ class Translator:
             The translator.
 
         Raises:
-            ModelError: If the model is missing, damaged, or does not fit its config.
+            ModelError: If the model is missing, damaged, or does not fit its config or its subword models.
             SubwordError: If a subword model is missing or damaged.
         """
         use_threads(threads)
         config, model = load_model(Path(folder))
-        return cls(model, *load_subwords(Path(folder)), config)
+        source, target = load_subwords(Path(folder))
+        sizes = len(model.source_embedding.weight), len(model.target_embedding.weight)
+        if (source.size, target.size) != sizes:
+            raise ModelError(
+                f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
+                f"got {source.size} and {target.size}"
+            )
+        return cls(model, source, target, config)
 
     def translate(
         self,
@@ -222,10 +229,13 @@ class Translator:
             elif len(ids) <= limit:
                 lines.append(_Line(text, ((Piece(text, ""), tuple(ids)),)))
             else:
-                pieces = split_line(text, limit, lambda part: len(self.source_subwords.encode(part)))
+                pieces = split_line(text, limit, self._lengths)
                 spelt = [tuple(ids) if self._readable(ids) else () for ids in encode([piece.text for piece in pieces])]
                 lines.append(_Line(text, tuple(zip(pieces, spelt, strict=True))))
         return lines
+
+    def _lengths(self, texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in self.source_subwords.encode_lines(texts)]
 
     def _results(self, sources: Mapping[str, Ids], outcomes: Sequence[Outcome], *, aligned: bool) -> dict[str, _Result]:
         """Turn the hypotheses for each source text into texts and links."""

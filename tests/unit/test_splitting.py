@@ -1,5 +1,7 @@
 """Cutting lines that are too long."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,12 @@ from hypothesis import strategies as st
 from nmt.decoding.splitting import split_line
 
 
-def words(text: str) -> int:
-    return len(text.split())
+def words(texts: Sequence[str]) -> list[int]:
+    return [len(text.split()) for text in texts]
+
+
+def characters(texts: Sequence[str]) -> list[int]:
+    return [len(text) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -27,13 +33,13 @@ def test_by_words(text, limit, expected):
 
 
 def test_scripts_without_spaces():
-    pieces = split_line("今日は。明日は？昨日", 4, len)
+    pieces = split_line("今日は。明日は？昨日", 4, characters)
     assert [(piece.text, piece.joint) for piece in pieces] == [("今日は。", ""), ("明日は？", ""), ("昨日", "")]
 
 
 @given(st.text(alphabet="ab .,;!?。\t", max_size=60), st.integers(1, 10))
 def test_nothing_is_lost_and_nothing_is_too_long(text, limit):
-    pieces = split_line(text, limit, len)
+    pieces = split_line(text, limit, characters)
     joined = "".join(piece.text + piece.joint for piece in pieces)
     assert "".join(joined.split()) == "".join(text.split())
     assert all(len(piece.text) <= limit for piece in pieces)
