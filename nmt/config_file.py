@@ -68,7 +68,7 @@ def read_config(path: Path) -> Config:
         raise ConfigError(f"{path}: not a JSON file: {error}") from None
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
-        raise ConfigError(f"{path}: format_version: expected {FORMAT_VERSION}, got {json.dumps(version)}")
+        raise ConfigError(f"{path}: format_version: expected {FORMAT_VERSION}, got {_shown(version)}")
     return _checked(content, str(path), frozenset())
 
 
@@ -183,7 +183,16 @@ def _problem(detail: ErrorDetails, source: str, overridden: frozenset[str]) -> s
     if not key:  # a check across settings, whose message names the keys itself
         return f"{source}: {message}"
     message = message[0].lower() + message[1:]
-    return f"{source}: {key}: {message}, got {json.dumps(detail['input'], default=str)}"
+    return f"{source}: {key}: {message}, got {_shown(detail['input'])}"
+
+
+def _shown(value: object) -> str:
+    """Write a value that is wrong into one line, cut short if it is long."""
+    try:
+        text = json.dumps(value, default=str)
+    except (ValueError, RecursionError):  # nested too deeply
+        text = type(value).__name__
+    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:

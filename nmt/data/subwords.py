@@ -64,6 +64,11 @@ class Subwords:
         )
         if found != (PAD, UNK, BOS, EOS):
             raise SubwordError(f"{origin}: expected pad, unk, bos, eos = {(PAD, UNK, BOS, EOS)}, got {found}")
+        try:
+            for index in range(self._processor.get_piece_size()):
+                self._processor.id_to_piece(index)
+        except UnicodeDecodeError:
+            raise SubwordError(f"{origin}: damaged: piece {index} is no UTF-8") from None
         self.serialized = model
         """The model as a `.spm` file holds it."""
         self.size: int = self._processor.get_piece_size()
