@@ -73,6 +73,8 @@ def repeated(source: Ids, target: Ids) -> int:
 
 def dropped(source: Ids, target: Ids, attention: NDArray[np.float32]) -> int:
     """Count source subwords that seem to be left out (see `doubt` for the arguments)."""
+    if not target:
+        return len(source)
     if len(source) >= SHORT_SOURCE and len(target) < SHORT * len(source):
         return len(source) - len(target)
     # The step that writes eos is left out: it looks at what is still to be said.

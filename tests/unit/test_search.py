@@ -127,12 +127,58 @@ def test_forbidden_tokens_are_never_chosen():
     assert len(hypotheses) == 4
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    limits=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    beam=st.integers(1, 4),
+    ngram=st.integers(1, 3),
+    forbidden=st.sampled_from([(), (0,), (0, 2)]),
+)
+def test_options_hold_for_every_hypothesis(seed, limits, beam, ngram, forbidden):
+    toy = Toy.make(seed, limits)
+    chosen = SearchOptions(beam_size=beam, n_best=beam, no_repeat_ngram=ngram, forbidden=forbidden)
+    found = beam_search(toy.step, toy.reorder, toy.start(), limits, chosen)
+    for hypotheses, limit in zip(found, limits, strict=True):
+        assert 1 <= len(hypotheses) <= beam
+        assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
+        for hypothesis in hypotheses:
+            assert len(hypothesis.tokens) < limit
+            assert not set(hypothesis.tokens) & set(forbidden)
+            grams = [hypothesis.tokens[i : i + ngram] for i in range(len(hypothesis.tokens) - ngram + 1)]
+            assert len(grams) == len(set(grams))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32), limit=st.integers(1, 5), ngram=st.integers(1, 2))
+def test_wide_beam_finds_the_exact_best_without_repetition(seed, limit, ngram):
+    def repeats(tokens: tuple[int, ...]) -> bool:
+        grams = [tokens[i : i + ngram] for i in range(len(tokens) - ngram + 1)]
+        return len(grams) > len(set(grams))
+
+    toy = Toy.make(seed, [limit])
+    expected = [tokens for _, tokens in toy.all_scored(0, limit, 1.0) if not repeats(tokens)][:3]
+    chosen = SearchOptions(beam_size=VOCABULARY**4, n_best=3, no_repeat_ngram=ngram, forbidden=())
+    [found] = beam_search(toy.step, toy.reorder, toy.start(), [limit], chosen)
+    assert [h.tokens for h in found] == expected
+
+
+@pytest.mark.parametrize("broken", [math.nan, -math.inf])
+def test_a_network_that_overflows_finds_nothing(broken):
+    def step(state, tokens):
+        return torch.full((len(tokens), VOCABULARY), broken), state
+
+    found = beam_search(step, lambda state, _: state, None, [5, 7], options(3))
+    assert found == [[], []]
+
+
 @pytest.mark.parametrize(
     ("wrong", "limits"),
     [
         (SearchOptions(beam_size=0), [3]),
         (SearchOptions(beam_size=2, n_best=3), [3]),
         (SearchOptions(length_penalty=-1.0), [3]),
+        (SearchOptions(no_repeat_ngram=-1), [3]),
         (SearchOptions(), [0]),
     ],
 )

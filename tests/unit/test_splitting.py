@@ -43,3 +43,45 @@ def test_nothing_is_lost_and_nothing_is_too_long(text, limit):
     joined = "".join(piece.text + piece.joint for piece in pieces)
     assert "".join(joined.split()) == "".join(text.split())
     assert all(len(piece.text) <= limit for piece in pieces)
+
+
+@given(st.text(max_size=80), st.integers(1, 10))
+def test_any_text_is_cut_without_loss(text, limit):
+    pieces = split_line(text, limit, characters)
+    assert "".join("".join(piece.text + piece.joint for piece in pieces).split()) == "".join(text.split())
+    rest = text
+    for piece in pieces:  # in order, and with spaces only where there were some
+        assert piece.text == piece.text.strip()
+        start = rest.index(piece.text)
+        assert not rest[:start].strip()
+        rest = rest[start + len(piece.text) :]
+        assert not piece.joint or not rest or rest[0].isspace()
+    assert not rest.strip()
+    assert all(len(piece.text) <= limit for piece in pieces)
+
+
+def test_no_mark_is_parted_from_its_letter():
+    pieces = split_line("e\u0301" * 20, 7, characters)
+    assert len(pieces) > 5
+    assert not any(piece.text.startswith("\u0301") for piece in pieces)
+    family = "👩\u200d👩\u200d👧"
+    assert {piece.text for piece in split_line(family * 4, 6, characters)} == {family}
+
+
+def test_a_character_that_is_longer_than_the_limit_stays_whole():
+    pieces = split_line("ab", 3, lambda texts: [4 * len(text) for text in texts])
+    assert [piece.text for piece in pieces] == ["a", "b"]
+
+
+def test_text_is_measured_a_few_times_only():
+    measured = 0
+
+    def count(texts: Sequence[str]) -> list[int]:
+        nonlocal measured
+        measured += sum(map(len, texts))
+        return characters(texts)
+
+    for text in ("word " * 20_000, "a" * 100_000, "One, two; three four. " * 5_000, "ab,cd;ef " * 10_000):
+        measured = 0
+        assert len(split_line(text, 50, count)) >= len(text) / 60
+        assert measured < 12 * len(text)

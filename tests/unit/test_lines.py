@@ -1,0 +1,63 @@
+"""What a line is before it is translated."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.decoding.lines import Readable, is_invisible, one_line
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("  a b\t", "a b"),
+        ("a\nb\rc\r\nd\ve\ff\x1cg\x1dh\x1ei\x85j\u2028k\u2029l", "a b c d e f g h i j k l"),
+        ("a\ud800b", "a\ufffdb"),
+        ("\udcff", "\ufffd"),
+        ("a\0b", "a\0b"),
+    ],
+)
+def test_one_line(text, expected):
+    assert one_line(text) == expected
+
+
+@given(st.text(st.characters(), max_size=30))
+def test_one_line_is_one_line_of_valid_unicode(text):
+    line = one_line(text)
+    assert len(line.splitlines()) <= 1
+    line.encode("utf-8")
+    assert one_line(line) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "invisible"),
+    [
+        ("", True),
+        (" \t\u3000\xa0", True),
+        ("\0\u200b\u202e\ufeff\u3164\ufe0f\U000e0101", True),
+        (".", False),
+        ("\u200b☃", False),
+        ("\ufffd", False),
+        ("\u0301", False),
+    ],
+)
+def test_is_invisible(text, invisible):
+    assert is_invisible(text) == invisible
+
+
+class Vocabulary:
+    """A vocabulary of seven pieces."""
+
+    pieces = ("<pad>", "<unk>", "<s>", "</s>", "\u2581", "\u2581.", "a", "7", "\u2581é")
+    size = len(pieces)
+
+    def piece(self, index: int) -> str:
+        return self.pieces[index]
+
+
+def test_readable():
+    readable = Readable(Vocabulary())  # type: ignore[arg-type]
+    assert not readable([])
+    assert not readable([1, 4, 5, 3])
+    assert all(readable([1, 4, index]) for index in (6, 7, 8))
