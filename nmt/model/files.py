@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from safetensors import SafetensorError, safe_open
 
@@ -20,6 +21,9 @@ MODEL_FILE: Final = "model.safetensors"
 CARD_FILE: Final = "README.md"
 DIGEST_FILE: Final = "SHA256SUMS"
 """SHA-256 of the subword models, the settings and the parameters, as the program `sha256sum` writes and checks it."""
+
+SCORES_FILE: Final = "scores.jsonl"
+"""One JSON object a line: a validation (`"kind": "validation"`) or an evaluation (`"kind": "test"`, or none)."""
 
 _DIGEST_LINE: Final = re.compile(r"([0-9a-f]{64})  ([\w.-]+)", re.ASCII)
 _LARGEST_VOCABULARY: Final = 10_000_000
@@ -187,3 +191,25 @@ def check_digests(folder: Path) -> bool:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_scores(folder: Path) -> list[dict[str, Any]]:
+    """Read the rows of `scores.jsonl`, in order; none if there is no such file.
+
+    Lines that are no JSON object, such as the last one of a run that was killed while it wrote, are left out.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    path = folder / SCORES_FILE
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
