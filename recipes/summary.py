@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 
@@ -18,26 +19,17 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def latest_state(model: Path) -> dict[str, Any]:
-    """Read where the latest checkpoint stands; empty if there is none."""
-    states = {int(path.parent.name.removeprefix("step_")): path for path in model.glob("checkpoints/step_*/state.json")}
-    if not states:
-        return {}
-    state: dict[str, Any] = json.loads(states[max(states)].read_text(encoding="utf-8"))
-    return state
-
-
 def summary(model: Path, tests: list[str]) -> str:
     """Put the numbers of a model folder into lines of text.
 
     Args:
-        model: The folder; its `scores.jsonl`, `runs.jsonl` and latest checkpoint are read.
+        model: The folder; its `scores.jsonl` and `runs.jsonl` are read.
         tests: Names of the test sets; of each, the last score counts.
     """
     lines = [f"model      {model}"]
-    rows = [row for row in read_rows(model / "scores.jsonl") if "test" in row]
+    rows = read_rows(model / "scores.jsonl")
     for name in tests:
-        found = [row for row in rows if row["test"] == name]
+        found = [row for row in rows if row.get("test") == name]
         if found:
             row = found[-1]
             lines += [
@@ -45,13 +37,15 @@ def summary(model: Path, tests: list[str]) -> str:
                 f"           BLEU {row['bleu']:.2f}  {row['bleu_signature']}",
                 f"           chrF {row['chrf']:.2f}  {row['chrf_signature']}",
             ]
-    state = latest_state(model)
-    if state and state["seconds"]:
-        minutes, seconds = divmod(round(state["seconds"]), 60)
-        rate = state["target_tokens"] / state["seconds"]
+    validations = [row for row in rows if row.get("kind") == "validation"]
+    if validations:
+        last = validations[-1]  # training ends with one
+        minutes, seconds = divmod(round(last["seconds"]), 60)
+        speeds = [row["tokens_per_second"] for row in validations]
         lines += [
-            f"training   {minutes}:{seconds:02} minutes, {state['epoch']} whole epochs, {state['step']:,} steps",
-            f"speed      {rate:,.0f} target subwords/s, validations included",
+            f"training   {minutes}:{seconds:02} minutes with validations, {last['step']:,} steps, "
+            f"ended in epoch {last['epoch']}",
+            f"speed      {median(speeds):,.0f} target subwords/s between validations",
         ]
     peaks = [row["peak_mib"] for row in read_rows(model / "runs.jsonl")]
     if peaks:

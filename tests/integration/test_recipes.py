@@ -195,7 +195,7 @@ def test_settings_of_every_recipe(path, monkeypatch):
     for name in re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8")):
         monkeypatch.setenv(name, "lstm" if name == "CELL" else "en")
     config = load_config(path, ["folder=elsewhere", "training.threads=1"])
-    assert config.data.test
+    assert config.data.train
     assert (config.folder, config.training.threads) == (Path("elsewhere"), 1)
 
 
@@ -271,13 +271,14 @@ def test_results_without_scores_are_an_error(tmp_path):
 
 def test_summary(tmp_path):
     row = {"test": "t", "lines": 2000, "beam_size": 5, "bleu": 20.0, "chrf": 40.0}
-    rows = [row | {"bleu": 1.0}, row, {"kind": "validation", "step": 5}]
+    validations = [
+        {"kind": "validation", "step": step, "epoch": 3, "seconds": 0.95 * step, "tokens_per_second": step}
+        for step in (80, 100, 100)
+    ]
+    rows = [row | {"bleu": 1.0}, row, *validations]
     signed = [json.dumps(row | {"bleu_signature": "b|13a", "chrf_signature": "c"}) for row in rows]
     write(tmp_path / "scores.jsonl", signed)
     write(tmp_path / "runs.jsonl", ['{"peak_mib": 700}', '{"peak_mib": 1500}'])
-    for step in (90, 100):
-        state = {"seconds": 95.0, "target_tokens": 9500, "epoch": 3, "step": step}
-        write(tmp_path / "checkpoints" / f"step_{step}" / "state.json", [json.dumps(state)])
     text = summary.summary(tmp_path, ["t", "never scored"])
     for part in (
         "BLEU 20.00  b|13a",
