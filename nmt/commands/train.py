@@ -14,6 +14,7 @@ from nmt.config_file import load_config
 from nmt.data.batching import SubwordSampling, TrainingBatches, validation_batches
 from nmt.data.corpus import read_pairs
 from nmt.data.prepared import PreparedData, check, prepare
+from nmt.data.sampling import SubwordSampler
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
 from nmt.model.seq2seq import Seq2Seq
@@ -74,9 +75,11 @@ def training_batches(config: Config, data: PreparedData) -> TrainingBatches:
     settings = config.training
     sampling = None
     if settings.subword_sampling:
-        sampling = SubwordSampling(
-            settings.subword_sampling, settings.subword_alpha, data.source_subwords, data.target_subwords
+        source, target = (
+            SubwordSampler(subwords, config.data.subword_model, settings.subword_alpha)
+            for subwords in (data.source_subwords, data.target_subwords)
         )
+        sampling = SubwordSampling(settings.subword_sampling, source, target)
     return TrainingBatches(data.train, settings.batch_tokens, settings.seed, sampling)
 
 

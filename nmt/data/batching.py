@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nmt.data.ids import IdArray
 from nmt.data.prepared import PreparedSplit
-from nmt.data.subwords import BOS, EOS, PAD, UNK, Subwords
+from nmt.data.sampling import SubwordSampler
+from nmt.data.subwords import BOS, EOS, PAD
 
 Integers = NDArray[np.int64]
 
@@ -125,12 +127,10 @@ class SubwordSampling:
 
     share: float
     """Probability that a sentence of either side gets one, 0..1."""
-    alpha: float
-    """See `Subwords.sample_lines`."""
-    source: Subwords
-    """Vocabulary of the source."""
-    target: Subwords
-    """Vocabulary of the target."""
+    source: SubwordSampler
+    """Draws those of the source."""
+    target: SubwordSampler
+    """Draws those of the target."""
 
 
 class TrainingBatches:
@@ -169,9 +169,10 @@ class TrainingBatches:
             pairs = [self._split.pair(int(index)) for index in indices]
             # A generator for each batch: training that goes on in the middle draws the same. The last 1 keeps the first
             # batch's apart from the epoch's, as trailing zeros would not count.
-            random = np.random.default_rng((self._seed, epoch, number, 1))
-            sources = _resample([source for source, _ in pairs], self._sampling.source, self._sampling, random)
-            targets = _resample([target for _, target in pairs], self._sampling.target, self._sampling, random)
+            numpy = np.random.default_rng((self._seed, epoch, number, 1))
+            random = Random(int(numpy.integers(2**63)))  # much faster for single numbers
+            sources = _resample([source for source, _ in pairs], self._sampling.source, self._sampling.share, random)
+            targets = _resample([target for _, target in pairs], self._sampling.target, self._sampling.share, random)
             yield _arrays(list(zip(indices.tolist(), sources, targets, strict=True)))
 
     def _plan(self, epoch: int) -> list[Integers]:
@@ -181,20 +182,19 @@ class TrainingBatches:
 
 
 def _resample(
-    sentences: list[IdArray], subwords: Subwords, sampling: SubwordSampling, random: np.random.Generator
+    sentences: list[IdArray], sampler: SubwordSampler, share: float, random: Random
 ) -> list[Sequence[int] | IdArray]:
     """Draw other subwords for a share of the sentences of a batch.
 
-    A sentence with an unknown character keeps its own: the ids do not tell its text. So does one that would have more
-    than twice as many: no batch becomes more than twice as large as planned.
+    A sentence that would have more than twice as many keeps its own: no batch becomes more than twice as large as
+    planned.
     """
-    chosen, seed = random.random(len(sentences)) < sampling.share, int(random.integers(2**31))
-    places = [place for place in np.flatnonzero(chosen).tolist() if UNK not in sentences[place]]
-    texts = subwords.decode_lines([sentences[place].tolist() for place in places])
     result: list[Sequence[int] | IdArray] = list(sentences)
-    for place, ids in zip(places, subwords.sample_lines(texts, sampling.alpha, seed), strict=True):
-        if len(ids) <= 2 * len(sentences[place]):
-            result[place] = ids
+    for place, sentence in enumerate(sentences):
+        if random.random() < share:
+            drawn = sampler.sample(sentence.tolist(), random)
+            if len(drawn) <= 2 * len(sentence):
+                result[place] = drawn
     return result
 
 

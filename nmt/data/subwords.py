@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import re
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -22,6 +21,8 @@ BOS: Final = 2
 """Id that the decoder is given first."""
 EOS: Final = 3
 """Id that ends a sentence."""
+SPECIAL: Final = 4
+"""How many ids stand for no text; the others begin here."""
 
 JOINT_FILE: Final = "joint.spm"
 SOURCE_FILE: Final = "source.spm"
@@ -98,38 +99,6 @@ class Subwords:
         ids: list[list[int]] = self._processor.encode(list(lines), out_type=int, num_threads=1)
         return ids
 
-    def sample_lines(self, lines: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
-        """Ids of each line by a segmentation drawn at random: a function of the arguments alone.
-
-        Args:
-            lines: The lines.
-            alpha: For unigram, the exponent that smooths the probabilities of all segmentations (smaller is more
-                varied); for bpe, the probability with which a merge is left out (larger is more varied).
-            seed: 0 <= seed < 2**31. It becomes the seed of SentencePiece's generators in the whole process.
-
-        Returns:
-            The ids, without bos and eos.
-
-        Source:
-            Kudo 2018 (unigram); Provilkov et al. 2020 (bpe).
-        """
-        drawn: list[list[int]] = []
-
-        def draw() -> None:
-            drawn.extend(
-                self._processor.encode(
-                    list(lines), out_type=int, enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1
-                )
-            )
-
-        # A thread has a generator of its own in SentencePiece, which takes the seed when it is first used and never
-        # again; only what is drawn on a new thread is sure to begin at the seed.
-        sentencepiece.set_random_generator_seed(seed)
-        thread = threading.Thread(target=draw)
-        thread.start()
-        thread.join()
-        return drawn
-
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids; pad, bos and eos among them say nothing.
 
@@ -153,6 +122,11 @@ class Subwords:
             raise SubwordError(f"expected an id from 0 to {self.size - 1}, got {index}")
         piece: str = self._processor.id_to_piece(index)
         return piece
+
+    def scores(self) -> list[float]:
+        """Scores of all pieces, by id: log-probabilities for unigram, earlier merges higher for bpe."""
+        scores: list[float] = self._processor.get_score(list(range(self.size)))
+        return scores
 
     def id(self, piece: str) -> int:
         """Return the id of a piece; UNK if the vocabulary lacks it."""
