@@ -161,9 +161,9 @@ def _translate_and_draw(
     """Translate the only line of the input, and draw the attention of its translation."""
     from nmt.decoding.plot import draw_attention
 
-    lines = [line for chunk in read_chunks(source, 2, _CHUNK_BYTES) for line in chunk]
+    lines = next(read_chunks(source, 2, sys.maxsize), [])
     if len(lines) != 1:
-        raise StreamError(f"--plot: expected exactly one line to translate, got {len(lines)}")
+        raise StreamError(f"--plot: expected exactly one line to translate, got {'more' if lines else 'none'}")
     line = _read(lines[0], 1, request)
     [translation] = translator.translate_detailed([line.text], _settings(search, request))
     target.write("".join(f"{row}\n" for row in _write(line, translation, 1, request)).encode("utf-8"))

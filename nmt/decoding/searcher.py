@@ -100,7 +100,7 @@ class Searcher:
         second = self.search([sources[index] for index in wrong], wider, batch_size)
         again = self._doubts([sources[index] for index in wrong], [found[:_RETRY_RESULTS] for found in second])
         for index, hypotheses, their_doubts in zip(wrong, second, again, strict=True):
-            outcomes[index] = _better(first[index], doubts[index], hypotheses, their_doubts, options.n_best)
+            outcomes[index] = better(first[index], doubts[index], hypotheses, their_doubts, options.n_best)
         return outcomes
 
     def _doubts(self, sources: Sequence[Ids], hypotheses: Sequence[Sequence[Hypothesis]]) -> list[list[int]]:
@@ -129,14 +129,26 @@ class Searcher:
         return beam_search(step, reorder, state, limits, options)
 
 
-def _better(
+def better(
     first: Sequence[Hypothesis],
     first_doubts: Sequence[int],
     second: Sequence[Hypothesis],
     second_doubts: Sequence[int],
     n_best: int,
 ) -> Outcome:
-    """Choose between two searches of a sentence; each doubt belongs to the hypothesis of the same rank."""
+    """Choose between two searches of a sentence.
+
+    Args:
+        first: What the first search found.
+        first_doubts: How much of its hypotheses is in doubt, of as many as were looked at.
+        second: What the second found.
+        second_doubts: The same.
+        n_best: Hypotheses to keep.
+
+    Returns:
+        The hypothesis least in doubt, of equal ones that of the first search and of the better rank, before the others
+        of its search.
+    """
     ranked = [(value, 0, rank) for rank, value in enumerate(first_doubts)]
     ranked += [(value, 1, rank) for rank, value in enumerate(second_doubts)]
     if not ranked:

@@ -139,6 +139,10 @@ class Translator:
         A line longer than `data.max_length` subwords is cut, at sentence ends where possible; its pieces are translated
         one by one and joined. Sentences that are equal are translated once.
 
+        What a line becomes does not depend on its neighbours, nor on the number of threads, as far as the arithmetic
+        goes: in batches of other shapes scores may differ in the seventh digit, so that two hypotheses as good as
+        equal, or a check just at its threshold, can in rare cases be decided otherwise.
+
         Args:
             lines: The lines, whatever they hold.
             settings: How to translate; None takes what the model's settings say.
