@@ -5,10 +5,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Result
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ from nmt.options import (
 )
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+_MEMORY_ADVICE = "smaller batches take less: --batch-size, or --set training.batch_tokens"
 
 app = typer.Typer(
     name="nmt",
@@ -45,6 +47,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line of this process."""
+    _open_standard_streams()
     app()
 
 
@@ -214,6 +217,9 @@ def compare(
     source: SourceFile = None,
     reference: ReferenceFile = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with both, side by side.")] = None,
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Target language, for BLEU's tokeniser.  [default: the models']")
+    ] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
@@ -227,7 +233,7 @@ def compare(
         from nmt.commands.compare import run
 
         search = SearchSettings(beam_size, length_penalty, batch_size, threads)
-        run((systems[0], systems[1]), chosen, html, search)
+        run((systems[0], systems[1]), chosen, html, search, language)
 
 
 @app.command()
@@ -256,21 +262,62 @@ def _reporting() -> Iterator[None]:
     except KeyboardInterrupt:
         _complain("interrupted")
         raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        # The reader of our output has left, as `head` does. Python would complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        _drop_output()
         raise typer.Exit(FAILED) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        _complain(f"error: {error.filename}: {reason}" if error.filename is not None else f"error: {reason}")
+        if error.filename is None:  # stdout itself, say on a full disk
+            _drop_output()
+            _complain(f"error: {reason}")
+        else:
+            name = "?".join(str(error.filename).splitlines())
+            _complain(f"error: {name}: {reason}")
         raise typer.Exit(FAILED) from None
     except Exception as error:
+        if _is_out_of_memory(error):
+            _complain(f"error: not enough memory; {_MEMORY_ADVICE}")
+            raise typer.Exit(FAILED) from None
         # The project's own exceptions are messages to the user; a plain ValueError from anywhere is not.
         if type(error).__module__.partition(".")[0] not in ("nmt", "rnn_engine"):
             raise
         for line in str(error).splitlines():
             _complain(f"error: {line}")
         raise typer.Exit(WRONG_USAGE if type(error).__name__ == "ConfigError" else FAILED) from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the machine's memory, or the accelerator's, is used up; torch says so in words alone."""
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
+def _drop_output() -> None:
+    """Let what stdout still holds go nowhere: Python would complain again when it closes it."""
+    with suppress(OSError, ValueError):  # no file underneath
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_standard_streams() -> None:
+    """Put something in place of standard streams that the caller closed.
+
+    Otherwise the next file that is opened would take their number, and get what is meant for them. Writing to a closed
+    stdout is an error; a closed stderr is not missed.
+    """
+    for number, name, mode, flags in (
+        (0, "stdin", "r", os.O_RDONLY),
+        (1, "stdout", "w", os.O_RDONLY),
+        (2, "stderr", "w", os.O_WRONLY),
+    ):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is no UTF-8, say, is shown as far as it can be
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _complain(message: str) -> None:

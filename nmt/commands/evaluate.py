@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import time
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import typer
 
 import nmt
-from nmt.commands.translate import translate_lines
-from nmt.config import Config, ConfigError
-from nmt.data.corpus import read_pairs
+from nmt.commands.testsets import TestLines, read_test_set
+from nmt.config import Config
+from nmt.data.ids import PreparedError
+from nmt.data.overlap import Overlap
+from nmt.data.record import read_overlap
+from nmt.decoding.status import Status
+from nmt.decoding.translation import Translation, TranslationSettings
 from nmt.decoding.translator import Translator
-from nmt.evaluation import EvaluationError, Scores, score
+from nmt.evaluation import score
 from nmt.files import write_text
+from nmt.model.files import SCORES_FILE, read_settings
 from nmt.options import SearchSettings, TestSet
 
-SCORES_FILE = "scores.jsonl"
 
-
-def run(folder: Path, test: TestSet, output: Path | None, search: SearchSettings) -> None:
+def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettings) -> None:
     """Translate and score a test set; prints the scores and adds them to the model's `scores.jsonl`.
+
+    Speed, what became of the lines if not all were translated at once, and how much of the test set the training text
+    holds are told on stderr.
 
     Args:
         folder: The model folder.
-        test: The test set.
+        chosen: The test set.
         output: Where to write the translations; None for nowhere.
         search: How to search.
 
@@ -35,43 +46,90 @@ def run(folder: Path, test: TestSet, output: Path | None, search: SearchSettings
         CorpusError, EvaluationError: The test set cannot be used.
         OSError: A file cannot be read or written.
     """
+    test = read_test_set(chosen, read_settings(folder))  # before the model: a wrong name is told at once
     translator = Translator.load(folder, threads=search.threads)
-    files = _test_files(translator.config, test)
-    pairs = list(read_pairs(*files))
-    if not pairs:
-        raise EvaluationError(f"{files[0]}: expected lines to translate, got an empty file")
-    sources, references = [source for source, _ in pairs], [reference for _, reference in pairs]
-    typer.echo(f"nmt evaluate: translating {len(sources):,} lines", err=True)
-    translations = translate_lines(translator, sources, search)
+    _tell(f"translating {len(test.sources):,} lines")
+    started = time.monotonic()
+    found = translate(translator, test.sources, search)
+    seconds = time.monotonic() - started
+    translations = [translation.text for translation in found]
     if output is not None:
         write_text(output, "".join(f"{line}\n" for line in translations))
-    scores = score(translations, references, translator.config.data.target_language)
+    scores = score(translations, test.references, translator.config.data.target_language)
     typer.echo(f"BLEU {scores.bleu:.2f}  {scores.bleu_signature}")
     typer.echo(f"chrF {scores.chrf:.2f}  {scores.chrf_signature}")
-    name = test.name or str(files[0])
-    _record(folder, name, len(sources), scores, translator.config, search)
-
-
-def _test_files(config: Config, test: TestSet) -> tuple[Path, ...]:
-    if test.source is not None and test.reference is not None:
-        return test.source, test.reference
-    try:
-        return config.data.test[test.name or ""]
-    except KeyError:
-        known = ", ".join(config.data.test) or "none"
-        raise ConfigError(f"--test {test.name}: no such test set in the model's settings; they name: {known}") from None
-
-
-def _record(folder: Path, name: str, lines: int, scores: Scores, config: Config, search: SearchSettings) -> None:
-    decoding = config.decoding
+    rate = len(found) / max(seconds, 1e-9)
+    _tell(f"{seconds:.1f} seconds, {rate:,.1f} lines/s{_in_words(found)}")
+    overlap = _overlap(folder, chosen, test)
+    if overlap is not None:
+        _tell(
+            f"{overlap.pairs:,} of {overlap.lines:,} lines are also in the training text, and {overlap.sources:,} if "
+            "only the source is looked at"
+        )
     row = {
+        "kind": "test",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": nmt.__version__,
-        "test": name,
-        "lines": lines,
+        "test": test.name,
+        "lines": len(found),
+        **search_used(translator.config, search),
+        **scores.as_dict(),
+        "seconds": round(seconds, 3),
+        "lines_per_second": round(rate, 2),
+        "statuses": _statuses(found),
+        **({} if overlap is None else {"overlap_pairs": overlap.pairs, "overlap_sources": overlap.sources}),
+    }
+    _record(folder / SCORES_FILE, row)
+
+
+def translate(translator: Translator, lines: Sequence[str], search: SearchSettings) -> list[Translation]:
+    """Translate lines with the given settings."""
+    settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size)
+    return translator.translate_detailed(lines, settings)
+
+
+def search_used(config: Config, search: SearchSettings) -> dict[str, float]:
+    """Return what changes translations of all search settings: those given, or else the model's."""
+    decoding = config.decoding
+    return {
         "beam_size": decoding.beam_size if search.beam_size is None else search.beam_size,
         "length_penalty": decoding.length_penalty if search.length_penalty is None else search.length_penalty,
-        **scores.as_dict(),
+        "retry": decoding.retry,
     }
-    with (folder / SCORES_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _statuses(found: Sequence[Translation]) -> dict[str, int]:
+    counts = Counter(translation.status for translation in found)
+    return {status.value: counts[status] for status in Status if counts[status]}
+
+
+def _in_words(found: Sequence[Translation]) -> str:
+    """Say what became of the lines, unless all are ok."""
+    counts = _statuses(found)
+    return "" if set(counts) == {"ok"} else "; " + ", ".join(f"{count:,} {status}" for status, count in counts.items())
+
+
+def _overlap(folder: Path, chosen: TestSet, test: TestLines) -> Overlap | None:
+    """Look up what `nmt prepare` counted for this test set; None if it did not, or if the test set was another then."""
+    try:
+        overlap = read_overlap(folder).get(chosen.name or "")
+    except PreparedError:  # the model is whole; that its training data is not is for `nmt prepare` to say
+        return None
+    return overlap if overlap is not None and overlap.lines == len(test.sources) else None
+
+
+def _record(path: Path, row: dict[str, Any]) -> None:
+    """Append a row, in one write; the scores have been printed, so a folder that takes no files is only noted."""
+    try:
+        with path.open("ab+") as file:
+            torn = file.tell() > 0 and path.read_bytes()[-1:] != b"\n"  # a run was killed while it wrote
+            file.write(b"\n" * torn + json.dumps(row).encode() + b"\n")
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            error.filename = error.filename or str(path)
+            raise
+        _tell(f"the scores were not added to {path}: {error.strerror}")
+
+
+def _tell(message: str) -> None:
+    typer.echo(f"nmt evaluate: {message}", err=True)

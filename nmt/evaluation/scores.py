@@ -56,7 +56,7 @@ def score(hypotheses: Sequence[str], references: Sequence[str], target_language:
         )
     if not references:
         raise EvaluationError("expected lines to score, got none")
-    bleu, chrf = BLEU(tokenize=_tokenizer(target_language)), CHRF()
+    bleu, chrf = BLEU(tokenize=tokenizer(target_language)), CHRF()
     found_bleu = bleu.corpus_score(hypotheses, [references])
     found_chrf = chrf.corpus_score(hypotheses, [references])
     return Scores(
@@ -67,8 +67,11 @@ def score(hypotheses: Sequence[str], references: Sequence[str], target_language:
     )
 
 
-def _tokenizer(language: str | None) -> str:
-    """Choose sacreBLEU's tokeniser; without the dictionary that Japanese or Korean needs, characters are counted."""
+def tokenizer(language: str | None) -> str:
+    """Choose sacreBLEU's tokeniser for a language code.
+
+    Without the dictionary that Japanese or Korean needs, characters are counted.
+    """
     code = (language or "").lower().replace("_", "-").split("-")[0]
     if code == "zh":
         return "zh"

@@ -1,0 +1,132 @@
+"""`nmt compare`: whether one system is better than another."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from nmt.commands.evaluate import translate
+from nmt.commands.testsets import TestLines, read_test_set
+from nmt.config import Config
+from nmt.data.corpus import read_lines
+from nmt.decoding.translator import Translator
+from nmt.evaluation import EvaluationError
+from nmt.evaluation.page import Sentence, render_page
+from nmt.evaluation.paired import Difference, compare, sentence_scores, verdict
+from nmt.evaluation.scores import tokenizer
+from nmt.files import write_text
+from nmt.model.files import read_settings
+from nmt.options import SearchSettings, TestSet
+
+
+@dataclass(frozen=True)
+class System:
+    """One of the two: a model, or what one has written."""
+
+    name: str
+    """A or B."""
+    path: Path
+    config: Config | None
+    """The model's settings; None for a file of translations."""
+
+
+def run(
+    paths: tuple[Path, Path],
+    chosen: TestSet,
+    html: Path | None,
+    search: SearchSettings,
+    language: str | None = None,
+) -> None:
+    """Compare two systems on a test set: prints scores, difference, p-value and verdict.
+
+    Args:
+        paths: Each a model folder, or a file with a translation of every line of the test set.
+        chosen: The test set.
+        html: Where to write a page with both, side by side; None for nowhere.
+        search: How models search.
+        language: Target language, for BLEU's tokeniser; None takes the models'.
+
+    Raises:
+        ConfigError: The settings name no such test set.
+        ModelError, SubwordError: A model cannot be read.
+        CorpusError: A text cannot be used.
+        EvaluationError: The systems cannot be compared.
+        OSError: A file cannot be read or written.
+    """
+    systems = tuple(
+        System(name, path, read_settings(path) if path.is_dir() else None)
+        for name, path in zip("AB", paths, strict=True)
+    )
+    language = language or _language(systems)
+    test = _test_set(systems, chosen)
+    a, b = (_translations(system, test, search) for system in systems)
+    differences = compare(a, b, test.references, language)
+    for line in _report(systems, test, differences):
+        typer.echo(line)
+    if html is not None:
+        names = str(systems[0].path), str(systems[1].path)
+        write_text(html, render_page(test.name, names, differences, _sentences(test, a, b)))
+
+
+def _language(systems: Sequence[System]) -> str | None:
+    """Find the target language; systems whose BLEU would be of different tokenisers are refused."""
+    languages = [system.config.data.target_language for system in systems if system.config]
+    tokenizers = [tokenizer(language) for language in languages]
+    if len(set(tokenizers)) > 1:
+        raise EvaluationError(
+            f"expected systems of one target language, got {' and '.join(languages)}: "
+            f"BLEU with tokenisers {' and '.join(tokenizers)} cannot be compared"
+        )
+    return languages[0] if languages else None
+
+
+def _test_set(systems: Sequence[System], chosen: TestSet) -> TestLines:
+    """Read the test set; if both models name one, it must be the same text."""
+    configs: list[Config | None] = [system.config for system in systems if system.config]
+    tests = [read_test_set(chosen, config) for config in configs or [None]]
+    first, last = tests[0], tests[-1]
+    if (first.sources, first.references) != (last.sources, last.references):
+        raise EvaluationError(
+            f"--test {chosen.name}: the two models mean different text by it, {first.files[0]} and {last.files[0]}; "
+            "give --source FILE and --reference FILE"
+        )
+    return first
+
+
+def _translations(system: System, test: TestLines, search: SearchSettings) -> list[str]:
+    """Translate with a model, which leaves the memory then, or read a file."""
+    if system.config is None:
+        lines = list(read_lines(system.path))
+        if len(lines) != len(test.sources):
+            raise EvaluationError(
+                f"{system.path}: expected {len(test.sources)} lines, one for each of {test.name}, got {len(lines)}"
+            )
+        return lines
+    translator = Translator.load(system.path, threads=search.threads)
+    typer.echo(f"nmt compare: {system.name} translates {len(test.sources):,} lines", err=True)
+    texts = [translation.text for translation in translate(translator, test.sources, search)]
+    del translator
+    gc.collect()
+    return texts
+
+
+def _report(systems: Sequence[System], test: TestLines, differences: Sequence[Difference]) -> list[str]:
+    lines = [f"{system.name} = {system.path}" for system in systems]
+    lines += [f"test = {test.name}, {len(test.sources):,} lines", ""]
+    lines.append(f"{'':<6}{'A':>8}{'B':>8}{'B - A':>9}{'p':>8}  signature")
+    for found in differences:
+        p_value = "-" if found.p_value is None else f"{found.p_value:.3f}"
+        lines.append(
+            f"{found.metric:<6}{found.a:>8.2f}{found.b:>8.2f}{found.delta:>+9.2f}{p_value:>8}  {found.signature}"
+        )
+    return [*lines, "", *(verdict(found, len(test.sources)) for found in differences)]
+
+
+def _sentences(test: TestLines, a: Sequence[str], b: Sequence[str]) -> list[Sentence]:
+    scores_a, scores_b = sentence_scores(a, test.references), sentence_scores(b, test.references)
+    rows = zip(test.sources, test.references, a, b, scores_a, scores_b, strict=True)
+    return [Sentence(number, *row) for number, row in enumerate(rows, start=1)]
