@@ -122,12 +122,6 @@ def translate_stream(
     return wrong
 
 
-def translate_lines(translator: Translator, lines: list[str], search: SearchSettings) -> list[str]:
-    """Translate lines with the given settings."""
-    found = translator.translate_detailed(lines, _settings(search, Request()))
-    return [translation.text for translation in found]
-
-
 def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
     return TranslationSettings(
         beam_size=search.beam_size,
