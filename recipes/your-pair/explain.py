@@ -28,6 +28,7 @@ BANDS: Final = (
 )
 """Each sentence with the BLEU score up to which it is said."""
 EXAMPLES: Final = 5
+LEAST_VALIDATIONS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,14 @@ def faults(outcome: Outcome) -> Iterator[str]:
         )
     elif ratio > 1.1:
         yield f"Translations are {100 * (ratio - 1):.0f} % longer than the given ones: words are repeated or made up."
+    statuses = outcome.scores.get("statuses", {})
+    if failed := statuses.get("failed", 0):
+        yield (
+            f"{failed:,} of {lines:,} translations look wrong, at a second try too; `nmt translate --status` marks "
+            "such lines."
+        )
+    if cut := statuses.get("split", 0):
+        yield f"{cut:,} of {lines:,} lines are longer than the model reads at once, and were translated in pieces."
     empty = sum(not text.strip() for text in outcome.translations)
     if empty:
         yield f"{empty:,} of {lines:,} translations are empty."
@@ -114,34 +123,34 @@ def coverage(outcome: Outcome) -> Iterator[str]:
 
 def training_curve(outcome: Outcome) -> Iterator[str]:
     """Say what the validations tell about longer training and about overfitting."""
-    metric = outcome.training["early_stopping_metric"]
-    rows = [row for row in outcome.curve if row.get(metric) is not None and row.get("loss") is not None]
-    if len(rows) < 4:
-        return
+    if len(outcome.curve) >= LEAST_VALIDATIONS:
+        yield _course(outcome)
+    minutes, epochs = outcome.training.get("max_minutes"), outcome.training["epochs"]
+    last = outcome.curve[-1] if outcome.curve else None
+    if minutes and last and last["seconds"] >= 58 * minutes and last["epoch"] < epochs:
+        yield f"Time ran out in epoch {last['epoch']} of {epochs}; `--minutes {2 * minutes:g}` gives it twice as long."
+
+
+def _course(outcome: Outcome) -> str:
+    """Say whether validation was still improving, had stopped to, or got worse."""
+    metric, rows = outcome.training["early_stopping_metric"], outcome.curve
     values = [row[metric] if metric == "bleu" else -row[metric] for row in rows]
     best, ahead = values.index(max(values)), max(1, len(rows) // 5)
     gain = max(values) - max(values[:-ahead])
     losses = [row["loss"] for row in rows]
     lowest = min(losses)
     if losses[-1] > lowest * 1.03 and best < len(rows) - ahead:
-        yield (
+        return (
             f"The validation loss rose again, from {lowest:.2f} to {losses[-1]:.2f}, and the best model came before "
             "the end: it has begun to learn lines by heart. More data is best; else stronger dropout "
             f"(`--set model.dropout={_stronger(outcome):.2f}`) or a smaller network."
         )
-    elif gain > (0.3 if metric == "bleu" else 0.01):
-        yield (
+    if gain > (0.3 if metric == "bleu" else 0.01):
+        return (
             "It was still getting better when training ended. Some of that is the learning rate coming down at the "
             "end, as planned, but more epochs and minutes are worth a try."
         )
-    else:
-        yield "Validation had stopped improving: longer training alone will not help much."
-    minutes = outcome.training.get("max_minutes")
-    if minutes and rows[-1]["seconds"] >= 58 * minutes and rows[-1]["epoch"] < outcome.training["epochs"]:
-        yield (
-            f"Time ran out in epoch {rows[-1]['epoch']} of {outcome.training['epochs']}; `--minutes {2 * minutes:.0f}` "
-            "gives it twice as long."
-        )
+    return "Validation had stopped improving: longer training alone will not help much."
 
 
 def size(outcome: Outcome) -> Iterator[str]:
@@ -171,7 +180,7 @@ def explanation(outcome: Outcome) -> str:
     for title, sentences in parts:
         found = list(sentences) or ["Nothing that counting would show."]
         text.append(f"\n{title}")
-        text += [textwrap.fill(line, 100, initial_indent="  - ", subsequent_indent="    ") for line in found]
+        text += [_filled(line) for line in found]
     text.append("\nSome test lines")
     for index in _examples(outcome):
         text += [
@@ -181,6 +190,10 @@ def explanation(outcome: Outcome) -> str:
             "",
         ]
     return "\n".join(text).strip()
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 100, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 def read_outcome(folder: Path, translation: Path) -> Outcome:

@@ -199,6 +199,9 @@ def test_settings_of_every_recipe(path, monkeypatch):
     assert (config.folder, config.training.threads) == (Path("elsewhere"), 1)
 
 
+SCORES = {"bleu": 31.4, "chrf": 55.0, "bleu_signature": "nrefs:1|tok:13a"}
+
+
 def outcome(**changes):
     sources = [f"satz {number} der zahlen" for number in range(200)]
     references = [f"sentence {number} of the numbers" for number in range(200)]
@@ -206,7 +209,7 @@ def outcome(**changes):
         "sources": sources,
         "references": references,
         "translations": [*references[:150], *(f"sentence {number} of a number" for number in range(50))],
-        "scores": {"bleu": 31.4, "chrf": 55.0, "bleu_signature": "nrefs:1|tok:13a"},
+        "scores": SCORES,
         "curve": [],
         "training": {"early_stopping_metric": "bleu", "epochs": 20, "max_minutes": 10.0, "dropout": 0.3},
         "seen": explain.Words(frozenset(" ".join(sources).split()), frozenset(" ".join(sources)), 4500),
@@ -232,6 +235,11 @@ FOREIGN = explain.Words(frozenset({"satz"}), frozenset("satz der"), 300_000)
         ({}, "The corpus is small: 4,500 training pairs"),
         ({"scores": {"bleu": 80.0, "chrf": 90.0, "bleu_signature": "tok:13a"}}, "Close to the given translations"),
         ({"scores": {"bleu": 0.0, "chrf": 3.0, "bleu_signature": "tok:char"}}, "does not compare"),
+        ({"scores": SCORES | {"statuses": {"ok": 197, "failed": 3}}}, "3 of 200 translations look wrong"),
+        (
+            {"scores": SCORES | {"statuses": {"ok": 190, "split": 10}}},
+            "10 of 200 lines are longer than the model reads",
+        ),
         ({"translations": ["sentence"] * 200}, "shorter than the given ones"),
         ({"translations": ["a sentence that is much longer than it"] * 200}, "longer than the given ones"),
         ({"translations": [""] * 200}, "200 of 200 translations are empty"),
@@ -245,6 +253,7 @@ FOREIGN = explain.Words(frozenset({"satz"}), frozenset("satz der"), 300_000)
         ({"curve": curve([1, 9, 8, 7, 6], [3.0, 2.0, 2.1, 2.3, 2.5])}, "rose again, from 2.00 to 2.50"),
         ({"curve": curve([1, 9, 8, 7, 6], [3.0, 2.0, 2.1, 2.3, 2.5])}, "model.dropout=0.40"),
         ({"curve": curve([1, 9, 15, 20, 24], FALLING, 600.0, 7)}, "Time ran out in epoch 7 of 20; `--minutes 20`"),
+        ({"curve": curve([1], [3.0], 600.0, 2)}, "Time ran out in epoch 2 of 20"),
     ],
 )
 def test_explanation(changes, expected):
