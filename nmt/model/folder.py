@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +82,8 @@ def save_model(folder: Path, config: Config, model: Seq2Seq, card: ModelCard) ->
     subwords = sorted(path.name for path in folder.glob(_SUBWORDS))
     with atomic_write(folder / MODEL_FILE) as file:
         file.write(content)
-        file.flush()  # a full disk shows here, before anything is replaced
+        file.flush()
+        os.fsync(file.fileno())  # a full disk shows here at the latest, before anything is replaced
         (folder / MODEL_FILE).unlink(missing_ok=True)
         save_config(config, folder / CONFIG_FILE)
         write_text(folder / CARD_FILE, render_card(config, model, card))

@@ -1,6 +1,11 @@
 """The model folder: what is written is read again, and what is damaged is told in one line."""
 
+import errno
+import hashlib
 import json
+import os
+import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -94,6 +99,59 @@ def test_damage_is_told_in_one_line(folder, harm, message):
     with pytest.raises(ModelError, match=message) as caught:
         load_model(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_the_digests_are_those_of_sha256sum(folder):
+    (folder / "joint.spm").write_bytes(b"subwords")
+    config, model = load_model(folder)
+    save_model(folder, config, model, ModelCard())
+    names = ["joint.spm", "config.json", "model.safetensors"]
+    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    assert (folder / "SHA256SUMS").read_text() == "".join(lines)
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_model_that_is_not_written_to_the_end_is_none(folder, monkeypatch, step):
+    """Stop while a model is written over another, after any number of files: the folder holds one of both, or none."""
+    config, model = load_model(folder)
+    before = (folder / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        model.output_bias += 1.0
+    replace, unlink, left = Path.replace, Path.unlink, [step]
+
+    def stopping(function):
+        def call(*arguments, **keywords):
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+            return function(*arguments, **keywords)
+
+        return call
+
+    child = os.fork()
+    if child == 0:
+        Path.replace, Path.unlink = stopping(replace), stopping(unlink)
+        save_model(folder, config, model, ModelCard())
+        os._exit(0)
+    finished = os.waitpid(child, 0)[1] == 0
+    assert finished == (step >= 5)
+    if step == 0:
+        load_model(folder)
+        assert (folder / "model.safetensors").read_bytes() == before
+    elif finished:
+        assert torch.equal(load_model(folder)[1].output_bias, model.output_bias)
+    else:
+        with pytest.raises(ModelError, match=r"model\.safetensors: missing"):
+            load_model(folder)
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(folder, monkeypatch):
+    config, model = load_model(folder)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(OSError, match="full"):
+        save_model(folder, config, model, ModelCard())
+    monkeypatch.undo()
+    load_model(folder)
 
 
 def test_no_folder(tmp_path):
