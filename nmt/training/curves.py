@@ -42,6 +42,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
+        axes.margins(y=0.1)
         axes.set_ylim(bottom=None if "loss" in title else 0)
         if len(lines) > 1:
             axes.legend()

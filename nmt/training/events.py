@@ -29,14 +29,21 @@ class Events:
 
         self._writer = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=step + 1)
 
-    def add(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Write numbers of a step, by their names."""
-        for name, value in numbers.items():
-            self._writer.add_scalar(name, value, step)
+    def add_step(self, step: int, loss: float, learning_rate: float, gradient_norm: float) -> None:
+        """Take the numbers of a step in; not every one is written."""
+        if step % STEP_EVERY == 0:
+            numbers = {"step_loss": loss, "learning_rate": learning_rate, "gradient_norm": gradient_norm}
+            self._add(step, "training", numbers)
 
-    def flush(self) -> None:
-        """Hand everything so far to the system."""
+    def add_validation(self, step: int, scores: Mapping[str, float], training: Mapping[str, float]) -> None:
+        """Write the scores of a validation, and the numbers of the training before it."""
+        self._add(step, "validation", scores)
+        self._add(step, "training", {name.removeprefix("training_"): value for name, value in training.items()})
         self._writer.flush()
+
+    def _add(self, step: int, group: str, numbers: Mapping[str, float]) -> None:
+        for name, value in numbers.items():
+            self._writer.add_scalar(f"{group}/{name}", value, step)
 
     def close(self) -> None:
         """Finish the file."""

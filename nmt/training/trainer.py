@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import math
 import threading
 import time
@@ -16,13 +15,12 @@ import torch
 
 from nmt.config import Config
 from nmt.data.batching import Batch
-from nmt.model.folder import MODEL_FILE, ModelCard, save_model
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.curves import CURVES_FILE, draw_curves
 from nmt.training.errors import TrainingError
-from nmt.training.events import STEP_EVERY, Events, check_installed
+from nmt.training.events import Events, check_installed
+from nmt.training.finish import is_written, write_model
 from nmt.training.history import History
 from nmt.training.interrupts import interrupts
 from nmt.training.loss import batch_loss
@@ -162,7 +160,7 @@ class Trainer:
         before = self.checkpoints.latest_state()
         if before is not None:
             self._resume(before)
-            if self._end() and self._model_is_written():
+            if self._end() and is_written(self.config, self.checkpoints, self.state):
                 return self._result("already finished", "raise training.epochs, max_steps or max_minutes to train on")
         else:
             torch.manual_seed(self.settings.seed)  # the same dropout, whatever was drawn since the weights
@@ -185,7 +183,7 @@ class Trainer:
             if self.state.validated_step != self.state.step:
                 self._validate(reporter)
                 self._save()
-            self._write_model()
+            write_model(self.config, self.model, self.checkpoints, self.state, self.counts)
             result = self._result(end, f"the model is in {self.config.folder}")
             reporter.note(result.message)
             return result
@@ -244,9 +242,8 @@ class Trainer:
         state.skipped, state.skipped_in_a_row = self.clipper.skipped, self.clipper.in_a_row
         state.seconds = time.monotonic() - self.started
         self.pace.add(tokens)
-        if self.events and norm is not None and state.step % STEP_EVERY == 0:
-            numbers = {"training/step_loss": nll / tokens, "training/gradient_norm": norm}
-            self.events.add(state.step, numbers | {"training/learning_rate": learning_rate})
+        if self.events and norm is not None:
+            self.events.add_step(state.step, nll / tokens, learning_rate, norm)
         return StepReport(
             step=state.step,
             epoch=state.epoch + 1,
@@ -277,10 +274,7 @@ class Trainer:
         epoch = min(state.epoch + 1, self.settings.epochs)
         self.history.add(state.step, epoch, state.seconds, scores | numbers)
         if self.events:
-            shown = {f"validation/{name}": value for name, value in scores.items()}
-            shown |= {f"training/{name.removeprefix('training_')}": value for name, value in numbers.items()}
-            self.events.add(state.step, shown)
-            self.events.flush()
+            self.events.add_validation(state.step, scores, numbers)
         verdict = "best so far" if better else f"best is step {state.best_step}"
         skipped = f", {state.skipped} steps skipped" if state.skipped else ""
         lowered = f", learning rate to {self._learning_rate(state.step):.2e}" if state.reductions > reductions else ""
@@ -315,21 +309,6 @@ class Trainer:
                 f"{error.strerror or error}; {last}, and the same command goes on from there"
             ) from None
         self.pace.go_on()
-
-    def _model_is_written(self) -> bool:
-        """Tell whether the model in the folder is the best one, and not missing or of a shorter training."""
-        best, model = self.checkpoints.path(self.state.best_step or 0) / MODEL_FILE, self.config.folder / MODEL_FILE
-        return best.is_file() and model.is_file() and filecmp.cmp(best, model, shallow=False)
-
-    def _write_model(self) -> None:
-        """Write all that a finished model has; its parameters come last, as a sign that nothing is missing."""
-        state = self.state
-        draw_curves(self.history.rows(), self.config.folder / CURVES_FILE)
-        self.checkpoints.load_parameters(state.best_step or state.step, self.model)
-        scores = {f"validation {name}": f"{value:.4f}" for name, value in state.best_scores.items()}
-        counts = {**self.counts, "steps": state.step, "target tokens seen": state.target_tokens}
-        notes = f"Trained in {duration(state.seconds)}; these are the parameters of step {state.best_step}."
-        save_model(self.config.folder, self.config, self.model.eval(), ModelCard(counts, scores, notes))
 
     def _introduction(self, *, resumed: bool) -> str:
         what = f"continuing at step {self.state.step}" if resumed else "starting"
