@@ -158,9 +158,9 @@ def size(outcome: Outcome) -> Iterator[str]:
     lines = outcome.seen.lines
     if lines < 200_000:
         yield (
-            f"There were {lines:,} training pairs. As a rule of thumb, each doubling of the data adds a few BLEU points "
-            "at this size, if it is of the same kind and as clean. To see what it does for you, train on half of yours "
-            "and compare."
+            f"There were {lines:,} training pairs. As a rule of thumb, each doubling of the data adds a few BLEU "
+            "points at this size, if it is of the same kind and as clean. To see what it does for you, train on half "
+            "of yours and compare."
         )
     else:
         yield (
