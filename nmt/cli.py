@@ -199,14 +199,13 @@ def score(
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
     normalize: Annotated[bool, typer.Option("--normalize", help="Divide by the number of subwords.")] = False,
-    batch_size: BatchSize = None,
     threads: Threads = None,
 ) -> None:
     """Print the log-probability that a model gives to each pair of lines."""
     with _reporting():
         from nmt.commands.score import run
 
-        run(model, source, target, format.value, normalize, SearchSettings(batch_size=batch_size, threads=threads))
+        run(model, source, target, format.value, normalize, SearchSettings(threads=threads))
 
 
 @app.command()

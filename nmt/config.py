@@ -212,7 +212,7 @@ class DecodingConfig(Section):
     max_length_extra: int = Field(default=20, ge=0)
     """Subwords added to that limit."""
     batch_size: int = Field(default=64, ge=1, le=100_000)
-    """Sentences searched at once."""
+    """Sentences searched at once; fewer where they are long."""
     retry: bool = True
     """Translate once more, with other settings, what looks like a loop or like dropped content."""
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from nmt import cli
 from nmt.cli import FAILED, WRONG_USAGE
+from nmt.config import ConfigError
+from nmt.evaluation import EvaluationError
+
+COMMANDS = ["config", "prepare", "train", "average", "translate", "evaluate", "score", "compare", "info"]
 
 
 def nmt(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -41,10 +49,11 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.endswith("set()\n")
-    assert "translate" in done.stdout
+    listed = done.stdout.partition("Commands:")[2]
+    assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == COMMANDS
 
 
-@pytest.mark.parametrize("command", ["config", "prepare", "train", "translate", "evaluate"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
     done = nmt(command, "--help")
     assert done.returncode == 0
@@ -71,6 +80,8 @@ def test_config_lists_the_settings() -> None:
         ["evaluate", "x"],
         ["evaluate", "x", "--source", "a"],
         ["evaluate", "x", "--test", "a", "--source", "a", "--reference", "b"],
+        ["compare", "x", "--test", "a"],
+        ["info"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
@@ -88,14 +99,76 @@ def test_wrong_settings(config_file: Path) -> None:
 @pytest.mark.parametrize("command", ["prepare", "train"])
 def test_missing_files(config_file: Path, tmp_path: Path, command: str) -> None:
     assert error_of(nmt(command, tmp_path / "no.toml"), FAILED) == f"{tmp_path}/no.toml: No such file or directory"
-    assert error_of(nmt(command, config_file), FAILED) == "no.a: No such file or directory"
+    expected = "data.train[0] source: expected a file, got no.a, which does not exist"
+    assert error_of(nmt(command, config_file), FAILED) == expected
 
 
-@pytest.mark.parametrize("arguments", [["translate"], ["evaluate", "--test", "x"]])
+@pytest.mark.parametrize("arguments", [["translate"], ["evaluate", "--test", "x"], ["info"]])
 def test_missing_model(tmp_path: Path, arguments: list[str]) -> None:
     assert str(tmp_path / "none") in error_of(nmt(*arguments, tmp_path / "none"), FAILED)
     (tmp_path / "empty").mkdir()
     assert "config.json" in error_of(nmt(*arguments, tmp_path / "empty"), FAILED)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")]
+)
+def test_output_that_cannot_be_written(redirection: str, reason: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "nmt", "config"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert error_of(done, FAILED) == reason
+
+
+def test_streams_that_are_closed_are_not_taken_by_files(tmp_path: Path) -> None:
+    """A file opened by the program must not become its standard error, where libraries write."""
+    script = "import os, nmt.cli as c; c._open_standard_streams(); print(os.open(os.devnull, os.O_RDONLY))"
+    command = ["sh", "-c", 'exec "$@" <&- 2>&-', "sh", sys.executable, "-c", script]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True)
+    assert int(done.stdout) > 2
+
+
+def test_output_that_the_terminal_cannot_show() -> None:
+    command = [sys.executable, "-c", "from nmt.cli import _open_standard_streams as o; o(); print('\\u00e9\\udcff')"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, timeout=60, check=True, env=environment)
+    assert done.stdout == b"\\xe9\\udcff\n"
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch has one of its own for accelerators."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (MemoryError(), FAILED, "not enough memory; smaller batches take less: --batch-size, or --set training.batch_"),
+        (
+            RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory: you tried"),
+            FAILED,
+            "not enough memory; ",
+        ),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), FAILED, "not enough memory; "),
+        (PermissionError(errno.EACCES, "Permission denied", "some\nfile"), FAILED, "some?file: Permission denied"),
+        (ConfigError("model.hidden_size: wrong"), WRONG_USAGE, "model.hidden_size: wrong"),
+        (EvaluationError("nothing to score"), FAILED, "nothing to score"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_each_kind_of_error_is_a_line(
+    error: Exception, code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as caught, cli._reporting():
+        raise error
+    said = capsys.readouterr()
+    assert (caught.value.exit_code, said.out, said.err.count("\n")) == (code, "", 1)
+    assert said.err.startswith(f"nmt: error: {message}")
+
+
+@pytest.mark.parametrize("error", [ValueError("a defect"), RuntimeError("another"), KeyError("x")])
+def test_a_defect_keeps_its_traceback(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, cli._reporting():
+        raise error
+    assert caught.value is error
 
 
 class Upper:
