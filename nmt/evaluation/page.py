@@ -80,8 +80,8 @@ def render_page(
         f"<p><b>A</b> is {_escape(systems[0])}</p>\n<p><b>B</b> is {_escape(systems[1])}</p>",
         *_summary(differences, len(sentences)),
         "<h2>Sentences that differ most</h2>",
-        f"<p>{len(shown):,} of {len(sentences):,} lines, by the difference in chrF of the line; "
-        f"{equal:,} lines are the same in both. What A and B do not share is marked.</p>",
+        f"<p>{len(shown):,} of {len(sentences):,} lines, by the difference in chrF of the line; the same in both: "
+        f"{equal:,}. What A and B do not share is marked.</p>",
         *(_article(item) for item in shown),
         "</body>\n</html>",
     ]
