@@ -103,11 +103,15 @@ def test_missing_files(config_file: Path, tmp_path: Path, command: str) -> None:
     assert error_of(nmt(command, config_file), FAILED) == expected
 
 
-@pytest.mark.parametrize("arguments", [["translate"], ["evaluate", "--test", "x"], ["info"]])
-def test_missing_model(tmp_path: Path, arguments: list[str]) -> None:
-    assert str(tmp_path / "none") in error_of(nmt(*arguments, tmp_path / "none"), FAILED)
+def test_missing_model(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "config.json" in error_of(nmt(*arguments, tmp_path / "empty"), FAILED)
+    for arguments, folder, message in (
+        (["info"], "none", "none: no such model folder"),
+        (["info"], "empty", "config.json: missing; a model folder is made by `nmt train`"),
+        (["translate"], "empty", "config.json: missing; a model folder is made by `nmt train`"),
+        (["evaluate", "--test", "x"], "none", "none: no such model folder"),
+    ):
+        assert error_of(nmt(*arguments, tmp_path / folder), FAILED).endswith(message)
 
 
 @pytest.mark.parametrize(
