@@ -40,4 +40,4 @@ say "Python tests"
 # current folder stays out of the module path.
 cd "$PROJECT"
 export PYTHONSAFEPATH=1
-exec python -m pytest "$@"
+exec python -m pytest -n auto --dist loadfile "$@" # a file's tests share what its fixtures made
