@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.backends.backend_agg  # noqa: F401  (training imports it late, and so would every fork)
+import torch
 import torch._dynamo
 from synthetic import make_pairs, write_corpus
 

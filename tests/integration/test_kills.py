@@ -149,6 +149,15 @@ def test_thirty_kills_change_nothing(prepared: Config, tmp_path: Path) -> None:
     assert_same(straight.folder, killed.folder)
 
 
+def test_one_seed_is_one_model(prepared: Config, tmp_path: Path) -> None:
+    models = []
+    for name, seed in (("one", 3), ("two", 3), ("three", 4)):
+        config = at(prepared, tmp_path / name, max_steps=3, seed=seed)
+        assert wait(fork(lambda config=config: run(prepared, config), tmp_path / "log")) == 0
+        models.append((config.folder / "model.safetensors").read_bytes())
+    assert models[0] == models[1] != models[2]
+
+
 WATCHED = ("fsync", "rename", "replace", "symlink", "unlink", "rmdir", "mkdir")
 
 
