@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -78,7 +79,8 @@ class Reporter:
         if self._live:
             self._live.stop()
         if self._log:
-            self._log.close()
+            with suppress(OSError):  # what could not be written has been an error already
+                self._log.close()
 
     def note(self, text: str) -> None:
         """Tell something that stays: one line on the screen and in the log."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -201,6 +202,20 @@ def test_what_was_best_before_a_damaged_checkpoint_is_kept(prepared, settings):
     checkpoints.path(6).rmdir()
     assert run(prepared, config, bleu([1.5])).best_step == 2
     assert model_bytes(config) == (checkpoints.path(2) / "model.safetensors").read_bytes()
+
+
+def test_a_checkpoint_of_the_first_version_goes_on(prepared, settings):
+    parts = settings(max_steps=4, epochs=100)
+    run(prepared, parts)
+    path = Checkpoints(parts.folder).path(4) / "state.json"
+    old = json.loads(path.read_text())["state"]  # it held the state alone, and less of it
+    for name in ("recent_nll", "recent_tokens", "skipped", "skipped_in_a_row", "reductions", "since_reduction"):
+        del old[name]
+    old["config"]["data"]["train"] = old["config"]["data"]["train"][0]
+    for section, name in (("training", "schedule"), ("model", "word_dropout"), ("data", "max_ratio")):
+        del old["config"][section][name]
+    path.write_text(json.dumps(old))
+    assert run(prepared, settings(max_steps=8, epochs=100)).steps == 8
 
 
 def test_steps_without_finite_gradients_are_left_out_and_counted(prepared, settings, capsys):

@@ -72,3 +72,11 @@ def test_curves(history, tmp_path):
     for rows in (history.rows(), history.rows()[:1], []):
         draw_curves(rows, tmp_path / "curves.png")
         assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path):
+    history = History(tmp_path)
+    history.path.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        history.add(5, 1, 1.0, {"loss": 1.0})
+    assert caught.value.filename == str(history.path)

@@ -2,11 +2,12 @@
 
 import io
 import math
+from pathlib import Path
 
 import pytest
 
 from nmt.training import progress
-from nmt.training.progress import Reporter, StepReport, duration, perplexity
+from nmt.training.progress import Pace, Reporter, StepReport, duration, perplexity
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,25 @@ def test_plain_lines_where_there_is_no_terminal(tmp_path, monkeypatch):
     assert lines[1].startswith("epoch 1/12  step 7  loss 1.386  ppl 2.00  lr 2.00e-03  ")
     assert lines[1].endswith("target tokens/s  3:00 left  best ppl 5.00")
     assert len((tmp_path / "training.log").read_text().splitlines()) == 2
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_file():
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        Reporter(Path("/dev/full"), io.StringIO()) as reporter,
+    ):
+        reporter.note("starting")
+    assert caught.value.filename == "/dev/full"
+
+
+def test_pace_leaves_pauses_out(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    pace = Pace()
+    for pause, seconds, tokens in ((0.0, 2.0, 100), (50.0, 3.0, 400)):
+        now += pause
+        pace.go_on()
+        now += seconds
+        pace.add(tokens)
+    assert pace.take() == 100.0
+    assert pace.take() == 0.0
