@@ -178,7 +178,8 @@ class TrainingConfig(Section):
     ema_decay: Fraction = 0.0
     """Exponential moving average of the parameters, used for validation and the saved model; 0 turns it off."""
     subword_sampling: Fraction = 0.0
-    """Share of training sentences whose subwords are drawn anew each time instead of being the likeliest ones."""
+    """Share of training sentences whose subwords are drawn anew each time instead of being the likeliest ones (never
+    more than twice as many)."""
     subword_alpha: float = Field(default=0.2, gt=0.0, le=1.0)
     """How they are drawn: for unigram, the smoothing exponent (smaller is more varied); for bpe, the share of merges
     left out."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from synthetic import make_config, make_pairs, write_corpus
 
 import nmt.training.finish
@@ -83,6 +84,7 @@ def fork(child: Callable[[], None], log: Path) -> int:
         return process
     try:  # the child must not come back into pytest
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        torch.set_num_threads(1)  # a fork has none of its parent's other threads
         child()
         os._exit(0)
     except BaseException:

@@ -113,6 +113,7 @@ def test_max_steps_ends_in_the_middle_of_an_epoch(prepared, settings):
     longer = run(prepared, settings(max_steps=7, epochs=100))
     assert (longer.status, longer.steps) == ("finished", 7)
     assert [row["step"] for row in History(settings().folder).rows()] == [4, 5, 7]
+    assert (settings().folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_shorter_trainings_model_is_not_taken_for_the_longer_ones(prepared, settings):
