@@ -1,7 +1,7 @@
 """The code of every page runs as it stands there.
 
-A page's fenced blocks are run in their order, in a folder of their own: `sh` by bash, `python` by Python; `toml NAME` and
-`json NAME` become the file NAME; `text` shows what comes out and is not run. Pages beside the tutorial go on from
+A page's fenced blocks are run in their order, in a folder of their own: `sh` by bash, `python` by Python; `toml NAME`
+and `json NAME` become the file NAME; `text` shows what comes out and is not run. Pages beside the tutorial go on from
 the folder that the tutorial leaves. Only the minutes of training, and the lines to translate, are fewer here.
 """
 
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from nmt.cli import app
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted((PROJECT / "docs").rglob("*.md"))
@@ -86,8 +88,6 @@ def test_page_runs(page: Path, tutorial: Path, tmp_path: Path) -> None:
 
 
 def test_every_subcommand_has_a_page() -> None:
-    from nmt.cli import app
-
     names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     pages = {page.stem for page in (PROJECT / "docs" / "commands").glob("*.md")}
     assert names == pages
