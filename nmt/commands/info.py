@@ -82,7 +82,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "vocabulary": config and _vocabulary(config, header, folder / MODEL_FILE),
         "parameters": config and header and _parameters(config, header),
         "search": config and config.decoding.model_dump(include={"beam_size", "length_penalty"}),
-        "training": _training(folder, state),
+        "training": _training(folder, state, config),
         "tests": _tests(folder),
         "files": _files(folder),
         "continuing": {"checkpoints": _steps(folder), "data": (folder / "data").is_dir()},
@@ -95,9 +95,10 @@ def _latest_state(folder: Path) -> dict[str, Any]:
     if not steps:
         return {}
     try:
-        state = json.loads((folder / "checkpoints" / f"step_{steps[-1]}" / "state.json").read_bytes())
+        content = json.loads((folder / "checkpoints" / f"step_{steps[-1]}" / "state.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
+    state = content.get("state", content) if isinstance(content, dict) else None  # beside checksums, but for old ones
     return state if isinstance(state, dict) else {}
 
 
@@ -149,17 +150,18 @@ def _parameters(config: Config, header: Header) -> dict[str, Any]:
     return {**total, "parts": parts}
 
 
-def _training(folder: Path, state: Mapping[str, Any]) -> dict[str, Any] | None:
+def _training(folder: Path, state: Mapping[str, Any], config: Config | None) -> dict[str, Any] | None:
     """Tell how training went: from the validations in scores.jsonl, and from the latest checkpoint."""
     rows = [row for row in read_scores(folder) if row.get("kind") == "validation"]
     last = {**(rows[-1] if rows else {}), **{key: state[key] for key in ("step", "seconds") if key in state}}
     if not last:
         return None
-    losses = [row for row in rows if _is_number(row.get("loss"))]
+    metric = config.training.early_stopping_metric if config else "loss"
+    scored = [row for row in rows if _is_number(row.get(metric))]
     best = {"step": state.get("best_step"), **_numbers(state.get("best_scores"))}
-    if best["step"] is None and losses:
-        lowest = min(losses, key=lambda row: row["loss"])
-        best = {"step": lowest.get("step"), **{key: lowest[key] for key in ("loss", "bleu") if key in lowest}}
+    if best["step"] is None and scored:
+        row = (min if metric == "loss" else max)(scored, key=lambda row: row[metric])
+        best = {"step": row.get("step"), **{key: row[key] for key in ("loss", "bleu") if key in row}}
     return {
         "steps": last.get("step"),
         "epoch": rows[-1].get("epoch") if rows else state.get("epoch"),

@@ -57,6 +57,17 @@ def test_the_folder_is_complete_and_nothing_is_left_to_do(config_file: Path, mod
     assert again.returncode == 0, again.stderr.decode()
 
 
+def test_info_knows_how_training_went(model: Path) -> None:
+    done = nmt("info", model, "--json")
+    assert done.returncode == 0, done.stderr.decode()
+    training = json.loads(done.stdout)["training"]
+    rows = [json.loads(line) for line in (model / "scores.jsonl").read_text().splitlines()]
+    validations = [row for row in rows if row["kind"] == "validation"]
+    best = min(validations, key=lambda row: row["loss"])
+    assert (training["validations"], training["steps"]) == (len(validations), validations[-1]["step"])
+    assert (training["best"]["step"], training["best"]["loss"]) == (best["step"], best["loss"])
+
+
 def test_training_on_other_data_is_refused(config_file: Path, model: Path) -> None:
     for command in ("train", "prepare"):
         done = nmt(command, config_file, "--set", "data.max_length=50")

@@ -31,7 +31,8 @@ def start_training(folder: Path) -> Path:
     """Make a folder in which training has reached its first checkpoint."""
     state = {"step": 400, "epoch": 20, "seconds": 61.2, "best_step": 400, "best_scores": {"loss": 1.5}}
     state["config"] = json.loads((MODEL / "config.json").read_text())
-    for name, text in (("checkpoints/step_400/state.json", json.dumps(state)), ("data/record.json", "{}")):
+    content = json.dumps({"checksums": {}, "state": state})
+    for name, text in (("checkpoints/step_400/state.json", content), ("data/record.json", "{}")):
         path = folder / name
         path.parent.mkdir(parents=True)
         path.write_text(text)
