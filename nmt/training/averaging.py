@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt.config import Config
 from nmt.files import atomic_write
-from nmt.model.folder import CONFIG_FILE, MODEL_FILE, ModelCard, assign_parameters, save_model
+from nmt.model.folder import MODEL_FILE, ModelCard, assign_parameters, save_model
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.errors import TrainingError
@@ -64,7 +64,7 @@ def average_checkpoints(folder: Path, steps: Sequence[int], output: Path) -> Non
         TrainingError: A checkpoint is damaged, they do not fit each other, or `output` holds a model.
         OSError: A file cannot be read or written.
     """
-    for name in (MODEL_FILE, CONFIG_FILE):
+    for name in (MODEL_FILE, "checkpoints"):
         if (output / name).exists():
             raise TrainingError(f"{output}: holds a model already; choose another folder")
     subwords = sorted(folder.glob(_SUBWORDS))
