@@ -90,7 +90,7 @@ def _split(sized: Sized, limit: int, lengths: Lengths, separator: re.Pattern[str
     parts = []
     for group in _groups(_measured(units, lengths), limit):
         text = "".join(unit.text + unit.joint for unit in group[:-1]) + group[-1].text
-        parts.append(Piece(text, group[-1].joint))
+        parts.append(Piece(text, " " if group[-1].joint else ""))
     return _measured(parts, lengths)
 
 
@@ -110,10 +110,11 @@ def _groups(units: Iterable[Sized], limit: int) -> Iterator[list[Piece]]:
 
 
 def _units(piece: Piece, separator: re.Pattern[str]) -> list[Piece]:
+    """Cut a piece at all of its separators; what stands there, of whatever kind and length, is the joint for now."""
     units, start = [], 0
     for match in separator.finditer(piece.text):
         if start < match.start() and match.end() < len(piece.text):
-            units.append(Piece(piece.text[start : match.start()], " " if match.end() > match.start() else ""))
+            units.append(Piece(piece.text[start : match.start()], match[0]))
             start = match.end()
     return [*units, Piece(piece.text[start:], piece.joint)]
 
@@ -124,8 +125,11 @@ def _chop(piece: Piece, count: int) -> list[Piece]:
     step = -(-len(text) // max(2, count))
     cuts = [_before_cluster(text, at) for at in range(step, len(text), step)]
     bounds = [0, *sorted({cut for cut in cuts if 0 < cut < len(text)} or {step}), len(text)]
-    parts = [Piece(text[start:end], "") for start, end in itertools.pairwise(bounds)]
-    return [*parts[:-1], Piece(parts[-1].text, piece.joint)]
+    parts = [text[start:end] for start, end in itertools.pairwise(bounds)]
+    # A cut may fall on a space: parts that are short enough one by one need not be so together.
+    spaced = [left[-1].isspace() or right[0].isspace() for left, right in itertools.pairwise(parts)]
+    joints = [*(" " if space else "" for space in spaced), piece.joint]
+    return [Piece(part.strip(), joint) for part, joint in zip(parts, joints, strict=True) if part.strip()]
 
 
 def _before_cluster(text: str, at: int) -> int:

@@ -64,7 +64,7 @@ class TrainingResult:
 
 
 def build_model(config: Config, source_vocab_size: int, target_vocab_size: int) -> Seq2Seq:
-    """Build the network of a config with the initial weights of its seed.
+    """Build the network of a config with the initial weights of its seed, whatever the number of threads.
 
     Args:
         config: The settings.
@@ -74,8 +74,13 @@ def build_model(config: Config, source_vocab_size: int, target_vocab_size: int) 
     Returns:
         The network, in training mode.
     """
-    torch.manual_seed(config.training.seed)
-    return Seq2Seq.from_config(config, source_vocab_size, target_vocab_size)
+    threads = torch.get_num_threads()
+    use_threads(1)  # orthogonal weights come of a decomposition whose last bits depend on it
+    try:
+        torch.manual_seed(config.training.seed)
+        return Seq2Seq.from_config(config, source_vocab_size, target_vocab_size)
+    finally:
+        use_threads(threads)
 
 
 def train(

@@ -6,6 +6,7 @@ from small import make_config
 
 from nmt.model.attention import Attention
 from nmt.model.seq2seq import Seq2Seq
+from nmt.training.trainer import build_model
 
 
 def make_model(**settings: object) -> Seq2Seq:
@@ -110,3 +111,17 @@ def test_attention_in_equations(kind):
             expected = torch.softmax(scores, dim=0)
             torch.testing.assert_close(weights[batch, query, :length], expected)
             torch.testing.assert_close(context[batch, query], expected @ states[batch, :length])
+
+
+def test_initial_weights_are_those_of_the_seed_whatever_the_threads():
+    config = make_config(hidden_size=64)
+    before = torch.get_num_threads()
+    models = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            models.append(build_model(config, 20, 20).state_dict())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nmt.decoding.splitting import split_line
@@ -46,6 +46,8 @@ def test_nothing_is_lost_and_nothing_is_too_long(text, limit):
 
 
 @given(st.text(max_size=80), st.integers(1, 10))
+@example("000 0", 4)  # the words fit together, but not with the space between them
+@example("a" * 9 + " " * 30 + "b", 4)
 def test_any_text_is_cut_without_loss(text, limit):
     pieces = split_line(text, limit, characters)
     assert "".join("".join(piece.text + piece.joint for piece in pieces).split()) == "".join(text.split())
