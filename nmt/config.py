@@ -198,7 +198,7 @@ class TrainingConfig(Section):
     seed: int = Field(default=1, ge=0, lt=2**63)
     """Seed of parameters, dropout and data order."""
     threads: int | None = Field(default=None, ge=1, le=1024)
-    """CPU threads; all cores that the process may use if not given."""
+    """CPU threads; if not given, OMP_NUM_THREADS, or all cores that the process may use."""
 
 
 class DecodingConfig(Section):

@@ -23,7 +23,7 @@ LengthPenalty = Annotated[
     typer.Option(min=0.0, help="Exponent of the length that divides log-probabilities.  [default: the model's]"),
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Sentences searched at once.  [default: the model's]")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.  [default: all that the process may use]")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.  [default: OMP_NUM_THREADS, or all cores]")]
 TestName = Annotated[str | None, typer.Option("--test", metavar="NAME", help="A test set named in the settings.")]
 SourceFile = Annotated[Path | None, typer.Option("--source", metavar="FILE", help="Text to translate, plain or .gz.")]
 ReferenceFile = Annotated[Path | None, typer.Option("--reference", metavar="FILE", help="Its translation.")]

@@ -40,4 +40,6 @@ say "Python tests"
 # current folder stays out of the module path.
 cd "$PROJECT"
 export PYTHONSAFEPATH=1
-exec python -m pytest -n auto --dist loadfile "$@" # a file's tests share what its fixtures made
+# One process for each core, each with one thread unless a test asks for more; a file's tests share what its fixtures made.
+export OMP_NUM_THREADS=1
+exec python -m pytest -n auto --dist loadfile "$@"

@@ -1,11 +1,14 @@
 """The network: shapes, masks, tying, and the step of a search against the run over a whole target."""
 
+import os
+
 import pytest
 import torch
 from small import make_config
 
 from nmt.model.attention import Attention
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model.threads import use_threads
 from nmt.training.trainer import build_model
 
 
@@ -125,3 +128,14 @@ def test_initial_weights_are_those_of_the_seed_whatever_the_threads():
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+@pytest.mark.parametrize(("wanted", "threads"), [("2", 2), ("", None), ("none", None), ("0", None)])
+def test_the_number_of_threads_is_the_environments_or_every_core(monkeypatch, wanted, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    before = torch.get_num_threads()
+    try:
+        assert use_threads(None) == torch.get_num_threads() == (threads or len(os.sched_getaffinity(0)))
+        assert use_threads(1) == torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
