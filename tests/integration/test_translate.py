@@ -157,7 +157,14 @@ def test_files_that_are_not_there_or_cannot_be(model: Path, tmp_path: Path) -> N
 
 def test_an_interruption_leaves_no_file(model: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nmt", "translate", str(model), "--beam-size", "1", "--format", "tsv"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # What runs in the background of a shell, as these tests may, ignores Ctrl-C, and so would the child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"The dog.\n" * 2_000)  # a chunk
