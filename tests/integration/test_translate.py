@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -155,15 +156,21 @@ def test_files_that_are_not_there_or_cannot_be(model: Path, tmp_path: Path) -> N
     assert done.stderr.count(b"\n") == 1
 
 
-def test_an_interruption_leaves_no_file(model: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let children take Ctrl-C: a job in the background of a shell ignores it, and so do those that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interruption_leaves_no_file(model: Path, tmp_path: Path, interruptible: None) -> None:
     command = [sys.executable, "-m", "nmt", "translate", str(model), "--beam-size", "1", "--format", "tsv"]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # What runs in the background of a shell, as these tests may, ignores Ctrl-C, and so would the child.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
