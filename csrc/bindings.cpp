@@ -34,13 +34,16 @@ void check(int code) {
 
 struct Problem {
   rnn_engine_problem raw{};
-  std::vector<int64_t> batch_sizes, row_ids;
-  int64_t rows = 0;
+  std::vector<int64_t> hidden_sizes, batch_sizes, row_ids;
+  int64_t rows = 0, h_values = 0, c_values = 0, output_width = 0, cell_width = 0;
 
-  Problem(int cell, int dtype, int64_t steps, int64_t batch, int64_t input_size, int64_t hidden_size,
-          int64_t layers, int directions, bool bias, bool training, double dropout, uint64_t seed,
-          std::optional<std::vector<int64_t>> sizes, std::optional<std::vector<int64_t>> ids)
-      : batch_sizes(sizes.value_or(std::vector<int64_t>{})), row_ids(ids.value_or(std::vector<int64_t>{})) {
+  Problem(int cell, int dtype, int64_t steps, int64_t batch, int64_t input_size, std::vector<int64_t> hidden,
+          int64_t projection, int directions, bool bias, bool training, bool output, bool cell_output,
+          bool prepacked, double dropout, uint64_t seed, std::optional<std::vector<int64_t>> sizes,
+          std::optional<std::vector<int64_t>> ids, int memory, uint64_t budget)
+      : hidden_sizes(std::move(hidden)),
+        batch_sizes(sizes.value_or(std::vector<int64_t>{})),
+        row_ids(ids.value_or(std::vector<int64_t>{})) {
     if (sizes && static_cast<int64_t>(batch_sizes.size()) != steps)
       throw nb::value_error(("batch_sizes: expected [T] = [" + std::to_string(steps) + "], got [" +
                              std::to_string(batch_sizes.size()) + "]")
@@ -49,30 +52,39 @@ struct Problem {
       throw nb::value_error(("row_ids: expected [B] = [" + std::to_string(batch) + "], got [" +
                              std::to_string(row_ids.size()) + "]")
                                 .c_str());
-    raw = {cell,
-           dtype,
-           steps,
-           batch,
-           input_size,
-           hidden_size,
-           layers,
-           directions,
-           bias,
-           training,
-           sizes ? batch_sizes.data() : nullptr,
-           dropout,
-           seed,
-           ids ? row_ids.data() : nullptr};
+    raw = {.cell = cell,
+           .dtype = dtype,
+           .steps = steps,
+           .batch = batch,
+           .input_size = input_size,
+           .hidden_sizes = hidden_sizes.data(),
+           .layers = static_cast<int64_t>(hidden_sizes.size()),
+           .projection = projection,
+           .directions = directions,
+           .bias = bias,
+           .training = training,
+           .output = output,
+           .cell_output = cell_output,
+           .prepacked = prepacked,
+           .batch_sizes = sizes ? batch_sizes.data() : nullptr,
+           .dropout = dropout,
+           .seed = seed,
+           .row_ids = ids ? row_ids.data() : nullptr,
+           .memory = memory,
+           .budget = budget};
     rows = steps * batch;
     if (sizes) {
       rows = 0;
       for (int64_t size : batch_sizes) rows += size;
     }
+    for (int64_t size : hidden_sizes) {
+      h_values += directions * batch * (projection ? projection : size);
+      c_values += directions * batch * size;
+      output_width = directions * (projection ? projection : size);
+      cell_width = directions * size;
+    }
   }
   Problem(const Problem&) = delete;
-
-  int64_t states() const { return raw.layers * raw.directions * raw.batch * raw.hidden_size; }
-  int64_t outputs() const { return rows * raw.directions * raw.hidden_size; }
 };
 
 // The array's memory, after its type and number of values were found right.
@@ -106,7 +118,7 @@ std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::ve
                                            const char* name) {
   const rnn_engine_problem& p = problem.raw;
   const int64_t count = p.layers * p.directions;
-  if (static_cast<int64_t>(lanes.size()) != count)
+  if (count < 1 || static_cast<int64_t>(lanes.size()) != count)
     throw nb::value_error((std::string(name) + ": expected one entry for each layer and direction = " +
                            std::to_string(count) + ", got " + std::to_string(lanes.size()))
                               .c_str());
@@ -114,16 +126,19 @@ std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::ve
   for (int64_t i = 0; i < count; ++i) {
     const Lane& lane = lanes[i];
     const std::string where = std::string(name) + "[" + std::to_string(i) + "]";
-    if (lane.size() < 4 || lane.size() > 4 + RNN_ENGINE_MAX_EXTRA)
-      throw nb::value_error((where + ": expected 4 to 8 arrays, got " + std::to_string(lane.size())).c_str());
-    const int64_t gates = 4 * p.hidden_size;
-    const int64_t input = i < p.directions ? p.input_size : p.directions * p.hidden_size;
+    if (lane.size() < 5 || lane.size() > 5 + RNN_ENGINE_MAX_EXTRA)
+      throw nb::value_error((where + ": expected 5 to 9 arrays, got " + std::to_string(lane.size())).c_str());
+    const int64_t layer = i / p.directions, hidden = p.hidden_sizes[layer], gates = 4 * hidden;
+    const int64_t state = p.projection ? p.projection : hidden;
+    const int64_t below = layer == 0 || p.projection ? p.projection : p.hidden_sizes[layer - 1];
+    const int64_t input = layer == 0 ? p.input_size : p.directions * below;
     out[i].weight_ih = data_of(problem, lane[0], gates * input, where + ".weight_ih");
-    out[i].weight_hh = data_of(problem, lane[1], gates * p.hidden_size, where + ".weight_hh");
+    out[i].weight_hh = data_of(problem, lane[1], gates * state, where + ".weight_hh");
     out[i].bias_ih = data_of(problem, lane[2], gates, where + ".bias_ih");
     out[i].bias_hh = data_of(problem, lane[3], gates, where + ".bias_hh");
-    for (size_t e = 4; e < lane.size(); ++e)
-      out[i].extra[e - 4] = data_of(problem, lane[e], gates, where + ".extra[" + std::to_string(e - 4) + "]");
+    out[i].weight_hr = data_of(problem, lane[4], p.projection * hidden, where + ".weight_hr");
+    for (size_t e = 5; e < lane.size(); ++e)
+      out[i].extra[e - 5] = data_of(problem, lane[e], gates, where + ".extra[" + std::to_string(e - 5) + "]");
   }
   return out;
 }
@@ -138,75 +153,24 @@ struct Context {
   Context(const Context&) = delete;
   ~Context() { rnn_engine_context_destroy(raw); }
 
-  rnn_engine_sizes sizes(const Problem& problem) const {
-    rnn_engine_sizes out{};
-    check(rnn_engine_plan(raw, &problem.raw, &out));
-    return out;
+  uint64_t packed_bytes(const Problem& problem) const {
+    uint64_t bytes = 0;
+    check(rnn_engine_packed_bytes(raw, &problem.raw, &bytes));
+    return bytes;
   }
 
-  nb::tuple plan(const Problem& problem) const {
-    const rnn_engine_sizes s = sizes(problem);
-    return nb::make_tuple(s.kept_bytes, s.forward_scratch_bytes, s.backward_scratch_bytes);
-  }
-
-  nb::list plan_buffers(const Problem& problem) const {
-    size_t count = 0;
-    check(rnn_engine_plan_buffers(raw, &problem.raw, nullptr, 0, &count));
-    std::vector<rnn_engine_buffer> buffers(count);
-    check(rnn_engine_plan_buffers(raw, &problem.raw, buffers.data(), count, &count));
-    nb::list out;
-    for (const rnn_engine_buffer& b : buffers)
-      out.append(nb::make_tuple(b.arena, b.name, b.layer, b.direction, b.offset, b.bytes));
-    return out;
-  }
-
-  void forward(const Problem& problem, const std::vector<Lane>& weights, const Array& x,
-               const std::optional<Array>& h0, const std::optional<Array>& c0, const Array& y,
-               const Array& hn, const Array& cn, const Array& kept, const Array& scratch) {
-    const rnn_engine_sizes s = sizes(problem);
+  void pack(const Problem& problem, const std::vector<Lane>& weights, const Array& packed) const {
     const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
-    rnn_engine_forward_args args{};
-    args.weights = w.data();
-    args.x = data_of(problem, x, problem.rows * problem.raw.input_size, "x");
-    args.h0 = data_of(problem, h0, problem.states(), "h0");
-    args.c0 = data_of(problem, c0, problem.states(), "c0");
-    args.y = data_of(problem, y, problem.outputs(), "y");
-    args.hn = data_of(problem, hn, problem.states(), "hn");
-    args.cn = data_of(problem, cn, problem.states(), "cn");
-    args.kept = bytes_of(kept, s.kept_bytes, "kept");
-    args.scratch = bytes_of(scratch, s.forward_scratch_bytes, "scratch");
+    void* block = bytes_of(packed, packed_bytes(problem), "packed");
     nb::gil_scoped_release release;
-    const int code = rnn_engine_forward(raw, &problem.raw, &args);
+    const int code = rnn_engine_pack(raw, &problem.raw, w.data(), block);
     nb::gil_scoped_acquire acquire;
     check(code);
   }
 
-  void backward(const Problem& problem, const std::vector<Lane>& weights, const std::vector<Lane>& gradients,
-                const Array& x, const std::optional<Array>& h0, const std::optional<Array>& c0,
-                const Array& y, const std::optional<Array>& dy, const std::optional<Array>& dhn,
-                const std::optional<Array>& dcn, const std::optional<Array>& dx,
-                const std::optional<Array>& dh0, const std::optional<Array>& dc0, const Array& kept,
-                const Array& scratch) {
-    const rnn_engine_sizes s = sizes(problem);
-    const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
-    const std::vector<rnn_engine_weights> g = weights_of(problem, gradients, "gradients");
-    rnn_engine_backward_args args{};
-    args.weights = w.data();
-    args.gradients = g.data();
-    args.x = data_of(problem, x, problem.rows * problem.raw.input_size, "x");
-    args.h0 = data_of(problem, h0, problem.states(), "h0");
-    args.c0 = data_of(problem, c0, problem.states(), "c0");
-    args.y = data_of(problem, y, problem.outputs(), "y");
-    args.dy = data_of(problem, dy, problem.outputs(), "dy");
-    args.dhn = data_of(problem, dhn, problem.states(), "dhn");
-    args.dcn = data_of(problem, dcn, problem.states(), "dcn");
-    args.dx = data_of(problem, dx, problem.rows * problem.raw.input_size, "dx");
-    args.dh0 = data_of(problem, dh0, problem.states(), "dh0");
-    args.dc0 = data_of(problem, dc0, problem.states(), "dc0");
-    args.kept = bytes_of(kept, s.kept_bytes, "kept");
-    args.scratch = bytes_of(scratch, s.backward_scratch_bytes, "scratch");
+  void calibrate() const {
     nb::gil_scoped_release release;
-    const int code = rnn_engine_backward(raw, &problem.raw, &args);
+    const int code = rnn_engine_calibrate(raw);
     nb::gil_scoped_acquire acquire;
     check(code);
   }
@@ -230,28 +194,147 @@ struct Context {
   }
 };
 
+// The problem must not change and the context must live as long as the plan (keep_alive below).
+struct PlanHandle {
+  rnn_engine_plan* raw = nullptr;
+  const Problem& problem;
+  uint64_t packed_bytes;
+
+  PlanHandle(const Context& context, const Problem& p) : problem(p), packed_bytes(0) {
+    check(rnn_engine_plan_create(context.raw, &p.raw, &raw));
+    if (p.raw.prepacked) packed_bytes = context.packed_bytes(p);
+  }
+  PlanHandle(const PlanHandle&) = delete;
+  ~PlanHandle() { rnn_engine_plan_destroy(raw); }
+
+  rnn_engine_sizes sizes() const { return rnn_engine_plan_sizes(raw); }
+  rnn_engine_plan_facts facts() const { return rnn_engine_plan_describe(raw); }
+
+  std::vector<int> policies() const {
+    std::vector<int> out;
+    for (int64_t layer = 0; layer < problem.raw.layers; ++layer)
+      out.push_back(rnn_engine_plan_policy(raw, layer));
+    return out;
+  }
+
+  nb::list buffers() {
+    size_t count = 0;
+    check(rnn_engine_plan_buffers(raw, nullptr, 0, &count));
+    std::vector<rnn_engine_buffer> rows(count);
+    check(rnn_engine_plan_buffers(raw, rows.data(), count, &count));
+    nb::list out;
+    for (const rnn_engine_buffer& b : rows)
+      out.append(nb::make_tuple(b.name, b.arena, b.layer, b.direction, b.offset, b.bytes, b.first_tile,
+                                b.last_tile));
+    return out;
+  }
+
+  nb::tuple tile(int64_t index) const {
+    rnn_engine_tile t{};
+    size_t count = 0;
+    check(rnn_engine_plan_tile(raw, index, &t, nullptr, 0, &count));
+    std::vector<int64_t> inputs(count);
+    check(rnn_engine_plan_tile(raw, index, &t, inputs.data(), count, &count));
+    return nb::make_tuple(t.kind, t.layer, t.direction, t.begin, t.end, inputs);
+  }
+
+  void forward(const std::vector<Lane>& weights, const std::optional<Array>& packed, const Array& x,
+               const std::optional<Array>& h0, const std::optional<Array>& c0, const std::optional<Array>& y,
+               const std::optional<Array>& cy, const Array& hn, const Array& cn, const Array& kept,
+               const Array& scratch) {
+    const rnn_engine_sizes s = sizes();
+    const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
+    rnn_engine_forward_args args{};
+    args.weights = w.data();
+    args.packed = packed ? bytes_of(*packed, packed_bytes, "packed") : nullptr;
+    args.x = data_of(problem, x, problem.rows * problem.raw.input_size, "x");
+    args.h0 = data_of(problem, h0, problem.h_values, "h0");
+    args.c0 = data_of(problem, c0, problem.c_values, "c0");
+    args.y = data_of(problem, y, problem.rows * problem.output_width, "y");
+    args.cy = data_of(problem, cy, problem.rows * problem.cell_width, "cy");
+    args.hn = data_of(problem, hn, problem.h_values, "hn");
+    args.cn = data_of(problem, cn, problem.c_values, "cn");
+    args.kept = bytes_of(kept, s.kept_bytes, "kept");
+    args.scratch = bytes_of(scratch, s.forward_scratch_bytes, "scratch");
+    nb::gil_scoped_release release;
+    const int code = rnn_engine_forward(raw, &args);
+    nb::gil_scoped_acquire acquire;
+    check(code);
+  }
+
+  void backward(const std::vector<Lane>& weights, const std::vector<Lane>& gradients, const Array& x,
+                const std::optional<Array>& h0, const std::optional<Array>& c0, const Array& y,
+                const std::optional<Array>& dy, const std::optional<Array>& dcy,
+                const std::optional<Array>& dhn, const std::optional<Array>& dcn,
+                const std::optional<Array>& dx, const std::optional<Array>& dh0,
+                const std::optional<Array>& dc0, const Array& kept, const Array& scratch) {
+    const rnn_engine_sizes s = sizes();
+    const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
+    const std::vector<rnn_engine_weights> g = weights_of(problem, gradients, "gradients");
+    rnn_engine_backward_args args{};
+    args.weights = w.data();
+    args.gradients = g.data();
+    args.x = data_of(problem, x, problem.rows * problem.raw.input_size, "x");
+    args.h0 = data_of(problem, h0, problem.h_values, "h0");
+    args.c0 = data_of(problem, c0, problem.c_values, "c0");
+    args.y = data_of(problem, y, problem.rows * problem.output_width, "y");
+    args.dy = data_of(problem, dy, problem.rows * problem.output_width, "dy");
+    args.dcy = data_of(problem, dcy, problem.rows * problem.cell_width, "dcy");
+    args.dhn = data_of(problem, dhn, problem.h_values, "dhn");
+    args.dcn = data_of(problem, dcn, problem.c_values, "dcn");
+    args.dx = data_of(problem, dx, problem.rows * problem.raw.input_size, "dx");
+    args.dh0 = data_of(problem, dh0, problem.h_values, "dh0");
+    args.dc0 = data_of(problem, dc0, problem.c_values, "dc0");
+    args.kept = bytes_of(kept, s.kept_bytes, "kept");
+    args.scratch = bytes_of(scratch, s.backward_scratch_bytes, "scratch");
+    nb::gil_scoped_release release;
+    const int code = rnn_engine_backward(raw, &args);
+    nb::gil_scoped_acquire acquire;
+    check(code);
+  }
+};
+
 }  // namespace
 
 NB_MODULE(_core, m) {
+  // A result that lives to the end of the process holds its graph, and that its plan: nothing is amiss.
+  nb::set_leak_warnings(false);
   nb::exception<EngineError>(m, "EngineError", PyExc_RuntimeError);
   nb::class_<Problem>(m, "Problem")
-      .def(nb::init<int, int, int64_t, int64_t, int64_t, int64_t, int64_t, int, bool, bool, double, uint64_t,
-                    std::optional<std::vector<int64_t>>, std::optional<std::vector<int64_t>>>(),
-           nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_size"_a,
-           "layers"_a, "directions"_a, "bias"_a, "training"_a, "dropout"_a, "seed"_a, "batch_sizes"_a.none(),
-           "row_ids"_a.none())
+      .def(nb::init<int, int, int64_t, int64_t, int64_t, std::vector<int64_t>, int64_t, int, bool, bool, bool,
+                    bool, bool, double, uint64_t, std::optional<std::vector<int64_t>>,
+                    std::optional<std::vector<int64_t>>, int, uint64_t>(),
+           nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_sizes"_a,
+           "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a, "prepacked"_a,
+           "dropout"_a, "seed"_a, "batch_sizes"_a.none(), "row_ids"_a.none(), "memory"_a, "budget"_a)
       .def_ro("rows", &Problem::rows);
+  nb::class_<PlanHandle>(m, "Plan")
+      .def(nb::init<const Context&, const Problem&>(), "context"_a, "problem"_a, nb::keep_alive<1, 2>(),
+           nb::keep_alive<1, 3>())
+      .def_prop_ro("kept_bytes", [](const PlanHandle& p) { return p.sizes().kept_bytes; })
+      .def_prop_ro("scratch_bytes", [](const PlanHandle& p) { return p.sizes().scratch_bytes; })
+      .def_prop_ro("forward_scratch_bytes",
+                   [](const PlanHandle& p) { return p.sizes().forward_scratch_bytes; })
+      .def_prop_ro("backward_scratch_bytes",
+                   [](const PlanHandle& p) { return p.sizes().backward_scratch_bytes; })
+      .def_prop_ro("steps", [](const PlanHandle& p) { return p.facts().steps; })
+      .def_prop_ro("seconds", [](const PlanHandle& p) { return p.facts().seconds; })
+      .def_prop_ro("tile_count", [](const PlanHandle& p) { return p.facts().tiles; })
+      .def("policies", &PlanHandle::policies)
+      .def("buffers", &PlanHandle::buffers)
+      .def("tile", &PlanHandle::tile, "index"_a)
+      .def("forward", &PlanHandle::forward, "weights"_a, "packed"_a.none(), "x"_a, "h0"_a.none(),
+           "c0"_a.none(), "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "kept"_a, "scratch"_a)
+      .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(),
+           "c0"_a.none(), "y"_a, "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(),
+           "dx"_a.none(), "dh0"_a.none(), "dc0"_a.none(), "kept"_a, "scratch"_a);
   nb::class_<Context>(m, "Context")
       .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
       .def_ro("threads", &Context::threads)
       .def_prop_ro("isa", [](const Context& c) { return std::string(rnn_engine_context_isa(c.raw)); })
-      .def("plan", &Context::plan, "problem"_a)
-      .def("plan_buffers", &Context::plan_buffers, "problem"_a)
-      .def("forward", &Context::forward, "problem"_a, "weights"_a, "x"_a, "h0"_a.none(), "c0"_a.none(), "y"_a,
-           "hn"_a, "cn"_a, "kept"_a, "scratch"_a)
-      .def("backward", &Context::backward, "problem"_a, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(),
-           "c0"_a.none(), "y"_a, "dy"_a.none(), "dhn"_a.none(), "dcn"_a.none(), "dx"_a.none(), "dh0"_a.none(),
-           "dc0"_a.none(), "kept"_a, "scratch"_a)
+      .def("packed_bytes", &Context::packed_bytes, "problem"_a)
+      .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a)
+      .def("calibrate", &Context::calibrate)
       .def("gemm", &Context::gemm, "a"_a, "b"_a, "c"_a, "scratch"_a)
       .def("gemm_scratch",
            [](const Context& c, int64_t n, int64_t k) { return rnn_engine_gemm_scratch(c.raw, n, k); })

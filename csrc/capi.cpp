@@ -3,6 +3,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "backend/kernels.h"
@@ -24,6 +25,27 @@ struct rnn_engine_context {
   Machine machine(int dtype) const {
     return {dtype == RNN_ENGINE_FLOAT32 ? backend.f32.width : backend.f64.width, pool.threads()};
   }
+
+  // Measured once, by the first who asks.
+  const Costs& measured_costs() {
+    std::lock_guard lock(costs_lock_);
+    if (!costs_.measured()) costs_ = calibrate(backend, pool);
+    return costs_;
+  }
+  Costs known_costs() {
+    std::lock_guard lock(costs_lock_);
+    return costs_;
+  }
+
+ private:
+  std::mutex costs_lock_;
+  Costs costs_;
+};
+
+struct rnn_engine_plan {
+  rnn_engine_context* context;
+  Plan plan;
+  std::once_flag listed;  // the table of buffers is made when it is first asked for
 };
 
 namespace {
@@ -61,11 +83,12 @@ void require_weights(const Shape& shape, const rnn_engine_weights* weights) {
     const std::string where = "weights[" + std::to_string(i) + "].";
     require_pointer(weights[i].weight_ih, where + "weight_ih");
     require_pointer(weights[i].weight_hh, where + "weight_hh");
-    if (shape.problem->bias) {
+    if (shape.bias) {
       require_pointer(weights[i].bias_ih, where + "bias_ih");
       require_pointer(weights[i].bias_hh, where + "bias_hh");
     }
-    const int needed = shape.cell.extra - (shape.cell.extra_bias && !shape.problem->bias ? 1 : 0);
+    if (shape.projected) require_pointer(weights[i].weight_hr, where + "weight_hr");
+    const int needed = shape.cell.extra - (shape.cell.extra_bias && !shape.bias ? 1 : 0);
     for (int e = 0; e < needed; ++e)
       require_pointer(weights[i].extra[e], where + "extra[" + std::to_string(e) + "]");
   }
@@ -91,82 +114,140 @@ const char* rnn_engine_context_isa(const rnn_engine_context* context) { return c
 
 int rnn_engine_has_isa(const char* isa) { return isa && has_backend(isa); }
 
-int rnn_engine_plan(const rnn_engine_context* context, const rnn_engine_problem* problem,
-                    rnn_engine_sizes* sizes) {
+int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
+                           rnn_engine_plan** plan) {
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
-    require_pointer(sizes, "sizes");
-    *sizes = plan_sizes(make_shape(*problem), context->machine(problem->dtype));
+    require_pointer(plan, "plan");
+    const bool compares = problem->training && problem->memory == RNN_ENGINE_BUDGET;
+    const Costs costs = compares ? context->measured_costs() : context->known_costs();
+    auto made = std::make_unique<rnn_engine_plan>();
+    made->context = context;
+    made->plan = make_plan(*problem, context->machine(problem->dtype), costs);
+    *plan = made.release();
   });
 }
 
-int rnn_engine_plan_buffers(const rnn_engine_context* context, const rnn_engine_problem* problem,
-                            rnn_engine_buffer* buffers, size_t capacity, size_t* count) {
+void rnn_engine_plan_destroy(rnn_engine_plan* plan) { delete plan; }
+
+rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan) { return plan->plan.sizes; }
+
+rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
+  return {plan->plan.schedule.backward_steps, plan->plan.seconds, plan->plan.tiles.count()};
+}
+
+int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
+  return static_cast<int32_t>(plan->plan.schedule.of(layer));
+}
+
+int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity,
+                            size_t* count) {
   return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
+    require_pointer(plan, "plan");
     require_pointer(count, "count");
-    const Shape shape = make_shape(*problem);
-    const Plan plan = make_plan(shape, context->machine(problem->dtype));
+    std::call_once(plan->listed, [&] { list_buffers(plan->plan); });
     *count = 0;
     const auto list = [&](const char* arena, const std::vector<BufferRecord>& records) {
       for (const BufferRecord& r : records) {
         if (buffers && *count < capacity)
-          buffers[*count] = {
-              r.name, arena, r.layer, r.direction, r.offset, r.bytes, r.layer < 0 ? 0 : r.layer, shape.L - 1};
+          buffers[*count] = {r.name,   arena,   r.layer,      r.direction,
+                             r.offset, r.bytes, r.life.first, r.life.last};
         ++*count;
       }
     };
-    list("kept", plan.kept);
-    list("forward scratch", plan.forward);
-    list("backward scratch", plan.backward);
+    list("kept", plan->plan.kept);
+    list("scratch", plan->plan.scratch);
   });
 }
 
-int rnn_engine_forward(rnn_engine_context* context, const rnn_engine_problem* problem,
-                       const rnn_engine_forward_args* args) {
+int rnn_engine_plan_tile(const rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile, int64_t* inputs,
+                         size_t capacity, size_t* count) {
   return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
+    require_pointer(plan, "plan");
+    require_pointer(tile, "tile");
+    require_pointer(count, "count");
+    const Tiles& tiles = plan->plan.tiles;
+    require(index >= 0 && index < tiles.count(),
+            "index: expected 0 to " + std::to_string(tiles.count() - 1) + ", got " + std::to_string(index));
+    const Tile& t = tiles.at(index);
+    *tile = {static_cast<int32_t>(t.kind), t.layer, t.direction, t.s0, t.s1};
+    const std::vector<std::int64_t> needed = inputs_of(plan->plan.shape, tiles, index);
+    *count = needed.size();
+    for (size_t i = 0; inputs && i < needed.size() && i < capacity; ++i) inputs[i] = needed[i];
+  });
+}
+
+int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {
+  return guarded([&] {
+    require_pointer(plan, "plan");
     require_pointer(args, "args");
-    const Shape shape = make_shape(*problem);
-    const Machine machine = context->machine(problem->dtype);
-    const rnn_engine_sizes sizes = plan_sizes(shape, machine);
+    const Shape& shape = plan->plan.shape;
     require_weights(shape, args->weights);
+    if (shape.prepacked) require_aligned(args->packed, plan->plan.packed_bytes, "packed");
     require_pointer(args->x, "x");
-    require_pointer(args->y, "y");
+    if (shape.output) require_pointer(args->y, "y");
+    if (shape.cell_output) require_pointer(args->cy, "cy");
     require_pointer(args->hn, "hn");
     require_pointer(args->cn, "cn");
-    require_aligned(args->kept, sizes.kept_bytes, "kept");
-    require_aligned(args->scratch, sizes.forward_scratch_bytes, "scratch");
-    if (problem->dtype == RNN_ENGINE_FLOAT32)
-      run_forward(shape, machine, context->backend.f32, context->pool, *args);
+    require_aligned(args->kept, plan->plan.sizes.kept_bytes, "kept");
+    require_aligned(args->scratch, plan->plan.sizes.forward_scratch_bytes, "scratch");
+    const Backend& backend = plan->context->backend;
+    if (shape.dtype == RNN_ENGINE_FLOAT32)
+      run_forward(plan->plan, backend.f32, plan->context->pool, *args);
     else
-      run_forward(shape, machine, context->backend.f64, context->pool, *args);
+      run_forward(plan->plan, backend.f64, plan->context->pool, *args);
   });
 }
 
-int rnn_engine_backward(rnn_engine_context* context, const rnn_engine_problem* problem,
-                        const rnn_engine_backward_args* args) {
+int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* args) {
   return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
+    require_pointer(plan, "plan");
     require_pointer(args, "args");
-    const Shape shape = make_shape(*problem);
-    require(shape.training, "problem.training: expected 1 for backward, got 0");
-    const Machine machine = context->machine(problem->dtype);
-    const rnn_engine_sizes sizes = plan_sizes(shape, machine);
+    const Shape& shape = plan->plan.shape;
+    require(shape.training, "plan: expected one with training = 1");
     require_weights(shape, args->weights);
     require_pointer(args->gradients, "gradients");
     require_pointer(args->x, "x");
     require_pointer(args->y, "y");
-    require_aligned(args->kept, sizes.kept_bytes, "kept");
-    require_aligned(args->scratch, sizes.backward_scratch_bytes, "scratch");
-    if (problem->dtype == RNN_ENGINE_FLOAT32)
-      run_backward(shape, machine, context->backend.f32, context->pool, *args);
+    require_aligned(args->kept, plan->plan.sizes.kept_bytes, "kept");
+    require_aligned(args->scratch, plan->plan.sizes.backward_scratch_bytes, "scratch");
+    const Backend& backend = plan->context->backend;
+    if (shape.dtype == RNN_ENGINE_FLOAT32)
+      run_backward(plan->plan, backend.f32, plan->context->pool, *args);
     else
-      run_backward(shape, machine, context->backend.f64, context->pool, *args);
+      run_backward(plan->plan, backend.f64, plan->context->pool, *args);
+  });
+}
+
+int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_problem* problem, uint64_t* bytes) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    require_pointer(bytes, "bytes");
+    *bytes = make_plan(*problem, context->machine(problem->dtype), {}).packed_bytes;
+  });
+}
+
+int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
+                    const rnn_engine_weights* weights, void* packed) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    const Plan plan = make_plan(*problem, context->machine(problem->dtype), {});
+    require_weights(plan.shape, weights);
+    require_aligned(packed, plan.packed_bytes, "packed");
+    if (plan.shape.dtype == RNN_ENGINE_FLOAT32)
+      run_pack<float>(plan, context->pool, weights, packed);
+    else
+      run_pack<double>(plan, context->pool, weights, packed);
+  });
+}
+
+int rnn_engine_calibrate(rnn_engine_context* context) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    context->measured_costs();
   });
 }
 

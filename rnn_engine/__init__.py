@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from rnn_engine.arrays import Stack
     from rnn_engine.native import EngineError, available_isas
     from rnn_engine.nn.modules import LSTM, MILSTM
-    from rnn_engine.spec import CELLS, CellSpec, StackSpec
+    from rnn_engine.planning import Plan, plan
+    from rnn_engine.spec import CELLS, CellSpec, Memory, StackSpec
 
 _HOMES = {
     "LSTM": "rnn_engine.nn.modules",
@@ -21,12 +22,27 @@ _HOMES = {
     "Stack": "rnn_engine.arrays",
     "EngineError": "rnn_engine.native",
     "available_isas": "rnn_engine.native",
+    "Plan": "rnn_engine.planning",
+    "plan": "rnn_engine.planning",
     "CELLS": "rnn_engine.spec",
+    "Memory": "rnn_engine.spec",
     "CellSpec": "rnn_engine.spec",
     "StackSpec": "rnn_engine.spec",
 }
 
-__all__ = ["CELLS", "LSTM", "MILSTM", "CellSpec", "EngineError", "Stack", "StackSpec", "available_isas"]
+__all__ = [
+    "CELLS",
+    "LSTM",
+    "MILSTM",
+    "CellSpec",
+    "EngineError",
+    "Memory",
+    "Plan",
+    "Stack",
+    "StackSpec",
+    "available_isas",
+    "plan",
+]
 
 
 def __getattr__(name: str) -> Any:

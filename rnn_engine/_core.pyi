@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Lane = Sequence[Any]
-"""weight_ih, weight_hh, bias_ih, bias_hh and the cell's vectors of one (layer, direction); None where absent."""
+"""weight_ih, weight_hh, bias_ih, bias_hh, weight_hr and the cell's vectors of one (layer, direction); None where absent."""
 
 class EngineError(RuntimeError): ...
 
@@ -18,32 +18,43 @@ class Problem:
         steps: int,
         batch: int,
         input_size: int,
-        hidden_size: int,
-        layers: int,
+        hidden_sizes: Sequence[int],
+        projection: int,
         directions: int,
         bias: bool,
         training: bool,
+        output: bool,
+        cell_output: bool,
+        prepacked: bool,
         dropout: float,
         seed: int,
         batch_sizes: Sequence[int] | None,
         row_ids: Sequence[int] | None,
+        memory: int,
+        budget: int,
     ) -> None: ...
 
-class Context:
-    threads: int
-    def __init__(self, threads: int, isa: str | None = None) -> None: ...
-    @property
-    def isa(self) -> str: ...
-    def plan(self, problem: Problem) -> tuple[int, int, int]: ...
-    def plan_buffers(self, problem: Problem) -> list[tuple[str, str, int, int, int, int]]: ...
+class Plan:
+    kept_bytes: int
+    scratch_bytes: int
+    forward_scratch_bytes: int
+    backward_scratch_bytes: int
+    steps: int
+    seconds: float
+    tile_count: int
+    def __init__(self, context: Context, problem: Problem) -> None: ...
+    def policies(self) -> list[int]: ...
+    def buffers(self) -> list[tuple[str, str, int, int, int, int, int, int]]: ...
+    def tile(self, index: int) -> tuple[int, int, int, int, int, list[int]]: ...
     def forward(
         self,
-        problem: Problem,
         weights: Sequence[Lane],
+        packed: Any,
         x: Any,
         h0: Any,
         c0: Any,
         y: Any,
+        cy: Any,
         hn: Any,
         cn: Any,
         kept: Any,
@@ -51,7 +62,6 @@ class Context:
     ) -> None: ...
     def backward(
         self,
-        problem: Problem,
         weights: Sequence[Lane],
         gradients: Sequence[Lane],
         x: Any,
@@ -59,6 +69,7 @@ class Context:
         c0: Any,
         y: Any,
         dy: Any,
+        dcy: Any,
         dhn: Any,
         dcn: Any,
         dx: Any,
@@ -67,6 +78,15 @@ class Context:
         kept: Any,
         scratch: Any,
     ) -> None: ...
+
+class Context:
+    threads: int
+    def __init__(self, threads: int, isa: str | None = None) -> None: ...
+    @property
+    def isa(self) -> str: ...
+    def packed_bytes(self, problem: Problem) -> int: ...
+    def pack(self, problem: Problem, weights: Sequence[Lane], packed: Any) -> None: ...
+    def calibrate(self) -> None: ...
     def gemm(self, a: Any, b: Any, c: Any, scratch: Any) -> None: ...
     def gemm_scratch(self, n: int, k: int) -> int: ...
     def peak(self, iterations: int) -> float: ...

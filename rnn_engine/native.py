@@ -6,15 +6,27 @@ import os
 import threading
 from collections.abc import Sequence
 
-from rnn_engine._core import Context, EngineError, Problem, has_isa
-from rnn_engine.spec import CELLS, StackSpec
+from rnn_engine._core import Context, EngineError, Plan, Problem, has_isa
+from rnn_engine.spec import CELLS, Memory, StackSpec
 
-__all__ = ["ISAS", "Context", "EngineError", "Problem", "available_isas", "context", "cpu_count", "make_problem"]
+__all__ = [
+    "ISAS",
+    "Context",
+    "EngineError",
+    "Plan",
+    "Problem",
+    "available_isas",
+    "context",
+    "cpu_count",
+    "make_problem",
+]
 
 ISAS = ("avx512", "avx2", "generic")
 """Instruction sets, best first."""
 
 DTYPES = {"float32": 0, "float64": 1}
+
+_STORE = Memory("store")
 
 _contexts: dict[tuple[int, str | None], Context] = {}
 _lock = threading.Lock()
@@ -59,6 +71,10 @@ def make_problem(
     seed: int = 0,
     batch_sizes: Sequence[int] | None = None,
     row_ids: Sequence[int] | None = None,
+    memory: Memory = _STORE,
+    output: bool = True,
+    cell_output: bool = False,
+    prepacked: bool = False,
 ) -> Problem:
     """Shapes of one call.
 
@@ -72,6 +88,10 @@ def make_problem(
         seed: Key of the dropout masks.
         batch_sizes: [T] sequences still running at each step, never growing; None: all B.
         row_ids: [B] the caller's index of each sequence, which keys its dropout masks; None: 0 to B-1.
+        memory: What training keeps for backward.
+        output: Whether y is wanted; only without `training` can it be left out.
+        cell_output: Whether c of all steps of the last layer is wanted.
+        prepacked: Whether forward gets packed weights; not in training.
 
     Raises:
         ValueError: A size is out of bounds, or the dtype has no kernels.
@@ -84,13 +104,18 @@ def make_problem(
         steps=steps,
         batch=batch,
         input_size=spec.input_size,
-        hidden_size=spec.hidden_size,
-        layers=spec.num_layers,
+        hidden_sizes=spec.hidden_sizes,
+        projection=spec.proj_size,
         directions=spec.directions,
         bias=spec.bias,
         training=training,
+        output=output,
+        cell_output=cell_output,
+        prepacked=prepacked,
         dropout=dropout,
         seed=seed,
         batch_sizes=batch_sizes,
         row_ids=row_ids,
+        memory=memory.index,
+        budget=memory.budget,
     )

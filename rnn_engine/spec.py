@@ -5,6 +5,7 @@ Symbols: I input size, H hidden size, L layers, D directions (1 or 2). Gate orde
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,11 +50,12 @@ class StackSpec:
     Attributes:
         cell: Name of the cell, a key of `CELLS`.
         input_size: I.
-        hidden_size: H.
+        hidden_size: H of all layers, or a tuple with the H of each.
         num_layers: L.
         bias: Whether the layers have biases.
         bidirectional: Whether each layer runs in both directions.
         dropout: Probability of dropping a value between layers, in training.
+        proj_size: P, the width to which h is projected (Sak et al. 2014), less than every H; 0: no projection.
 
     Raises:
         ValueError: A field is out of bounds.
@@ -61,21 +63,34 @@ class StackSpec:
 
     cell: str
     input_size: int
-    hidden_size: int
+    hidden_size: int | tuple[int, ...]
     num_layers: int = 1
     bias: bool = True
     bidirectional: bool = False
     dropout: float = 0.0
+    proj_size: int = 0
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
             raise ValueError(f"cell: expected one of {', '.join(CELLS)}, got {self.cell!r}")
-        for name in ("input_size", "hidden_size", "num_layers"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
-            if value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
+        _check_size("input_size", self.input_size)
+        _check_size("num_layers", self.num_layers)
+        if isinstance(self.hidden_size, tuple):
+            if len(self.hidden_size) != self.num_layers:
+                raise ValueError(
+                    f"hidden_size: expected one for each of {self.num_layers} layers, got {len(self.hidden_size)}"
+                )
+            for size in self.hidden_size:
+                _check_size("hidden_size", size)
+            if len(set(self.hidden_size)) == 1:  # one spelling for one stack
+                object.__setattr__(self, "hidden_size", self.hidden_size[0])
+        else:
+            _check_size("hidden_size", self.hidden_size)
+        _check_size("proj_size", self.proj_size, least=0)
+        if self.proj_size >= min(self.hidden_sizes):
+            raise ValueError(
+                f"proj_size: expected less than hidden_size = {min(self.hidden_sizes)}, got {self.proj_size}"
+            )
         if isinstance(self.dropout, bool) or not 0 <= self.dropout <= 1:
             raise ValueError(f"dropout: expected a probability in [0, 1], got {self.dropout}")
 
@@ -89,6 +104,21 @@ class StackSpec:
         """L*D: number of (layer, direction) pairs."""
         return self.num_layers * self.directions
 
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """H of each layer, [L]."""
+        return self.hidden_size if isinstance(self.hidden_size, tuple) else (self.hidden_size,) * self.num_layers
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """R of each layer, the width of h in one direction: P with a projection, else H. [L]."""
+        return (self.proj_size,) * self.num_layers if self.proj_size else self.hidden_sizes
+
+    @property
+    def output_size(self) -> int:
+        """D*R of the last layer, the width of the output."""
+        return self.directions * self.state_sizes[-1]
+
     def suffix(self, lane: int) -> str:
         """Suffix of the parameter names of one (layer, direction): `_l0`, `_l0_reverse`, `_l1`, ..."""
         layer, direction = divmod(lane, self.directions)
@@ -98,16 +128,18 @@ class StackSpec:
         """Names and shapes of one (layer, direction)'s parameters, in the engine's order.
 
         Returns:
-            weight_ih [4H, I or D*H], weight_hh [4H, H], bias_ih [4H], bias_hh [4H], then the cell's vectors [4H];
-            the shape is None for those that `bias=False` leaves out.
+            weight_ih [4H, I or D*R], weight_hh [4H, R], bias_ih [4H], bias_hh [4H], weight_hr [P, H], then the cell's
+            vectors [4H]; the shape is None for those that `bias=False` or the lack of a projection leave out.
         """
-        cell, gates, suffix = CELLS[self.cell], 4 * self.hidden_size, self.suffix(lane)
-        input_size = self.input_size if lane < self.directions else self.directions * self.hidden_size
+        cell, suffix, layer = CELLS[self.cell], self.suffix(lane), lane // self.directions
+        hidden, state = self.hidden_sizes[layer], self.state_sizes[layer]
+        gates = 4 * hidden
         shapes: dict[str, tuple[int, ...] | None] = {
-            "weight_ih": (gates, input_size),
-            "weight_hh": (gates, self.hidden_size),
+            "weight_ih": (gates, self.directions * self.state_sizes[layer - 1] if layer else self.input_size),
+            "weight_hh": (gates, state),
             "bias_ih": (gates,) if self.bias else None,
             "bias_hh": (gates,) if self.bias else None,
+            "weight_hr": (self.proj_size, hidden) if self.proj_size else None,
         }
         for vector in cell.vectors:
             shapes[vector] = (gates,) if self.bias or vector not in cell.bias_vectors else None
@@ -121,3 +153,59 @@ class StackSpec:
             for name, shape in self.lane_parameters(lane).items()
             if shape is not None
         }
+
+
+def _check_size(name: str, value: object, least: int = 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name}: expected at least {least}, got {value}")
+
+
+MEMORY_POLICIES = ("store", "recompute", "checkpoint")
+"""What is kept for backward, in the order of their values in `csrc/include/rnn_engine.h`."""
+
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a call keeps for its backward pass; the results are the same bits with all of them.
+
+    Attributes:
+        policy: "store": all gates and states. "recompute": h, and c every K steps; gates are made again in large
+            products. "checkpoint": h and c every K steps, and the recurrence runs again; one-directional stacks only,
+            others recompute. "budget": for each layer whichever of these is fastest within `budget`.
+        budget: Bytes of kept and scratch memory together, for "budget"; else 0.
+    """
+
+    policy: str
+    budget: int = 0
+
+    @property
+    def index(self) -> int:
+        """Value in `csrc/include/rnn_engine.h`."""
+        return (*MEMORY_POLICIES, "budget").index(self.policy)
+
+    @classmethod
+    def parse(cls, text: str | int | Memory) -> Memory:
+        """Reads a setting.
+
+        Args:
+            text: "store", "recompute", "checkpoint", a number of bytes, or one with a unit such as "256MiB" or "1.5GB".
+
+        Raises:
+            ValueError: It is none of these.
+        """
+        if isinstance(text, Memory):
+            return text
+        if isinstance(text, str) and text in MEMORY_POLICIES:
+            return cls(text)
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]*)", text) if isinstance(text, str) else None
+        if match and (match[2] or "B") in _UNITS:
+            text = int(float(match[1]) * _UNITS[match[2] or "B"])
+        if isinstance(text, bool) or not isinstance(text, int) or text < 1:
+            raise ValueError(
+                f"memory: expected {', '.join(MEMORY_POLICIES)} or a number of bytes such as 256MiB, got {text!r}"
+            )
+        return cls("budget", text)

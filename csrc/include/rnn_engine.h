@@ -1,7 +1,7 @@
 /* The C API of the recurrent engine.
  *
- * Symbols: T time steps, B batch, I input size, H hidden size, L layers, D directions (1 or 2), G = 4 gates,
- * N = sum of batch_sizes rows (N = T*B when all sequences are equally long).
+ * Symbols: T time steps, B batch, I input size, H hidden size, R = H, or P with a projection: width of h, L
+ * layers, D directions (1 or 2), N = sum of batch_sizes rows (N = T*B when all sequences are equally long).
  *
  * Rows. A batch of sequences is stored as N rows, time-major: first the rows of step 0, then those of step 1,
  * ... Step t has batch_sizes[t] rows, and batch_sizes never grows: row b of every step belongs to sequence b,
@@ -9,16 +9,20 @@
  * I] array is the same with batch_sizes[t] = B.
  *
  * Weights, one set for each (layer, direction), index layer*D + direction; gate order i, f, g, o:
- *   weight_ih [4H, I or D*H]   weight_hh [4H, H]   bias_ih [4H]   bias_hh [4H]   (biases may all be NULL)
+ *   weight_ih [4H, I or D*R]   weight_hh [4H, R]   bias_ih [4H]   bias_hh [4H]   (biases may all be NULL)
+ *   weight_hr [P, H], only with a projection
  *   extra[p] [4H]: further vectors of the cell; MI-LSTM: alpha, beta1, beta2, bias (bias NULL without
  * biases).
  *
- * Memory. The library allocates nothing inside a call: the plan says how many bytes of `kept` (written by
- * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides,
- * 64-byte aligned. Weight gradients accumulate, activation gradients overwrite.
+ * States (h0, hn and their gradients: R wide; c0, cn: H wide) are [B, width] for each (layer, direction), one
+ * after the other: [L*D, B, width] where all layers are equally wide.
+ *
+ * Plans. A plan is made from a problem before anything runs, and says how many bytes of `kept` (written by
+ * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides, 64-byte
+ * aligned. Running a plan allocates nothing. Weight gradients accumulate, activation gradients overwrite.
  *
  * Every function that can fail returns 0 or an error code; rnn_engine_last_error() then holds the message
- * (per thread). No function keeps a pointer after it returned, except into the context it was given.
+ * (per thread). No function keeps a pointer after it returned, except a plan's to its context.
  */
 #ifndef RNN_ENGINE_H_
 #define RNN_ENGINE_H_
@@ -36,37 +40,61 @@ enum { RNN_ENGINE_OK = 0, RNN_ENGINE_INVALID = 1, RNN_ENGINE_FAILED = 2 };
 enum { RNN_ENGINE_LSTM = 0, RNN_ENGINE_MI_LSTM = 1 };
 enum { RNN_ENGINE_FLOAT32 = 0, RNN_ENGINE_FLOAT64 = 1 };
 enum { RNN_ENGINE_MAX_EXTRA = 4 };
+/* What is kept for backward: everything; h, and c every K steps; h and c every K steps for all layers at once
+ * (one direction only: with two it is RECOMPUTE); whatever is fastest within a number of bytes. All give the
+ * same bits. */
+enum { RNN_ENGINE_STORE = 0, RNN_ENGINE_RECOMPUTE = 1, RNN_ENGINE_CHECKPOINT = 2, RNN_ENGINE_BUDGET = 3 };
 
 /* What is to be computed; shapes only. */
 typedef struct {
-  int32_t cell;       /* RNN_ENGINE_LSTM, ... */
-  int32_t dtype;      /* RNN_ENGINE_FLOAT32, ... */
-  int64_t steps;      /* T */
-  int64_t batch;      /* B */
-  int64_t input_size; /* I */
-  int64_t hidden_size;
+  int32_t cell;                /* RNN_ENGINE_LSTM, ... */
+  int32_t dtype;               /* RNN_ENGINE_FLOAT32, ... */
+  int64_t steps;               /* T */
+  int64_t batch;               /* B */
+  int64_t input_size;          /* I */
+  const int64_t* hidden_sizes; /* [L] H of each layer */
   int64_t layers;
+  int64_t projection; /* P; 0: none */
   int32_t directions;
   int32_t bias;               /* 0: all biases are NULL */
   int32_t training;           /* 1: keep what backward needs; 0: forward only, in rolling buffers */
+  int32_t output;             /* 0: no y, only the last states (forward only) */
+  int32_t cell_output;        /* 1: also the last layer's c of every step */
+  int32_t prepacked;          /* 1: forward gets packed weights (forward only) */
   const int64_t* batch_sizes; /* [T], never growing, batch_sizes[0] = B; NULL: all B */
   double dropout;             /* probability, between layers; 0 in evaluation */
   uint64_t seed;              /* key of the dropout masks */
   const int64_t* row_ids;     /* [B] the caller's index of each sequence, keys the masks; NULL: 0..B-1 */
+  int32_t memory;             /* RNN_ENGINE_STORE, ... */
+  uint64_t budget;            /* RNN_ENGINE_BUDGET: bytes of kept and scratch together */
 } rnn_engine_problem;
 
-/* One buffer of a plan. Life: index of the first and the last layer whose work touches it. */
+/* One buffer of a plan. It is used by tiles first_tile to last_tile, counted through forward and backward. */
 typedef struct {
   const char* name;
-  const char* arena;        /* "kept", "forward scratch" or "backward scratch" */
+  const char* arena;        /* "kept" or "scratch" */
   int64_t layer, direction; /* -1: shared by all */
   uint64_t offset, bytes;
-  int64_t first_layer, last_layer;
+  int64_t first_tile, last_tile;
 } rnn_engine_buffer;
 
+/* One tile of a plan: a layer and direction over steps [begin, end) in the order of computation. kind: 0
+ * forward, 1 forward again inside backward, 2 backward. */
 typedef struct {
-  uint64_t kept_bytes, forward_scratch_bytes, backward_scratch_bytes;
+  int32_t kind;
+  int64_t layer, direction, begin, end;
+} rnn_engine_tile;
+
+typedef struct {
+  uint64_t kept_bytes, scratch_bytes;
+  uint64_t forward_scratch_bytes, backward_scratch_bytes; /* what each call uses of the scratch */
 } rnn_engine_sizes;
+
+typedef struct {
+  int64_t steps;  /* K, of a backward tile */
+  double seconds; /* predicted for forward, and backward in training; 0 before rnn_engine_calibrate */
+  int64_t tiles;
+} rnn_engine_plan_facts;
 
 /* Pointers to one (layer, direction)'s weights, or to their gradients. */
 typedef struct {
@@ -74,16 +102,19 @@ typedef struct {
   void* weight_hh;
   void* bias_ih;
   void* bias_hh;
+  void* weight_hr;
   void* extra[RNN_ENGINE_MAX_EXTRA];
 } rnn_engine_weights;
 
 typedef struct {
   const rnn_engine_weights* weights; /* [L*D] */
+  const void* packed;                /* from rnn_engine_pack, for a prepacked problem; else NULL */
   const void* x;                     /* [N, I] */
-  const void* h0;                    /* [L*D, B, H] or NULL: zeros */
-  const void* c0;                    /* [L*D, B, H] or NULL: zeros */
-  void* y;                           /* [N, D*H] */
-  void* hn;                          /* [L*D, B, H] */
+  const void* h0;                    /* [L*D, B, R] or NULL: zeros; may be hn */
+  const void* c0;                    /* [L*D, B, H] or NULL: zeros; may be cn */
+  void* y;                           /* [N, D*R], unless the problem says that there is no output */
+  void* cy;                          /* [N, D*H] with cell_output */
+  void* hn;                          /* [L*D, B, R] */
   void* cn;                          /* [L*D, B, H] */
   void* kept;
   void* scratch;
@@ -95,11 +126,12 @@ typedef struct {
   const void* h0;
   const void* c0;
   const void* y;                       /* forward's output */
-  const void* dy;                      /* [N, D*H] or NULL: zeros */
-  const void* dhn;                     /* [L*D, B, H] or NULL: zeros */
+  const void* dy;                      /* [N, D*R] or NULL: zeros */
+  const void* dcy;                     /* [N, D*H] or NULL: zeros */
+  const void* dhn;                     /* [L*D, B, R] or NULL: zeros */
   const void* dcn;                     /* [L*D, B, H] or NULL: zeros */
   void* dx;                            /* [N, I] or NULL: not wanted */
-  void* dh0;                           /* [L*D, B, H] or NULL */
+  void* dh0;                           /* [L*D, B, R] or NULL */
   void* dc0;                           /* [L*D, B, H] or NULL */
   const rnn_engine_weights* gradients; /* [L*D], accumulated into; a NULL pointer: not wanted */
   void* kept;                          /* consumed: gradients are written over what it holds */
@@ -107,6 +139,7 @@ typedef struct {
 } rnn_engine_backward_args;
 
 typedef struct rnn_engine_context rnn_engine_context;
+typedef struct rnn_engine_plan rnn_engine_plan;
 
 /* Message of the calling thread's last failure. */
 RNN_ENGINE_API const char* rnn_engine_last_error(void);
@@ -119,18 +152,36 @@ RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* cont
 /* 1 if this build and machine can run `isa`. */
 RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
 
-/* Sizes of the arenas: a pure function of problem and context. */
-RNN_ENGINE_API int rnn_engine_plan(const rnn_engine_context* context, const rnn_engine_problem* problem,
-                                   rnn_engine_sizes* sizes);
+/* Makes a plan for this context: its threads and instruction set. Pure: it allocates the plan alone. */
+RNN_ENGINE_API int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
+                                          rnn_engine_plan** plan);
+RNN_ENGINE_API void rnn_engine_plan_destroy(rnn_engine_plan* plan);
+RNN_ENGINE_API rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan);
+RNN_ENGINE_API rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan);
+/* RNN_ENGINE_STORE, RNN_ENGINE_RECOMPUTE or RNN_ENGINE_CHECKPOINT, for layer 0 to L - 1. */
+RNN_ENGINE_API int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer);
 /* The table of buffers behind the sizes; writes at most `capacity` rows and the full number to *count. */
-RNN_ENGINE_API int rnn_engine_plan_buffers(const rnn_engine_context* context,
-                                           const rnn_engine_problem* problem, rnn_engine_buffer* buffers,
-                                           size_t capacity, size_t* count);
+RNN_ENGINE_API int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity,
+                                           size_t* count);
+/* Tile `index` of 0 to tiles - 1, in the order in which they run; the tiles that it reads from: at most
+ * `capacity` of them, the full number in *count. */
+RNN_ENGINE_API int rnn_engine_plan_tile(const rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile,
+                                        int64_t* inputs, size_t capacity, size_t* count);
 
-RNN_ENGINE_API int rnn_engine_forward(rnn_engine_context* context, const rnn_engine_problem* problem,
-                                      const rnn_engine_forward_args* args);
-RNN_ENGINE_API int rnn_engine_backward(rnn_engine_context* context, const rnn_engine_problem* problem,
-                                       const rnn_engine_backward_args* args);
+RNN_ENGINE_API int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args);
+RNN_ENGINE_API int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* args);
+
+/* Packs weights once for many forward calls of plans with prepacked = 1. The bytes depend on the sizes of the
+ * layers and on the context, not on steps or batch. */
+RNN_ENGINE_API int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_problem* problem,
+                                           uint64_t* bytes);
+RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
+                                   const rnn_engine_weights* weights, void* packed);
+
+/* Measures what products and cells cost on this machine, once for a context (some tens of milliseconds). Plans
+ * with a budget do it by themselves; the costs decide which of the feasible schedules is chosen, never a
+ * result. */
+RNN_ENGINE_API int rnn_engine_calibrate(rnn_engine_context* context);
 
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
 RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k,

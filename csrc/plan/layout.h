@@ -1,22 +1,19 @@
-// What lies where in the two arenas. Pure functions of (shape, machine): the planner calls them without
-// memory.
+// What lies where in the two arenas. Pure functions of (shape, machine, schedule): the planner calls them
+// without memory, the run calls them again with it.
 //
-//   kept     lives from forward to backward: what the `store` policy keeps of every step
-//   scratch  lives inside one call and is shared by all layers, directions and steps
+//   kept     lives from forward to backward: what the layers' policies keep
+//   scratch  lives inside one call; layers, pieces of time and the two calls lie over one another in it
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "base/arena.h"
-#include "plan/shape.h"
+#include "plan/schedule.h"
+#include "plan/tiles.h"
 
 namespace rnn_engine {
-
-struct Machine {
-  int width;    // values in a vector
-  int threads;  // of the context
-};
 
 inline std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -35,113 +32,249 @@ inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, st
 inline constexpr std::int64_t kGradientRows = 384, kGradientDepth = 256;
 // Other products run through k in pieces of this many, so that a piece of a panel stays in the nearest cache.
 inline constexpr std::int64_t kDepth = 256;
-// Rows of input products computed ahead of the recurrence, so that it finds them in a near cache.
-inline constexpr std::int64_t kChunkRows = 256;
 
-// Steps whose input products are computed together.
-inline std::int64_t chunk_steps(const Shape& shape) {
-  return std::clamp<std::int64_t>(kChunkRows / shape.B, 1, shape.T);
+using Slots = std::vector<std::size_t>;  // offsets in an arena
+
+template <class Visit>
+void for_each_lane(const Shape& shape, const Visit& visit) {
+  for (std::int64_t layer = 0; layer < shape.L; ++layer)
+    for (std::int64_t d = 0; d < shape.D; ++d) visit(layer, d);
 }
+
+// Everything that the layout functions need to know. `tiles` is only for the lives in the table of buffers.
+struct LayoutInput {
+  const Shape& shape;
+  const Machine& machine;
+  const Schedule& schedule;
+  const Tiles* tiles;
+
+  Life life(std::int64_t layer, std::int64_t direction, bool in_backward) const {
+    return tiles ? tiles->life(layer, direction, in_backward) : Life{0, 0};
+  }
+  // The first tile of the forward or the backward call to its last.
+  Life whole(bool in_backward) const {
+    if (!tiles) return {0, 0};
+    const auto forward = static_cast<std::int64_t>(tiles->forward.size());
+    return in_backward ? Life{forward, tiles->count() - 1} : Life{0, forward - 1};
+  }
+  // The most rows of any piece of `steps` steps that a call may have.
+  std::int64_t rows(std::int64_t steps) const { return std::min(shape.N, steps * shape.B); }
+  // States are kept at the beginning of every piece of K steps but the first.
+  std::int64_t kept_states() const {
+    return (shape.T + schedule.backward_steps - 1) / schedule.backward_steps - 1;
+  }
+};
 
 template <class T>
 struct KeptDirection {
-  T* a;  // [N, 4H] what the cell keeps: LSTM activated gates, MI-LSTM W x + b
-  T* r;  // [N, 4H] MI-LSTM U h' + b
-  T* c;  // [N, H]
+  T* a;             // store: [N, 4H] what the cell keeps: LSTM activated gates, MI-LSTM W x + b
+  T* r;             // store: [N, 4H] MI-LSTM U h' + b
+  T* c;             // store: [N, H]
+  T* raw;           // store, with a projection: [N, H] o tanh(c)
+  T* c_states;      // else: [pieces - 1, B, H] c before each piece of K steps but the first
+  T* h_states;      // checkpoint: [pieces - 1, B, R]
 };
 
-// Each layer's piece of `kept` is equally large, but the last layer's output is the caller's y.
 template <class T>
 struct KeptLayer {
   KeptDirection<T> direction[2];
-  T* h;  // [N, D*H]; nullptr in the last layer
+  T* h;  // [N, D*R]; nullptr in the last layer, whose output is the caller's y, and with checkpoints
 
-  KeptLayer(const Shape& s, std::int64_t layer, Arena& arena) {
+  KeptLayer(const LayoutInput& in, std::int64_t layer, Arena& arena) {
+    const Shape& s = in.shape;
+    const LayerShape& size = s.layer(layer);
+    const Policy policy = in.schedule.of(layer);
+    const bool store = policy == Policy::kStore;
+    const std::int64_t states = store ? 0 : in.kept_states() * s.B;
+    Life life = in.life(layer, 0, true);
     for (std::int64_t d = 0; d < s.D; ++d) {
-      direction[d].a = arena.take<T>("input product / gates", s.N * 4 * s.H, layer, d);
-      direction[d].r = arena.take<T>("recurrent product", s.cell.split ? s.N * 4 * s.H : 0, layer, d);
-      direction[d].c = arena.take<T>("c", s.N * s.H, layer, d);
+      arena.set_life({in.life(layer, d, false).first, in.life(layer, d, true).last});
+      life.last = in.life(layer, d, true).last;
+      direction[d].a = arena.take<T>("input product / gates", store ? s.N * 4 * size.H : 0, layer, d);
+      direction[d].r =
+          arena.take<T>("recurrent product", store && s.cell.split ? s.N * 4 * size.H : 0, layer, d);
+      direction[d].c = arena.take<T>("c", store ? s.N * size.H : 0, layer, d);
+      direction[d].raw =
+          arena.take<T>("h before projection", store && s.projected ? s.N * size.H : 0, layer, d);
+      direction[d].c_states = arena.take<T>("c every K steps", states * size.H, layer, d);
+      direction[d].h_states = arena.take<T>(
+          "h every K steps", policy == Policy::kCheckpoint ? states * size.R : 0, layer, d);
     }
-    h = arena.take<T>("h", layer + 1 < s.L ? s.N * s.D * s.H : 0, layer);
+    arena.set_life({in.life(layer, 0, false).first, life.last});
+    const bool keeps_h = layer + 1 < s.L && policy != Policy::kCheckpoint;
+    h = arena.take<T>("h", keeps_h ? s.N * s.D * size.R : 0, layer);
   }
+};
 
-  static std::size_t bytes(const Shape& s) {
-    Arena arena;
-    KeptLayer(s, -1, arena);  // -1: any layer but the last
-    return arena.used();
+// One lane's weights, packed for the forward direction: in a forward call, or to make its results again.
+template <class T>
+struct PackedForward {
+  T *weight_ih, *weight_hh, *weight_hr;
+  T* bias;  // [4H] sum of the biases that begin the input product
+
+  PackedForward() = default;
+  PackedForward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+    const Shape& s = in.shape;
+    const LayerShape& size = s.layer(layer);
+    weight_ih = arena.take<T>("packed weight_ih", packed_gates_size(in.machine, size.I, size.H), layer, d);
+    weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H), layer, d);
+    weight_hr = arena.take<T>("packed weight_hr",
+                              s.projected ? packed_size(in.machine, size.H, size.R) : 0, layer, d);
+    bias = arena.take<T>("bias", s.bias ? 4 * size.H : 0, layer, d);
   }
-  static KeptLayer at(const Shape& s, std::int64_t layer, void* kept) {
-    Arena arena(static_cast<std::byte*>(kept) + static_cast<std::size_t>(layer) * bytes(s));
-    return KeptLayer(s, layer, arena);
+};
+
+struct Widest {
+  std::int64_t H = 0, R = 0, input = 0;  // input: of the layers above the first
+  explicit Widest(const Shape& s) {
+    for (const LayerShape& size : s.layers) {
+      H = std::max(H, size.H);
+      R = std::max(R, size.R);
+      if (&size != &s.layers.front()) input = std::max(input, size.I);
+    }
+  }
+};
+
+// Rolling buffers of forward tiles, shared by all layers.
+template <class T>
+struct Rolling {
+  T* dropped = nullptr;  // [rows of a tile, D*R] the layer's input after dropout
+  T* a = nullptr;        // [rows of a tile, 4H]
+  T* r = nullptr;        // [B, 4H]
+  T* raw = nullptr;      // [B, H] with a projection
+
+  Rolling() = default;
+  // `steps`: of a tile. `gates`: whether any layer's are not kept.
+  Rolling(const LayoutInput& in, std::int64_t steps, bool gates, Arena& arena) {
+    const Shape& s = in.shape;
+    const Widest widest(s);
+    dropped = arena.take<T>("layer input after dropout", s.dropout ? in.rows(steps) * widest.input : 0);
+    a = arena.take<T>("input product, rolling", gates ? in.rows(steps) * 4 * widest.H : 0);
+    r = arena.take<T>("recurrent product, rolling", gates && s.cell.split ? s.B * 4 * widest.H : 0);
+    raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
   }
 };
 
 template <class T>
 struct ForwardScratch {
-  std::int64_t* offsets;  // [T + 1] first row of each step
-  T* zeros;               // [B, H] stands for absent initial states
-  T* weight_ih;           // packed
-  T* weight_hh;           // packed
-  T* bias;                // [4H] sum of the biases that begin the input product
-  T* dropped;             // [N, D*H] the layer's input after dropout
-  // Forward only: rolling buffers in place of what training keeps.
-  T* a;          // [chunk rows, 4H]
-  T* r;          // [B, 4H]
-  T* c;          // [B, H]
-  T* output[2];  // [N, D*H] of the layers below the last, in turn
+  Rolling<T> rolling;
+  T* output[2];  // outputs of the layers below the last, in turn, where they are not kept
 
-  ForwardScratch(const Shape& s, const Machine& m, Arena& arena) {
-    const std::int64_t widest = s.L > 1 ? std::max(s.I, s.D * s.H) : s.I;
-    offsets = arena.take<std::int64_t>("first row of each step", s.T + 1);
-    zeros = arena.take<T>("zeros", s.B * s.H);
-    weight_ih = arena.take<T>("packed weight_ih", packed_gates_size(m, widest, s.H));
-    weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(m, s.H, s.H));
-    bias = arena.take<T>("bias", s.problem->bias ? 4 * s.H : 0);
-    dropped = arena.take<T>("layer input after dropout", s.dropout ? s.N * s.D * s.H : 0);
-    const bool rolling = !s.training;
-    a = arena.take<T>("input product, rolling", rolling ? chunk_steps(s) * s.B * 4 * s.H : 0);
-    r = arena.take<T>("recurrent product, rolling", rolling && s.cell.split ? s.B * 4 * s.H : 0);
-    c = arena.take<T>("c, rolling", rolling ? s.B * s.H : 0);
-    output[0] = arena.take<T>("layer output, even", rolling && s.L > 1 ? s.N * s.D * s.H : 0);
-    output[1] = arena.take<T>("layer output, odd", rolling && s.L > 2 ? s.N * s.D * s.H : 0);
+  // `slots`: also lay out the lanes' packed weights, and say where; the run has that from the plan.
+  ForwardScratch(const LayoutInput& in, Arena& arena, Slots* slots = nullptr) {
+    const Shape& s = in.shape;
+    const Schedule& schedule = in.schedule;
+    arena.set_life(in.whole(false));
+    bool gates = !s.training;
+    for (const Policy policy : schedule.policy) gates = gates || policy != Policy::kStore;
+    rolling = Rolling<T>(in, schedule.forward_steps, gates, arena);
+    const bool between = !s.training || schedule.checkpoint();
+    const std::int64_t rows = in.rows(schedule.group), width = s.D * Widest(s).R;
+    const std::int64_t outputs = !between ? 0 : s.L - (s.output ? 1 : 0);
+    output[0] = arena.take<T>("layer output, even", outputs > 0 ? rows * width : 0);
+    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? rows * width : 0);
+    if (!slots || s.prepacked) return;
+    const std::size_t slot = arena.mark();
+    for_each_lane(s, [&](std::int64_t layer, std::int64_t d) {
+      if (!schedule.resident) arena.rewind(slot);
+      arena.set_life(in.life(layer, d, false));
+      slots->push_back(arena.mark());
+      PackedForward<T>(in, layer, d, arena);
+    });
+  }
+};
+
+// What one lane's backward tiles share.
+template <class T>
+struct LaneBackward {
+  PackedForward<T> forward;  // to make gates again, unless they were kept
+  T *weight_ih, *weight_hh, *weight_hr;  // packed for the gradients' products
+  T* dc;                                 // [B, H]
+  T* boundary;                           // [B, 4H] dr of the step after the piece, unless gates were kept
+  T* sums;                               // [kSums, 4H]
+  T *h, *c;                              // checkpoint: [B, R], [B, H] states of the replay
+  T *piece_a, *piece_r, *piece_c, *piece_raw, *piece_h;  // what was not kept of a piece of K steps
+
+  LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+    const Shape& s = in.shape;
+    const LayerShape& size = s.layer(layer);
+    const Policy policy = in.schedule.of(layer);
+    const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
+    forward = store ? PackedForward<T>{} : PackedForward<T>(in, layer, d, arena);
+    weight_ih = arena.take<T>("packed weight_ih^T", packed_size(in.machine, 4 * size.H, size.I), layer, d);
+    weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, 4 * size.H, size.R), layer, d);
+    weight_hr = arena.take<T>("packed weight_hr^T",
+                              s.projected ? packed_size(in.machine, size.R, size.H) : 0, layer, d);
+    dc = arena.take<T>("dc", s.B * size.H, layer, d);
+    boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * 4 * size.H, layer, d);
+    sums = arena.take<T>("sums of vector gradients", s.cell.sums * 4 * size.H, layer, d);
+    h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
+    c = arena.take<T>("c of the replay", replayed ? s.B * size.H : 0, layer, d);
+    const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
+    piece_a = arena.take<T>("gates of a piece", rows * 4 * size.H, layer, d);
+    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * 4 * size.H : 0, layer, d);
+    piece_c = arena.take<T>("c of a piece", rows * size.H, layer, d);
+    piece_raw =
+        arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
+    piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
 };
 
 template <class T>
 struct BackwardScratch {
-  std::int64_t* offsets;   // [T + 1]
-  std::int64_t* order;     // [N] rows in the order in which backward meets them
-  std::int64_t* previous;  // [N] row of the step before, or -1 - b: the initial state of sequence b
-  T* zeros;                // [B, H]
-  T* weight_ih;            // packed
-  T* weight_hh;            // packed
-  T* dh;                   // [B, H]
-  T* dc;                   // [B, H]
-  T* doutput;              // [N, D*H] gradient handed from layer to layer
-  T* dropped;              // [N, D*H]
-  T* sums;                 // [kSums, 4H]
-  T* pack_a;               // one piece a thread
-  T* pack_b;               // one piece a thread
+  std::int64_t* order;  // [rows of a tile] rows in the order in which backward meets them
+  const T** previous;   // [rows of a tile] h before each of them
+  T* zeros;             // [B, widest state] stands for absent initial states
+  T* dh;                // [B, H] gradient of the cell's output
+  T* dstate;            // [rows of a tile, R] with a projection: gradient of h
+  T* doutput[2];        // gradients handed from layer to layer
+  T* dropped;           // [rows of a tile, D*R]
+  T *pack_a, *pack_b;   // one piece a thread
   std::int64_t pack_a_size, pack_b_size;
 
-  BackwardScratch(const Shape& s, const Machine& m, Arena& arena) {
-    offsets = arena.take<std::int64_t>("first row of each step", s.T + 1);
-    order = arena.take<std::int64_t>("rows in backward order", s.N);
-    previous = arena.take<std::int64_t>("previous row of each row", s.N);
-    zeros = arena.take<T>("zeros", s.B * s.H);
-    const std::int64_t widest = s.L > 1 ? std::max(s.I, s.D * s.H) : s.I;
-    weight_ih = arena.take<T>("packed weight_ih", packed_size(m, 4 * s.H, widest));
-    weight_hh = arena.take<T>("packed weight_hh", packed_size(m, 4 * s.H, s.H));
-    dh = arena.take<T>("dh", s.B * s.H);
-    dc = arena.take<T>("dc", s.B * s.H);
-    doutput = arena.take<T>("gradient between layers", s.L > 1 ? s.N * s.D * s.H : 0);
-    dropped = arena.take<T>("layer input after dropout", s.dropout ? s.N * s.D * s.H : 0);
-    sums = arena.take<T>("sums of vector gradients", s.cell.sums * 4 * s.H);
+  // `slots`: also lay out the lanes' own parts, and say where; they share one slot unless all are needed at
+  // once.
+  BackwardScratch(const LayoutInput& in, Arena& arena, Slots* slots = nullptr) {
+    const Shape& s = in.shape;
+    const Schedule& schedule = in.schedule;
+    const Widest widest(s);
+    const std::int64_t rows = in.rows(schedule.backward_steps);
+    arena.set_life(in.whole(true));
+    order = arena.take<std::int64_t>("rows in backward order", rows);
+    previous = arena.take<const T*>("previous h of each row", rows);
+    zeros = arena.take<T>("zeros", s.B * std::max(widest.H, widest.R));
+    dh = arena.take<T>("dh", s.B * widest.H);
+    dstate = arena.take<T>("gradient of h", s.projected ? rows * widest.R : 0);
+    // In a one-directional stack a tile's input gradient may replace its output gradient, unless they differ
+    // in width; with checkpoints only one piece of time is under way.
+    const std::int64_t between = schedule.checkpoint() ? rows : s.N;
+    doutput[0] = arena.take<T>("gradient between layers", s.L > 1 ? between * widest.input : 0);
+    doutput[1] =
+        arena.take<T>("gradient between layers, odd", s.L > 2 && !in_place(s) ? between * widest.input : 0);
+    dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
     pack_a_size = kGradientRows * kGradientDepth;
-    pack_b_size = kGradientDepth * 4 * m.width;
-    pack_a = arena.take<T>("packed rows of gate gradients", pack_a_size * m.threads);
-    pack_b = arena.take<T>("packed columns of inputs", pack_b_size * m.threads);
+    pack_b_size = kGradientDepth * 4 * in.machine.width;
+    pack_a = arena.take<T>("packed rows of gradients", pack_a_size * in.machine.threads);
+    pack_b = arena.take<T>("packed columns of inputs", pack_b_size * in.machine.threads);
+    if (!slots) return;
+    const std::size_t slot = arena.mark();
+    for_each_lane(s, [&](std::int64_t layer, std::int64_t d) {
+      if (!schedule.checkpoint()) arena.rewind(slot);
+      arena.set_life(in.life(layer, d, true));
+      slots->push_back(arena.mark());
+      LaneBackward<T>(in, layer, d, arena);
+    });
+  }
+
+  static bool in_place(const Shape& s) {
+    if (s.D != 1) return false;
+    for (std::int64_t layer = 2; layer < s.L; ++layer)
+      if (s.layer(layer).I != s.layer(1).I) return false;
+    return true;
   }
 };
+
+// Bytes of the arenas, without the table.
+rnn_engine_sizes arena_sizes(const Shape& shape, const Machine& machine, const Schedule& schedule);
 
 }  // namespace rnn_engine

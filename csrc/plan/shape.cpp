@@ -7,22 +7,49 @@
 namespace rnn_engine {
 namespace {
 
-void require_at_least(const char* name, std::int64_t least, std::int64_t value) {
-  require(value >= least, std::string(name) + ": expected at least " + std::to_string(least) + ", got " +
-                              std::to_string(value));
+void require_at_least(const std::string& name, std::int64_t least, std::int64_t value) {
+  require(value >= least,
+          name + ": expected at least " + std::to_string(least) + ", got " + std::to_string(value));
 }
 
-std::int64_t count_rows(const rnn_engine_problem& p) {
-  std::int64_t total = 0, before = p.batch;
+std::vector<std::int64_t> offsets_of(const rnn_engine_problem& p) {
+  std::vector<std::int64_t> offsets{0};
+  if (!p.batch_sizes) return {};
+  std::int64_t before = p.batch;
   for (std::int64_t t = 0; t < p.steps; ++t) {
     const std::int64_t rows = p.batch_sizes[t];
     require(rows >= 1 && rows <= before && (t > 0 || rows == p.batch),
             "batch_sizes[" + std::to_string(t) + "]: expected " + (t == 0 ? "batch = " : "1 to ") +
                 std::to_string(before) + ", got " + std::to_string(rows));
-    total += rows;
+    offsets.push_back(offsets.back() + rows);
     before = rows;
   }
-  return total;
+  return offsets;
+}
+
+std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
+  std::vector<LayerShape> layers;
+  std::int64_t input = p.input_size, h_state = 0, c_state = 0;
+  double values = 0;
+  for (std::int64_t l = 0; l < p.layers; ++l) {
+    const std::int64_t hidden = p.hidden_sizes[l];
+    require_at_least("hidden_sizes[" + std::to_string(l) + "]", 1, hidden);
+    require(p.projection < hidden, "projection: expected less than hidden_sizes[" + std::to_string(l) +
+                                       "] = " + std::to_string(hidden) + ", got " +
+                                       std::to_string(p.projection));
+    // Beyond 1e15, offsets in bytes could overflow; no machine has the memory.
+    const double width = static_cast<double>(hidden) + static_cast<double>(input);
+    values += (32.0 * static_cast<double>(p.steps) * static_cast<double>(p.batch) + 24.0 * width) * width;
+    require(values < 1e15,
+            "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
+                std::to_string(values));
+    const std::int64_t state = p.projection ? p.projection : hidden;
+    layers.push_back({input, hidden, state, h_state, c_state});
+    h_state += p.directions * p.batch * state;
+    c_state += p.directions * p.batch * hidden;
+    input = p.directions * state;
+  }
+  return layers;
 }
 
 }  // namespace
@@ -35,33 +62,39 @@ Shape make_shape(const rnn_engine_problem& p) {
   require_at_least("steps", 1, p.steps);
   require_at_least("batch", 1, p.batch);
   require_at_least("input_size", 1, p.input_size);
-  require_at_least("hidden_size", 1, p.hidden_size);
   require_at_least("layers", 1, p.layers);
+  require_at_least("projection", 0, p.projection);
+  require(p.hidden_sizes != nullptr, "hidden_sizes: expected a pointer, got NULL");
   require(p.directions == 1 || p.directions == 2,
           "directions: expected 1 or 2, got " + std::to_string(p.directions));
   require(p.dropout >= 0 && p.dropout <= 1,
           "dropout: expected a probability in [0, 1], got " + std::to_string(p.dropout));
+  require(p.memory >= RNN_ENGINE_STORE && p.memory <= RNN_ENGINE_BUDGET,
+          "memory: expected store (0), recompute (1), checkpoint (2) or budget (3), got " +
+              std::to_string(p.memory));
+  require(!p.prepacked || !p.training, "prepacked: expected 0 in training, got 1");
 
   Shape shape{};
-  shape.problem = &p;
+  shape.cell_index = p.cell;
+  shape.dtype = p.dtype;
   shape.cell = kCellTable[p.cell];
   shape.T = p.steps;
   shape.B = p.batch;
-  shape.I = p.input_size;
-  shape.H = p.hidden_size;
   shape.L = p.layers;
   shape.D = p.directions;
+  shape.layers = layers_of(p);
+  shape.bias = p.bias != 0;
+  shape.projected = p.projection > 0;
   shape.training = p.training != 0;
   shape.dropout = p.dropout > 0 && p.layers > 1;
-  // Beyond this, offsets in bytes could overflow; no machine has the memory.
-  const double hidden = static_cast<double>(p.hidden_size), input = static_cast<double>(p.input_size);
-  const double rows = static_cast<double>(p.steps) * static_cast<double>(p.batch);
-  const double values =
-      (16 * rows + 8 * (input + 3 * hidden)) * (hidden + input) * static_cast<double>(p.layers);
-  require(values < 1e15,
-          "steps, batch, input_size, hidden_size, layers: expected a problem of less than 1e15 values, got " +
-              std::to_string(values));
-  shape.N = p.batch_sizes ? count_rows(p) : p.steps * p.batch;
+  shape.dropout_probability = p.dropout;
+  shape.seed = p.seed;
+  shape.prepacked = p.prepacked != 0;
+  shape.output = p.output != 0 || p.training;
+  shape.cell_output = p.cell_output != 0;
+  shape.offsets = offsets_of(p);
+  shape.N = p.batch_sizes ? shape.offsets.back() : p.steps * p.batch;
+  if (p.row_ids) shape.row_ids.assign(p.row_ids, p.row_ids + p.batch);
   return shape;
 }
 

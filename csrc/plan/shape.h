@@ -2,22 +2,42 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "cells/table.h"
 #include "rnn_engine.h"
 
 namespace rnn_engine {
 
-struct Shape {
-  const rnn_engine_problem* problem;
-  CellTraits cell;
-  std::int64_t T, B, I, H, L, D;
-  std::int64_t N;  // rows: sum of batch_sizes
-  bool training, dropout;
+// Sizes of one layer. R is the width of its state h and of its output in each direction: P with a projection,
+// else H.
+struct LayerShape {
+  std::int64_t I, H, R;
+  std::int64_t h_state, c_state;  // values before its first direction's in h0/hn and c0/cn
+};
 
-  std::int64_t batch(std::int64_t t) const { return problem->batch_sizes ? problem->batch_sizes[t] : B; }
-  std::int64_t input_size(std::int64_t layer) const { return layer == 0 ? I : D * H; }
-  std::int64_t row_id(std::int64_t row) const { return problem->row_ids ? problem->row_ids[row] : row; }
+struct Shape {
+  int cell_index, dtype;
+  CellTraits cell;
+  std::int64_t T, B, L, D;
+  std::int64_t N;  // rows: sum of the batch sizes
+  std::vector<LayerShape> layers;
+  bool bias, projected, training;
+  bool dropout;  // between layers
+  double dropout_probability;
+  std::uint64_t seed;
+  bool prepacked, output, cell_output;
+  std::vector<std::int64_t> offsets;  // [T + 1] first row of each step; empty if all steps have B rows
+  std::vector<std::int64_t> row_ids;  // [B]; empty: 0 to B - 1
+
+  std::int64_t offset(std::int64_t t) const {
+    return offsets.empty() ? t * B : offsets[static_cast<std::size_t>(t)];
+  }
+  std::int64_t batch(std::int64_t t) const { return offset(t + 1) - offset(t); }
+  std::int64_t row_id(std::int64_t b) const {
+    return row_ids.empty() ? b : row_ids[static_cast<std::size_t>(b)];
+  }
+  const LayerShape& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
 };
 
 // Throws InvalidArgument with what was expected and what came.
@@ -45,6 +65,17 @@ inline Step step_at(const Shape& shape, std::int64_t direction, std::int64_t s) 
   step.carried = s == 0 ? 0 : shared(step.before);
   step.continued = s == shape.T - 1 ? 0 : shared(step.after);
   return step;
+}
+
+// Steps [s0, s1) in the order of computation: one piece of time, and one of rows, in either direction.
+struct Span {
+  std::int64_t t0, t1, row0, row1;
+  std::int64_t rows() const { return row1 - row0; }
+};
+
+inline Span span_of(const Shape& shape, std::int64_t direction, std::int64_t s0, std::int64_t s1) {
+  const std::int64_t t0 = direction == 0 ? s0 : shape.T - s1, t1 = direction == 0 ? s1 : shape.T - s0;
+  return {t0, t1, shape.offset(t0), shape.offset(t1)};
 }
 
 }  // namespace rnn_engine

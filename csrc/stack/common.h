@@ -1,57 +1,94 @@
-// What forward and backward share: typed views of the caller's pointers, row offsets, dropout.
+// What forward and backward share: typed views of the caller's pointers and of the arenas.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 
 #include "backend/kernels.h"
 #include "base/pool.h"
-#include "plan/layout.h"
+#include "plan/plan.h"
 
 namespace rnn_engine {
 
 template <class T>
 struct Weights {
-  T *weight_ih, *weight_hh, *bias_ih, *bias_hh, *extra[kMaxExtra];
+  T *weight_ih, *weight_hh, *bias_ih, *bias_hh, *weight_hr, *extra[kMaxExtra];
 
   explicit Weights(const rnn_engine_weights& w)
       : weight_ih(static_cast<T*>(w.weight_ih)),
         weight_hh(static_cast<T*>(w.weight_hh)),
         bias_ih(static_cast<T*>(w.bias_ih)),
         bias_hh(static_cast<T*>(w.bias_hh)),
+        weight_hr(static_cast<T*>(w.weight_hr)),
         extra{static_cast<T*>(w.extra[0]), static_cast<T*>(w.extra[1]), static_cast<T*>(w.extra[2]),
               static_cast<T*>(w.extra[3])} {}
 };
 
-// offsets[t]: first row of step t; offsets[T] = N. One thread fills it.
-inline void fill_offsets(const Shape& shape, std::int64_t* offsets) {
-  offsets[0] = 0;
-  for (std::int64_t t = 0; t < shape.T; ++t) offsets[t + 1] = offsets[t] + shape.batch(t);
+// Rows of an array of which only a piece may be there: `data` holds rows [first, ...), `stride` values apart.
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  std::int64_t first = 0, stride = 0;
+
+  T* at(std::int64_t row) const { return data + (row - first) * stride; }
+  explicit operator bool() const { return data != nullptr; }
+  Rows<const T> as_const() const { return {data, first, stride}; }
+};
+
+// The plan and what runs it, for one thread.
+template <class T>
+struct Runner {
+  Team& team;
+  const Plan& plan;
+  const Kernels<T>& kernels;
+
+  const Shape& shape() const { return plan.shape; }
+  int width() const { return plan.machine.width; }
+  // This thread's hidden units, in vectors, and its columns of h.
+  Team::Range unit_tiles(std::int64_t H) const { return team.share((H + width() - 1) / width()); }
+  Team::Range columns(std::int64_t count) const { return team.share(count, width()); }
+};
+
+inline void* offset_by(const void* base, std::size_t bytes) {
+  return const_cast<std::byte*>(static_cast<const std::byte*>(base)) + bytes;
 }
 
-// out = in * mask / (1 - p) for this thread's share of the steps. The mask of an element is a function of
-// (seed, layer, step, the caller's row, column) and so is the same in forward and backward, whatever the
-// batch.
 template <class T>
-void drop(const Team& team, const Shape& s, const Kernels<T>& kernels, std::int64_t layer,
-          const std::int64_t* offsets, const T* in, T* out) {
-  const std::int64_t columns = s.D * s.H;
-  const double p = s.problem->dropout;
+KeptLayer<T> kept_layer(const Plan& plan, void* kept, std::int64_t layer) {
+  Arena arena(offset_by(kept, plan.kept_slots[static_cast<std::size_t>(layer)]));
+  return KeptLayer<T>(plan.layout(), layer, arena);
+}
+
+// The piece of a state array [L*D, B, width] that belongs to a lane; nullptr stays nullptr.
+template <class T, class Void>
+T* lane_state(Void* states, std::int64_t first, std::int64_t direction, std::int64_t values) {
+  return states ? static_cast<T*>(states) + first + direction * values : nullptr;
+}
+
+// out = in * mask / (1 - p) for this thread's share of the steps of `span`; out may be in. The mask of an
+// element is a function of (seed, layer, step, the caller's row, column) and so is the same in forward and
+// backward, whatever the batch.
+template <class T>
+void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const T> in, Rows<T> out) {
+  const Shape& s = run.shape();
+  const double p = s.dropout_probability;
   DropoutRow<T> row{};
-  row.columns = columns;
-  row.key = {static_cast<std::uint32_t>(s.problem->seed), static_cast<std::uint32_t>(s.problem->seed >> 32)};
+  row.columns = s.layer(layer).I;
+  row.key = {static_cast<std::uint32_t>(s.seed), static_cast<std::uint32_t>(s.seed >> 32)};
   row.site = static_cast<std::uint32_t>(layer);
   row.threshold = static_cast<std::uint32_t>(std::min(p * 4294967296.0, 4294967295.0));
   row.scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
-  const Team::Range steps = team.share(s.T);
-  for (std::int64_t t = steps.begin; t < steps.end; ++t) {
+  const Team::Range steps = run.team.share(span.t1 - span.t0);
+  for (std::int64_t t = span.t0 + steps.begin; t < span.t0 + steps.end; ++t) {
     row.step = static_cast<std::uint32_t>(t);
+    const std::int64_t first = s.offset(t);
     for (std::int64_t b = 0; b < s.batch(t); ++b) {
       row.row = static_cast<std::uint32_t>(s.row_id(b));
-      row.in = in + (offsets[t] + b) * columns;
-      row.out = out + (offsets[t] + b) * columns;
-      kernels.dropout(row);
+      row.in = in.at(first + b);
+      row.out = out.at(first + b);
+      run.kernels.dropout(row);
     }
   }
 }

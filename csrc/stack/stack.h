@@ -3,16 +3,23 @@
 
 #include "backend/kernels.h"
 #include "base/pool.h"
-#include "plan/layout.h"
+#include "plan/plan.h"
 
 namespace rnn_engine {
 
 template <class T>
-void run_forward(const Shape& shape, const Machine& machine, const Kernels<T>& kernels, Pool& pool,
+void run_forward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
                  const rnn_engine_forward_args& args);
 
 template <class T>
-void run_backward(const Shape& shape, const Machine& machine, const Kernels<T>& kernels, Pool& pool,
+void run_backward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
                   const rnn_engine_backward_args& args);
+
+// Packs the weights of all lanes at the plan's packed_slots.
+template <class T>
+void run_pack(const Plan& plan, Pool& pool, const rnn_engine_weights* weights, void* packed);
+
+// Measures what work costs (plan/cost.h), on float32 kernels.
+Costs calibrate(const Backend& backend, Pool& pool);
 
 }  // namespace rnn_engine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from rnn_engine import native
 from rnn_engine.memory import Block, pool
-from rnn_engine.spec import StackSpec
+from rnn_engine.spec import Memory, StackSpec
+
+STORE = Memory("store")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Call:
         dropout: Probability between layers; 0 in evaluation.
         seed: Key of the dropout masks.
         threads: Number of CPU threads.
+        memory: What is kept for backward.
+        output: Whether y is wanted.
+        cell_output: Whether c of every step of the last layer is wanted.
     """
 
     spec: StackSpec
@@ -35,10 +40,22 @@ class Call:
     dropout: float
     seed: int
     threads: int
+    memory: Memory = STORE
+    output: bool = True
+    cell_output: bool = False
 
-    def problem(self, dtype: torch.dtype, training: bool) -> native.Problem:
-        """The same for the engine; `training`: keep what backward needs."""
-        return native.make_problem(
+    def plan(self, dtype: torch.dtype, *, training: bool, prepacked: bool = False) -> native.Plan:
+        """The plan of this call.
+
+        Args:
+            dtype: Of all tensors.
+            training: Whether to keep what backward needs.
+            prepacked: Whether the weights come packed.
+
+        Raises:
+            ValueError: A size is out of bounds, or the memory budget is too small.
+        """
+        problem = native.make_problem(
             self.spec,
             str(dtype).removeprefix("torch."),
             steps=len(self.batch_sizes),
@@ -48,34 +65,82 @@ class Call:
             seed=self.seed,
             batch_sizes=None if self.dense else self.batch_sizes,
             row_ids=self.row_ids,
+            memory=self.memory,
+            output=self.output,
+            cell_output=self.cell_output,
+            prepacked=prepacked,
         )
+        return native.Plan(native.context(self.threads), problem)
+
+
+@dataclass
+class Outputs:
+    """What a call returns: y [N, D*R] or None, hn (R wide) and cn (H wide) of all lanes, each lane's [B, width] one
+    after the other, flat; cy [N, D*H] or None."""
+
+    y: Tensor | None
+    hn: Tensor
+    cn: Tensor
+    cy: Tensor | None
 
 
 def run_stack(
     call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, parameters: list[Tensor | None]
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> Outputs:
     """Runs a stack; differentiable in x, h0, c0 and all parameters.
 
     Args:
         call: Shapes and options.
         x: [N, I] rows, time-major and packed as in `torch.nn.utils.rnn.PackedSequence`.
-        h0: [L*D, B, H] or None for zeros.
+        h0: The lanes' states one after the other (`Outputs.hn`), of any shape, or None for zeros.
         c0: The same.
         parameters: The lanes' parameters one after the other, None where absent (`StackSpec.lane_parameters`).
-
-    Returns:
-        y [N, D*H], hn [L*D, B, H], cn [L*D, B, H].
     """
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *parameters)):
-        outputs: tuple[Tensor, Tensor, Tensor] = _Stack.apply(call, x, h0, c0, *parameters)  # type: ignore[no-untyped-call]
-        return outputs
-    return _forward(call, x, h0, c0, parameters, training=False)[0]
+        outputs: tuple[Tensor, Tensor, Tensor, Tensor | None] = _Stack.apply(  # type: ignore[no-untyped-call]
+            call, x, h0, c0, *parameters
+        )
+        return Outputs(*outputs)
+    return run_forward(call, call.plan(x.dtype, training=False), x, h0, c0, parameters)[0]
 
 
-def _lanes(spec: StackSpec, parameters: list[Tensor | None]) -> list[list[Tensor | None]]:
-    flat = [None if p is None else p.detach().contiguous() for p in parameters]
+def lanes_of(spec: StackSpec, parameters: list[Tensor | None]) -> list[list[Tensor | None]]:
+    """The parameters of each lane, contiguous and without their history."""
+    flat = [_plain(p) for p in parameters]
     each = len(flat) // spec.lanes
     return [flat[i * each : (i + 1) * each] for i in range(spec.lanes)]
+
+
+def run_forward(
+    call: Call,
+    plan: native.Plan,
+    x: Tensor,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    parameters: list[Tensor | None],
+    packed: Block | None = None,
+) -> tuple[Outputs, Block]:
+    """Runs a plan forward; returns what it kept, too."""
+    spec, rows, batch = call.spec, x.shape[0], call.batch_sizes[0]
+    y = x.new_empty(rows, spec.output_size) if call.output else None
+    cy = x.new_empty(rows, spec.directions * spec.hidden_sizes[-1]) if call.cell_output else None
+    hn = x.new_empty(spec.directions * batch * sum(spec.state_sizes))
+    cn = x.new_empty(spec.directions * batch * sum(spec.hidden_sizes))
+    kept, scratch = pool.take(plan.kept_bytes), pool.take(plan.scratch_bytes)
+    plan.forward(
+        lanes_of(spec, parameters),
+        None if packed is None else packed.array,
+        _plain(x),
+        _plain(h0),
+        _plain(c0),
+        y,
+        cy,
+        hn,
+        cn,
+        kept.array,
+        scratch.array,
+    )
+    return Outputs(y, hn, cn, cy), kept
 
 
 def _zeros_like(parameter: Tensor) -> Tensor:
@@ -87,19 +152,8 @@ def _plain(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach().contiguous()
 
 
-def _forward(
-    call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, parameters: list[Tensor | None], *, training: bool
-) -> tuple[tuple[Tensor, Tensor, Tensor], Block]:
-    spec, context, problem = call.spec, native.context(call.threads), call.problem(x.dtype, training)
-    kept_bytes, scratch_bytes, _ = context.plan(problem)
-    state = (spec.lanes, call.batch_sizes[0], spec.hidden_size)
-    y = x.new_empty(x.shape[0], spec.directions * spec.hidden_size)
-    hn, cn = x.new_empty(state), x.new_empty(state)
-    kept, scratch = pool.take(kept_bytes), pool.take(scratch_bytes)
-    context.forward(
-        problem, _lanes(spec, parameters), _plain(x), _plain(h0), _plain(c0), y, hn, cn, kept.array, scratch.array
-    )
-    return (y, hn, cn), kept
+def _empty_like(tensor: Tensor) -> Tensor:
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 class _Stack(torch.autograd.Function):
@@ -112,12 +166,14 @@ class _Stack(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, *parameters: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        (y, hn, cn), ctx.kept = _forward(call, x, h0, c0, list(parameters), training=True)
-        ctx.call = call
-        ctx.save_for_backward(x, h0, c0, y, *parameters)
+    ) -> tuple[Tensor | None, ...]:
+        call = replace(call, output=True)  # backward reads y, whether the caller wants it or not
+        plan = call.plan(x.dtype, training=True)
+        outputs, ctx.kept = run_forward(call, plan, x, h0, c0, list(parameters))
+        ctx.call, ctx.plan = call, plan
+        ctx.save_for_backward(x, h0, c0, outputs.y, *parameters)
         ctx.set_materialize_grads(False)
-        return y, hn, cn
+        return outputs.y, outputs.hn, outputs.cn, outputs.cy
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -126,28 +182,30 @@ class _Stack(torch.autograd.Function):
         return _backward(ctx, *upstream)
 
 
-def _backward(ctx: Any, dy: Tensor | None, dhn: Tensor | None, dcn: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(
+    ctx: Any, dy: Tensor | None, dhn: Tensor | None, dcn: Tensor | None, dcy: Tensor | None
+) -> tuple[Tensor | None, ...]:
     x, h0, c0, y, *parameters = ctx.saved_tensors
     call: Call = ctx.call
-    context, problem = native.context(call.threads), call.problem(x.dtype, training=True)
+    plan: native.Plan = ctx.plan
     kept, ctx.kept = ctx.kept, None
     if kept is None:
-        kept = _forward(call, x, h0, c0, parameters, training=True)[1]
-    scratch = pool.take(context.plan(problem)[2])
+        kept = run_forward(call, plan, x, h0, c0, parameters)[1]
+    scratch = pool.take(plan.scratch_bytes)
     needs = ctx.needs_input_grad
-    dx = torch.empty_like(x, memory_format=torch.contiguous_format) if needs[1] else None
-    dh0 = torch.empty_like(h0, memory_format=torch.contiguous_format) if needs[2] else None
-    dc0 = torch.empty_like(c0, memory_format=torch.contiguous_format) if needs[3] else None
+    dx = _empty_like(x) if needs[1] else None
+    dh0 = _empty_like(h0) if needs[2] else None
+    dc0 = _empty_like(c0) if needs[3] else None
     gradients = [_zeros_like(p) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)]
-    context.backward(
-        problem,
-        _lanes(call.spec, parameters),
-        _lanes(call.spec, gradients),
+    plan.backward(
+        lanes_of(call.spec, parameters),
+        lanes_of(call.spec, gradients),
         _plain(x),
         _plain(h0),
         _plain(c0),
         y.detach(),
         _plain(dy),
+        _plain(dcy),
         _plain(dhn),
         _plain(dcn),
         dx,
@@ -159,4 +217,4 @@ def _backward(ctx: Any, dy: Tensor | None, dhn: Tensor | None, dcn: Tensor | Non
     return None, dx, dh0, dc0, *gradients
 
 
-__all__ = ["Call", "run_stack"]
+__all__ = ["Call", "Outputs", "lanes_of", "run_forward", "run_stack"]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from rnn_engine.nn.autograd import Call, run_stack
-from rnn_engine.spec import CELLS, StackSpec
+from rnn_engine.nn.autograd import Call, Outputs, run_stack
+from rnn_engine.nn.states import State, check_states, detached, flat_states, reorder_states, shaped_states
+from rnn_engine.nn.stepper import Stepper
+from rnn_engine.spec import CELLS, Memory, StackSpec
 
-State = tuple[Tensor, Tensor]
 _DTYPES = (torch.float32, torch.float64)
 
 
@@ -25,7 +27,7 @@ class _Recurrent(nn.Module):
     def __init__(
         self,
         input_size: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
@@ -34,42 +36,50 @@ class _Recurrent(nn.Module):
         proj_size: int = 0,
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        memory: str | int | Memory = "store",
     ) -> None:
         super().__init__()
-        if proj_size != 0:
-            raise ValueError(f"proj_size: expected 0 (projections are not supported), got {proj_size}")
         if dtype is not None and dtype not in _DTYPES:
             raise ValueError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
-        self.spec = StackSpec(self.cell, input_size, hidden_size, num_layers, bias, bidirectional, float(dropout))
+        if not isinstance(hidden_size, int):
+            hidden_size = tuple(hidden_size)
+        self.spec = StackSpec(
+            self.cell, input_size, hidden_size, num_layers, bias, bidirectional, float(dropout), proj_size
+        )
+        self.memory = Memory.parse(memory)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"dropout={dropout} has no effect with num_layers=1: it acts between layers", UserWarning, stacklevel=2
             )
         self.input_size = input_size
-        self.hidden_size = hidden_size
+        self.hidden_size = self.spec.hidden_size
         self.num_layers = num_layers
         self.bias = bias
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
-        self.proj_size = 0
+        self.proj_size = proj_size
         for name, shape in self.spec.parameter_shapes().items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws all parameters from U(-1/sqrt(H), 1/sqrt(H)), as torch.nn.LSTM does.
+        """Draws all parameters from U(-1/sqrt(H), 1/sqrt(H)), H that of the layer, as torch.nn.LSTM does.
 
         The MI-LSTM's alpha, beta1 and beta2 start at one and its bias at zero instead.
         """
-        bound = 1 / math.sqrt(self.hidden_size)
         cell = CELLS[self.cell]
-        for name, parameter in self.named_parameters():
-            vector = name.split("_l", 1)[0]
-            if vector in cell.vectors:
-                nn.init.constant_(parameter, 1.0 if vector in cell.ones else 0.0)
-            else:
-                nn.init.uniform_(parameter, -bound, bound)
+        for lane in range(self.spec.lanes):
+            bound = 1 / math.sqrt(self.spec.hidden_sizes[lane // self.spec.directions])
+            for name, shape in self.spec.lane_parameters(lane).items():
+                if shape is None:
+                    continue
+                vector = name.split("_l", 1)[0]
+                if vector in cell.vectors:
+                    nn.init.constant_(getattr(self, name), 1.0 if vector in cell.ones else 0.0)
+                else:
+                    nn.init.uniform_(getattr(self, name), -bound, bound)
 
     def flatten_parameters(self) -> None:
         """Does nothing: kept for code written for torch.nn.LSTM."""
@@ -85,28 +95,50 @@ class _Recurrent(nn.Module):
     def extra_repr(self) -> str:
         """Constructor arguments that differ from their defaults."""
         text = f"{self.input_size}, {self.hidden_size}"
-        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        defaults = {
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+            "proj_size": 0,
+        }
         for name, default in defaults.items():
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)}"
         return text
 
-    def forward(self, input: Tensor | PackedSequence, hx: State | None = None) -> tuple[Tensor | PackedSequence, State]:
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None = None,
+        *,
+        memory: str | int | Memory | None = None,
+        last_state_only: bool = False,
+        return_cell_states: bool = False,
+    ) -> Any:
         """Runs the stack.
 
         Args:
             input: [T, B, I] ([B, T, I] with batch_first), [T, I] unbatched, or a PackedSequence of such rows.
-            hx: (h0, c0), each [L*D, B, H] ([L*D, H] unbatched); zeros if not given.
+            hx: (h0, c0), each [L*D, B, R] or [L*D, B, H] ([L*D, R] unbatched; R is P with a projection, else H); with
+                layers of different widths each is a sequence of L such tensors [D, B, width]. Zeros if not given.
+            memory: What to keep for backward, in place of the layer's own setting (`rnn_engine.spec.Memory`).
+            last_state_only: Return no output: without gradients, memory then does not grow with T.
+            return_cell_states: Return c of every step of the last layer too.
 
         Returns:
-            output [T, B, D*H] in the form of the input, and (hn, cn), each [L*D, B, H]: the states after each
-            sequence's last step.
+            output [T, B, D*R] in the form of the input (None with last_state_only), and (hn, cn) in the form of hx:
+            the states after each sequence's last step. With return_cell_states, cell states [T, B, D*H] in the form of
+            the output come third.
 
         Raises:
-            ValueError: A shape, dtype or device is not what the layer expects.
+            ValueError: A shape, dtype or device is not what the layer expects, or the memory budget is too small; the
+                message then says what would do.
         """
+        settings = self.memory if memory is None else Memory.parse(memory)
         if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx)
+            return self._forward_packed(input, hx, settings, last_state_only, return_cell_states)
         if input.dim() not in (2, 3):
             raise ValueError(f"input: expected 2 or 3 dimensions, got {input.dim()} ({list(input.shape)})")
         batched = input.dim() == 3
@@ -114,69 +146,125 @@ class _Recurrent(nn.Module):
         if batched and self.batch_first:
             x = x.transpose(0, 1)
         steps, batch, _ = x.shape
-        if hx is not None:
-            expected = 3 if batched else 2
-            for name, state in zip(("h0", "c0"), hx, strict=True):
-                if state.dim() != expected:
-                    raise ValueError(
-                        f"{name}: expected {expected} dimensions for this input, "
-                        f"got {state.dim()} ({list(state.shape)})"
-                    )
-            if not batched:
-                hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
-        self._check(x, hx, batch)
+        self._check(x)
+        states = None if hx is None else check_states(self.spec, hx, batch, batched, self.weight_ih_l0)
         if steps == 0 or batch == 0:
             raise ValueError(f"input: expected at least one step and one sequence, got T = {steps}, B = {batch}")
-        y, hn, cn = self._run(x.reshape(steps * batch, x.shape[2]), hx, [batch] * steps, None, dense=True)
-        y = y.view(steps, batch, -1)
-        if not batched:
-            return y.squeeze(1), (hn.squeeze(1), cn.squeeze(1))
-        return (y.transpose(0, 1) if self.batch_first else y), (hn, cn)
+        rows = x.reshape(steps * batch, x.shape[2])
+        outputs = self._run(
+            rows, states, [batch] * steps, None, settings, last_state_only, return_cell_states, dense=True
+        )
 
-    def _forward_packed(self, packed: PackedSequence, hx: State | None) -> tuple[PackedSequence, State]:
+        def shaped(flat: Tensor | None) -> Tensor | None:
+            if flat is None:
+                return None
+            y = flat.view(steps, batch, -1)
+            if not batched:
+                return y.squeeze(1)
+            return y.transpose(0, 1) if self.batch_first else y
+
+        last = shaped_states(self.spec, outputs.hn, outputs.cn, batch, batched)
+        y = None if last_state_only else shaped(outputs.y)
+        return (y, last, shaped(outputs.cy)) if return_cell_states else (y, last)
+
+    def _forward_packed(
+        self, packed: PackedSequence, hx: State | None, memory: Memory, last_state_only: bool, return_cell_states: bool
+    ) -> Any:
         data, batch_sizes, order, original = packed
         sizes: list[int] = batch_sizes.tolist()
-        self._check(data, hx, sizes[0])
-        if hx is not None and order is not None:
-            hx = (hx[0].index_select(1, order), hx[1].index_select(1, order))
-        y, hn, cn = self._run(data, hx, sizes, None if order is None else order.tolist(), dense=sizes[0] == sizes[-1])
-        if original is not None:
-            hn, cn = hn.index_select(1, original), cn.index_select(1, original)
-        return PackedSequence(y, batch_sizes, order, original), (hn, cn)
+        self._check(data)
+        states = None if hx is None else check_states(self.spec, hx, sizes[0], True, self.weight_ih_l0)
+        if states is not None:
+            states = reorder_states(states, order)
+        ids = None if order is None else order.tolist()
+        dense = sizes[0] == sizes[-1]
+        outputs = self._run(data, states, sizes, ids, memory, last_state_only, return_cell_states, dense=dense)
 
-    def _check(self, x: Tensor, hx: State | None, batch: int) -> None:
+        def shaped(flat: Tensor | None) -> PackedSequence | None:
+            return None if flat is None else PackedSequence(flat, batch_sizes, order, original)
+
+        last = reorder_states(shaped_states(self.spec, outputs.hn, outputs.cn, sizes[0], True), original)
+        y = None if last_state_only else shaped(outputs.y)
+        return (y, last, shaped(outputs.cy)) if return_cell_states else (y, last)
+
+    def _check(self, x: Tensor) -> None:
         weight = self.weight_ih_l0
         if x.shape[-1] != self.input_size:
             raise ValueError(f"input: expected last dimension I = {self.input_size}, got {list(x.shape)}")
-        named = [("input", x), *([] if hx is None else [("h0", hx[0]), ("c0", hx[1])])]
-        for name, tensor in named:
-            if tensor.dtype != weight.dtype:
-                raise ValueError(f"{name}: expected {weight.dtype} as the weights, got {tensor.dtype}")
-            if tensor.device.type != "cpu" or weight.device.type != "cpu":
-                raise ValueError(
-                    f"{name}: expected weights and tensors on the CPU, got {weight.device}, {tensor.device}"
-                )
+        if x.dtype != weight.dtype:
+            raise ValueError(f"input: expected {weight.dtype} as the weights, got {x.dtype}")
+        if x.device.type != "cpu" or weight.device.type != "cpu":
+            raise ValueError(f"input: expected weights and tensors on the CPU, got {weight.device}, {x.device}")
         if weight.dtype not in _DTYPES:
             raise ValueError(f"weights: expected torch.float32 or torch.float64, got {weight.dtype}")
-        expected = [self.spec.lanes, batch, self.hidden_size]
-        for name, tensor in named[1:]:
-            if list(tensor.shape) != expected:
-                raise ValueError(f"{name}: expected [L*D, B, H] = {expected}, got {list(tensor.shape)}")
 
-    def _run(
-        self, x: Tensor, hx: State | None, batch_sizes: list[int], row_ids: list[int] | None, *, dense: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
-        # Masks follow torch's generator, so that torch.manual_seed makes them repeatable.
-        seed = int(torch.randint(2**62, ()).item()) if dropout > 0 else 0
-        call = Call(self.spec, batch_sizes, row_ids, dense, dropout, seed, torch.get_num_threads())
-        parameters = [
+    def _parameters_in_order(self) -> list[Tensor | None]:
+        return [
             None if shape is None else getattr(self, name)
             for lane in range(self.spec.lanes)
             for name, shape in self.spec.lane_parameters(lane).items()
         ]
-        h0, c0 = hx if hx is not None else (None, None)
-        return run_stack(call, x, h0, c0, parameters)
+
+    def _run(
+        self,
+        x: Tensor,
+        states: State | None,
+        batch_sizes: list[int],
+        row_ids: list[int] | None,
+        memory: Memory,
+        last_state_only: bool,
+        return_cell_states: bool,
+        *,
+        dense: bool,
+    ) -> Outputs:
+        dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
+        # Masks follow torch's generator, so that torch.manual_seed makes them repeatable.
+        seed = int(torch.randint(2**62, ()).item()) if dropout > 0 else 0
+        call = Call(
+            self.spec,
+            batch_sizes,
+            row_ids,
+            dense,
+            dropout,
+            seed,
+            torch.get_num_threads(),
+            memory,
+            not last_state_only,
+            return_cell_states,
+        )
+        h0, c0 = (None, None) if states is None else flat_states(states)
+        return run_stack(call, x, h0, c0, self._parameters_in_order())
+
+    def windows(self, input: Tensor, steps: int, hx: State | None = None) -> Iterator[tuple[Tensor, State]]:
+        """Truncated backpropagation through time: windows of a long input, with the state carried, not its history.
+
+        Take each window's loss and call backward before asking for the next window.
+
+        Args:
+            input: [T, B, I] ([B, T, I] with batch_first), or [T, I] unbatched.
+            steps: Steps of a window, at least 1; the last window may be shorter.
+            hx: State before the first step; zeros if not given.
+
+        Yields:
+            output and (hn, cn) of each window, as from `forward`; gradients end at its first step.
+
+        Raises:
+            ValueError: `steps` is less than 1, or as in `forward`.
+
+        Source:
+            Williams & Peng 1990, "An efficient gradient-based algorithm for on-line training of recurrent network
+            trajectories".
+        """
+        if steps < 1:
+            raise ValueError(f"steps: expected at least 1, got {steps}")
+        for window in input.split(steps, dim=1 if self.batch_first and input.dim() == 3 else 0):
+            output, state = self(window, hx)
+            yield output, state
+            hx = detached(state)
+
+    def stepper(self) -> Stepper:
+        """A forward-only runner with packed weights, for one step after another: see `Stepper`."""
+        return Stepper(self.spec, self._parameters_in_order(), torch.get_num_threads())
 
 
 class LSTM(_Recurrent):
@@ -184,15 +272,17 @@ class LSTM(_Recurrent):
 
     Args:
         input_size: I, width of the input.
-        hidden_size: H, width of the state.
+        hidden_size: H, width of the state; or the H of each layer.
         num_layers: L, stacked layers.
         bias: Whether to have bias_ih and bias_hh.
         batch_first: Whether input and output are [B, T, ...] instead of [T, B, ...].
         dropout: Probability of dropping a value of each layer's output but the last's, in training.
         bidirectional: Whether to run each layer in both directions and concatenate.
-        proj_size: Must be 0.
+        proj_size: P, width to which h is projected (Sak et al. 2014), less than H; 0: no projection.
         device: As in torch; the CPU.
         dtype: torch.float32 or torch.float64.
+        memory: What a call keeps for its backward pass: "store", "recompute", "checkpoint", or a number of bytes such
+            as "256MiB" within which the fastest mix is chosen (`rnn_engine.spec.Memory`). Results do not depend on it.
 
     Source:
         Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000; equations in csrc/cells/lstm.h.

@@ -1,0 +1,146 @@
+#include "plan/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "base/error.h"
+#include "plan/layout.h"
+
+namespace rnn_engine {
+namespace {
+
+// Rows of input products computed ahead of the recurrence, so that it finds them in a near cache.
+constexpr std::int64_t kForwardRows = 256;
+// Rows of a backward tile: its products run at full speed, and read and write the weights' gradients seldom.
+constexpr std::int64_t kBackwardRows = 512;
+// Without gradients, a group's outputs go from layer to layer; its size must not depend on T.
+constexpr std::int64_t kGroupRows = 2048, kGroupSteps = 64;
+
+std::int64_t steps_for(const Shape& shape, std::int64_t rows) {
+  return std::clamp<std::int64_t>((rows + shape.B - 1) / shape.B, 1, shape.T);
+}
+
+std::uint64_t bytes_of(const Shape& shape, const Machine& machine, const Schedule& schedule) {
+  const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
+  return sizes.kept_bytes + sizes.scratch_bytes;
+}
+
+// Calls visit(schedule) for every schedule that a budget may choose.
+template <class Visit>
+void for_each_candidate(const Shape& shape, const Visit& visit) {
+  visit(uniform_schedule(shape, Policy::kStore, default_steps(shape, Policy::kStore)));
+  // Layers are stored in the order of what that saves for each byte; with equal layers the last come first.
+  std::vector<std::int64_t> order(static_cast<std::size_t>(shape.L));
+  std::iota(order.rbegin(), order.rend(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+    // Recomputing costs H (I + R), storing keeps H, a unit: what is saved for each byte grows with I + R.
+    return shape.layer(a).I + shape.layer(a).R > shape.layer(b).I + shape.layer(b).R;
+  });
+  const auto with_steps = [&](std::int64_t steps) {
+    Schedule schedule = uniform_schedule(shape, Policy::kRecompute, steps);
+    visit(schedule);
+    for (std::int64_t stored = 0; stored + 1 < shape.L; ++stored) {
+      schedule.policy[static_cast<std::size_t>(order[static_cast<std::size_t>(stored)])] = Policy::kStore;
+      visit(schedule);
+    }
+    if (can_checkpoint(shape)) visit(uniform_schedule(shape, Policy::kCheckpoint, steps));
+  };
+  // Every K that cuts T into a different number of pieces, up to 64 pieces, and powers of two below.
+  std::int64_t last = 0;
+  for (std::int64_t pieces = 1; pieces <= 64 && pieces <= shape.T; ++pieces) {
+    const std::int64_t steps = (shape.T + pieces - 1) / pieces;
+    if (steps != last) with_steps(steps);
+    last = steps;
+  }
+  for (std::int64_t steps = last / 2; steps >= 1; steps /= 2) with_steps(steps);
+}
+
+// The largest batch of which the leanest schedule fits; 0 if not even one sequence does.
+std::int64_t batch_that_fits(const Shape& shape, const Machine& machine, std::uint64_t budget) {
+  const auto fits = [&](std::int64_t batch) {
+    Shape part = shape;
+    part.B = batch;
+    for (std::size_t t = 1; t < part.offsets.size(); ++t)
+      part.offsets[t] =
+          part.offsets[t - 1] + std::min(batch, shape.offsets[t] - shape.offsets[t - 1]);
+    part.N = part.offset(part.T);
+    bool found = false;
+    for_each_candidate(part, [&](const Schedule& schedule) {
+      found = found || bytes_of(part, machine, schedule) <= budget;
+    });
+    return found;
+  };
+  std::int64_t good = 0, bad = shape.B;
+  while (bad - good > 1) {
+    const std::int64_t middle = good + (bad - good) / 2;
+    (fits(middle) ? good : bad) = middle;
+  }
+  return good;
+}
+
+}  // namespace
+
+std::int64_t default_steps(const Shape& shape, Policy policy) {
+  const std::int64_t fast = steps_for(shape, kBackwardRows);
+  if (policy == Policy::kStore) return fast;
+  // Scratch of K steps against c every K steps: K = sqrt(L T / 5), or 9 for a split cell (docs/engine.md).
+  const double arrays = shape.cell.split ? 9 : 5;
+  const auto lean = static_cast<std::int64_t>(
+      std::lround(std::sqrt(static_cast<double>(shape.L * shape.D * shape.T) / arrays)));
+  return std::clamp<std::int64_t>(std::max(steps_for(shape, kForwardRows), lean), 1, shape.T);
+}
+
+Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps) {
+  Schedule schedule;
+  if (policy == Policy::kCheckpoint && !can_checkpoint(shape)) policy = Policy::kRecompute;
+  schedule.policy.assign(static_cast<std::size_t>(shape.L), policy);
+  schedule.backward_steps = std::min(steps, shape.T);
+  schedule.group = shape.T;
+  if (schedule.checkpoint()) schedule.group = schedule.backward_steps;
+  const bool rolling = !shape.training && shape.D == 1;
+  if (rolling)
+    schedule.group =
+        std::min(shape.T, std::clamp<std::int64_t>(kGroupRows / shape.B, 1, kGroupSteps));
+  schedule.resident = rolling || schedule.checkpoint();
+  schedule.forward_steps = std::min(steps_for(shape, kForwardRows), schedule.group);
+  return schedule;
+}
+
+Schedule schedule_for_budget(const Shape& shape, const Machine& machine, std::uint64_t budget,
+                             const Costs& costs) {
+  const std::size_t value = shape.dtype == RNN_ENGINE_FLOAT32 ? sizeof(float) : sizeof(double);
+  Schedule best;
+  double least_seconds = 0;
+  std::uint64_t least_bytes = 0;
+  for_each_candidate(shape, [&](const Schedule& schedule) {
+    const std::uint64_t bytes = bytes_of(shape, machine, schedule);
+    if (least_bytes == 0 || bytes < least_bytes) least_bytes = bytes;
+    if (bytes > budget) return;
+    const double seconds = predicted_seconds(shape, schedule, value, costs);
+    if (best.policy.empty() || seconds < least_seconds) {
+      best = schedule;
+      least_seconds = seconds;
+    }
+  });
+  if (best.policy.empty()) {
+    const std::int64_t batch = batch_that_fits(shape, machine, budget);
+    throw InvalidArgument("memory: expected at least " + std::to_string(least_bytes) +
+                          " bytes for T = " + std::to_string(shape.T) + ", B = " + std::to_string(shape.B) +
+                          ", got " + std::to_string(budget) +
+                          (batch > 0 ? "; a batch of " + std::to_string(batch) + " would fit"
+                                     : "; not even a batch of 1 would fit"));
+  }
+  return best;
+}
+
+Schedule make_schedule(const Shape& shape, const Machine& machine, int memory, std::uint64_t budget,
+                       const Costs& costs) {
+  if (!shape.training) return uniform_schedule(shape, Policy::kStore, shape.T);
+  if (memory == RNN_ENGINE_BUDGET) return schedule_for_budget(shape, machine, budget, costs);
+  const auto policy = static_cast<Policy>(memory);
+  return uniform_schedule(shape, policy, default_steps(shape, policy));
+}
+
+}  // namespace rnn_engine

@@ -1,0 +1,52 @@
+// How a problem is run: what each layer keeps for backward, and how time is cut into tiles.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "plan/cost.h"
+#include "plan/shape.h"
+
+namespace rnn_engine {
+
+struct Machine {
+  int width;    // values in a vector
+  int threads;  // of the context
+};
+
+enum class Policy : int {
+  kStore = RNN_ENGINE_STORE,            // all gates and states
+  kRecompute = RNN_ENGINE_RECOMPUTE,    // h, and c every K steps; gates are made again by large products
+  kCheckpoint = RNN_ENGINE_CHECKPOINT,  // h and c every K steps, for all layers at once; the recurrence is run again
+};
+
+struct Schedule {
+  std::vector<Policy> policy;   // [L]; kCheckpoint in all layers or in none
+  std::int64_t forward_steps;   // of a forward tile
+  std::int64_t backward_steps;  // K, of a backward tile, and between the states that are kept
+  std::int64_t group;           // steps that all layers run before time moves on; T: layer by layer
+  bool resident;                // the packed weights of all layers stay; else one slot serves layer after layer
+
+  Policy of(std::int64_t layer) const { return policy[static_cast<std::size_t>(layer)]; }
+  bool checkpoint() const { return policy.front() == Policy::kCheckpoint; }
+};
+
+// Only one-directional stacks run in groups of steps: a reverse direction needs the layer below to its end.
+inline bool can_checkpoint(const Shape& shape) { return shape.D == 1; }
+
+// All layers with one policy; K as large as `steps`. `checkpoint` becomes `recompute` where it cannot be.
+Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps);
+
+// The steps that a policy chooses by itself: few enough to need little memory, enough rows for products at
+// full speed.
+std::int64_t default_steps(const Shape& shape, Policy policy);
+
+// The fastest schedule that needs at most `budget` bytes of kept and scratch together. Throws InvalidArgument
+// with the least that would do, and a batch that would fit.
+Schedule schedule_for_budget(const Shape& shape, const Machine& machine, std::uint64_t budget,
+                             const Costs& costs);
+
+Schedule make_schedule(const Shape& shape, const Machine& machine, int memory, std::uint64_t budget,
+                       const Costs& costs);
+
+}  // namespace rnn_engine

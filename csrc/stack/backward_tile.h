@@ -1,0 +1,404 @@
+// A backward tile: one layer and direction over a piece of K steps. The gates are made again if they were not
+// kept; then comes the recurrence in reverse, in which each thread owns some of the hidden units: dh of a step
+// is dy + dr U of the step after it, followed by the cell on the same tile of units, which writes the gates'
+// gradients over what forward kept; then the weights' and the input's gradients, as products over all steps of
+// the piece.
+#pragma once
+
+#include "stack/gates.h"
+
+namespace rnn_engine {
+
+template <class T>
+struct BackwardLane {
+  std::int64_t layer, direction;
+  Weights<T> weights, gradients;
+  LaneBackward<T> own;
+  Rows<const T> input;
+  Rows<T> a, r, c, raw;        // kept or made again; gradients are written over a and r (= a unless split)
+  Rows<const T> h;             // from this direction's first unit
+  Rows<const T> dy, dc_output;  // or empty: zeros
+  Rows<T> dx;                  // or empty: not wanted
+  const T *h0 = nullptr, *c0 = nullptr;    // [B, R], [B, H]
+  const T *dhn = nullptr, *dcn = nullptr;  // or nullptr: zeros
+  T *dh0 = nullptr, *dc0 = nullptr;        // or nullptr: not wanted
+  // [B, H], [B, R] states before the piece, where they are not in c and h.
+  const T *c_before = nullptr, *h_before = nullptr;
+  bool kept = false;  // a, r, c and h hold all rows, not just the piece's
+
+  BackwardLane(const Tile& tile, const Weights<T>& w, const Weights<T>& g, const LaneBackward<T>& scratch)
+      : layer(tile.layer), direction(tile.direction), weights(w), gradients(g), own(scratch) {}
+};
+
+template <class T>
+class BackwardTile {
+ public:
+  BackwardTile(const Runner<T>& run, const BackwardScratch<T>& scratch) : run_(run), scratch_(scratch) {}
+
+  // Before a lane's first tile. A barrier must follow.
+  void begin(const BackwardLane<T>& lane) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = size_of(lane);
+    const int width = run_.width();
+    // Each thread packs the columns that only it will use.
+    const auto pack = [&](Team::Range columns, std::int64_t k, const T* rows, std::int64_t row, T* packed) {
+      for_each_panel(width, columns, [&](std::int64_t first, std::int64_t count) {
+        pack_panel(
+            width, k, first, count, [&](std::int64_t i) { return rows + i * row; }, packed + first * k);
+      });
+    };
+    pack(run_.columns(size.R), 4 * size.H, lane.weights.weight_hh, size.R, lane.own.weight_hh);
+    if (s.projected)
+      pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
+    if (lane.dx) {
+      const std::int64_t panel = kPanelVectors * width;
+      const Team::Range panels = run_.team.share((size.I + panel - 1) / panel);
+      for (std::int64_t p = panels.begin; p < panels.end; ++p)
+        pack_panel(
+            width, 4 * size.H, p * panel, std::min(panel, size.I - p * panel),
+            [&](std::int64_t k) { return lane.weights.weight_ih + k * size.I; },
+            lane.own.weight_ih + p * panel * 4 * size.H);
+    }
+    const Team::Range units = run_.columns(size.H);
+    const std::int64_t count = units.end - units.begin;
+    if (count <= 0) return;
+    const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(count);
+    for (std::int64_t b = 0; b < s.B; ++b) {
+      T* dc = lane.own.dc + b * size.H + units.begin;
+      if (lane.dcn)
+        std::memcpy(dc, lane.dcn + b * size.H + units.begin, bytes);
+      else
+        std::memset(dc, 0, bytes);
+    }
+    for (std::int64_t row = 0; row < s.cell.sums * 4; ++row)
+      std::memset(lane.own.sums + row * size.H + units.begin, 0, bytes);
+  }
+
+  // `rebuild`: a, r and c of the piece are to be made again from the input and h. Ends with a barrier.
+  void run(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, bool rebuild) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = size_of(lane);
+    const Span span = span_of(s, lane.direction, s0, s1);
+    Rows<const T> input = lane.input;
+    if (s.dropout && lane.layer > 0) {
+      const Rows<T> dropped{scratch_.dropped, span.row0, size.I};
+      drop(run_, lane.layer, span, input, dropped);
+      input = dropped.as_const();
+    }
+    if (run_.team.id() == 0) fill_order(lane, s0, s1);
+    run_.team.barrier();
+    if (rebuild) make_gates(lane, input, s0, s1, span);
+    for (std::int64_t step = s1 - 1; step >= s0; --step) {
+      run_step(lane, step_at(s, lane.direction, step), step, s0, s1);
+      run_.team.barrier();
+    }
+    weight_gradients(lane, input, span.rows());
+    if (lane.dx) input_gradient(lane, span);
+    if (!lane.kept) copy_boundary(lane, step_at(s, lane.direction, s0));
+    if (s0 == 0) vector_gradients(lane);
+    run_.team.barrier();
+  }
+
+ private:
+  const LayerShape& size_of(const BackwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
+
+  // The gates of the whole piece in two large products, and c by running the cells alone: the same chains of
+  // operations as forward's, so the same bits.
+  void make_gates(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t s0, std::int64_t s1,
+                  const Span& span) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = size_of(lane);
+    const PackedForward<T>& packed = lane.own.forward;
+    multiply_gates(run_, {span.rows(), size.I, size.H, input.at(span.row0), input.stride, packed.weight_ih,
+                          packed.bias, false, lane.a.at(span.row0)});
+    const bool by_units = gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width());
+    if (!by_units) run_.team.barrier();
+    recurrent_products(lane, s0, s1);
+    if (!by_units) run_.team.barrier();
+
+    const std::int64_t width = run_.width();
+    const Team::Range tiles = run_.unit_tiles(size.H);
+    for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
+      const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, size.H - unit);
+      for (std::int64_t step = s0; step < s1; ++step) {
+        const Step at = step_at(s, lane.direction, step);
+        const std::int64_t row = s.offset(at.t);
+        for_each_c_before(lane, at, step, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
+          CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
+          cell.c_prev = c_prev + unit;
+          cell.h = (s.projected ? lane.raw.at(row + first) : scratch_.dh) + unit;
+          cell.h_row = size.H;
+          run_.kernels.cell_forward[s.cell_index](cell);
+        });
+      }
+    }
+  }
+
+  // U h' of all steps of the piece: as few products as the rows' neighbours in memory allow.
+  void recurrent_products(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = size_of(lane);
+    const Rows<T>& out = s.cell.split ? lane.r : lane.a;
+    struct {
+      std::int64_t row, rows;
+      const T* h;
+      std::int64_t stride;
+    } run{0, 0, nullptr, 0};
+    const auto flush = [&] {
+      if (run.rows > 0)
+        multiply_gates(run_, {run.rows, size.R, size.H, run.h, run.stride, lane.own.forward.weight_hh,
+                              lane.weights.bias_hh, !s.cell.split, out.at(run.row)});
+    };
+    const auto add = [&](std::int64_t row, std::int64_t rows, const T* h, std::int64_t stride) {
+      if (rows == 0) return;
+      if (run.rows > 0 && run.row + run.rows == row && run.stride == stride &&
+          run.h + run.rows * stride == h) {
+        run.rows += rows;
+        return;
+      }
+      flush();
+      run = {row, rows, h, stride};
+    };
+    const Span span = span_of(s, lane.direction, s0, s1);
+    for (std::int64_t t = span.t0; t < span.t1; ++t) {
+      const Step step = step_at(s, lane.direction, lane.direction == 0 ? t : s.T - 1 - t);
+      const std::int64_t row = s.offset(t);
+      if (step.carried) add(row, step.carried, lane.h.at(s.offset(step.before)), lane.h.stride);
+      add(row + step.carried, step.rows - step.carried, lane.h0 + step.carried * size.R, size.R);
+    }
+    flush();
+  }
+
+  // Calls visit(first row, last row, c before them) for the parts of a step.
+  template <class Visit>
+  void for_each_c_before(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
+                         const Visit& visit) const {
+    const std::int64_t H = size_of(lane).H;
+    if (!lane.kept && s == s0 && s > 0) return visit(0, step.rows, lane.c_before);
+    if (step.carried) visit(0, step.carried, lane.c.at(run_.shape().offset(step.before)));
+    if (step.carried < step.rows) visit(step.carried, step.rows, lane.c0 + step.carried * H);
+  }
+
+  CellTile<T> cell_tile(const BackwardLane<T>& lane, std::int64_t row, std::int64_t rows, std::int64_t unit,
+                        std::int64_t units) const {
+    const Shape& s = run_.shape();
+    const std::int64_t H = size_of(lane).H;
+    CellTile<T> cell{};
+    cell.rows = rows;
+    cell.units = units;
+    cell.gate_stride = H;
+    cell.a = lane.a.at(row) + unit;
+    cell.r = s.cell.split ? lane.r.at(row) + unit : nullptr;
+    cell.a_row = cell.r_row = 4 * H;
+    for (int e = 0; e < s.cell.extra; ++e)
+      cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
+    cell.c = lane.c.at(row) + unit;
+    cell.c_prev_row = cell.c_row = H;
+    return cell;
+  }
+
+  void run_step(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
+                std::int64_t s1) const {
+    const Shape& shape = run_.shape();
+    const LayerShape& size = size_of(lane);
+    const std::int64_t row = shape.offset(step.t);
+    // Without a projection the gradient of h is that of the cell's output, and rolls.
+    T* dstate = shape.projected ? scratch_.dstate + rows_after(lane, s, s1) * size.R : scratch_.dh;
+    const T* after = !step.continued                   ? nullptr
+                     : !lane.kept && s == s1 - 1 ? lane.own.boundary
+                                                 : dr(lane).at(shape.offset(step.after));
+    for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
+      state_gradient(lane, step, row, after, dstate, first, columns);
+      if (!shape.projected) run_cells(lane, step, s, s0, row, first, columns);
+    });
+    if (shape.projected) {
+      run_.team.barrier();
+      for_each_panel(run_.width(), run_.columns(size.H), [&](std::int64_t first, std::int64_t columns) {
+        GemmTile<T> gemm = tile_of(lane.own.weight_hr + first * size.R, size.R, columns);
+        gemm.a = dstate;
+        gemm.a_row = size.R;
+        gemm.rows = step.rows;
+        gemm.c = scratch_.dh + first;
+        gemm.c_row = size.H;
+        run_.kernels.gemm(gemm);
+        run_cells(lane, step, s, s0, row, first, columns);
+      });
+    }
+    if (step.carried < step.rows) initial_gradients(lane, step);
+  }
+
+  // Rows of the piece that come before those of step s in the order of `order`: from the last to the first.
+  std::int64_t rows_after(const BackwardLane<T>& lane, std::int64_t s, std::int64_t s1) const {
+    return s + 1 < s1 ? span_of(run_.shape(), lane.direction, s + 1, s1).rows() : 0;
+  }
+
+  Rows<T> dr(const BackwardLane<T>& lane) const { return run_.shape().cell.split ? lane.r : lane.a; }
+
+  // Of a product with panels of neighbouring columns; rows, a and c are the caller's to set.
+  GemmTile<T> tile_of(const T* panel, std::int64_t k, std::int64_t columns) const {
+    GemmTile<T> gemm{};
+    gemm.a_col = 1;
+    gemm.panel = panel;
+    gemm.k = k;
+    gemm.vectors = static_cast<int>((columns + run_.width() - 1) / run_.width());
+    gemm.vector_stride = run_.width();
+    gemm.columns = columns;
+    return gemm;
+  }
+
+  // dstate = dy + dr U of the step after; sequences that end here take dhn instead.
+  void state_gradient(const BackwardLane<T>& lane, const Step& step, std::int64_t row, const T* after,
+                      T* dstate, std::int64_t first, std::int64_t columns) const {
+    const LayerShape& size = size_of(lane);
+    const T* dy = lane.dy ? lane.dy.at(row) : nullptr;
+    if (step.continued > 0) {
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
+      gemm.a = after;
+      gemm.a_row = 4 * size.H;
+      gemm.rows = step.continued;
+      gemm.init = dy ? dy + first : nullptr;
+      gemm.init_row = lane.dy.stride;
+      gemm.c = dstate + first;
+      gemm.c_row = size.R;
+      run_.kernels.gemm(gemm);
+    }
+    for (std::int64_t b = step.continued; b < step.rows; ++b)
+      for (std::int64_t j = first; j < first + columns; ++j)
+        dstate[b * size.R + j] =
+            (dy ? dy[b * lane.dy.stride + j] : T(0)) + (lane.dhn ? lane.dhn[b * size.R + j] : T(0));
+  }
+
+  void run_cells(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
+                 std::int64_t row, std::int64_t first_unit, std::int64_t count) const {
+    const std::int64_t H = size_of(lane).H;
+    for (std::int64_t b = 0; lane.dc_output && b < step.rows; ++b)
+      for (std::int64_t j = first_unit; j < first_unit + count; ++j)
+        lane.own.dc[b * H + j] += lane.dc_output.at(row + b)[j];
+    for (std::int64_t unit = first_unit; unit < first_unit + count; unit += run_.width()) {
+      const std::int64_t units = std::min<std::int64_t>(run_.width(), first_unit + count - unit);
+      for_each_c_before(lane, step, s, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
+        CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
+        cell.c_prev = c_prev + unit;
+        cell.dh = scratch_.dh + first * H + unit;
+        cell.dc = lane.own.dc + first * H + unit;
+        cell.dh_row = cell.dc_row = H;
+        cell.sums = lane.own.sums + unit;
+        run_.kernels.cell_backward[run_.shape().cell_index](cell);
+      });
+    }
+  }
+
+  // Rows [carried, rows) of this step began their sequences: what flows further back belongs to the initial
+  // states.
+  void initial_gradients(const BackwardLane<T>& lane, const Step& step) const {
+    const LayerShape& size = size_of(lane);
+    const Team::Range units = run_.columns(size.H);
+    if (lane.dc0)
+      for (std::int64_t b = step.carried; b < step.rows; ++b)
+        for (std::int64_t j = units.begin; j < units.end; ++j)
+          lane.dc0[b * size.H + j] = lane.own.dc[b * size.H + j];
+    if (!lane.dh0) return;
+    run_.team.barrier();  // dr of all units
+    for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
+      gemm.a = dr(lane).at(run_.shape().offset(step.t) + step.carried);
+      gemm.a_row = 4 * size.H;
+      gemm.rows = step.rows - step.carried;
+      gemm.c = lane.dh0 + step.carried * size.R + first;
+      gemm.c_row = size.R;
+      run_.kernels.gemm(gemm);
+    });
+  }
+
+  // Weights' gradients sum over rows in the order in which backward meets them, so that K changes no bit.
+  void fill_order(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+    const Shape& shape = run_.shape();
+    const std::int64_t R = size_of(lane).R;
+    std::int64_t k = 0;
+    for (std::int64_t s = s1 - 1; s >= s0; --s) {
+      const Step step = step_at(shape, lane.direction, s);
+      const bool before_piece = lane.h_before && s == s0 && s > 0;
+      for (std::int64_t b = 0; b < step.rows; ++b, ++k) {
+        scratch_.order[k] = shape.offset(step.t) + b;
+        scratch_.previous[k] = before_piece       ? lane.h_before + b * R
+                               : b < step.carried ? lane.h.at(shape.offset(step.before) + b)
+                                                  : lane.h0 + b * R;
+      }
+    }
+  }
+
+  void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input,
+                        std::int64_t rows) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = size_of(lane);
+    T* pack_a = scratch_.pack_a + run_.team.id() * scratch_.pack_a_size;
+    T* pack_b = scratch_.pack_b + run_.team.id() * scratch_.pack_b_size;
+    const std::int64_t* order = scratch_.order;
+    const auto accumulate = [&](std::int64_t m, std::int64_t n, const auto& left, const auto& right, T* out) {
+      if (out) accumulate_outer(run_.team, run_.kernels, m, n, rows, left, right, out, pack_a, pack_b);
+    };
+    const Rows<T> recurrent = dr(lane);
+    const auto previous = [&](std::int64_t k) { return scratch_.previous[k]; };
+    accumulate(
+        4 * size.H, size.I, [&](std::int64_t k) { return lane.a.at(order[k]); },
+        [&](std::int64_t k) { return input.at(order[k]); }, lane.gradients.weight_ih);
+    accumulate(
+        4 * size.H, size.R, [&](std::int64_t k) { return recurrent.at(order[k]); }, previous,
+        lane.gradients.weight_hh);
+    if (s.projected)
+      accumulate(
+          size.R, size.H, [&](std::int64_t k) { return scratch_.dstate + k * size.R; },
+          [&](std::int64_t k) { return lane.raw.at(order[k]); }, lane.gradients.weight_hr);
+  }
+
+  // dx = da W; the second direction's is added to the first's, and dropout follows when it is complete.
+  void input_gradient(const BackwardLane<T>& lane, const Span& span) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = size_of(lane);
+    T* dx = lane.dx.at(span.row0);
+    multiply(run_.team, run_.kernels,
+             Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), 4 * size.H, lane.own.weight_ih,
+                        lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx, lane.dx.stride});
+    if (!s.dropout || lane.layer == 0 || lane.direction + 1 < s.D) return;
+    run_.team.barrier();
+    drop(run_, lane.layer, span, lane.dx.as_const(), lane.dx);
+  }
+
+  // The step before the piece will need this dr when the piece's buffers hold another.
+  void copy_boundary(const BackwardLane<T>& lane, const Step& step) const {
+    const std::int64_t H = size_of(lane).H, row = run_.shape().offset(step.t);
+    const Team::Range rows = run_.team.share(step.rows);
+    if (rows.begin < rows.end)
+      std::memcpy(lane.own.boundary + rows.begin * 4 * H, dr(lane).at(row + rows.begin),
+                  sizeof(T) * static_cast<std::size_t>((rows.end - rows.begin) * 4 * H));
+  }
+
+  void vector_gradients(const BackwardLane<T>& lane) const {
+    const Shape& s = run_.shape();
+    const std::int64_t H = size_of(lane).H, gates = 4 * H;
+    const Team::Range units = run_.columns(H);
+    const auto add = [](T* gradient, std::int64_t j, T value) {
+      if (gradient) gradient[j] += value;
+    };
+    for (int gate = 0; gate < kGates; ++gate) {
+      for (std::int64_t j = gate * H + units.begin; j < gate * H + units.end; ++j) {
+        T sums[kMaxSums] = {}, extra[kMaxExtra] = {};
+        for (int i = 0; i < s.cell.sums; ++i) sums[i] = lane.own.sums[i * gates + j];
+        for (int i = 0; i < s.cell.extra; ++i)
+          extra[i] = lane.weights.extra[i] ? lane.weights.extra[i][j] : T(0);
+        VectorGradients<T> g{};
+        for_each_cell([&]<class Cell>(int index) {
+          if (index == s.cell_index) g = Cell::template finish<T>(sums, extra);
+        });
+        add(lane.gradients.bias_ih, j, g.bias_ih);
+        add(lane.gradients.bias_hh, j, g.bias_hh);
+        for (int i = 0; i < s.cell.extra; ++i) add(lane.gradients.extra[i], j, g.extra[i]);
+      }
+    }
+  }
+
+  const Runner<T>& run_;
+  const BackwardScratch<T>& scratch_;
+};
+
+}  // namespace rnn_engine

@@ -1,0 +1,221 @@
+// A forward tile: one layer and direction over some steps. One product W x for all of them, then the
+// recurrence, a step at a time, in which each thread owns some of the hidden units: the product U h' of a tile
+// of units is followed by the cell on the same tile, while it is in the nearest cache.
+//
+// States go from tile to tile in hn and cn, which begin as h0 and c0: a sequence's row is written for the last
+// time at its last step.
+#pragma once
+
+#include "stack/gates.h"
+
+namespace rnn_engine {
+
+// One layer, one direction: what it reads and writes.
+template <class T>
+struct ForwardLane {
+  std::int64_t layer, direction;
+  Weights<T> weights;
+  PackedForward<T> packed;
+  Rows<const T> input;
+  Rows<T> a, r, c, raw;  // where they are kept; else empty, and rolling buffers serve
+  Rows<T> h;             // from this direction's first unit
+  Rows<T> c_output;      // the caller's copy of c, or empty
+  T *hn = nullptr, *cn = nullptr;  // [B, R], [B, H]
+  // Kept at the beginning of every piece of K steps but the first, or nullptr.
+  T *c_states = nullptr, *h_states = nullptr;
+
+  ForwardLane(const Tile& tile, const Weights<T>& w)
+      : layer(tile.layer), direction(tile.direction), weights(w) {}
+};
+
+template <class T>
+class ForwardTile {
+ public:
+  ForwardTile(const Runner<T>& run, const Rolling<T>& rolling) : run_(run), rolling_(rolling) {}
+
+  // Before a lane's first tile: the states begin as `h0` and `c0` (nullptr: zeros). A barrier must follow.
+  void begin(const ForwardLane<T>& lane, const T* h0, const T* c0) const {
+    const LayerShape& size = size_of(lane);
+    const auto copy = [&](std::int64_t count, const T* from, T* to) {
+      const Team::Range mine = run_.team.share(count);
+      const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(mine.end - mine.begin);
+      if (mine.begin == mine.end || from == to) return;
+      if (from)
+        std::memcpy(to + mine.begin, from + mine.begin, bytes);
+      else
+        std::memset(to + mine.begin, 0, bytes);
+    };
+    copy(run_.shape().B * size.R, h0, lane.hn);
+    copy(run_.shape().B * size.H, c0, lane.cn);
+  }
+
+  // Ends with a barrier.
+  void run(const ForwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = size_of(lane);
+    const Span span = span_of(s, lane.direction, s0, s1);
+    Rows<const T> input = lane.input;
+    if (s.dropout && lane.layer > 0) {
+      const Rows<T> dropped{rolling_.dropped, span.row0, size.I};
+      drop(run_, lane.layer, span, input, dropped);
+      run_.team.barrier();
+      input = dropped.as_const();
+    }
+    const Rows<T> a = lane.a ? lane.a : Rows<T>{rolling_.a, span.row0, 4 * size.H};
+    multiply_gates(run_, {span.rows(), size.I, size.H, input.at(span.row0), input.stride,
+                          lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
+    if (!gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width())) run_.team.barrier();
+    for (std::int64_t step = s0; step < s1; ++step) {
+      run_step(lane, step_at(s, lane.direction, step), step, a, step == s0, step == s1 - 1);
+      run_.team.barrier();
+    }
+  }
+
+ private:
+  const LayerShape& size_of(const ForwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
+
+  // Where a step finds its rows.
+  struct StepRows {
+    std::int64_t row, before;  // first row of the step, and of the one before it
+    T *a, *r, *c, *raw;
+    std::int64_t continued_c;  // rows whose c stands in lane.c; the others' in cn
+    bool first;
+  };
+
+  void run_step(const ForwardLane<T>& lane, const Step& step, std::int64_t s, const Rows<T>& a, bool first,
+                bool last) const {
+    const Shape& shape = run_.shape();
+    const LayerShape& size = size_of(lane);
+    keep_states(lane, step, s);
+    StepRows at{};
+    at.row = shape.offset(step.t);
+    at.before = step.carried ? shape.offset(step.before) : 0;
+    at.a = a.at(at.row);
+    at.r = !shape.cell.split ? nullptr : lane.r ? lane.r.at(at.row) : rolling_.r;
+    at.c = lane.c ? lane.c.at(at.row) : lane.cn;
+    at.raw = !shape.projected ? lane.h.at(at.row) : lane.raw ? lane.raw.at(at.row) : rolling_.raw;
+    at.first = first;
+    const std::int64_t width = run_.width();
+    const Team::Range tiles = run_.unit_tiles(size.H);
+    for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
+      const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, size.H - unit);
+      run_units(lane, step, at, unit, units);
+      const std::int64_t ended = last ? 0 : step.continued;  // the states of these rows go on into cn
+      for (std::int64_t b = lane.c ? ended : step.rows; b < step.rows; ++b)
+        std::memcpy(lane.cn + b * size.H + unit, at.c + b * size.H + unit, sizeof(T) * units);
+      for (std::int64_t b = 0; lane.c_output && b < step.rows; ++b)
+        std::memcpy(lane.c_output.at(at.row + b) + unit, at.c + b * size.H + unit, sizeof(T) * units);
+    }
+    Team::Range columns{tiles.begin * width, std::min(size.H, tiles.end * width)};
+    if (shape.projected) {
+      run_.team.barrier();
+      columns = project(lane, at, step.rows);
+    } else if ((first || step.carried < step.rows) && (last || step.continued < step.rows)) {
+      run_.team.barrier();  // others may still read from hn what is about to be replaced
+    }
+    run_h_states(lane, at, step, last, columns);
+  }
+
+  // h of one tile of units, of all rows of the step.
+  void run_units(const ForwardLane<T>& lane, const Step& step, const StepRows& at, std::int64_t unit,
+                 std::int64_t units) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = size_of(lane);
+    GemmTile<T> gemm{};
+    gemm.a_col = 1;
+    gemm.panel = lane.packed.weight_hh + unit * kGates * size.R;
+    gemm.k = size.R;
+    gemm.vectors = kGates;
+    gemm.vector_stride = size.H;
+    gemm.gates = true;
+    gemm.columns = units;
+    gemm.c_row = 4 * size.H;
+    gemm.init_row = s.cell.split ? 0 : 4 * size.H;
+    CellTile<T> cell{};
+    cell.units = units;
+    cell.gate_stride = size.H;
+    cell.a_row = cell.r_row = 4 * size.H;
+    for (int e = 0; e < s.cell.extra; ++e)
+      cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
+    cell.c_prev_row = cell.c_row = size.H;
+    cell.h_row = s.projected ? size.H : lane.h.stride;
+    const auto part = [&](std::int64_t first, std::int64_t last, const T* h_prev, std::int64_t h_prev_row,
+                          const T* c_prev) {
+      if (first == last) return;
+      gemm.rows = cell.rows = last - first;
+      gemm.a = h_prev;
+      gemm.a_row = h_prev_row;
+      gemm.c = (s.cell.split ? at.r : at.a) + first * 4 * size.H + unit;
+      gemm.init = !s.cell.split ? gemm.c : lane.weights.bias_hh ? lane.weights.bias_hh + unit : nullptr;
+      run_.kernels.gemm(gemm);
+      cell.a = at.a + first * 4 * size.H + unit;
+      cell.r = at.r ? at.r + first * 4 * size.H + unit : nullptr;
+      cell.c_prev = c_prev + unit;
+      cell.c = at.c + first * size.H + unit;
+      cell.h = at.raw + first * cell.h_row + unit;
+      run_.kernels.cell_forward[s.cell_index](cell);
+    };
+    // Inside a tile, rows that continue a sequence find their states at the step before; all others in hn, cn.
+    const std::int64_t carried = at.first ? 0 : step.carried;
+    part(0, carried, carried ? lane.h.at(at.before) : nullptr, lane.h.stride,
+         lane.c && carried ? lane.c.at(at.before) : lane.cn);
+    part(carried, step.rows, lane.hn + carried * size.R, size.R, lane.cn + carried * size.H);
+  }
+
+  // h = W_hr (o tanh c); this thread's columns of it.
+  Team::Range project(const ForwardLane<T>& lane, const StepRows& at, std::int64_t rows) const {
+    const LayerShape& size = size_of(lane);
+    const Team::Range columns = run_.team.share(size.R, kPanelVectors * run_.width());
+    for (std::int64_t first = columns.begin; first < columns.end; first += kPanelVectors * run_.width()) {
+      const std::int64_t count = std::min<std::int64_t>(kPanelVectors * run_.width(), size.R - first);
+      GemmTile<T> gemm{};
+      gemm.a = at.raw;
+      gemm.a_row = size.H;
+      gemm.a_col = 1;
+      gemm.panel = lane.packed.weight_hr + first * size.H;
+      gemm.rows = rows;
+      gemm.k = size.H;
+      gemm.vectors = static_cast<int>((count + run_.width() - 1) / run_.width());
+      gemm.c = lane.h.at(at.row) + first;
+      gemm.c_row = lane.h.stride;
+      gemm.vector_stride = run_.width();
+      gemm.columns = count;
+      run_.kernels.gemm(gemm);
+    }
+    return columns;
+  }
+
+  // h of sequences that end here, and at the tile's last step of all, goes to hn.
+  void run_h_states(const ForwardLane<T>& lane, const StepRows& at, const Step& step, bool last,
+                    Team::Range columns) const {
+    const LayerShape& size = size_of(lane);
+    const std::int64_t count = columns.end - columns.begin;
+    if (count <= 0) return;
+    for (std::int64_t b = last ? 0 : step.continued; b < step.rows; ++b)
+      std::memcpy(lane.hn + b * size.R + columns.begin, lane.h.at(at.row + b) + columns.begin,
+                  sizeof(T) * static_cast<std::size_t>(count));
+  }
+
+  // Before the first step of a piece of K steps: c, and with checkpoints h, for the backward call. Where the
+  // policy keeps h_states, tiles end with the pieces, and so hn is complete.
+  void keep_states(const ForwardLane<T>& lane, const Step& step, std::int64_t s) const {
+    const std::int64_t K = run_.plan.schedule.backward_steps;
+    if (!lane.c_states || s == 0 || s % K != 0) return;
+    const LayerShape& size = size_of(lane);
+    const std::int64_t B = run_.shape().B, piece = s / K - 1, width = run_.width();
+    const auto keep = [&](Team::Range columns, std::int64_t row, const T* from, T* to) {
+      if (columns.begin >= columns.end) return;
+      for (std::int64_t b = 0; b < step.rows; ++b)
+        std::memcpy(to + (piece * B + b) * row + columns.begin, from + b * row + columns.begin,
+                    sizeof(T) * static_cast<std::size_t>(columns.end - columns.begin));
+    };
+    const Team::Range tiles = run_.unit_tiles(size.H);
+    keep({tiles.begin * width, std::min(size.H, tiles.end * width)}, size.H, lane.cn, lane.c_states);
+    if (lane.h_states) keep(run_.columns(size.R), size.R, lane.hn, lane.h_states);
+  }
+
+  const Runner<T>& run_;
+  const Rolling<T>& rolling_;
+};
+
+}  // namespace rnn_engine

@@ -1,0 +1,73 @@
+"""One step after another, forward only: decoding, streaming."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rnn_engine import native
+from rnn_engine.memory import pool
+from rnn_engine.nn.autograd import Call, lanes_of, run_forward
+from rnn_engine.nn.states import State, check_states, flat_states, shaped_states
+from rnn_engine.spec import StackSpec
+
+
+class Stepper:
+    """Runs a one-directional stack on few steps at a time, with weights packed once.
+
+    A layer called on single steps packs its weights at every call, which then takes longer than the step. A stepper
+    keeps them packed: make a new one when the weights have changed.
+
+    Args:
+        spec: The stack; without dropout in effect.
+        parameters: As for `run_stack`.
+        threads: CPU threads.
+
+    Raises:
+        ValueError: The stack is bidirectional: its reverse direction begins with the last step.
+    """
+
+    def __init__(self, spec: StackSpec, parameters: list[Tensor | None], threads: int) -> None:
+        if spec.bidirectional:
+            raise ValueError("stepper: expected a one-directional stack, got a bidirectional one")
+        self.spec = spec
+        self._threads = threads
+        self._parameters = [None if p is None else p.detach().clone() for p in parameters]
+        self._dtype = next(p.dtype for p in parameters if p is not None)
+        problem = native.make_problem(
+            spec, str(self._dtype).removeprefix("torch."), steps=1, batch=1, training=False, prepacked=True
+        )
+        context = native.context(threads)
+        self._packed = pool.take(context.packed_bytes(problem))
+        context.pack(problem, lanes_of(spec, self._parameters), self._packed.array)
+
+    def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Runs some steps.
+
+        Args:
+            x: [T, B, I], or [B, I] for a single step.
+            state: (h, c) before them, as for the layer; zeros if None.
+
+        Returns:
+            output [T, B, R] ([B, R]), and (h, c) after the steps.
+
+        Raises:
+            ValueError: A shape or dtype is not what the stack expects.
+        """
+        single = x.dim() == 2
+        if x.dim() not in (2, 3) or 0 in x.shape or x.shape[-1] != self.spec.input_size:
+            raise ValueError(f"x: expected [B, I] or [T, B, I] with I = {self.spec.input_size}, got {list(x.shape)}")
+        if x.dtype != self._dtype:
+            raise ValueError(f"x: expected {self._dtype} as the weights, got {x.dtype}")
+        steps, batch = (1, x.shape[0]) if single else (x.shape[0], x.shape[1])
+        like = next(p for p in self._parameters if p is not None)
+        h0, c0 = (None, None) if state is None else flat_states(check_states(self.spec, state, batch, True, like))
+        call = Call(self.spec, [batch] * steps, None, True, 0.0, 0, self._threads)
+        with torch.no_grad():
+            plan = call.plan(self._dtype, training=False, prepacked=True)
+            outputs, _ = run_forward(
+                call, plan, x.reshape(steps * batch, -1), h0, c0, self._parameters, packed=self._packed
+            )
+        assert outputs.y is not None
+        y = outputs.y if single else outputs.y.view(steps, batch, -1)
+        return y, shaped_states(self.spec, outputs.hn, outputs.cn, batch, True)

@@ -1,0 +1,258 @@
+"""What a call will need, before anything is allocated: memory by buffer, tiles of work, predicted time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from rnn_engine import native
+from rnn_engine.spec import MEMORY_POLICIES, Memory, StackSpec
+
+
+class HasSpec(Protocol):
+    """A layer of `rnn_engine.nn`, or anything else with a stack's description."""
+
+    spec: StackSpec
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One piece of an arena.
+
+    Attributes:
+        name: What it holds.
+        arena: "kept": lives from forward to backward. "scratch": lives inside one call.
+        layer: Layer that it belongs to, or -1: all.
+        direction: The same.
+        offset: Bytes from the beginning of its arena.
+        bytes: Size.
+        first: Index of the first tile that uses it.
+        last: Index of the last.
+    """
+
+    name: str
+    arena: str
+    layer: int
+    direction: int
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One piece of work: a layer and direction over steps [begin, end) in the order of computation.
+
+    Attributes:
+        kind: "forward"; "replay", the same again inside backward, from a checkpoint; "backward".
+        layer: Index of the layer.
+        direction: 0, or 1 for the reverse direction.
+        begin: First step.
+        end: Step after the last.
+        inputs: Indices of the tiles whose results it reads.
+    """
+
+    kind: str
+    layer: int
+    direction: int
+    begin: int
+    end: int
+    inputs: tuple[int, ...]
+
+
+_KINDS = ("forward", "replay", "backward")
+
+
+class Plan:
+    """A plan, made by `plan`."""
+
+    def __init__(self, spec: StackSpec, native_plan: native.Plan, description: str) -> None:
+        self.spec = spec
+        self._native = native_plan
+        self._description = description
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that live from forward to backward, beside inputs and outputs."""
+        return self._native.kept_bytes
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes that live inside one call: the larger of the two calls' needs."""
+        return self._native.scratch_bytes
+
+    @property
+    def peak_bytes(self) -> int:
+        """Kept and scratch together: the engine's memory at its peak, beside inputs, outputs and gradients."""
+        return self.kept_bytes + self.scratch_bytes
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """What each layer keeps: "store", "recompute" or "checkpoint"."""
+        return tuple(MEMORY_POLICIES[policy] for policy in self._native.policies())
+
+    @property
+    def steps(self) -> int:
+        """K: steps of a backward tile, and between kept states."""
+        return self._native.steps
+
+    @property
+    def seconds(self) -> float:
+        """Predicted time of forward, and backward in training."""
+        return self._native.seconds
+
+    @cached_property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """All buffers of both arenas."""
+        return tuple(Buffer(*row) for row in self._native.buffers())
+
+    @cached_property
+    def tiles(self) -> tuple[Tile, ...]:
+        """All tiles, in the order in which they run."""
+        rows = (self._native.tile(index) for index in range(self._native.tile_count))
+        return tuple(Tile(_KINDS[kind], *rest, tuple(inputs)) for kind, *rest, inputs in rows)
+
+    def explain(self) -> str:
+        """A table of the memory by tensor, the policies, the extra work and the predicted time."""
+        sums: dict[tuple[str, str], tuple[int, int]] = {}
+        for buffer in self.buffers:
+            count, total = sums.get((buffer.arena, buffer.name), (0, 0))
+            sums[buffer.arena, buffer.name] = count + 1, total + buffer.bytes
+        lines = [self._description]
+        for arena, size in (("kept", self.kept_bytes), ("scratch", self.scratch_bytes)):
+            lines.append(f"{arena}: {_mib(size)}")
+            rows = [(total, name, count) for (where, name), (count, total) in sums.items() if where == arena]
+            for total, name, count in sorted(rows, reverse=True):
+                lines.append(f"  {_mib(total):>14}  {name}{f' ({count} buffers)' if count > 1 else ''}")
+        if sum(b.bytes for b in self.buffers if b.arena == "scratch") > self.scratch_bytes:
+            lines.append("  (buffers that never live at the same time share memory)")
+        kinds = [tile.kind for tile in self.tiles]
+        lines.append("tiles: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS if kind in kinds))
+        if "backward" in kinds:
+            lines.append(f"policy by layer: {', '.join(self.policies)}; K = {self.steps} steps")
+            again = sum(policy != "store" for policy in self.policies)
+            lines.append(f"work beside store's: the forward products of {again} of {self.spec.num_layers} layers")
+        lines.append(f"predicted time: {1e3 * self.seconds:.1f} ms")
+        return "\n".join(lines)
+
+    def plot(self, path: str | Path) -> None:
+        """Draws the buffers over time (tiles) and memory.
+
+        Args:
+            path: File to write, .svg or .png.
+
+        Raises:
+            ValueError: The suffix is neither.
+            ImportError: matplotlib is not installed.
+        """
+        path = Path(path)
+        if path.suffix not in (".svg", ".png"):
+            raise ValueError(f"path: expected .svg or .png, got {path.name}")
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Rectangle
+
+        figure = Figure(figsize=(11, 7), layout="constrained")
+        axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[max(1, self.kept_bytes), self.scratch_bytes])
+        for axis, arena, size in zip(
+            axes, ("kept", "scratch"), (self.kept_bytes, self.scratch_bytes), strict=True
+        ):
+            for buffer in self.buffers:
+                if buffer.arena != arena:
+                    continue
+                color = f"C{buffer.layer % 9}" if buffer.layer >= 0 else "0.75"
+                corner = (buffer.first, buffer.offset / 2**20)
+                extent = (buffer.last - buffer.first + 1, buffer.bytes / 2**20)
+                axis.add_patch(Rectangle(corner, *extent, facecolor=color, edgecolor="white", linewidth=0.5))
+                if buffer.bytes > size / 25:
+                    axis.text(corner[0] + extent[0] / 2, corner[1] + extent[1] / 2, buffer.name,
+                              ha="center", va="center", fontsize=6, clip_on=True)  # fmt: skip
+            axis.set_xlim(0, len(self.tiles))
+            axis.set_ylim(0, max(1, size) / 2**20)
+            axis.set_ylabel(f"{arena}, MiB")
+        axes[1].set_xlabel("tile; colours are layers, grey is shared")
+        figure.savefig(path)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.2f} MiB"
+
+
+def plan(
+    stack: StackSpec | HasSpec,
+    *,
+    steps: int | None = None,
+    batch: int | None = None,
+    lengths: Sequence[int] | None = None,
+    memory: str | int | Memory = "store",
+    training: bool = True,
+    dtype: str = "float32",
+    dropout: float | None = None,
+    output: bool = True,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Plan:
+    """Plans a call without allocating any of its memory.
+
+    Args:
+        stack: A layer, or its spec.
+        steps: T, with `batch`.
+        batch: B.
+        lengths: In their place, the steps of each sequence.
+        memory: As for a layer.
+        training: Whether backward follows.
+        dtype: "float32" or "float64".
+        dropout: Probability between layers; the stack's own if None.
+        output: False: only the last states are wanted (forward only).
+        threads: CPU threads; all cores that the process may use if None.
+        isa: Instruction set; the machine's best if None.
+
+    Returns:
+        The plan. Its predicted time rests on a calibration that takes some tens of milliseconds, once for each number
+        of threads.
+
+    Raises:
+        ValueError: A size is out of bounds, or the budget too small; the message says the least that would do, and a
+            batch that would fit.
+    """
+    spec = stack if isinstance(stack, StackSpec) else stack.spec
+    if (lengths is None) == (steps is None or batch is None):
+        raise ValueError("steps and batch, or lengths: expected exactly one of them")
+    sizes: list[int] | None = None
+    if lengths is not None:
+        ordered = sorted(lengths, reverse=True)
+        if not ordered or ordered[-1] < 1:
+            raise ValueError(f"lengths: expected at least one, each at least 1, got {list(lengths)}")
+        steps, batch = ordered[0], len(ordered)
+        sizes = [0] * steps
+        for length in ordered:
+            sizes[length - 1] += 1
+        for t in range(steps - 2, -1, -1):
+            sizes[t] += sizes[t + 1]
+    assert steps is not None and batch is not None
+    settings = Memory.parse(memory)
+    context = native.context(threads or native.cpu_count(), isa)
+    context.calibrate()
+    problem = native.make_problem(
+        spec,
+        dtype,
+        steps=steps,
+        batch=batch,
+        training=training,
+        dropout=(spec.dropout if dropout is None else dropout) if training else 0.0,
+        batch_sizes=sizes,
+        memory=settings,
+        output=output,
+    )
+    wanted = f"{settings.budget:,} bytes" if settings.policy == "budget" else settings.policy
+    purpose = f"training, memory {wanted}" if training else "forward only"
+    rows = steps * batch if sizes is None else sum(sizes)
+    description = (
+        f"{spec.cell} I={spec.input_size} H={spec.hidden_size} L={spec.num_layers} D={spec.directions}"
+        f"{f' P={spec.proj_size}' if spec.proj_size else ''}, T={steps} B={batch} ({rows} rows), {dtype}, {purpose}, "
+        f"{context.threads} threads, {context.isa}"
+    )
+    return Plan(spec, native.Plan(context, problem), description)
