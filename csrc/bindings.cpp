@@ -39,7 +39,7 @@ struct Problem {
 
   Problem(int cell, int dtype, int64_t steps, int64_t batch, int64_t input_size, std::vector<int64_t> hidden,
           int64_t projection, int directions, bool bias, bool training, bool output, bool cell_output,
-          bool prepacked, double dropout, uint64_t seed, std::optional<std::vector<int64_t>> sizes,
+          bool input_gradient, bool prepacked, double dropout, uint64_t seed, std::optional<std::vector<int64_t>> sizes,
           std::optional<std::vector<int64_t>> ids, int memory, uint64_t budget)
       : hidden_sizes(std::move(hidden)),
         batch_sizes(sizes.value_or(std::vector<int64_t>{})),
@@ -65,6 +65,7 @@ struct Problem {
            .training = training,
            .output = output,
            .cell_output = cell_output,
+           .input_gradient = input_gradient,
            .prepacked = prepacked,
            .batch_sizes = sizes ? batch_sizes.data() : nullptr,
            .dropout = dropout,
@@ -302,10 +303,10 @@ NB_MODULE(_core, m) {
   nb::exception<EngineError>(m, "EngineError", PyExc_RuntimeError);
   nb::class_<Problem>(m, "Problem")
       .def(nb::init<int, int, int64_t, int64_t, int64_t, std::vector<int64_t>, int64_t, int, bool, bool, bool,
-                    bool, bool, double, uint64_t, std::optional<std::vector<int64_t>>,
+                    bool, bool, bool, double, uint64_t, std::optional<std::vector<int64_t>>,
                     std::optional<std::vector<int64_t>>, int, uint64_t>(),
            nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_sizes"_a,
-           "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a, "prepacked"_a,
+           "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a, "input_gradient"_a, "prepacked"_a,
            "dropout"_a, "seed"_a, "batch_sizes"_a.none(), "row_ids"_a.none(), "memory"_a, "budget"_a)
       .def_ro("rows", &Problem::rows);
   nb::class_<PlanHandle>(m, "Plan")

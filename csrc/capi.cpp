@@ -210,6 +210,7 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
     require_pointer(args->gradients, "gradients");
     require_pointer(args->x, "x");
     require_pointer(args->y, "y");
+    if (shape.input_gradient) require_pointer(args->dx, "dx");
     require_aligned(args->kept, plan->plan.sizes.kept_bytes, "kept");
     require_aligned(args->scratch, plan->plan.sizes.backward_scratch_bytes, "scratch");
     const Backend& backend = plan->context->backend;

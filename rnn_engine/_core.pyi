@@ -25,6 +25,7 @@ class Problem:
         training: bool,
         output: bool,
         cell_output: bool,
+        input_gradient: bool,
         prepacked: bool,
         dropout: float,
         seed: int,

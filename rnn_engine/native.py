@@ -74,6 +74,7 @@ def make_problem(
     memory: Memory = _STORE,
     output: bool = True,
     cell_output: bool = False,
+    input_gradient: bool = False,
     prepacked: bool = False,
 ) -> Problem:
     """Shapes of one call.
@@ -91,6 +92,7 @@ def make_problem(
         memory: What training keeps for backward.
         output: Whether y is wanted; only without `training` can it be left out.
         cell_output: Whether c of all steps of the last layer is wanted.
+        input_gradient: Whether backward will be asked for x's gradient.
         prepacked: Whether forward gets packed weights; not in training.
 
     Raises:
@@ -111,6 +113,7 @@ def make_problem(
         training=training,
         output=output,
         cell_output=cell_output,
+        input_gradient=input_gradient,
         prepacked=prepacked,
         dropout=dropout,
         seed=seed,

@@ -192,6 +192,7 @@ def plan(
     dtype: str = "float32",
     dropout: float | None = None,
     output: bool = True,
+    input_gradient: bool = True,
     threads: int | None = None,
     isa: str | None = None,
 ) -> Plan:
@@ -207,6 +208,7 @@ def plan(
         dtype: "float32" or "float64".
         dropout: Probability between layers; the stack's own if None.
         output: False: only the last states are wanted (forward only).
+        input_gradient: Whether backward will be asked for the input's gradient; its memory then serves as scratch.
         threads: CPU threads; all cores that the process may use if None.
         isa: Instruction set; the machine's best if None.
 
@@ -246,6 +248,7 @@ def plan(
         batch_sizes=sizes,
         memory=settings,
         output=output,
+        input_gradient=input_gradient and training,
     )
     wanted = f"{settings.budget:,} bytes" if settings.policy == "budget" else settings.policy
     purpose = f"training, memory {wanted}" if training else "forward only"

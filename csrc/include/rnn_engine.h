@@ -60,6 +60,7 @@ typedef struct {
   int32_t training;           /* 1: keep what backward needs; 0: forward only, in rolling buffers */
   int32_t output;             /* 0: no y, only the last states (forward only) */
   int32_t cell_output;        /* 1: also the last layer's c of every step */
+  int32_t input_gradient;     /* 1: backward will get dx, which saves it scratch (training only) */
   int32_t prepacked;          /* 1: forward gets packed weights (forward only) */
   const int64_t* batch_sizes; /* [T], never growing, batch_sizes[0] = B; NULL: all B */
   double dropout;             /* probability, between layers; 0 in evaluation */
@@ -130,7 +131,7 @@ typedef struct {
   const void* dcy;                     /* [N, D*H] or NULL: zeros */
   const void* dhn;                     /* [L*D, B, R] or NULL: zeros */
   const void* dcn;                     /* [L*D, B, H] or NULL: zeros */
-  void* dx;                            /* [N, I] or NULL: not wanted */
+  void* dx;                            /* [N, I]; NULL unless the problem says input_gradient */
   void* dh0;                           /* [L*D, B, R] or NULL */
   void* dc0;                           /* [L*D, B, H] or NULL */
   const rnn_engine_weights* gradients; /* [L*D], accumulated into; a NULL pointer: not wanted */

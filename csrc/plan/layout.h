@@ -187,8 +187,9 @@ struct ForwardScratch {
 // What one lane's backward tiles share.
 template <class T>
 struct LaneBackward {
-  PackedForward<T> forward;  // to make gates again, unless they were kept
-  T *weight_ih, *weight_hh, *weight_hr;  // packed for the gradients' products
+  PackedForward<T> forward;    // checkpoint: for the replay
+  T* bias;                     // recompute: [4H] as in PackedForward
+  T *weight_hh, *weight_hr;    // packed for the gradients' products of single steps
   T* dc;                                 // [B, H]
   T* boundary;                           // [B, 4H] dr of the step after the piece, unless gates were kept
   T* sums;                               // [kSums, 4H]
@@ -200,8 +201,8 @@ struct LaneBackward {
     const LayerShape& size = s.layer(layer);
     const Policy policy = in.schedule.of(layer);
     const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
-    forward = store ? PackedForward<T>{} : PackedForward<T>(in, layer, d, arena);
-    weight_ih = arena.take<T>("packed weight_ih^T", packed_size(in.machine, 4 * size.H, size.I), layer, d);
+    forward = replayed ? PackedForward<T>(in, layer, d, arena) : PackedForward<T>{};
+    bias = arena.take<T>("bias", s.bias && policy == Policy::kRecompute ? 4 * size.H : 0, layer, d);
     weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, 4 * size.H, size.R), layer, d);
     weight_hr = arena.take<T>("packed weight_hr^T",
                               s.projected ? packed_size(in.machine, size.R, size.H) : 0, layer, d);
@@ -230,7 +231,8 @@ struct BackwardScratch {
   T* doutput[2];        // gradients handed from layer to layer
   T* dropped;           // [rows of a tile, D*R]
   T *pack_a, *pack_b;   // one piece a thread
-  std::int64_t pack_a_size, pack_b_size;
+  T* pack_gates;        // recompute: one panel of weights a thread
+  std::int64_t pack_a_size, pack_b_size, pack_gates_size;
 
   // `slots`: also lay out the lanes' own parts, and say where; they share one slot unless all are needed at
   // once.
@@ -248,12 +250,19 @@ struct BackwardScratch {
     // In a one-directional stack a tile's input gradient may replace its output gradient, unless they differ
     // in width; with checkpoints only one piece of time is under way.
     const std::int64_t between = schedule.checkpoint() ? rows : s.N;
-    doutput[0] = arena.take<T>("gradient between layers", s.L > 1 ? between * widest.input : 0);
+    const bool own = s.L > 1 && !through_dx(s, schedule);
+    doutput[0] = arena.take<T>("gradient between layers", own ? between * widest.input : 0);
     doutput[1] =
         arena.take<T>("gradient between layers, odd", s.L > 2 && !in_place(s) ? between * widest.input : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
     pack_a_size = kGradientRows * kGradientDepth;
     pack_b_size = kGradientDepth * 4 * in.machine.width;
+    pack_gates_size = 0;
+    for (std::int64_t layer = 0; layer < s.L; ++layer)
+      if (schedule.of(layer) == Policy::kRecompute)
+        pack_gates_size = std::max(pack_gates_size, std::max(s.layer(layer).I, s.layer(layer).R) * 4 *
+                                                        static_cast<std::int64_t>(in.machine.width));
+    pack_gates = arena.take<T>("packed weights of some units", pack_gates_size * in.machine.threads);
     pack_a = arena.take<T>("packed rows of gradients", pack_a_size * in.machine.threads);
     pack_b = arena.take<T>("packed columns of inputs", pack_b_size * in.machine.threads);
     if (!slots) return;
@@ -264,6 +273,12 @@ struct BackwardScratch {
       slots->push_back(arena.mark());
       LaneBackward<T>(in, layer, d, arena);
     });
+  }
+
+  // The caller's dx holds the gradients between layers before it holds its own.
+  static bool through_dx(const Shape& s, const Schedule& schedule) {
+    return s.input_gradient && !schedule.checkpoint() && s.L > 1 && in_place(s) &&
+           s.layer(0).I == s.layer(1).I;
   }
 
   static bool in_place(const Shape& s) {

@@ -15,6 +15,8 @@ namespace {
 constexpr std::int64_t kForwardRows = 256;
 // Rows of a backward tile: its products run at full speed, and read and write the weights' gradients seldom.
 constexpr std::int64_t kBackwardRows = 512;
+// Where gates are made again, weights are packed for every tile.
+constexpr std::int64_t kRecomputeRows = 1024;
 // Without gradients, a group's outputs go from layer to layer; its size must not depend on T.
 constexpr std::int64_t kGroupRows = 2048, kGroupSteps = 64;
 
@@ -89,7 +91,7 @@ std::int64_t default_steps(const Shape& shape, Policy policy) {
   const double arrays = shape.cell.split ? 9 : 5;
   const auto lean = static_cast<std::int64_t>(
       std::lround(std::sqrt(static_cast<double>(shape.L * shape.D * shape.T) / arrays)));
-  return std::clamp<std::int64_t>(std::max(steps_for(shape, kForwardRows), lean), 1, shape.T);
+  return std::clamp<std::int64_t>(std::max(steps_for(shape, kRecomputeRows), lean), 1, shape.T);
 }
 
 Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps) {

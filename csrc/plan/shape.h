@@ -26,7 +26,7 @@ struct Shape {
   bool dropout;  // between layers
   double dropout_probability;
   std::uint64_t seed;
-  bool prepacked, output, cell_output;
+  bool prepacked, output, cell_output, input_gradient;
   std::vector<std::int64_t> offsets;  // [T + 1] first row of each step; empty if all steps have B rows
   std::vector<std::int64_t> row_ids;  // [B]; empty: 0 to B - 1
 

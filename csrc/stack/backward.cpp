@@ -32,7 +32,7 @@ class Backward {
       const Policy policy = run_.plan.schedule.of(tile.layer);
       const LaneBackward<T> own = lane_scratch(tile);
       const Weights<T> weights(args_.weights[lane_index(tile)]);
-      if (first && (tile.kind == TileKind::kReplay || policy == Policy::kRecompute))
+      if (first && tile.kind == TileKind::kReplay)
         pack_forward(run_.team, run_.plan.machine, s, s.layer(tile.layer), weights, own.forward);
       if (tile.kind == TileKind::kReplay) {
         run_replay(tile, own, weights);
@@ -116,7 +116,8 @@ class Backward {
   Rows<T> input_gradient(std::int64_t layer, const Tile& tile) const {
     const Shape& s = run_.shape();
     const std::int64_t stride = s.layer(layer).I;
-    if (layer == 0) return {static_cast<T*>(args_.dx), 0, stride};
+    if (layer == 0 || BackwardScratch<T>::through_dx(s, run_.plan.schedule))
+      return {s.input_gradient ? static_cast<T*>(args_.dx) : nullptr, 0, stride};
     const bool odd = scratch_.doutput[1] && layer % 2 == 1;
     const std::int64_t first = run_.plan.schedule.checkpoint() ? s.offset(tile.s0) : 0;
     return {scratch_.doutput[odd ? 1 : 0], first, stride};

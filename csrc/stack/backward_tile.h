@@ -5,7 +5,7 @@
 // the piece.
 #pragma once
 
-#include "stack/gates.h"
+#include "stack/large.h"
 
 namespace rnn_engine {
 
@@ -50,15 +50,7 @@ class BackwardTile {
     pack(run_.columns(size.R), 4 * size.H, lane.weights.weight_hh, size.R, lane.own.weight_hh);
     if (s.projected)
       pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
-    if (lane.dx) {
-      const std::int64_t panel = kPanelVectors * width;
-      const Team::Range panels = run_.team.share((size.I + panel - 1) / panel);
-      for (std::int64_t p = panels.begin; p < panels.end; ++p)
-        pack_panel(
-            width, 4 * size.H, p * panel, std::min(panel, size.I - p * panel),
-            [&](std::int64_t k) { return lane.weights.weight_ih + k * size.I; },
-            lane.own.weight_ih + p * panel * 4 * size.H);
-    }
+    if (run_.team.id() == 0 && lane.own.bias) sum_biases(s, size, lane.weights, lane.own.bias);
     const Team::Range units = run_.columns(size.H);
     const std::int64_t count = units.end - units.begin;
     if (count <= 0) return;
@@ -108,9 +100,9 @@ class BackwardTile {
                   const Span& span) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
-    const PackedForward<T>& packed = lane.own.forward;
-    multiply_gates(run_, {span.rows(), size.I, size.H, input.at(span.row0), input.stride, packed.weight_ih,
-                          packed.bias, false, lane.a.at(span.row0)});
+    multiply_gates_large(run_, {span.rows(), size.I, size.H, input.at(span.row0), input.stride, nullptr,
+                                lane.own.bias, false, lane.a.at(span.row0)},
+                         lane.weights.weight_ih, pack_gates());
     const bool by_units = gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width());
     if (!by_units) run_.team.barrier();
     recurrent_products(lane, s0, s1);
@@ -134,6 +126,8 @@ class BackwardTile {
     }
   }
 
+  T* pack_gates() const { return scratch_.pack_gates + run_.team.id() * scratch_.pack_gates_size; }
+
   // U h' of all steps of the piece: as few products as the rows' neighbours in memory allow.
   void recurrent_products(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
     const Shape& s = run_.shape();
@@ -146,8 +140,9 @@ class BackwardTile {
     } run{0, 0, nullptr, 0};
     const auto flush = [&] {
       if (run.rows > 0)
-        multiply_gates(run_, {run.rows, size.R, size.H, run.h, run.stride, lane.own.forward.weight_hh,
-                              lane.weights.bias_hh, !s.cell.split, out.at(run.row)});
+        multiply_gates_large(run_, {run.rows, size.R, size.H, run.h, run.stride, nullptr, lane.weights.bias_hh,
+                                    !s.cell.split, out.at(run.row)},
+                             lane.weights.weight_hh, pack_gates());
     };
     const auto add = [&](std::int64_t row, std::int64_t rows, const T* h, std::int64_t stride) {
       if (rows == 0) return;
@@ -356,9 +351,11 @@ class BackwardTile {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     T* dx = lane.dx.at(span.row0);
-    multiply(run_.team, run_.kernels,
-             Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), 4 * size.H, lane.own.weight_ih,
-                        lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx, lane.dx.stride});
+    multiply_large(run_,
+                   Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), 4 * size.H,
+                              lane.weights.weight_ih, lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx,
+                              lane.dx.stride},
+                   scratch_.pack_b + run_.team.id() * scratch_.pack_b_size);
     if (!s.dropout || lane.layer == 0 || lane.direction + 1 < s.D) return;
     run_.team.barrier();
     drop(run_, lane.layer, span, lane.dx.as_const(), lane.dx);

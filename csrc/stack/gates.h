@@ -59,6 +59,13 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
   }
 }
 
+// The sum of the biases that begin the input product, [4H].
+template <class T>
+void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, T* sum) {
+  for (std::int64_t j = 0; j < 4 * size.H; ++j)
+    sum[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
+}
+
 // This thread's share of a lane's packed weights. A barrier must follow.
 template <class T>
 void pack_forward(const Team& team, const Machine& machine, const Shape& s, const LayerShape& size,
@@ -66,9 +73,7 @@ void pack_forward(const Team& team, const Machine& machine, const Shape& s, cons
   pack_gates(team, machine.width, w.weight_ih, size.H, size.I, packed.weight_ih);
   pack_gates(team, machine.width, w.weight_hh, size.H, size.R, packed.weight_hh);
   if (s.projected) pack_weight_transposed(team, machine.width, w.weight_hr, size.R, size.H, packed.weight_hr);
-  if (team.id() == 0 && s.bias)
-    for (std::int64_t j = 0; j < 4 * size.H; ++j)
-      packed.bias[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
+  if (team.id() == 0 && s.bias) sum_biases(s, size, w, packed.bias);
 }
 
 }  // namespace rnn_engine

@@ -44,12 +44,15 @@ class Call:
     output: bool = True
     cell_output: bool = False
 
-    def plan(self, dtype: torch.dtype, *, training: bool, prepacked: bool = False) -> native.Plan:
+    def plan(
+        self, dtype: torch.dtype, *, training: bool, input_gradient: bool = False, prepacked: bool = False
+    ) -> native.Plan:
         """The plan of this call.
 
         Args:
             dtype: Of all tensors.
             training: Whether to keep what backward needs.
+            input_gradient: Whether backward will be asked for x's gradient.
             prepacked: Whether the weights come packed.
 
         Raises:
@@ -68,6 +71,7 @@ class Call:
             memory=self.memory,
             output=self.output,
             cell_output=self.cell_output,
+            input_gradient=input_gradient,
             prepacked=prepacked,
         )
         return native.Plan(native.context(self.threads), problem)
@@ -168,7 +172,7 @@ class _Stack(torch.autograd.Function):
         ctx: Any, call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, *parameters: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         call = replace(call, output=True)  # backward reads y, whether the caller wants it or not
-        plan = call.plan(x.dtype, training=True)
+        plan = call.plan(x.dtype, training=True, input_gradient=ctx.needs_input_grad[1])
         outputs, ctx.kept = run_forward(call, plan, x, h0, c0, list(parameters))
         ctx.call, ctx.plan = call, plan
         ctx.save_for_backward(x, h0, c0, outputs.y, *parameters)
