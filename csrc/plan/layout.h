@@ -32,9 +32,9 @@ inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, st
 }
 
 // Weight-gradient products pack blocks of this many rows (of 4H) and this many steps of k.
-inline constexpr std::int64_t kGradientRows = 384, kGradientDepth = 256;
+inline constexpr std::int64_t kGradientRows = 528, kGradientDepth = 256;
 // Other products run through k in pieces of this many, so that a piece of a panel stays in the nearest cache.
-inline constexpr std::int64_t kDepth = 256;
+inline constexpr std::int64_t kDepth = 1024;
 // Rows of input products computed ahead of the recurrence, so that it finds them in a near cache.
 inline constexpr std::int64_t kChunkRows = 256;
 
