@@ -186,7 +186,7 @@ int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k
     float* packed = static_cast<float*>(scratch);
     const Kernels<float>& kernels = context->backend.f32;
     context->pool.run([&](Team& team) {
-      pack_weight_transposed(team, kernels.width, b, n, k, packed);
+      pack_weight_transposed(team, kernels, b, n, k, packed);
       team.barrier();
       multiply(team, kernels, Product<float>{m, n, k, a, k, packed, nullptr, 0, c, n});
     });

@@ -85,8 +85,8 @@ class Forward {
   }
 
   void run_lane(const Lane<T>& lane) {
-    pack_gates(team_, m_.width, lane.weights.weight_ih, s_.H, lane.input_size, scratch_.weight_ih);
-    pack_gates(team_, m_.width, lane.weights.weight_hh, s_.H, s_.H, scratch_.weight_hh);
+    pack_gates(team_, kernels_, lane.weights.weight_ih, s_.H, lane.input_size, scratch_.weight_ih);
+    pack_gates(team_, kernels_, lane.weights.weight_hh, s_.H, s_.H, scratch_.weight_hh);
     if (team_.id() == 0 && s_.problem->bias) {
       for (std::int64_t j = 0; j < 4 * s_.H; ++j)
         scratch_.bias[j] =

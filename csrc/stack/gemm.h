@@ -25,46 +25,33 @@ void pack_panel(int width, std::int64_t k, std::int64_t first, std::int64_t colu
   }
 }
 
-// Packs the transpose of `columns` rows of a row-major matrix, into one vector of each of k groups `stride`
-// apart.
-template <class T>
-void pack_transposed(int width, std::int64_t k, std::int64_t columns, const T* rows, std::int64_t row_stride,
-                     T* panel, std::int64_t stride) {
-  constexpr std::int64_t kBlock = 16;  // one cache line of each row at a time
-  for (std::int64_t k0 = 0; k0 < k; k0 += kBlock) {
-    const std::int64_t k1 = std::min(k, k0 + kBlock);
-    for (std::int64_t j = 0; j < columns; ++j)
-      for (std::int64_t i = k0; i < k1; ++i) panel[i * stride + j] = rows[j * row_stride + i];
-    for (std::int64_t j = columns; j < width; ++j)
-      for (std::int64_t i = k0; i < k1; ++i) panel[i * stride + j] = T(0);
-  }
-}
-
 // weight [N, K] row-major -> the right-hand side [K, N] of x W^T, in panels; this thread's share.
 template <class T>
-void pack_weight_transposed(const Team& team, int width, const T* weight, std::int64_t n, std::int64_t k,
-                            T* packed) {
+void pack_weight_transposed(const Team& team, const Kernels<T>& kernels, const T* weight, std::int64_t n,
+                            std::int64_t k, T* packed) {
+  const int width = kernels.width;
   const std::int64_t panel_columns = kPanelVectors * width;
   const Team::Range panels = team.share((n + panel_columns - 1) / panel_columns);
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     const std::int64_t first = p * panel_columns, columns = std::min(panel_columns, n - first);
     const std::int64_t padded = round_up(columns, width);
     for (std::int64_t j = 0; j < columns; j += width)
-      pack_transposed(width, k, std::min<std::int64_t>(width, columns - j), weight + (first + j) * k, k,
-                      packed + first * k + j, padded);
+      kernels.pack_transposed({weight + (first + j) * k, k, std::min<std::int64_t>(width, columns - j), k,
+                               packed + first * k + j, padded});
   }
 }
 
 // weight [4H, K] -> panels of `width` units x 4 gates; this thread's share.
 template <class T>
-void pack_gates(const Team& team, int width, const T* weight, std::int64_t hidden, std::int64_t k,
-                T* packed) {
+void pack_gates(const Team& team, const Kernels<T>& kernels, const T* weight, std::int64_t hidden,
+                std::int64_t k, T* packed) {
+  const int width = kernels.width;
   const Team::Range tiles = team.share((hidden + width - 1) / width);
   for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
     const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, hidden - unit);
     for (std::int64_t gate = 0; gate < kGates; ++gate)
-      pack_transposed(width, k, units, weight + (gate * hidden + unit) * k, k,
-                      packed + p * kGates * width * k + gate * width, kGates * width);
+      kernels.pack_transposed({weight + (gate * hidden + unit) * k, k, units, k,
+                               packed + p * kGates * width * k + gate * width, kGates * width});
   }
 }
 
