@@ -239,9 +239,9 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
     require_weights(plan.shape, weights);
     require_aligned(packed, plan.packed_bytes, "packed");
     if (plan.shape.dtype == RNN_ENGINE_FLOAT32)
-      run_pack<float>(plan, context->pool, weights, packed);
+      run_pack(plan, context->backend.f32, context->pool, weights, packed);
     else
-      run_pack<double>(plan, context->pool, weights, packed);
+      run_pack(plan, context->backend.f64, context->pool, weights, packed);
   });
 }
 
@@ -268,7 +268,7 @@ int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k
     float* packed = static_cast<float*>(scratch);
     const Kernels<float>& kernels = context->backend.f32;
     context->pool.run([&](Team& team) {
-      pack_weight_transposed(team, kernels.width, b, n, k, packed);
+      pack_weight_transposed(team, kernels, b, n, k, packed);
       team.barrier();
       multiply(team, kernels, Product<float>{m, n, k, a, k, packed, nullptr, 0, c, n});
     });

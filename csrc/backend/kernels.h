@@ -63,6 +63,18 @@ struct CellTile {
   T* sums;  // backward: [kSums, 4H], added to
 };
 
+// One vector of each of a panel's k groups, from as many rows of a row-major matrix [columns, k]: its
+// transpose.
+template <class T>
+struct TransposedPanel {
+  const T* rows;
+  std::ptrdiff_t row_stride;
+  std::int64_t columns;  // rows of the matrix, at most `width`; the rest of the vector is zero
+  std::int64_t k;
+  T* panel;
+  std::ptrdiff_t stride;  // between groups
+};
+
 // out[columns] = in[columns] * mask / (1 - p)
 template <class T>
 struct DropoutRow {
@@ -79,6 +91,7 @@ template <class T>
 struct Kernels {
   int width;
   void (*gemm)(const GemmTile<T>&);
+  void (*pack_transposed)(const TransposedPanel<T>&);
   void (*cell_forward[kCells])(const CellTile<T>&);
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);

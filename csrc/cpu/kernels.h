@@ -142,6 +142,46 @@ inline __attribute__((always_inline)) void store_units(V value, typename V::Scal
     value.store(p, units);
 }
 
+// Turns kWidth rows of kWidth values into columns: each of the log2(kWidth) passes interleaves the two
+// halves.
+template <class V>
+inline __attribute__((always_inline)) void transpose(V (&rows)[V::kWidth]) {
+  constexpr int kHalf = V::kWidth / 2;
+#pragma GCC unroll 4
+  for (int pass = 1; pass < V::kWidth; pass *= 2) {
+    V mixed[V::kWidth];
+#pragma GCC unroll 8
+    for (int i = 0; i < kHalf; ++i) interleave(rows[i], rows[i + kHalf], mixed[2 * i], mixed[2 * i + 1]);
+#pragma GCC unroll 16
+    for (int i = 0; i < V::kWidth; ++i) rows[i] = mixed[i];
+  }
+}
+
+template <class V>
+void pack_transposed(const TransposedPanel<typename V::Scalar>& t) {
+  using T = typename V::Scalar;
+  constexpr int kWidth = V::kWidth, kAhead = 256 / sizeof(T);
+  for (std::int64_t k = 0; k < t.k; k += kWidth) {
+    const int count = static_cast<int>(t.k - k < kWidth ? t.k - k : kWidth);
+    V block[kWidth];
+    if (count == kWidth && t.columns == kWidth) {
+#pragma GCC unroll 16
+      for (int j = 0; j < kWidth; ++j) {
+        block[j] = V::load(t.rows + j * t.row_stride + k);
+        __builtin_prefetch(t.rows + j * t.row_stride + k + kAhead);
+      }
+      transpose(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; ++i) block[i].store(t.panel + (k + i) * t.stride);
+    } else {
+      for (int j = 0; j < kWidth; ++j)
+        block[j] = j < t.columns ? V::load(t.rows + j * t.row_stride + k, count) : V(T(0));
+      transpose(block);
+      for (int i = 0; i < count; ++i) block[i].store(t.panel + (k + i) * t.stride);
+    }
+  }
+}
+
 template <class V, class Cell>
 inline __attribute__((always_inline)) void load_extra(const CellTile<typename V::Scalar>& t, int units,
                                                       V (&extra)[kMaxExtra][kGates]) {
@@ -249,6 +289,7 @@ Kernels<typename V::Scalar> make_kernels() {
   Kernels<typename V::Scalar> table{};
   table.width = V::kWidth;
   table.gemm = gemm<V, kMaxRows>;
+  table.pack_transposed = pack_transposed<V>;
   for_each_cell([&]<class Cell>(int index) {
     table.cell_forward[index] = cell_forward<V, Cell>;
     table.cell_backward[index] = cell_backward<V, Cell>;

@@ -33,7 +33,7 @@ class Backward {
       const LaneBackward<T> own = lane_scratch(tile);
       const Weights<T> weights(args_.weights[lane_index(tile)]);
       if (first && tile.kind == TileKind::kReplay)
-        pack_forward(run_.team, run_.plan.machine, s, s.layer(tile.layer), weights, own.forward);
+        pack_forward(run_.team, run_.kernels, s, s.layer(tile.layer), weights, own.forward);
       if (tile.kind == TileKind::kReplay) {
         run_replay(tile, own, weights);
         continue;

@@ -95,44 +95,60 @@ class BackwardTile {
   const LayerShape& size_of(const BackwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
 
   // The gates of the whole piece in two large products, and c by running the cells alone: the same chains of
-  // operations as forward's, so the same bits.
+  // operations as forward's, so the same bits. A thread that owns units does all of it for some of them while
+  // their gates are in the second cache.
   void make_gates(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t s0, std::int64_t s1,
                   const Span& span) const {
-    const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
-    multiply_gates_large(run_, {span.rows(), size.I, size.H, input.at(span.row0), input.stride, nullptr,
-                                lane.own.bias, false, lane.a.at(span.row0)},
-                         lane.weights.weight_ih, pack_gates());
-    const bool by_units = gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width());
-    if (!by_units) run_.team.barrier();
-    recurrent_products(lane, s0, s1);
-    if (!by_units) run_.team.barrier();
-
-    const std::int64_t width = run_.width();
-    const Team::Range tiles = run_.unit_tiles(size.H);
-    for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
-      const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, size.H - unit);
-      for (std::int64_t step = s0; step < s1; ++step) {
-        const Step at = step_at(s, lane.direction, step);
-        const std::int64_t row = s.offset(at.t);
-        for_each_c_before(lane, at, step, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
-          CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
-          cell.c_prev = c_prev + unit;
-          cell.h = (s.projected ? lane.raw.at(row + first) : scratch_.dh) + unit;
-          cell.h_row = size.H;
-          run_.kernels.cell_forward[s.cell_index](cell);
-        });
+    const std::int64_t count = (size_of(lane).H + run_.width() - 1) / run_.width();
+    const Team::Range mine = run_.unit_tiles(size_of(lane).H);
+    if (gates_by_units(run_.team, count)) {
+      for (std::int64_t p = mine.begin; p < mine.end; ++p) {
+        gate_products(lane, input, s0, s1, span, {p, p + 1});
+        make_cells(lane, s0, s1, p);
       }
+      return;
+    }
+    gate_products(lane, input, s0, s1, span, {0, count});
+    run_.team.barrier();
+    for (std::int64_t p = mine.begin; p < mine.end; ++p) make_cells(lane, s0, s1, p);
+  }
+
+  // c of some units, and their gates from their sums.
+  void make_cells(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, std::int64_t p) const {
+    const Shape& s = run_.shape();
+    const std::int64_t H = size_of(lane).H, width = run_.width();
+    const std::int64_t unit = p * width, units = std::min(width, H - unit);
+    for (std::int64_t step = s0; step < s1; ++step) {
+      const Step at = step_at(s, lane.direction, step);
+      const std::int64_t row = s.offset(at.t);
+      for_each_c_before(lane, at, step, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
+        CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
+        cell.c_prev = c_prev + unit;
+        cell.h = (s.projected ? lane.raw.at(row + first) : scratch_.dh) + unit;
+        cell.h_row = H;
+        run_.kernels.cell_forward[s.cell_index](cell);
+      });
     }
   }
 
   T* pack_gates() const { return scratch_.pack_gates + run_.team.id() * scratch_.pack_gates_size; }
 
-  // U h' of all steps of the piece: as few products as the rows' neighbours in memory allow.
-  void recurrent_products(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+  // W x and U h' of all steps of the piece, for some tiles of units: all rows of a single one, else this
+  // thread's share. The U products are as few as the rows' neighbours in memory allow.
+  void gate_products(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t s0,
+                     std::int64_t s1, const Span& span, Team::Range tiles) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     const Rows<T>& out = s.cell.split ? lane.r : lane.a;
+    const bool alone = tiles.end - tiles.begin == 1;
+    const auto multiply = [&](const GateProduct<T>& p, const T* weight) {
+      const Team::Range rows = alone ? Team::Range{0, p.rows} : run_.team.share(p.rows, kRowBlock);
+      multiply_gates_large(run_, p, weight, pack_gates(), {tiles, rows});
+    };
+    multiply({span.rows(), size.I, size.H, input.at(span.row0), input.stride, nullptr, lane.own.bias, false,
+              lane.a.at(span.row0)},
+             lane.weights.weight_ih);
+    if (!alone) run_.team.barrier();  // its shares of rows are others than those below
     struct {
       std::int64_t row, rows;
       const T* h;
@@ -140,9 +156,9 @@ class BackwardTile {
     } run{0, 0, nullptr, 0};
     const auto flush = [&] {
       if (run.rows > 0)
-        multiply_gates_large(run_, {run.rows, size.R, size.H, run.h, run.stride, nullptr, lane.weights.bias_hh,
-                                    !s.cell.split, out.at(run.row)},
-                             lane.weights.weight_hh, pack_gates());
+        multiply({run.rows, size.R, size.H, run.h, run.stride, nullptr, lane.weights.bias_hh, !s.cell.split,
+                  out.at(run.row)},
+                 lane.weights.weight_hh);
     };
     const auto add = [&](std::int64_t row, std::int64_t rows, const T* h, std::int64_t stride) {
       if (rows == 0) return;
@@ -154,7 +170,6 @@ class BackwardTile {
       flush();
       run = {row, rows, h, stride};
     };
-    const Span span = span_of(s, lane.direction, s0, s1);
     for (std::int64_t t = span.t0; t < span.t1; ++t) {
       const Step step = step_at(s, lane.direction, lane.direction == 0 ? t : s.T - 1 - t);
       const std::int64_t row = s.offset(t);

@@ -68,11 +68,11 @@ void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, T* 
 
 // This thread's share of a lane's packed weights. A barrier must follow.
 template <class T>
-void pack_forward(const Team& team, const Machine& machine, const Shape& s, const LayerShape& size,
+void pack_forward(const Team& team, const Kernels<T>& kernels, const Shape& s, const LayerShape& size,
                   const Weights<T>& w, const PackedForward<T>& packed) {
-  pack_gates(team, machine.width, w.weight_ih, size.H, size.I, packed.weight_ih);
-  pack_gates(team, machine.width, w.weight_hh, size.H, size.R, packed.weight_hh);
-  if (s.projected) pack_weight_transposed(team, machine.width, w.weight_hr, size.R, size.H, packed.weight_hr);
+  pack_gates(team, kernels, w.weight_ih, size.H, size.I, packed.weight_ih);
+  pack_gates(team, kernels, w.weight_hh, size.H, size.R, packed.weight_hh);
+  if (s.projected) pack_weight_transposed(team, kernels, w.weight_hr, size.R, size.H, packed.weight_hr);
   if (team.id() == 0 && s.bias) sum_biases(s, size, w, packed.bias);
 }
 

@@ -12,6 +12,8 @@ struct LargeShare {
   Team::Range panels, rows;
   bool by_panels;
 
+  LargeShare(Team::Range some_panels, Team::Range some_rows)
+      : panels(some_panels), rows(some_rows), by_panels(true) {}
   LargeShare(const Team& team, std::int64_t count, std::int64_t all_rows)
       : panels{0, count}, rows{0, all_rows}, by_panels(gates_by_units(team, count)) {
     if (by_panels)
@@ -37,17 +39,17 @@ void multiply_in_depths(const Kernels<T>& kernels, GemmTile<T> tile, std::int64_
   }
 }
 
-// As multiply_gates, with W [4H, k] as it is; `panel` is this thread's, of 4 k vectors. A barrier must follow
-// unless gates_by_units.
+// As multiply_gates, with W [4H, k] as it is, for some tiles of units and some rows; `panel` is this thread's,
+// of 4 k vectors.
 template <class T>
-void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T* weight, T* panel) {
+void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T* weight, T* panel,
+                          const LargeShare& share) {
   const std::int64_t width = run.width();
-  const LargeShare share(run.team, (p.H + width - 1) / width, p.rows);
   for (std::int64_t i = share.panels.begin; i < share.panels.end; ++i) {
     const std::int64_t unit = i * width, units = std::min(width, p.H - unit);
     for (std::int64_t gate = 0; gate < kGates; ++gate)
-      pack_transposed(run.width(), p.k, units, weight + (gate * p.H + unit) * p.k, p.k, panel + gate * width,
-                      kGates * width);
+      run.kernels.pack_transposed(
+          {weight + (gate * p.H + unit) * p.k, p.k, units, p.k, panel + gate * width, kGates * width});
     GemmTile<T> gemm{};
     gemm.a = p.a + share.rows.begin * p.a_row;
     gemm.a_row = p.a_row;
@@ -66,7 +68,7 @@ void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T
   }
 }
 
-// c[rows, n] = init + a[rows, k] b with b [k, n] as it is (p.packed); `panel` is this thread's, of 4 kDepth
+// c[rows, n] = init + a[rows, k] b with b [k, n] as it is (p.packed); `panel` is this thread's, of 4 kPackedDepth
 // vectors.
 template <class T>
 void multiply_large(const Runner<T>& run, const Product<T>& p, T* panel) {
@@ -74,8 +76,8 @@ void multiply_large(const Runner<T>& run, const Product<T>& p, T* panel) {
   const LargeShare share(run.team, (p.n + panel_columns - 1) / panel_columns, p.rows);
   for (std::int64_t i = share.panels.begin; i < share.panels.end; ++i) {
     const std::int64_t first = i * panel_columns, columns = std::min(panel_columns, p.n - first);
-    for (std::int64_t k0 = 0; k0 < p.k; k0 += kDepth) {
-      const std::int64_t depth = std::min(kDepth, p.k - k0);
+    for (std::int64_t k0 = 0; k0 < p.k; k0 += kPackedDepth) {
+      const std::int64_t depth = std::min(kPackedDepth, p.k - k0);
       pack_panel(
           run.width(), depth, first, columns, [&](std::int64_t k) { return p.packed + (k0 + k) * p.n; },
           panel);
