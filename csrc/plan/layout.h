@@ -92,9 +92,9 @@ struct KeptLayer {
     for (std::int64_t d = 0; d < s.D; ++d) {
       arena.set_life({in.life(layer, d, false).first, in.life(layer, d, true).last});
       life.last = in.life(layer, d, true).last;
-      direction[d].a = arena.take<T>("input product / gates", store ? s.N * 4 * size.H : 0, layer, d);
+      direction[d].a = arena.take<T>("input product / gates", store ? s.N * size.G : 0, layer, d);
       direction[d].r =
-          arena.take<T>("recurrent product", store && s.cell.split ? s.N * 4 * size.H : 0, layer, d);
+          arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
       direction[d].c = arena.take<T>("c", store ? s.N * size.H : 0, layer, d);
       direction[d].raw =
           arena.take<T>("h before projection", store && s.projected ? s.N * size.H : 0, layer, d);
@@ -127,11 +127,12 @@ struct PackedForward {
 };
 
 struct Widest {
-  std::int64_t H = 0, R = 0, input = 0;  // input: of the layers above the first
+  std::int64_t H = 0, R = 0, G = 0, input = 0;  // input: of the layers above the first
   explicit Widest(const Shape& s) {
     for (const LayerShape& size : s.layers) {
       H = std::max(H, size.H);
       R = std::max(R, size.R);
+      G = std::max(G, size.G);
       if (&size != &s.layers.front()) input = std::max(input, size.I);
     }
   }
@@ -151,8 +152,8 @@ struct Rolling {
     const Shape& s = in.shape;
     const Widest widest(s);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? in.rows(steps) * widest.input : 0);
-    a = arena.take<T>("input product, rolling", gates ? in.rows(steps) * 4 * widest.H : 0);
-    r = arena.take<T>("recurrent product, rolling", gates && s.cell.split ? s.B * 4 * widest.H : 0);
+    a = arena.take<T>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
+    r = arena.take<T>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
     raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
   }
 };
@@ -209,13 +210,13 @@ struct LaneBackward {
     weight_hr = arena.take<T>("packed weight_hr^T",
                               s.projected ? packed_size(in.machine, size.R, size.H) : 0, layer, d);
     dc = arena.take<T>("dc", s.B * size.H, layer, d);
-    boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * 4 * size.H, layer, d);
+    boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
     sums = arena.take<T>("sums of vector gradients", s.cell.sums * 4 * size.H, layer, d);
     h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
     c = arena.take<T>("c of the replay", replayed ? s.B * size.H : 0, layer, d);
     const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
-    piece_a = arena.take<T>("gates of a piece", rows * 4 * size.H, layer, d);
-    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * 4 * size.H : 0, layer, d);
+    piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
+    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
     piece_c = arena.take<T>("c of a piece", rows * size.H, layer, d);
     piece_raw =
         arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);

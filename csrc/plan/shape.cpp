@@ -27,6 +27,13 @@ std::vector<std::int64_t> offsets_of(const rnn_engine_problem& p) {
   return offsets;
 }
 
+// Rows of gates a power of two apart would share few sets of the caches: one line more sets them apart.
+std::int64_t gate_stride(std::int64_t hidden, int dtype) {
+  constexpr std::int64_t kLine = 64, kConflict = 1024;
+  const std::int64_t value = dtype == RNN_ENGINE_FLOAT32 ? sizeof(float) : sizeof(double);
+  return 4 * hidden + (4 * hidden * value % kConflict == 0 ? kLine / value : 0);
+}
+
 std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
   std::vector<LayerShape> layers;
   std::int64_t input = p.input_size, h_state = 0, c_state = 0;
@@ -44,7 +51,7 @@ std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
             "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
                 std::to_string(values));
     const std::int64_t state = p.projection ? p.projection : hidden;
-    layers.push_back({input, hidden, state, h_state, c_state});
+    layers.push_back({input, hidden, state, gate_stride(hidden, p.dtype), h_state, c_state});
     h_state += p.directions * p.batch * state;
     c_state += p.directions * p.batch * hidden;
     input = p.directions * state;

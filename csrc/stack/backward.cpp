@@ -96,8 +96,8 @@ class Backward {
     ForwardLane<T> lane(tile, weights);
     lane.packed = own.forward;
     lane.input = input(tile);
-    lane.a = {own.piece_a, row0, 4 * size.H};
-    lane.r = {own.piece_r, row0, 4 * size.H};
+    lane.a = {own.piece_a, row0, size.G};
+    lane.r = {own.piece_r, row0, size.G};
     lane.c = {own.piece_c, row0, size.H};
     lane.raw = {own.piece_raw, row0, size.H};
     lane.h = {own.piece_h, row0, size.R};
@@ -132,8 +132,8 @@ class Backward {
     BackwardLane<T> lane(tile, weights, Weights<T>(args_.gradients[lane_index(tile)]), own);
     lane.kept = store;
     lane.input = input(tile);
-    lane.a = store ? Rows<T>{kept_values.a, 0, 4 * size.H} : Rows<T>{own.piece_a, row0, 4 * size.H};
-    lane.r = store ? Rows<T>{kept_values.r, 0, 4 * size.H} : Rows<T>{own.piece_r, row0, 4 * size.H};
+    lane.a = store ? Rows<T>{kept_values.a, 0, size.G} : Rows<T>{own.piece_a, row0, size.G};
+    lane.r = store ? Rows<T>{kept_values.r, 0, size.G} : Rows<T>{own.piece_r, row0, size.G};
     lane.c = store ? Rows<T>{kept_values.c, 0, size.H} : Rows<T>{own.piece_c, row0, size.H};
     lane.raw = store ? Rows<T>{kept_values.raw, 0, size.H} : Rows<T>{own.piece_raw, row0, size.H};
     lane.h = output(tile.layer, tile).as_const();

@@ -145,7 +145,7 @@ class BackwardTile {
       const Team::Range rows = alone ? Team::Range{0, p.rows} : run_.team.share(p.rows, kRowBlock);
       multiply_gates_large(run_, p, weight, pack_gates(), {tiles, rows});
     };
-    multiply({span.rows(), size.I, size.H, input.at(span.row0), input.stride, nullptr, lane.own.bias, false,
+    multiply({span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride, nullptr, lane.own.bias, false,
               lane.a.at(span.row0)},
              lane.weights.weight_ih);
     if (!alone) run_.team.barrier();  // its shares of rows are others than those below
@@ -156,7 +156,7 @@ class BackwardTile {
     } run{0, 0, nullptr, 0};
     const auto flush = [&] {
       if (run.rows > 0)
-        multiply({run.rows, size.R, size.H, run.h, run.stride, nullptr, lane.weights.bias_hh, !s.cell.split,
+        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr, lane.weights.bias_hh, !s.cell.split,
                   out.at(run.row)},
                  lane.weights.weight_hh);
     };
@@ -199,7 +199,7 @@ class BackwardTile {
     cell.gate_stride = H;
     cell.a = lane.a.at(row) + unit;
     cell.r = s.cell.split ? lane.r.at(row) + unit : nullptr;
-    cell.a_row = cell.r_row = 4 * H;
+    cell.a_row = cell.r_row = size_of(lane).G;
     for (int e = 0; e < s.cell.extra; ++e)
       cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
     cell.c = lane.c.at(row) + unit;
@@ -264,7 +264,7 @@ class BackwardTile {
     if (step.continued > 0) {
       GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
       gemm.a = after;
-      gemm.a_row = 4 * size.H;
+      gemm.a_row = size.G;
       gemm.rows = step.continued;
       gemm.init = dy ? dy + first : nullptr;
       gemm.init_row = lane.dy.stride;
@@ -312,7 +312,7 @@ class BackwardTile {
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
       GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
       gemm.a = dr(lane).at(run_.shape().offset(step.t) + step.carried);
-      gemm.a_row = 4 * size.H;
+      gemm.a_row = size.G;
       gemm.rows = step.rows - step.carried;
       gemm.c = lane.dh0 + step.carried * size.R + first;
       gemm.c_row = size.R;
@@ -367,7 +367,7 @@ class BackwardTile {
     const LayerShape& size = size_of(lane);
     T* dx = lane.dx.at(span.row0);
     multiply_large(run_,
-                   Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), 4 * size.H,
+                   Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), size.G,
                               lane.weights.weight_ih, lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx,
                               lane.dx.stride},
                    scratch_.pack_b + run_.team.id() * scratch_.pack_b_size);
@@ -378,11 +378,11 @@ class BackwardTile {
 
   // The step before the piece will need this dr when the piece's buffers hold another.
   void copy_boundary(const BackwardLane<T>& lane, const Step& step) const {
-    const std::int64_t H = size_of(lane).H, row = run_.shape().offset(step.t);
+    const std::int64_t G = size_of(lane).G, row = run_.shape().offset(step.t);
     const Team::Range rows = run_.team.share(step.rows);
     if (rows.begin < rows.end)
-      std::memcpy(lane.own.boundary + rows.begin * 4 * H, dr(lane).at(row + rows.begin),
-                  sizeof(T) * static_cast<std::size_t>((rows.end - rows.begin) * 4 * H));
+      std::memcpy(lane.own.boundary + rows.begin * G, dr(lane).at(row + rows.begin),
+                  sizeof(T) * static_cast<std::size_t>((rows.end - rows.begin) * G));
   }
 
   void vector_gradients(const BackwardLane<T>& lane) const {

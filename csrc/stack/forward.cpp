@@ -62,8 +62,8 @@ class Forward {
     if (s.training) {
       const KeptDirection<T> kept =
           kept_layer<T>(run_.plan, args_.kept, tile.layer).direction[tile.direction];
-      lane.a = {kept.a, 0, 4 * size.H};
-      lane.r = {kept.r, 0, 4 * size.H};
+      lane.a = {kept.a, 0, size.G};
+      lane.r = {kept.r, 0, size.G};
       lane.c = {kept.c, 0, size.H};
       lane.raw = {kept.raw, 0, size.H};
       lane.c_states = kept.c_states;

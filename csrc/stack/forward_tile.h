@@ -61,8 +61,8 @@ class ForwardTile {
       run_.team.barrier();
       input = dropped.as_const();
     }
-    const Rows<T> a = lane.a ? lane.a : Rows<T>{rolling_.a, span.row0, 4 * size.H};
-    multiply_gates(run_, {span.rows(), size.I, size.H, input.at(span.row0), input.stride,
+    const Rows<T> a = lane.a ? lane.a : Rows<T>{rolling_.a, span.row0, size.G};
+    multiply_gates(run_, {span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride,
                           lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
     if (!gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width())) run_.team.barrier();
     for (std::int64_t step = s0; step < s1; ++step) {
@@ -129,12 +129,12 @@ class ForwardTile {
     gemm.vector_stride = size.H;
     gemm.gates = true;
     gemm.columns = units;
-    gemm.c_row = 4 * size.H;
-    gemm.init_row = s.cell.split ? 0 : 4 * size.H;
+    gemm.c_row = size.G;
+    gemm.init_row = s.cell.split ? 0 : size.G;
     CellTile<T> cell{};
     cell.units = units;
     cell.gate_stride = size.H;
-    cell.a_row = cell.r_row = 4 * size.H;
+    cell.a_row = cell.r_row = size.G;
     for (int e = 0; e < s.cell.extra; ++e)
       cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
     cell.c_prev_row = cell.c_row = size.H;
@@ -145,11 +145,11 @@ class ForwardTile {
       gemm.rows = cell.rows = last - first;
       gemm.a = h_prev;
       gemm.a_row = h_prev_row;
-      gemm.c = (s.cell.split ? at.r : at.a) + first * 4 * size.H + unit;
+      gemm.c = (s.cell.split ? at.r : at.a) + first * size.G + unit;
       gemm.init = !s.cell.split ? gemm.c : lane.weights.bias_hh ? lane.weights.bias_hh + unit : nullptr;
       run_.kernels.gemm(gemm);
-      cell.a = at.a + first * 4 * size.H + unit;
-      cell.r = at.r ? at.r + first * 4 * size.H + unit : nullptr;
+      cell.a = at.a + first * size.G + unit;
+      cell.r = at.r ? at.r + first * size.G + unit : nullptr;
       cell.c_prev = c_prev + unit;
       cell.c = at.c + first * size.H + unit;
       cell.h = at.raw + first * cell.h_row + unit;

@@ -17,6 +17,7 @@ inline bool gates_by_units(const Team& team, std::int64_t tiles) {
 template <class T>
 struct GateProduct {
   std::int64_t rows, k, H;
+  std::int64_t c_row;
   const T* a;
   std::int64_t a_row;
   const T* packed;
@@ -45,11 +46,11 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
         gemm.rows = std::min(kRows, share.end - row);
         gemm.k = std::min(kDepth, p.k - k);
         gemm.vectors = kGates;
-        gemm.c = p.c + row * 4 * p.H + tile * width;
-        gemm.c_row = 4 * p.H;
+        gemm.c = p.c + row * p.c_row + tile * width;
+        gemm.c_row = p.c_row;
         const bool continued = k > 0 || p.onto;
         gemm.init = continued ? gemm.c : p.init ? p.init + tile * width : nullptr;
-        gemm.init_row = continued ? 4 * p.H : 0;
+        gemm.init_row = continued ? p.c_row : 0;
         gemm.vector_stride = p.H;
         gemm.gates = true;
         gemm.columns = std::min(width, p.H - tile * width);

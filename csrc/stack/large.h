@@ -57,8 +57,8 @@ void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T
     gemm.panel = panel;
     gemm.rows = share.rows.end - share.rows.begin;
     gemm.vectors = kGates;
-    gemm.c = p.c + share.rows.begin * 4 * p.H + unit;
-    gemm.c_row = 4 * p.H;
+    gemm.c = p.c + share.rows.begin * p.c_row + unit;
+    gemm.c_row = p.c_row;
     gemm.init = p.onto ? gemm.c : p.init ? p.init + unit : nullptr;
     gemm.init_row = p.onto ? gemm.c_row : 0;
     gemm.vector_stride = p.H;
