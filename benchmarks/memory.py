@@ -168,7 +168,9 @@ def main() -> None:
     torch_kept = kept_by_torch(arguments.shape)
     print(f"(L, T, B, H) = {arguments.shape}, {arguments.cell}, {arguments.threads} threads; MiB", end="")
     print(f"; torch.nn.LSTM keeps {torch_kept / 2**20:.1f} MiB")
-    print(f"{'row':>12} {'kept':>7} {'scratch':>8} {'peak':>8} {'predicted':>9} {'error':>6} {'ms':>8}  digest, policies")
+    print(
+        f"{'row':>12} {'kept':>7} {'scratch':>8} {'peak':>8} {'predicted':>9} {'error':>6} {'ms':>8}  digest, policies"
+    )
     for row in rows:
         name = f"{int(row['row']) / 2**20:.1f} MiB" if row["row"].isdigit() else row["row"]
         line = f"{name:>12} "

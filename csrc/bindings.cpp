@@ -268,13 +268,14 @@ struct PlanHandle {
                 const std::optional<Array>& dy, const std::optional<Array>& dcy,
                 const std::optional<Array>& dhn, const std::optional<Array>& dcn,
                 const std::optional<Array>& dx, const std::optional<Array>& dh0,
-                const std::optional<Array>& dc0, const Array& kept, const Array& scratch) {
+                const std::optional<Array>& dc0, const Array& kept, const Array& scratch, bool overwrite) {
     const rnn_engine_sizes s = sizes();
     const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
     const std::vector<rnn_engine_weights> g = weights_of(problem, gradients, "gradients");
     rnn_engine_backward_args args{};
     args.weights = w.data();
     args.gradients = g.data();
+    args.overwrite = overwrite;
     args.x = data_of(problem, x, problem.rows * problem.raw.input_size, "x");
     args.h0 = data_of(problem, h0, problem.h_values, "h0");
     args.c0 = data_of(problem, c0, problem.c_values, "c0");
@@ -328,7 +329,7 @@ NB_MODULE(_core, m) {
            "c0"_a.none(), "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "kept"_a, "scratch"_a)
       .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(),
            "c0"_a.none(), "y"_a, "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(),
-           "dx"_a.none(), "dh0"_a.none(), "dc0"_a.none(), "kept"_a, "scratch"_a);
+           "dx"_a.none(), "dh0"_a.none(), "dc0"_a.none(), "kept"_a, "scratch"_a, "overwrite"_a = false);
   nb::class_<Context>(m, "Context")
       .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
       .def_ro("threads", &Context::threads)

@@ -78,6 +78,7 @@ class Plan:
         dc0: Any,
         kept: Any,
         scratch: Any,
+        overwrite: bool = False,
     ) -> None: ...
 
 class Context:

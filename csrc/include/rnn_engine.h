@@ -135,6 +135,7 @@ typedef struct {
   void* dh0;                           /* [L*D, B, R] or NULL */
   void* dc0;                           /* [L*D, B, H] or NULL */
   const rnn_engine_weights* gradients; /* [L*D], accumulated into; a NULL pointer: not wanted */
+  int32_t overwrite;                   /* 1: gradients' values do not matter, they are written over */
   void* kept;                          /* consumed: gradients are written over what it holds */
   void* scratch;
 } rnn_engine_backward_args;

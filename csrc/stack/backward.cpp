@@ -15,7 +15,7 @@ class Backward {
         args_(args),
         scratch_(scratch),
         replay_(run, rolling_),
-        tile_(run, scratch) {
+        tile_(run, scratch, args.overwrite != 0) {
     rolling_.dropped = scratch.dropped;  // all else is kept in a replay
   }
 

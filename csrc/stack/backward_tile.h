@@ -33,7 +33,9 @@ struct BackwardLane {
 template <class T>
 class BackwardTile {
  public:
-  BackwardTile(const Runner<T>& run, const BackwardScratch<T>& scratch) : run_(run), scratch_(scratch) {}
+  // `overwrite`: what stands in the weights' gradients does not matter.
+  BackwardTile(const Runner<T>& run, const BackwardScratch<T>& scratch, bool overwrite)
+      : run_(run), scratch_(scratch), overwrite_(overwrite) {}
 
   // Before a lane's first tile. A barrier must follow.
   void begin(const BackwardLane<T>& lane) const {
@@ -84,7 +86,7 @@ class BackwardTile {
       run_step(lane, step_at(s, lane.direction, step), step, s0, s1);
       run_.team.barrier();
     }
-    weight_gradients(lane, input, span.rows());
+    weight_gradients(lane, input, span.rows(), overwrite_ && s1 == s.T);
     if (lane.dx) input_gradient(lane, span);
     if (!lane.kept) copy_boundary(lane, step_at(s, lane.direction, s0));
     if (s0 == 0) vector_gradients(lane);
@@ -103,12 +105,12 @@ class BackwardTile {
     const Team::Range mine = run_.unit_tiles(size_of(lane).H);
     if (gates_by_units(run_.team, count)) {
       for (std::int64_t p = mine.begin; p < mine.end; ++p) {
-        gate_products(lane, input, s0, s1, span, {p, p + 1});
+        gate_products(lane, input, span, {p, p + 1});
         make_cells(lane, s0, s1, p);
       }
       return;
     }
-    gate_products(lane, input, s0, s1, span, {0, count});
+    gate_products(lane, input, span, {0, count});
     run_.team.barrier();
     for (std::int64_t p = mine.begin; p < mine.end; ++p) make_cells(lane, s0, s1, p);
   }
@@ -135,8 +137,8 @@ class BackwardTile {
 
   // W x and U h' of all steps of the piece, for some tiles of units: all rows of a single one, else this
   // thread's share. The U products are as few as the rows' neighbours in memory allow.
-  void gate_products(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t s0,
-                     std::int64_t s1, const Span& span, Team::Range tiles) const {
+  void gate_products(const BackwardLane<T>& lane, const Rows<const T>& input, const Span& span,
+                     Team::Range tiles) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     const Rows<T>& out = s.cell.split ? lane.r : lane.a;
@@ -338,14 +340,14 @@ class BackwardTile {
   }
 
   void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input,
-                        std::int64_t rows) const {
+                        std::int64_t rows, bool overwrite) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     T* pack_a = scratch_.pack_a + run_.team.id() * scratch_.pack_a_size;
     T* pack_b = scratch_.pack_b + run_.team.id() * scratch_.pack_b_size;
     const std::int64_t* order = scratch_.order;
     const auto accumulate = [&](std::int64_t m, std::int64_t n, const auto& left, const auto& right, T* out) {
-      if (out) accumulate_outer(run_.team, run_.kernels, m, n, rows, left, right, out, pack_a, pack_b);
+      if (out) accumulate_outer(run_.team, run_.kernels, m, n, rows, left, right, out, overwrite, pack_a, pack_b);
     };
     const Rows<T> recurrent = dr(lane);
     const auto previous = [&](std::int64_t k) { return scratch_.previous[k]; };
@@ -389,8 +391,8 @@ class BackwardTile {
     const Shape& s = run_.shape();
     const std::int64_t H = size_of(lane).H, gates = 4 * H;
     const Team::Range units = run_.columns(H);
-    const auto add = [](T* gradient, std::int64_t j, T value) {
-      if (gradient) gradient[j] += value;
+    const auto add = [&](T* gradient, std::int64_t j, T value) {
+      if (gradient) gradient[j] = overwrite_ ? value : gradient[j] + value;
     };
     for (int gate = 0; gate < kGates; ++gate) {
       for (std::int64_t j = gate * H + units.begin; j < gate * H + units.end; ++j) {
@@ -411,6 +413,7 @@ class BackwardTile {
 
   const Runner<T>& run_;
   const BackwardScratch<T>& scratch_;
+  const bool overwrite_;
 };
 
 }  // namespace rnn_engine

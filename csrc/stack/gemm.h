@@ -145,10 +145,11 @@ inline void prefetch_values(const T* values, std::int64_t count) {
 }
 
 // c[m, n] += sum over k, ascending, of left(k)[0..m) right(k)[0..n): weight gradients. left(k) and right(k)
-// give the rows; pack_a and pack_b are this thread's.
+// give the rows; pack_a and pack_b are this thread's. `overwrite`: what stands in c does not matter.
 template <class T, class Left, class Right>
 void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t n,
-                      std::int64_t k, const Left& left, const Right& right, T* c, T* pack_a, T* pack_b) {
+                      std::int64_t k, const Left& left, const Right& right, T* c, bool overwrite, T* pack_a,
+                      T* pack_b) {
   const Team::Range rows = team.share(m, kRowBlock);
   const std::int64_t panel_columns = kPanelVectors * kernels.width;
   const std::int64_t count = rows.end - rows.begin, pieces = (count + kGradientRows - 1) / kGradientRows;
@@ -175,7 +176,7 @@ void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t 
           tile.a = pack_a + r * depth;
           tile.rows = std::min<std::int64_t>(kRowBlock, height - r);
           tile.c = c + (row + r) * n + first;
-          tile.init = tile.c;
+          tile.init = overwrite && k0 == 0 ? nullptr : tile.c;
           kernels.gemm(tile);
           // What the next panel will be packed from, a little at a time: its rows lie far apart.
           for (std::int64_t i = r / kRowBlock * ahead;
