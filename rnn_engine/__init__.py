@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnn_engine.arrays import Stack
     from rnn_engine.native import EngineError, available_isas
+    from rnn_engine.nn.cross_entropy import CrossEntropy, linear_cross_entropy
     from rnn_engine.nn.modules import LSTM, MILSTM
     from rnn_engine.spec import CELLS, CellSpec, StackSpec
 
 _HOMES = {
     "LSTM": "rnn_engine.nn.modules",
     "MILSTM": "rnn_engine.nn.modules",
+    "CrossEntropy": "rnn_engine.nn.cross_entropy",
+    "linear_cross_entropy": "rnn_engine.nn.cross_entropy",
     "Stack": "rnn_engine.arrays",
     "EngineError": "rnn_engine.native",
     "available_isas": "rnn_engine.native",
@@ -26,7 +29,18 @@ _HOMES = {
     "StackSpec": "rnn_engine.spec",
 }
 
-__all__ = ["CELLS", "LSTM", "MILSTM", "CellSpec", "EngineError", "Stack", "StackSpec", "available_isas"]
+__all__ = [
+    "CELLS",
+    "LSTM",
+    "MILSTM",
+    "CellSpec",
+    "CrossEntropy",
+    "EngineError",
+    "Stack",
+    "StackSpec",
+    "available_isas",
+    "linear_cross_entropy",
+]
 
 
 def __getattr__(name: str) -> Any:

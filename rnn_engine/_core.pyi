@@ -29,6 +29,19 @@ class Problem:
         row_ids: Sequence[int] | None,
     ) -> None: ...
 
+class LossProblem:
+    def __init__(
+        self,
+        *,
+        dtype: int,
+        gradients: int,
+        tokens: int,
+        features: int,
+        vocabulary: int,
+        ignore_index: int,
+        smoothing: float,
+    ) -> None: ...
+
 class Context:
     threads: int
     def __init__(self, threads: int, isa: str | None = None) -> None: ...
@@ -67,6 +80,15 @@ class Context:
         kept: Any,
         scratch: Any,
     ) -> None: ...
+    def loss_scratch(self, problem: LossProblem) -> int: ...
+    def linear_cross_entropy(
+        self,
+        problem: LossProblem,
+        inputs: tuple[Any, Any, Any, Any],
+        scale: float,
+        gradients: tuple[Any, Any, Any],
+        scratch: Any,
+    ) -> tuple[float, float, int]: ...
     def gemm(self, a: Any, b: Any, c: Any, scratch: Any) -> None: ...
     def gemm_scratch(self, n: int, k: int) -> int: ...
     def peak(self, iterations: int) -> float: ...

@@ -6,10 +6,20 @@ import os
 import threading
 from collections.abc import Sequence
 
-from rnn_engine._core import Context, EngineError, Problem, has_isa
+from rnn_engine._core import Context, EngineError, LossProblem, Problem, has_isa
 from rnn_engine.spec import CELLS, StackSpec
 
-__all__ = ["ISAS", "Context", "EngineError", "Problem", "available_isas", "context", "cpu_count", "make_problem"]
+__all__ = [
+    "ISAS",
+    "Context",
+    "EngineError",
+    "LossProblem",
+    "Problem",
+    "available_isas",
+    "context",
+    "cpu_count",
+    "make_problem",
+]
 
 ISAS = ("avx512", "avx2", "generic")
 """Instruction sets, best first."""
