@@ -199,16 +199,17 @@ class Loss {
     }
   }
 
-  // Each thread has some of the tokens; their gradients grow where their hidden vectors were.
+  // The gradients grow where the hidden vectors were, then go to the caller's rows.
   void hidden_gradient() {
     const std::int64_t E = p_.features;
-    const Team::Range mine = team_.share(count_, kRowBlock);
-    if (mine.begin == mine.end) return;
+    const Team::Range mine = team_.share(count_);
     std::memset(s_.x + mine.begin * E, 0, sizeof(T) * E * (mine.end - mine.begin));
+    team_.barrier();
     accumulate_outer(
         team_, kernels_, count_, E, p_.vocabulary, [&](std::int64_t v) { return s_.z + v * s_.chunk; },
         [&](std::int64_t v) { return weight_ + v * E; }, s_.x, s_.pack_a + team_.id() * s_.pack_a_size,
         s_.pack_b + team_.id() * s_.pack_b_size);
+    team_.barrier();
     for (std::int64_t j = mine.begin; j < mine.end; ++j)
       std::memcpy(static_cast<T*>(args_.d_hidden) + s_.row[j] * E, s_.x + j * E, sizeof(T) * E);
   }
