@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings_loss.h"
 #include "rnn_engine.h"
 
 namespace nb = nanobind;
@@ -189,6 +190,25 @@ struct Context {
     check(code);
   }
 
+  uint64_t loss_scratch(const rnn_engine_loss_problem& problem) const {
+    uint64_t bytes = 0;
+    check(rnn_engine_loss_scratch(raw, &problem, &bytes));
+    return bytes;
+  }
+
+  nb::tuple linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs,
+                                 double scale, const LossGradients& gradients, const Array& scratch) {
+    rnn_engine_loss_args args = loss_args(problem, inputs, gradients);
+    args.scale = scale;
+    args.scratch = bytes_of(scratch, loss_scratch(problem), "scratch");
+    rnn_engine_loss_result result{};
+    nb::gil_scoped_release release;
+    const int code = rnn_engine_linear_cross_entropy(raw, &problem, &args, &result);
+    nb::gil_scoped_acquire acquire;
+    check(code);
+    return nb::make_tuple(result.loss, result.nll, result.right);
+  }
+
   double peak(int64_t iterations) {
     nb::gil_scoped_release release;
     return rnn_engine_peak(raw, iterations);
@@ -330,6 +350,7 @@ NB_MODULE(_core, m) {
       .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(),
            "c0"_a.none(), "y"_a, "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(),
            "dx"_a.none(), "dh0"_a.none(), "dc0"_a.none(), "kept"_a, "scratch"_a, "overwrite"_a = false);
+  bind_loss_problem(m);
   nb::class_<Context>(m, "Context")
       .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
       .def_ro("threads", &Context::threads)
@@ -337,6 +358,9 @@ NB_MODULE(_core, m) {
       .def("packed_bytes", &Context::packed_bytes, "problem"_a)
       .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a)
       .def("calibrate", &Context::calibrate)
+      .def("loss_scratch", &Context::loss_scratch, "problem"_a)
+      .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a,
+           "gradients"_a, "scratch"_a)
       .def("gemm", &Context::gemm, "a"_a, "b"_a, "c"_a, "scratch"_a)
       .def("gemm_scratch",
            [](const Context& c, int64_t n, int64_t k) { return rnn_engine_gemm_scratch(c.raw, n, k); })

@@ -12,6 +12,7 @@
 #include "plan/plan.h"
 #include "rnn_engine.h"
 #include "stack/gemm.h"
+#include "stack/linear_cross_entropy.h"
 #include "stack/stack.h"
 
 using namespace rnn_engine;
@@ -249,6 +250,48 @@ int rnn_engine_calibrate(rnn_engine_context* context) {
   return guarded([&] {
     require_pointer(context, "context");
     context->measured_costs();
+  });
+}
+
+int rnn_engine_loss_scratch(const rnn_engine_context* context, const rnn_engine_loss_problem* problem,
+                            uint64_t* bytes) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    require_pointer(bytes, "bytes");
+    check_loss(*problem);
+    *bytes = loss_scratch_bytes(*problem, context->machine(problem->dtype));
+  });
+}
+
+int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engine_loss_problem* problem,
+                                    const rnn_engine_loss_args* args, rnn_engine_loss_result* result) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    require_pointer(args, "args");
+    require_pointer(result, "result");
+    check_loss(*problem);
+    require_pointer(args->weight, "weight");
+    if (problem->tokens > 0) {
+      require_pointer(args->hidden, "hidden");
+      require_pointer(args->targets, "targets");
+    }
+    const auto require_wanted = [&](int gradient, const void* pointer, const char* name) {
+      const bool wanted = (problem->gradients & gradient) != 0;
+      if (wanted && (problem->tokens > 0 || gradient != RNN_ENGINE_LOSS_HIDDEN))
+        require_pointer(pointer, name);
+      require(wanted || !pointer, std::string(name) + ": expected NULL, as problem.gradients leaves it out");
+    };
+    require_wanted(RNN_ENGINE_LOSS_HIDDEN, args->d_hidden, "d_hidden");
+    require_wanted(RNN_ENGINE_LOSS_WEIGHT, args->d_weight, "d_weight");
+    require_wanted(RNN_ENGINE_LOSS_BIAS, args->d_bias, "d_bias");
+    const Machine machine = context->machine(problem->dtype);
+    require_aligned(args->scratch, loss_scratch_bytes(*problem, machine), "scratch");
+    if (problem->dtype == RNN_ENGINE_FLOAT32)
+      run_linear_cross_entropy(*problem, machine, context->backend.f32, context->pool, *args, *result);
+    else
+      run_linear_cross_entropy(*problem, machine, context->backend.f64, context->pool, *args, *result);
   });
 }
 

@@ -6,13 +6,14 @@ import os
 import threading
 from collections.abc import Sequence
 
-from rnn_engine._core import Context, EngineError, Plan, Problem, has_isa
+from rnn_engine._core import Context, EngineError, LossProblem, Plan, Problem, has_isa
 from rnn_engine.spec import CELLS, Memory, StackSpec
 
 __all__ = [
     "ISAS",
     "Context",
     "EngineError",
+    "LossProblem",
     "Plan",
     "Problem",
     "available_isas",

@@ -87,6 +87,32 @@ struct DropoutRow {
   T scale;
 };
 
+// Softmax over the rows of a matrix whose columns are tokens, in blocks of rows.
+template <class T>
+struct SoftmaxBlock {
+  std::int64_t rows, columns;
+  T* z;  // [rows, columns]; block: logits in, exp(logits - top) out; slope: that in, gradient out
+  std::ptrdiff_t z_row;
+  T *top, *total,
+      *sum;         // block writes [columns]: the highest logit, the sum of what z becomes, of the logits
+  const T* factor;  // slope: [columns] z = z * factor - shift
+  T shift;
+  T* row_sums;  // slope: [rows] written: sums of what z becomes, over 16 lanes of columns; nullptr: not
+                // wanted
+};
+
+// Joins what the blocks found; arrays are [blocks, stride].
+template <class T>
+struct SoftmaxJoin {
+  std::int64_t blocks, columns;
+  std::ptrdiff_t stride;
+  T* top;          // out: scale / total of all blocks * exp(top of the block - highest): the slopes' factor
+  const T* total;  // of each block
+  T* sum;          // of each block; out, in the first row: of all
+  T scale;
+  T *highest, *all;  // [columns] written: the highest logit, and the sum of exp(logit - highest)
+};
+
 template <class T>
 struct Kernels {
   int width;
@@ -95,6 +121,9 @@ struct Kernels {
   void (*cell_forward[kCells])(const CellTile<T>&);
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);
+  void (*softmax_block)(const SoftmaxBlock<T>&);
+  void (*softmax_join)(const SoftmaxJoin<T>&);
+  void (*softmax_slope)(const SoftmaxBlock<T>&);
   // Runs `iterations` x 16 independent fused multiply-adds; returns the floating-point operations done.
   double (*peak)(std::int64_t iterations);
 };

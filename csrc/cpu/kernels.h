@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backend/kernels.h"
+#include "cpu/softmax.h"
 
 namespace rnn_engine::cpu {
 
@@ -295,6 +296,9 @@ Kernels<typename V::Scalar> make_kernels() {
     table.cell_backward[index] = cell_backward<V, Cell>;
   });
   table.dropout = dropout<V>;
+  table.softmax_block = softmax_block<V>;
+  table.softmax_join = softmax_join<V>;
+  table.softmax_slope = softmax_slope<V>;
   table.peak = peak<V>;
   return table;
 }

@@ -185,6 +185,48 @@ RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine
  * result. */
 RNN_ENGINE_API int rnn_engine_calibrate(rnn_engine_context* context);
 
+/* Output layer and label-smoothed cross-entropy, with their gradients. The logits of `tokens` hidden vectors,
+ * Z = X W^T + b, never exist all at once. A token's loss is (1 - smoothing) * -log p(target) + smoothing *
+ * the mean of -log p over the vocabulary. Tokens whose target is `ignore_index` are left out and not looked
+ * at. */
+enum { RNN_ENGINE_LOSS_HIDDEN = 1, RNN_ENGINE_LOSS_WEIGHT = 2, RNN_ENGINE_LOSS_BIAS = 4 };
+
+typedef struct {
+  int32_t dtype;
+  int32_t gradients;  /* those wanted: a sum of RNN_ENGINE_LOSS_... */
+  int64_t tokens;     /* M; may be 0 */
+  int64_t features;   /* E */
+  int64_t vocabulary; /* V */
+  int64_t ignore_index;
+  double smoothing; /* in [0, 1] */
+} rnn_engine_loss_problem;
+
+typedef struct {
+  const void* hidden;     /* [M, E] */
+  const void* weight;     /* [V, E] */
+  const void* bias;       /* [V] or NULL: zeros */
+  const int64_t* targets; /* [M] */
+  double scale;           /* the gradients are those of scale * loss */
+  void* d_hidden;         /* [M, E]; NULL if not wanted, as the next two */
+  void* d_weight;         /* [V, E], accumulated into */
+  void* d_bias;           /* [V], accumulated into */
+  void* scratch;          /* 64-byte aligned */
+} rnn_engine_loss_args;
+
+typedef struct {
+  double loss, nll; /* sums over the tokens: smoothed, and of -log p(target) */
+  int64_t right;    /* tokens whose target is the first class with the highest logit */
+  int64_t tokens;   /* tokens not ignored */
+} rnn_engine_loss_result;
+
+/* Bytes of scratch: a pure function of problem and context. */
+RNN_ENGINE_API int rnn_engine_loss_scratch(const rnn_engine_context* context,
+                                           const rnn_engine_loss_problem* problem, uint64_t* bytes);
+RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context,
+                                                   const rnn_engine_loss_problem* problem,
+                                                   const rnn_engine_loss_args* args,
+                                                   rnn_engine_loss_result* result);
+
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
 RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k,
                                    const float* a, const float* b, float* c, void* scratch,
