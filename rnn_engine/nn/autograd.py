@@ -112,7 +112,7 @@ def run_stack(
 
 def lanes_of(spec: StackSpec, parameters: list[Tensor | None]) -> list[list[Tensor | None]]:
     """The parameters of each lane, contiguous and without their history."""
-    flat = [_plain(p) for p in parameters]
+    flat = [plain(p) for p in parameters]
     each = len(flat) // spec.lanes
     return [flat[i * each : (i + 1) * each] for i in range(spec.lanes)]
 
@@ -136,9 +136,9 @@ def run_forward(
     plan.forward(
         lanes_of(spec, parameters),
         None if packed is None else packed.array,
-        _plain(x),
-        _plain(h0),
-        _plain(c0),
+        plain(x),
+        plain(h0),
+        plain(c0),
         y,
         cy,
         hn,
@@ -156,7 +156,8 @@ def new_tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(pool.array(tuple(shape), str(dtype).removeprefix("torch.")))
 
 
-def _plain(tensor: Tensor | None) -> Tensor | None:
+def plain(tensor: Tensor | None) -> Tensor | None:
+    """The values alone, contiguous."""
     return None if tensor is None else tensor.detach().contiguous()
 
 
@@ -204,14 +205,14 @@ def _backward(
     plan.backward(
         lanes_of(call.spec, parameters),
         lanes_of(call.spec, gradients),
-        _plain(x),
-        _plain(h0),
-        _plain(c0),
+        plain(x),
+        plain(h0),
+        plain(c0),
         y.detach(),
-        _plain(dy),
-        _plain(dcy),
-        _plain(dhn),
-        _plain(dcn),
+        plain(dy),
+        plain(dcy),
+        plain(dhn),
+        plain(dcn),
         dx,
         dh0,
         dc0,
@@ -222,4 +223,4 @@ def _backward(
     return None, dx, dh0, dc0, *gradients
 
 
-__all__ = ["Call", "Outputs", "lanes_of", "run_forward", "run_stack"]
+__all__ = ["Call", "Outputs", "lanes_of", "new_tensor", "plain", "run_forward", "run_stack"]

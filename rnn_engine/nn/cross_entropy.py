@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rnn_engine import native
 from rnn_engine.memory import pool
-from rnn_engine.nn.autograd import _plain, _zeros_like
+from rnn_engine.nn.autograd import new_tensor, plain
 
 _DTYPES = (torch.float32, torch.float64)
 
@@ -118,6 +118,12 @@ class _Call:
     threads: int
 
 
+def _zeros_like(parameter: Tensor) -> Tensor:
+    zeros = new_tensor(parameter.shape, parameter.dtype)
+    zeros.numpy().fill(0)  # torch's own fill would wake its threads
+    return zeros
+
+
 _Outputs = tuple[Tensor, Tensor, Tensor]
 _Gradients = list[Tensor | None]
 
@@ -138,11 +144,11 @@ def _run(
     )
     scratch = pool.take(context.loss_scratch(problem))
     gradients = (
-        torch.empty_like(hidden, memory_format=torch.contiguous_format) if wanted[0] else None,
+        new_tensor(hidden.shape, hidden.dtype) if wanted[0] else None,
         _zeros_like(weight) if wanted[1] else None,
         _zeros_like(bias) if wanted[2] and bias is not None else None,
     )
-    inputs = (_plain(hidden), _plain(weight), _plain(bias), targets.contiguous())
+    inputs = (plain(hidden), plain(weight), plain(bias), targets.contiguous())
     loss, nll, right = context.linear_cross_entropy(problem, inputs, call.scale, gradients, scratch.array)
     outputs = weight.new_tensor(loss * call.scale), weight.new_tensor(nll * call.scale), torch.tensor(right)
     return outputs, list(gradients)
