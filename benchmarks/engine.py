@@ -2,11 +2,11 @@
 
     python benchmarks/engine.py [--shapes L,T,B,H ...] [--threads 2] [--repeats 9] [--json FILE]
 
-Three passes: forward (inference), forward+backward (x.requires_grad), and the same with memory="recompute". The peers are
-torch.nn.LSTM, and for the MI-LSTM the faster of torch operations and the same under torch.jit.script. Rows of the table
-are medians over the repeats; a ratio is the median over the repeats of peer time / engine time, with its smallest and
-largest value; `of store` is recompute's time over our own store's. GFLOP/s counts the matrix products of the layers alone:
-8 B T H (I + H) a layer forward, three times that with backward (what recompute does again does not count). The
+Three passes: forward (inference), forward+backward (x.requires_grad), and the same with memory="recompute". The peers
+are torch.nn.LSTM, and for the MI-LSTM the faster of torch operations and the same under torch.jit.script. Rows of the
+table are medians over the repeats; a ratio is the median over the repeats of peer time / engine time, with its smallest
+and largest value; `of store` is recompute's time over our own store's. GFLOP/s counts the matrix products of the layers
+alone: 8 B T H (I + H) a layer forward, three times that with backward (what recompute does again does not count). The
 arithmetic peak is measured in the same run, by independent fused multiply-adds on all threads.
 """
 
@@ -32,18 +32,9 @@ from rnn_engine import native
 DEFAULT_SHAPES = ["2,32,64,512", "4,64,32,512", "1,256,16,1024", "8,128,16,256"]
 
 
-def mi_lstm_layer(
-    x: Tensor,
-    w: Tensor,
-    u: Tensor,
-    b_w: Tensor,
-    b_u: Tensor,
-    alpha: Tensor,
-    beta1: Tensor,
-    beta2: Tensor,
-    b: Tensor,
-) -> Tensor:
+def mi_lstm_layer(x: Tensor, weights: list[Tensor]) -> Tensor:
     """The peer: one MI-LSTM layer in torch operations, with the input projection of all steps in one product."""
+    w, u, b_w, b_u, alpha, beta1, beta2, b = weights
     a = nn.functional.linear(x, w, b_w)  # [T, B, 4H]
     shared = beta2 * a + b
     gain = alpha * a + beta1
@@ -77,7 +68,7 @@ class TorchMILSTM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Runs all layers on x [T, B, H]."""
         for weights in self.weights:
-            x = self.layer(x, *weights)
+            x = self.layer(x, list(weights))
         return x
 
 

@@ -5,7 +5,7 @@
 Every row is a fresh process: it makes the layer, x and dy, runs a call of one step to load the code, and resets the
 peak of its resident memory; then comes the first step (forward and backward, with x's gradient). `peak` is how far the
 process rose over its state before that step. `predicted` is the plan's kept and scratch memory, and the outputs and
-gradients that the step leaves behind. `ms` is the least of some further steps; `digest` is of all outputs and gradients.
+gradients that the step leaves behind. `ms` is the least of some further steps; `digest` is of outputs and gradients.
 """
 
 from __future__ import annotations

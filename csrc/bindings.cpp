@@ -40,8 +40,9 @@ struct Problem {
 
   Problem(int cell, int dtype, int64_t steps, int64_t batch, int64_t input_size, std::vector<int64_t> hidden,
           int64_t projection, int directions, bool bias, bool training, bool output, bool cell_output,
-          bool input_gradient, bool prepacked, double dropout, uint64_t seed, std::optional<std::vector<int64_t>> sizes,
-          std::optional<std::vector<int64_t>> ids, int memory, uint64_t budget)
+          bool input_gradient, bool prepacked, double dropout, uint64_t seed,
+          std::optional<std::vector<int64_t>> sizes, std::optional<std::vector<int64_t>> ids, int memory,
+          uint64_t budget)
       : hidden_sizes(std::move(hidden)),
         batch_sizes(sizes.value_or(std::vector<int64_t>{})),
         row_ids(ids.value_or(std::vector<int64_t>{})) {
@@ -327,8 +328,9 @@ NB_MODULE(_core, m) {
                     bool, bool, bool, double, uint64_t, std::optional<std::vector<int64_t>>,
                     std::optional<std::vector<int64_t>>, int, uint64_t>(),
            nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_sizes"_a,
-           "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a, "input_gradient"_a, "prepacked"_a,
-           "dropout"_a, "seed"_a, "batch_sizes"_a.none(), "row_ids"_a.none(), "memory"_a, "budget"_a)
+           "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a,
+           "input_gradient"_a, "prepacked"_a, "dropout"_a, "seed"_a, "batch_sizes"_a.none(),
+           "row_ids"_a.none(), "memory"_a, "budget"_a)
       .def_ro("rows", &Problem::rows);
   nb::class_<PlanHandle>(m, "Plan")
       .def(nb::init<const Context&, const Problem&>(), "context"_a, "problem"_a, nb::keep_alive<1, 2>(),
@@ -347,9 +349,9 @@ NB_MODULE(_core, m) {
       .def("tile", &PlanHandle::tile, "index"_a)
       .def("forward", &PlanHandle::forward, "weights"_a, "packed"_a.none(), "x"_a, "h0"_a.none(),
            "c0"_a.none(), "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "kept"_a, "scratch"_a)
-      .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(),
-           "c0"_a.none(), "y"_a, "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(),
-           "dx"_a.none(), "dh0"_a.none(), "dc0"_a.none(), "kept"_a, "scratch"_a, "overwrite"_a = false);
+      .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(), "c0"_a.none(),
+           "y"_a, "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(), "dx"_a.none(),
+           "dh0"_a.none(), "dc0"_a.none(), "kept"_a, "scratch"_a, "overwrite"_a = false);
   bind_loss_problem(m);
   nb::class_<Context>(m, "Context")
       .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())

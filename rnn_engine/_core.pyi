@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Lane = Sequence[Any]
-"""weight_ih, weight_hh, bias_ih, bias_hh, weight_hr and the cell's vectors of one (layer, direction); None where absent."""
+"""One (layer, direction)'s weight_ih, weight_hh, bias_ih, bias_hh, weight_hr and the cell's vectors; None if absent."""
 
 class EngineError(RuntimeError): ...
 

@@ -114,28 +114,34 @@ class Plan:
     def tiles(self) -> tuple[Tile, ...]:
         """All tiles, in the order in which they run."""
         rows = (self._native.tile(index) for index in range(self._native.tile_count))
-        return tuple(Tile(_KINDS[kind], *rest, tuple(inputs)) for kind, *rest, inputs in rows)
+        return tuple(
+            Tile(_KINDS[kind], layer, direction, begin, end, tuple(inputs))
+            for kind, layer, direction, begin, end, inputs in rows
+        )
 
     def explain(self) -> str:
-        """A table of the memory by tensor, the policies, the extra work and the predicted time."""
-        sums: dict[tuple[str, str], tuple[int, int]] = {}
-        for buffer in self.buffers:
-            count, total = sums.get((buffer.arena, buffer.name), (0, 0))
-            sums[buffer.arena, buffer.name] = count + 1, total + buffer.bytes
+        """A table of the memory by tensor, the policies, the extra work and the predicted time.
+
+        Kept buffers add up. Of scratch, whose buffers share memory when they never live at the same time, the table
+        shows those that live when most is in use.
+        """
         lines = [self._description]
-        for arena, size in (("kept", self.kept_bytes), ("scratch", self.scratch_bytes)):
-            lines.append(f"{arena}: {_mib(size)}")
-            rows = [(total, name, count) for (where, name), (count, total) in sums.items() if where == arena]
-            for total, name, count in sorted(rows, reverse=True):
-                lines.append(f"  {_mib(total):>14}  {name}{f' ({count} buffers)' if count > 1 else ''}")
-        if sum(b.bytes for b in self.buffers if b.arena == "scratch") > self.scratch_bytes:
-            lines.append("  (buffers that never live at the same time share memory)")
+        kept = [buffer for buffer in self.buffers if buffer.arena == "kept"]
+        lines += _table(f"kept from forward to backward: {_mib(self.kept_bytes)}", kept)
+        scratch = [buffer for buffer in self.buffers if buffer.arena == "scratch"]
+        alive = max(
+            ([b for b in scratch if b.first <= tile <= b.last] for tile in {b.first for b in scratch}),
+            key=lambda buffers: sum(b.bytes for b in buffers),
+            default=[],
+        )
+        lines += _table(f"scratch inside a call: {_mib(self.scratch_bytes)}", alive)
+        lines.append(f"both: {_mib(self.peak_bytes)}")
         kinds = [tile.kind for tile in self.tiles]
         lines.append("tiles: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS if kind in kinds))
         if "backward" in kinds:
-            lines.append(f"policy by layer: {', '.join(self.policies)}; K = {self.steps} steps")
             again = sum(policy != "store" for policy in self.policies)
-            lines.append(f"work beside store's: the forward products of {again} of {self.spec.num_layers} layers")
+            lines.append(f"policy by layer: {', '.join(self.policies)}; K = {self.steps} steps")
+            lines.append(f"computed twice: the forward products of {again} of {self.spec.num_layers} layers")
         lines.append(f"predicted time: {1e3 * self.seconds:.1f} ms")
         return "\n".join(lines)
 
@@ -152,14 +158,12 @@ class Plan:
         path = Path(path)
         if path.suffix not in (".svg", ".png"):
             raise ValueError(f"path: expected .svg or .png, got {path.name}")
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Rectangle
+        from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import, and only plots need it)
+        from matplotlib.patches import Rectangle  # noqa: PLC0415
 
         figure = Figure(figsize=(11, 7), layout="constrained")
         axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[max(1, self.kept_bytes), self.scratch_bytes])
-        for axis, arena, size in zip(
-            axes, ("kept", "scratch"), (self.kept_bytes, self.scratch_bytes), strict=True
-        ):
+        for axis, arena, size in zip(axes, ("kept", "scratch"), (self.kept_bytes, self.scratch_bytes), strict=True):
             for buffer in self.buffers:
                 if buffer.arena != arena:
                     continue
@@ -175,6 +179,16 @@ class Plan:
             axis.set_ylabel(f"{arena}, MiB")
         axes[1].set_xlabel("tile; colours are layers, grey is shared")
         figure.savefig(path)
+
+
+def _table(title: str, buffers: Sequence[Buffer]) -> list[str]:
+    sums: dict[str, list[int]] = {}
+    for buffer in buffers:
+        sums.setdefault(buffer.name, []).append(buffer.bytes)
+    rows = sorted(((sum(sizes), name, len(sizes)) for name, sizes in sums.items()), reverse=True)
+    return [title] + [
+        f"  {_mib(total):>14}  {name}{f' ({count} buffers)' if count > 1 else ''}" for total, name, count in rows
+    ]
 
 
 def _mib(size: int) -> str:
@@ -234,7 +248,8 @@ def plan(
             sizes[length - 1] += 1
         for t in range(steps - 2, -1, -1):
             sizes[t] += sizes[t + 1]
-    assert steps is not None and batch is not None
+    assert steps is not None
+    assert batch is not None
     settings = Memory.parse(memory)
     context = native.context(threads or native.cpu_count(), isa)
     context.calibrate()

@@ -155,8 +155,8 @@ class Result:
     """Output of a stack.
 
     Attributes:
-        output: The last layer's h of every step, [T, B, D*H], zero beyond a sequence's length.
-        hn: Each layer's and direction's last h, [L*D, B, H].
+        output: The last layer's h of every step, [T, B, D*R], zero beyond a sequence's length.
+        hn: Each layer's and direction's last h, [L*D, B, R].
         cn: Each layer's and direction's last c, [L*D, B, H].
         tape: What `backward` needs.
     """
@@ -192,7 +192,7 @@ def forward(
         spec: Cell and shapes; its dropout does nothing here, `masks` does.
         parameters: Arrays by the names of `StackSpec.parameter_shapes`.
         x: Input, [T, B, I]; what lies beyond a length is not looked at.
-        h0: First h of each layer and direction, [L*D, B, H].
+        h0: First h of each layer and direction, [L*D, B, R]; R is P with a projection, else H.
         c0: First c of each layer and direction, [L*D, B, H].
         lengths: Steps of each sequence, integers [B], 0 to T, in any order; all T if None. The reverse direction starts
             at each sequence's own end.
@@ -204,10 +204,15 @@ def forward(
     Raises:
         ValueError: A shape is not what was expected, or a parameter is missing or unknown.
     """
+    if len(set(spec.hidden_sizes)) > 1:
+        raise ValueError(f"spec: expected layers of one width, got {spec.hidden_sizes}")
     weights = _weights(spec, parameters)
     layer_input = _array("x", x, (None, None, spec.input_size))
     length, batch, _ = layer_input.shape
-    states = [_array(name, value, (spec.lanes, batch, spec.hidden_size)) for name, value in (("h0", h0), ("c0", c0))]
+    states = [
+        _array("h0", h0, (spec.lanes, batch, spec.state_sizes[0])),
+        _array("c0", c0, (spec.lanes, batch, spec.hidden_sizes[0])),
+    ]
     active = _active(lengths, length, batch)
     factors = _masks(spec, masks, length, batch)
 
@@ -233,8 +238,8 @@ def backward(tape: Tape, dy: ArrayLike, dhn: ArrayLike, dcn: ArrayLike) -> Gradi
 
     Args:
         tape: As `forward` left it.
-        dy: Gradient of the output, [T, B, D*H]; what lies beyond a length is not looked at.
-        dhn: Gradient of hn, [L*D, B, H].
+        dy: Gradient of the output, [T, B, D*R]; what lies beyond a length is not looked at.
+        dhn: Gradient of hn, [L*D, B, R].
         dcn: Gradient of cn, [L*D, B, H].
 
     Returns:
@@ -243,16 +248,16 @@ def backward(tape: Tape, dy: ArrayLike, dhn: ArrayLike, dcn: ArrayLike) -> Gradi
     Raises:
         ValueError: A shape is not what was expected.
     """
-    spec, hidden = tape.spec, tape.spec.hidden_size
+    spec, state = tape.spec, tape.spec.state_sizes[0]
     length, batch, _ = tape.active.shape
-    doutput = np.where(tape.active, _array("dy", dy, (length, batch, spec.directions * hidden)), 0.0)
-    dh0 = _array("dhn", dhn, (spec.lanes, batch, hidden)).copy()
-    dc0 = _array("dcn", dcn, (spec.lanes, batch, hidden)).copy()
+    doutput = np.where(tape.active, _array("dy", dy, (length, batch, spec.directions * state)), 0.0)
+    dh0 = _array("dhn", dhn, (spec.lanes, batch, state)).copy()
+    dc0 = _array("dcn", dcn, (spec.lanes, batch, spec.hidden_sizes[0])).copy()
     gradients: dict[str, Array] = {}
     for layer in reversed(range(spec.num_layers)):
         dinput = np.zeros((length, batch, tape.steps[layer * spec.directions][0].x.shape[1]))
         for direction, lane in enumerate(_lanes(spec, layer)):
-            dlane = doutput[:, :, direction * hidden : (direction + 1) * hidden]
+            dlane = doutput[:, :, direction * state : (direction + 1) * state]
             dx, dh0[lane], dc0[lane], dweights = _run_lane_backward(tape, lane, dlane, dh0[lane], dc0[lane])
             dinput += dx
             gradients |= {name + spec.suffix(lane): value for name, value in dweights.items()}
@@ -269,6 +274,8 @@ def _run_lane(
     saved: dict[int, Step] = {}
     for t in _order(spec, lane, len(x)):
         h_next, c_next, saved[t] = step(x[t], h, c, weights)
+        if "weight_hr" in weights:  # h' = W_hr o*tanh(c'), Sak et al. 2014
+            h_next = h_next @ weights["weight_hr"].T
         h, c = np.where(active[t], h_next, h), np.where(active[t], c_next, c)
         output[t] = np.where(active[t], h_next, 0.0)
     return output, h, c, tuple(saved[t] for t in range(len(x)))
@@ -284,7 +291,14 @@ def _run_lane_backward(
     for t in reversed(_order(tape.spec, lane, len(steps))):
         here = tape.active[t]
         dh_step, dc_step = np.where(here, dh + doutput[t], 0.0), np.where(here, dc, 0.0)
+        dprojection = None
+        if "weight_hr" in weights:
+            o = np.split(steps[t].gates, 4, axis=1)[3]
+            dprojection = dh_step.T @ (o * np.tanh(steps[t].c_next))
+            dh_step = dh_step @ weights["weight_hr"]
         dx[t], dh_before, dc_before, dweights = step_backward(dh_step, dc_step, steps[t], weights)
+        if dprojection is not None:
+            dweights["weight_hr"] = dprojection
         dh, dc = np.where(here, dh_before, dh), np.where(here, dc_before, dc)
         for name, value in dweights.items():
             gradients[name] += value
@@ -368,7 +382,7 @@ def _masks(spec: StackSpec, masks: Sequence[ArrayLike] | None, length: int, batc
         return None
     if len(masks) != spec.num_layers - 1:
         raise ValueError(f"masks: expected L - 1 = {spec.num_layers - 1} arrays, got {len(masks)}")
-    shape = (length, batch, spec.directions * spec.hidden_size)
+    shape = (length, batch, spec.directions * spec.state_sizes[0])
     return tuple(_array(f"masks[{layer}]", mask, shape) for layer, mask in enumerate(masks))
 
 

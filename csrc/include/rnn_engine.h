@@ -18,8 +18,9 @@
  * after the other: [L*D, B, width] where all layers are equally wide.
  *
  * Plans. A plan is made from a problem before anything runs, and says how many bytes of `kept` (written by
- * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides, 64-byte
- * aligned. Running a plan allocates nothing. Weight gradients accumulate, activation gradients overwrite.
+ * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides,
+ * 64-byte aligned. Running a plan allocates nothing. Weight gradients accumulate, activation gradients
+ * overwrite.
  *
  * Every function that can fail returns 0 or an error code; rnn_engine_last_error() then holds the message
  * (per thread). No function keeps a pointer after it returned, except a plan's to its context.
@@ -180,9 +181,9 @@ RNN_ENGINE_API int rnn_engine_packed_bytes(rnn_engine_context* context, const rn
 RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
                                    const rnn_engine_weights* weights, void* packed);
 
-/* Measures what products and cells cost on this machine, once for a context (some tens of milliseconds). Plans
- * with a budget do it by themselves; the costs decide which of the feasible schedules is chosen, never a
- * result. */
+/* Measures what products and cells cost on this machine, once for a context (some tens of milliseconds).
+ * Plans with a budget do it by themselves; the costs decide which of the feasible schedules is chosen, never
+ * a result. */
 RNN_ENGINE_API int rnn_engine_calibrate(rnn_engine_context* context);
 
 /* Output layer and label-smoothed cross-entropy, with their gradients. The logits of `tokens` hidden vectors,

@@ -69,12 +69,12 @@ struct LayoutInput {
 
 template <class T>
 struct KeptDirection {
-  T* a;             // store: [N, 4H] what the cell keeps: LSTM activated gates, MI-LSTM W x + b
-  T* r;             // store: [N, 4H] MI-LSTM U h' + b
-  T* c;             // store: [N, H]
-  T* raw;           // store, with a projection: [N, H] o tanh(c)
-  T* c_states;      // else: [pieces - 1, B, H] c before each piece of K steps but the first
-  T* h_states;      // checkpoint: [pieces - 1, B, R]
+  T* a;         // store: [N, 4H] what the cell keeps: LSTM activated gates, MI-LSTM W x + b
+  T* r;         // store: [N, 4H] MI-LSTM U h' + b
+  T* c;         // store: [N, H]
+  T* raw;       // store, with a projection: [N, H] o tanh(c)
+  T* c_states;  // else: [pieces - 1, B, H] c before each piece of K steps but the first
+  T* h_states;  // checkpoint: [pieces - 1, B, R]
 };
 
 template <class T>
@@ -93,14 +93,13 @@ struct KeptLayer {
       arena.set_life({in.life(layer, d, false).first, in.life(layer, d, true).last});
       life.last = in.life(layer, d, true).last;
       direction[d].a = arena.take<T>("input product / gates", store ? s.N * size.G : 0, layer, d);
-      direction[d].r =
-          arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
+      direction[d].r = arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
       direction[d].c = arena.take<T>("c", store ? s.N * size.H : 0, layer, d);
       direction[d].raw =
           arena.take<T>("h before projection", store && s.projected ? s.N * size.H : 0, layer, d);
       direction[d].c_states = arena.take<T>("c every K steps", states * size.H, layer, d);
-      direction[d].h_states = arena.take<T>(
-          "h every K steps", policy == Policy::kCheckpoint ? states * size.R : 0, layer, d);
+      direction[d].h_states =
+          arena.take<T>("h every K steps", policy == Policy::kCheckpoint ? states * size.R : 0, layer, d);
     }
     arena.set_life({in.life(layer, 0, false).first, life.last});
     const bool keeps_h = layer + 1 < s.L && policy != Policy::kCheckpoint;
@@ -120,8 +119,8 @@ struct PackedForward {
     const LayerShape& size = s.layer(layer);
     weight_ih = arena.take<T>("packed weight_ih", packed_gates_size(in.machine, size.I, size.H), layer, d);
     weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H), layer, d);
-    weight_hr = arena.take<T>("packed weight_hr",
-                              s.projected ? packed_size(in.machine, size.H, size.R) : 0, layer, d);
+    weight_hr = arena.take<T>("packed weight_hr", s.projected ? packed_size(in.machine, size.H, size.R) : 0,
+                              layer, d);
     bias = arena.take<T>("bias", s.bias ? 4 * size.H : 0, layer, d);
   }
 };
@@ -190,13 +189,13 @@ struct ForwardScratch {
 // What one lane's backward tiles share.
 template <class T>
 struct LaneBackward {
-  PackedForward<T> forward;    // checkpoint: for the replay
-  T* bias;                     // recompute: [4H] as in PackedForward
-  T *weight_hh, *weight_hr;    // packed for the gradients' products of single steps
-  T* dc;                                 // [B, H]
-  T* boundary;                           // [B, 4H] dr of the step after the piece, unless gates were kept
-  T* sums;                               // [kSums, 4H]
-  T *h, *c;                              // checkpoint: [B, R], [B, H] states of the replay
+  PackedForward<T> forward;  // checkpoint: for the replay
+  T* bias;                   // recompute: [4H] as in PackedForward
+  T *weight_hh, *weight_hr;  // packed for the gradients' products of single steps
+  T* dc;                     // [B, H]
+  T* boundary;               // [B, 4H] dr of the step after the piece, unless gates were kept
+  T* sums;                   // [kSums, 4H]
+  T *h, *c;                  // checkpoint: [B, R], [B, H] states of the replay
   T *piece_a, *piece_r, *piece_c, *piece_raw, *piece_h;  // what was not kept of a piece of K steps
 
   LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
@@ -207,8 +206,8 @@ struct LaneBackward {
     forward = replayed ? PackedForward<T>(in, layer, d, arena) : PackedForward<T>{};
     bias = arena.take<T>("bias", s.bias && policy == Policy::kRecompute ? 4 * size.H : 0, layer, d);
     weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, 4 * size.H, size.R), layer, d);
-    weight_hr = arena.take<T>("packed weight_hr^T",
-                              s.projected ? packed_size(in.machine, size.R, size.H) : 0, layer, d);
+    weight_hr = arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0,
+                              layer, d);
     dc = arena.take<T>("dc", s.B * size.H, layer, d);
     boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
     sums = arena.take<T>("sums of vector gradients", s.cell.sums * 4 * size.H, layer, d);
@@ -218,8 +217,7 @@ struct LaneBackward {
     piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
     piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
     piece_c = arena.take<T>("c of a piece", rows * size.H, layer, d);
-    piece_raw =
-        arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
+    piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
     piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
 };

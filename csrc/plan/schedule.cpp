@@ -65,8 +65,7 @@ std::int64_t batch_that_fits(const Shape& shape, const Machine& machine, std::ui
     Shape part = shape;
     part.B = batch;
     for (std::size_t t = 1; t < part.offsets.size(); ++t)
-      part.offsets[t] =
-          part.offsets[t - 1] + std::min(batch, shape.offsets[t] - shape.offsets[t - 1]);
+      part.offsets[t] = part.offsets[t - 1] + std::min(batch, shape.offsets[t] - shape.offsets[t - 1]);
     part.N = part.offset(part.T);
     bool found = false;
     for_each_candidate(part, [&](const Schedule& schedule) {
@@ -103,8 +102,7 @@ Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps)
   if (schedule.checkpoint()) schedule.group = schedule.backward_steps;
   const bool rolling = !shape.training && shape.D == 1;
   if (rolling)
-    schedule.group =
-        std::min(shape.T, std::clamp<std::int64_t>(kGroupRows / shape.B, 1, kGroupSteps));
+    schedule.group = std::min(shape.T, std::clamp<std::int64_t>(kGroupRows / shape.B, 1, kGroupSteps));
   schedule.resident = rolling || schedule.checkpoint();
   schedule.forward_steps = std::min(steps_for(shape, kForwardRows), schedule.group);
   return schedule;

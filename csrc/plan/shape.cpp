@@ -47,9 +47,10 @@ std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
     // Beyond 1e15, offsets in bytes could overflow; no machine has the memory.
     const double width = static_cast<double>(hidden) + static_cast<double>(input);
     values += (32.0 * static_cast<double>(p.steps) * static_cast<double>(p.batch) + 24.0 * width) * width;
-    require(values < 1e15,
-            "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
-                std::to_string(values));
+    require(
+        values < 1e15,
+        "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
+            std::to_string(values));
     const std::int64_t state = p.projection ? p.projection : hidden;
     layers.push_back({input, hidden, state, gate_stride(hidden, p.dtype), h_state, c_state});
     h_state += p.directions * p.batch * state;

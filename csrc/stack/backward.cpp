@@ -84,9 +84,8 @@ class Backward {
     return {kept_layer<T>(run_.plan, args_.kept, layer).h, 0, stride};
   }
   Rows<const T> input(const Tile& tile) const {
-    return tile.layer == 0
-               ? Rows<const T>{static_cast<const T*>(args_.x), 0, run_.shape().layer(0).I}
-               : output(tile.layer - 1, tile).as_const();
+    return tile.layer == 0 ? Rows<const T>{static_cast<const T*>(args_.x), 0, run_.shape().layer(0).I}
+                           : output(tile.layer - 1, tile).as_const();
   }
 
   void run_replay(const Tile& tile, const LaneBackward<T>& own, const Weights<T>& weights) const {

@@ -1,8 +1,8 @@
 // A backward tile: one layer and direction over a piece of K steps. The gates are made again if they were not
-// kept; then comes the recurrence in reverse, in which each thread owns some of the hidden units: dh of a step
-// is dy + dr U of the step after it, followed by the cell on the same tile of units, which writes the gates'
-// gradients over what forward kept; then the weights' and the input's gradients, as products over all steps of
-// the piece.
+// kept; then comes the recurrence in reverse, in which each thread owns some of the hidden units: dh of a
+// step is dy + dr U of the step after it, followed by the cell on the same tile of units, which writes the
+// gates' gradients over what forward kept; then the weights' and the input's gradients, as products over all
+// steps of the piece.
 #pragma once
 
 #include "stack/large.h"
@@ -15,10 +15,10 @@ struct BackwardLane {
   Weights<T> weights, gradients;
   LaneBackward<T> own;
   Rows<const T> input;
-  Rows<T> a, r, c, raw;        // kept or made again; gradients are written over a and r (= a unless split)
-  Rows<const T> h;             // from this direction's first unit
+  Rows<T> a, r, c, raw;         // kept or made again; gradients are written over a and r (= a unless split)
+  Rows<const T> h;              // from this direction's first unit
   Rows<const T> dy, dc_output;  // or empty: zeros
-  Rows<T> dx;                  // or empty: not wanted
+  Rows<T> dx;                   // or empty: not wanted
   const T *h0 = nullptr, *c0 = nullptr;    // [B, R], [B, H]
   const T *dhn = nullptr, *dcn = nullptr;  // or nullptr: zeros
   T *dh0 = nullptr, *dc0 = nullptr;        // or nullptr: not wanted
@@ -50,8 +50,7 @@ class BackwardTile {
       });
     };
     pack(run_.columns(size.R), 4 * size.H, lane.weights.weight_hh, size.R, lane.own.weight_hh);
-    if (s.projected)
-      pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
+    if (s.projected) pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
     if (run_.team.id() == 0 && lane.own.bias) sum_biases(s, size, lane.weights, lane.own.bias);
     const Team::Range units = run_.columns(size.H);
     const std::int64_t count = units.end - units.begin;
@@ -147,8 +146,8 @@ class BackwardTile {
       const Team::Range rows = alone ? Team::Range{0, p.rows} : run_.team.share(p.rows, kRowBlock);
       multiply_gates_large(run_, p, weight, pack_gates(), {tiles, rows});
     };
-    multiply({span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride, nullptr, lane.own.bias, false,
-              lane.a.at(span.row0)},
+    multiply({span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride, nullptr, lane.own.bias,
+              false, lane.a.at(span.row0)},
              lane.weights.weight_ih);
     if (!alone) run_.team.barrier();  // its shares of rows are others than those below
     struct {
@@ -158,8 +157,8 @@ class BackwardTile {
     } run{0, 0, nullptr, 0};
     const auto flush = [&] {
       if (run.rows > 0)
-        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr, lane.weights.bias_hh, !s.cell.split,
-                  out.at(run.row)},
+        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr, lane.weights.bias_hh,
+                  !s.cell.split, out.at(run.row)},
                  lane.weights.weight_hh);
     };
     const auto add = [&](std::int64_t row, std::int64_t rows, const T* h, std::int64_t stride) {
@@ -216,7 +215,7 @@ class BackwardTile {
     const std::int64_t row = shape.offset(step.t);
     // Without a projection the gradient of h is that of the cell's output, and rolls.
     T* dstate = shape.projected ? scratch_.dstate + rows_after(lane, s, s1) * size.R : scratch_.dh;
-    const T* after = !step.continued                   ? nullptr
+    const T* after = !step.continued             ? nullptr
                      : !lane.kept && s == s1 - 1 ? lane.own.boundary
                                                  : dr(lane).at(shape.offset(step.after));
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
@@ -339,15 +338,16 @@ class BackwardTile {
     }
   }
 
-  void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input,
-                        std::int64_t rows, bool overwrite) const {
+  void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t rows,
+                        bool overwrite) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     T* pack_a = scratch_.pack_a + run_.team.id() * scratch_.pack_a_size;
     T* pack_b = scratch_.pack_b + run_.team.id() * scratch_.pack_b_size;
     const std::int64_t* order = scratch_.order;
     const auto accumulate = [&](std::int64_t m, std::int64_t n, const auto& left, const auto& right, T* out) {
-      if (out) accumulate_outer(run_.team, run_.kernels, m, n, rows, left, right, out, overwrite, pack_a, pack_b);
+      if (out)
+        accumulate_outer(run_.team, run_.kernels, m, n, rows, left, right, out, overwrite, pack_a, pack_b);
     };
     const Rows<T> recurrent = dr(lane);
     const auto previous = [&](std::int64_t k) { return scratch_.previous[k]; };
@@ -368,11 +368,11 @@ class BackwardTile {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     T* dx = lane.dx.at(span.row0);
-    multiply_large(run_,
-                   Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), size.G,
-                              lane.weights.weight_ih, lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx,
-                              lane.dx.stride},
-                   scratch_.pack_b + run_.team.id() * scratch_.pack_b_size);
+    multiply_large(
+        run_,
+        Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), size.G, lane.weights.weight_ih,
+                   lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx, lane.dx.stride},
+        scratch_.pack_b + run_.team.id() * scratch_.pack_b_size);
     if (!s.dropout || lane.layer == 0 || lane.direction + 1 < s.D) return;
     run_.team.barrier();
     drop(run_, lane.layer, span, lane.dx.as_const(), lane.dx);

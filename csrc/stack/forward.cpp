@@ -92,7 +92,8 @@ void run_forward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
 }
 
 template <class T>
-void run_pack(const Plan& plan, const Kernels<T>& kernels, Pool& pool, const rnn_engine_weights* weights, void* packed) {
+void run_pack(const Plan& plan, const Kernels<T>& kernels, Pool& pool, const rnn_engine_weights* weights,
+              void* packed) {
   pool.run([&](Team& team) {
     for_each_lane(plan.shape, [&](std::int64_t layer, std::int64_t d) {
       const auto index = static_cast<std::size_t>(layer * plan.shape.D + d);
@@ -104,8 +105,7 @@ void run_pack(const Plan& plan, const Kernels<T>& kernels, Pool& pool, const rnn
 }
 
 template void run_forward<float>(const Plan&, const Kernels<float>&, Pool&, const rnn_engine_forward_args&);
-template void run_forward<double>(const Plan&, const Kernels<double>&, Pool&,
-                                  const rnn_engine_forward_args&);
+template void run_forward<double>(const Plan&, const Kernels<double>&, Pool&, const rnn_engine_forward_args&);
 template void run_pack<float>(const Plan&, const Kernels<float>&, Pool&, const rnn_engine_weights*, void*);
 template void run_pack<double>(const Plan&, const Kernels<double>&, Pool&, const rnn_engine_weights*, void*);
 

@@ -1,9 +1,9 @@
 // A forward tile: one layer and direction over some steps. One product W x for all of them, then the
-// recurrence, a step at a time, in which each thread owns some of the hidden units: the product U h' of a tile
-// of units is followed by the cell on the same tile, while it is in the nearest cache.
+// recurrence, a step at a time, in which each thread owns some of the hidden units: the product U h' of a
+// tile of units is followed by the cell on the same tile, while it is in the nearest cache.
 //
-// States go from tile to tile in hn and cn, which begin as h0 and c0: a sequence's row is written for the last
-// time at its last step.
+// States go from tile to tile in hn and cn, which begin as h0 and c0: a sequence's row is written for the
+// last time at its last step.
 #pragma once
 
 #include "stack/gates.h"
@@ -17,9 +17,9 @@ struct ForwardLane {
   Weights<T> weights;
   PackedForward<T> packed;
   Rows<const T> input;
-  Rows<T> a, r, c, raw;  // where they are kept; else empty, and rolling buffers serve
-  Rows<T> h;             // from this direction's first unit
-  Rows<T> c_output;      // the caller's copy of c, or empty
+  Rows<T> a, r, c, raw;            // where they are kept; else empty, and rolling buffers serve
+  Rows<T> h;                       // from this direction's first unit
+  Rows<T> c_output;                // the caller's copy of c, or empty
   T *hn = nullptr, *cn = nullptr;  // [B, R], [B, H]
   // Kept at the beginning of every piece of K steps but the first, or nullptr.
   T *c_states = nullptr, *h_states = nullptr;
@@ -155,7 +155,8 @@ class ForwardTile {
       cell.h = at.raw + first * cell.h_row + unit;
       run_.kernels.cell_forward[s.cell_index](cell);
     };
-    // Inside a tile, rows that continue a sequence find their states at the step before; all others in hn, cn.
+    // Inside a tile, rows that continue a sequence find their states at the step before; all others in hn,
+    // cn.
     const std::int64_t carried = at.first ? 0 : step.carried;
     part(0, carried, carried ? lane.h.at(at.before) : nullptr, lane.h.stride,
          lane.c && carried ? lane.c.at(at.before) : lane.cn);

@@ -6,8 +6,8 @@
 
 namespace rnn_engine {
 
-// Each thread takes some of `count` panels if they divide evenly, with at most 5 % of waiting; else some of the
-// rows, and packs all panels.
+// Each thread takes some of `count` panels if they divide evenly, with at most 5 % of waiting; else some of
+// the rows, and packs all panels.
 struct LargeShare {
   Team::Range panels, rows;
   bool by_panels;
@@ -23,8 +23,8 @@ struct LargeShare {
   }
 };
 
-// Runs a tile whose panel holds all of k, in pieces of k that stay in the nearest cache. `init` as in GemmTile,
-// for the first piece.
+// Runs a tile whose panel holds all of k, in pieces of k that stay in the nearest cache. `init` as in
+// GemmTile, for the first piece.
 template <class T>
 void multiply_in_depths(const Kernels<T>& kernels, GemmTile<T> tile, std::int64_t k) {
   const T* a = tile.a;
@@ -39,8 +39,8 @@ void multiply_in_depths(const Kernels<T>& kernels, GemmTile<T> tile, std::int64_
   }
 }
 
-// As multiply_gates, with W [4H, k] as it is, for some tiles of units and some rows; `panel` is this thread's,
-// of 4 k vectors.
+// As multiply_gates, with W [4H, k] as it is, for some tiles of units and some rows; `panel` is this
+// thread's, of 4 k vectors.
 template <class T>
 void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T* weight, T* panel,
                           const LargeShare& share) {
@@ -68,8 +68,8 @@ void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T
   }
 }
 
-// c[rows, n] = init + a[rows, k] b with b [k, n] as it is (p.packed); `panel` is this thread's, of 4 kPackedDepth
-// vectors.
+// c[rows, n] = init + a[rows, k] b with b [k, n] as it is (p.packed); `panel` is this thread's, of 4
+// kPackedDepth vectors.
 template <class T>
 void multiply_large(const Runner<T>& run, const Product<T>& p, T* panel) {
   const std::int64_t width = run.width(), panel_columns = kPanelVectors * width;

@@ -90,9 +90,7 @@ class Outputs:
     cy: Tensor | None
 
 
-def run_stack(
-    call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, parameters: list[Tensor | None]
-) -> Outputs:
+def run_stack(call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, parameters: list[Tensor | None]) -> Outputs:
     """Runs a stack; differentiable in x, h0, c0 and all parameters.
 
     Args:
@@ -201,7 +199,9 @@ def _backward(
     dx = new_tensor(x.shape, x.dtype) if needs[1] else None
     dh0 = new_tensor(h0.shape, x.dtype) if needs[2] else None
     dc0 = new_tensor(c0.shape, x.dtype) if needs[3] else None
-    gradients = [new_tensor(p.shape, p.dtype) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)]
+    gradients = [
+        new_tensor(p.shape, p.dtype) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)
+    ]
     plan.backward(
         lanes_of(call.spec, parameters),
         lanes_of(call.spec, gradients),

@@ -106,6 +106,8 @@ class _Recurrent(nn.Module):
         for name, default in defaults.items():
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)}"
+        if self.memory.policy != "store":
+            text += f", memory={self.memory.budget or self.memory.policy!r}"
         return text
 
     def forward(
@@ -147,7 +149,7 @@ class _Recurrent(nn.Module):
             x = x.transpose(0, 1)
         steps, batch, _ = x.shape
         self._check(x)
-        states = None if hx is None else check_states(self.spec, hx, batch, batched, self.weight_ih_l0)
+        states = None if hx is None else check_states(self.spec, hx, batch, batched, self._parameter("weight_ih_l0"))
         if steps == 0 or batch == 0:
             raise ValueError(f"input: expected at least one step and one sequence, got T = {steps}, B = {batch}")
         rows = x.reshape(steps * batch, x.shape[2])
@@ -173,7 +175,7 @@ class _Recurrent(nn.Module):
         data, batch_sizes, order, original = packed
         sizes: list[int] = batch_sizes.tolist()
         self._check(data)
-        states = None if hx is None else check_states(self.spec, hx, sizes[0], True, self.weight_ih_l0)
+        states = None if hx is None else check_states(self.spec, hx, sizes[0], True, self._parameter("weight_ih_l0"))
         if states is not None:
             states = reorder_states(states, order)
         ids = None if order is None else order.tolist()
@@ -188,7 +190,7 @@ class _Recurrent(nn.Module):
         return (y, last, shaped(outputs.cy)) if return_cell_states else (y, last)
 
     def _check(self, x: Tensor) -> None:
-        weight = self.weight_ih_l0
+        weight = self._parameter("weight_ih_l0")
         if x.shape[-1] != self.input_size:
             raise ValueError(f"input: expected last dimension I = {self.input_size}, got {list(x.shape)}")
         if x.dtype != weight.dtype:
@@ -197,6 +199,10 @@ class _Recurrent(nn.Module):
             raise ValueError(f"input: expected weights and tensors on the CPU, got {weight.device}, {x.device}")
         if weight.dtype not in _DTYPES:
             raise ValueError(f"weights: expected torch.float32 or torch.float64, got {weight.dtype}")
+
+    def _parameter(self, name: str) -> Tensor:
+        parameter: Tensor = getattr(self, name)
+        return parameter
 
     def _parameters_in_order(self) -> list[Tensor | None]:
         return [
@@ -257,7 +263,7 @@ class _Recurrent(nn.Module):
         """
         if steps < 1:
             raise ValueError(f"steps: expected at least 1, got {steps}")
-        for window in input.split(steps, dim=1 if self.batch_first and input.dim() == 3 else 0):
+        for window in torch.split(input, steps, dim=1 if self.batch_first and input.dim() == 3 else 0):
             output, state = self(window, hx)
             yield output, state
             hx = detached(state)

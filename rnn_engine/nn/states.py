@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -28,11 +28,9 @@ def check_states(spec: StackSpec, states: State, batch: int, batched: bool, like
     """
     if len(states) != 2:
         raise ValueError(f"hx: expected (h0, c0), got {len(states)} entries")
-    checked = [
-        _check_half(spec, name, half, widths, batch, batched, like)
-        for name, half, widths in zip(("h0", "c0"), states, (spec.state_sizes, spec.hidden_sizes), strict=True)
-    ]
-    return checked[0], checked[1]  # type: ignore[return-value]
+    h = _check_half(spec, "h0", states[0], spec.state_sizes, batch, batched, like)
+    c = _check_half(spec, "c0", states[1], spec.hidden_sizes, batch, batched, like)
+    return h, c  # type: ignore[return-value]
 
 
 def _check_half(
@@ -55,9 +53,7 @@ def _check_half(
     )
 
 
-def _check_tensor(
-    name: str, tensor: Tensor, expected: list[int], letters: str, batched: bool, like: Tensor
-) -> Tensor:
+def _check_tensor(name: str, tensor: Tensor, expected: list[int], letters: str, batched: bool, like: Tensor) -> Tensor:
     if tensor.dim() != len(expected):
         raise ValueError(
             f"{name}: expected {len(expected)} dimensions for this input, got {tensor.dim()} ({list(tensor.shape)})"
@@ -71,9 +67,9 @@ def _check_tensor(
     return tensor if batched else tensor.unsqueeze(1)
 
 
-def _map(states: State, change: object) -> State:
+def _map(states: State, change: Callable[[Tensor], Tensor]) -> State:
     def half(tensors: _Half) -> _Half:
-        return change(tensors) if isinstance(tensors, Tensor) else tuple(change(t) for t in tensors)  # type: ignore[operator]
+        return change(tensors) if isinstance(tensors, Tensor) else tuple(change(t) for t in tensors)
 
     return half(states[0]), half(states[1])  # type: ignore[return-value]
 
@@ -107,7 +103,7 @@ def shaped_states(spec: StackSpec, hn: Tensor, cn: Tensor, batch: int, batched: 
 
         if len(set(widths)) == 1:
             return view(flat, spec.lanes, widths[0])
-        pieces = flat.split([spec.directions * batch * width for width in widths])
+        pieces = torch.split(flat, [spec.directions * batch * width for width in widths])
         return tuple(view(piece, spec.directions, width) for piece, width in zip(pieces, widths, strict=True))
 
     return half(hn, spec.state_sizes), half(cn, spec.hidden_sizes)  # type: ignore[return-value]
