@@ -271,7 +271,7 @@ class BackwardTile {
       gemm.init_row = lane.dy.stride;
       gemm.c = dstate + first;
       gemm.c_row = size.R;
-      run_.kernels.gemm(gemm);
+      multiply_in_depths(run_.kernels, gemm, 4 * size.H);
     }
     for (std::int64_t b = step.continued; b < step.rows; ++b)
       for (std::int64_t j = first; j < first + columns; ++j)
