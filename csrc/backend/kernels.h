@@ -54,7 +54,7 @@ struct CellTile {
   std::ptrdiff_t c_prev_row;
   T* c;  // [rows, H]; forward writes, backward reads; may be c_prev in forward
   std::ptrdiff_t c_row;
-  T* h;  // forward: [rows, H], written
+  T* h;  // forward: [rows, H], written unless nullptr
   std::ptrdiff_t h_row;
   const T* dh;  // backward: [rows, H]
   std::ptrdiff_t dh_row;

@@ -192,8 +192,9 @@ inline __attribute__((always_inline)) void load_extra(const CellTile<typename V:
           t.extra[p] ? load_units<V>(t.extra[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
 }
 
-template <class V, class Cell>
-void cell_forward(const CellTile<typename V::Scalar>& t) {
+// Without kHidden the compiler leaves out what only h is made of.
+template <class V, class Cell, bool kHidden>
+void cell_rows(const CellTile<typename V::Scalar>& t) {
   const int units = static_cast<int>(t.units);
   V extra[kMaxExtra][kGates];
   load_extra<V, Cell>(t, units, extra);
@@ -208,8 +209,16 @@ void cell_forward(const CellTile<typename V::Scalar>& t) {
       if constexpr (!Cell::kSplit) store_units(a[k], t.a + row * t.a_row + k * t.gate_stride, units);
     }
     store_units(c, t.c + row * t.c_row, units);
-    store_units(h, t.h + row * t.h_row, units);
+    if constexpr (kHidden) store_units(h, t.h + row * t.h_row, units);
   }
+}
+
+template <class V, class Cell>
+void cell_forward(const CellTile<typename V::Scalar>& t) {
+  if (t.h)
+    cell_rows<V, Cell, true>(t);
+  else
+    cell_rows<V, Cell, false>(t);
 }
 
 template <class V, class Cell>

@@ -125,7 +125,7 @@ class BackwardTile {
       for_each_c_before(lane, at, step, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
         CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
         cell.c_prev = c_prev + unit;
-        cell.h = (s.projected ? lane.raw.at(row + first) : scratch_.dh) + unit;
+        cell.h = s.projected ? lane.raw.at(row + first) + unit : nullptr;  // else h was kept
         cell.h_row = H;
         run_.kernels.cell_forward[s.cell_index](cell);
       });
