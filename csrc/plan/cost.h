@@ -9,7 +9,7 @@
 namespace rnn_engine {
 
 struct Costs {
-  static constexpr int kClasses = 7;            // rows of a product: 1, 4, 16, 64, 256, 1024, 4096
+  static constexpr int kClasses = 5;            // rows of a product: 1, 4, 16, 64, 256
   std::array<double, kClasses> product_rate{};  // floating-point operations a second, all threads
   double cell_forward = 0, cell_backward = 0;   // seconds a hidden unit and row, all threads
   double memory_rate = 0;                       // bytes a second

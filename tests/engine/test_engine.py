@@ -1,5 +1,6 @@
 """Every instruction set of this machine against the float64 reference, over the table of cases, gradients too."""
 
+import re
 from dataclasses import fields, replace
 
 import numpy as np
@@ -11,14 +12,15 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnn_engine import native, reference
 from rnn_engine.nn.autograd import Call, run_stack
-from rnn_engine.spec import CELLS
+from rnn_engine.planning import plan
+from rnn_engine.spec import CELLS, Memory
 
 ISAS = native.available_isas()
 SEED = 0x1234567890ABCDEF
 NAMES = ("output", "hn", "cn", "dx", "dh0", "dc0")
 
 
-def run_engine(case, arrays, dtype, *, threads=1, seed=SEED):
+def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store"):
     """Outputs and gradients of the engine, by name, dense as the reference's."""
     x, h0, c0 = (torch.tensor(a, dtype=dtype, requires_grad=True) for a in (arrays.x, arrays.h0, arrays.c0))
     lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
@@ -27,9 +29,11 @@ def run_engine(case, arrays, dtype, *, threads=1, seed=SEED):
     sizes = packed.batch_sizes.tolist()
     parameters = {n: torch.tensor(p, dtype=dtype, requires_grad=True) for n, p in arrays.parameters.items()}
     call = Call(case.spec, sizes, order.tolist(), sizes[0] == sizes[-1], case.dropout, seed, threads)
+    call = replace(call, memory=Memory.parse(memory))
     lanes = [parameters.get(n) for lane in range(case.spec.lanes) for n in case.spec.lane_parameters(lane)]
-    y, hn, cn = run_stack(call, packed.data, h0[:, order], c0[:, order], lanes)
-    y, _ = pad_packed_sequence(packed._replace(data=y), total_length=case.T)
+    result = run_stack(call, packed.data, h0[:, order], c0[:, order], lanes)
+    y, _ = pad_packed_sequence(packed._replace(data=result.y), total_length=case.T)
+    hn, cn = result.hn.view(h0.shape), result.cn.view(c0.shape)
     outputs = (y, hn[:, original], cn[:, original])
     upstream = [torch.tensor(a, dtype=dtype) for a in (arrays.dy, arrays.dhn, arrays.dcn)]
     torch.autograd.backward(outputs, upstream)
@@ -169,16 +173,34 @@ def test_an_unknown_isa_is_refused(monkeypatch):
         native.context(1)
 
 
-def test_the_plan_lists_buffers_that_do_not_overlap_and_fill_the_arenas():
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_every_policy_and_budget_gives_the_same_bits(case, monkeypatch):
+    """Ten budgets from the least to what `store` takes, which cut time into pieces of different lengths."""
+    arrays, lengths = make(case), list(case.lengths or [case.T] * case.B)
+
+    def planned(memory, threads):
+        return plan(case.spec, lengths=lengths, memory=memory, dropout=case.dropout, threads=threads)
+
+    for isa in ISAS[:1] if case.T * case.B > 60 else ISAS:
+        monkeypatch.setenv("RNN_ENGINE_ISA", isa)
+        first = run_engine(case, arrays, torch.float32)
+        for threads in (1, 2):
+            most = planned("store", threads).peak_bytes
+            with pytest.raises(ValueError, match="memory: expected at least") as caught:
+                planned(1, threads)
+            least = int(re.search(r"at least (\d+) bytes", str(caught.value))[1])
+            budgets = [least + (most - least) * i // 9 for i in range(10)]
+            for memory in ("store", "recompute", "checkpoint", *sorted(set(budgets))):
+                if isinstance(memory, int):
+                    assert planned(memory, threads).peak_bytes <= memory
+                tensors = run_engine(case, arrays, torch.float32, threads=threads, memory=memory)
+                for key, tensor in tensors.items():
+                    assert torch.equal(tensor, first[key]), (isa, threads, memory, key)
+
+
+def test_the_plan_lists_what_store_keeps():
     case = Case(cell="mi_lstm", T=7, B=5, I=6, H=9, L=3, bidirectional=True, dropout=0.1)
-    context = native.context(2)
-    problem = native.make_problem(case.spec, "float32", steps=7, batch=5, training=True, dropout=0.1, seed=1)
-    sizes = dict(zip(("kept", "forward scratch", "backward scratch"), context.plan(problem), strict=True))
-    ends = dict.fromkeys(sizes, 0)
-    for arena, name, _, _, offset, size in context.plan_buffers(problem):
-        assert offset == ends[arena], name
-        ends[arena] = offset + -(-size // 64) * 64
-    assert ends == sizes
+    buffers = plan(case.spec, steps=7, batch=5, threads=2).buffers
     u = 7 * 5 * 9 * 4  # bytes of one [T, B, H] array
-    kept = sum(size for arena, *_, size in context.plan_buffers(problem) if arena == "kept")
+    kept = sum(buffer.bytes for buffer in buffers if buffer.arena == "kept")
     assert kept == 3 * 2 * 9 * u + 2 * 2 * u  # a, r and c of every layer and direction; h of all layers but the last
