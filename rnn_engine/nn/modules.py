@@ -96,12 +96,12 @@ class _Recurrent(nn.Module):
         """Constructor arguments that differ from their defaults."""
         text = f"{self.input_size}, {self.hidden_size}"
         defaults = {
+            "proj_size": 0,
             "num_layers": 1,
             "bias": True,
             "batch_first": False,
             "dropout": 0.0,
             "bidirectional": False,
-            "proj_size": 0,
         }
         for name, default in defaults.items():
             if getattr(self, name) != default:
