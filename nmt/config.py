@@ -136,6 +136,10 @@ class ModelConfig(Section):
     """Dropout on the attention weights."""
     word_dropout: Fraction = 0.0
     """Probability with which training replaces the whole embedding of a subword by zeros, on either side."""
+    memory: str = Field(default="store", pattern=r"^(store|recompute|checkpoint|[0-9]+(\.[0-9]+)? ?[KMG]i?B)$")
+    """What the recurrent layers keep for their backward pass: `store` everything; `recompute` a fraction, at up to a
+    third more of their time; `checkpoint` the least, in one-directional layers; or bytes such as `256MiB`, within which
+    each call of the encoder or of a decoder layer takes the fastest mix. The results are the same bits."""
 
 
 class TrainingConfig(Section):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rnn_engine.native import EngineError, available_isas
     from rnn_engine.nn.cross_entropy import CrossEntropy, linear_cross_entropy
     from rnn_engine.nn.modules import LSTM, MILSTM
+    from rnn_engine.nn.stepper import Stepper
     from rnn_engine.planning import Plan, plan
     from rnn_engine.spec import CELLS, CellSpec, Memory, StackSpec
 
@@ -23,6 +24,7 @@ _HOMES = {
     "CrossEntropy": "rnn_engine.nn.cross_entropy",
     "linear_cross_entropy": "rnn_engine.nn.cross_entropy",
     "Stack": "rnn_engine.arrays",
+    "Stepper": "rnn_engine.nn.stepper",
     "EngineError": "rnn_engine.native",
     "available_isas": "rnn_engine.native",
     "Plan": "rnn_engine.planning",
@@ -44,6 +46,7 @@ __all__ = [
     "Plan",
     "Stack",
     "StackSpec",
+    "Stepper",
     "available_isas",
     "linear_cross_entropy",
     "plan",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nmt.model.attention import Attention, Memory
 from nmt.model.encoder import EncoderOutput
-from nmt.model.recurrent import recurrent
+from nmt.model.recurrent import Stepper, recurrent, steppers
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class DecoderState:
     """[L, N, H]."""
     attention: Tensor
     """[N, S], the attention weights of the last step; zero before the first."""
+    steppers: tuple[Stepper, ...] | None = None
+    """The layers with their weights packed for many steps; None where gradients flow."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Decoder(nn.Module):
         encoder_size: Width of the encoder's states, C.
         attention: "dot" or "general".
         dropout: Where values are dropped, and how many.
+        memory: What each layer keeps for the backward pass; see `model.memory` in the config.
 
     Source: Luong et al. 2015, equation 5 (the attentional vector); Wu et al. 2016 (residual connections).
     """
@@ -65,12 +70,14 @@ class Decoder(nn.Module):
         encoder_size: int,
         attention: str,
         dropout: DecoderDropout,
+        memory: str = "store",
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         self.initial = nn.Linear(encoder_size, 2 * layers * hidden_size)
         self.layers = nn.ModuleList(
-            recurrent(cell, embedding_size if layer == 0 else hidden_size, hidden_size) for layer in range(layers)
+            recurrent(cell, embedding_size if layer == 0 else hidden_size, hidden_size, memory=memory)
+            for layer in range(layers)
         )
         self.attention = Attention(attention, hidden_size, encoder_size, dropout.attention)
         self.combine = nn.Linear(encoder_size + hidden_size, hidden_size)
@@ -95,7 +102,8 @@ class Decoder(nn.Module):
         hidden, cell = initial.view(batch, 2, -1, self.hidden_size).permute(1, 2, 0, 3)  # each [L, B, H]
         memory = self.attention.memory(encoded.states, encoded.padding)
         attention = encoded.states.new_zeros(batch, source_length)
-        return DecoderState(memory, hidden.contiguous(), cell.contiguous(), attention)
+        packed = None if torch.is_grad_enabled() else steppers(self.layers)
+        return DecoderState(memory, hidden.contiguous(), cell.contiguous(), attention, packed)
 
     def forward(self, embedded: Tensor, start: DecoderState) -> Tensor:
         """Run whole targets, as in training.
@@ -121,7 +129,7 @@ class Decoder(nn.Module):
         """
         states, hidden, cell = self._recurrence(embedded, state)  # [T, B, H]
         output, weights = self._attend(states.transpose(0, 1), state.memory)  # [B, T, E], [B, T, S]
-        return output.transpose(0, 1), weights, DecoderState(state.memory, hidden, cell, weights[:, -1])
+        return output.transpose(0, 1), weights, replace(state, hidden=hidden, cell=cell, attention=weights[:, -1])
 
     def step(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Advance every hypothesis by one token.
@@ -137,12 +145,13 @@ class Decoder(nn.Module):
         sentences = len(state.memory.keys)
         queries = states.view(sentences, -1, self.hidden_size)  # [B, K, H]
         output, weights = self._attend(queries, state.memory)  # [B, K, E], [B, K, S]
-        return output.flatten(0, 1), DecoderState(state.memory, hidden, cell, weights.flatten(0, 1))
+        return output.flatten(0, 1), replace(state, hidden=hidden, cell=cell, attention=weights.flatten(0, 1))
 
     def _recurrence(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, Tensor]:
         """Run the layers over [T, N, E]; returns their output [T, N, H] and their last states, each [L, N, H]."""
         hidden, cell = [], []
-        for index, layer in enumerate(self.layers):
+        layers: Iterable[Any] = state.steppers or self.layers
+        for index, layer in enumerate(layers):
             before = (state.hidden[index : index + 1], state.cell[index : index + 1])
             output, (last_hidden, last_cell) = layer(inputs if index == 0 else self.layer_dropout(inputs), before)
             inputs = output if index == 0 else inputs + output
@@ -176,4 +185,10 @@ def reorder(state: DecoderState, index: Tensor) -> DecoderState:
     if len(sentences) != batch or not torch.equal(sentences, torch.arange(batch, device=index.device)):
         memory = memory.select(sentences)
     flat = index.flatten()  # [N']
-    return DecoderState(memory, state.hidden[:, flat], state.cell[:, flat], state.attention[flat])
+    return replace(
+        state,
+        memory=memory,
+        hidden=state.hidden[:, flat],
+        cell=state.cell[:, flat],
+        attention=state.attention[flat],
+    )

@@ -32,11 +32,16 @@ class Encoder(nn.Module):
         hidden_size: Width per direction, H.
         layers: Number of layers.
         dropout: Probability of dropping a value.
+        memory: What the layers keep for the backward pass; see `model.memory` in the config.
     """
 
-    def __init__(self, cell: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> None:
+    def __init__(
+        self, cell: str, input_size: int, hidden_size: int, layers: int, dropout: float, memory: str = "store"
+    ) -> None:
         super().__init__()
-        self.layers = recurrent(cell, input_size, hidden_size, layers, dropout=dropout, bidirectional=True)
+        self.layers = recurrent(
+            cell, input_size, hidden_size, layers, dropout=dropout, bidirectional=True, memory=memory
+        )
         self.dropout = nn.Dropout(dropout)
         self.output_size = 2 * hidden_size
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import nn
 
 from rnn_engine import LSTM, MILSTM
+from rnn_engine import Stepper as Stepper  # the decoder's state holds some
 
 CELLS: dict[str, type[nn.Module]] = {"lstm": LSTM, "mi_lstm": MILSTM}
 """Layer class by the name in `model.cell`. A new cell is one more row here (and one more choice in the config)."""
@@ -19,6 +23,7 @@ def recurrent(
     *,
     dropout: float = 0.0,
     bidirectional: bool = False,
+    memory: str = "store",
 ) -> nn.Module:
     """Build a stack of recurrent layers with this toolkit's initial weights.
 
@@ -29,6 +34,7 @@ def recurrent(
         num_layers: Layers in the stack, L.
         dropout: Probability of dropping an output of every layer but the last.
         bidirectional: Whether a second set of layers reads the sequence from its end.
+        memory: What is kept for the backward pass; see `model.memory` in the config.
 
     Returns:
         A module that is called like torch.nn.LSTM, time-major.
@@ -39,9 +45,20 @@ def recurrent(
         num_layers,
         dropout=dropout if num_layers > 1 else 0.0,
         bidirectional=bidirectional,
+        memory=memory,
     )
     initialise(layer, hidden_size)
     return layer
+
+
+def steppers(layers: Iterable[Any]) -> tuple[Stepper, ...] | None:
+    """The layers with their weights packed once, for many calls without gradients; None if a layer has no such thing.
+
+    Args:
+        layers: One-directional layers from `recurrent`.
+    """
+    layers = tuple(layers)
+    return tuple(layer.stepper() for layer in layers) if all(hasattr(layer, "stepper") for layer in layers) else None
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ class Stepper:
             raise ValueError("stepper: expected a one-directional stack, got a bidirectional one")
         self.spec = spec
         self._threads = threads
-        self._parameters = [None if p is None else p.detach().clone() for p in parameters]
+        self._parameters = [None if p is None else p.detach() for p in parameters]
         self._dtype = next(p.dtype for p in parameters if p is not None)
         problem = native.make_problem(
             spec, str(self._dtype).removeprefix("torch."), steps=1, batch=1, training=False, prepacked=True
