@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from rnn_engine import LSTM, MILSTM
-from rnn_engine import Stepper as Stepper  # the decoder's state holds some
+from rnn_engine import LSTM, MILSTM, Stepper
+
+__all__ = ["CELLS", "Stepper", "initialise", "recurrent", "steppers"]
 
 CELLS: dict[str, type[nn.Module]] = {"lstm": LSTM, "mi_lstm": MILSTM}
 """Layer class by the name in `model.cell`. A new cell is one more row here (and one more choice in the config)."""
