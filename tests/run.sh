@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Run every test: `bash tests/run.sh [--sanitize] [pytest arguments]`.
 #
-# The native tests come first, then pytest against the installed package. `--sanitize` runs the native tests once more,
-# built to stop at memory errors and undefined behaviour.
+# The native tests come first, then pytest against the installed package. `--sanitize` runs the native tests twice more,
+# built to stop at memory errors and undefined behaviour, and at data races.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../recipes/environment.sh"
 
@@ -33,6 +33,8 @@ native_tests native
 if [ "$sanitize" = yes ]; then
     say "native tests under the address and undefined-behaviour sanitizers"
     native_tests sanitize -DRNN_ENGINE_SANITIZE=address,undefined
+    say "native tests under the thread sanitizer"
+    native_tests threads -DRNN_ENGINE_SANITIZE=thread
 fi
 
 say "Python tests"

@@ -104,12 +104,12 @@ class BackwardTile {
     const Team::Range mine = run_.unit_tiles(size_of(lane).H);
     if (gates_by_units(run_.team, count)) {
       for (std::int64_t p = mine.begin; p < mine.end; ++p) {
-        gate_products(lane, input, span, {p, p + 1});
+        gate_products(lane, input, span, {p, p + 1}, true);
         make_cells(lane, s0, s1, p);
       }
       return;
     }
-    gate_products(lane, input, span, {0, count});
+    gate_products(lane, input, span, {0, count}, false);
     run_.team.barrier();
     for (std::int64_t p = mine.begin; p < mine.end; ++p) make_cells(lane, s0, s1, p);
   }
@@ -134,14 +134,14 @@ class BackwardTile {
 
   T* pack_gates() const { return scratch_.pack_gates + run_.team.id() * scratch_.pack_gates_size; }
 
-  // W x and U h' of all steps of the piece, for some tiles of units: all rows of a single one, else this
-  // thread's share. The U products are as few as the rows' neighbours in memory allow.
+  // W x and U h' of all steps of the piece, for some tiles of units: all rows of them if no other thread has
+  // these tiles (`alone`), else this thread's share. The U products are as few as the rows' neighbours in
+  // memory allow.
   void gate_products(const BackwardLane<T>& lane, const Rows<const T>& input, const Span& span,
-                     Team::Range tiles) const {
+                     Team::Range tiles, bool alone) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     const Rows<T>& out = s.cell.split ? lane.r : lane.a;
-    const bool alone = tiles.end - tiles.begin == 1;
     const auto multiply = [&](const GateProduct<T>& p, const T* weight) {
       const Team::Range rows = alone ? Team::Range{0, p.rows} : run_.team.share(p.rows, kRowBlock);
       multiply_gates_large(run_, p, weight, pack_gates(), {tiles, rows});
