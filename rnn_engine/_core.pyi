@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Lane = Sequence[Any]
-"""weight_ih, weight_hh, bias_ih, bias_hh, weight_hr and the cell's vectors of one (layer, direction); None where absent."""
+"""weight_ih, weight_hh, bias_ih, bias_hh, weight_hr and the cell's vectors of one (layer, direction), or None."""
 
 class EngineError(RuntimeError): ...
 

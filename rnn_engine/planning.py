@@ -114,7 +114,10 @@ class Plan:
     def tiles(self) -> tuple[Tile, ...]:
         """All tiles, in the order in which they run."""
         rows = (self._native.tile(index) for index in range(self._native.tile_count))
-        return tuple(Tile(_KINDS[kind], *rest, tuple(inputs)) for kind, *rest, inputs in rows)
+        return tuple(
+            Tile(_KINDS[kind], layer, direction, begin, end, tuple(inputs))
+            for kind, layer, direction, begin, end, inputs in rows
+        )
 
     def explain(self) -> str:
         """A table of the memory by tensor, the policies, the extra work and the predicted time."""
@@ -157,9 +160,7 @@ class Plan:
 
         figure = Figure(figsize=(11, 7), layout="constrained")
         axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[max(1, self.kept_bytes), self.scratch_bytes])
-        for axis, arena, size in zip(
-            axes, ("kept", "scratch"), (self.kept_bytes, self.scratch_bytes), strict=True
-        ):
+        for axis, arena, size in zip(axes, ("kept", "scratch"), (self.kept_bytes, self.scratch_bytes), strict=True):
             for buffer in self.buffers:
                 if buffer.arena != arena:
                     continue
@@ -232,7 +233,8 @@ def plan(
             sizes[length - 1] += 1
         for t in range(steps - 2, -1, -1):
             sizes[t] += sizes[t + 1]
-    assert steps is not None and batch is not None
+    assert steps is not None
+    assert batch is not None
     settings = Memory.parse(memory)
     context = native.context(threads or native.cpu_count(), isa)
     context.calibrate()

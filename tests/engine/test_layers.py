@@ -223,7 +223,7 @@ def test_after_a_fork():
 
 
 ERRORS = {
-    "proj_size": (lambda: rnn_engine.LSTM(3, 4, proj_size=2), r"proj_size: expected 0"),
+    "proj_size": (lambda: rnn_engine.LSTM(3, 4, proj_size=4), r"proj_size: expected less than hidden_size = 4, got 4"),
     "hidden_size": (lambda: rnn_engine.LSTM(3, 0), r"hidden_size: expected at least 1, got 0"),
     "dropout": (lambda: rnn_engine.LSTM(3, 4, 2, dropout=1.5), r"dropout: expected a probability"),
     "layer dtype": (lambda: rnn_engine.LSTM(3, 4, dtype=torch.float16), r"dtype: expected torch.float32"),
@@ -241,7 +241,7 @@ ERRORS = {
     ),
     "state dimensions": (
         lambda: rnn_engine.LSTM(3, 4)(torch.zeros(2, 3), (torch.zeros(1, 1, 4), torch.zeros(1, 1, 4))),
-        r"h0: expected 2 dimensions",
+        r"h0: expected \[L\*D, H\] = \[1, 4\], got \[1, 1, 4\]",
     ),
 }
 
