@@ -1,10 +1,13 @@
-"""The engine beside torch: forward, and forward + backward (x.requires_grad), float32, interleaved in one run.
+"""The engine beside torch, float32, all sides interleaved in one run.
 
     python benchmarks/engine.py [--shapes L,T,B,H ...] [--threads 2] [--repeats 9] [--json FILE]
 
-Rows of the table are medians over the repeats; a ratio is the median over the repeats of peer time / engine time, with
-its smallest and largest value. GFLOP/s counts the matrix products alone: 8 B T H (I + H) a layer forward, three times
-that with backward. The arithmetic peak is measured in the same run, by independent fused multiply-adds on all threads.
+Three passes: forward (inference), forward+backward (x.requires_grad), and the same with memory="recompute". The peers
+are torch.nn.LSTM, and for the MI-LSTM the faster of torch operations and the same under torch.jit.script. Rows of the
+table are medians over the repeats; a ratio is the median over the repeats of peer time / engine time, with its smallest
+and largest value; `of store` is recompute's time over our own store's. GFLOP/s counts the matrix products of the layers
+alone: 8 B T H (I + H) a layer forward, three times that with backward (what recompute does again does not count). The
+arithmetic peak is measured in the same run, by independent fused multiply-adds on all threads.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,44 +32,59 @@ from rnn_engine import native
 DEFAULT_SHAPES = ["2,32,64,512", "4,64,32,512", "1,256,16,1024", "8,128,16,256"]
 
 
-class TorchMILSTM(nn.Module):
-    """The peer: an MI-LSTM in torch operations, with the input projection of all steps in one product."""
+def mi_lstm_layer(x: Tensor, weights: list[Tensor]) -> Tensor:
+    """The peer: one MI-LSTM layer in torch operations, with the input projection of all steps in one product."""
+    w, u, b_w, b_u, alpha, beta1, beta2, b = weights
+    a = nn.functional.linear(x, w, b_w)  # [T, B, 4H]
+    shared = beta2 * a + b
+    gain = alpha * a + beta1
+    h = torch.zeros([x.shape[1], x.shape[2]], dtype=x.dtype)
+    c = h
+    outputs: list[Tensor] = []
+    shared_steps = shared.unbind(0)
+    gain_steps = gain.unbind(0)
+    for t in range(x.shape[0]):
+        r = nn.functional.linear(h, u, b_u)  # [B, 4H]
+        gates = torch.addcmul(shared_steps[t], gain_steps[t], r).chunk(4, dim=1)
+        c = torch.sigmoid(gates[1]) * c + torch.sigmoid(gates[0]) * torch.tanh(gates[2])
+        h = torch.sigmoid(gates[3]) * torch.tanh(c)
+        outputs.append(h)
+    return torch.stack(outputs)
 
-    def __init__(self, size: int, layers: int) -> None:
+
+class TorchMILSTM(nn.Module):
+    """A stack of such layers; `layer`: mi_lstm_layer or its script."""
+
+    def __init__(self, size: int, layers: int, layer: Callable[..., Tensor]) -> None:
         super().__init__()
         bound = size**-0.5
-        self.layers = nn.ModuleList()
+        self.layer = layer
+        self.weights = nn.ModuleList()
         for _ in range(layers):
-            layer = nn.ParameterDict(
-                {
-                    "w": torch.empty(4 * size, size).uniform_(-bound, bound),
-                    "u": torch.empty(4 * size, size).uniform_(-bound, bound),
-                    "b_w": torch.zeros(4 * size),
-                    "b_u": torch.zeros(4 * size),
-                    "alpha": torch.ones(4 * size),
-                    "beta1": torch.ones(4 * size),
-                    "beta2": torch.ones(4 * size),
-                    "b": torch.zeros(4 * size),
-                }
-            )
-            self.layers.append(layer)
+            matrices = [torch.empty(4 * size, size).uniform_(-bound, bound) for _ in range(2)]
+            vectors = [torch.full((4 * size,), value) for value in (0.0, 0.0, 1.0, 1.0, 1.0, 0.0)]
+            self.weights.append(nn.ParameterList([*matrices, *vectors]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs all layers on x [T, B, H]."""
-        for p in self.layers:
-            a = nn.functional.linear(x, p["w"], p["b_w"])  # [T, B, 4H]
-            shared = p["beta2"] * a + p["b"]
-            gain = p["alpha"] * a + p["beta1"]
-            h = c = x.new_zeros(x.shape[1], x.shape[2])
-            outputs = []
-            for shared_t, gain_t in zip(shared.unbind(0), gain.unbind(0), strict=True):
-                r = nn.functional.linear(h, p["u"], p["b_u"])  # [B, 4H]
-                i, f, g, o = torch.addcmul(shared_t, gain_t, r).chunk(4, dim=1)
-                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-                h = torch.sigmoid(o) * torch.tanh(c)
-                outputs.append(h)
-            x = torch.stack(outputs)
+        for weights in self.weights:
+            x = self.layer(x, list(weights))
         return x
+
+
+def peers_of(cell: str, hidden: int, layers: int) -> tuple[nn.Module, nn.Module, list[nn.Module]]:
+    """The engine's layer with `store`, the same with `recompute`, and its peers."""
+    if cell == "lstm":
+        ours = rnn_engine.LSTM
+        peers: list[nn.Module] = [nn.LSTM(hidden, hidden, layers)]
+    else:
+        ours = rnn_engine.MILSTM
+        peers = [TorchMILSTM(hidden, layers, mi_lstm_layer), TorchMILSTM(hidden, layers, SCRIPTED)]
+    return ours(hidden, hidden, layers), ours(hidden, hidden, layers, memory="recompute"), peers
+
+
+SCRIPTED = torch.jit.script(mi_lstm_layer)
+PASSES = ("forward", "forward+backward", "recompute")
 
 
 def median_seconds(work: Callable[[], None], at_least: float) -> float:
@@ -112,10 +131,49 @@ def measure_peak(threads: int) -> float:
     return best
 
 
+def measure_cell(cell: str, shape: list[int], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The rows of one cell and shape."""
+    layers, steps, batch, hidden = shape
+    x = torch.randn(steps, batch, hidden)
+    store, recompute, peers = peers_of(cell, hidden, layers)
+    for group in (("forward",), ("forward+backward", "recompute")):
+        backward = group[0] != "forward"
+        work = [make_work(module, x, backward) for module in (store, recompute, *peers)]
+        if not backward:
+            work[1] = work[0]  # policies concern backward
+        for w in work:
+            w()
+        times: list[list[float]] = [[] for _ in work]
+        for _ in range(arguments.repeats):
+            for index, w in enumerate(work):
+                if index != 1 or backward:
+                    times[index].append(median_seconds(w, arguments.seconds))
+        fastest = min(times[2:], key=statistics.median)
+        for name, ours in zip(group, times, strict=False):
+            ratios = [theirs / mine for mine, theirs in zip(ours, fastest, strict=True)]
+            flops = layers * steps * 16.0 * batch * hidden * hidden * (3 if backward else 1)
+            row: dict[str, Any] = {
+                "shape": shape,
+                "cell": cell,
+                "pass": name,
+                "engine_ms": statistics.median(ours) * 1e3,
+                "peer_ms": statistics.median(fastest) * 1e3,
+                "peers_ms": [statistics.median(t) * 1e3 for t in times[2:]],
+                "ratio": statistics.median(ratios),
+                "ratio_min": min(ratios),
+                "ratio_max": max(ratios),
+                "gflops": flops / statistics.median(ours) / 1e9,
+            }
+            if name == "recompute":
+                row["of_store"] = statistics.median(a / b for a, b in zip(ours, times[0], strict=True))
+            yield row
+
+
 def main() -> None:
     """Measures all shapes and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", default=DEFAULT_SHAPES, metavar="L,T,B,H", help="I = H in every layer")
+    parser.add_argument("--cells", nargs="+", choices=("lstm", "mi_lstm"), default=["lstm", "mi_lstm"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=9, help="interleaved rounds")
     parser.add_argument("--seconds", type=float, default=0.2, help="least time of one measurement")
@@ -129,49 +187,24 @@ def main() -> None:
     print(f"{isa}, {arguments.threads} threads, torch {torch.__version__}, peak {peak:.0f} GFLOP/s", file=sys.stderr)
     rows = []
     print(
-        f"{'(L, T, B, H)':>18} {'cell':>8} {'pass':>17} {'engine ms':>10} {'torch ms':>9} "
-        f"{'ratio (min-max)':>20} {'GFLOP/s':>8} {'of peak':>8}"
+        f"{'(L, T, B, H)':>18} {'cell':>8} {'pass':>17} {'engine ms':>10} {'peer ms':>9} "
+        f"{'ratio (min-max)':>20} {'of store':>8} {'GFLOP/s':>8} {'of peak':>8}"
     )
     for text in arguments.shapes:
-        layers, steps, batch, hidden = (int(n) for n in text.split(","))
-        x = torch.randn(steps, batch, hidden)
-        peers = {
-            "lstm": (rnn_engine.LSTM(hidden, hidden, layers), nn.LSTM(hidden, hidden, layers)),
-            "mi_lstm": (rnn_engine.MILSTM(hidden, hidden, layers), TorchMILSTM(hidden, layers)),
-        }
-        for cell, pair in peers.items():
-            for backward in (False, True):
-                work = [make_work(module, x, backward) for module in pair]
-                for w in work:
-                    w()
-                times: list[list[float]] = [[], []]
-                for _ in range(arguments.repeats):
-                    for index, w in enumerate(work):
-                        times[index].append(median_seconds(w, arguments.seconds))
-                ratios = [theirs / ours for ours, theirs in zip(*times, strict=True)]
-                ours, theirs = (statistics.median(t) for t in times)
-                flops = layers * steps * 16.0 * batch * hidden * hidden * (3 if backward else 1)
-                row = {
-                    "shape": [layers, steps, batch, hidden],
-                    "cell": cell,
-                    "pass": "forward+backward" if backward else "forward",
-                    "engine_ms": ours * 1e3,
-                    "torch_ms": theirs * 1e3,
-                    "ratio": statistics.median(ratios),
-                    "ratio_min": min(ratios),
-                    "ratio_max": max(ratios),
-                    "gflops": flops / ours / 1e9,
-                    "of_peak": flops / ours / 1e9 / peak,
-                }
+        shape = [int(n) for n in text.split(",")]
+        for cell in arguments.cells:
+            for row in measure_cell(cell, shape, arguments):
+                row["of_peak"] = row["gflops"] / peak
                 rows.append(row)
+                of_store = f"{row['of_store']:8.2f}" if "of_store" in row else " " * 8
                 print(
-                    f"{text:>18} {cell:>8} {row['pass']:>17} {row['engine_ms']:10.2f} {row['torch_ms']:9.2f} "
-                    f"{row['ratio']:7.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f}) "
+                    f"{text:>18} {cell:>8} {row['pass']:>17} {row['engine_ms']:10.2f} {row['peer_ms']:9.2f} "
+                    f"{row['ratio']:7.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f}) {of_store} "
                     f"{row['gflops']:8.0f} {row['of_peak']:8.0%}",
                     flush=True,
                 )
-    for cell in ("lstm", "mi_lstm"):
-        for name in ("forward", "forward+backward"):
+    for cell in arguments.cells:
+        for name in PASSES:
             chosen = [row["ratio"] for row in rows if row["cell"] == cell and row["pass"] == name]
             print(f"geometric mean, {cell} {name}: {statistics.geometric_mean(chosen):.2f}")
     if arguments.json:

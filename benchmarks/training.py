@@ -165,7 +165,7 @@ def part_above(event: FunctionEvent) -> str:
     while above is not None:
         if above.name.startswith(MARK):
             return above.name.removeprefix(MARK)
-        if above.name.startswith("_OutputLoss"):
+        if above.name.startswith("_LinearCrossEntropy"):
             return OUTPUT
         above = above.cpu_parent
     return REST

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings_loss.h"
 #include "rnn_engine.h"
 
 namespace nb = nanobind;
@@ -39,8 +40,9 @@ struct Problem {
 
   Problem(int cell, int dtype, int64_t steps, int64_t batch, int64_t input_size, std::vector<int64_t> hidden,
           int64_t projection, int directions, bool bias, bool training, bool output, bool cell_output,
-          bool prepacked, double dropout, uint64_t seed, std::optional<std::vector<int64_t>> sizes,
-          std::optional<std::vector<int64_t>> ids, int memory, uint64_t budget)
+          bool input_gradient, bool prepacked, double dropout, uint64_t seed,
+          std::optional<std::vector<int64_t>> sizes, std::optional<std::vector<int64_t>> ids, int memory,
+          uint64_t budget)
       : hidden_sizes(std::move(hidden)),
         batch_sizes(sizes.value_or(std::vector<int64_t>{})),
         row_ids(ids.value_or(std::vector<int64_t>{})) {
@@ -65,6 +67,7 @@ struct Problem {
            .training = training,
            .output = output,
            .cell_output = cell_output,
+           .input_gradient = input_gradient,
            .prepacked = prepacked,
            .batch_sizes = sizes ? batch_sizes.data() : nullptr,
            .dropout = dropout,
@@ -188,6 +191,25 @@ struct Context {
     check(code);
   }
 
+  uint64_t loss_scratch(const rnn_engine_loss_problem& problem) const {
+    uint64_t bytes = 0;
+    check(rnn_engine_loss_scratch(raw, &problem, &bytes));
+    return bytes;
+  }
+
+  nb::tuple linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs,
+                                 double scale, const LossGradients& gradients, const Array& scratch) {
+    rnn_engine_loss_args args = loss_args(problem, inputs, gradients);
+    args.scale = scale;
+    args.scratch = bytes_of(scratch, loss_scratch(problem), "scratch");
+    rnn_engine_loss_result result{};
+    nb::gil_scoped_release release;
+    const int code = rnn_engine_linear_cross_entropy(raw, &problem, &args, &result);
+    nb::gil_scoped_acquire acquire;
+    check(code);
+    return nb::make_tuple(result.loss, result.nll, result.right);
+  }
+
   double peak(int64_t iterations) {
     nb::gil_scoped_release release;
     return rnn_engine_peak(raw, iterations);
@@ -267,13 +289,14 @@ struct PlanHandle {
                 const std::optional<Array>& dy, const std::optional<Array>& dcy,
                 const std::optional<Array>& dhn, const std::optional<Array>& dcn,
                 const std::optional<Array>& dx, const std::optional<Array>& dh0,
-                const std::optional<Array>& dc0, const Array& kept, const Array& scratch) {
+                const std::optional<Array>& dc0, const Array& kept, const Array& scratch, bool overwrite) {
     const rnn_engine_sizes s = sizes();
     const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
     const std::vector<rnn_engine_weights> g = weights_of(problem, gradients, "gradients");
     rnn_engine_backward_args args{};
     args.weights = w.data();
     args.gradients = g.data();
+    args.overwrite = overwrite;
     args.x = data_of(problem, x, problem.rows * problem.raw.input_size, "x");
     args.h0 = data_of(problem, h0, problem.h_values, "h0");
     args.c0 = data_of(problem, c0, problem.c_values, "c0");
@@ -302,11 +325,12 @@ NB_MODULE(_core, m) {
   nb::exception<EngineError>(m, "EngineError", PyExc_RuntimeError);
   nb::class_<Problem>(m, "Problem")
       .def(nb::init<int, int, int64_t, int64_t, int64_t, std::vector<int64_t>, int64_t, int, bool, bool, bool,
-                    bool, bool, double, uint64_t, std::optional<std::vector<int64_t>>,
+                    bool, bool, bool, double, uint64_t, std::optional<std::vector<int64_t>>,
                     std::optional<std::vector<int64_t>>, int, uint64_t>(),
            nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_sizes"_a,
-           "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a, "prepacked"_a,
-           "dropout"_a, "seed"_a, "batch_sizes"_a.none(), "row_ids"_a.none(), "memory"_a, "budget"_a)
+           "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a,
+           "input_gradient"_a, "prepacked"_a, "dropout"_a, "seed"_a, "batch_sizes"_a.none(),
+           "row_ids"_a.none(), "memory"_a, "budget"_a)
       .def_ro("rows", &Problem::rows);
   nb::class_<PlanHandle>(m, "Plan")
       .def(nb::init<const Context&, const Problem&>(), "context"_a, "problem"_a, nb::keep_alive<1, 2>(),
@@ -325,9 +349,10 @@ NB_MODULE(_core, m) {
       .def("tile", &PlanHandle::tile, "index"_a)
       .def("forward", &PlanHandle::forward, "weights"_a, "packed"_a.none(), "x"_a, "h0"_a.none(),
            "c0"_a.none(), "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "kept"_a, "scratch"_a)
-      .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(),
-           "c0"_a.none(), "y"_a, "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(),
-           "dx"_a.none(), "dh0"_a.none(), "dc0"_a.none(), "kept"_a, "scratch"_a);
+      .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(), "c0"_a.none(),
+           "y"_a, "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(), "dx"_a.none(),
+           "dh0"_a.none(), "dc0"_a.none(), "kept"_a, "scratch"_a, "overwrite"_a = false);
+  bind_loss_problem(m);
   nb::class_<Context>(m, "Context")
       .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
       .def_ro("threads", &Context::threads)
@@ -335,6 +360,9 @@ NB_MODULE(_core, m) {
       .def("packed_bytes", &Context::packed_bytes, "problem"_a)
       .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a)
       .def("calibrate", &Context::calibrate)
+      .def("loss_scratch", &Context::loss_scratch, "problem"_a)
+      .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a,
+           "gradients"_a, "scratch"_a)
       .def("gemm", &Context::gemm, "a"_a, "b"_a, "c"_a, "scratch"_a)
       .def("gemm_scratch",
            [](const Context& c, int64_t n, int64_t k) { return rnn_engine_gemm_scratch(c.raw, n, k); })

@@ -12,6 +12,7 @@
 #include "plan/plan.h"
 #include "rnn_engine.h"
 #include "stack/gemm.h"
+#include "stack/linear_cross_entropy.h"
 #include "stack/stack.h"
 
 using namespace rnn_engine;
@@ -210,6 +211,7 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
     require_pointer(args->gradients, "gradients");
     require_pointer(args->x, "x");
     require_pointer(args->y, "y");
+    if (shape.input_gradient) require_pointer(args->dx, "dx");
     require_aligned(args->kept, plan->plan.sizes.kept_bytes, "kept");
     require_aligned(args->scratch, plan->plan.sizes.backward_scratch_bytes, "scratch");
     const Backend& backend = plan->context->backend;
@@ -238,9 +240,9 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
     require_weights(plan.shape, weights);
     require_aligned(packed, plan.packed_bytes, "packed");
     if (plan.shape.dtype == RNN_ENGINE_FLOAT32)
-      run_pack<float>(plan, context->pool, weights, packed);
+      run_pack(plan, context->backend.f32, context->pool, weights, packed);
     else
-      run_pack<double>(plan, context->pool, weights, packed);
+      run_pack(plan, context->backend.f64, context->pool, weights, packed);
   });
 }
 
@@ -248,6 +250,48 @@ int rnn_engine_calibrate(rnn_engine_context* context) {
   return guarded([&] {
     require_pointer(context, "context");
     context->measured_costs();
+  });
+}
+
+int rnn_engine_loss_scratch(const rnn_engine_context* context, const rnn_engine_loss_problem* problem,
+                            uint64_t* bytes) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    require_pointer(bytes, "bytes");
+    check_loss(*problem);
+    *bytes = loss_scratch_bytes(*problem, context->machine(problem->dtype));
+  });
+}
+
+int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engine_loss_problem* problem,
+                                    const rnn_engine_loss_args* args, rnn_engine_loss_result* result) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    require_pointer(args, "args");
+    require_pointer(result, "result");
+    check_loss(*problem);
+    require_pointer(args->weight, "weight");
+    if (problem->tokens > 0) {
+      require_pointer(args->hidden, "hidden");
+      require_pointer(args->targets, "targets");
+    }
+    const auto require_wanted = [&](int gradient, const void* pointer, const char* name) {
+      const bool wanted = (problem->gradients & gradient) != 0;
+      if (wanted && (problem->tokens > 0 || gradient != RNN_ENGINE_LOSS_HIDDEN))
+        require_pointer(pointer, name);
+      require(wanted || !pointer, std::string(name) + ": expected NULL, as problem.gradients leaves it out");
+    };
+    require_wanted(RNN_ENGINE_LOSS_HIDDEN, args->d_hidden, "d_hidden");
+    require_wanted(RNN_ENGINE_LOSS_WEIGHT, args->d_weight, "d_weight");
+    require_wanted(RNN_ENGINE_LOSS_BIAS, args->d_bias, "d_bias");
+    const Machine machine = context->machine(problem->dtype);
+    require_aligned(args->scratch, loss_scratch_bytes(*problem, machine), "scratch");
+    if (problem->dtype == RNN_ENGINE_FLOAT32)
+      run_linear_cross_entropy(*problem, machine, context->backend.f32, context->pool, *args, *result);
+    else
+      run_linear_cross_entropy(*problem, machine, context->backend.f64, context->pool, *args, *result);
   });
 }
 
@@ -267,7 +311,7 @@ int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k
     float* packed = static_cast<float*>(scratch);
     const Kernels<float>& kernels = context->backend.f32;
     context->pool.run([&](Team& team) {
-      pack_weight_transposed(team, kernels.width, b, n, k, packed);
+      pack_weight_transposed(team, kernels, b, n, k, packed);
       team.barrier();
       multiply(team, kernels, Product<float>{m, n, k, a, k, packed, nullptr, 0, c, n});
     });

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnn_engine.arrays import Stack
     from rnn_engine.native import EngineError, available_isas
+    from rnn_engine.nn.cross_entropy import CrossEntropy, linear_cross_entropy
     from rnn_engine.nn.modules import LSTM, MILSTM
     from rnn_engine.planning import Plan, plan
     from rnn_engine.spec import CELLS, CellSpec, Memory, StackSpec
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "LSTM": "rnn_engine.nn.modules",
     "MILSTM": "rnn_engine.nn.modules",
+    "CrossEntropy": "rnn_engine.nn.cross_entropy",
+    "linear_cross_entropy": "rnn_engine.nn.cross_entropy",
     "Stack": "rnn_engine.arrays",
     "EngineError": "rnn_engine.native",
     "available_isas": "rnn_engine.native",
@@ -35,12 +38,14 @@ __all__ = [
     "LSTM",
     "MILSTM",
     "CellSpec",
+    "CrossEntropy",
     "EngineError",
     "Memory",
     "Plan",
     "Stack",
     "StackSpec",
     "available_isas",
+    "linear_cross_entropy",
     "plan",
 ]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Lane = Sequence[Any]
-"""weight_ih, weight_hh, bias_ih, bias_hh, weight_hr and the cell's vectors of one (layer, direction), or None."""
+"""One (layer, direction)'s weight_ih, weight_hh, bias_ih, bias_hh, weight_hr and the cell's vectors; None if absent."""
 
 class EngineError(RuntimeError): ...
 
@@ -25,6 +25,7 @@ class Problem:
         training: bool,
         output: bool,
         cell_output: bool,
+        input_gradient: bool,
         prepacked: bool,
         dropout: float,
         seed: int,
@@ -77,6 +78,20 @@ class Plan:
         dc0: Any,
         kept: Any,
         scratch: Any,
+        overwrite: bool = False,
+    ) -> None: ...
+
+class LossProblem:
+    def __init__(
+        self,
+        *,
+        dtype: int,
+        gradients: int,
+        tokens: int,
+        features: int,
+        vocabulary: int,
+        ignore_index: int,
+        smoothing: float,
     ) -> None: ...
 
 class Context:
@@ -87,6 +102,15 @@ class Context:
     def packed_bytes(self, problem: Problem) -> int: ...
     def pack(self, problem: Problem, weights: Sequence[Lane], packed: Any) -> None: ...
     def calibrate(self) -> None: ...
+    def loss_scratch(self, problem: LossProblem) -> int: ...
+    def linear_cross_entropy(
+        self,
+        problem: LossProblem,
+        inputs: tuple[Any, Any, Any, Any],
+        scale: float,
+        gradients: tuple[Any, Any, Any],
+        scratch: Any,
+    ) -> tuple[float, float, int]: ...
     def gemm(self, a: Any, b: Any, c: Any, scratch: Any) -> None: ...
     def gemm_scratch(self, n: int, k: int) -> int: ...
     def peak(self, iterations: int) -> float: ...

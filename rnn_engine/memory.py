@@ -1,4 +1,4 @@
-"""Blocks of memory for the engine's arenas, used again once they are free.
+"""Blocks of memory for the engine's arenas and results, used again once they are free.
 
 A fresh block of many megabytes costs more than it seems: the system hands it out page by page, zeroed, at the first
 touch. A training step asks for the same blocks as the one before, so they are kept; never more of them than were in use
@@ -7,7 +7,9 @@ at once.
 
 from __future__ import annotations
 
+import math
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -44,17 +46,32 @@ class BlockPool:
         self._lock = threading.RLock()  # a block may be collected, and given back, while its thread holds the lock
 
     def take(self, size: int) -> Block:
-        """A block of at least `size` bytes; of the free ones, the smallest that is not more than twice as large."""
+        """A block of at least `size` bytes."""
+        return Block(self, self._take(size))
+
+    def array(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        """An uninitialised, aligned array; its memory returns to the pool when this very object goes.
+
+        Do not take NumPy views of it that may live longer: they would not keep its memory.
+        """
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        whole = self._take(size)
+        array = whole[-whole.ctypes.data % _ALIGNMENT :][:size].view(dtype).reshape(shape)
+        weakref.finalize(array, self.give_back, whole).atexit = False
+        return array
+
+    def _take(self, size: int) -> NDArray[np.uint8]:
+        """Of the free blocks that are large enough, the smallest, if it is at most half as large again."""
         needed = size + _ALIGNMENT
         with self._lock:
-            fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= 2 * needed]
+            fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= needed + needed // 2]
             if fitting:
                 whole = self._free.pop(min(fitting, key=lambda i: self._free[i].nbytes))
             else:
                 whole = np.empty(needed, np.uint8)
             self._in_use += whole.nbytes
             self._most_in_use = max(self._most_in_use, self._in_use)
-        return Block(self, whole)
+        return whole
 
     def give_back(self, whole: NDArray[np.uint8]) -> None:
         """Keeps the memory for the next `take`, and drops the oldest free blocks beyond what was ever in use."""

@@ -6,13 +6,14 @@ import os
 import threading
 from collections.abc import Sequence
 
-from rnn_engine._core import Context, EngineError, Plan, Problem, has_isa
+from rnn_engine._core import Context, EngineError, LossProblem, Plan, Problem, has_isa
 from rnn_engine.spec import CELLS, Memory, StackSpec
 
 __all__ = [
     "ISAS",
     "Context",
     "EngineError",
+    "LossProblem",
     "Plan",
     "Problem",
     "available_isas",
@@ -74,6 +75,7 @@ def make_problem(
     memory: Memory = _STORE,
     output: bool = True,
     cell_output: bool = False,
+    input_gradient: bool = False,
     prepacked: bool = False,
 ) -> Problem:
     """Shapes of one call.
@@ -91,6 +93,7 @@ def make_problem(
         memory: What training keeps for backward.
         output: Whether y is wanted; only without `training` can it be left out.
         cell_output: Whether c of all steps of the last layer is wanted.
+        input_gradient: Whether backward will be asked for x's gradient.
         prepacked: Whether forward gets packed weights; not in training.
 
     Raises:
@@ -111,6 +114,7 @@ def make_problem(
         training=training,
         output=output,
         cell_output=cell_output,
+        input_gradient=input_gradient,
         prepacked=prepacked,
         dropout=dropout,
         seed=seed,

@@ -120,25 +120,28 @@ class Plan:
         )
 
     def explain(self) -> str:
-        """A table of the memory by tensor, the policies, the extra work and the predicted time."""
-        sums: dict[tuple[str, str], tuple[int, int]] = {}
-        for buffer in self.buffers:
-            count, total = sums.get((buffer.arena, buffer.name), (0, 0))
-            sums[buffer.arena, buffer.name] = count + 1, total + buffer.bytes
+        """A table of the memory by tensor, the policies, the extra work and the predicted time.
+
+        Kept buffers add up. Of scratch, whose buffers share memory when they never live at the same time, the table
+        shows those that live when most is in use.
+        """
         lines = [self._description]
-        for arena, size in (("kept", self.kept_bytes), ("scratch", self.scratch_bytes)):
-            lines.append(f"{arena}: {_mib(size)}")
-            rows = [(total, name, count) for (where, name), (count, total) in sums.items() if where == arena]
-            for total, name, count in sorted(rows, reverse=True):
-                lines.append(f"  {_mib(total):>14}  {name}{f' ({count} buffers)' if count > 1 else ''}")
-        if sum(b.bytes for b in self.buffers if b.arena == "scratch") > self.scratch_bytes:
-            lines.append("  (buffers that never live at the same time share memory)")
+        kept = [buffer for buffer in self.buffers if buffer.arena == "kept"]
+        lines += _table(f"kept from forward to backward: {_mib(self.kept_bytes)}", kept)
+        scratch = [buffer for buffer in self.buffers if buffer.arena == "scratch"]
+        alive = max(
+            ([b for b in scratch if b.first <= tile <= b.last] for tile in {b.first for b in scratch}),
+            key=lambda buffers: sum(b.bytes for b in buffers),
+            default=[],
+        )
+        lines += _table(f"scratch inside a call: {_mib(self.scratch_bytes)}", alive)
+        lines.append(f"both: {_mib(self.peak_bytes)}")
         kinds = [tile.kind for tile in self.tiles]
         lines.append("tiles: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS if kind in kinds))
         if "backward" in kinds:
-            lines.append(f"policy by layer: {', '.join(self.policies)}; K = {self.steps} steps")
             again = sum(policy != "store" for policy in self.policies)
-            lines.append(f"work beside store's: the forward products of {again} of {self.spec.num_layers} layers")
+            lines.append(f"policy by layer: {', '.join(self.policies)}; K = {self.steps} steps")
+            lines.append(f"computed twice: the forward products of {again} of {self.spec.num_layers} layers")
         lines.append(f"predicted time: {1e3 * self.seconds:.1f} ms")
         return "\n".join(lines)
 
@@ -178,6 +181,16 @@ class Plan:
         figure.savefig(path)
 
 
+def _table(title: str, buffers: Sequence[Buffer]) -> list[str]:
+    sums: dict[str, list[int]] = {}
+    for buffer in buffers:
+        sums.setdefault(buffer.name, []).append(buffer.bytes)
+    rows = sorted(((sum(sizes), name, len(sizes)) for name, sizes in sums.items()), reverse=True)
+    return [title] + [
+        f"  {_mib(total):>14}  {name}{f' ({count} buffers)' if count > 1 else ''}" for total, name, count in rows
+    ]
+
+
 def _mib(size: int) -> str:
     return f"{size / 2**20:,.2f} MiB"
 
@@ -193,6 +206,7 @@ def plan(
     dtype: str = "float32",
     dropout: float | None = None,
     output: bool = True,
+    input_gradient: bool = True,
     threads: int | None = None,
     isa: str | None = None,
 ) -> Plan:
@@ -208,6 +222,7 @@ def plan(
         dtype: "float32" or "float64".
         dropout: Probability between layers; the stack's own if None.
         output: False: only the last states are wanted (forward only).
+        input_gradient: Whether backward will be asked for the input's gradient; its memory then serves as scratch.
         threads: CPU threads; all cores that the process may use if None.
         isa: Instruction set; the machine's best if None.
 
@@ -248,6 +263,7 @@ def plan(
         batch_sizes=sizes,
         memory=settings,
         output=output,
+        input_gradient=input_gradient and training,
     )
     wanted = f"{settings.budget:,} bytes" if settings.policy == "budget" else settings.policy
     purpose = f"training, memory {wanted}" if training else "forward only"

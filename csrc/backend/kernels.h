@@ -54,13 +54,25 @@ struct CellTile {
   std::ptrdiff_t c_prev_row;
   T* c;  // [rows, H]; forward writes, backward reads; may be c_prev in forward
   std::ptrdiff_t c_row;
-  T* h;  // forward: [rows, H], written
+  T* h;  // forward: [rows, H], written unless nullptr
   std::ptrdiff_t h_row;
   const T* dh;  // backward: [rows, H]
   std::ptrdiff_t dh_row;
   T* dc;  // backward: [rows, H], gradient of c in, of c_prev out
   std::ptrdiff_t dc_row;
   T* sums;  // backward: [kSums, 4H], added to
+};
+
+// One vector of each of a panel's k groups, from as many rows of a row-major matrix [columns, k]: its
+// transpose.
+template <class T>
+struct TransposedPanel {
+  const T* rows;
+  std::ptrdiff_t row_stride;
+  std::int64_t columns;  // rows of the matrix, at most `width`; the rest of the vector is zero
+  std::int64_t k;
+  T* panel;
+  std::ptrdiff_t stride;  // between groups
 };
 
 // out[columns] = in[columns] * mask / (1 - p)
@@ -75,13 +87,43 @@ struct DropoutRow {
   T scale;
 };
 
+// Softmax over the rows of a matrix whose columns are tokens, in blocks of rows.
+template <class T>
+struct SoftmaxBlock {
+  std::int64_t rows, columns;
+  T* z;  // [rows, columns]; block: logits in, exp(logits - top) out; slope: that in, gradient out
+  std::ptrdiff_t z_row;
+  T *top, *total,
+      *sum;         // block writes [columns]: the highest logit, the sum of what z becomes, of the logits
+  const T* factor;  // slope: [columns] z = z * factor - shift
+  T shift;
+  T* row_sums;  // slope: [rows] written: sums of what z becomes, over 16 lanes of columns; nullptr: not
+                // wanted
+};
+
+// Joins what the blocks found; arrays are [blocks, stride].
+template <class T>
+struct SoftmaxJoin {
+  std::int64_t blocks, columns;
+  std::ptrdiff_t stride;
+  T* top;          // out: scale / total of all blocks * exp(top of the block - highest): the slopes' factor
+  const T* total;  // of each block
+  T* sum;          // of each block; out, in the first row: of all
+  T scale;
+  T *highest, *all;  // [columns] written: the highest logit, and the sum of exp(logit - highest)
+};
+
 template <class T>
 struct Kernels {
   int width;
   void (*gemm)(const GemmTile<T>&);
+  void (*pack_transposed)(const TransposedPanel<T>&);
   void (*cell_forward[kCells])(const CellTile<T>&);
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);
+  void (*softmax_block)(const SoftmaxBlock<T>&);
+  void (*softmax_join)(const SoftmaxJoin<T>&);
+  void (*softmax_slope)(const SoftmaxBlock<T>&);
   // Runs `iterations` x 16 independent fused multiply-adds; returns the floating-point operations done.
   double (*peak)(std::int64_t iterations);
 };

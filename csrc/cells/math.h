@@ -1,6 +1,6 @@
-// exp, sigmoid and tanh for the cells: one text for every vector type, so that every instruction set gives
-// the same bits. V is a vector of V::Scalar with + - * /, and the functions fma, min, max, round_even and
-// pow2.
+// exp, sigmoid and tanh for the cells and the loss: one text for every vector type, so that every instruction
+// set gives the same bits. V is a vector of V::Scalar with + - * /, and the functions fma, min, max,
+// round_even and pow2.
 //
 // exp(x) = 2^n (1 + q) with n = round(x / ln 2), r = x - n ln 2 and q = expm1(r) by its Taylor series; |r| <=
 // ln(2)/2, so that the first term left out is below half a unit in the last place.
@@ -48,6 +48,15 @@ inline __attribute__((always_inline)) void split_exp(V x, V& scale, V& q) {
   for (int i = C::kTerms - 1; i >= 2; --i) p = fma(p, r, V(inverse_factorial<S>(i)));
   q = fma(r * r, p, r);
   scale = pow2(n);
+}
+
+// Beyond the bounds the result is that of the bound, never infinite and never quite zero.
+template <class V>
+inline __attribute__((always_inline)) V exp(V x) {
+  using C = ExpConstants<typename V::Scalar>;
+  V scale, q;
+  split_exp(min(V(C::kHighest), max(V(C::kLowest), x)), scale, q);
+  return fma(scale, q, scale);
 }
 
 // The bound stands first in min and max: they return their second argument when one is NaN.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backend/kernels.h"
+#include "cpu/softmax.h"
 
 namespace rnn_engine::cpu {
 
@@ -142,6 +143,46 @@ inline __attribute__((always_inline)) void store_units(V value, typename V::Scal
     value.store(p, units);
 }
 
+// Turns kWidth rows of kWidth values into columns: each of the log2(kWidth) passes interleaves the two
+// halves.
+template <class V>
+inline __attribute__((always_inline)) void transpose(V (&rows)[V::kWidth]) {
+  constexpr int kHalf = V::kWidth / 2;
+#pragma GCC unroll 4
+  for (int pass = 1; pass < V::kWidth; pass *= 2) {
+    V mixed[V::kWidth];
+#pragma GCC unroll 8
+    for (int i = 0; i < kHalf; ++i) interleave(rows[i], rows[i + kHalf], mixed[2 * i], mixed[2 * i + 1]);
+#pragma GCC unroll 16
+    for (int i = 0; i < V::kWidth; ++i) rows[i] = mixed[i];
+  }
+}
+
+template <class V>
+void pack_transposed(const TransposedPanel<typename V::Scalar>& t) {
+  using T = typename V::Scalar;
+  constexpr int kWidth = V::kWidth, kAhead = 256 / sizeof(T);
+  for (std::int64_t k = 0; k < t.k; k += kWidth) {
+    const int count = static_cast<int>(t.k - k < kWidth ? t.k - k : kWidth);
+    V block[kWidth];
+    if (count == kWidth && t.columns == kWidth) {
+#pragma GCC unroll 16
+      for (int j = 0; j < kWidth; ++j) {
+        block[j] = V::load(t.rows + j * t.row_stride + k);
+        __builtin_prefetch(t.rows + j * t.row_stride + k + kAhead);
+      }
+      transpose(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; ++i) block[i].store(t.panel + (k + i) * t.stride);
+    } else {
+      for (int j = 0; j < kWidth; ++j)
+        block[j] = j < t.columns ? V::load(t.rows + j * t.row_stride + k, count) : V(T(0));
+      transpose(block);
+      for (int i = 0; i < count; ++i) block[i].store(t.panel + (k + i) * t.stride);
+    }
+  }
+}
+
 template <class V, class Cell>
 inline __attribute__((always_inline)) void load_extra(const CellTile<typename V::Scalar>& t, int units,
                                                       V (&extra)[kMaxExtra][kGates]) {
@@ -151,8 +192,9 @@ inline __attribute__((always_inline)) void load_extra(const CellTile<typename V:
           t.extra[p] ? load_units<V>(t.extra[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
 }
 
-template <class V, class Cell>
-void cell_forward(const CellTile<typename V::Scalar>& t) {
+// Without kHidden the compiler leaves out what only h is made of.
+template <class V, class Cell, bool kHidden>
+void cell_rows(const CellTile<typename V::Scalar>& t) {
   const int units = static_cast<int>(t.units);
   V extra[kMaxExtra][kGates];
   load_extra<V, Cell>(t, units, extra);
@@ -167,8 +209,16 @@ void cell_forward(const CellTile<typename V::Scalar>& t) {
       if constexpr (!Cell::kSplit) store_units(a[k], t.a + row * t.a_row + k * t.gate_stride, units);
     }
     store_units(c, t.c + row * t.c_row, units);
-    store_units(h, t.h + row * t.h_row, units);
+    if constexpr (kHidden) store_units(h, t.h + row * t.h_row, units);
   }
+}
+
+template <class V, class Cell>
+void cell_forward(const CellTile<typename V::Scalar>& t) {
+  if (t.h)
+    cell_rows<V, Cell, true>(t);
+  else
+    cell_rows<V, Cell, false>(t);
 }
 
 template <class V, class Cell>
@@ -249,11 +299,15 @@ Kernels<typename V::Scalar> make_kernels() {
   Kernels<typename V::Scalar> table{};
   table.width = V::kWidth;
   table.gemm = gemm<V, kMaxRows>;
+  table.pack_transposed = pack_transposed<V>;
   for_each_cell([&]<class Cell>(int index) {
     table.cell_forward[index] = cell_forward<V, Cell>;
     table.cell_backward[index] = cell_backward<V, Cell>;
   });
   table.dropout = dropout<V>;
+  table.softmax_block = softmax_block<V>;
+  table.softmax_join = softmax_join<V>;
+  table.softmax_slope = softmax_slope<V>;
   table.peak = peak<V>;
   return table;
 }

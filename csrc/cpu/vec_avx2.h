@@ -38,6 +38,12 @@ struct Avx2Float {
   friend RNN_ENGINE_INLINE Avx2Float fma(Avx2Float a, Avx2Float b, Avx2Float c) {
     return _mm256_fmadd_ps(a.v, b.v, c.v);
   }
+  // low, high = a0 b0 a1 b1 ...
+  friend RNN_ENGINE_INLINE void interleave(Avx2Float a, Avx2Float b, Avx2Float& low, Avx2Float& high) {
+    const __m256 even = _mm256_unpacklo_ps(a.v, b.v), odd = _mm256_unpackhi_ps(a.v, b.v);
+    low = _mm256_permute2f128_ps(even, odd, 0x20);
+    high = _mm256_permute2f128_ps(even, odd, 0x31);
+  }
   friend RNN_ENGINE_INLINE Avx2Float round_even(Avx2Float x) {
     return _mm256_round_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
@@ -83,6 +89,11 @@ struct Avx2Double {
   friend RNN_ENGINE_INLINE Avx2Double max(Avx2Double a, Avx2Double b) { return _mm256_max_pd(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Double fma(Avx2Double a, Avx2Double b, Avx2Double c) {
     return _mm256_fmadd_pd(a.v, b.v, c.v);
+  }
+  friend RNN_ENGINE_INLINE void interleave(Avx2Double a, Avx2Double b, Avx2Double& low, Avx2Double& high) {
+    const __m256d even = _mm256_unpacklo_pd(a.v, b.v), odd = _mm256_unpackhi_pd(a.v, b.v);
+    low = _mm256_permute2f128_pd(even, odd, 0x20);
+    high = _mm256_permute2f128_pd(even, odd, 0x31);
   }
   friend RNN_ENGINE_INLINE Avx2Double round_even(Avx2Double x) {
     return _mm256_round_pd(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -46,6 +46,14 @@ struct Avx512Float {
   friend RNN_ENGINE_INLINE Avx512Float fma(Avx512Float a, Avx512Float b, Avx512Float c) {
     return _mm512_fmadd_ps(a.v, b.v, c.v);
   }
+  // low, high = a0 b0 a1 b1 ...
+  friend RNN_ENGINE_INLINE void interleave(Avx512Float a, Avx512Float b, Avx512Float& low,
+                                           Avx512Float& high) {
+    const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i second = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    low = _mm512_permutex2var_ps(a.v, first, b.v);
+    high = _mm512_permutex2var_ps(a.v, second, b.v);
+  }
   friend RNN_ENGINE_INLINE Avx512Float round_even(Avx512Float x) { return _mm512_roundscale_ps(x.v, 0); }
   friend RNN_ENGINE_INLINE Avx512Float pow2(Avx512Float n) {
     return _mm512_castsi512_ps(
@@ -93,6 +101,11 @@ struct Avx512Double {
   }
   friend RNN_ENGINE_INLINE Avx512Double fma(Avx512Double a, Avx512Double b, Avx512Double c) {
     return _mm512_fmadd_pd(a.v, b.v, c.v);
+  }
+  friend RNN_ENGINE_INLINE void interleave(Avx512Double a, Avx512Double b, Avx512Double& low,
+                                           Avx512Double& high) {
+    low = _mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b.v);
+    high = _mm512_permutex2var_pd(a.v, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b.v);
   }
   friend RNN_ENGINE_INLINE Avx512Double round_even(Avx512Double x) { return _mm512_roundscale_pd(x.v, 0); }
   friend RNN_ENGINE_INLINE Avx512Double pow2(Avx512Double n) {

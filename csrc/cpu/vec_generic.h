@@ -57,6 +57,13 @@ struct GenericVec {
   friend RNN_ENGINE_INLINE GenericVec operator-(GenericVec a) { return -a.v; }
   friend RNN_ENGINE_INLINE GenericVec min(GenericVec a, GenericVec b) { return a.v < b.v ? a.v : b.v; }
   friend RNN_ENGINE_INLINE GenericVec max(GenericVec a, GenericVec b) { return a.v > b.v ? a.v : b.v; }
+  // low, high = a0 b0 a1 b1 ...
+  friend RNN_ENGINE_INLINE void interleave(GenericVec a, GenericVec b, GenericVec& low, GenericVec& high) {
+    for (int i = 0; i < kWidth; ++i) {
+      low.v[i] = (i % 2 ? b : a).v[i / 2];
+      high.v[i] = (i % 2 ? b : a).v[(kWidth + i) / 2];
+    }
+  }
 };
 
 RNN_ENGINE_INLINE float fma_scalar(float a, float b, float c) {

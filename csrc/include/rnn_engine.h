@@ -18,8 +18,9 @@
  * after the other: [L*D, B, width] where all layers are equally wide.
  *
  * Plans. A plan is made from a problem before anything runs, and says how many bytes of `kept` (written by
- * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides, 64-byte
- * aligned. Running a plan allocates nothing. Weight gradients accumulate, activation gradients overwrite.
+ * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides,
+ * 64-byte aligned. Running a plan allocates nothing. Weight gradients accumulate, activation gradients
+ * overwrite.
  *
  * Every function that can fail returns 0 or an error code; rnn_engine_last_error() then holds the message
  * (per thread). No function keeps a pointer after it returned, except a plan's to its context.
@@ -60,6 +61,7 @@ typedef struct {
   int32_t training;           /* 1: keep what backward needs; 0: forward only, in rolling buffers */
   int32_t output;             /* 0: no y, only the last states (forward only) */
   int32_t cell_output;        /* 1: also the last layer's c of every step */
+  int32_t input_gradient;     /* 1: backward will get dx, which saves it scratch (training only) */
   int32_t prepacked;          /* 1: forward gets packed weights (forward only) */
   const int64_t* batch_sizes; /* [T], never growing, batch_sizes[0] = B; NULL: all B */
   double dropout;             /* probability, between layers; 0 in evaluation */
@@ -130,10 +132,11 @@ typedef struct {
   const void* dcy;                     /* [N, D*H] or NULL: zeros */
   const void* dhn;                     /* [L*D, B, R] or NULL: zeros */
   const void* dcn;                     /* [L*D, B, H] or NULL: zeros */
-  void* dx;                            /* [N, I] or NULL: not wanted */
+  void* dx;                            /* [N, I]; NULL unless the problem says input_gradient */
   void* dh0;                           /* [L*D, B, R] or NULL */
   void* dc0;                           /* [L*D, B, H] or NULL */
   const rnn_engine_weights* gradients; /* [L*D], accumulated into; a NULL pointer: not wanted */
+  int32_t overwrite;                   /* 1: gradients' values do not matter, they are written over */
   void* kept;                          /* consumed: gradients are written over what it holds */
   void* scratch;
 } rnn_engine_backward_args;
@@ -178,10 +181,52 @@ RNN_ENGINE_API int rnn_engine_packed_bytes(rnn_engine_context* context, const rn
 RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
                                    const rnn_engine_weights* weights, void* packed);
 
-/* Measures what products and cells cost on this machine, once for a context (some tens of milliseconds). Plans
- * with a budget do it by themselves; the costs decide which of the feasible schedules is chosen, never a
- * result. */
+/* Measures what products and cells cost on this machine, once for a context (some tens of milliseconds).
+ * Plans with a budget do it by themselves; the costs decide which of the feasible schedules is chosen, never
+ * a result. */
 RNN_ENGINE_API int rnn_engine_calibrate(rnn_engine_context* context);
+
+/* Output layer and label-smoothed cross-entropy, with their gradients. The logits of `tokens` hidden vectors,
+ * Z = X W^T + b, never exist all at once. A token's loss is (1 - smoothing) * -log p(target) + smoothing *
+ * the mean of -log p over the vocabulary. Tokens whose target is `ignore_index` are left out and not looked
+ * at. */
+enum { RNN_ENGINE_LOSS_HIDDEN = 1, RNN_ENGINE_LOSS_WEIGHT = 2, RNN_ENGINE_LOSS_BIAS = 4 };
+
+typedef struct {
+  int32_t dtype;
+  int32_t gradients;  /* those wanted: a sum of RNN_ENGINE_LOSS_... */
+  int64_t tokens;     /* M; may be 0 */
+  int64_t features;   /* E */
+  int64_t vocabulary; /* V */
+  int64_t ignore_index;
+  double smoothing; /* in [0, 1] */
+} rnn_engine_loss_problem;
+
+typedef struct {
+  const void* hidden;     /* [M, E] */
+  const void* weight;     /* [V, E] */
+  const void* bias;       /* [V] or NULL: zeros */
+  const int64_t* targets; /* [M] */
+  double scale;           /* the gradients are those of scale * loss */
+  void* d_hidden;         /* [M, E]; NULL if not wanted, as the next two */
+  void* d_weight;         /* [V, E], accumulated into */
+  void* d_bias;           /* [V], accumulated into */
+  void* scratch;          /* 64-byte aligned */
+} rnn_engine_loss_args;
+
+typedef struct {
+  double loss, nll; /* sums over the tokens: smoothed, and of -log p(target) */
+  int64_t right;    /* tokens whose target is the first class with the highest logit */
+  int64_t tokens;   /* tokens not ignored */
+} rnn_engine_loss_result;
+
+/* Bytes of scratch: a pure function of problem and context. */
+RNN_ENGINE_API int rnn_engine_loss_scratch(const rnn_engine_context* context,
+                                           const rnn_engine_loss_problem* problem, uint64_t* bytes);
+RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context,
+                                                   const rnn_engine_loss_problem* problem,
+                                                   const rnn_engine_loss_args* args,
+                                                   rnn_engine_loss_result* result);
 
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
 RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k,

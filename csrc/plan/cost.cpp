@@ -21,8 +21,8 @@ double predicted_seconds(const Shape& s, const Schedule& schedule, std::size_t v
     const double projection = s.projected ? 2 * rows * H * R : 0;
     const double cells = rows * H;
     const auto forward = [&](std::int64_t steps, std::int64_t recurrent_rows) {
-      return input / costs.rate(steps * at_once) +
-             (recurrent + projection) / costs.rate(recurrent_rows) + cells * costs.cell_forward;
+      return input / costs.rate(steps * at_once) + (recurrent + projection) / costs.rate(recurrent_rows) +
+             cells * costs.cell_forward;
     };
     double lane = forward(schedule.forward_steps, at_once);
     if (s.training) {

@@ -9,10 +9,10 @@
 namespace rnn_engine {
 
 struct Costs {
-  static constexpr int kClasses = 7;                // rows of a product: 1, 4, 16, 64, 256, 1024, 4096
-  std::array<double, kClasses> product_rate{};      // floating-point operations a second, all threads
-  double cell_forward = 0, cell_backward = 0;       // seconds a hidden unit and row, all threads
-  double memory_rate = 0;                           // bytes a second
+  static constexpr int kClasses = 5;            // rows of a product: 1, 4, 16, 64, 256
+  std::array<double, kClasses> product_rate{};  // floating-point operations a second, all threads
+  double cell_forward = 0, cell_backward = 0;   // seconds a hidden unit and row, all threads
+  double memory_rate = 0;                       // bytes a second
   bool measured() const { return memory_rate > 0; }
 
   // Operations a second of a product with this many rows, between the measured classes on a log scale.

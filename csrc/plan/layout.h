@@ -29,9 +29,11 @@ inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, st
 }
 
 // Weight-gradient products pack blocks of this many rows (of 4H) and this many steps of k.
-inline constexpr std::int64_t kGradientRows = 384, kGradientDepth = 256;
+inline constexpr std::int64_t kGradientRows = 528, kGradientDepth = 256;
 // Other products run through k in pieces of this many, so that a piece of a panel stays in the nearest cache.
-inline constexpr std::int64_t kDepth = 256;
+inline constexpr std::int64_t kDepth = 1024;
+// Products that pack their panels on the way take k in pieces of this many.
+inline constexpr std::int64_t kPackedDepth = 256;
 
 using Slots = std::vector<std::size_t>;  // offsets in an arena
 
@@ -67,12 +69,12 @@ struct LayoutInput {
 
 template <class T>
 struct KeptDirection {
-  T* a;             // store: [N, 4H] what the cell keeps: LSTM activated gates, MI-LSTM W x + b
-  T* r;             // store: [N, 4H] MI-LSTM U h' + b
-  T* c;             // store: [N, H]
-  T* raw;           // store, with a projection: [N, H] o tanh(c)
-  T* c_states;      // else: [pieces - 1, B, H] c before each piece of K steps but the first
-  T* h_states;      // checkpoint: [pieces - 1, B, R]
+  T* a;         // store: [N, 4H] what the cell keeps: LSTM activated gates, MI-LSTM W x + b
+  T* r;         // store: [N, 4H] MI-LSTM U h' + b
+  T* c;         // store: [N, H]
+  T* raw;       // store, with a projection: [N, H] o tanh(c)
+  T* c_states;  // else: [pieces - 1, B, H] c before each piece of K steps but the first
+  T* h_states;  // checkpoint: [pieces - 1, B, R]
 };
 
 template <class T>
@@ -90,15 +92,14 @@ struct KeptLayer {
     for (std::int64_t d = 0; d < s.D; ++d) {
       arena.set_life({in.life(layer, d, false).first, in.life(layer, d, true).last});
       life.last = in.life(layer, d, true).last;
-      direction[d].a = arena.take<T>("input product / gates", store ? s.N * 4 * size.H : 0, layer, d);
-      direction[d].r =
-          arena.take<T>("recurrent product", store && s.cell.split ? s.N * 4 * size.H : 0, layer, d);
+      direction[d].a = arena.take<T>("input product / gates", store ? s.N * size.G : 0, layer, d);
+      direction[d].r = arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
       direction[d].c = arena.take<T>("c", store ? s.N * size.H : 0, layer, d);
       direction[d].raw =
           arena.take<T>("h before projection", store && s.projected ? s.N * size.H : 0, layer, d);
       direction[d].c_states = arena.take<T>("c every K steps", states * size.H, layer, d);
-      direction[d].h_states = arena.take<T>(
-          "h every K steps", policy == Policy::kCheckpoint ? states * size.R : 0, layer, d);
+      direction[d].h_states =
+          arena.take<T>("h every K steps", policy == Policy::kCheckpoint ? states * size.R : 0, layer, d);
     }
     arena.set_life({in.life(layer, 0, false).first, life.last});
     const bool keeps_h = layer + 1 < s.L && policy != Policy::kCheckpoint;
@@ -118,18 +119,19 @@ struct PackedForward {
     const LayerShape& size = s.layer(layer);
     weight_ih = arena.take<T>("packed weight_ih", packed_gates_size(in.machine, size.I, size.H), layer, d);
     weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H), layer, d);
-    weight_hr = arena.take<T>("packed weight_hr",
-                              s.projected ? packed_size(in.machine, size.H, size.R) : 0, layer, d);
+    weight_hr = arena.take<T>("packed weight_hr", s.projected ? packed_size(in.machine, size.H, size.R) : 0,
+                              layer, d);
     bias = arena.take<T>("bias", s.bias ? 4 * size.H : 0, layer, d);
   }
 };
 
 struct Widest {
-  std::int64_t H = 0, R = 0, input = 0;  // input: of the layers above the first
+  std::int64_t H = 0, R = 0, G = 0, input = 0;  // input: of the layers above the first
   explicit Widest(const Shape& s) {
     for (const LayerShape& size : s.layers) {
       H = std::max(H, size.H);
       R = std::max(R, size.R);
+      G = std::max(G, size.G);
       if (&size != &s.layers.front()) input = std::max(input, size.I);
     }
   }
@@ -149,8 +151,8 @@ struct Rolling {
     const Shape& s = in.shape;
     const Widest widest(s);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? in.rows(steps) * widest.input : 0);
-    a = arena.take<T>("input product, rolling", gates ? in.rows(steps) * 4 * widest.H : 0);
-    r = arena.take<T>("recurrent product, rolling", gates && s.cell.split ? s.B * 4 * widest.H : 0);
+    a = arena.take<T>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
+    r = arena.take<T>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
     raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
   }
 };
@@ -187,12 +189,13 @@ struct ForwardScratch {
 // What one lane's backward tiles share.
 template <class T>
 struct LaneBackward {
-  PackedForward<T> forward;  // to make gates again, unless they were kept
-  T *weight_ih, *weight_hh, *weight_hr;  // packed for the gradients' products
-  T* dc;                                 // [B, H]
-  T* boundary;                           // [B, 4H] dr of the step after the piece, unless gates were kept
-  T* sums;                               // [kSums, 4H]
-  T *h, *c;                              // checkpoint: [B, R], [B, H] states of the replay
+  PackedForward<T> forward;  // checkpoint: for the replay
+  T* bias;                   // recompute: [4H] as in PackedForward
+  T *weight_hh, *weight_hr;  // packed for the gradients' products of single steps
+  T* dc;                     // [B, H]
+  T* boundary;               // [B, 4H] dr of the step after the piece, unless gates were kept
+  T* sums;                   // [kSums, 4H]
+  T *h, *c;                  // checkpoint: [B, R], [B, H] states of the replay
   T *piece_a, *piece_r, *piece_c, *piece_raw, *piece_h;  // what was not kept of a piece of K steps
 
   LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
@@ -200,22 +203,21 @@ struct LaneBackward {
     const LayerShape& size = s.layer(layer);
     const Policy policy = in.schedule.of(layer);
     const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
-    forward = store ? PackedForward<T>{} : PackedForward<T>(in, layer, d, arena);
-    weight_ih = arena.take<T>("packed weight_ih^T", packed_size(in.machine, 4 * size.H, size.I), layer, d);
+    forward = replayed ? PackedForward<T>(in, layer, d, arena) : PackedForward<T>{};
+    bias = arena.take<T>("bias", s.bias && policy == Policy::kRecompute ? 4 * size.H : 0, layer, d);
     weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, 4 * size.H, size.R), layer, d);
-    weight_hr = arena.take<T>("packed weight_hr^T",
-                              s.projected ? packed_size(in.machine, size.R, size.H) : 0, layer, d);
+    weight_hr = arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0,
+                              layer, d);
     dc = arena.take<T>("dc", s.B * size.H, layer, d);
-    boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * 4 * size.H, layer, d);
+    boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
     sums = arena.take<T>("sums of vector gradients", s.cell.sums * 4 * size.H, layer, d);
     h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
     c = arena.take<T>("c of the replay", replayed ? s.B * size.H : 0, layer, d);
     const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
-    piece_a = arena.take<T>("gates of a piece", rows * 4 * size.H, layer, d);
-    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * 4 * size.H : 0, layer, d);
+    piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
+    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
     piece_c = arena.take<T>("c of a piece", rows * size.H, layer, d);
-    piece_raw =
-        arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
+    piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
     piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
 };
@@ -230,7 +232,8 @@ struct BackwardScratch {
   T* doutput[2];        // gradients handed from layer to layer
   T* dropped;           // [rows of a tile, D*R]
   T *pack_a, *pack_b;   // one piece a thread
-  std::int64_t pack_a_size, pack_b_size;
+  T* pack_gates;        // recompute: one panel of weights a thread
+  std::int64_t pack_a_size, pack_b_size, pack_gates_size;
 
   // `slots`: also lay out the lanes' own parts, and say where; they share one slot unless all are needed at
   // once.
@@ -248,12 +251,19 @@ struct BackwardScratch {
     // In a one-directional stack a tile's input gradient may replace its output gradient, unless they differ
     // in width; with checkpoints only one piece of time is under way.
     const std::int64_t between = schedule.checkpoint() ? rows : s.N;
-    doutput[0] = arena.take<T>("gradient between layers", s.L > 1 ? between * widest.input : 0);
+    const bool own = s.L > 1 && !through_dx(s, schedule);
+    doutput[0] = arena.take<T>("gradient between layers", own ? between * widest.input : 0);
     doutput[1] =
         arena.take<T>("gradient between layers, odd", s.L > 2 && !in_place(s) ? between * widest.input : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
     pack_a_size = kGradientRows * kGradientDepth;
-    pack_b_size = kGradientDepth * 4 * in.machine.width;
+    pack_b_size = std::max(kGradientDepth, kPackedDepth) * 4 * in.machine.width;
+    pack_gates_size = 0;
+    for (std::int64_t layer = 0; layer < s.L; ++layer)
+      if (schedule.of(layer) == Policy::kRecompute)
+        pack_gates_size = std::max(pack_gates_size, std::max(s.layer(layer).I, s.layer(layer).R) * 4 *
+                                                        static_cast<std::int64_t>(in.machine.width));
+    pack_gates = arena.take<T>("packed weights of some units", pack_gates_size * in.machine.threads);
     pack_a = arena.take<T>("packed rows of gradients", pack_a_size * in.machine.threads);
     pack_b = arena.take<T>("packed columns of inputs", pack_b_size * in.machine.threads);
     if (!slots) return;
@@ -264,6 +274,12 @@ struct BackwardScratch {
       slots->push_back(arena.mark());
       LaneBackward<T>(in, layer, d, arena);
     });
+  }
+
+  // The caller's dx holds the gradients between layers before it holds its own.
+  static bool through_dx(const Shape& s, const Schedule& schedule) {
+    return s.input_gradient && !schedule.checkpoint() && s.L > 1 && in_place(s) &&
+           s.layer(0).I == s.layer(1).I;
   }
 
   static bool in_place(const Shape& s) {

@@ -13,10 +13,10 @@ struct Plan {
   Schedule schedule;
   Tiles tiles;
   rnn_engine_sizes sizes;
-  double seconds;                        // predicted, 0 where nothing was measured
-  Slots kept_slots;                      // [L] each layer's piece of kept
-  Slots forward_slots, backward_slots;   // [L*D] each lane's part of scratch in the two calls
-  Slots packed_slots;                    // [L*D] each lane's weights in a packed block
+  double seconds;                       // predicted, 0 where nothing was measured
+  Slots kept_slots;                     // [L] each layer's piece of kept
+  Slots forward_slots, backward_slots;  // [L*D] each lane's part of scratch in the two calls
+  Slots packed_slots;                   // [L*D] each lane's weights in a packed block
   std::size_t packed_bytes;
   std::vector<BufferRecord> kept, scratch;  // see list_buffers
 

@@ -15,6 +15,8 @@ namespace {
 constexpr std::int64_t kForwardRows = 256;
 // Rows of a backward tile: its products run at full speed, and read and write the weights' gradients seldom.
 constexpr std::int64_t kBackwardRows = 512;
+// Where gates are made again, weights are packed for every tile.
+constexpr std::int64_t kRecomputeRows = 1024;
 // Without gradients, a group's outputs go from layer to layer; its size must not depend on T.
 constexpr std::int64_t kGroupRows = 2048, kGroupSteps = 64;
 
@@ -63,8 +65,7 @@ std::int64_t batch_that_fits(const Shape& shape, const Machine& machine, std::ui
     Shape part = shape;
     part.B = batch;
     for (std::size_t t = 1; t < part.offsets.size(); ++t)
-      part.offsets[t] =
-          part.offsets[t - 1] + std::min(batch, shape.offsets[t] - shape.offsets[t - 1]);
+      part.offsets[t] = part.offsets[t - 1] + std::min(batch, shape.offsets[t] - shape.offsets[t - 1]);
     part.N = part.offset(part.T);
     bool found = false;
     for_each_candidate(part, [&](const Schedule& schedule) {
@@ -89,7 +90,7 @@ std::int64_t default_steps(const Shape& shape, Policy policy) {
   const double arrays = shape.cell.split ? 9 : 5;
   const auto lean = static_cast<std::int64_t>(
       std::lround(std::sqrt(static_cast<double>(shape.L * shape.D * shape.T) / arrays)));
-  return std::clamp<std::int64_t>(std::max(steps_for(shape, kForwardRows), lean), 1, shape.T);
+  return std::clamp<std::int64_t>(std::max(steps_for(shape, kRecomputeRows), lean), 1, shape.T);
 }
 
 Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps) {
@@ -101,8 +102,7 @@ Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps)
   if (schedule.checkpoint()) schedule.group = schedule.backward_steps;
   const bool rolling = !shape.training && shape.D == 1;
   if (rolling)
-    schedule.group =
-        std::min(shape.T, std::clamp<std::int64_t>(kGroupRows / shape.B, 1, kGroupSteps));
+    schedule.group = std::min(shape.T, std::clamp<std::int64_t>(kGroupRows / shape.B, 1, kGroupSteps));
   schedule.resident = rolling || schedule.checkpoint();
   schedule.forward_steps = std::min(steps_for(shape, kForwardRows), schedule.group);
   return schedule;

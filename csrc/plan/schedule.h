@@ -15,9 +15,10 @@ struct Machine {
 };
 
 enum class Policy : int {
-  kStore = RNN_ENGINE_STORE,            // all gates and states
-  kRecompute = RNN_ENGINE_RECOMPUTE,    // h, and c every K steps; gates are made again by large products
-  kCheckpoint = RNN_ENGINE_CHECKPOINT,  // h and c every K steps, for all layers at once; the recurrence is run again
+  kStore = RNN_ENGINE_STORE,          // all gates and states
+  kRecompute = RNN_ENGINE_RECOMPUTE,  // h, and c every K steps; gates are made again by large products
+  kCheckpoint =
+      RNN_ENGINE_CHECKPOINT,  // h and c every K steps, for all layers at once; the recurrence is run again
 };
 
 struct Schedule {
@@ -25,7 +26,7 @@ struct Schedule {
   std::int64_t forward_steps;   // of a forward tile
   std::int64_t backward_steps;  // K, of a backward tile, and between the states that are kept
   std::int64_t group;           // steps that all layers run before time moves on; T: layer by layer
-  bool resident;                // the packed weights of all layers stay; else one slot serves layer after layer
+  bool resident;  // the packed weights of all layers stay; else one slot serves layer after layer
 
   Policy of(std::int64_t layer) const { return policy[static_cast<std::size_t>(layer)]; }
   bool checkpoint() const { return policy.front() == Policy::kCheckpoint; }

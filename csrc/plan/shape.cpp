@@ -27,6 +27,13 @@ std::vector<std::int64_t> offsets_of(const rnn_engine_problem& p) {
   return offsets;
 }
 
+// Rows of gates a power of two apart would share few sets of the caches: one line more sets them apart.
+std::int64_t gate_stride(std::int64_t hidden, int dtype) {
+  constexpr std::int64_t kLine = 64, kConflict = 1024;
+  const std::int64_t value = dtype == RNN_ENGINE_FLOAT32 ? sizeof(float) : sizeof(double);
+  return 4 * hidden + (4 * hidden * value % kConflict == 0 ? kLine / value : 0);
+}
+
 std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
   std::vector<LayerShape> layers;
   std::int64_t input = p.input_size, h_state = 0, c_state = 0;
@@ -40,11 +47,12 @@ std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
     // Beyond 1e15, offsets in bytes could overflow; no machine has the memory.
     const double width = static_cast<double>(hidden) + static_cast<double>(input);
     values += (32.0 * static_cast<double>(p.steps) * static_cast<double>(p.batch) + 24.0 * width) * width;
-    require(values < 1e15,
-            "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
-                std::to_string(values));
+    require(
+        values < 1e15,
+        "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
+            std::to_string(values));
     const std::int64_t state = p.projection ? p.projection : hidden;
-    layers.push_back({input, hidden, state, h_state, c_state});
+    layers.push_back({input, hidden, state, gate_stride(hidden, p.dtype), h_state, c_state});
     h_state += p.directions * p.batch * state;
     c_state += p.directions * p.batch * hidden;
     input = p.directions * state;
@@ -92,6 +100,7 @@ Shape make_shape(const rnn_engine_problem& p) {
   shape.prepacked = p.prepacked != 0;
   shape.output = p.output != 0 || p.training;
   shape.cell_output = p.cell_output != 0;
+  shape.input_gradient = p.input_gradient != 0;
   shape.offsets = offsets_of(p);
   shape.N = p.batch_sizes ? shape.offsets.back() : p.steps * p.batch;
   if (p.row_ids) shape.row_ids.assign(p.row_ids, p.row_ids + p.batch);

@@ -13,6 +13,7 @@ namespace rnn_engine {
 // else H.
 struct LayerShape {
   std::int64_t I, H, R;
+  std::int64_t G;                 // values from one row of gates to the next: 4H, or a little more
   std::int64_t h_state, c_state;  // values before its first direction's in h0/hn and c0/cn
 };
 
@@ -26,7 +27,7 @@ struct Shape {
   bool dropout;  // between layers
   double dropout_probability;
   std::uint64_t seed;
-  bool prepacked, output, cell_output;
+  bool prepacked, output, cell_output, input_gradient;
   std::vector<std::int64_t> offsets;  // [T + 1] first row of each step; empty if all steps have B rows
   std::vector<std::int64_t> row_ids;  // [B]; empty: 0 to B - 1
 

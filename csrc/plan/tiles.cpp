@@ -29,8 +29,7 @@ Tiles make_tiles(const Shape& shape, const Schedule& schedule) {
   if (!shape.training) return tiles;
   const std::int64_t K = schedule.backward_steps, pieces = (shape.T + K - 1) / K;
   const auto backward = [&](std::int64_t layer, std::int64_t d, std::int64_t piece) {
-    tiles.backward.push_back(
-        {TileKind::kBackward, layer, d, piece * K, std::min(shape.T, (piece + 1) * K)});
+    tiles.backward.push_back({TileKind::kBackward, layer, d, piece * K, std::min(shape.T, (piece + 1) * K)});
   };
   if (schedule.checkpoint()) {
     for (std::int64_t piece = pieces - 1; piece >= 0; --piece) {

@@ -11,9 +11,10 @@
 namespace rnn_engine {
 
 enum class TileKind : int {
-  kForward = 0,   // part of the forward call
-  kReplay = 1,    // the same inside the backward call: a checkpointed piece of time runs again
-  kBackward = 2,  // gates made again if they were not kept, the recurrence in reverse, and the gradients' products
+  kForward = 0,  // part of the forward call
+  kReplay = 1,   // the same inside the backward call: a checkpointed piece of time runs again
+  kBackward =
+      2,  // gates made again if they were not kept, the recurrence in reverse, and the gradients' products
 };
 
 struct Tile {

@@ -15,7 +15,7 @@ class Backward {
         args_(args),
         scratch_(scratch),
         replay_(run, rolling_),
-        tile_(run, scratch) {
+        tile_(run, scratch, args.overwrite != 0) {
     rolling_.dropped = scratch.dropped;  // all else is kept in a replay
   }
 
@@ -32,8 +32,8 @@ class Backward {
       const Policy policy = run_.plan.schedule.of(tile.layer);
       const LaneBackward<T> own = lane_scratch(tile);
       const Weights<T> weights(args_.weights[lane_index(tile)]);
-      if (first && (tile.kind == TileKind::kReplay || policy == Policy::kRecompute))
-        pack_forward(run_.team, run_.plan.machine, s, s.layer(tile.layer), weights, own.forward);
+      if (first && tile.kind == TileKind::kReplay)
+        pack_forward(run_.team, run_.kernels, s, s.layer(tile.layer), weights, own.forward);
       if (tile.kind == TileKind::kReplay) {
         run_replay(tile, own, weights);
         continue;
@@ -84,9 +84,8 @@ class Backward {
     return {kept_layer<T>(run_.plan, args_.kept, layer).h, 0, stride};
   }
   Rows<const T> input(const Tile& tile) const {
-    return tile.layer == 0
-               ? Rows<const T>{static_cast<const T*>(args_.x), 0, run_.shape().layer(0).I}
-               : output(tile.layer - 1, tile).as_const();
+    return tile.layer == 0 ? Rows<const T>{static_cast<const T*>(args_.x), 0, run_.shape().layer(0).I}
+                           : output(tile.layer - 1, tile).as_const();
   }
 
   void run_replay(const Tile& tile, const LaneBackward<T>& own, const Weights<T>& weights) const {
@@ -96,8 +95,8 @@ class Backward {
     ForwardLane<T> lane(tile, weights);
     lane.packed = own.forward;
     lane.input = input(tile);
-    lane.a = {own.piece_a, row0, 4 * size.H};
-    lane.r = {own.piece_r, row0, 4 * size.H};
+    lane.a = {own.piece_a, row0, size.G};
+    lane.r = {own.piece_r, row0, size.G};
     lane.c = {own.piece_c, row0, size.H};
     lane.raw = {own.piece_raw, row0, size.H};
     lane.h = {own.piece_h, row0, size.R};
@@ -116,7 +115,8 @@ class Backward {
   Rows<T> input_gradient(std::int64_t layer, const Tile& tile) const {
     const Shape& s = run_.shape();
     const std::int64_t stride = s.layer(layer).I;
-    if (layer == 0) return {static_cast<T*>(args_.dx), 0, stride};
+    if (layer == 0 || BackwardScratch<T>::through_dx(s, run_.plan.schedule))
+      return {s.input_gradient ? static_cast<T*>(args_.dx) : nullptr, 0, stride};
     const bool odd = scratch_.doutput[1] && layer % 2 == 1;
     const std::int64_t first = run_.plan.schedule.checkpoint() ? s.offset(tile.s0) : 0;
     return {scratch_.doutput[odd ? 1 : 0], first, stride};
@@ -131,8 +131,8 @@ class Backward {
     BackwardLane<T> lane(tile, weights, Weights<T>(args_.gradients[lane_index(tile)]), own);
     lane.kept = store;
     lane.input = input(tile);
-    lane.a = store ? Rows<T>{kept_values.a, 0, 4 * size.H} : Rows<T>{own.piece_a, row0, 4 * size.H};
-    lane.r = store ? Rows<T>{kept_values.r, 0, 4 * size.H} : Rows<T>{own.piece_r, row0, 4 * size.H};
+    lane.a = store ? Rows<T>{kept_values.a, 0, size.G} : Rows<T>{own.piece_a, row0, size.G};
+    lane.r = store ? Rows<T>{kept_values.r, 0, size.G} : Rows<T>{own.piece_r, row0, size.G};
     lane.c = store ? Rows<T>{kept_values.c, 0, size.H} : Rows<T>{own.piece_c, row0, size.H};
     lane.raw = store ? Rows<T>{kept_values.raw, 0, size.H} : Rows<T>{own.piece_raw, row0, size.H};
     lane.h = output(tile.layer, tile).as_const();

@@ -1,11 +1,11 @@
 // A backward tile: one layer and direction over a piece of K steps. The gates are made again if they were not
-// kept; then comes the recurrence in reverse, in which each thread owns some of the hidden units: dh of a step
-// is dy + dr U of the step after it, followed by the cell on the same tile of units, which writes the gates'
-// gradients over what forward kept; then the weights' and the input's gradients, as products over all steps of
-// the piece.
+// kept; then comes the recurrence in reverse, in which each thread owns some of the hidden units: dh of a
+// step is dy + dr U of the step after it, followed by the cell on the same tile of units, which writes the
+// gates' gradients over what forward kept; then the weights' and the input's gradients, as products over all
+// steps of the piece.
 #pragma once
 
-#include "stack/gates.h"
+#include "stack/large.h"
 
 namespace rnn_engine {
 
@@ -15,10 +15,10 @@ struct BackwardLane {
   Weights<T> weights, gradients;
   LaneBackward<T> own;
   Rows<const T> input;
-  Rows<T> a, r, c, raw;        // kept or made again; gradients are written over a and r (= a unless split)
-  Rows<const T> h;             // from this direction's first unit
+  Rows<T> a, r, c, raw;         // kept or made again; gradients are written over a and r (= a unless split)
+  Rows<const T> h;              // from this direction's first unit
   Rows<const T> dy, dc_output;  // or empty: zeros
-  Rows<T> dx;                  // or empty: not wanted
+  Rows<T> dx;                   // or empty: not wanted
   const T *h0 = nullptr, *c0 = nullptr;    // [B, R], [B, H]
   const T *dhn = nullptr, *dcn = nullptr;  // or nullptr: zeros
   T *dh0 = nullptr, *dc0 = nullptr;        // or nullptr: not wanted
@@ -33,7 +33,9 @@ struct BackwardLane {
 template <class T>
 class BackwardTile {
  public:
-  BackwardTile(const Runner<T>& run, const BackwardScratch<T>& scratch) : run_(run), scratch_(scratch) {}
+  // `overwrite`: what stands in the weights' gradients does not matter.
+  BackwardTile(const Runner<T>& run, const BackwardScratch<T>& scratch, bool overwrite)
+      : run_(run), scratch_(scratch), overwrite_(overwrite) {}
 
   // Before a lane's first tile. A barrier must follow.
   void begin(const BackwardLane<T>& lane) const {
@@ -48,17 +50,8 @@ class BackwardTile {
       });
     };
     pack(run_.columns(size.R), 4 * size.H, lane.weights.weight_hh, size.R, lane.own.weight_hh);
-    if (s.projected)
-      pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
-    if (lane.dx) {
-      const std::int64_t panel = kPanelVectors * width;
-      const Team::Range panels = run_.team.share((size.I + panel - 1) / panel);
-      for (std::int64_t p = panels.begin; p < panels.end; ++p)
-        pack_panel(
-            width, 4 * size.H, p * panel, std::min(panel, size.I - p * panel),
-            [&](std::int64_t k) { return lane.weights.weight_ih + k * size.I; },
-            lane.own.weight_ih + p * panel * 4 * size.H);
-    }
+    if (s.projected) pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
+    if (run_.team.id() == 0 && lane.own.bias) sum_biases(s, size, lane.weights, lane.own.bias);
     const Team::Range units = run_.columns(size.H);
     const std::int64_t count = units.end - units.begin;
     if (count <= 0) return;
@@ -92,7 +85,7 @@ class BackwardTile {
       run_step(lane, step_at(s, lane.direction, step), step, s0, s1);
       run_.team.barrier();
     }
-    weight_gradients(lane, input, span.rows());
+    weight_gradients(lane, input, span.rows(), overwrite_ && s1 == s.T);
     if (lane.dx) input_gradient(lane, span);
     if (!lane.kept) copy_boundary(lane, step_at(s, lane.direction, s0));
     if (s0 == 0) vector_gradients(lane);
@@ -103,42 +96,60 @@ class BackwardTile {
   const LayerShape& size_of(const BackwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
 
   // The gates of the whole piece in two large products, and c by running the cells alone: the same chains of
-  // operations as forward's, so the same bits.
+  // operations as forward's, so the same bits. A thread that owns units does all of it for some of them while
+  // their gates are in the second cache.
   void make_gates(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t s0, std::int64_t s1,
                   const Span& span) const {
-    const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
-    const PackedForward<T>& packed = lane.own.forward;
-    multiply_gates(run_, {span.rows(), size.I, size.H, input.at(span.row0), input.stride, packed.weight_ih,
-                          packed.bias, false, lane.a.at(span.row0)});
-    const bool by_units = gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width());
-    if (!by_units) run_.team.barrier();
-    recurrent_products(lane, s0, s1);
-    if (!by_units) run_.team.barrier();
-
-    const std::int64_t width = run_.width();
-    const Team::Range tiles = run_.unit_tiles(size.H);
-    for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
-      const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, size.H - unit);
-      for (std::int64_t step = s0; step < s1; ++step) {
-        const Step at = step_at(s, lane.direction, step);
-        const std::int64_t row = s.offset(at.t);
-        for_each_c_before(lane, at, step, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
-          CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
-          cell.c_prev = c_prev + unit;
-          cell.h = (s.projected ? lane.raw.at(row + first) : scratch_.dh) + unit;
-          cell.h_row = size.H;
-          run_.kernels.cell_forward[s.cell_index](cell);
-        });
+    const std::int64_t count = (size_of(lane).H + run_.width() - 1) / run_.width();
+    const Team::Range mine = run_.unit_tiles(size_of(lane).H);
+    if (gates_by_units(run_.team, count)) {
+      for (std::int64_t p = mine.begin; p < mine.end; ++p) {
+        gate_products(lane, input, span, {p, p + 1});
+        make_cells(lane, s0, s1, p);
       }
+      return;
+    }
+    gate_products(lane, input, span, {0, count});
+    run_.team.barrier();
+    for (std::int64_t p = mine.begin; p < mine.end; ++p) make_cells(lane, s0, s1, p);
+  }
+
+  // c of some units, and their gates from their sums.
+  void make_cells(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, std::int64_t p) const {
+    const Shape& s = run_.shape();
+    const std::int64_t H = size_of(lane).H, width = run_.width();
+    const std::int64_t unit = p * width, units = std::min(width, H - unit);
+    for (std::int64_t step = s0; step < s1; ++step) {
+      const Step at = step_at(s, lane.direction, step);
+      const std::int64_t row = s.offset(at.t);
+      for_each_c_before(lane, at, step, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
+        CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
+        cell.c_prev = c_prev + unit;
+        cell.h = s.projected ? lane.raw.at(row + first) + unit : nullptr;  // else h was kept
+        cell.h_row = H;
+        run_.kernels.cell_forward[s.cell_index](cell);
+      });
     }
   }
 
-  // U h' of all steps of the piece: as few products as the rows' neighbours in memory allow.
-  void recurrent_products(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+  T* pack_gates() const { return scratch_.pack_gates + run_.team.id() * scratch_.pack_gates_size; }
+
+  // W x and U h' of all steps of the piece, for some tiles of units: all rows of a single one, else this
+  // thread's share. The U products are as few as the rows' neighbours in memory allow.
+  void gate_products(const BackwardLane<T>& lane, const Rows<const T>& input, const Span& span,
+                     Team::Range tiles) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     const Rows<T>& out = s.cell.split ? lane.r : lane.a;
+    const bool alone = tiles.end - tiles.begin == 1;
+    const auto multiply = [&](const GateProduct<T>& p, const T* weight) {
+      const Team::Range rows = alone ? Team::Range{0, p.rows} : run_.team.share(p.rows, kRowBlock);
+      multiply_gates_large(run_, p, weight, pack_gates(), {tiles, rows});
+    };
+    multiply({span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride, nullptr, lane.own.bias,
+              false, lane.a.at(span.row0)},
+             lane.weights.weight_ih);
+    if (!alone) run_.team.barrier();  // its shares of rows are others than those below
     struct {
       std::int64_t row, rows;
       const T* h;
@@ -146,8 +157,9 @@ class BackwardTile {
     } run{0, 0, nullptr, 0};
     const auto flush = [&] {
       if (run.rows > 0)
-        multiply_gates(run_, {run.rows, size.R, size.H, run.h, run.stride, lane.own.forward.weight_hh,
-                              lane.weights.bias_hh, !s.cell.split, out.at(run.row)});
+        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr, lane.weights.bias_hh,
+                  !s.cell.split, out.at(run.row)},
+                 lane.weights.weight_hh);
     };
     const auto add = [&](std::int64_t row, std::int64_t rows, const T* h, std::int64_t stride) {
       if (rows == 0) return;
@@ -159,7 +171,6 @@ class BackwardTile {
       flush();
       run = {row, rows, h, stride};
     };
-    const Span span = span_of(s, lane.direction, s0, s1);
     for (std::int64_t t = span.t0; t < span.t1; ++t) {
       const Step step = step_at(s, lane.direction, lane.direction == 0 ? t : s.T - 1 - t);
       const std::int64_t row = s.offset(t);
@@ -189,7 +200,7 @@ class BackwardTile {
     cell.gate_stride = H;
     cell.a = lane.a.at(row) + unit;
     cell.r = s.cell.split ? lane.r.at(row) + unit : nullptr;
-    cell.a_row = cell.r_row = 4 * H;
+    cell.a_row = cell.r_row = size_of(lane).G;
     for (int e = 0; e < s.cell.extra; ++e)
       cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
     cell.c = lane.c.at(row) + unit;
@@ -204,7 +215,7 @@ class BackwardTile {
     const std::int64_t row = shape.offset(step.t);
     // Without a projection the gradient of h is that of the cell's output, and rolls.
     T* dstate = shape.projected ? scratch_.dstate + rows_after(lane, s, s1) * size.R : scratch_.dh;
-    const T* after = !step.continued                   ? nullptr
+    const T* after = !step.continued             ? nullptr
                      : !lane.kept && s == s1 - 1 ? lane.own.boundary
                                                  : dr(lane).at(shape.offset(step.after));
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
@@ -254,13 +265,13 @@ class BackwardTile {
     if (step.continued > 0) {
       GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
       gemm.a = after;
-      gemm.a_row = 4 * size.H;
+      gemm.a_row = size.G;
       gemm.rows = step.continued;
       gemm.init = dy ? dy + first : nullptr;
       gemm.init_row = lane.dy.stride;
       gemm.c = dstate + first;
       gemm.c_row = size.R;
-      run_.kernels.gemm(gemm);
+      multiply_in_depths(run_.kernels, gemm, 4 * size.H);
     }
     for (std::int64_t b = step.continued; b < step.rows; ++b)
       for (std::int64_t j = first; j < first + columns; ++j)
@@ -302,7 +313,7 @@ class BackwardTile {
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
       GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
       gemm.a = dr(lane).at(run_.shape().offset(step.t) + step.carried);
-      gemm.a_row = 4 * size.H;
+      gemm.a_row = size.G;
       gemm.rows = step.rows - step.carried;
       gemm.c = lane.dh0 + step.carried * size.R + first;
       gemm.c_row = size.R;
@@ -327,15 +338,16 @@ class BackwardTile {
     }
   }
 
-  void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input,
-                        std::int64_t rows) const {
+  void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t rows,
+                        bool overwrite) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     T* pack_a = scratch_.pack_a + run_.team.id() * scratch_.pack_a_size;
     T* pack_b = scratch_.pack_b + run_.team.id() * scratch_.pack_b_size;
     const std::int64_t* order = scratch_.order;
     const auto accumulate = [&](std::int64_t m, std::int64_t n, const auto& left, const auto& right, T* out) {
-      if (out) accumulate_outer(run_.team, run_.kernels, m, n, rows, left, right, out, pack_a, pack_b);
+      if (out)
+        accumulate_outer(run_.team, run_.kernels, m, n, rows, left, right, out, overwrite, pack_a, pack_b);
     };
     const Rows<T> recurrent = dr(lane);
     const auto previous = [&](std::int64_t k) { return scratch_.previous[k]; };
@@ -356,9 +368,11 @@ class BackwardTile {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     T* dx = lane.dx.at(span.row0);
-    multiply(run_.team, run_.kernels,
-             Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), 4 * size.H, lane.own.weight_ih,
-                        lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx, lane.dx.stride});
+    multiply_large(
+        run_,
+        Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), size.G, lane.weights.weight_ih,
+                   lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx, lane.dx.stride},
+        scratch_.pack_b + run_.team.id() * scratch_.pack_b_size);
     if (!s.dropout || lane.layer == 0 || lane.direction + 1 < s.D) return;
     run_.team.barrier();
     drop(run_, lane.layer, span, lane.dx.as_const(), lane.dx);
@@ -366,19 +380,19 @@ class BackwardTile {
 
   // The step before the piece will need this dr when the piece's buffers hold another.
   void copy_boundary(const BackwardLane<T>& lane, const Step& step) const {
-    const std::int64_t H = size_of(lane).H, row = run_.shape().offset(step.t);
+    const std::int64_t G = size_of(lane).G, row = run_.shape().offset(step.t);
     const Team::Range rows = run_.team.share(step.rows);
     if (rows.begin < rows.end)
-      std::memcpy(lane.own.boundary + rows.begin * 4 * H, dr(lane).at(row + rows.begin),
-                  sizeof(T) * static_cast<std::size_t>((rows.end - rows.begin) * 4 * H));
+      std::memcpy(lane.own.boundary + rows.begin * G, dr(lane).at(row + rows.begin),
+                  sizeof(T) * static_cast<std::size_t>((rows.end - rows.begin) * G));
   }
 
   void vector_gradients(const BackwardLane<T>& lane) const {
     const Shape& s = run_.shape();
     const std::int64_t H = size_of(lane).H, gates = 4 * H;
     const Team::Range units = run_.columns(H);
-    const auto add = [](T* gradient, std::int64_t j, T value) {
-      if (gradient) gradient[j] += value;
+    const auto add = [&](T* gradient, std::int64_t j, T value) {
+      if (gradient) gradient[j] = overwrite_ ? value : gradient[j] + value;
     };
     for (int gate = 0; gate < kGates; ++gate) {
       for (std::int64_t j = gate * H + units.begin; j < gate * H + units.end; ++j) {
@@ -399,6 +413,7 @@ class BackwardTile {
 
   const Runner<T>& run_;
   const BackwardScratch<T>& scratch_;
+  const bool overwrite_;
 };
 
 }  // namespace rnn_engine

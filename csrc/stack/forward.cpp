@@ -17,7 +17,7 @@ class Forward {
       if (tile.s0 == 0) {
         const LayerShape& size = run_.shape().layer(tile.layer);
         if (!run_.shape().prepacked)
-          pack_forward(run_.team, run_.plan.machine, run_.shape(), size, lane.weights, lane.packed);
+          pack_forward(run_.team, run_.kernels, run_.shape(), size, lane.weights, lane.packed);
         tile_.begin(lane, state<const T>(args_.h0, size.h_state, tile, size.R),
                     state<const T>(args_.c0, size.c_state, tile, size.H));
         run_.team.barrier();
@@ -62,8 +62,8 @@ class Forward {
     if (s.training) {
       const KeptDirection<T> kept =
           kept_layer<T>(run_.plan, args_.kept, tile.layer).direction[tile.direction];
-      lane.a = {kept.a, 0, 4 * size.H};
-      lane.r = {kept.r, 0, 4 * size.H};
+      lane.a = {kept.a, 0, size.G};
+      lane.r = {kept.r, 0, size.G};
       lane.c = {kept.c, 0, size.H};
       lane.raw = {kept.raw, 0, size.H};
       lane.c_states = kept.c_states;
@@ -92,21 +92,21 @@ void run_forward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
 }
 
 template <class T>
-void run_pack(const Plan& plan, Pool& pool, const rnn_engine_weights* weights, void* packed) {
+void run_pack(const Plan& plan, const Kernels<T>& kernels, Pool& pool, const rnn_engine_weights* weights,
+              void* packed) {
   pool.run([&](Team& team) {
     for_each_lane(plan.shape, [&](std::int64_t layer, std::int64_t d) {
       const auto index = static_cast<std::size_t>(layer * plan.shape.D + d);
       Arena arena(offset_by(packed, plan.packed_slots[index]));
-      pack_forward(team, plan.machine, plan.shape, plan.shape.layer(layer), Weights<T>(weights[index]),
+      pack_forward(team, kernels, plan.shape, plan.shape.layer(layer), Weights<T>(weights[index]),
                    PackedForward<T>(plan.layout(), layer, d, arena));
     });
   });
 }
 
 template void run_forward<float>(const Plan&, const Kernels<float>&, Pool&, const rnn_engine_forward_args&);
-template void run_forward<double>(const Plan&, const Kernels<double>&, Pool&,
-                                  const rnn_engine_forward_args&);
-template void run_pack<float>(const Plan&, Pool&, const rnn_engine_weights*, void*);
-template void run_pack<double>(const Plan&, Pool&, const rnn_engine_weights*, void*);
+template void run_forward<double>(const Plan&, const Kernels<double>&, Pool&, const rnn_engine_forward_args&);
+template void run_pack<float>(const Plan&, const Kernels<float>&, Pool&, const rnn_engine_weights*, void*);
+template void run_pack<double>(const Plan&, const Kernels<double>&, Pool&, const rnn_engine_weights*, void*);
 
 }  // namespace rnn_engine

@@ -1,9 +1,9 @@
 // A forward tile: one layer and direction over some steps. One product W x for all of them, then the
-// recurrence, a step at a time, in which each thread owns some of the hidden units: the product U h' of a tile
-// of units is followed by the cell on the same tile, while it is in the nearest cache.
+// recurrence, a step at a time, in which each thread owns some of the hidden units: the product U h' of a
+// tile of units is followed by the cell on the same tile, while it is in the nearest cache.
 //
-// States go from tile to tile in hn and cn, which begin as h0 and c0: a sequence's row is written for the last
-// time at its last step.
+// States go from tile to tile in hn and cn, which begin as h0 and c0: a sequence's row is written for the
+// last time at its last step.
 #pragma once
 
 #include "stack/gates.h"
@@ -17,9 +17,9 @@ struct ForwardLane {
   Weights<T> weights;
   PackedForward<T> packed;
   Rows<const T> input;
-  Rows<T> a, r, c, raw;  // where they are kept; else empty, and rolling buffers serve
-  Rows<T> h;             // from this direction's first unit
-  Rows<T> c_output;      // the caller's copy of c, or empty
+  Rows<T> a, r, c, raw;            // where they are kept; else empty, and rolling buffers serve
+  Rows<T> h;                       // from this direction's first unit
+  Rows<T> c_output;                // the caller's copy of c, or empty
   T *hn = nullptr, *cn = nullptr;  // [B, R], [B, H]
   // Kept at the beginning of every piece of K steps but the first, or nullptr.
   T *c_states = nullptr, *h_states = nullptr;
@@ -61,8 +61,8 @@ class ForwardTile {
       run_.team.barrier();
       input = dropped.as_const();
     }
-    const Rows<T> a = lane.a ? lane.a : Rows<T>{rolling_.a, span.row0, 4 * size.H};
-    multiply_gates(run_, {span.rows(), size.I, size.H, input.at(span.row0), input.stride,
+    const Rows<T> a = lane.a ? lane.a : Rows<T>{rolling_.a, span.row0, size.G};
+    multiply_gates(run_, {span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride,
                           lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
     if (!gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width())) run_.team.barrier();
     for (std::int64_t step = s0; step < s1; ++step) {
@@ -129,12 +129,12 @@ class ForwardTile {
     gemm.vector_stride = size.H;
     gemm.gates = true;
     gemm.columns = units;
-    gemm.c_row = 4 * size.H;
-    gemm.init_row = s.cell.split ? 0 : 4 * size.H;
+    gemm.c_row = size.G;
+    gemm.init_row = s.cell.split ? 0 : size.G;
     CellTile<T> cell{};
     cell.units = units;
     cell.gate_stride = size.H;
-    cell.a_row = cell.r_row = 4 * size.H;
+    cell.a_row = cell.r_row = size.G;
     for (int e = 0; e < s.cell.extra; ++e)
       cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
     cell.c_prev_row = cell.c_row = size.H;
@@ -145,17 +145,18 @@ class ForwardTile {
       gemm.rows = cell.rows = last - first;
       gemm.a = h_prev;
       gemm.a_row = h_prev_row;
-      gemm.c = (s.cell.split ? at.r : at.a) + first * 4 * size.H + unit;
+      gemm.c = (s.cell.split ? at.r : at.a) + first * size.G + unit;
       gemm.init = !s.cell.split ? gemm.c : lane.weights.bias_hh ? lane.weights.bias_hh + unit : nullptr;
       run_.kernels.gemm(gemm);
-      cell.a = at.a + first * 4 * size.H + unit;
-      cell.r = at.r ? at.r + first * 4 * size.H + unit : nullptr;
+      cell.a = at.a + first * size.G + unit;
+      cell.r = at.r ? at.r + first * size.G + unit : nullptr;
       cell.c_prev = c_prev + unit;
       cell.c = at.c + first * size.H + unit;
       cell.h = at.raw + first * cell.h_row + unit;
       run_.kernels.cell_forward[s.cell_index](cell);
     };
-    // Inside a tile, rows that continue a sequence find their states at the step before; all others in hn, cn.
+    // Inside a tile, rows that continue a sequence find their states at the step before; all others in hn,
+    // cn.
     const std::int64_t carried = at.first ? 0 : step.carried;
     part(0, carried, carried ? lane.h.at(at.before) : nullptr, lane.h.stride,
          lane.c && carried ? lane.c.at(at.before) : lane.cn);

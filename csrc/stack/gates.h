@@ -17,6 +17,7 @@ inline bool gates_by_units(const Team& team, std::int64_t tiles) {
 template <class T>
 struct GateProduct {
   std::int64_t rows, k, H;
+  std::int64_t c_row;
   const T* a;
   std::int64_t a_row;
   const T* packed;
@@ -45,11 +46,11 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
         gemm.rows = std::min(kRows, share.end - row);
         gemm.k = std::min(kDepth, p.k - k);
         gemm.vectors = kGates;
-        gemm.c = p.c + row * 4 * p.H + tile * width;
-        gemm.c_row = 4 * p.H;
+        gemm.c = p.c + row * p.c_row + tile * width;
+        gemm.c_row = p.c_row;
         const bool continued = k > 0 || p.onto;
         gemm.init = continued ? gemm.c : p.init ? p.init + tile * width : nullptr;
-        gemm.init_row = continued ? 4 * p.H : 0;
+        gemm.init_row = continued ? p.c_row : 0;
         gemm.vector_stride = p.H;
         gemm.gates = true;
         gemm.columns = std::min(width, p.H - tile * width);
@@ -59,16 +60,21 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
   }
 }
 
+// The sum of the biases that begin the input product, [4H].
+template <class T>
+void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, T* sum) {
+  for (std::int64_t j = 0; j < 4 * size.H; ++j)
+    sum[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
+}
+
 // This thread's share of a lane's packed weights. A barrier must follow.
 template <class T>
-void pack_forward(const Team& team, const Machine& machine, const Shape& s, const LayerShape& size,
+void pack_forward(const Team& team, const Kernels<T>& kernels, const Shape& s, const LayerShape& size,
                   const Weights<T>& w, const PackedForward<T>& packed) {
-  pack_gates(team, machine.width, w.weight_ih, size.H, size.I, packed.weight_ih);
-  pack_gates(team, machine.width, w.weight_hh, size.H, size.R, packed.weight_hh);
-  if (s.projected) pack_weight_transposed(team, machine.width, w.weight_hr, size.R, size.H, packed.weight_hr);
-  if (team.id() == 0 && s.bias)
-    for (std::int64_t j = 0; j < 4 * size.H; ++j)
-      packed.bias[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
+  pack_gates(team, kernels, w.weight_ih, size.H, size.I, packed.weight_ih);
+  pack_gates(team, kernels, w.weight_hh, size.H, size.R, packed.weight_hh);
+  if (s.projected) pack_weight_transposed(team, kernels, w.weight_hr, size.R, size.H, packed.weight_hr);
+  if (team.id() == 0 && s.bias) sum_biases(s, size, w, packed.bias);
 }
 
 }  // namespace rnn_engine

@@ -25,46 +25,33 @@ void pack_panel(int width, std::int64_t k, std::int64_t first, std::int64_t colu
   }
 }
 
-// Packs the transpose of `columns` rows of a row-major matrix, into one vector of each of k groups `stride`
-// apart.
-template <class T>
-void pack_transposed(int width, std::int64_t k, std::int64_t columns, const T* rows, std::int64_t row_stride,
-                     T* panel, std::int64_t stride) {
-  constexpr std::int64_t kBlock = 16;  // one cache line of each row at a time
-  for (std::int64_t k0 = 0; k0 < k; k0 += kBlock) {
-    const std::int64_t k1 = std::min(k, k0 + kBlock);
-    for (std::int64_t j = 0; j < columns; ++j)
-      for (std::int64_t i = k0; i < k1; ++i) panel[i * stride + j] = rows[j * row_stride + i];
-    for (std::int64_t j = columns; j < width; ++j)
-      for (std::int64_t i = k0; i < k1; ++i) panel[i * stride + j] = T(0);
-  }
-}
-
 // weight [N, K] row-major -> the right-hand side [K, N] of x W^T, in panels; this thread's share.
 template <class T>
-void pack_weight_transposed(const Team& team, int width, const T* weight, std::int64_t n, std::int64_t k,
-                            T* packed) {
+void pack_weight_transposed(const Team& team, const Kernels<T>& kernels, const T* weight, std::int64_t n,
+                            std::int64_t k, T* packed) {
+  const int width = kernels.width;
   const std::int64_t panel_columns = kPanelVectors * width;
   const Team::Range panels = team.share((n + panel_columns - 1) / panel_columns);
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     const std::int64_t first = p * panel_columns, columns = std::min(panel_columns, n - first);
     const std::int64_t padded = round_up(columns, width);
     for (std::int64_t j = 0; j < columns; j += width)
-      pack_transposed(width, k, std::min<std::int64_t>(width, columns - j), weight + (first + j) * k, k,
-                      packed + first * k + j, padded);
+      kernels.pack_transposed({weight + (first + j) * k, k, std::min<std::int64_t>(width, columns - j), k,
+                               packed + first * k + j, padded});
   }
 }
 
 // weight [4H, K] -> panels of `width` units x 4 gates; this thread's share.
 template <class T>
-void pack_gates(const Team& team, int width, const T* weight, std::int64_t hidden, std::int64_t k,
-                T* packed) {
+void pack_gates(const Team& team, const Kernels<T>& kernels, const T* weight, std::int64_t hidden,
+                std::int64_t k, T* packed) {
+  const int width = kernels.width;
   const Team::Range tiles = team.share((hidden + width - 1) / width);
   for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
     const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, hidden - unit);
     for (std::int64_t gate = 0; gate < kGates; ++gate)
-      pack_transposed(width, k, units, weight + (gate * hidden + unit) * k, k,
-                      packed + p * kGates * width * k + gate * width, kGates * width);
+      kernels.pack_transposed({weight + (gate * hidden + unit) * k, k, units, k,
+                               packed + p * kGates * width * k + gate * width, kGates * width});
   }
 }
 
@@ -133,27 +120,47 @@ void multiply(const Team& team, const Kernels<T>& kernels, const Product<T>& p) 
   }
 }
 
+// Packs `rows` neighbouring values of each of k rows into blocks of kRowBlock: for each block, its values for
+// all k. Several k at a time, so that a block's piece is written as whole cache lines.
+template <class T, class Row>
+void pack_rows(std::int64_t k, std::int64_t rows, const Row& row, T* packed) {
+  constexpr std::int64_t kGroup = 8;
+  for (std::int64_t k0 = 0; k0 < k; k0 += kGroup) {
+    const std::int64_t count = std::min(kGroup, k - k0);
+    const T* source[kGroup];
+    for (std::int64_t i = 0; i < count; ++i) source[i] = row(k0 + i);
+    T* target = packed + k0 * kRowBlock;
+    std::int64_t r = 0;
+    for (; r + kRowBlock <= rows; r += kRowBlock, target += k * kRowBlock)
+      for (std::int64_t i = 0; i < count; ++i)
+        std::memcpy(target + i * kRowBlock, source[i] + r, sizeof(T) * kRowBlock);
+    for (std::int64_t i = 0; i < count; ++i)
+      for (std::int64_t rest = 0; r + rest < rows; ++rest) target[i * kRowBlock + rest] = source[i][r + rest];
+  }
+}
+
+template <class T>
+inline void prefetch_values(const T* values, std::int64_t count) {
+  for (std::int64_t j = 0; j < count; j += 64 / sizeof(T)) __builtin_prefetch(values + j);
+}
+
 // c[m, n] += sum over k, ascending, of left(k)[0..m) right(k)[0..n): weight gradients. left(k) and right(k)
-// give the rows; pack_a and pack_b are this thread's.
+// give the rows; pack_a and pack_b are this thread's. `overwrite`: what stands in c does not matter.
 template <class T, class Left, class Right>
 void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t n,
-                      std::int64_t k, const Left& left, const Right& right, T* c, T* pack_a, T* pack_b) {
+                      std::int64_t k, const Left& left, const Right& right, T* c, bool overwrite, T* pack_a,
+                      T* pack_b) {
   const Team::Range rows = team.share(m, kRowBlock);
   const std::int64_t panel_columns = kPanelVectors * kernels.width;
-  for (std::int64_t row = rows.begin; row < rows.end; row += kGradientRows) {
-    const std::int64_t height = std::min(kGradientRows, rows.end - row);
+  const std::int64_t count = rows.end - rows.begin, pieces = (count + kGradientRows - 1) / kGradientRows;
+  const std::int64_t most = pieces ? round_up((count + pieces - 1) / pieces, kRowBlock) : 1;
+  for (std::int64_t row = rows.begin; row < rows.end; row += most) {
+    const std::int64_t height = std::min(most, rows.end - row), blocks = (height + kRowBlock - 1) / kRowBlock;
     for (std::int64_t k0 = 0; k0 < k; k0 += kGradientDepth) {
-      const std::int64_t depth = std::min(kGradientDepth, k - k0);
-      for (std::int64_t i = 0; i < depth; ++i) {
-        const T* source = left(k0 + i) + row;
-        T* target = pack_a + i * kRowBlock;
-        std::int64_t r = 0;
-        for (; r + kRowBlock <= height; r += kRowBlock, target += depth * kRowBlock)
-          std::memcpy(target, source + r, sizeof(T) * kRowBlock);
-        for (std::int64_t rest = 0; r + rest < height; ++rest) target[rest] = source[r + rest];
-      }
+      const std::int64_t depth = std::min(kGradientDepth, k - k0), ahead = (depth + blocks - 1) / blocks;
+      pack_rows(depth, height, [&](std::int64_t i) { return left(k0 + i) + row; }, pack_a);
       for (std::int64_t first = 0; first < n; first += panel_columns) {
-        const std::int64_t columns = std::min(panel_columns, n - first);
+        const std::int64_t columns = std::min(panel_columns, n - first), next = first + panel_columns;
         pack_panel(
             kernels.width, depth, first, columns, [&](std::int64_t i) { return right(k0 + i); }, pack_b);
         GemmTile<T> tile{};
@@ -169,8 +176,12 @@ void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t 
           tile.a = pack_a + r * depth;
           tile.rows = std::min<std::int64_t>(kRowBlock, height - r);
           tile.c = c + (row + r) * n + first;
-          tile.init = tile.c;
+          tile.init = overwrite && k0 == 0 ? nullptr : tile.c;
           kernels.gemm(tile);
+          // What the next panel will be packed from, a little at a time: its rows lie far apart.
+          for (std::int64_t i = r / kRowBlock * ahead;
+               next < n && i < std::min(depth, (r / kRowBlock + 1) * ahead); ++i)
+            prefetch_values(right(k0 + i) + next, std::min(panel_columns, n - next));
         }
       }
     }

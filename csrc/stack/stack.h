@@ -17,7 +17,8 @@ void run_backward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
 
 // Packs the weights of all lanes at the plan's packed_slots.
 template <class T>
-void run_pack(const Plan& plan, Pool& pool, const rnn_engine_weights* weights, void* packed);
+void run_pack(const Plan& plan, const Kernels<T>& kernels, Pool& pool, const rnn_engine_weights* weights,
+              void* packed);
 
 // Measures what work costs (plan/cost.h), on float32 kernels.
 Costs calibrate(const Backend& backend, Pool& pool);

@@ -1,4 +1,4 @@
-"""The recurrent layers that a model may be built from: the only file of the toolkit that imports the engine."""
+"""The recurrent layers that a model may be built from; only this file and output.py import the engine."""
 
 from __future__ import annotations
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from rnn_engine.memory import Block, pool
 from rnn_engine.spec import Memory, StackSpec
 
 STORE = Memory("store")
+_SMALL = 16384  # values; torch has such tensors at hand
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,15 @@ class Call:
     output: bool = True
     cell_output: bool = False
 
-    def plan(self, dtype: torch.dtype, *, training: bool, prepacked: bool = False) -> native.Plan:
+    def plan(
+        self, dtype: torch.dtype, *, training: bool, input_gradient: bool = False, prepacked: bool = False
+    ) -> native.Plan:
         """The plan of this call.
 
         Args:
             dtype: Of all tensors.
             training: Whether to keep what backward needs.
+            input_gradient: Whether backward will be asked for x's gradient.
             prepacked: Whether the weights come packed.
 
         Raises:
@@ -66,6 +71,7 @@ class Call:
             memory=self.memory,
             output=self.output,
             cell_output=self.cell_output,
+            input_gradient=input_gradient,
             prepacked=prepacked,
         )
         return native.Plan(native.context(self.threads), problem)
@@ -102,7 +108,7 @@ def run_stack(call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, param
 
 def lanes_of(spec: StackSpec, parameters: list[Tensor | None]) -> list[list[Tensor | None]]:
     """The parameters of each lane, contiguous and without their history."""
-    flat = [_plain(p) for p in parameters]
+    flat = [plain(p) for p in parameters]
     each = len(flat) // spec.lanes
     return [flat[i * each : (i + 1) * each] for i in range(spec.lanes)]
 
@@ -118,17 +124,17 @@ def run_forward(
 ) -> tuple[Outputs, Block]:
     """Runs a plan forward; returns what it kept, too."""
     spec, rows, batch = call.spec, x.shape[0], call.batch_sizes[0]
-    y = x.new_empty(rows, spec.output_size) if call.output else None
-    cy = x.new_empty(rows, spec.directions * spec.hidden_sizes[-1]) if call.cell_output else None
-    hn = x.new_empty(spec.directions * batch * sum(spec.state_sizes))
-    cn = x.new_empty(spec.directions * batch * sum(spec.hidden_sizes))
+    y = new_tensor((rows, spec.output_size), x.dtype) if call.output else None
+    cy = new_tensor((rows, spec.directions * spec.hidden_sizes[-1]), x.dtype) if call.cell_output else None
+    hn = new_tensor((spec.directions * batch * sum(spec.state_sizes),), x.dtype)
+    cn = new_tensor((spec.directions * batch * sum(spec.hidden_sizes),), x.dtype)
     kept, scratch = pool.take(plan.kept_bytes), pool.take(plan.scratch_bytes)
     plan.forward(
         lanes_of(spec, parameters),
         None if packed is None else packed.array,
-        _plain(x),
-        _plain(h0),
-        _plain(c0),
+        plain(x),
+        plain(h0),
+        plain(c0),
         y,
         cy,
         hn,
@@ -139,17 +145,16 @@ def run_forward(
     return Outputs(y, hn, cn, cy), kept
 
 
-def _zeros_like(parameter: Tensor) -> Tensor:
-    """Zeros that the system makes when they are touched; torch.zeros would wake torch's own threads to fill them."""
-    return torch.from_numpy(np.zeros(parameter.shape, str(parameter.dtype).removeprefix("torch.")))
+def new_tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Uninitialised; a large one lies in the engine's pool, aligned, in pages that the system need not clear again."""
+    if math.prod(shape) < _SMALL:
+        return torch.empty(shape, dtype=dtype)
+    return torch.from_numpy(pool.array(tuple(shape), str(dtype).removeprefix("torch.")))
 
 
-def _plain(tensor: Tensor | None) -> Tensor | None:
+def plain(tensor: Tensor | None) -> Tensor | None:
+    """The values alone, contiguous."""
     return None if tensor is None else tensor.detach().contiguous()
-
-
-def _empty_like(tensor: Tensor) -> Tensor:
-    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 class _Stack(torch.autograd.Function):
@@ -164,7 +169,7 @@ class _Stack(torch.autograd.Function):
         ctx: Any, call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, *parameters: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         call = replace(call, output=True)  # backward reads y, whether the caller wants it or not
-        plan = call.plan(x.dtype, training=True)
+        plan = call.plan(x.dtype, training=True, input_gradient=ctx.needs_input_grad[1])
         outputs, ctx.kept = run_forward(call, plan, x, h0, c0, list(parameters))
         ctx.call, ctx.plan = call, plan
         ctx.save_for_backward(x, h0, c0, outputs.y, *parameters)
@@ -189,28 +194,31 @@ def _backward(
         kept = run_forward(call, plan, x, h0, c0, parameters)[1]
     scratch = pool.take(plan.scratch_bytes)
     needs = ctx.needs_input_grad
-    dx = _empty_like(x) if needs[1] else None
-    dh0 = _empty_like(h0) if needs[2] else None
-    dc0 = _empty_like(c0) if needs[3] else None
-    gradients = [_zeros_like(p) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)]
+    dx = new_tensor(x.shape, x.dtype) if needs[1] else None
+    dh0 = new_tensor(h0.shape, x.dtype) if needs[2] else None
+    dc0 = new_tensor(c0.shape, x.dtype) if needs[3] else None
+    gradients = [
+        new_tensor(p.shape, p.dtype) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)
+    ]
     plan.backward(
         lanes_of(call.spec, parameters),
         lanes_of(call.spec, gradients),
-        _plain(x),
-        _plain(h0),
-        _plain(c0),
+        plain(x),
+        plain(h0),
+        plain(c0),
         y.detach(),
-        _plain(dy),
-        _plain(dcy),
-        _plain(dhn),
-        _plain(dcn),
+        plain(dy),
+        plain(dcy),
+        plain(dhn),
+        plain(dcn),
         dx,
         dh0,
         dc0,
         kept.array,
         scratch.array,
+        overwrite=True,
     )
     return None, dx, dh0, dc0, *gradients
 
 
-__all__ = ["Call", "Outputs", "lanes_of", "run_forward", "run_stack"]
+__all__ = ["Call", "Outputs", "lanes_of", "new_tensor", "plain", "run_forward", "run_stack"]

@@ -115,12 +115,12 @@ class _Recurrent(nn.Module):
         """Constructor arguments that differ from their defaults."""
         text = f"{self.input_size}, {self.hidden_size}"
         defaults = {
+            "proj_size": 0,
             "num_layers": 1,
             "bias": True,
             "batch_first": False,
             "dropout": 0.0,
             "bidirectional": False,
-            "proj_size": 0,
         }
         for name, default in defaults.items():
             if getattr(self, name) != default:
@@ -216,6 +216,10 @@ class _Recurrent(nn.Module):
             raise ValueError(f"input: expected weights and tensors on the CPU, got {weight.device}, {x.device}")
         if weight.dtype not in _DTYPES:
             raise ValueError(f"weights: expected torch.float32 or torch.float64, got {weight.dtype}")
+
+    def _parameter(self, name: str) -> Tensor:
+        parameter: Tensor = getattr(self, name)
+        return parameter
 
     def _parameters_in_order(self) -> list[Tensor | None]:
         return [

@@ -1,6 +1,6 @@
 /* The engine through its C API alone: gradients against central differences, the same bits from every
- * instruction set and number of threads, no byte outside the planned arenas touched, and errors that say what
- * was expected. */
+ * instruction set, number of threads and memory policy, no byte outside the planned arenas touched and
+ * nothing read that was not written, and errors that say what was expected. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "rnn_engine.h"
 
-enum { RED_ZONE = 4096, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 8 };
+enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 8 };
 
 static int failures = 0;
 
@@ -23,20 +23,25 @@ static int failures = 0;
   } while (0)
 
 typedef struct {
-  int cell, T, B, I, H, L, D, bias;
+  int cell, T, B, I;
+  int64_t H[MAX_LAYERS];
+  int P, L, D, bias;
   double dropout;
   int64_t batch_sizes[MAX_STEPS]; /* first 0: all B */
 } Case;
 
 static const Case kCases[] = {
-    {RNN_ENGINE_LSTM, 1, 1, 1, 1, 1, 1, 1, 0, {0}},
-    {RNN_ENGINE_LSTM, 5, 3, 4, 9, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}},
-    {RNN_ENGINE_LSTM, 3, 13, 7, 17, 2, 1, 0, 0, {0}},
-    {RNN_ENGINE_LSTM, 2, 7, 16, 65, 1, 1, 1, 0, {0}},
-    {RNN_ENGINE_MI_LSTM, 1, 1, 1, 1, 1, 2, 1, 0, {0}},
-    {RNN_ENGINE_MI_LSTM, 5, 3, 4, 9, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}},
-    {RNN_ENGINE_MI_LSTM, 3, 13, 7, 17, 2, 1, 0, 0, {0}},
-    {RNN_ENGINE_MI_LSTM, 2, 7, 16, 33, 1, 1, 1, 0, {0}},
+    {RNN_ENGINE_LSTM, 1, 1, 1, {1}, 0, 1, 1, 1, 0, {0}},
+    {RNN_ENGINE_LSTM, 5, 3, 4, {9, 9}, 0, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}},
+    {RNN_ENGINE_LSTM, 3, 13, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},
+    {RNN_ENGINE_LSTM, 2, 7, 16, {65}, 0, 1, 1, 1, 0, {0}},
+    {RNN_ENGINE_LSTM, 5, 3, 4, {9, 17, 6}, 0, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
+    {RNN_ENGINE_LSTM, 4, 3, 5, {9, 9}, 4, 2, 2, 1, 0, {3, 3, 1, 1}},
+    {RNN_ENGINE_MI_LSTM, 1, 1, 1, {1}, 0, 1, 2, 1, 0, {0}},
+    {RNN_ENGINE_MI_LSTM, 5, 3, 4, {9, 9}, 0, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}},
+    {RNN_ENGINE_MI_LSTM, 3, 13, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},
+    {RNN_ENGINE_MI_LSTM, 2, 7, 16, {33}, 0, 1, 1, 1, 0, {0}},
+    {RNN_ENGINE_MI_LSTM, 5, 3, 4, {9, 17, 20}, 5, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
 };
 
 static uint64_t random_state;
@@ -47,7 +52,7 @@ static double uniform(void) { /* xorshift64*, in [-0.5, 0.5) */
   return (double)((random_state * 2685821657736338717ull) >> 11) / 9007199254740992.0 - 0.5;
 }
 
-/* A block with red zones on both sides of `bytes` aligned bytes. */
+/* A block of NaN with red zones on both sides of `bytes` aligned bytes. */
 typedef struct {
   unsigned char *whole, *data;
   size_t bytes;
@@ -57,6 +62,7 @@ static Block make_block(size_t bytes) {
   Block block = {aligned_alloc(64, (bytes + 63) / 64 * 64 + 2 * RED_ZONE), NULL, bytes};
   block.data = block.whole + RED_ZONE;
   memset(block.whole, 0xA5, (bytes + 63) / 64 * 64 + 2 * RED_ZONE);
+  memset(block.data, 0xFF, bytes);
   return block;
 }
 
@@ -69,52 +75,68 @@ static void release_block(Block block, const char* name) {
 }
 
 /* All values of a case in one array of `size`-byte floats: parameters first, then x, h0, c0; the same for
- * gradients. */
+ * gradients. Outputs: y, cells, hn, cn. */
 typedef struct {
   rnn_engine_problem problem;
   size_t size; /* of a value */
-  size_t parameters, x, states, outputs, rows;
+  size_t parameters, x, h, c, outputs, cells, rows;
   size_t lane_first[MAX_LANES];
 } Layout;
+
+static size_t inputs_of(const Layout* l) { return l->parameters + l->x + l->h + l->c; }
+static size_t outputs_of(const Layout* l) { return l->outputs + l->cells + l->h + l->c; }
+static size_t state_of(const Case* c, int layer) { return (size_t)(c->P ? c->P : c->H[layer]); }
+static size_t input_of(const Case* c, int layer) {
+  return layer ? (size_t)c->D * state_of(c, layer - 1) : (size_t)c->I;
+}
 
 static Layout make_layout(const Case* c, int dtype) {
   Layout l;
   memset(&l, 0, sizeof l);
   l.size = dtype == RNN_ENGINE_FLOAT32 ? 4 : 8;
-  l.problem = (rnn_engine_problem){c->cell,
-                                   dtype,
-                                   c->T,
-                                   c->B,
-                                   c->I,
-                                   c->H,
-                                   c->L,
-                                   c->D,
-                                   c->bias,
-                                   1,
-                                   c->batch_sizes[0] ? c->batch_sizes : NULL,
-                                   c->dropout,
-                                   77,
-                                   NULL};
+  l.problem = (rnn_engine_problem){.cell = c->cell,
+                                   .dtype = dtype,
+                                   .steps = c->T,
+                                   .batch = c->B,
+                                   .input_size = c->I,
+                                   .hidden_sizes = c->H,
+                                   .layers = c->L,
+                                   .projection = c->P,
+                                   .directions = c->D,
+                                   .bias = c->bias,
+                                   .training = 1,
+                                   .output = 1,
+                                   .cell_output = 1,
+                                   .input_gradient = 1,
+                                   .batch_sizes = c->batch_sizes[0] ? c->batch_sizes : NULL,
+                                   .dropout = c->dropout,
+                                   .seed = 77};
   for (int t = 0; t < c->T; ++t) l.rows += (size_t)(c->batch_sizes[0] ? c->batch_sizes[t] : c->B);
   for (int lane = 0; lane < c->L * c->D; ++lane) {
+    const int layer = lane / c->D;
+    const size_t H = (size_t)c->H[layer], R = state_of(c, layer);
     l.lane_first[lane] = l.parameters;
-    l.parameters += (size_t)4 * c->H * ((lane < c->D ? c->I : c->D * c->H) + c->H + VECTORS);
+    l.parameters += 4 * H * (input_of(c, layer) + R + VECTORS) + (size_t)c->P * H;
+    l.h += (size_t)c->B * R;
+    l.c += (size_t)c->B * H;
   }
   l.x = l.rows * (size_t)c->I;
-  l.states = (size_t)c->L * c->D * c->B * c->H;
-  l.outputs = l.rows * (size_t)c->D * c->H;
+  l.outputs = l.rows * (size_t)c->D * state_of(c, c->L - 1);
+  l.cells = l.rows * (size_t)c->D * (size_t)c->H[c->L - 1];
   return l;
 }
 
 static void set_weights(const Case* c, const Layout* l, char* base, rnn_engine_weights* weights) {
   for (int lane = 0; lane < c->L * c->D; ++lane) {
-    const size_t gates = (size_t)4 * c->H, input = lane < c->D ? c->I : c->D * c->H;
+    const int layer = lane / c->D;
+    const size_t H = (size_t)c->H[layer], gates = 4 * H, input = input_of(c, layer), R = state_of(c, layer);
     char* p = base + l->lane_first[lane] * l->size;
     rnn_engine_weights* w = &weights[lane];
     memset(w, 0, sizeof *w);
     w->weight_ih = p;
     w->weight_hh = p + gates * input * l->size;
-    char* vectors = p + gates * (input + c->H) * l->size;
+    char* vectors = p + gates * (input + R) * l->size;
+    if (c->P) w->weight_hr = vectors + gates * VECTORS * l->size;
     if (c->bias) {
       w->bias_ih = vectors;
       w->bias_hh = vectors + gates * l->size;
@@ -124,22 +146,35 @@ static void set_weights(const Case* c, const Layout* l, char* base, rnn_engine_w
   }
 }
 
-/* Runs forward, and backward if `gradients`; returns sum(y*dy) + sum(hn*dhn) + sum(cn*dcn) for fixed dy, dhn,
- * dcn. */
+/* Runs forward, and backward if `gradients`; returns the sum of all outputs times fixed upstream gradients.
+ */
 static double run(rnn_engine_context* context, const Case* c, const Layout* l, char* values, char* gradients,
                   char* outputs) {
   rnn_engine_weights weights[MAX_LANES], dweights[MAX_LANES];
   set_weights(c, l, values, weights);
-  char *x = values + l->parameters * l->size, *h0 = x + l->x * l->size, *c0 = h0 + l->states * l->size;
-  char *y = outputs, *hn = y + l->outputs * l->size, *cn = hn + l->states * l->size;
-  rnn_engine_sizes sizes;
-  CHECK(rnn_engine_plan(context, &l->problem, &sizes) == 0, "plan: %s", rnn_engine_last_error());
+  char *x = values + l->parameters * l->size, *h0 = x + l->x * l->size, *c0 = h0 + l->h * l->size;
+  char *y = outputs, *cy = y + l->outputs * l->size, *hn = cy + l->cells * l->size, *cn = hn + l->h * l->size;
+  rnn_engine_plan* plan = NULL;
+  CHECK(rnn_engine_plan_create(context, &l->problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
+  const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
+  CHECK(sizes.scratch_bytes >= sizes.forward_scratch_bytes &&
+            sizes.scratch_bytes >= sizes.backward_scratch_bytes,
+        "scratch: %zu bytes", (size_t)sizes.scratch_bytes);
   const Block kept = make_block(sizes.kept_bytes), forward = make_block(sizes.forward_scratch_bytes);
-  const rnn_engine_forward_args f = {weights, x, h0, c0, y, hn, cn, kept.data, forward.data};
-  CHECK(rnn_engine_forward(context, &l->problem, &f) == 0, "forward: %s", rnn_engine_last_error());
+  const rnn_engine_forward_args f = {.weights = weights,
+                                     .x = x,
+                                     .h0 = h0,
+                                     .c0 = c0,
+                                     .y = y,
+                                     .cy = cy,
+                                     .hn = hn,
+                                     .cn = cn,
+                                     .kept = kept.data,
+                                     .scratch = forward.data};
+  CHECK(rnn_engine_forward(plan, &f) == 0, "forward: %s", rnn_engine_last_error());
   release_block(forward, "forward scratch");
 
-  const size_t total = l->outputs + 2 * l->states;
+  const size_t total = outputs_of(l);
   char* upstream = malloc(total * l->size);
   double loss = 0;
   random_state = 4242;
@@ -154,35 +189,88 @@ static double run(rnn_engine_context* context, const Case* c, const Layout* l, c
     }
   }
   if (gradients) {
-    memset(gradients, 0, (l->parameters + l->x + 2 * l->states) * l->size);
+    memset(gradients, 0, inputs_of(l) * l->size);
     set_weights(c, l, gradients, dweights);
     char* dx = gradients + l->parameters * l->size;
+    char* dcy = upstream + l->outputs * l->size;
     const Block backward = make_block(sizes.backward_scratch_bytes);
-    const rnn_engine_backward_args b = {weights,
-                                        x,
-                                        h0,
-                                        c0,
-                                        y,
-                                        upstream,
-                                        upstream + l->outputs * l->size,
-                                        upstream + (l->outputs + l->states) * l->size,
-                                        dx,
-                                        dx + l->x * l->size,
-                                        dx + (l->x + l->states) * l->size,
-                                        dweights,
-                                        kept.data,
-                                        backward.data};
-    CHECK(rnn_engine_backward(context, &l->problem, &b) == 0, "backward: %s", rnn_engine_last_error());
+    const rnn_engine_backward_args b = {.weights = weights,
+                                        .x = x,
+                                        .h0 = h0,
+                                        .c0 = c0,
+                                        .y = y,
+                                        .dy = upstream,
+                                        .dcy = dcy,
+                                        .dhn = dcy + l->cells * l->size,
+                                        .dcn = dcy + (l->cells + l->h) * l->size,
+                                        .dx = dx,
+                                        .dh0 = dx + l->x * l->size,
+                                        .dc0 = dx + (l->x + l->h) * l->size,
+                                        .gradients = dweights,
+                                        .kept = kept.data,
+                                        .scratch = backward.data};
+    CHECK(rnn_engine_backward(plan, &b) == 0, "backward: %s", rnn_engine_last_error());
     release_block(backward, "backward scratch");
   }
   release_block(kept, "kept");
+  rnn_engine_plan_destroy(plan);
   free(upstream);
   return loss;
 }
 
+/* Forward without gradients, with weights packed beforehand: its outputs are those of training; without y the
+ * last states are. */
+static void test_forward_only(rnn_engine_context* context, const Case* c, int number) {
+  Layout l = make_layout(c, RNN_ENGINE_FLOAT32);
+  char *values = malloc(inputs_of(&l) * 4), *expected = malloc(outputs_of(&l) * 4),
+       *got = malloc(outputs_of(&l) * 4);
+  const size_t states = (l.outputs + l.cells) * 4;
+  random_state = 12345;
+  for (size_t i = 0; i < inputs_of(&l); ++i) ((float*)values)[i] = (float)uniform();
+  l.problem.dropout = 0;
+  run(context, c, &l, values, NULL, expected);
+  l.problem.training = 0;
+  l.problem.input_gradient = 0;
+  run(context, c, &l, values, NULL, got);
+  CHECK(memcmp(expected, got, outputs_of(&l) * 4) == 0, "case %d: forward only differs", number);
+
+  rnn_engine_weights weights[MAX_LANES];
+  set_weights(c, &l, values, weights);
+  l.problem.prepacked = 1;
+  l.problem.output = 0;
+  l.problem.cell_output = 0;
+  uint64_t bytes = 0;
+  CHECK(rnn_engine_packed_bytes(context, &l.problem, &bytes) == 0, "packed: %s", rnn_engine_last_error());
+  const Block packed = make_block(bytes);
+  CHECK(rnn_engine_pack(context, &l.problem, weights, packed.data) == 0, "pack: %s", rnn_engine_last_error());
+  rnn_engine_plan* plan = NULL;
+  CHECK(rnn_engine_plan_create(context, &l.problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
+  const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
+  CHECK(sizes.kept_bytes == 0, "forward only keeps %zu bytes", (size_t)sizes.kept_bytes);
+  const Block scratch = make_block(sizes.scratch_bytes);
+  /* The states may lie where the initial ones did. */
+  char *x = values + l.parameters * 4, *h0 = x + l.x * 4, *c0 = h0 + l.h * 4;
+  const rnn_engine_forward_args f = {.weights = weights,
+                                     .packed = packed.data,
+                                     .x = x,
+                                     .h0 = h0,
+                                     .c0 = c0,
+                                     .hn = h0,
+                                     .cn = c0,
+                                     .scratch = scratch.data};
+  CHECK(rnn_engine_forward(plan, &f) == 0, "forward: %s", rnn_engine_last_error());
+  CHECK(memcmp(expected + states, h0, (l.h + l.c) * 4) == 0, "case %d: states alone differ", number);
+  rnn_engine_plan_destroy(plan);
+  release_block(scratch, "scratch");
+  release_block(packed, "packed");
+  free(values);
+  free(expected);
+  free(got);
+}
+
 static void fill(const Layout* l, char* values) {
   random_state = 12345;
-  for (size_t i = 0; i < l->parameters + l->x + 2 * l->states; ++i) {
+  for (size_t i = 0; i < inputs_of(l); ++i) {
     const double v = uniform();
     if (l->size == 4)
       ((float*)values)[i] = (float)v;
@@ -193,7 +281,7 @@ static void fill(const Layout* l, char* values) {
 
 static void test_gradients(rnn_engine_context* context, const Case* c, int number) {
   const Layout l = make_layout(c, RNN_ENGINE_FLOAT64);
-  const size_t count = l.parameters + l.x + 2 * l.states, outputs = l.outputs + 2 * l.states;
+  const size_t count = inputs_of(&l), outputs = outputs_of(&l);
   double *values = malloc(count * 8), *gradients = malloc(count * 8), *out = malloc(outputs * 8);
   fill(&l, (char*)values);
   run(context, c, &l, (char*)values, (char*)gradients, (char*)out);
@@ -215,11 +303,23 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
   free(out);
 }
 
-/* Outputs and gradients of every instruction set on 1 and 3 threads are those of the first, bit for bit. */
+/* The least budget, from the message that asks for more. */
+static uint64_t least_budget(rnn_engine_context* context, rnn_engine_problem problem) {
+  problem.memory = RNN_ENGINE_BUDGET;
+  problem.budget = 1;
+  rnn_engine_plan* plan = NULL;
+  CHECK(rnn_engine_plan_create(context, &problem, &plan) == RNN_ENGINE_INVALID, "a budget of one byte fits");
+  const char* number = strstr(rnn_engine_last_error(), "at least ");
+  CHECK(number != NULL, "no least budget in \"%s\"", rnn_engine_last_error());
+  return number ? strtoull(number + strlen("at least "), NULL, 10) : 0;
+}
+
+/* Outputs and gradients of every instruction set, number of threads and policy are those of the first, bit
+ * for bit. */
 static void test_same_bits(const Case* c, int number, int dtype) {
   static const char* const kIsas[] = {"generic", "avx2", "avx512"};
-  const Layout l = make_layout(c, dtype);
-  const size_t count = l.parameters + l.x + 2 * l.states, outputs = l.outputs + 2 * l.states;
+  Layout l = make_layout(c, dtype);
+  const size_t count = inputs_of(&l), outputs = outputs_of(&l);
   char *values = malloc(count * l.size), *result = calloc(count + outputs, l.size), *first = NULL;
   fill(&l, values);
   for (int i = 0; i < 3; ++i) {
@@ -228,15 +328,19 @@ static void test_same_bits(const Case* c, int number, int dtype) {
       rnn_engine_context* context = NULL;
       CHECK(rnn_engine_context_create(threads, kIsas[i], &context) == 0, "context: %s",
             rnn_engine_last_error());
-      run(context, c, &l, values, result, result + count * l.size);
-      rnn_engine_context_destroy(context);
-      if (!first) {
-        first = malloc((count + outputs) * l.size);
-        memcpy(first, result, (count + outputs) * l.size);
+      for (int memory = RNN_ENGINE_STORE; memory <= RNN_ENGINE_BUDGET; ++memory) {
+        l.problem.memory = memory;
+        if (memory == RNN_ENGINE_BUDGET) l.problem.budget = least_budget(context, l.problem);
+        run(context, c, &l, values, result, result + count * l.size);
+        if (!first) {
+          first = malloc((count + outputs) * l.size);
+          memcpy(first, result, (count + outputs) * l.size);
+        }
+        CHECK(memcmp(first, result, (count + outputs) * l.size) == 0,
+              "case %d, %zu-byte floats, memory %d: %s on %d threads differs from %s", number, l.size, memory,
+              kIsas[i], threads, kIsas[0]);
       }
-      CHECK(memcmp(first, result, (count + outputs) * l.size) == 0,
-            "case %d, %zu-byte floats: %s on %d threads differs from %s", number, l.size, kIsas[i], threads,
-            kIsas[0]);
+      rnn_engine_context_destroy(context);
     }
   }
   free(values);
@@ -255,27 +359,39 @@ static void test_errors(void) {
   expect_error(rnn_engine_context_create(0, NULL, &context), "threads");
   expect_error(rnn_engine_context_create(1, "sse9", &context), "sse9");
   CHECK(rnn_engine_context_create(1, NULL, &context) == 0, "context: %s", rnn_engine_last_error());
-  const Case good = {RNN_ENGINE_LSTM, 3, 2, 4, 5, 1, 1, 1, 0, {0}};
-  rnn_engine_sizes sizes;
-  rnn_engine_problem p = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
-  p.hidden_size = 0;
-  expect_error(rnn_engine_plan(context, &p, &sizes), "hidden_size");
-  p = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
-  p.hidden_size = (int64_t)1 << 40;
-  expect_error(rnn_engine_plan(context, &p, &sizes), "less than 1e15 values");
-  p = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
+  const Case good = {RNN_ENGINE_LSTM, 3, 2, 4, {5}, 0, 1, 1, 1, 0, {0}};
+  const rnn_engine_problem right = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
+  rnn_engine_plan* plan = NULL;
+  const int64_t none[] = {0}, huge[] = {(int64_t)1 << 40}, growing[] = {2, 1, 2};
+  rnn_engine_problem p = right;
+  p.hidden_sizes = none;
+  expect_error(rnn_engine_plan_create(context, &p, &plan), "hidden_sizes[0]");
+  p.hidden_sizes = huge;
+  expect_error(rnn_engine_plan_create(context, &p, &plan), "less than 1e15 values");
+  p = right;
   p.cell = 9;
-  expect_error(rnn_engine_plan(context, &p, &sizes), "cell");
-  p = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
-  const int64_t growing[] = {2, 1, 2};
+  expect_error(rnn_engine_plan_create(context, &p, &plan), "cell");
+  p = right;
+  p.projection = 5;
+  expect_error(rnn_engine_plan_create(context, &p, &plan), "projection");
+  p = right;
+  p.memory = 4;
+  expect_error(rnn_engine_plan_create(context, &p, &plan), "memory");
+  p = right;
+  p.prepacked = 1;
+  expect_error(rnn_engine_plan_create(context, &p, &plan), "prepacked");
+  p = right;
   p.batch_sizes = growing;
-  expect_error(rnn_engine_plan(context, &p, &sizes), "batch_sizes[2]");
-  p = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
+  expect_error(rnn_engine_plan_create(context, &p, &plan), "batch_sizes[2]");
+  CHECK(rnn_engine_plan_create(context, &right, &plan) == 0, "plan: %s", rnn_engine_last_error());
   const rnn_engine_forward_args nothing = {0};
-  expect_error(rnn_engine_forward(context, &p, &nothing), "weights");
+  expect_error(rnn_engine_forward(plan, &nothing), "weights");
   size_t count = 0;
-  CHECK(rnn_engine_plan_buffers(context, &p, NULL, 0, &count) == 0 && count > 5, "plan_buffers: %zu rows",
-        count);
+  CHECK(rnn_engine_plan_buffers(plan, NULL, 0, &count) == 0 && count > 5, "plan_buffers: %zu rows", count);
+  rnn_engine_tile tile;
+  expect_error(rnn_engine_plan_tile(plan, rnn_engine_plan_describe(plan).tiles, &tile, NULL, 0, &count),
+               "index");
+  rnn_engine_plan_destroy(plan);
   rnn_engine_context_destroy(context);
 }
 
@@ -290,6 +406,7 @@ int main(void) {
       CHECK(rnn_engine_context_create(1 + i % 2, kIsas[isa], &context) == 0, "context: %s",
             rnn_engine_last_error());
       test_gradients(context, &kCases[i], i);
+      test_forward_only(context, &kCases[i], i);
       rnn_engine_context_destroy(context);
     }
     test_same_bits(&kCases[i], i, RNN_ENGINE_FLOAT32);

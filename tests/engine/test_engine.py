@@ -1,5 +1,6 @@
 """Every instruction set of this machine against the float64 reference, over the table of cases, gradients too."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from masks import dropout_masks, philox
 from running import SEED, run_engine, run_plain, run_reference, single
 
 from rnn_engine import native
+from rnn_engine.planning import plan
 from rnn_engine.spec import CELLS
 
 ISAS = native.available_isas()
@@ -90,3 +92,36 @@ def test_an_unknown_isa_is_refused(monkeypatch):
     monkeypatch.setenv("RNN_ENGINE_ISA", "sse9")
     with pytest.raises(ValueError, match=r"expected one of .*generic.*got \"sse9\""):
         native.context(1)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_every_policy_and_budget_gives_the_same_bits(case, monkeypatch):
+    """Ten budgets from the least to what `store` takes, which cut time into pieces of different lengths."""
+    arrays, lengths = make(case), list(case.lengths or [case.T] * case.B)
+
+    def planned(memory, threads):
+        return plan(case.spec, lengths=lengths, memory=memory, dropout=case.dropout, threads=threads)
+
+    for isa in ISAS[:1] if case.T * case.B > 60 else ISAS:
+        monkeypatch.setenv("RNN_ENGINE_ISA", isa)
+        first = run_engine(case, arrays, torch.float32)
+        for threads in (1, 2):
+            most = planned("store", threads).peak_bytes
+            with pytest.raises(ValueError, match="memory: expected at least") as caught:
+                planned(1, threads)
+            least = int(re.search(r"at least (\d+) bytes", str(caught.value))[1])
+            budgets = [least + (most - least) * i // 9 for i in range(10)]
+            for memory in ("store", "recompute", "checkpoint", *sorted(set(budgets))):
+                if isinstance(memory, int):
+                    assert planned(memory, threads).peak_bytes <= memory
+                tensors = run_engine(case, arrays, torch.float32, threads=threads, memory=memory)
+                for key, tensor in tensors.items():
+                    assert torch.equal(tensor, first[key]), (isa, threads, memory, key)
+
+
+def test_the_plan_lists_what_store_keeps():
+    case = Case(cell="mi_lstm", T=7, B=5, I=6, H=9, L=3, bidirectional=True, dropout=0.1)
+    buffers = plan(case.spec, steps=7, batch=5, threads=2).buffers
+    u = 7 * 5 * 9 * 4  # bytes of one [T, B, H] array
+    kept = sum(buffer.bytes for buffer in buffers if buffer.arena == "kept")
+    assert kept == 3 * 2 * 9 * u + 2 * 2 * u  # a, r and c of every layer and direction; h of all layers but the last

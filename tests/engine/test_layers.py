@@ -42,6 +42,8 @@ OPTIONS = [
     {"bias": False},
     {"bidirectional": True, "num_layers": 2},
     {"batch_first": True, "num_layers": 2},
+    {"proj_size": 3, "num_layers": 2},
+    {"proj_size": 6, "bidirectional": True, "num_layers": 3, "bias": False},
 ]
 
 
@@ -72,7 +74,8 @@ def test_call_and_gradients_are_torchs(options, form, states):
         x = torch.randn((4, 6, 5) if batch_first else (6, 4, 5), dtype=torch.float64)
         if form == "strided":
             x = torch.randn(*x.shape[:2], 10, dtype=torch.float64)[..., ::2]
-        hx = [torch.randn(lanes, 4, 7, dtype=torch.float64) for _ in range(2)] if states else None
+        widths = (options.get("proj_size", 7), 7)
+        hx = [torch.randn(lanes, 4, width, dtype=torch.float64) for width in widths] if states else None
         if form == "unbatched":
             x = x[0] if batch_first else x[:, 0]
             hx = [s[:, 0] for s in hx] if states else None
@@ -224,6 +227,29 @@ def test_after_a_fork():
 
 ERRORS = {
     "proj_size": (lambda: rnn_engine.LSTM(3, 4, proj_size=4), r"proj_size: expected less than hidden_size = 4, got 4"),
+    "widths": (lambda: rnn_engine.LSTM(3, (4, 5), 3), r"hidden_size: expected one for each of 3 layers, got 2"),
+    "memory": (lambda: rnn_engine.LSTM(3, 4, memory="some"), r"memory: expected store, .* such as 256MiB, got 'some'"),
+    "budget": (
+        lambda: rnn_engine.LSTM(3, 4, memory="1kB")(torch.zeros(9, 8, 3)),
+        r"memory: expected store, .* got '1kB'",
+    ),
+    "small budget": (
+        lambda: rnn_engine.LSTM(3, 4, memory=1000)(torch.zeros(9, 8, 3)),
+        r"memory: expected at least \d+ bytes for T = 9, B = 8, got 1000; not even a batch of 1 would fit",
+    ),
+    "stepper": (lambda: rnn_engine.LSTM(3, 4, bidirectional=True).stepper(), r"stepper: expected a one-directional"),
+    "step width": (
+        lambda: rnn_engine.LSTM(3, 4).stepper()(torch.zeros(2, 4)),
+        r"x: expected \[B, I\].* I = 3, got \[2, 4\]",
+    ),
+    "windows": (
+        lambda: next(rnn_engine.LSTM(3, 4).windows(torch.zeros(9, 2, 3), 0)),
+        r"steps: expected at least 1, got 0",
+    ),
+    "one state": (
+        lambda: rnn_engine.LSTM(3, (4, 5), 2)(torch.zeros(2, 2, 3), (torch.zeros(2, 2, 4), torch.zeros(2, 2, 4))),
+        r"h0: expected a sequence of L = 2 arrays.* got one array",
+    ),
     "hidden_size": (lambda: rnn_engine.LSTM(3, 0), r"hidden_size: expected at least 1, got 0"),
     "dropout": (lambda: rnn_engine.LSTM(3, 4, 2, dropout=1.5), r"dropout: expected a probability"),
     "layer dtype": (lambda: rnn_engine.LSTM(3, 4, dtype=torch.float16), r"dtype: expected torch.float32"),
@@ -255,3 +281,94 @@ def test_errors_say_what_was_expected(work, message):
 def test_dropout_without_effect_warns():
     with pytest.warns(UserWarning, match="num_layers=1"):
         rnn_engine.LSTM(3, 4, dropout=0.5)
+
+
+def test_layers_of_different_widths_are_those_layers_one_after_the_other():
+    torch.manual_seed(6)
+    whole = rnn_engine.MILSTM(3, (5, 9, 4), 3, bidirectional=True).double()
+    widths = (3, 10, 18)
+    single = [rnn_engine.MILSTM(i, h, bidirectional=True).double() for i, h in zip(widths, (5, 9, 4), strict=True)]
+    for layer, part in enumerate(single):
+        part.load_state_dict({n: whole.state_dict()[n.replace("_l0", f"_l{layer}")] for n in part.state_dict()})
+    x = torch.randn(6, 2, 3, dtype=torch.float64)
+    hx = tuple(tuple(torch.randn(2, 2, h, dtype=torch.float64) for h in (5, 9, 4)) for _ in range(2))
+    results = []
+    for memory in ("store", "recompute"):
+        given = x.clone().requires_grad_()
+        y, (hn, cn) = whole(given, hx, memory=memory)
+        results.append((y, hn, cn, torch.autograd.grad(y.sum() + cn[1].sum(), [given, *whole.parameters()])))
+    given, last = x.clone().requires_grad_(), []
+    y = given
+    for part, h0, c0 in zip(single, *hx, strict=True):
+        y, state = part(y, (h0, c0))
+        last.append(state)
+    parameters = [p for part in single for p in part.parameters()]
+    gradients = torch.autograd.grad(y.sum() + last[1][1].sum(), [given, *parameters])
+    expected = (y, [h for h, _ in last], [c for _, c in last], gradients)
+    for result in results:
+        assert_same(result, expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"num_layers": 2, "proj_size": 3}], ids=str)
+def test_cell_states_steps_windows_and_last_states(options):
+    torch.manual_seed(7)
+    layer = rnn_engine.LSTM(5, 7, **options)
+    x = torch.randn(3, 6, 5) if options.get("batch_first") else torch.randn(6, 3, 5)
+    y, (hn, cn), cells = layer(x, return_cell_states=True)
+    steps, axis = (x.transpose(0, 1), 1) if options.get("batch_first") else (x, 0)
+    stepper, state = layer.stepper(), None
+    for t, step in enumerate(steps):
+        output, state = stepper(step, state)
+        assert torch.equal(output, y.select(axis, t))
+        assert torch.equal(state[1][-1], cells.select(axis, t))
+    assert torch.equal(state[0], hn)
+    assert torch.equal(state[1], cn)
+    both, after = stepper(steps[:2], None)
+    assert torch.equal(both, y.narrow(axis, 0, 2) if axis == 0 else y[:, :2].transpose(0, 1))
+    assert torch.equal(stepper(steps[2:], after)[1][0], hn)
+
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            nothing, (h, c) = layer(x, last_state_only=True)
+        assert nothing is None
+        assert torch.equal(h, hn)
+        assert torch.equal(c, cn)
+    layer(x, last_state_only=True)[1][0].sum().backward()
+    of_states = [p.grad.clone() for p in layer.parameters()]
+    layer.zero_grad()
+    layer(x)[1][0].sum().backward()
+    assert all(torch.equal(a, p.grad) for a, p in zip(of_states, layer.parameters(), strict=True))
+
+    layer.zero_grad()
+    pieces = []
+    for window, _ in layer.windows(x, 4):
+        pieces.append(window)
+        window.sum().backward()
+    assert torch.equal(torch.cat(pieces, axis), y)
+    truncated = [p.grad.clone() for p in layer.parameters()]
+    layer.zero_grad()
+    first, state = layer(x.narrow(axis, 0, 4))
+    first.sum().backward()
+    layer(x.narrow(axis, 4, 2), tuple(s.detach() for s in state))[0].sum().backward()
+    assert all(torch.equal(a, p.grad) for a, p in zip(truncated, layer.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradcheck_of_projections_and_cell_states(cell):
+    torch.manual_seed(8)
+    layer = cell(3, 5, 2, proj_size=2).double()
+    inputs = [torch.randn(4, 2, 3), torch.randn(2, 2, 2), torch.randn(2, 2, 5)]
+    inputs = [i.double().requires_grad_() for i in inputs]
+
+    def flat(x, h0, c0, *parameters):
+        y, (hn, cn), cells = layer(x, (h0, c0), return_cell_states=True, memory="checkpoint")
+        return y, hn, cn, cells
+
+    assert torch.autograd.gradcheck(flat, (*inputs, *layer.parameters()))
+
+
+def test_memory_can_be_asked_for_in_words():
+    assert rnn_engine.Memory.parse("1.5 MiB") == rnn_engine.Memory("budget", 1572864)
+    assert rnn_engine.Memory.parse("2kB".replace("k", "K")) == rnn_engine.Memory("budget", 2000)
+    assert rnn_engine.Memory.parse(77) == rnn_engine.Memory("budget", 77)
+    assert "memory=recompute" in repr(rnn_engine.LSTM(3, 4, memory="recompute"))

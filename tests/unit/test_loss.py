@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.training import loss as losses
-from nmt.training.loss import output_loss
+from nmt.model.output import output_loss
 
 
 def make(rows: int, width: int, vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -18,12 +17,12 @@ def make(rows: int, width: int, vocabulary: int) -> tuple[Tensor, Tensor, Tensor
     return hidden, weight, bias, torch.randint(0, vocabulary, (rows,))
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 7, 512])
+@pytest.mark.parametrize("rows", [1, 7, 600])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
-def test_same_as_torch(smoothing, chunk, monkeypatch):
-    monkeypatch.setattr(losses, "ROWS", chunk)
-    *inputs, targets = make(7, 3, 11)
-    loss, nll = output_loss(*inputs, targets, smoothing)
+def test_same_as_torch(smoothing, rows):
+    *inputs, targets = make(rows, 3, 11)
+    loss, nll, tokens = output_loss(*inputs, targets, smoothing)
+    assert tokens == rows
     gradients = torch.autograd.grad(3.0 * loss, inputs)
 
     logits = functional.linear(*inputs)
@@ -31,6 +30,18 @@ def test_same_as_torch(smoothing, chunk, monkeypatch):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
     assert nll.item() == pytest.approx(functional.cross_entropy(logits, targets, reduction="sum").item(), rel=1e-12)
     torch.testing.assert_close(gradients, torch.autograd.grad(3.0 * expected, inputs), rtol=1e-10, atol=1e-12)
+
+
+def test_padding_is_left_out():
+    hidden, weight, bias, targets = make(6, 3, 5)
+    targets = targets.view(2, 3)
+    real = targets != 0
+    loss, nll, tokens = output_loss(hidden.view(2, 3, 3), weight, bias, targets, 0.1, padding=0)
+    expected = output_loss(hidden[real.view(-1)], weight, bias, targets[real], 0.1)
+    assert tokens == real.sum() == expected[2]
+    assert 0 < tokens < 6
+    assert loss.item() == expected[0].item()
+    assert nll.item() == expected[1].item()
 
 
 def test_gradient():
@@ -41,13 +52,13 @@ def test_gradient():
 def test_without_gradients():
     *inputs, targets = make(4, 2, 5)
     with torch.inference_mode():
-        loss, _ = output_loss(*inputs, targets, 0.1)
+        loss, *_ = output_loss(*inputs, targets, 0.1)
     assert loss.item() == pytest.approx(output_loss(*inputs, targets, 0.1)[0].item(), rel=1e-12)
 
 
 def test_large_logits_do_not_overflow():
     hidden = torch.tensor([[1e4, 0.0], [0.0, 1e4]], requires_grad=True)
-    loss, _ = output_loss(hidden, torch.eye(2), torch.zeros(2), torch.tensor([0, 1]), 0.0)
+    loss, *_ = output_loss(hidden, torch.eye(2), torch.zeros(2), torch.tensor([0, 1]), 0.0)
     loss.backward()
     assert loss.item() == 0.0
     assert torch.isfinite(hidden.grad).all()

@@ -1,0 +1,288 @@
+// Z = W X^T + b is kept transposed, [V, tokens]: the weight is streamed as it lies, the packed operand is
+// the small one, and the lanes of the softmax are tokens. docs/engine.md has the equations.
+//
+// Bit rules: products are chains (backend/kernels.h); sums over classes run in blocks of kClassBlock, then
+// over the blocks; sums over tokens are chains in their order, the bias's over 16 lanes within a chunk.
+#include "stack/linear_cross_entropy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+#include "stack/gemm.h"
+
+namespace rnn_engine {
+namespace {
+
+template <class T>
+class Loss {
+ public:
+  Loss(Team& team, const rnn_engine_loss_problem& problem, const Kernels<T>& kernels,
+       const rnn_engine_loss_args& args, const LossScratch<T>& scratch)
+      : team_(team),
+        p_(problem),
+        kernels_(kernels),
+        args_(args),
+        s_(scratch),
+        weight_(static_cast<const T*>(args.weight)),
+        d_weight_(static_cast<T*>(args.d_weight)),
+        d_bias_(static_cast<T*>(args.d_bias)) {}
+
+  rnn_engine_loss_result run() {
+    rnn_engine_loss_result result{};
+    if (team_.id() == 0) s_.cursor[0] = 0;
+    for (;;) {
+      if (team_.id() == 0) collect();
+      team_.barrier();
+      count_ = s_.cursor[1];
+      if (count_ == 0) return result;
+      pack_hidden();
+      logits();
+      team_.barrier();
+      join();
+      team_.barrier();
+      if (team_.id() == 0) add_up(result);
+      if (p_.gradients) {
+        slopes();
+        team_.barrier();
+        if (args_.d_hidden) hidden_gradient();
+      }
+      team_.barrier();
+    }
+  }
+
+ private:
+  // The next tokens that are not ignored.
+  void collect() {
+    std::int64_t count = 0, next = s_.cursor[0];
+    for (; next < p_.tokens && count < s_.chunk; ++next) {
+      if (args_.targets[next] == p_.ignore_index) {
+        if (args_.d_hidden)
+          std::memset(static_cast<T*>(args_.d_hidden) + next * p_.features, 0, sizeof(T) * p_.features);
+        continue;
+      }
+      s_.row[count] = next;
+      s_.target[count] = args_.targets[next];
+      ++count;
+    }
+    s_.cursor[0] = next;
+    s_.cursor[1] = count;
+  }
+
+  void pack_hidden() {
+    const std::int64_t E = p_.features;
+    const Team::Range tokens = team_.share(count_);
+    for (std::int64_t j = tokens.begin; j < tokens.end; ++j)
+      std::memcpy(s_.x + j * E, static_cast<const T*>(args_.hidden) + s_.row[j] * E, sizeof(T) * E);
+    team_.barrier();
+    pack_weight_transposed(team_, kernels_, s_.x, count_, E, s_.x_transposed);
+    if (d_weight_) {
+      const std::int64_t panel_columns = kPanelVectors * kernels_.width;
+      const Team::Range panels = team_.share((E + panel_columns - 1) / panel_columns);
+      for (std::int64_t p = panels.begin; p < panels.end; ++p) {
+        const std::int64_t first = p * panel_columns;
+        pack_panel(
+            kernels_.width, count_, first, std::min(panel_columns, E - first),
+            [&](std::int64_t j) { return s_.x + j * E; }, s_.x_packed + first * count_);
+      }
+    }
+    team_.barrier();
+  }
+
+  // One block of classes: rows of z, of the weight and of its gradient.
+  SoftmaxBlock<T> block_at(std::int64_t block) const {
+    const std::int64_t first = block * kClassBlock;
+    SoftmaxBlock<T> tile{};
+    tile.rows = std::min(kClassBlock, p_.vocabulary - first);
+    tile.columns = count_;
+    tile.z = s_.z + (p_.gradients ? first : team_.id() * kClassBlock) * s_.chunk;
+    tile.z_row = s_.chunk;
+    tile.top = s_.top + block * s_.chunk;
+    tile.total = s_.total + block * s_.chunk;
+    tile.sum = s_.sum + block * s_.chunk;
+    return tile;
+  }
+
+  void logits() {
+    Team alone(0, 1, nullptr);
+    const T* bias = static_cast<const T*>(args_.bias);
+    const Team::Range blocks = team_.share(s_.blocks);
+    for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
+      const SoftmaxBlock<T> tile = block_at(block);
+      const std::int64_t first = block * kClassBlock;
+      for (std::int64_t v = 0; v < tile.rows && bias; ++v)
+        std::fill_n(tile.z + v * tile.z_row, count_, bias[first + v]);
+      multiply(alone, kernels_,
+               Product<T>{tile.rows, count_, p_.features, weight_ + first * p_.features, p_.features,
+                          s_.x_transposed, bias ? tile.z : nullptr, tile.z_row, tile.z, tile.z_row});
+      for (std::int64_t j = 0; j < count_; ++j)
+        if (s_.target[j] / kClassBlock == block) note_target(tile, s_.target[j] - first, j);
+      kernels_.softmax_block(tile);
+    }
+  }
+
+  void note_target(const SoftmaxBlock<T>& tile, std::int64_t target, std::int64_t j) {
+    const T chosen = tile.z[target * tile.z_row + j];
+    bool leads = true;
+    for (std::int64_t v = 0; v < tile.rows; ++v) {
+      const T other = tile.z[v * tile.z_row + j];
+      leads = leads && (v < target ? other < chosen : other <= chosen);
+    }
+    s_.chosen[j] = chosen;
+    s_.leads[j] = leads;
+  }
+
+  // Every token's normaliser, for this thread's share of them.
+  void join() {
+    const Team::Range mine = team_.share(count_, kMaxWidth);
+    if (mine.begin == mine.end) return;
+    for (std::int64_t block = 0; block < s_.blocks; ++block) {
+      const T* top = s_.top + block * s_.chunk;
+      for (std::int64_t j = mine.begin; j < mine.end; ++j) {
+        const bool before = block < s_.target[j] / kClassBlock;
+        s_.leads[j] &= before ? top[j] < s_.chosen[j] : top[j] <= s_.chosen[j];
+      }
+    }
+    SoftmaxJoin<T> tile{};
+    tile.blocks = s_.blocks;
+    tile.columns = mine.end - mine.begin;
+    tile.stride = s_.chunk;
+    tile.top = s_.top + mine.begin;
+    tile.total = s_.total + mine.begin;
+    tile.sum = s_.sum + mine.begin;
+    tile.scale = static_cast<T>(args_.scale);
+    tile.highest = s_.highest + mine.begin;
+    tile.all = s_.all + mine.begin;
+    kernels_.softmax_join(tile);
+  }
+
+  void add_up(rnn_engine_loss_result& result) const {
+    for (std::int64_t j = 0; j < count_; ++j) {
+      const double chosen = s_.chosen[j], mean = static_cast<double>(s_.sum[j]) / p_.vocabulary;
+      const double nll = std::log(static_cast<double>(s_.all[j])) + (s_.highest[j] - chosen);
+      result.nll += nll;
+      // Without smoothing the mean must not count: it may be -inf.
+      result.loss += p_.smoothing > 0 ? nll + p_.smoothing * (chosen - mean) : nll;
+      result.right += s_.leads[j];
+    }
+    result.tokens += count_;
+  }
+
+  // z becomes scale * (softmax - smoothed target), and goes into the gradients of weight and bias while it is
+  // near.
+  void slopes() {
+    Team alone(0, 1, nullptr);
+    const T off = static_cast<T>(args_.scale * p_.smoothing / p_.vocabulary);
+    const T on = static_cast<T>(args_.scale * (1 - p_.smoothing));
+    const Team::Range blocks = team_.share(s_.blocks);
+    for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
+      SoftmaxBlock<T> tile = block_at(block);
+      const std::int64_t first = block * kClassBlock;
+      tile.factor = tile.top;
+      tile.shift = off;
+      tile.row_sums = d_bias_ ? s_.row_sums + team_.id() * kClassBlock : nullptr;
+      kernels_.softmax_slope(tile);
+      for (std::int64_t v = 0; v < tile.rows && d_bias_; ++v) d_bias_[first + v] += tile.row_sums[v];
+      for (std::int64_t j = 0; j < count_; ++j) {
+        const std::int64_t target = s_.target[j];
+        if (target / kClassBlock != block) continue;
+        tile.z[(target - first) * tile.z_row + j] -= on;
+        if (d_bias_) d_bias_[target] -= on;
+      }
+      if (!d_weight_) continue;
+      T* gradient = d_weight_ + first * p_.features;
+      multiply(alone, kernels_,
+               Product<T>{tile.rows, p_.features, count_, tile.z, tile.z_row, s_.x_packed, gradient,
+                          p_.features, gradient, p_.features});
+    }
+  }
+
+  // The gradients grow where the hidden vectors were, then go to the caller's rows.
+  void hidden_gradient() {
+    const std::int64_t E = p_.features;
+    const Team::Range mine = team_.share(count_);
+    accumulate_outer(
+        team_, kernels_, count_, E, p_.vocabulary, [&](std::int64_t v) { return s_.z + v * s_.chunk; },
+        [&](std::int64_t v) { return weight_ + v * E; }, s_.x, true, s_.pack_a + team_.id() * s_.pack_a_size,
+        s_.pack_b + team_.id() * s_.pack_b_size);
+    team_.barrier();
+    for (std::int64_t j = mine.begin; j < mine.end; ++j)
+      std::memcpy(static_cast<T*>(args_.d_hidden) + s_.row[j] * E, s_.x + j * E, sizeof(T) * E);
+  }
+
+  Team& team_;
+  const rnn_engine_loss_problem& p_;
+  const Kernels<T>& kernels_;
+  const rnn_engine_loss_args& args_;
+  const LossScratch<T>& s_;
+  const T* weight_;
+  T *d_weight_, *d_bias_;
+  std::int64_t count_ = 0;
+};
+
+void check_targets(const rnn_engine_loss_problem& p, const std::int64_t* targets) {
+  for (std::int64_t i = 0; i < p.tokens; ++i) {
+    const std::int64_t target = targets[i];
+    if (target == p.ignore_index || (target >= 0 && target < p.vocabulary)) continue;
+    throw InvalidArgument(
+        "targets[" + std::to_string(i) + "]: expected 0 to V - 1 = " + std::to_string(p.vocabulary - 1) +
+        " or ignore_index = " + std::to_string(p.ignore_index) + ", got " + std::to_string(target));
+  }
+}
+
+}  // namespace
+
+void check_loss(const rnn_engine_loss_problem& p) {
+  const auto at_least = [](const char* name, std::int64_t least, std::int64_t value) {
+    require(value >= least, std::string(name) + ": expected at least " + std::to_string(least) + ", got " +
+                                std::to_string(value));
+  };
+  require(p.dtype == RNN_ENGINE_FLOAT32 || p.dtype == RNN_ENGINE_FLOAT64,
+          "dtype: expected float32 (0) or float64 (1), got " + std::to_string(p.dtype));
+  at_least("tokens", 0, p.tokens);
+  at_least("features", 1, p.features);
+  at_least("vocabulary", 1, p.vocabulary);
+  require(p.smoothing >= 0 && p.smoothing <= 1,
+          "smoothing: expected a share in [0, 1], got " + std::to_string(p.smoothing));
+  constexpr int kAll = RNN_ENGINE_LOSS_HIDDEN | RNN_ENGINE_LOSS_WEIGHT | RNN_ENGINE_LOSS_BIAS;
+  require(p.gradients >= 0 && p.gradients <= kAll,
+          "gradients: expected a sum of RNN_ENGINE_LOSS_..., got " + std::to_string(p.gradients));
+  // Beyond this, offsets in bytes could overflow; no machine has the memory.
+  const double features = static_cast<double>(p.features);
+  const double values = (static_cast<double>(p.tokens) + p.vocabulary) * features + 256.0 * p.vocabulary;
+  require(values < 1e15, "tokens, features, vocabulary: expected a problem of less than 1e15 values, got " +
+                             std::to_string(values));
+}
+
+std::size_t loss_scratch_bytes(const rnn_engine_loss_problem& problem, const Machine& machine) {
+  Arena arena;
+  if (problem.dtype == RNN_ENGINE_FLOAT32)
+    LossScratch<float>(problem, machine, arena);
+  else
+    LossScratch<double>(problem, machine, arena);
+  return arena.size();
+}
+
+template <class T>
+void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine,
+                              const Kernels<T>& kernels, Pool& pool, const rnn_engine_loss_args& args,
+                              rnn_engine_loss_result& result) {
+  check_targets(problem, args.targets);
+  Arena arena(args.scratch);
+  const LossScratch<T> scratch(problem, machine, arena);
+  pool.run([&](Team& team) {
+    const rnn_engine_loss_result found = Loss<T>(team, problem, kernels, args, scratch).run();
+    if (team.id() == 0) result = found;
+  });
+}
+
+template void run_linear_cross_entropy<float>(const rnn_engine_loss_problem&, const Machine&,
+                                              const Kernels<float>&, Pool&, const rnn_engine_loss_args&,
+                                              rnn_engine_loss_result&);
+template void run_linear_cross_entropy<double>(const rnn_engine_loss_problem&, const Machine&,
+                                               const Kernels<double>&, Pool&, const rnn_engine_loss_args&,
+                                               rnn_engine_loss_result&);
+
+}  // namespace rnn_engine

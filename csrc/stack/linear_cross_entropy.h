@@ -1,0 +1,84 @@
+// Output layer, label-smoothed cross-entropy and their gradients, some tokens at a time.
+#pragma once
+
+#include "backend/kernels.h"
+#include "base/pool.h"
+#include "plan/layout.h"
+#include "rnn_engine.h"
+
+namespace rnn_engine {
+
+// Classes whose logits are computed, and made a gradient, while they are in the second cache. Fixed: it is
+// where the sums over classes are cut, on every machine.
+inline constexpr std::int64_t kClassBlock = 96;
+
+// Checks the problem; tokens may be 0.
+void check_loss(const rnn_engine_loss_problem& problem);
+
+inline std::int64_t class_blocks(const rnn_engine_loss_problem& p) {
+  return (p.vocabulary + kClassBlock - 1) / kClassBlock;
+}
+
+// Tokens taken at once: a function of the problem alone.
+inline std::int64_t loss_chunk(const rnn_engine_loss_problem& p) {
+  constexpr std::int64_t kMost = 256, kGrain = 16, kBytes = 36 << 20;
+  const std::int64_t size = p.dtype == RNN_ENGINE_FLOAT32 ? 4 : 8;
+  const std::int64_t fitting = p.gradients ? kBytes / (size * p.vocabulary) / kGrain * kGrain : kMost;
+  return std::min(std::clamp(fitting, kGrain, kMost), round_up(std::max<std::int64_t>(p.tokens, 1), kGrain));
+}
+
+template <class T>
+struct LossScratch {
+  std::int64_t chunk, blocks;
+  std::int64_t* cursor;  // [2] next token, tokens in this chunk
+  std::int64_t* row;     // [chunk] the caller's row of each token
+  std::int64_t* target;  // [chunk]
+  std::int64_t* leads;   // [chunk] 1: no class before it has the target's logit or more, none after it more
+  T* chosen;             // [chunk] the target's logit
+  T* highest;            // [chunk]
+  T* all;                // [chunk]
+  T *top, *total, *sum;  // [blocks, chunk]
+  T* x;                  // [chunk, E] the tokens' hidden vectors; later the gradient
+  T* x_transposed;       // packed [E, chunk]
+  T* x_packed;           // packed [chunk, E]
+  T* row_sums;           // one block a thread
+  T* z;                  // [V, chunk] logits, then slopes; without gradients one block a thread
+  T *pack_a, *pack_b;    // one piece a thread
+  std::int64_t pack_a_size, pack_b_size;
+
+  LossScratch(const rnn_engine_loss_problem& p, const Machine& m, Arena& arena) {
+    chunk = loss_chunk(p);
+    blocks = class_blocks(p);
+    const bool d_hidden = p.gradients & RNN_ENGINE_LOSS_HIDDEN,
+               d_weight = p.gradients & RNN_ENGINE_LOSS_WEIGHT;
+    cursor = arena.take<std::int64_t>("next token", 2);
+    row = arena.take<std::int64_t>("rows of the chunk's tokens", chunk);
+    target = arena.take<std::int64_t>("targets", chunk);
+    leads = arena.take<std::int64_t>("hits", chunk);
+    chosen = arena.take<T>("logit of the target", chunk);
+    highest = arena.take<T>("highest logit", chunk);
+    all = arena.take<T>("sum of powers", chunk);
+    top = arena.take<T>("highest logit of each block", blocks * chunk);
+    total = arena.take<T>("sum of powers of each block", blocks * chunk);
+    sum = arena.take<T>("sum of logits of each block", blocks * chunk);
+    x = arena.take<T>("hidden vectors", chunk * p.features);
+    x_transposed = arena.take<T>("hidden vectors, packed for logits", packed_size(m, p.features, chunk));
+    x_packed = arena.take<T>("hidden vectors, packed for the weight's gradient",
+                             d_weight ? packed_size(m, chunk, p.features) : 0);
+    row_sums = arena.take<T>("sums for the bias", kClassBlock * m.threads);
+    z = arena.take<T>("logits", chunk * (p.gradients ? p.vocabulary : kClassBlock * m.threads));
+    pack_a_size = kGradientRows * kGradientDepth;
+    pack_b_size = kGradientDepth * kPanelVectors * m.width;
+    pack_a = arena.take<T>("packed slopes", d_hidden ? pack_a_size * m.threads : 0);
+    pack_b = arena.take<T>("packed weight", d_hidden ? pack_b_size * m.threads : 0);
+  }
+};
+
+std::size_t loss_scratch_bytes(const rnn_engine_loss_problem& problem, const Machine& machine);
+
+template <class T>
+void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine,
+                              const Kernels<T>& kernels, Pool& pool, const rnn_engine_loss_args& args,
+                              rnn_engine_loss_result& result);
+
+}  // namespace rnn_engine

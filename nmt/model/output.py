@@ -1,0 +1,34 @@
+"""The output layer together with the loss that it ends in."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from rnn_engine import linear_cross_entropy
+
+
+def output_loss(
+    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, *, padding: int = -100
+) -> tuple[Tensor, Tensor, int]:
+    """Score the vocabulary, and compare with targets of which a share is spread evenly over it.
+
+    No tensor of all tokens' scores is made; `rnn_engine.linear_cross_entropy` says how.
+
+    Args:
+        hidden: Vectors from the decoder, [..., E].
+        weight: Output layer, [V, E].
+        bias: Output layer, [V].
+        targets: Ids, [...] int64.
+        smoothing: The share, in [0, 1).
+        padding: Id of the targets that are left out.
+
+    Returns:
+        The loss and the plain negative log-likelihood, both summed over the tokens that are not padding, in nats, and
+        the number of these tokens; only the loss carries gradients, to the first three.
+
+    Source: Szegedy et al. 2016, section 7.
+    """
+    result = linear_cross_entropy(
+        hidden, weight, targets, bias, label_smoothing=smoothing, ignore_index=padding, reduction="sum"
+    )
+    return result.loss, result.nll, result.tokens

@@ -1,0 +1,232 @@
+"""Plans of random problems: what lies where, what runs when, and what a budget promises."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import rnn_engine
+from rnn_engine import native
+from rnn_engine.memory import pool
+from rnn_engine.spec import CELLS, Memory, StackSpec
+
+POLICIES = ("store", "recompute", "checkpoint")
+RED_ZONE = 256
+
+
+@st.composite
+def stacks(draw):
+    layers = draw(st.integers(1, 4))
+    widths = draw(st.lists(st.integers(2, 40), min_size=layers, max_size=layers))
+    projection = draw(st.sampled_from([0, 0, 1]))
+    return StackSpec(
+        cell=draw(st.sampled_from(sorted(CELLS))),
+        input_size=draw(st.integers(1, 40)),
+        hidden_size=tuple(widths) if draw(st.booleans()) else widths[0],
+        num_layers=layers,
+        bias=draw(st.booleans()),
+        bidirectional=draw(st.booleans()),
+        dropout=draw(st.sampled_from([0.0, 0.3])),
+        proj_size=projection,
+    )
+
+
+@st.composite
+def calls(draw, longest=60):
+    lengths = draw(st.lists(st.integers(1, longest), min_size=1, max_size=12))
+    return {
+        "lengths": lengths if draw(st.booleans()) else [max(lengths)] * len(lengths),
+        "dtype": draw(st.sampled_from(["float32", "float64"])),
+        "threads": draw(st.integers(1, 3)),
+        "input_gradient": draw(st.booleans()),
+    }
+
+
+def least_of(spec, call):
+    with pytest.raises(ValueError, match="memory: expected at least") as caught:
+        rnn_engine.plan(spec, memory=1, **call)
+    return int(re.search(r"at least (\d+) bytes", str(caught.value))[1])
+
+
+@st.composite
+def plans(draw):
+    spec, call = draw(stacks()), draw(calls())
+    if draw(st.booleans()):
+        return spec, rnn_engine.plan(spec, training=False, output=draw(st.booleans()), **call), call
+    memory = draw(st.sampled_from([*POLICIES, None]))
+    if memory is None:
+        least, most = least_of(spec, call), rnn_engine.plan(spec, **call).peak_bytes
+        memory = least + int((most - least) * draw(st.floats(0, 1)))
+    return spec, rnn_engine.plan(spec, memory=memory, **call), call
+
+
+@settings(max_examples=150, deadline=None)
+@given(plans())
+def test_buffers_that_live_together_lie_apart(planned):
+    _, plan, _ = planned
+    for arena, size in (("kept", plan.kept_bytes), ("scratch", plan.scratch_bytes)):
+        buffers = [buffer for buffer in plan.buffers if buffer.arena == arena]
+        assert max((b.offset + b.bytes for b in buffers), default=0) <= size
+        for i, a in enumerate(buffers):
+            assert a.offset % 64 == 0
+            assert 0 <= a.first <= a.last < len(plan.tiles), a
+            for b in buffers[:i]:
+                together = a.first <= b.last and b.first <= a.last
+                apart = a.offset + a.bytes <= b.offset or b.offset + b.bytes <= a.offset
+                assert apart or not together, (a, b)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plans())
+def test_every_tile_runs_once_and_after_its_inputs(planned):
+    spec, plan, call = planned
+    steps = max(call["lengths"])
+    done = {}
+    for index, tile in enumerate(plan.tiles):
+        assert all(i < index for i in tile.inputs), tile
+        done.setdefault((tile.kind, tile.layer, tile.direction), []).append((tile.begin, tile.end))
+    kinds = {kind for kind, _, _ in done}
+    assert kinds >= {"forward"}
+    for kind in kinds:
+        for layer in range(spec.num_layers):
+            for direction in range(spec.directions):
+                pieces = sorted(done[kind, layer, direction])
+                assert [begin for begin, _ in pieces] == [0, *(end for _, end in pieces[:-1])]
+                assert pieces[-1][1] == steps
+                if kind == "backward":  # the last steps first, so that gradients can flow
+                    assert done[kind, layer, direction] == pieces[::-1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans())
+def test_inputs_are_all_that_a_tile_reads(planned):
+    """The neighbour in time, and every tile of the layers beside it that shares its time."""
+    _, plan, call = planned
+    steps = max(call["lengths"])
+
+    def time(tile):
+        return (tile.begin, tile.end) if tile.direction == 0 else (steps - tile.end, steps - tile.begin)
+
+    for tile in plan.tiles:
+        before = {plan.tiles[i] for i in tile.inputs}
+        beside = tile.layer + (1 if tile.kind == "backward" else -1)
+        for other in plan.tiles:
+            shared = time(other)[0] < time(tile)[1] and time(tile)[0] < time(other)[1]
+            if other.kind == tile.kind and other.layer == beside and shared:
+                assert other in before, (tile, other)
+
+
+@settings(max_examples=25, deadline=None)
+@given(stacks(), calls(), st.floats(0, 1))
+def test_budgets_keep_their_promises(spec, call, share):
+    least, most = least_of(spec, call), rnn_engine.plan(spec, **call).peak_bytes
+    assert rnn_engine.plan(spec, memory=least, **call).peak_bytes <= least
+    with pytest.raises(ValueError, match=f"expected at least {least} bytes"):
+        rnn_engine.plan(spec, memory=least - 1, **call)
+    budgets = sorted({least, least + int((most - least) * share), most})
+    made = [rnn_engine.plan(spec, memory=budget, **call) for budget in budgets]
+    assert all(plan.peak_bytes <= budget for plan, budget in zip(made, budgets, strict=True))
+    assert sorted((plan.seconds for plan in made), reverse=True) == [plan.seconds for plan in made]
+
+
+@settings(max_examples=25, deadline=None)
+@given(stacks(), calls(), st.floats(0, 1))
+def test_the_batch_that_is_said_to_fit_fits(spec, call, share):
+    budget = int(least_of(spec, call) * share) or 1
+    call["lengths"] = sorted(call["lengths"], reverse=True)
+    assume(budget < least_of(spec, call))
+    with pytest.raises(ValueError, match="would fit") as caught:
+        rnn_engine.plan(spec, memory=budget, **call)
+    found = re.search(r"a batch of (\d+) would fit", str(caught.value))
+    fits = int(found[1]) if found and "not even" not in str(caught.value) else 0
+    # A smaller batch shortens every step to at most so many rows, which keeps the first sequences.
+    assert fits < len(call["lengths"])
+    if fits:
+        part = call | {"lengths": call["lengths"][:fits]}
+        assert rnn_engine.plan(spec, memory=budget, **part).peak_bytes <= budget
+    with pytest.raises(ValueError, match="expected at least"):
+        rnn_engine.plan(spec, memory=budget, **(call | {"lengths": call["lengths"][: fits + 1]}))
+
+
+@settings(max_examples=40, deadline=None)
+@given(stacks(), st.integers(1, 64), st.booleans(), st.booleans())
+def test_memory_without_gradients_does_not_grow_with_length(spec, batch, output, long):
+    assume(not spec.bidirectional)
+    short = rnn_engine.plan(spec, steps=64, batch=batch, training=False, output=output)
+    longer = rnn_engine.plan(spec, steps=16384 if long else 65, batch=batch, training=False, output=output)
+    assert (short.kept_bytes, longer.kept_bytes) == (0, 0)
+    assert short.scratch_bytes == longer.scratch_bytes
+
+
+def test_planning_allocates_nothing():
+    before = pool.statistics()
+    plan = rnn_engine.plan(StackSpec("lstm", 2000, 2000, 8), steps=2000, batch=2000)
+    assert plan.peak_bytes > 2**40
+    assert len(plan.explain().splitlines()) > 10
+    assert pool.statistics() == before
+
+
+def test_a_plan_can_be_drawn(tmp_path):
+    plan = rnn_engine.plan(StackSpec("lstm", 20, 30, 3), steps=20, batch=4, memory="recompute")
+    plan.plot(tmp_path / "plan.svg")
+    plan.plot(tmp_path / "plan.png")
+    assert "<svg" in (tmp_path / "plan.svg").read_text()
+    assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"path: expected \.svg or \.png, got plan\.pdf"):
+        plan.plot(tmp_path / "plan.pdf")
+
+
+def guarded(size):
+    """Poisoned bytes, aligned, with red zones on both sides; returns the whole and the middle."""
+    whole = np.full(size + 2 * RED_ZONE + 64, 0xA5, np.uint8)
+    start = RED_ZONE + -(whole.ctypes.data + RED_ZONE) % 64
+    middle = whole[start : start + size]
+    middle[:] = 0xFF
+    return whole, middle, start
+
+
+@settings(max_examples=60, deadline=None)
+@given(stacks(), calls(longest=12), st.sampled_from(POLICIES), st.integers(0, 2**32 - 1))
+def test_no_byte_outside_the_plan_is_touched(spec, call, memory, seed):
+    """Nor is anything read that was not written: it would be NaN."""
+    rng = np.random.default_rng(seed)
+    lengths = sorted(call["lengths"], reverse=True)
+    sizes = [sum(length > t for length in lengths) for t in range(lengths[0])]
+    context = native.context(call["threads"])
+    problem = native.make_problem(
+        spec,
+        call["dtype"],
+        steps=lengths[0],
+        batch=len(lengths),
+        training=True,
+        dropout=spec.dropout,
+        batch_sizes=sizes,
+        memory=Memory(memory),
+        input_gradient=call["input_gradient"],
+    )
+    plan = native.Plan(context, problem)
+
+    def values(*shape):
+        return rng.standard_normal(shape).astype(call["dtype"])
+
+    lanes = [
+        [None if shape is None else values(*shape) for shape in spec.lane_parameters(lane).values()]
+        for lane in range(spec.lanes)
+    ]
+    gradients = [[None if p is None else np.zeros_like(p) for p in lane] for lane in lanes]
+    h, c = (spec.directions * len(lengths) * sum(w) for w in (spec.state_sizes, spec.hidden_sizes))
+    x, y = values(sum(sizes), spec.input_size), values(sum(sizes), spec.output_size)
+    hn, cn, dh0, dc0 = values(h), values(c), values(h), values(c)
+    dx = np.full_like(x, np.nan) if call["input_gradient"] else None
+    blocks = [guarded(size) for size in (plan.kept_bytes, plan.forward_scratch_bytes, plan.backward_scratch_bytes)]
+    kept, forward, backward = (middle for _, middle, _ in blocks)
+    plan.forward(lanes, None, x, None, None, y, None, hn, cn, kept, forward)
+    plan.backward(lanes, gradients, x, None, None, y, values(*y.shape), None, None, None, dx, dh0, dc0, kept, backward)
+    for whole, middle, start in blocks:
+        assert (whole[:start] == 0xA5).all()
+        assert (whole[start + middle.size :] == 0xA5).all()
+    results = [y, hn, cn, dh0, dc0, *(g for lane in gradients for g in lane if g is not None)]
+    assert all(np.isfinite(result).all() for result in results if result is not None)
+    assert dx is None or np.isfinite(dx).all()
