@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,18 @@ from numpy.typing import NDArray
 from rnn_engine import native
 from rnn_engine.memory import pool
 from rnn_engine.spec import StackSpec
+from rnn_engine.states import joined, pieces_of
 
 Array = NDArray[Any]
-State = tuple[Array, Array] | tuple[Sequence[Array], Sequence[Array]]
-"""(h, c), each [L*D, B, width]; or each a tuple of L arrays [D, B, width] if the layers differ in width."""
+Half = Array | Sequence[Array]
+State = tuple[Half, Half]
+"""(h, c), each [L*D, B, width], or a sequence of L arrays [D, B, width] if the layers differ in width."""
+
+_Pieces = tuple[Array, ...]
 
 
 class Stack:
-    """A stack of recurrent layers with fixed parameters, packed once, forward only.
+    """A stack of recurrent layers with fixed parameters, forward only. The weights are packed once, when it is made.
 
     Args:
         spec: Cell and shapes. Its dropout does nothing here.
@@ -43,13 +48,13 @@ class Stack:
             _check(name, parameters[name], shape, self.dtype)
         self._lanes = [
             [
-                None if shape is None else np.ascontiguousarray(parameters[name])
+                None if shape is None else np.array(parameters[name], order="C")
                 for name, shape in spec.lane_parameters(lane).items()
             ]
             for lane in range(spec.lanes)
         ]
         self._context = native.context(threads or native.cpu_count())
-        problem = self._problem(1, 1)
+        problem = native.make_problem(spec, self.dtype.name, steps=1, batch=1, training=False, prepacked=True)
         self._packed = pool.take(self._context.packed_bytes(problem))
         self._context.pack(problem, self._lanes, self._packed.array)
 
@@ -60,17 +65,21 @@ class Stack:
         lengths: Array | None = None,
         *,
         last_state_only: bool = False,
-    ) -> tuple[Array | None, State]:
+        return_cell_states: bool = False,
+    ) -> Any:
         """Runs the stack.
 
         Args:
             x: [T, B, I].
-            state: (h0, c0); zeros if None.
+            state: (h0, c0), each [L*D, B, R] or [L*D, B, H], R being P with a projection, else H; with layers of
+                different widths each is a sequence of L arrays [D, B, width]. Zeros if None.
             lengths: [B] steps of each sequence, 1 to T, in any order; all T if None.
-            last_state_only: Return no output; the memory of a one-directional stack then does not grow with T.
+            last_state_only: Return no output: memory then does not grow with T, in one direction.
+            return_cell_states: Return c of every step of the last layer too.
 
         Returns:
-            output [T, B, D*R], zero beyond each sequence's length (None with last_state_only), and (hn, cn).
+            output [T, B, D*R], zero beyond each sequence's length (None with last_state_only), and (hn, cn) in the form
+            of `state`. With return_cell_states, cell states [T, B, D*H] come third.
 
         Raises:
             ValueError: A shape or type is not what the stack expects, or a length is out of bounds.
@@ -79,139 +88,111 @@ class Stack:
             raise ValueError(f"x: expected [T, B, I] with T and B at least 1, got {list(x.shape)}")
         steps, batch, _ = x.shape
         _check("x", x, (steps, batch, self.spec.input_size), self.dtype)
-        flat = None if state is None else self._flat(state, batch, None)
+        pieces = None if state is None else self._pieces(state, batch)
+        wanted = (not last_state_only, return_cell_states)
         if lengths is None:
-            y, last = self._run(x.reshape(steps * batch, -1), flat, steps, batch, None, output=not last_state_only)
-            return None if y is None else y.reshape(steps, batch, -1), self._shaped(last, batch, None)
-
-        lengths = np.asarray(lengths)
-        if lengths.shape != (batch,) or not np.issubdtype(lengths.dtype, np.integer):
-            raise ValueError(f"lengths: expected [B] = [{batch}] integers, got {list(lengths.shape)} {lengths.dtype}")
-        if lengths.min() < 1 or lengths.max() > steps:
-            raise ValueError(f"lengths: expected 1 to T = {steps}, got {lengths.min()} to {lengths.max()}")
-        order = np.argsort(-lengths, kind="stable")
-        original = np.argsort(order)
-        longest = int(lengths.max())
-        running = np.arange(longest)[:, None] < lengths[order][None, :]  # [longest, B] in the engine's order
-        rows = np.ascontiguousarray(x[:longest, order][running])
-        if state is not None:
-            flat = self._flat(state, batch, order)
-        sizes = running.sum(axis=1).tolist()
-        packed, last = self._run(rows, flat, longest, batch, sizes, output=not last_state_only)
-        states = self._shaped(last, batch, original)
-        if packed is None:
-            return None, states
-        y = np.zeros((steps, batch, packed.shape[-1]), self.dtype)
-        ordered = np.zeros((longest, batch, packed.shape[-1]), self.dtype)
-        ordered[running] = packed
-        y[:longest] = ordered[:, original]
-        return y, states
+            y, cy, last = self._run(x, pieces, [batch] * steps, *wanted)
+            shape = (steps, batch, -1)
+            y, cy = (None if rows is None else rows.reshape(shape) for rows in (y, cy))
+        else:
+            lengths = _check_lengths(lengths, steps, batch)
+            order = np.argsort(-lengths, kind="stable")
+            running = np.arange(lengths.max())[:, None] < lengths[order]
+            step, rank = np.nonzero(running)
+            places = (step, order[rank])  # where in [T, B] the engine's rows come from
+            if pieces is not None:
+                pieces = _reordered(pieces, order)
+            y, cy, last = self._run(x[places], pieces, running.sum(axis=1).tolist(), *wanted)
+            y, cy = (None if rows is None else _spread(rows, places, (steps, batch)) for rows in (y, cy))
+            last = _reordered(last, np.argsort(order))
+        states = tuple(joined(half) for half in last)
+        return (y, states, cy) if return_cell_states else (y, states)
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
-        """Runs one step of a one-directional stack: streaming.
+        """Runs a single step, to be called again with the state that it returns.
 
         Args:
             x: [B, I].
-            state: (h, c) before the step; zeros if None.
+            state: (h, c) before the step, in the form that a call takes; zeros if None.
 
         Returns:
             output [B, R], and (h, c) after the step.
 
         Raises:
-            ValueError: A shape or type is not what the stack expects, or the stack is bidirectional.
+            ValueError: The stack is bidirectional, or a shape or type is not what it expects.
         """
         if self.spec.bidirectional:
-            raise ValueError("step: expected a one-directional stack, got a bidirectional one")
-        if x.ndim != 2:
-            raise ValueError(f"x: expected [B, I], got {list(x.shape)}")
-        y, last = self(x[None], state)
-        assert y is not None
-        return y[0], last
+            raise ValueError("step: expected a one-directional stack: the reverse direction begins with the last step")
+        if x.ndim != 2 or len(x) == 0:
+            raise ValueError(f"x: expected [B, I] with B at least 1, got {list(x.shape)}")
+        y, after = self(x[None], state)
+        return y[0], after
 
-    def _problem(
-        self, steps: int, batch: int, batch_sizes: list[int] | None = None, *, output: bool = True
-    ) -> native.Problem:
-        return native.make_problem(
-            self.spec,
-            self.dtype.name,
-            steps=steps,
-            batch=batch,
-            training=False,
-            batch_sizes=batch_sizes,
-            output=output,
-            prepacked=True,
-        )
+    def _pieces(self, state: State, batch: int) -> tuple[_Pieces, _Pieces]:
+        pieces = pieces_of(self.spec, state, batch)
+        for name, half in zip(("h0", "c0"), pieces, strict=True):
+            for array in half:
+                _check(name, array, array.shape, self.dtype)
+        return pieces
 
     def _run(
-        self,
-        rows: Array,
-        state: tuple[Array, Array] | None,
-        steps: int,
-        batch: int,
-        batch_sizes: list[int] | None,
-        *,
-        output: bool,
-    ) -> tuple[Array | None, tuple[Array, Array]]:
-        """Output [N, D*R], and hn and cn, flat."""
-        spec = self.spec
-        plan = native.Plan(self._context, self._problem(steps, batch, batch_sizes, output=output))
+        self, x: Array, state: tuple[_Pieces, _Pieces] | None, batch_sizes: list[int], output: bool, cell_output: bool
+    ) -> tuple[Array | None, Array | None, tuple[_Pieces, _Pieces]]:
+        """Rows y and cy, and the pieces of (hn, cn)."""
+        spec, batch, rows = self.spec, batch_sizes[0], sum(batch_sizes)
+        problem = native.make_problem(
+            spec,
+            self.dtype.name,
+            steps=len(batch_sizes),
+            batch=batch,
+            training=False,
+            batch_sizes=batch_sizes if batch_sizes[-1] != batch else None,
+            output=output,
+            cell_output=cell_output,
+            prepacked=True,
+        )
+        plan = native.Plan(self._context, problem)
         kept, scratch = pool.take(plan.kept_bytes), pool.take(plan.scratch_bytes)
-        y = np.empty((rows.shape[0], spec.output_size), self.dtype) if output else None
-        hn = np.empty(spec.directions * batch * sum(spec.state_sizes), self.dtype)
-        cn = np.empty(spec.directions * batch * sum(spec.hidden_sizes), self.dtype)
-        h0, c0 = (None, None) if state is None else state
+        y = np.empty((rows, spec.output_size), self.dtype) if output else None
+        cy = np.empty((rows, spec.directions * spec.hidden_sizes[-1]), self.dtype) if cell_output else None
+        shapes = spec.state_shapes(batch)
+        hn, cn = (np.empty(sum(map(prod, half)), self.dtype) for half in shapes)
+        h0, c0 = (None, None) if state is None else map(_flat, state)
         plan.forward(
             self._lanes,
             self._packed.array,
-            np.ascontiguousarray(rows),
+            np.ascontiguousarray(x),
             h0,
             c0,
             y,
-            None,
+            cy,
             hn,
             cn,
             kept.array,
             scratch.array,
         )
-        return y, (hn, cn)
+        return y, cy, (_split(hn, shapes[0]), _split(cn, shapes[1]))
 
-    def _flat(self, state: State, batch: int, order: Array | None) -> tuple[Array, Array]:
-        """Each half of (h0, c0), checked, as one array; sequences in another order."""
-        spec = self.spec
 
-        def half(name: str, arrays: Array | Sequence[Array], widths: tuple[int, ...]) -> Array:
-            if len(set(widths)) == 1:
-                arrays, lanes, widths = (arrays,), spec.lanes, widths[:1]  # type: ignore[assignment]
-            else:
-                lanes = spec.directions
-            if len(arrays) != len(widths):
-                raise ValueError(f"{name}: expected {len(widths)} arrays, one for each layer, got {len(arrays)}")
-            pieces = []
-            for array, width in zip(arrays, widths, strict=True):
-                _check(name, array, (lanes, batch, width), self.dtype)
-                pieces.append((array if order is None else array[:, order]).reshape(-1))
-            return np.concatenate(pieces)
+def _reordered(pieces: tuple[_Pieces, _Pieces], order: Array) -> tuple[_Pieces, _Pieces]:
+    h, c = (tuple(piece[:, order] for piece in half) for half in pieces)
+    return h, c
 
-        if len(state) != 2:
-            raise ValueError(f"state: expected (h0, c0), got {len(state)} entries")
-        return half("h0", state[0], spec.state_sizes), half("c0", state[1], spec.hidden_sizes)
 
-    def _shaped(self, last: tuple[Array, Array], batch: int, order: Array | None) -> State:
-        """The inverse of `_flat`."""
-        spec = self.spec
+def _flat(pieces: _Pieces) -> Array:
+    return np.ascontiguousarray(pieces[0]) if len(pieces) == 1 else np.concatenate([piece.ravel() for piece in pieces])
 
-        def half(flat: Array, widths: tuple[int, ...]) -> Array | tuple[Array, ...]:
-            if len(set(widths)) == 1:
-                whole: Array = flat.reshape(spec.lanes, batch, widths[0])
-                return whole if order is None else whole[:, order]
-            ends = np.cumsum([spec.directions * batch * width for width in widths])[:-1]
-            pieces = [
-                piece.reshape(spec.directions, batch, width)
-                for piece, width in zip(np.split(flat, ends), widths, strict=True)
-            ]
-            return tuple(piece if order is None else piece[:, order] for piece in pieces)
 
-        return half(last[0], spec.state_sizes), half(last[1], spec.hidden_sizes)  # type: ignore[return-value]
+def _split(flat: Array, shapes: tuple[tuple[int, ...], ...]) -> _Pieces:
+    pieces = np.split(flat, np.cumsum([prod(shape) for shape in shapes])[:-1])
+    return tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
+
+
+def _spread(rows: Array, places: tuple[Array, Array], shape: tuple[int, int]) -> Array:
+    """[T, B, width] with the rows at their places and zeros elsewhere."""
+    spread = np.zeros((*shape, rows.shape[1]), rows.dtype)
+    spread[places] = rows
+    return spread
 
 
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -221,3 +202,12 @@ def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]
         raise ValueError(f"{name}: expected {dtype}, got {array.dtype}")
     if tuple(array.shape) != shape:
         raise ValueError(f"{name}: expected {list(shape)}, got {list(array.shape)}")
+
+
+def _check_lengths(lengths: Array, steps: int, batch: int) -> Array:
+    lengths = np.asarray(lengths)
+    if lengths.shape != (batch,) or not np.issubdtype(lengths.dtype, np.integer):
+        raise ValueError(f"lengths: expected [B] = [{batch}] integers, got {list(lengths.shape)} {lengths.dtype}")
+    if lengths.min() < 1 or lengths.max() > steps:
+        raise ValueError(f"lengths: expected 1 to T = {steps}, got {lengths.min()} to {lengths.max()}")
+    return lengths

@@ -158,8 +158,8 @@ class Plan:
         path = Path(path)
         if path.suffix not in (".svg", ".png"):
             raise ValueError(f"path: expected .svg or .png, got {path.name}")
-        from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import, and only plots need it)
-        from matplotlib.patches import Rectangle  # noqa: PLC0415
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Rectangle
 
         figure = Figure(figsize=(11, 7), layout="constrained")
         axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[max(1, self.kept_bytes), self.scratch_bytes])

@@ -1,6 +1,7 @@
 """What the engine computes, in float64 NumPy, readable as the equations: the yardstick for every fast implementation.
 
-Symbols: T time steps, B batch, I input size, H hidden size, L layers, D directions (1 or 2). Gate order i, f, g, o.
+Symbols: T time steps, B batch, I input size, H hidden size, R = H, or P with a projection: width of h, L layers, D
+directions (1 or 2). Gate order i, f, g, o. Layers may differ in H.
 Nothing here is fast, and nothing is shared with the native part.
 """
 
@@ -17,6 +18,9 @@ from rnn_engine.spec import StackSpec
 Array = NDArray[np.float64]
 Weights = Mapping[str, Array]
 """One (layer, direction)'s parameters, named as in `StackSpec.lane_parameters` but without the suffix."""
+StatesLike = ArrayLike | Sequence[ArrayLike]
+States = Array | tuple[Array, ...]
+"""h or c of all layers and directions, [L*D, B, width], or L arrays [D, B, width] if the layers differ in width."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Step:
 
     Attributes:
         x: Input, [B, I].
-        h: State before the step, [B, H].
+        h: State before the step, [B, R].
         c: Cell state before the step, [B, H].
         gates: i, f, g, o after their nonlinearities, [B, 4H].
         c_next: Cell state after the step, [B, H].
@@ -41,6 +45,12 @@ class Step:
     a: Array | None = None
     r: Array | None = None
 
+    @property
+    def output(self) -> Array:
+        """What the cell puts out, o*tanh(c'), [B, H]: h', or with a projection what W_hr projects to h'."""
+        output: Array = np.split(self.gates, 4, axis=1)[3] * np.tanh(self.c_next)
+        return output
+
 
 StepBackward = tuple[Array, Array, Array, dict[str, Array]]
 
@@ -52,12 +62,12 @@ def lstm_step(x: Array, h: Array, c: Array, weights: Weights) -> tuple[Array, Ar
 
     Args:
         x: Input, float64 [B, I].
-        h: State, float64 [B, H].
+        h: State, float64 [B, R].
         c: Cell state, float64 [B, H].
-        weights: weight_ih [4H, I], weight_hh [4H, H], and bias_ih, bias_hh [4H] or neither.
+        weights: weight_ih [4H, I], weight_hh [4H, R], and bias_ih, bias_hh [4H] or neither.
 
     Returns:
-        h' [B, H], c' [B, H], and what `lstm_step_backward` needs.
+        h' before any projection [B, H], c' [B, H], and what `lstm_step_backward` needs.
 
     Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins 2000.
     """
@@ -70,13 +80,13 @@ def lstm_step_backward(dh: Array, dc: Array, step: Step, weights: Weights) -> St
     """Go back through `lstm_step`.
 
     Args:
-        dh: Gradient of h', float64 [B, H].
+        dh: Gradient of h' before any projection, float64 [B, H].
         dc: Gradient of c' from what comes after, float64 [B, H].
         step: As `lstm_step` left it.
         weights: Those of the forward step.
 
     Returns:
-        dx [B, I], dh [B, H] and dc [B, H] before the step, and the gradient of each of `weights`.
+        dx [B, I], dh [B, R] and dc [B, H] before the step, and the gradient of each of `weights`.
     """
     dz, dc_before = _lstm_gates_backward(dh, dc, step)
     dx, dw = _affine_backward(dz, step.x, weights, "ih")
@@ -91,12 +101,12 @@ def mi_lstm_step(x: Array, h: Array, c: Array, weights: Weights) -> tuple[Array,
 
     Args:
         x: Input, float64 [B, I].
-        h: State, float64 [B, H].
+        h: State, float64 [B, R].
         c: Cell state, float64 [B, H].
         weights: Those of `lstm_step`, and alpha, beta1, beta2 [4H]; with biases also bias [4H].
 
     Returns:
-        h' [B, H], c' [B, H], and what `mi_lstm_step_backward` needs.
+        h' before any projection [B, H], c' [B, H], and what `mi_lstm_step_backward` needs.
 
     Source: Wu et al. 2016, "On Multiplicative Integration with Recurrent Neural Networks", equation 4.
     """
@@ -156,24 +166,26 @@ class Result:
 
     Attributes:
         output: The last layer's h of every step, [T, B, D*R], zero beyond a sequence's length.
-        hn: Each layer's and direction's last h, [L*D, B, R].
-        cn: Each layer's and direction's last c, [L*D, B, H].
+        cells: The last layer's c of every step, [T, B, D*H], zero beyond a sequence's length.
+        hn: Each layer's and direction's last h, [L*D, B, R], or L arrays [D, B, R] if the layers differ in R.
+        cn: Each layer's and direction's last c, [L*D, B, H], or L arrays [D, B, H] if the layers differ in H.
         tape: What `backward` needs.
     """
 
     output: Array
-    hn: Array
-    cn: Array
+    cells: Array
+    hn: States
+    cn: States
     tape: Tape
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """Gradients: dx [T, B, I], zero beyond a length; dh0 and dc0 [L*D, B, H]; those of the parameters by name."""
+    """Gradients: dx [T, B, I], zero beyond a length; dh0 and dc0 as hn and cn; those of the parameters by name."""
 
     dx: Array
-    dh0: Array
-    dc0: Array
+    dh0: States
+    dc0: States
     parameters: dict[str, Array]
 
 
@@ -181,8 +193,8 @@ def forward(
     spec: StackSpec,
     parameters: Mapping[str, ArrayLike],
     x: ArrayLike,
-    h0: ArrayLike,
-    c0: ArrayLike,
+    h0: StatesLike,
+    c0: StatesLike,
     lengths: ArrayLike | None = None,
     masks: Sequence[ArrayLike] | None = None,
 ) -> Result:
@@ -192,11 +204,11 @@ def forward(
         spec: Cell and shapes; its dropout does nothing here, `masks` does.
         parameters: Arrays by the names of `StackSpec.parameter_shapes`.
         x: Input, [T, B, I]; what lies beyond a length is not looked at.
-        h0: First h of each layer and direction, [L*D, B, R]; R is P with a projection, else H.
-        c0: First c of each layer and direction, [L*D, B, H].
+        h0: First h of each layer and direction, [L*D, B, R], or L arrays [D, B, R] if the layers differ in R.
+        c0: First c of each layer and direction, [L*D, B, H], or L arrays [D, B, H] if the layers differ in H.
         lengths: Steps of each sequence, integers [B], 0 to T, in any order; all T if None. The reverse direction starts
             at each sequence's own end.
-        masks: What the output of each layer but the last is multiplied by, L-1 arrays [T, B, D*H]: 0 or 1/(1-p).
+        masks: What the output of each layer but the last is multiplied by, L-1 arrays [T, B, D*R]: 0 or 1/(1-p).
 
     Returns:
         The outputs, in float64, and what `backward` needs.
@@ -204,43 +216,43 @@ def forward(
     Raises:
         ValueError: A shape is not what was expected, or a parameter is missing or unknown.
     """
-    if len(set(spec.hidden_sizes)) > 1:
-        raise ValueError(f"spec: expected layers of one width, got {spec.hidden_sizes}")
     weights = _weights(spec, parameters)
     layer_input = _array("x", x, (None, None, spec.input_size))
     length, batch, _ = layer_input.shape
-    states = [
-        _array("h0", h0, (spec.lanes, batch, spec.state_sizes[0])),
-        _array("c0", c0, (spec.lanes, batch, spec.hidden_sizes[0])),
-    ]
+    h_shapes, c_shapes = spec.state_shapes(batch)
+    h, c = _by_lane("h0", h0, h_shapes), _by_lane("c0", c0, c_shapes)
     active = _active(lengths, length, batch)
     factors = _masks(spec, masks, length, batch)
 
     steps: list[tuple[Step, ...]] = []
-    last_h, last_c = np.empty_like(states[0]), np.empty_like(states[1])
+    lanes: list[_Lane] = []
     layer_input = np.where(active, layer_input, 0.0)
     for layer in range(spec.num_layers):
         if layer and factors is not None:
             layer_input = layer_input * factors[layer - 1]
-        outputs = []
-        for lane in _lanes(spec, layer):
-            output, last_h[lane], last_c[lane], saved = _run_lane(
-                spec, lane, weights[lane], layer_input, states[0][lane], states[1][lane], active
-            )
-            outputs.append(output)
-            steps.append(saved)
-        layer_input = np.concatenate(outputs, axis=2)
-    return Result(layer_input, last_h, last_c, Tape(spec, weights, active, tuple(steps), factors))
+        lanes = [_run_lane(spec, lane, weights[lane], layer_input, h, c, active) for lane in _lanes(spec, layer)]
+        layer_input = np.concatenate([lane.output for lane in lanes], axis=2)
+        steps += [lane.steps for lane in lanes]
+    cells = np.concatenate([lane.cells for lane in lanes], axis=2)
+    tape = Tape(spec, weights, active, tuple(steps), factors)
+    return Result(layer_input, cells, _joined(h, h_shapes), _joined(c, c_shapes), tape)
 
 
-def backward(tape: Tape, dy: ArrayLike, dhn: ArrayLike, dcn: ArrayLike) -> Gradients:
+def backward(
+    tape: Tape,
+    dy: ArrayLike,
+    dhn: StatesLike,
+    dcn: StatesLike,
+    dcells: ArrayLike | None = None,
+) -> Gradients:
     """Go back through `forward`.
 
     Args:
         tape: As `forward` left it.
         dy: Gradient of the output, [T, B, D*R]; what lies beyond a length is not looked at.
-        dhn: Gradient of hn, [L*D, B, R].
-        dcn: Gradient of cn, [L*D, B, H].
+        dhn: Gradient of hn, in its form.
+        dcn: Gradient of cn, in its form.
+        dcells: Gradient of the last layer's cells, [T, B, D*H]; zero if None. Beyond a length as dy.
 
     Returns:
         The gradients, in float64.
@@ -248,61 +260,76 @@ def backward(tape: Tape, dy: ArrayLike, dhn: ArrayLike, dcn: ArrayLike) -> Gradi
     Raises:
         ValueError: A shape is not what was expected.
     """
-    spec, state = tape.spec, tape.spec.state_sizes[0]
+    spec = tape.spec
     length, batch, _ = tape.active.shape
-    doutput = np.where(tape.active, _array("dy", dy, (length, batch, spec.directions * state)), 0.0)
-    dh0 = _array("dhn", dhn, (spec.lanes, batch, state)).copy()
-    dc0 = _array("dcn", dcn, (spec.lanes, batch, spec.hidden_sizes[0])).copy()
+    h_shapes, c_shapes = spec.state_shapes(batch)
+    doutput = np.where(tape.active, _array("dy", dy, (length, batch, spec.output_size)), 0.0)
+    dtop = np.zeros((length, batch, spec.directions * spec.hidden_sizes[-1]))
+    if dcells is not None:
+        dtop = np.where(tape.active, _array("dcells", dcells, dtop.shape), 0.0)
+    dh, dc = _by_lane("dhn", dhn, h_shapes), _by_lane("dcn", dcn, c_shapes)
     gradients: dict[str, Array] = {}
     for layer in reversed(range(spec.num_layers)):
         dinput = np.zeros((length, batch, tape.steps[layer * spec.directions][0].x.shape[1]))
+        doutputs, dtops = (np.split(array, spec.directions, axis=2) for array in (doutput, dtop))
         for direction, lane in enumerate(_lanes(spec, layer)):
-            dlane = doutput[:, :, direction * state : (direction + 1) * state]
-            dx, dh0[lane], dc0[lane], dweights = _run_lane_backward(tape, lane, dlane, dh0[lane], dc0[lane])
+            seen = dtops[direction] if layer == spec.num_layers - 1 else None  # nobody sees the other layers' cells
+            dx, dweights = _run_lane_backward(tape, lane, doutputs[direction], seen, dh, dc)
             dinput += dx
             gradients |= {name + spec.suffix(lane): value for name, value in dweights.items()}
         doutput = dinput * tape.masks[layer - 1] if layer and tape.masks is not None else dinput
-    return Gradients(doutput, dh0, dc0, {name: gradients[name] for name in spec.parameter_shapes()})
+    ordered = {name: gradients[name] for name in spec.parameter_shapes()}
+    return Gradients(doutput, _joined(dh, h_shapes), _joined(dc, c_shapes), ordered)
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """What one direction of one layer leaves: output [T, B, R], cells [T, B, H], and its steps by t."""
+
+    output: Array
+    cells: Array
+    steps: tuple[Step, ...]
 
 
 def _run_lane(
-    spec: StackSpec, lane: int, weights: Weights, x: Array, h: Array, c: Array, active: NDArray[np.bool_]
-) -> tuple[Array, Array, Array, tuple[Step, ...]]:
-    """Run one direction of one layer; a sequence's state stands still where a step does not belong to it."""
+    spec: StackSpec, lane: int, weights: Weights, x: Array, h: list[Array], c: list[Array], active: NDArray[np.bool_]
+) -> _Lane:
+    """Run one direction of one layer from h[lane] and c[lane], and leave its last states there.
+
+    A sequence's state stands still where a step does not belong to it.
+    """
     step, _ = CELL_STEPS[spec.cell]
-    output = np.zeros((len(x), *h.shape))
+    output, cells = np.zeros((len(x), *h[lane].shape)), np.zeros((len(x), *c[lane].shape))
     saved: dict[int, Step] = {}
     for t in _order(spec, lane, len(x)):
-        h_next, c_next, saved[t] = step(x[t], h, c, weights)
-        if "weight_hr" in weights:  # h' = W_hr o*tanh(c'), Sak et al. 2014
+        h_next, c_next, saved[t] = step(x[t], h[lane], c[lane], weights)
+        if spec.proj_size:
             h_next = h_next @ weights["weight_hr"].T
-        h, c = np.where(active[t], h_next, h), np.where(active[t], c_next, c)
-        output[t] = np.where(active[t], h_next, 0.0)
-    return output, h, c, tuple(saved[t] for t in range(len(x)))
+        h[lane], c[lane] = np.where(active[t], h_next, h[lane]), np.where(active[t], c_next, c[lane])
+        output[t], cells[t] = np.where(active[t], h_next, 0.0), np.where(active[t], c_next, 0.0)
+    return _Lane(output, cells, tuple(saved[t] for t in range(len(x))))
 
 
 def _run_lane_backward(
-    tape: Tape, lane: int, doutput: Array, dh: Array, dc: Array
-) -> tuple[Array, Array, Array, dict[str, Array]]:
+    tape: Tape, lane: int, doutput: Array, dcells: Array | None, dh: list[Array], dc: list[Array]
+) -> tuple[Array, dict[str, Array]]:
+    """Go back through `_run_lane`; dh[lane] and dc[lane] turn from the last states' gradients to the first ones'."""
     _, step_backward = CELL_STEPS[tape.spec.cell]
     steps, weights = tape.steps[lane], tape.weights[lane]
     dx = np.zeros((len(steps), *steps[0].x.shape))
     gradients = {name: np.zeros_like(value) for name, value in weights.items()}
     for t in reversed(_order(tape.spec, lane, len(steps))):
         here = tape.active[t]
-        dh_step, dc_step = np.where(here, dh + doutput[t], 0.0), np.where(here, dc, 0.0)
-        dprojection = None
-        if "weight_hr" in weights:
-            o = np.split(steps[t].gates, 4, axis=1)[3]
-            dprojection = dh_step.T @ (o * np.tanh(steps[t].c_next))
+        dh_step = np.where(here, dh[lane] + doutput[t], 0.0)
+        dc_step = np.where(here, dc[lane] + (0.0 if dcells is None else dcells[t]), 0.0)
+        if tape.spec.proj_size:
+            gradients["weight_hr"] += dh_step.T @ steps[t].output
             dh_step = dh_step @ weights["weight_hr"]
         dx[t], dh_before, dc_before, dweights = step_backward(dh_step, dc_step, steps[t], weights)
-        if dprojection is not None:
-            dweights["weight_hr"] = dprojection
-        dh, dc = np.where(here, dh_before, dh), np.where(here, dc_before, dc)
+        dh[lane], dc[lane] = np.where(here, dh_before, dh[lane]), np.where(here, dc_before, dc[lane])
         for name, value in dweights.items():
             gradients[name] += value
-    return dx, dh, dc, gradients
+    return dx, gradients
 
 
 def _lstm_gates(z: Array, c: Array) -> tuple[Array, Array, Array]:
@@ -382,11 +409,30 @@ def _masks(spec: StackSpec, masks: Sequence[ArrayLike] | None, length: int, batc
         return None
     if len(masks) != spec.num_layers - 1:
         raise ValueError(f"masks: expected L - 1 = {spec.num_layers - 1} arrays, got {len(masks)}")
-    shape = (length, batch, spec.directions * spec.state_sizes[0])
-    return tuple(_array(f"masks[{layer}]", mask, shape) for layer, mask in enumerate(masks))
+    return tuple(
+        _array(f"masks[{layer}]", mask, (length, batch, spec.directions * width))
+        for layer, (mask, width) in enumerate(zip(masks, spec.state_sizes[:-1], strict=True))
+    )
 
 
-def _array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
+def _by_lane(name: str, states: StatesLike, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
+    """Each layer's and direction's state [B, width]."""
+    if len(shapes) == 1:
+        return list(_array(name, states, shapes[0]))
+    if not isinstance(states, Sequence) or len(states) != len(shapes):
+        raise ValueError(f"{name}: expected a sequence of L = {len(shapes)} arrays, as the layers differ in width")
+    pieces = (_array(f"{name}[{i}]", piece, shape) for i, (piece, shape) in enumerate(zip(states, shapes, strict=True)))
+    return [lane for piece in pieces for lane in piece]
+
+
+def _joined(lanes: list[Array], shapes: tuple[tuple[int, ...], ...]) -> States:
+    """The inverse of `_by_lane`."""
+    each = len(lanes) // len(shapes)
+    pieces = tuple(np.stack(lanes[i * each : (i + 1) * each]) for i in range(len(shapes)))
+    return pieces[0] if len(pieces) == 1 else pieces
+
+
+def _array(name: str, value: object, shape: tuple[int | None, ...]) -> Array:
     """`value` in float64, if its shape is as expected; None stands for any extent."""
     array = np.asarray(value, dtype=np.float64)
     if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):

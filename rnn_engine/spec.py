@@ -119,6 +119,24 @@ class StackSpec:
         """D*R of the last layer, the width of the output."""
         return self.directions * self.state_sizes[-1]
 
+    def state_shapes(self, batch: int | None) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+        """Shapes of the arrays that h is made of, and of those of c.
+
+        Args:
+            batch: B, or None for states without a batch dimension.
+
+        Returns:
+            For each one shape [L*D, B, width], or L shapes [D, B, width] where the layers differ in width.
+        """
+        middle = () if batch is None else (batch,)
+
+        def shapes(widths: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+            if len(set(widths)) == 1:
+                return ((self.lanes, *middle, widths[0]),)
+            return tuple((self.directions, *middle, width) for width in widths)
+
+        return shapes(self.state_sizes), shapes(self.hidden_sizes)
+
     def suffix(self, lane: int) -> str:
         """Suffix of the parameter names of one (layer, direction): `_l0`, `_l0_reverse`, `_l1`, ..."""
         layer, direction = divmod(lane, self.directions)
@@ -181,6 +199,13 @@ class Memory:
 
     policy: str
     budget: int = 0
+
+    def __str__(self) -> str:
+        """What `parse` reads."""
+        if self.policy != "budget":
+            return self.policy
+        unit = next(unit for unit in ("GiB", "MiB", "KiB", "B") if self.budget % _UNITS[unit] == 0)
+        return f"{self.budget // _UNITS[unit]}{unit}"
 
     @property
     def index(self) -> int:

@@ -26,7 +26,6 @@ class Call:
         spec: The stack.
         batch_sizes: [T] sequences still running at each step.
         row_ids: [B] the caller's index of each sequence; None: 0 to B-1.
-        dense: Whether all sequences are T steps long.
         dropout: Probability between layers; 0 in evaluation.
         seed: Key of the dropout masks.
         threads: Number of CPU threads.
@@ -37,11 +36,10 @@ class Call:
 
     spec: StackSpec
     batch_sizes: list[int]
-    row_ids: list[int] | None
-    dense: bool
-    dropout: float
-    seed: int
-    threads: int
+    row_ids: list[int] | None = None
+    dropout: float = 0.0
+    seed: int = 0
+    threads: int = 1
     memory: Memory = STORE
     output: bool = True
     cell_output: bool = False
@@ -68,7 +66,7 @@ class Call:
             training=training,
             dropout=self.dropout,
             seed=self.seed,
-            batch_sizes=None if self.dense else self.batch_sizes,
+            batch_sizes=None if self.batch_sizes[0] == self.batch_sizes[-1] else self.batch_sizes,  # never growing
             row_ids=self.row_ids,
             memory=self.memory,
             output=self.output,

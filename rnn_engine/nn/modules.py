@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -12,11 +13,28 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rnn_engine.nn.autograd import Call, Outputs, run_stack
-from rnn_engine.nn.states import State, check_states, detached, flat_states, reorder_states, shaped_states
+from rnn_engine.nn.states import State, detached, flat_states, shaped_states
 from rnn_engine.nn.stepper import Stepper
 from rnn_engine.spec import CELLS, Memory, StackSpec
 
 _DTYPES = (torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a call keeps for backward, and what it returns beside the last states."""
+
+    memory: Memory
+    output: bool
+    cell_states: bool
+
+    def returned(self, outputs: Outputs, shaped: Callable[[Tensor], Any], last: State) -> Any:
+        """What the layer returns; `shaped` gives rows the form of the input."""
+        y = None if outputs.y is None or not self.output else shaped(outputs.y)
+        if not self.cell_states:
+            return y, last
+        assert outputs.cy is not None
+        return y, last, shaped(outputs.cy)
 
 
 class _Recurrent(nn.Module):
@@ -47,11 +65,12 @@ class _Recurrent(nn.Module):
         self.spec = StackSpec(
             self.cell, input_size, hidden_size, num_layers, bias, bidirectional, float(dropout), proj_size
         )
-        self.memory = Memory.parse(memory)
+        self.memory: str | int | Memory = Memory.parse(memory)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"dropout={dropout} has no effect with num_layers=1: it acts between layers", UserWarning, stacklevel=2
             )
+        self.mode = type(self).__name__
         self.input_size = input_size
         self.hidden_size = self.spec.hidden_size
         self.num_layers = num_layers
@@ -106,9 +125,8 @@ class _Recurrent(nn.Module):
         for name, default in defaults.items():
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)}"
-        if self.memory.policy != "store":
-            text += f", memory={self.memory.budget or self.memory.policy!r}"
-        return text
+        memory = Memory.parse(self.memory)
+        return text if memory.policy == "store" else f"{text}, memory={memory}"
 
     def forward(
         self,
@@ -138,9 +156,11 @@ class _Recurrent(nn.Module):
             ValueError: A shape, dtype or device is not what the layer expects, or the memory budget is too small; the
                 message then says what would do.
         """
-        settings = self.memory if memory is None else Memory.parse(memory)
+        wanted = _Wanted(
+            Memory.parse(self.memory if memory is None else memory), not last_state_only, return_cell_states
+        )
         if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx, settings, last_state_only, return_cell_states)
+            return self._forward_packed(input, hx, wanted)
         if input.dim() not in (2, 3):
             raise ValueError(f"input: expected 2 or 3 dimensions, got {input.dim()} ({list(input.shape)})")
         batched = input.dim() == 3
@@ -149,48 +169,45 @@ class _Recurrent(nn.Module):
             x = x.transpose(0, 1)
         steps, batch, _ = x.shape
         self._check(x)
-        states = None if hx is None else check_states(self.spec, hx, batch, batched, self._parameter("weight_ih_l0"))
         if steps == 0 or batch == 0:
             raise ValueError(f"input: expected at least one step and one sequence, got T = {steps}, B = {batch}")
-        rows = x.reshape(steps * batch, x.shape[2])
+        state_batch = batch if batched else None
         outputs = self._run(
-            rows, states, [batch] * steps, None, settings, last_state_only, return_cell_states, dense=True
+            x.reshape(steps * batch, x.shape[2]),
+            flat_states(self.spec, hx, state_batch, self._weight),
+            [batch] * steps,
+            None,
+            wanted,
         )
 
-        def shaped(flat: Tensor | None) -> Tensor | None:
-            if flat is None:
-                return None
-            y = flat.view(steps, batch, -1)
+        def shaped(rows: Tensor) -> Tensor:
+            y = rows.view(steps, batch, -1)
             if not batched:
                 return y.squeeze(1)
             return y.transpose(0, 1) if self.batch_first else y
 
-        last = shaped_states(self.spec, outputs.hn, outputs.cn, batch, batched)
-        y = None if last_state_only else shaped(outputs.y)
-        return (y, last, shaped(outputs.cy)) if return_cell_states else (y, last)
+        return wanted.returned(outputs, shaped, shaped_states(self.spec, outputs.hn, outputs.cn, state_batch))
 
-    def _forward_packed(
-        self, packed: PackedSequence, hx: State | None, memory: Memory, last_state_only: bool, return_cell_states: bool
-    ) -> Any:
+    def _forward_packed(self, packed: PackedSequence, hx: State | None, wanted: _Wanted) -> Any:
         data, batch_sizes, order, original = packed
         sizes: list[int] = batch_sizes.tolist()
         self._check(data)
-        states = None if hx is None else check_states(self.spec, hx, sizes[0], True, self._parameter("weight_ih_l0"))
-        if states is not None:
-            states = reorder_states(states, order)
-        ids = None if order is None else order.tolist()
-        dense = sizes[0] == sizes[-1]
-        outputs = self._run(data, states, sizes, ids, memory, last_state_only, return_cell_states, dense=dense)
+        states = flat_states(self.spec, hx, sizes[0], self._weight, order)
+        outputs = self._run(data, states, sizes, None if order is None else order.tolist(), wanted)
 
-        def shaped(flat: Tensor | None) -> PackedSequence | None:
-            return None if flat is None else PackedSequence(flat, batch_sizes, order, original)
+        def shaped(rows: Tensor) -> PackedSequence:
+            return PackedSequence(rows, batch_sizes, order, original)
 
-        last = reorder_states(shaped_states(self.spec, outputs.hn, outputs.cn, sizes[0], True), original)
-        y = None if last_state_only else shaped(outputs.y)
-        return (y, last, shaped(outputs.cy)) if return_cell_states else (y, last)
+        last = shaped_states(self.spec, outputs.hn, outputs.cn, sizes[0], original)
+        return wanted.returned(outputs, shaped, last)
+
+    @property
+    def _weight(self) -> Tensor:
+        """A tensor of the parameters' dtype and device."""
+        return self.get_parameter("weight_ih_l0")
 
     def _check(self, x: Tensor) -> None:
-        weight = self._parameter("weight_ih_l0")
+        weight = self._weight
         if x.shape[-1] != self.input_size:
             raise ValueError(f"input: expected last dimension I = {self.input_size}, got {list(x.shape)}")
         if x.dtype != weight.dtype:
@@ -214,32 +231,25 @@ class _Recurrent(nn.Module):
     def _run(
         self,
         x: Tensor,
-        states: State | None,
+        states: tuple[Tensor | None, Tensor | None],
         batch_sizes: list[int],
         row_ids: list[int] | None,
-        memory: Memory,
-        last_state_only: bool,
-        return_cell_states: bool,
-        *,
-        dense: bool,
+        wanted: _Wanted,
     ) -> Outputs:
         dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
-        # Masks follow torch's generator, so that torch.manual_seed makes them repeatable.
-        seed = int(torch.randint(2**62, ()).item()) if dropout > 0 else 0
         call = Call(
             self.spec,
             batch_sizes,
             row_ids,
-            dense,
-            dropout,
-            seed,
-            torch.get_num_threads(),
-            memory,
-            not last_state_only,
-            return_cell_states,
+            dropout=dropout,
+            # Masks follow torch's generator, so that torch.manual_seed makes them repeatable.
+            seed=int(torch.randint(2**62, ()).item()) if dropout > 0 else 0,
+            threads=torch.get_num_threads(),
+            memory=wanted.memory,
+            output=wanted.output,
+            cell_output=wanted.cell_states,
         )
-        h0, c0 = (None, None) if states is None else flat_states(states)
-        return run_stack(call, x, h0, c0, self._parameters_in_order())
+        return run_stack(call, x, *states, self._parameters_in_order())
 
     def windows(self, input: Tensor, steps: int, hx: State | None = None) -> Iterator[tuple[Tensor, State]]:
         """Truncated backpropagation through time: windows of a long input, with the state carried, not its history.

@@ -8,7 +8,7 @@ from torch import Tensor
 from rnn_engine import native
 from rnn_engine.memory import pool
 from rnn_engine.nn.autograd import Call, lanes_of, run_forward
-from rnn_engine.nn.states import State, check_states, flat_states, shaped_states
+from rnn_engine.nn.states import State, flat_states, shaped_states
 from rnn_engine.spec import StackSpec
 
 
@@ -61,8 +61,8 @@ class Stepper:
             raise ValueError(f"x: expected {self._dtype} as the weights, got {x.dtype}")
         steps, batch = (1, x.shape[0]) if single else (x.shape[0], x.shape[1])
         like = next(p for p in self._parameters if p is not None)
-        h0, c0 = (None, None) if state is None else flat_states(check_states(self.spec, state, batch, True, like))
-        call = Call(self.spec, [batch] * steps, None, True, 0.0, 0, self._threads)
+        h0, c0 = flat_states(self.spec, state, batch, like)
+        call = Call(self.spec, [batch] * steps, threads=self._threads)
         with torch.no_grad():
             plan = call.plan(self._dtype, training=False, prepacked=True)
             outputs, _ = run_forward(
@@ -70,4 +70,4 @@ class Stepper:
             )
         assert outputs.y is not None
         y = outputs.y if single else outputs.y.view(steps, batch, -1)
-        return y, shaped_states(self.spec, outputs.hn, outputs.cn, batch, True)
+        return y, shaped_states(self.spec, outputs.hn, outputs.cn, batch)

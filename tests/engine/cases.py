@@ -5,23 +5,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnn_engine.spec import StackSpec
+from rnn_engine.states import joined
 
 
 @dataclass(frozen=True)
 class Case:
-    """One shape of the work. `lengths` is in any order; without `states`, h0 and c0 are zero."""
+    """One shape of the work. `lengths` is in any order; without `states`, h0 and c0 are zero; with `cells`, c of all
+    steps of the last layer is looked at too."""
 
     cell: str
     T: int
     B: int
     I: int  # noqa: E741  (the field's letter for the input size)
-    H: int
+    H: int | tuple[int, ...]
     L: int = 1
+    P: int = 0
     bidirectional: bool = False
     bias: bool = True
     lengths: tuple[int, ...] | None = None
     dropout: float = 0.0
     states: bool = True
+    cells: bool = False
 
     @property
     def spec(self):
@@ -33,6 +37,7 @@ class Case:
             bias=self.bias,
             bidirectional=self.bidirectional,
             dropout=self.dropout,
+            proj_size=self.P,
         )
 
     @property
@@ -44,8 +49,10 @@ class Case:
             ("ragged", self.lengths is not None),
             (f"drop{self.dropout:g}", self.dropout > 0),
             ("nostate", not self.states),
+            ("cells", self.cells),
         )
-        shape = f"{self.cell}-T{self.T}-B{self.B}-I{self.I}-H{self.H}-L{self.L}"
+        widths = "_".join(map(str, self.H)) if isinstance(self.H, tuple) else self.H
+        shape = f"{self.cell}-T{self.T}-B{self.B}-I{self.I}-H{widths}-L{self.L}{f'-P{self.P}' if self.P else ''}"
         return "-".join([shape, *(name for name, given in flags if given)])
 
 
@@ -86,6 +93,21 @@ _SHAPES = (
     # dropout between layers, alone and with everything
     {"T": 5, "B": 4, "I": 6, "H": 8, "L": 2, "dropout": 0.4},
     {"T": 6, "B": 5, "I": 4, "H": 7, "L": 3, "bidirectional": True, "lengths": (6, 2, 5, 1, 4), "dropout": 0.3},
+    # a projection
+    {"T": 1, "B": 1, "I": 1, "H": 2, "P": 1},
+    {"T": 5, "B": 3, "I": 4, "H": 9, "P": 5},
+    {"T": 4, "B": 7, "I": 6, "H": 33, "L": 2, "P": 17, "bidirectional": True, "lengths": (4, 2, 1, 3, 4, 1, 2)},
+    {"T": 5, "B": 2, "I": 3, "H": 20, "L": 3, "P": 16, "bias": False, "states": False},
+    {"T": 4, "B": 3, "I": 5, "H": 70, "L": 2, "P": 67, "dropout": 0.3, "cells": True},
+    # layers of different widths
+    {"T": 4, "B": 3, "I": 5, "H": (9, 4), "L": 2},
+    {"T": 5, "B": 4, "I": 3, "H": (5, 17, 8), "L": 3, "bidirectional": True, "lengths": (2, 5, 1, 3)},
+    {"T": 4, "B": 3, "I": 4, "H": (16, 7, 7, 12), "L": 4, "dropout": 0.4, "cells": True},
+    {"T": 5, "B": 2, "I": 3, "H": (9, 12, 7), "L": 3, "P": 6, "lengths": (5, 3), "states": False},
+    # cell states of all steps
+    {"T": 1, "B": 2, "I": 2, "H": 3, "cells": True},
+    {"T": 6, "B": 4, "I": 4, "H": 9, "L": 2, "lengths": (2, 6, 1, 3), "cells": True},
+    {"T": 5, "B": 3, "I": 4, "H": 17, "L": 2, "bidirectional": True, "lengths": (5, 1, 4), "cells": True},
     # a long sequence
     {"T": 50, "B": 3, "I": 8, "H": 16, "L": 2},
 )
@@ -96,43 +118,61 @@ CASES = tuple(Case(cell=cell, **shape) for cell in ("lstm", "mi_lstm") for shape
 
 @dataclass(frozen=True)
 class Arrays:
-    """Inputs of a case, float64: x [T, B, I], h0 and c0 [L*D, B, H], dy [T, B, D*H], dhn and dcn [L*D, B, H]; lengths
-    int64 [B] or None; parameters by name; masks [T, B, D*H], one for each layer but the last, or None."""
+    """Inputs of a case, float64: x [T, B, I], dy [T, B, D*R] and dcells [T, B, D*H]; h0, c0, dhn and dcn in the form of
+    a stack's states; lengths int64 [B] or None; parameters by name; masks [T, B, D*R], one for each layer but the last,
+    or None."""
 
     x: np.ndarray
     lengths: np.ndarray | None
-    h0: np.ndarray
-    c0: np.ndarray
+    h0: np.ndarray | tuple
+    c0: np.ndarray | tuple
     parameters: dict[str, np.ndarray]
     dy: np.ndarray
-    dhn: np.ndarray
-    dcn: np.ndarray
+    dcells: np.ndarray
+    dhn: np.ndarray | tuple
+    dcn: np.ndarray | tuple
     masks: tuple[np.ndarray, ...] | None
+
+
+def each(work, states):
+    """`work` on the array or arrays that a state is made of, in the same form."""
+    return tuple(map(work, states)) if isinstance(states, (tuple, list)) else work(states)
+
+
+def named(name, states):
+    """A state's array or arrays by name: {"hn": ...}, or {"hn[0]": ..., "hn[1]": ...}."""
+    if not isinstance(states, (tuple, list)):
+        return {name: states}
+    return {f"{name}[{layer}]": piece for layer, piece in enumerate(states)}
 
 
 def make(case, seed=0):
     """The same arrays for the same case and seed. Beyond a sequence's length x and dy are not zero: nobody may look."""
     rng = np.random.default_rng((seed, *case.id.encode()))
-    spec, lanes = case.spec, case.spec.lanes
-    outputs, states = (case.T, case.B, spec.directions * case.H), (lanes, case.B, case.H)
+    spec = case.spec
+    rows, shapes = (case.T, case.B), spec.state_shapes(case.B)
     near_one = ("alpha", "beta1", "beta2")  # so that no term of the multiplicative cell vanishes
     parameters = {
-        name: rng.uniform(-1, 1, shape) / np.sqrt(case.H) + name.startswith(near_one)
+        name: rng.uniform(-1, 1, shape) / np.sqrt(min(spec.hidden_sizes)) + name.startswith(near_one)
         for name, shape in spec.parameter_shapes().items()
     }
-    initial = [rng.standard_normal(states) * case.states for _ in range(2)]
+
+    def states(half, factor=1):
+        return joined([rng.standard_normal(shape) * factor for shape in half])
+
     masks = None
     if case.dropout:
-        kept = [rng.random(outputs) >= case.dropout for _ in range(case.L - 1)]
+        kept = [rng.random((*rows, spec.directions * width)) >= case.dropout for width in spec.state_sizes[:-1]]
         masks = tuple(mask / (1 - case.dropout) for mask in kept)
     return Arrays(
-        x=rng.standard_normal((case.T, case.B, case.I)),
+        x=rng.standard_normal((*rows, case.I)),
         lengths=None if case.lengths is None else np.array(case.lengths, dtype=np.int64),
-        h0=initial[0],
-        c0=initial[1],
+        h0=states(shapes[0], case.states),
+        c0=states(shapes[1], case.states),
         parameters=parameters,
-        dy=rng.standard_normal(outputs),
-        dhn=rng.standard_normal(states),
-        dcn=rng.standard_normal(states),
+        dy=rng.standard_normal((*rows, spec.output_size)),
+        dcells=rng.standard_normal((*rows, spec.directions * spec.hidden_sizes[-1])) * case.cells,
+        dhn=states(shapes[0]),
+        dcn=states(shapes[1]),
         masks=masks,
     )

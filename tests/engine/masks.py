@@ -17,15 +17,19 @@ def philox(counter, key):
 
 
 def dropout_masks(case, seed):
-    """What the input of each layer but the first is multiplied by: L-1 arrays [T, B, D*H]."""
-    columns = case.spec.directions * case.H
+    """What the input of each layer but the first is multiplied by: L-1 arrays [T, B, D*R]."""
+    return tuple(
+        _mask(case, seed, layer, case.spec.directions * width)
+        for layer, width in enumerate(case.spec.state_sizes[:-1], 1)
+    )
+
+
+def _mask(case, seed, layer, columns):
     blocks = (columns + 3) // 4
-    counter = np.zeros((case.L - 1, case.T, case.B, blocks, 4), np.uint64)
+    counter = np.zeros((case.T, case.B, blocks, 4), np.uint64)
     counter[..., 0] = np.arange(blocks)
     counter[..., 1] = np.arange(case.B)[:, None]
     counter[..., 2] = np.arange(case.T)[:, None, None]
-    counter[..., 3] = np.arange(1, case.L)[:, None, None, None]
-    words = philox(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(case.L - 1, case.T, case.B, 4 * blocks)[
-        ..., :columns
-    ]
-    return tuple((words >= np.uint64(case.dropout * 2**32)) / (1 - case.dropout))
+    counter[..., 3] = layer
+    words = philox(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(case.T, case.B, 4 * blocks)[..., :columns]
+    return (words >= np.uint64(case.dropout * 2**32)) / (1 - case.dropout)

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from cases import CASES, make
+from cases import CASES, make, named
 
 from rnn_engine import Stack, StackSpec, reference
 from rnn_engine.memory import BlockPool
@@ -14,10 +14,37 @@ from rnn_engine.memory import BlockPool
 @pytest.mark.parametrize("case", [case for case in CASES if not case.dropout], ids=lambda case: case.id)
 def test_agrees_with_the_reference(case):
     arrays = make(case)
-    y, (hn, cn) = Stack(case.spec, arrays.parameters, threads=2)(arrays.x, (arrays.h0, arrays.c0), arrays.lengths)
-    expected = reference.forward(case.spec, arrays.parameters, arrays.x, arrays.h0, arrays.c0, arrays.lengths)
-    for ours, exact in ((y, expected.output), (hn, expected.hn), (cn, expected.cn)):
+    stack, state = Stack(case.spec, arrays.parameters, threads=2), (arrays.h0, arrays.c0)
+    y, (hn, cn), cells = stack(arrays.x, state, arrays.lengths, return_cell_states=True)
+    expected = reference.forward(case.spec, arrays.parameters, arrays.x, *state, arrays.lengths)
+    for ours, exact in ((y, expected.output), (cells, expected.cells)):
         np.testing.assert_allclose(ours, exact, rtol=1e-11, atol=1e-11)
+    for ours, exact in ((hn, expected.hn), (cn, expected.cn)):
+        assert type(ours) is type(exact)
+        for piece, exact_piece in zip(named("", ours).values(), named("", exact).values(), strict=True):
+            np.testing.assert_allclose(piece, exact_piece, rtol=1e-11, atol=1e-11)
+    nothing, last = stack(arrays.x, state, arrays.lengths, last_state_only=True)
+    assert nothing is None
+    for ours, first in zip(last, (hn, cn), strict=True):
+        for piece, same in zip(named("", ours).values(), named("", first).values(), strict=True):
+            np.testing.assert_array_equal(piece, same)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if not case.dropout and not case.bidirectional and not case.lengths],
+    ids=lambda case: case.id,
+)
+def test_step_by_step_gives_the_bits_of_one_call(case):
+    arrays = make(case)
+    stack, state = Stack(case.spec, arrays.parameters), (arrays.h0, arrays.c0)
+    y, last = stack(arrays.x, state)
+    for t in range(case.T):
+        output, state = stack.step(arrays.x[t], state)
+        np.testing.assert_array_equal(output, y[t])
+    for ours, expected in zip(state, last, strict=True):
+        for piece, exact in zip(named("", ours).values(), named("", expected).values(), strict=True):
+            np.testing.assert_array_equal(piece, exact)
 
 
 def test_imports_no_torch():
@@ -31,6 +58,8 @@ def test_imports_no_torch():
 
 
 SPEC = StackSpec("lstm", 3, 4)
+BOTH = StackSpec("lstm", 3, 4, bidirectional=True)
+WIDTHS = StackSpec("lstm", 3, (4, 5), 2)
 PARAMETERS = {name: np.zeros(shape, np.float32) for name, shape in SPEC.parameter_shapes().items()}
 X = np.zeros((5, 2, 3), np.float32)
 ERRORS = {
@@ -43,6 +72,24 @@ ERRORS = {
     "dtype": (lambda: Stack(SPEC, PARAMETERS)(X.astype(np.float64)), r"x: expected float32, got float64"),
     "width": (lambda: Stack(SPEC, PARAMETERS)(X[..., :2].copy()), r"x: expected \[5, 2, 3\], got \[5, 2, 2\]"),
     "no batch": (lambda: Stack(SPEC, PARAMETERS)(X[:, :0]), r"x: expected \[T, B, I\]"),
+    "state": (lambda: Stack(SPEC, PARAMETERS)(X, (X,)), r"state: expected \(h0, c0\), got 1"),
+    "state shape": (
+        lambda: Stack(SPEC, PARAMETERS)(X, (np.zeros((1, 2, 4), np.float32), X)),
+        r"c0: expected \[L\*D, B, H\] = \[1, 2, 4\], got \[5, 2, 3\]",
+    ),
+    "state type": (
+        lambda: Stack(SPEC, PARAMETERS)(X, (np.zeros((1, 2, 4)),) * 2),
+        r"h0: expected float32, got float64",
+    ),
+    "state of widths": (
+        lambda: Stack(WIDTHS, {n: np.zeros(s) for n, s in WIDTHS.parameter_shapes().items()})(X * 1.0, (X, X)),
+        r"x: expected float64",
+    ),
+    "step both ways": (
+        lambda: Stack(BOTH, {n: np.zeros(s) for n, s in BOTH.parameter_shapes().items()}).step(np.zeros((1, 3))),
+        r"step: expected a one-directional stack",
+    ),
+    "step of three dimensions": (lambda: Stack(SPEC, PARAMETERS).step(X), r"x: expected \[B, I\]"),
     "lengths": (
         lambda: Stack(SPEC, PARAMETERS)(X, lengths=np.array([0, 6])),
         r"lengths: expected 1 to T = 5, got 0 to 6",

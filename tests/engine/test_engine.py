@@ -1,90 +1,20 @@
 """Every instruction set of this machine against the float64 reference, over the table of cases, gradients too."""
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from cases import CASES, Case, make
 from masks import dropout_masks, philox
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from running import SEED, run_engine, run_plain, run_reference, single
 
-from rnn_engine import native, reference
-from rnn_engine.nn.autograd import Call, run_stack
+from rnn_engine import native
 from rnn_engine.planning import plan
-from rnn_engine.spec import CELLS, Memory
+from rnn_engine.spec import CELLS
 
 ISAS = native.available_isas()
-SEED = 0x1234567890ABCDEF
-NAMES = ("output", "hn", "cn", "dx", "dh0", "dc0")
-
-
-def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store"):
-    """Outputs and gradients of the engine, by name, dense as the reference's."""
-    x, h0, c0 = (torch.tensor(a, dtype=dtype, requires_grad=True) for a in (arrays.x, arrays.h0, arrays.c0))
-    lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
-    packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
-    order, original = packed.sorted_indices, packed.unsorted_indices
-    sizes = packed.batch_sizes.tolist()
-    parameters = {n: torch.tensor(p, dtype=dtype, requires_grad=True) for n, p in arrays.parameters.items()}
-    call = Call(case.spec, sizes, order.tolist(), sizes[0] == sizes[-1], case.dropout, seed, threads)
-    call = replace(call, memory=Memory.parse(memory))
-    lanes = [parameters.get(n) for lane in range(case.spec.lanes) for n in case.spec.lane_parameters(lane)]
-    result = run_stack(call, packed.data, h0[:, order], c0[:, order], lanes)
-    y, _ = pad_packed_sequence(packed._replace(data=result.y), total_length=case.T)
-    hn, cn = result.hn.view(h0.shape), result.cn.view(c0.shape)
-    outputs = (y, hn[:, original], cn[:, original])
-    upstream = [torch.tensor(a, dtype=dtype) for a in (arrays.dy, arrays.dhn, arrays.dcn)]
-    torch.autograd.backward(outputs, upstream)
-    tensors = dict(zip(NAMES, (*(o.detach() for o in outputs), x.grad, h0.grad, c0.grad), strict=True))
-    return tensors | {name: p.grad for name, p in parameters.items()}
-
-
-def run_reference(case, arrays, masks):
-    result = reference.forward(
-        case.spec, arrays.parameters, arrays.x, arrays.h0, arrays.c0, arrays.lengths, masks if case.dropout else None
-    )
-    gradients = reference.backward(result.tape, arrays.dy, arrays.dhn, arrays.dcn)
-    values = (result.output, result.hn, result.cn, gradients.dx, gradients.dh0, gradients.dc0)
-    return dict(zip(NAMES, values, strict=True)) | gradients.parameters
-
-
-def run_plain(case, arrays, masks):
-    """The same in plain float32 torch operations, a step at a time: what the engine's rounding is measured by."""
-    x, h0, c0 = (torch.tensor(a, dtype=torch.float32, requires_grad=True) for a in (arrays.x, arrays.h0, arrays.c0))
-    parameters = {n: torch.tensor(p, dtype=torch.float32, requires_grad=True) for n, p in arrays.parameters.items()}
-    lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
-    zero = torch.zeros(4 * case.H)
-    inputs, last_h, last_c = x, [], []
-    for layer in range(case.L):
-        if layer and case.dropout:
-            inputs = inputs * torch.tensor(masks[layer - 1], dtype=torch.float32)
-        columns = []
-        for direction in range(case.spec.directions):
-            lane = layer * case.spec.directions + direction
-            p = {n.split("_l")[0]: parameters.get(n, zero) for n in case.spec.lane_parameters(lane)}
-            h, c = h0[lane], c0[lane]
-            rows = [torch.zeros(case.B, case.H)] * case.T
-            for t in range(case.T) if direction == 0 else reversed(range(case.T)):
-                a, r = inputs[t] @ p["weight_ih"].T + p["bias_ih"], h @ p["weight_hh"].T + p["bias_hh"]
-                z = a + r if case.cell == "lstm" else p["alpha"] * a * r + p["beta1"] * r + p["beta2"] * a + p["bias"]
-                i, f, g, o = z.chunk(4, dim=1)
-                c_next = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-                h_next = torch.sigmoid(o) * torch.tanh(c_next)
-                running = (t < lengths)[:, None]
-                h, c = torch.where(running, h_next, h), torch.where(running, c_next, c)
-                rows[t] = torch.where(running, h_next, torch.zeros(()))
-            columns.append(torch.stack(rows))
-            last_h.append(h)
-            last_c.append(c)
-        inputs = torch.cat(columns, dim=2)
-    outputs = (inputs, torch.stack(last_h), torch.stack(last_c))
-    torch.autograd.backward(
-        outputs, [torch.tensor(a, dtype=torch.float32) for a in (arrays.dy, arrays.dhn, arrays.dcn)]
-    )
-    tensors = dict(zip(NAMES, (*(o.detach() for o in outputs), x.grad, h0.grad, c0.grad), strict=True))
-    return tensors | {name: p.grad for name, p in parameters.items()}
 
 
 @pytest.fixture(params=ISAS)
@@ -107,15 +37,6 @@ def test_float64_agrees_with_the_reference(case, isa):
     assert engine.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(engine[name].numpy(), value, rtol=1e-11, atol=1e-11, err_msg=name)
-
-
-def single(arrays):
-    """The arrays rounded to float32, so that only what is computed with them can differ."""
-    changed = {f.name: getattr(arrays, f.name) for f in fields(arrays)}
-    for name in ("x", "h0", "c0", "dy", "dhn", "dcn"):
-        changed[name] = changed[name].astype(np.float32).astype(np.float64)
-    changed["parameters"] = {n: p.astype(np.float32).astype(np.float64) for n, p in arrays.parameters.items()}
-    return type(arrays)(**changed)
 
 
 @pytest.mark.parametrize("cell", CELLS)

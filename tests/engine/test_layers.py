@@ -248,7 +248,7 @@ ERRORS = {
     ),
     "one state": (
         lambda: rnn_engine.LSTM(3, (4, 5), 2)(torch.zeros(2, 2, 3), (torch.zeros(2, 2, 4), torch.zeros(2, 2, 4))),
-        r"h0: expected a sequence of L = 2 tensors.* got one tensor",
+        r"h0: expected a sequence of L = 2 arrays.* got one array",
     ),
     "hidden_size": (lambda: rnn_engine.LSTM(3, 0), r"hidden_size: expected at least 1, got 0"),
     "dropout": (lambda: rnn_engine.LSTM(3, 4, 2, dropout=1.5), r"dropout: expected a probability"),
@@ -263,11 +263,11 @@ ERRORS = {
     "no steps": (lambda: rnn_engine.LSTM(3, 4)(torch.zeros(0, 2, 3)), r"at least one step and one sequence"),
     "states": (
         lambda: rnn_engine.LSTM(3, 4)(torch.zeros(2, 2, 3), (torch.zeros(1, 3, 4), torch.zeros(1, 2, 4))),
-        r"h0: expected \[L\*D, B, width\] = \[1, 2, 4\], got \[1, 3, 4\]",
+        r"h0: expected \[L\*D, B, H\] = \[1, 2, 4\], got \[1, 3, 4\]",
     ),
     "state dimensions": (
         lambda: rnn_engine.LSTM(3, 4)(torch.zeros(2, 3), (torch.zeros(1, 1, 4), torch.zeros(1, 1, 4))),
-        r"h0: expected 2 dimensions",
+        r"h0: expected \[L\*D, H\] = \[1, 4\], got \[1, 1, 4\]",
     ),
 }
 
@@ -371,4 +371,4 @@ def test_memory_can_be_asked_for_in_words():
     assert rnn_engine.Memory.parse("1.5 MiB") == rnn_engine.Memory("budget", 1572864)
     assert rnn_engine.Memory.parse("2kB".replace("k", "K")) == rnn_engine.Memory("budget", 2000)
     assert rnn_engine.Memory.parse(77) == rnn_engine.Memory("budget", 77)
-    assert "memory='recompute'" in repr(rnn_engine.LSTM(3, 4, memory="recompute"))
+    assert "memory=recompute" in repr(rnn_engine.LSTM(3, 4, memory="recompute"))

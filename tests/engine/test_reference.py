@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cases import CASES, Case, make
+from cases import CASES, Case, each, make, named
 
 from rnn_engine import reference
 from rnn_engine.spec import StackSpec
@@ -16,52 +16,78 @@ def run(case, arrays, **changes):
 
 
 def loss(arrays, result):
-    return sum((weight * value).sum() for weight, value in
-               ((arrays.dy, result.output), (arrays.dhn, result.hn), (arrays.dcn, result.cn)))  # fmt: skip
+    pairs = [(arrays.dy, result.output), (arrays.dcells, result.cells)]
+    for weight, value in ((arrays.dhn, result.hn), (arrays.dcn, result.cn)):
+        pairs += zip(named("", weight).values(), named("", value).values(), strict=True)
+    return sum((weight * value).sum() for weight, value in pairs)
+
+
+def gradients_of(case, arrays, **changes):
+    return reference.backward(run(case, arrays, **changes).tape, arrays.dy, arrays.dhn, arrays.dcn, arrays.dcells)
 
 
 def run_torch(case, arrays):
     """torch.nn.LSTM layer by layer, so that it takes the given dropout masks; returns outputs and gradients."""
-    leaf = {name: torch.tensor(getattr(arrays, name), requires_grad=True) for name in ("x", "h0", "c0")}
+    leaf = {
+        name: each(lambda array: torch.tensor(array, requires_grad=True), getattr(arrays, name))
+        for name in ("x", "h0", "c0")
+    }
     gradients, layers, hn, cn = {}, [], [], []
     y = leaf["x"]
     lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
     directions = case.spec.directions
     for layer in range(case.L):
-        module = torch.nn.LSTM(y.shape[2], case.H, 1, case.bias, bidirectional=case.bidirectional, dtype=torch.float64)
+        options = {"bias": case.bias, "bidirectional": case.bidirectional, "proj_size": case.P}
+        module = torch.nn.LSTM(y.shape[2], case.spec.hidden_sizes[layer], **options, dtype=torch.float64)
         with torch.no_grad():
             for name, parameter in module.named_parameters():
                 parameter.copy_(torch.tensor(arrays.parameters[name.replace("_l0", f"_l{layer}")]))
         layers.append(module)
         lanes = slice(layer * directions, (layer + 1) * directions)
         packed = torch.nn.utils.rnn.pack_padded_sequence(y, lengths, enforce_sorted=False)
-        packed, (h, c) = module(packed, (leaf["h0"][lanes], leaf["c0"][lanes]))
+        first = (leaf[name][layer] if isinstance(leaf[name], tuple) else leaf[name][lanes] for name in ("h0", "c0"))
+        packed, (h, c) = module(packed, tuple(first))
         y, _ = torch.nn.utils.rnn.pad_packed_sequence(packed, total_length=case.T)
         hn.append(h)
         cn.append(c)
         if arrays.masks is not None and layer + 1 < case.L:
             y = y * torch.tensor(arrays.masks[layer])
-    hn, cn = torch.cat(hn), torch.cat(cn)
-    total = sum((torch.tensor(weight) * value).sum() for weight, value in
-                ((arrays.dy, y), (arrays.dhn, hn), (arrays.dcn, cn)))  # fmt: skip
+    hn, cn = (
+        torch.cat(lanes) if len(shapes) == 1 else tuple(lanes)
+        for lanes, shapes in zip((hn, cn), case.spec.state_shapes(case.B), strict=True)
+    )
+    total = (torch.tensor(arrays.dy) * y).sum()
+    for weight, value in ((arrays.dhn, hn), (arrays.dcn, cn)):
+        for w, v in zip(named("", weight).values(), named("", value).values(), strict=True):
+            total = total + (torch.tensor(w) * v).sum()
     total.backward()
     for layer, module in enumerate(layers):
         for name, parameter in module.named_parameters():
             gradients[name.replace("_l0", f"_l{layer}")] = parameter.grad.numpy()
-    outputs = [value.detach().numpy() for value in (y, hn, cn)]
-    return outputs, [leaf[name].grad.numpy() for name in ("x", "h0", "c0")], gradients
+    outputs = {"y": y, **named("hn", hn), **named("cn", cn)}
+    inputs = {key: tensor for name in leaf for key, tensor in named(name, leaf[name]).items()}
+    return (
+        {name: tensor.detach().numpy() for name, tensor in outputs.items()},
+        {name: tensor.grad.numpy() for name, tensor in inputs.items()},
+        gradients,
+    )
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.cell == "lstm"], ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.cell == "lstm" and not case.cells], ids=lambda case: case.id
+)
 def test_lstm_agrees_with_torch(case):
     arrays = make(case)
-    result = run(case, arrays)
-    gradients = reference.backward(result.tape, arrays.dy, arrays.dhn, arrays.dcn)
+    result, gradients = run(case, arrays), gradients_of(case, arrays)
     outputs, inputs, parameters = run_torch(case, arrays)
-    for expected, got in zip(outputs, (result.output, result.hn, result.cn), strict=True):
-        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
-    for expected, got in zip(inputs, (gradients.dx, gradients.dh0, gradients.dc0), strict=True):
-        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+    got = {"y": result.output, **named("hn", result.hn), **named("cn", result.cn)}
+    assert got.keys() == outputs.keys()
+    for name, expected in outputs.items():
+        np.testing.assert_allclose(got[name], expected, rtol=1e-12, atol=1e-13, err_msg=name)
+    got = {"x": gradients.dx, **named("h0", gradients.dh0), **named("c0", gradients.dc0)}
+    assert got.keys() == inputs.keys()
+    for name, expected in inputs.items():
+        np.testing.assert_allclose(got[name], expected, rtol=1e-10, atol=1e-12, err_msg=name)
     assert list(gradients.parameters) == list(case.spec.parameter_shapes())
     for name, expected in parameters.items():
         np.testing.assert_allclose(gradients.parameters[name], expected, rtol=1e-10, atol=1e-12, err_msg=name)
@@ -69,6 +95,7 @@ def test_lstm_agrees_with_torch(case):
 
 @pytest.mark.parametrize("options", [
     {"num_layers": 2, "bidirectional": True}, {"num_layers": 3, "bias": False}, {"num_layers": 1},
+    {"num_layers": 2, "bidirectional": True, "proj_size": 3},
 ])  # fmt: skip
 def test_parameter_names_and_order_are_those_of_torch(options):
     module = torch.nn.LSTM(3, 5, **options)
@@ -76,25 +103,34 @@ def test_parameter_names_and_order_are_those_of_torch(options):
     assert list(StackSpec("lstm", 3, 5, **options).parameter_shapes().items()) == list(expected.items())
 
 
-SMALL = [case for case in CASES if case.cell == "mi_lstm" and case.T * case.B * case.H * case.L <= 600]
+def needs_differences(case):
+    """torch has neither the MI-LSTM nor the cell states of all steps."""
+    return (case.cell == "mi_lstm" or case.cells) and case.T * case.B * max(case.spec.hidden_sizes) * case.L <= 900
 
 
-@pytest.mark.parametrize("case", SMALL, ids=lambda case: case.id)
-def test_mi_lstm_gradients_agree_with_central_differences(case):
+@pytest.mark.parametrize("case", list(filter(needs_differences, CASES)), ids=lambda case: case.id)
+def test_gradients_agree_with_central_differences(case):
     arrays = make(case)
-    gradients = reference.backward(run(case, arrays).tape, arrays.dy, arrays.dhn, arrays.dcn)
+    gradients = gradients_of(case, arrays)
     rng = np.random.default_rng(1)
     inputs = {"x": gradients.dx, "h0": gradients.dh0, "c0": gradients.dc0}
     for name, gradient in (inputs | gradients.parameters).items():
         # along a random direction: one number for each array, in which every element takes part
-        direction, ends = rng.standard_normal(gradient.shape), []
-        for sign in (1, -1):
-            moved = (getattr(arrays, name) if name in inputs else arrays.parameters[name]) + sign * 1e-6 * direction
+        value = getattr(arrays, name) if name in inputs else arrays.parameters[name]
+        direction, ends = each(lambda array: rng.standard_normal(array.shape), gradient), []
+        for step in (1e-6, -1e-6):
+            moved = added(value, direction, step)
             changes = {name: moved} if name in inputs else {"parameters": arrays.parameters | {name: moved}}
-            result = run(case, arrays, **changes)
-            ends.append(loss(arrays, result))
+            ends.append(loss(arrays, run(case, arrays, **changes)))
         slope = (ends[0] - ends[1]) / 2e-6
-        np.testing.assert_allclose((gradient * direction).sum(), slope, rtol=2e-6, atol=2e-6, err_msg=name)
+        pairs = zip(named("", gradient).values(), named("", direction).values(), strict=True)
+        np.testing.assert_allclose(sum((g * d).sum() for g, d in pairs), slope, rtol=2e-6, atol=2e-6, err_msg=name)
+
+
+def added(value, direction, step):
+    if isinstance(value, tuple):
+        return tuple(v + step * d for v, d in zip(value, direction, strict=True))
+    return value + step * direction
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.lengths], ids=lambda case: case.id)

@@ -1,0 +1,134 @@
+"""One case through each implementation of a stack: outputs and gradients by name, dense as the reference's."""
+
+from dataclasses import fields
+
+import numpy as np
+import torch
+from cases import each, named
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from rnn_engine import reference
+from rnn_engine.nn.autograd import Call, run_stack
+from rnn_engine.nn.states import flat_states, shaped_states
+from rnn_engine.spec import Memory
+
+SEED = 0x1234567890ABCDEF
+
+
+def leaf(array, dtype):
+    return torch.tensor(array, dtype=dtype, requires_grad=True)
+
+
+def results(case, outputs, gradients, parameters):
+    """Everything by name; outputs are output, cells, hn, cn, gradients those of x, h0, c0."""
+    y, cells, hn, cn = outputs
+    dx, dh0, dc0 = gradients
+    found = {"output": y, **named("hn", hn), **named("cn", cn)}
+    if case.cells:
+        found["cells"] = cells
+    return found | {"dx": dx, **named("dh0", dh0), **named("dc0", dc0)} | parameters
+
+
+def gradients_of(leaves):
+    return [each(lambda tensor: tensor.grad, half) for half in leaves]
+
+
+def run_backward(case, arrays, dtype, outputs):
+    """Backward from all outputs of a case; returns them without their history."""
+    y, cells, hn, cn = outputs
+    tensors, upstream = [y], [arrays.dy]
+    if case.cells:
+        tensors, upstream = [*tensors, cells], [*upstream, arrays.dcells]
+    for half, gradient in ((hn, arrays.dhn), (cn, arrays.dcn)):
+        tensors += named("", half).values()
+        upstream += named("", gradient).values()
+    torch.autograd.backward(tensors, [torch.tensor(gradient, dtype=dtype) for gradient in upstream])
+    return [None if half is None else each(torch.Tensor.detach, half) for half in outputs]
+
+
+def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store"):
+    x = leaf(arrays.x, dtype)
+    h0, c0 = (each(lambda array: leaf(array, dtype), half) for half in (arrays.h0, arrays.c0))
+    lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
+    packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+    order, original = packed.sorted_indices, packed.unsorted_indices
+    parameters = {n: leaf(p, dtype) for n, p in arrays.parameters.items()}
+    call = Call(
+        case.spec,
+        packed.batch_sizes.tolist(),
+        order.tolist(),
+        dropout=case.dropout,
+        seed=seed,
+        threads=threads,
+        memory=Memory.parse(memory),
+        cell_output=case.cells,
+    )
+    lanes = [parameters.get(n) for lane in range(case.spec.lanes) for n in case.spec.lane_parameters(lane)]
+    states = flat_states(case.spec, (h0, c0), case.B, x, order)
+    outputs = run_stack(call, packed.data, *states, lanes)
+    y, cells = (
+        None if rows is None else pad_packed_sequence(packed._replace(data=rows), total_length=case.T)[0]
+        for rows in (outputs.y, outputs.cy)
+    )
+    last = shaped_states(case.spec, outputs.hn, outputs.cn, case.B, original)
+    values = run_backward(case, arrays, dtype, (y, cells, *last))
+    return results(case, values, gradients_of((x, h0, c0)), {n: p.grad for n, p in parameters.items()})
+
+
+def run_reference(case, arrays, masks):
+    result = reference.forward(
+        case.spec, arrays.parameters, arrays.x, arrays.h0, arrays.c0, arrays.lengths, masks if case.dropout else None
+    )
+    back = reference.backward(result.tape, arrays.dy, arrays.dhn, arrays.dcn, arrays.dcells)
+    outputs = (result.output, result.cells, result.hn, result.cn)
+    return results(case, outputs, (back.dx, back.dh0, back.dc0), back.parameters)
+
+
+def run_plain(case, arrays, masks):
+    """The same in plain float32 torch operations, a step at a time: what the engine's rounding is measured by."""
+    dtype, spec = torch.float32, case.spec
+    x = leaf(arrays.x, dtype)
+    h0, c0 = (each(lambda array: leaf(array, dtype), half) for half in (arrays.h0, arrays.c0))
+    parameters = {n: leaf(p, dtype) for n, p in arrays.parameters.items()}
+    lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
+    first_h, first_c = ([lane for piece in named("", half).values() for lane in piece] for half in (h0, c0))
+    inputs, last_h, last_c = x, [], []
+    for layer in range(case.L):
+        if layer and case.dropout:
+            inputs = inputs * torch.tensor(masks[layer - 1], dtype=dtype)
+        outputs, cells = [], []
+        for direction in range(spec.directions):
+            lane = layer * spec.directions + direction
+            zero = torch.zeros(4 * spec.hidden_sizes[layer])
+            p = {n.split("_l")[0]: parameters.get(n, zero) for n in spec.lane_parameters(lane)}
+            h, c = first_h[lane], first_c[lane]
+            rows, cell_rows = [torch.zeros_like(h)] * case.T, [torch.zeros_like(c)] * case.T
+            for t in range(case.T) if direction == 0 else reversed(range(case.T)):
+                a, r = inputs[t] @ p["weight_ih"].T + p["bias_ih"], h @ p["weight_hh"].T + p["bias_hh"]
+                z = a + r if case.cell == "lstm" else p["alpha"] * a * r + p["beta1"] * r + p["beta2"] * a + p["bias"]
+                i, f, g, o = z.chunk(4, dim=1)
+                c_next = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h_next = torch.sigmoid(o) * torch.tanh(c_next)
+                if case.P:
+                    h_next = h_next @ p["weight_hr"].T
+                running = (t < lengths)[:, None]
+                h, c = torch.where(running, h_next, h), torch.where(running, c_next, c)
+                rows[t] = torch.where(running, h_next, torch.zeros(()))
+                cell_rows[t] = torch.where(running, c_next, torch.zeros(()))
+            outputs.append(torch.stack(rows))
+            cells.append(torch.stack(cell_rows))
+            last_h.append(h)
+            last_c.append(c)
+        inputs = torch.cat(outputs, dim=2)
+    last = shaped_states(spec, *(torch.cat([s.flatten() for s in half]) for half in (last_h, last_c)), case.B)
+    values = run_backward(case, arrays, dtype, (inputs, torch.cat(cells, dim=2), *last))
+    return results(case, values, gradients_of((x, h0, c0)), {n: p.grad for n, p in parameters.items()})
+
+
+def single(arrays):
+    """The arrays rounded to float32, so that only what is computed with them can differ."""
+    changed = {f.name: getattr(arrays, f.name) for f in fields(arrays)}
+    for name in ("x", "h0", "c0", "dy", "dcells", "dhn", "dcn"):
+        changed[name] = each(lambda array: array.astype(np.float32).astype(np.float64), changed[name])
+    changed["parameters"] = {n: p.astype(np.float32).astype(np.float64) for n, p in arrays.parameters.items()}
+    return type(arrays)(**changed)
