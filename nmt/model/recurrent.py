@@ -1,11 +1,15 @@
-"""The recurrent layers that a model may be built from; only this file and output.py import the engine."""
+"""The recurrent layers that a model may be built from; in this package alone is the engine imported."""
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from typing import Any
 
-from rnn_engine import LSTM, MILSTM
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+import rnn_engine
+from rnn_engine import LSTM, MILSTM, Memory
 
 CELLS: dict[str, type[nn.Module]] = {"lstm": LSTM, "mi_lstm": MILSTM}
 """Layer class by the name in `model.cell`. A new cell is one more row here (and one more choice in the config)."""
@@ -19,6 +23,7 @@ def recurrent(
     *,
     dropout: float = 0.0,
     bidirectional: bool = False,
+    memory: str | int = "store",
 ) -> nn.Module:
     """Build a stack of recurrent layers with this toolkit's initial weights.
 
@@ -29,6 +34,7 @@ def recurrent(
         num_layers: Layers in the stack, L.
         dropout: Probability of dropping an output of every layer but the last.
         bidirectional: Whether a second set of layers reads the sequence from its end.
+        memory: What is kept for the backward pass, as in `model.memory`; bytes are for this stack.
 
     Returns:
         A module that is called like torch.nn.LSTM, time-major.
@@ -40,8 +46,72 @@ def recurrent(
         dropout=dropout if num_layers > 1 else 0.0,
         bidirectional=bidirectional,
     )
+    if isinstance(layer, (LSTM, MILSTM)):
+        layer.memory = Memory.parse(memory)
     initialise(layer, hidden_size)
     return layer
+
+
+def share(memory: str | int, stacks: int) -> str | int:
+    """Divide a setting for several stacks: bytes become each one's part, a policy stays."""
+    settings = Memory.parse(memory)
+    return max(1, settings.budget // stacks) if settings.policy == "budget" else memory
+
+
+def run(layer: nn.Module, inputs: Tensor | PackedSequence, states: tuple[Tensor, Tensor] | None = None) -> Any:
+    """Call a stack; where its bytes are too few for a batch, it keeps as little as it can instead of failing.
+
+    Args:
+        layer: What `recurrent` made.
+        inputs: [T, B, I], or packed.
+        states: (h0, c0), zeros if not given.
+
+    Returns:
+        As the layer returns it.
+    """
+    memory = getattr(layer, "memory", None)
+    if memory is None or memory.policy != "budget":
+        return layer(inputs, states)
+    return layer(inputs, states, memory=fitting(layer, *_shape(inputs)) if torch.is_grad_enabled() else "store")
+
+
+def _shape(inputs: Tensor | PackedSequence) -> tuple[list[int] | int, int]:
+    """Lengths (or the one length) and number of sequences."""
+    if isinstance(inputs, PackedSequence):
+        sizes = [*inputs.batch_sizes.tolist(), 0]
+        ends = [(step, sizes[step - 1] - sizes[step]) for step in range(1, len(sizes))]
+        return [step for step, count in ends for _ in range(count)], sizes[0]
+    return inputs.shape[0], inputs.shape[1]
+
+
+def plan(layer: Any, lengths: list[int] | int, batch: int, memory: str | int | Memory | None = None) -> rnn_engine.Plan:
+    """Ask what a training step of a stack needs.
+
+    Args:
+        layer: What `recurrent` made.
+        lengths: Steps of each sequence, or of all.
+        batch: B.
+        memory: In place of the layer's own.
+
+    Raises:
+        ValueError: The bytes are too few.
+    """
+    memory = layer.memory if memory is None else memory
+    threads = torch.get_num_threads()
+    if isinstance(lengths, int):
+        return rnn_engine.plan(layer, steps=lengths, batch=batch, memory=memory, threads=threads)
+    return rnn_engine.plan(layer, lengths=lengths, memory=memory, threads=threads)
+
+
+def fitting(layer: Any, lengths: list[int] | int, batch: int) -> Memory:
+    """Return the layer's memory setting, or the smallest there is where its bytes are too few for such a batch."""
+    settings: Memory = layer.memory
+    if settings.policy == "budget":
+        try:
+            plan(layer, lengths, batch)
+        except ValueError:
+            return Memory.parse("checkpoint")
+    return settings
 
 
 @torch.no_grad()

@@ -67,7 +67,9 @@ class Seq2Seq(nn.Module):
         target = _embedding(target_vocab_size, shape)
         shared = config.data.joint_vocabulary and shape.tie_embeddings
         source = target if shared else _embedding(source_vocab_size, shape)
-        encoder = Encoder(shape.cell, shape.embedding_size, shape.hidden_size, shape.encoder_layers, layer_dropout)
+        encoder = Encoder(
+            shape.cell, shape.embedding_size, shape.hidden_size, shape.encoder_layers, layer_dropout, shape.memory
+        )
         decoder = Decoder(
             shape.cell,
             shape.embedding_size,
@@ -76,6 +78,7 @@ class Seq2Seq(nn.Module):
             encoder.output_size,
             shape.attention,
             DecoderDropout(layer_dropout, _or_dropout(shape.output_dropout, shape), shape.attention_dropout),
+            shape.memory,
         )
         return cls(encoder, decoder, source, target, shape.tie_embeddings)
 
