@@ -114,6 +114,21 @@ def fitting(layer: Any, lengths: list[int] | int, batch: int) -> Memory:
     return settings
 
 
+def needs(layer: Any, lengths: list[int] | int, batch: int) -> tuple[int, int]:
+    """Tell the bytes that a training step of a stack keeps from forward to backward, and those inside one call.
+
+    Args:
+        layer: What `recurrent` made.
+        lengths: Steps of each sequence, or of all.
+        batch: B.
+    """
+    if not isinstance(layer, (LSTM, MILSTM)):  # a stranger put into CELLS: as much as ours keeps at most
+        rows = sum(lengths) if isinstance(lengths, list) else lengths * batch
+        return 4 * 12 * rows * layer.hidden_size * layer.num_layers * (1 + layer.bidirectional), 0
+    planned = plan(layer, lengths, batch, fitting(layer, lengths, batch))
+    return planned.kept_bytes, planned.scratch_bytes
+
+
 @torch.no_grad()
 def initialise(layer: nn.Module, hidden_size: int) -> None:
     """Draw the weights of a recurrent layer.

@@ -45,6 +45,8 @@ class TrainingState(BaseModel):
     """Validations without improvement since then."""
     validated_step: int = -1
     """Step of the last validation."""
+    batch_memory: int | None = None
+    """Bytes that a batch may need (`training.batch_memory`)."""
     config: Config
     """The settings."""
 
