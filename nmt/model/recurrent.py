@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 import rnn_engine
+from nmt.sizes import shown_bytes
 from rnn_engine import LSTM, MILSTM, Memory
 
 CELLS: dict[str, type[nn.Module]] = {"lstm": LSTM, "mi_lstm": MILSTM}
@@ -127,6 +128,36 @@ def needs(layer: Any, lengths: list[int] | int, batch: int) -> tuple[int, int]:
         return 4 * 12 * rows * layer.hidden_size * layer.num_layers * (1 + layer.bidirectional), 0
     planned = plan(layer, lengths, batch, fitting(layer, lengths, batch))
     return planned.kept_bytes, planned.scratch_bytes
+
+
+def describe(layer: Any, lengths: list[int] | int, batch: int) -> dict[str, Any]:
+    """Tell what a stack does about memory in a training step, ready for JSON.
+
+    Args:
+        layer: What `recurrent` made.
+        lengths: Steps of each sequence, or of all.
+        batch: B.
+
+    Returns:
+        `layers` (the policy of each), `kept_bytes`, `scratch_bytes`, and in words `why`.
+    """
+    kept, scratch = needs(layer, lengths, batch)
+    if not isinstance(layer, (LSTM, MILSTM)):
+        return {"layers": [], "kept_bytes": kept, "scratch_bytes": scratch, "why": "not a layer of rnn_engine"}
+    asked, taken = layer.memory, fitting(layer, lengths, batch)
+    policies = list(plan(layer, lengths, batch, taken).policies)
+    stored = plan(layer, lengths, batch, "store").peak_bytes
+    if asked.policy != "budget":
+        why = f"model.memory is {asked.policy}"
+        if policies != [asked.policy] * len(policies):
+            why += ", which a bidirectional stack does as recompute"
+    elif taken.policy != "budget":
+        why = f"{shown_bytes(asked.budget)} are too few even for the smallest there is, which is taken"
+    elif set(policies) == {"store"}:
+        why = f"all of it, {shown_bytes(stored)}, fits {shown_bytes(asked.budget)}"
+    else:
+        why = f"to store all takes {shown_bytes(stored)}; this is the fastest within {shown_bytes(asked.budget)}"
+    return {"layers": policies, "kept_bytes": kept, "scratch_bytes": scratch, "why": why}
 
 
 @torch.no_grad()

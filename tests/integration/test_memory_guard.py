@@ -104,7 +104,7 @@ def test_a_pair_that_does_not_fit_is_told_once(trained):
 @pytest.mark.parametrize("cell", ["lstm", "mi_lstm"])
 @pytest.mark.parametrize("memory", ["store", "recompute", "checkpoint", "30MiB"])
 def test_the_fast_bound_is_one(trained, cell, memory):
-    config, data, _ = trained
+    config, _data, _ = trained
     random = np.random.default_rng(1)
     for hidden, layers in ((8, 1), (64, 3), (320, 2)):
         shape = config.model.model_copy(update={"hidden_size": hidden, "encoder_layers": layers, "memory": memory})
