@@ -115,6 +115,22 @@ def train(
 
 
 @app.command()
+def plan(
+    config: ConfigFile,
+    overrides: Overrides = [],  # noqa: B006
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell what training will take: memory by part, speed, time, the largest batches that fit.
+
+    Prepares the data first if that is not done yet, and trains some steps in a process of its own; keeps nothing.
+    """
+    with _reporting():
+        from nmt.commands.plan import run
+
+        run(config, overrides, json)
+
+
+@app.command()
 def average(
     model: ModelFolder,
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the new model.")],

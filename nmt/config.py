@@ -12,6 +12,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from nmt.sizes import parse_bytes
+
 FORMAT_VERSION: Final = 1
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -53,6 +55,25 @@ def _check_corpus(value: tuple[Path, ...]) -> tuple[Path, ...]:
     raise ValueError("expected a source and a target file, or one .tsv or .tsv.gz file")
 
 
+def _check_memory(value: object) -> object:
+    """As `rnn_engine.Memory.parse`, which settings must not import."""
+    if value in MEMORY_POLICIES or parse_bytes(value) is not None:
+        return value
+    raise ValueError(f"expected {', '.join(MEMORY_POLICIES)} or a number of bytes such as 256MiB")
+
+
+def _check_limit(value: object) -> object:
+    if value == "auto" or parse_bytes(value) is not None:
+        return value
+    raise ValueError("expected auto or a number of bytes such as 2GiB")
+
+
+MEMORY_POLICIES: Final = ("store", "recompute", "checkpoint")
+"""What recurrent layers may keep for their backward pass, beside a number of bytes."""
+MemorySetting = Annotated[str | int, BeforeValidator(_check_memory)]
+"""One of `MEMORY_POLICIES`, or a number of bytes."""
+MemoryLimit = Annotated[str | int, BeforeValidator(_check_limit)]
+"""`auto`, or a number of bytes."""
 PathSetting = Annotated[Path, BeforeValidator(_expand_variables)]
 Corpus = Annotated[tuple[PathSetting, ...], BeforeValidator(_as_corpus), AfterValidator(_check_corpus)]
 """A source and a target file, or one file of tab-separated pairs."""
@@ -136,10 +157,11 @@ class ModelConfig(Section):
     """Dropout on the attention weights."""
     word_dropout: Fraction = 0.0
     """Probability with which training replaces the whole embedding of a subword by zeros, on either side."""
-    memory: str = Field(default="store", pattern=r"^(store|recompute|checkpoint|[0-9]+(\.[0-9]+)? ?[KMG]i?B)$")
-    """What the recurrent layers keep for their backward pass: `store` everything; `recompute` a fraction, at up to a
-    third more of their time; `checkpoint` the least, in one-directional layers; or bytes such as `256MiB`, within which
-    each call of the encoder or of a decoder layer takes the fastest mix. The results are the same bits."""
+    memory: MemorySetting = "store"
+    """What the recurrent layers keep for their backward pass: `store` all; `recompute` or `checkpoint` less, and make
+    the rest again; or bytes such as "256MiB", within which each stack (the encoder's layers; the decoder's layers, in
+    equal parts) takes the fastest mix, or if none fits, the smallest. The model's bits do not depend on it, and it may
+    change between stopping and going on."""
 
 
 class TrainingConfig(Section):
@@ -147,6 +169,10 @@ class TrainingConfig(Section):
 
     batch_tokens: int = Field(default=3000, ge=1, le=1_000_000)
     """Padded tokens per batch, the larger of the source's and the target's side."""
+    batch_memory: MemoryLimit = "auto"
+    """Bytes such as "2GiB" that a batch may need beside the parameters; `auto` is 60 % of what is available at the
+    start, container limits included. A batch predicted to need more runs in smaller pieces; a pair that alone needs
+    more is left out, and said to be."""
     accumulate: int = Field(default=1, ge=1, le=10_000)
     """Batches whose gradients are added up for one optimiser step."""
     epochs: int = Field(default=12, ge=1)

@@ -29,6 +29,7 @@ from nmt.data.prepared import PreparedData
 from nmt.model.folder import MODEL_FILE, read_tensors
 from nmt.training.checkpoint import OPTIMIZER_FILE, Checkpoints
 from nmt.training.errors import TrainingError
+from nmt.training.guard import memory_limit
 from nmt.training.history import History
 from nmt.training.lock import locked
 from nmt.training.trainer import BatchSource, build_model, train
@@ -38,8 +39,8 @@ STEPS, CHECKPOINT_EVERY, VALIDATE_EVERY, KILL_AFTER = 12, 4, 6, 10
 _VALIDATION_BATCHES, _VALIDATION_LINES = 4, 20
 _SHOWN = 12
 """Differences that are told one by one."""
-_FREE = {"seconds", "config"}
-"""Parts of the state that may differ: the time taken, and the settings with the name of the folder."""
+_FREE = {"seconds", "config", "batch_memory"}
+"""Parts of the state that may differ: the time taken, the settings with the name of the folder, what was available."""
 _TIMES = {"time", "seconds", "tokens_per_second"}
 """Parts of a row of scores that may differ."""
 
@@ -65,7 +66,9 @@ def run(path: Path, overrides: Sequence[str]) -> None:
     trials = Path(tempfile.mkdtemp(prefix=".verify_resume.", dir=config.folder))
     try:
         original = trials / "config.json"
-        save_config(config, original)
+        limit = memory_limit(config.training) or "auto"  # one for all trials, however the machine fares meanwhile
+        training = config.training.model_copy(update={"batch_memory": limit})
+        save_config(config.model_copy(update={"training": training}), original)
         straight, stopped = trials / "straight", trials / "stopped"
         _say(f"training {STEPS} steps without a stop")
         _run_trial(original, straight)

@@ -160,6 +160,14 @@ class TrainingBatches:
         """Count the batches of an epoch, from 0."""
         return len(self._plan(epoch))
 
+    def shapes(self, epoch: int) -> list[tuple[int, int, int, int]]:
+        """List S, T, B and the target tokens of the batches of an epoch, all with eos; without drawn segmentations."""
+        sources, targets = (lengths + 1 for lengths in self._lengths)
+        return [
+            (int(sources[pairs].max()), int(targets[pairs].max()), len(pairs), int(targets[pairs].sum()))
+            for pairs in self._plan(epoch)
+        ]
+
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from the one numbered `start` on."""
         for number, indices in enumerate(self._plan(epoch)[start:], start):

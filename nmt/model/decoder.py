@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nmt.model.attention import Attention, Memory
 from nmt.model.encoder import EncoderOutput
-from nmt.model.recurrent import Stepper, recurrent, steppers
+from nmt.model.recurrent import Stepper, recurrent, run, share, steppers
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Decoder(nn.Module):
         encoder_size: Width of the encoder's states, C.
         attention: "dot" or "general".
         dropout: Where values are dropped, and how many.
-        memory: What each layer keeps for the backward pass; see `model.memory` in the config.
+        memory: What the layers keep for their backward pass, as in `model.memory`; bytes are divided among them.
 
     Source: Luong et al. 2015, equation 5 (the attentional vector); Wu et al. 2016 (residual connections).
     """
@@ -70,13 +70,13 @@ class Decoder(nn.Module):
         encoder_size: int,
         attention: str,
         dropout: DecoderDropout,
-        memory: str = "store",
+        memory: str | int = "store",
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         self.initial = nn.Linear(encoder_size, 2 * layers * hidden_size)
         self.layers = nn.ModuleList(
-            recurrent(cell, embedding_size if layer == 0 else hidden_size, hidden_size, memory=memory)
+            recurrent(cell, embedding_size if layer == 0 else hidden_size, hidden_size, memory=share(memory, layers))
             for layer in range(layers)
         )
         self.attention = Attention(attention, hidden_size, encoder_size, dropout.attention)
@@ -153,7 +153,7 @@ class Decoder(nn.Module):
         layers: Iterable[Any] = state.steppers or self.layers
         for index, layer in enumerate(layers):
             before = (state.hidden[index : index + 1], state.cell[index : index + 1])
-            output, (last_hidden, last_cell) = layer(inputs if index == 0 else self.layer_dropout(inputs), before)
+            output, (last_hidden, last_cell) = run(layer, inputs if index == 0 else self.layer_dropout(inputs), before)
             inputs = output if index == 0 else inputs + output
             hidden.append(last_hidden)
             cell.append(last_cell)

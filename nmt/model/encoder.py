@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nmt.model.recurrent import recurrent
+from nmt.model.recurrent import recurrent, run
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Encoder(nn.Module):
         hidden_size: Width per direction, H.
         layers: Number of layers.
         dropout: Probability of dropping a value.
-        memory: What the layers keep for the backward pass; see `model.memory` in the config.
+        memory: What the layers keep for their backward pass, as in `model.memory`.
     """
 
     def __init__(
-        self, cell: str, input_size: int, hidden_size: int, layers: int, dropout: float, memory: str = "store"
+        self, cell: str, input_size: int, hidden_size: int, layers: int, dropout: float, memory: str | int = "store"
     ) -> None:
         super().__init__()
         self.layers = recurrent(
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
             The encoded sources.
         """
         packed = pack_padded_sequence(embedded, lengths.cpu())
-        states, _ = pad_packed_sequence(self.layers(packed)[0], total_length=len(embedded))  # [S, B, C]
+        states, _ = pad_packed_sequence(run(self.layers, packed)[0], total_length=len(embedded))  # [S, B, C]
         states = self.dropout(states).transpose(0, 1).contiguous()  # [B, S, C]
         lengths = lengths.to(states.device)
         padding = torch.arange(states.shape[1], device=states.device) >= lengths[:, None]  # [B, S]

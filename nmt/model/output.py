@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from rnn_engine import linear_cross_entropy
+from rnn_engine import linear_cross_entropy, native
 
 
 def output_loss(
@@ -32,3 +33,22 @@ def output_loss(
         hidden, weight, targets, bias, label_smoothing=smoothing, ignore_index=padding, reduction="sum"
     )
     return result.loss, result.nll, result.tokens
+
+
+def loss_scratch(weight: Tensor, tokens: int) -> int:
+    """Tell the bytes that `output_loss` takes beside its gradients, for so many tokens.
+
+    Args:
+        weight: Output layer, [V, E].
+        tokens: Number of vectors.
+    """
+    problem = native.LossProblem(
+        dtype=native.DTYPES[str(weight.dtype).removeprefix("torch.")],
+        gradients=7,
+        tokens=tokens,
+        features=weight.shape[1],
+        vocabulary=weight.shape[0],
+        ignore_index=-100,
+        smoothing=0.1,
+    )
+    return native.context(torch.get_num_threads()).loss_scratch(problem)

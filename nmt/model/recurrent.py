@@ -1,4 +1,4 @@
-"""The recurrent layers that a model may be built from; only this file and output.py import the engine."""
+"""The recurrent layers that a model may be built from; in this package alone is the engine imported."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
-from rnn_engine import LSTM, MILSTM, Stepper
+import rnn_engine
+from nmt.sizes import shown_bytes
+from rnn_engine import LSTM, MILSTM, Memory, Stepper
 
-__all__ = ["CELLS", "Stepper", "initialise", "recurrent", "steppers"]
+__all__ = [
+    "CELLS",
+    "Stepper",
+    "describe",
+    "fitting",
+    "initialise",
+    "needs",
+    "plan",
+    "recurrent",
+    "run",
+    "share",
+    "steppers",
+]
 
 CELLS: dict[str, type[nn.Module]] = {"lstm": LSTM, "mi_lstm": MILSTM}
 """Layer class by the name in `model.cell`. A new cell is one more row here (and one more choice in the config)."""
@@ -24,7 +39,7 @@ def recurrent(
     *,
     dropout: float = 0.0,
     bidirectional: bool = False,
-    memory: str = "store",
+    memory: str | int = "store",
 ) -> nn.Module:
     """Build a stack of recurrent layers with this toolkit's initial weights.
 
@@ -35,7 +50,7 @@ def recurrent(
         num_layers: Layers in the stack, L.
         dropout: Probability of dropping an output of every layer but the last.
         bidirectional: Whether a second set of layers reads the sequence from its end.
-        memory: What is kept for the backward pass; see `model.memory` in the config.
+        memory: What is kept for the backward pass, as in `model.memory`; bytes are for this stack.
 
     Returns:
         A module that is called like torch.nn.LSTM, time-major.
@@ -46,8 +61,9 @@ def recurrent(
         num_layers,
         dropout=dropout if num_layers > 1 else 0.0,
         bidirectional=bidirectional,
-        memory=memory,
     )
+    if isinstance(layer, (LSTM, MILSTM)):
+        layer.memory = memory
     initialise(layer, hidden_size)
     return layer
 
@@ -60,6 +76,112 @@ def steppers(layers: Iterable[Any]) -> tuple[Stepper, ...] | None:
     """
     layers = tuple(layers)
     return tuple(layer.stepper() for layer in layers) if all(hasattr(layer, "stepper") for layer in layers) else None
+
+
+def share(memory: str | int, stacks: int) -> str | int:
+    """Divide a setting for several stacks: bytes become each one's part, a policy stays."""
+    settings = Memory.parse(memory)
+    return max(1, settings.budget // stacks) if settings.policy == "budget" else memory
+
+
+def run(layer: nn.Module, inputs: Tensor | PackedSequence, states: tuple[Tensor, Tensor] | None = None) -> Any:
+    """Call a stack; where its bytes are too few for a batch, it keeps as little as it can instead of failing.
+
+    Args:
+        layer: What `recurrent` made.
+        inputs: [T, B, I], or packed.
+        states: (h0, c0), zeros if not given.
+
+    Returns:
+        As the layer returns it.
+    """
+    if not isinstance(layer, (LSTM, MILSTM)) or Memory.parse(layer.memory).policy != "budget":
+        return layer(inputs, states)
+    return layer(inputs, states, memory=fitting(layer, *_shape(inputs)) if torch.is_grad_enabled() else "store")
+
+
+def _shape(inputs: Tensor | PackedSequence) -> tuple[list[int] | int, int]:
+    """Lengths (or the one length) and number of sequences."""
+    if isinstance(inputs, PackedSequence):
+        sizes = [*inputs.batch_sizes.tolist(), 0]
+        ends = [(step, sizes[step - 1] - sizes[step]) for step in range(1, len(sizes))]
+        return [step for step, count in ends for _ in range(count)], sizes[0]
+    return inputs.shape[0], inputs.shape[1]
+
+
+def plan(layer: Any, lengths: list[int] | int, batch: int, memory: str | int | Memory | None = None) -> rnn_engine.Plan:
+    """Ask what a training step of a stack needs.
+
+    Args:
+        layer: What `recurrent` made.
+        lengths: Steps of each sequence, or of all.
+        batch: B.
+        memory: In place of the layer's own.
+
+    Raises:
+        ValueError: The bytes are too few.
+    """
+    memory = layer.memory if memory is None else memory
+    threads = torch.get_num_threads()
+    if isinstance(lengths, int):
+        return rnn_engine.plan(layer, steps=lengths, batch=batch, memory=memory, threads=threads)
+    return rnn_engine.plan(layer, lengths=lengths, memory=memory, threads=threads)
+
+
+def fitting(layer: Any, lengths: list[int] | int, batch: int) -> Memory:
+    """Return the layer's memory setting, or the smallest there is where its bytes are too few for such a batch."""
+    settings = Memory.parse(layer.memory)
+    if settings.policy == "budget":
+        try:
+            plan(layer, lengths, batch)
+        except ValueError:
+            return Memory.parse("checkpoint")
+    return settings
+
+
+def needs(layer: Any, lengths: list[int] | int, batch: int) -> tuple[int, int]:
+    """Tell the bytes that a training step of a stack keeps from forward to backward, and those inside one call.
+
+    Args:
+        layer: What `recurrent` made.
+        lengths: Steps of each sequence, or of all.
+        batch: B.
+    """
+    if not isinstance(layer, (LSTM, MILSTM)):  # a stranger put into CELLS: as much as ours keeps at most
+        rows = sum(lengths) if isinstance(lengths, list) else lengths * batch
+        return 4 * 12 * rows * layer.hidden_size * layer.num_layers * (1 + layer.bidirectional), 0
+    planned = plan(layer, lengths, batch, fitting(layer, lengths, batch))
+    return planned.kept_bytes, planned.scratch_bytes
+
+
+def describe(layer: Any, lengths: list[int] | int, batch: int) -> dict[str, Any]:
+    """Tell what a stack does about memory in a training step, ready for JSON.
+
+    Args:
+        layer: What `recurrent` made.
+        lengths: Steps of each sequence, or of all.
+        batch: B.
+
+    Returns:
+        `layers` (the policy of each), `kept_bytes`, `scratch_bytes`, and in words `why`.
+    """
+    kept, scratch = needs(layer, lengths, batch)
+    if not isinstance(layer, (LSTM, MILSTM)):
+        return {"layers": [], "kept_bytes": kept, "scratch_bytes": scratch, "why": "not a layer of rnn_engine"}
+    asked, taken = Memory.parse(layer.memory), fitting(layer, lengths, batch)
+    policies = list(plan(layer, lengths, batch, taken).policies)
+    stored = plan(layer, lengths, batch, "store").peak_bytes
+    if asked.policy != "budget":
+        why = f"model.memory is {asked.policy}"
+        if policies != [asked.policy] * len(policies):
+            why += ", which a bidirectional stack does as recompute"
+    elif taken.policy != "budget":
+        why = f"{shown_bytes(asked.budget)} are too few even for the smallest there is, which is taken"
+    elif set(policies) == {"store"}:
+        why = f"all of it, {shown_bytes(stored)}, fits {shown_bytes(asked.budget)}"
+    else:
+        why = f"to store all takes {shown_bytes(stored)}; this is the fastest within {shown_bytes(asked.budget)}"
+    return {"layers": policies, "kept_bytes": kept, "scratch_bytes": scratch, "why": why}
 
 
 @torch.no_grad()

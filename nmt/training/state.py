@@ -45,6 +45,8 @@ class TrainingState(BaseModel):
     """Validations without improvement since then."""
     validated_step: int = -1
     """Step of the last validation."""
+    batch_memory: int | None = None
+    """Bytes that a batch may need (`training.batch_memory`)."""
     config: Config
     """The settings."""
 
@@ -62,7 +64,7 @@ def check_same_training(before: Config, now: Config) -> None:
     Raises:
         TrainingError: If they differ; names the key, both values and what to do.
     """
-    fixed = {f"model.{key}" for key in type(now.model).model_fields if key != "memory"}  # which changes no result
+    fixed = {f"model.{key}" for key in type(now.model).model_fields if key != "memory"}  # the bits are the same
     # Names and places of the text may change; that its content is still the same is for the prepared data to say.
     free = {"source_language", "target_language", "train", "valid", "test"}
     fixed |= {f"data.{key}" for key in type(now.data).model_fields if key not in free}

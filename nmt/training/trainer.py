@@ -21,6 +21,8 @@ from nmt.training.checkpoint import Checkpoints
 from nmt.training.errors import TrainingError
 from nmt.training.events import Events, check_installed
 from nmt.training.finish import is_written, write_model
+from nmt.training.footprint import Footprint
+from nmt.training.guard import MemoryGuard, memory_limit
 from nmt.training.history import History
 from nmt.training.interrupts import interrupts
 from nmt.training.loss import batch_loss
@@ -157,6 +159,8 @@ class Trainer:
         self.history = History(config.folder)
         self.events: Events | None = None
         self.pace = Pace()
+        self.footprint = Footprint(model, config.model)
+        self.guard = MemoryGuard(self.footprint, None, lambda _: None)
         self.state = TrainingState(config=config)
         self.started = time.monotonic()
 
@@ -178,6 +182,8 @@ class Trainer:
                 self.events = Events(self.config.folder, self.state.step)
                 stack.callback(self.events.close)
             reporter.note(self._introduction(resumed=before is not None))
+            self.state.batch_memory = memory_limit(self.settings, self.state.batch_memory)
+            self.guard = MemoryGuard(self.footprint, self.state.batch_memory, reporter.note)
             self.pace.go_on()
             while self._end() is None and not interrupted.is_set():
                 self._run_epoch(reporter, interrupted)
@@ -216,7 +222,8 @@ class Trainer:
         """Do one optimiser step.
 
         Args:
-            batches: At least one; several have the gradient of the one batch that they would be together.
+            batches: At least one; several have the gradient of the one batch that they would be together. Those that
+                need more memory than there is are cut, with the same gradient.
 
         Returns:
             Its numbers.
@@ -230,9 +237,10 @@ class Trainer:
             group["lr"] = learning_rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        tokens = sum(batch.target_tokens for batch in batches)
+        pieces = [piece for batch in batches for piece in self.guard.pieces(batch)]
+        tokens = sum(piece.target_tokens for piece in pieces)
         loss = nll = 0.0
-        for batch in batches:
+        for batch in pieces:
             batch_sum, batch_nll, _ = batch_loss(self.model, batch, self.settings.label_smoothing)
             (batch_sum / tokens).backward()  # type: ignore[no-untyped-call]
             loss, nll = loss + batch_sum.item(), nll + batch_nll.item()
@@ -247,7 +255,7 @@ class Trainer:
         state.skipped, state.skipped_in_a_row = self.clipper.skipped, self.clipper.in_a_row
         state.seconds = time.monotonic() - self.started
         self.pace.add(tokens)
-        if self.events and norm is not None:
+        if self.events and norm is not None and tokens:
             self.events.add_step(state.step, nll / tokens, learning_rate, norm)
         return StepReport(
             step=state.step,

@@ -1,0 +1,102 @@
+"""`nmt plan`: what a training will need, in memory and time, before it is run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nmt.commands.train import prepared_data
+from nmt.config_file import load_config
+from nmt.data.prepared import check
+from nmt.sizes import shown_bytes
+from nmt.training.errors import TrainingError
+from nmt.training.lock import locked
+
+
+def run(path: Path, overrides: Sequence[str], as_json: bool) -> None:
+    """Train a few steps in a process of its own, and print what a whole training will take.
+
+    Args:
+        path: The TOML file.
+        overrides: `section.key=value` each.
+        as_json: Print one JSON object.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        CorpusError, SubwordError, PreparedError: The data cannot be prepared, or is of other settings.
+        TrainingError: The steps failed.
+        OSError: A file cannot be read or written.
+    """
+    config = load_config(path, overrides)
+    if check(config)[0] == "missing":
+        with locked(config.folder):
+            prepared_data(config)
+    typer.echo("nmt plan: training some steps on real batches", err=True)
+    found = trial(path, overrides)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        show(found, Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 120))
+
+
+def trial(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Measure in a fresh process.
+
+    Raises:
+        TrainingError: It failed; with its last line.
+    """
+    command = [sys.executable, "-m", "nmt.commands.plan_trial", str(path), *overrides]
+    done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise TrainingError(f"the trial ended with exit code {done.returncode}: {lines[-1]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """Print it for people."""
+    memory = Table("memory", box=box.SIMPLE_HEAD, title_justify="left")
+    memory.add_column("size", justify="right")
+    memory.add_column("share", justify="right")
+    peak = found["peak_bytes"]
+    for part, size in found["memory"].items():
+        memory.add_row(part, shown_bytes(size), f"{size / max(peak, 1):.0%}")
+    memory.add_section()
+    memory.add_row("peak, measured", shown_bytes(peak), "")
+    console.print(memory)
+
+    stacks = Table("recurrent layers", "policy", box=box.SIMPLE_HEAD)
+    stacks.add_column("kept", justify="right")
+    stacks.add_column("scratch", justify="right")
+    stacks.add_column("why")
+    for name, row in found["stacks"].items():
+        policies = ", ".join(row["layers"]) or "-"
+        stacks.add_row(name, policies, shown_bytes(row["kept_bytes"]), shown_bytes(row["scratch_bytes"]), row["why"])
+    console.print(stacks)
+
+    largest, limit, available = found["largest_batch"], found["batch_limit_bytes"], found["available_bytes"]
+    rows = {
+        "largest batch": f"{largest['pairs']} pairs, {largest['source_steps']} source and {largest['target_steps']} "
+        f"target steps, predicted to need {shown_bytes(found['predicted_batch_bytes'])}",
+        "limit of a batch": "none" if limit is None else f"{shown_bytes(limit)} (training.batch_memory)",
+        "available memory": "unknown" if available is None else shown_bytes(available),
+        "largest batch_tokens": "unknown" if available is None else f"about {found['largest_batch_tokens']:,}",
+        "speed": f"{found['target_tokens_per_second']:,.0f} target tokens/s with {found['threads']} threads, "
+        f"over {found['timed_steps']} steps",
+        "an epoch": f"{found['batches']:,} batches, {found['target_tokens']:,} target tokens, "
+        f"{found['minutes_per_epoch']:.1f} minutes without validation",
+    }
+    for name, text in rows.items():
+        console.print(f"{name:<22}{text}", markup=False, soft_wrap=True)
+    for note in found["notes"]:
+        console.print(note, markup=False, soft_wrap=True)

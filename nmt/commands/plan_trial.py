@@ -1,0 +1,224 @@
+"""The measuring half of `nmt plan`: a process of its own, so that its memory is that of a fresh `nmt train`.
+
+    python -m nmt.commands.plan_trial CONFIG [section.key=value ...]
+
+Real training steps on real batches; prints one JSON object. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nmt.commands.train import training_batches
+from nmt.config import Config
+from nmt.config_file import load_config
+from nmt.data.batching import Batch, TrainingBatches, validation_batches
+from nmt.data.prepared import PreparedData
+from nmt.model.recurrent import describe
+from nmt.model.threads import use_threads
+from nmt.training.available import available_memory, peak_memory, resident_memory
+from nmt.training.footprint import Need
+from nmt.training.guard import MemoryGuard, memory_limit, take
+from nmt.training.trainer import Trainer, build_model
+
+_SECONDS, _STEPS, _LEAST = 8.0, 40, 3
+"""The timed steps: how long they may take, how many they are at most and at least."""
+_CANDIDATES = 20
+"""Batches, largest first by a fast bound, of which the largest is chosen exactly."""
+_MOST_BATCH_TOKENS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the timed steps gave."""
+
+    tokens: int
+    """Target tokens."""
+    seconds: float
+    """Time."""
+    steps: int
+    """How many."""
+
+
+def measure(config: Config) -> dict[str, Any]:
+    """Train a few steps; see `nmt.commands.plan.run` for what comes out.
+
+    Args:
+        config: The settings; their data are prepared.
+
+    Returns:
+        The numbers, ready for JSON.
+    """
+    threads = use_threads(config.training.threads)
+    data = PreparedData.open(config)
+    batches = training_batches(config, data)
+    shapes = batches.shapes(0)
+    valid = validation_batches(data.valid, config.training.batch_tokens)
+    model = build_model(config, data.source_subwords.size, data.target_subwords.size)
+    trainer = Trainer(config, model, batches, valid, None, {})
+    told: list[str] = []
+    limit = memory_limit(config.training)
+    available = available_memory()
+    trainer.guard = MemoryGuard(trainer.footprint, limit, told.append)
+    torch.manual_seed(config.training.seed)
+
+    values = sum(4 * parameter.numel() for parameter in model.parameters())
+    copies = 3 if config.training.ema_decay else 2
+    trainer.step(_smallest(batches, shapes))  # code is read from the disk, moments and gradients come to be
+    base = max(0, (resident_memory() or 0) - (2 + copies) * values)
+
+    largest = _largest(trainer, batches, shapes)
+    pieces = trainer.guard.pieces(largest)
+    if pieces:  # what really runs of it
+        largest = max(pieces, key=lambda piece: _need(trainer, piece).total)
+    slope = _slope(trainer, largest)
+    pace = _pace(trainer, batches, shapes)
+    trainer.step(largest)
+    peak = peak_memory() or resident_memory() or 0
+
+    need = _need(trainer, largest)
+    parts = {
+        "Python, torch and data": base,
+        "parameters": values,
+        "gradients": values,
+        "optimiser and averages": copies * values,
+        "recurrent layers, kept": need.kept,
+        "recurrent layers, scratch": need.scratch,
+        "output layer and loss": need.output,
+    }
+    parts["attention and the rest"] = peak - sum(parts.values())
+    tokens = sum(shape[3] for shape in shapes)
+    seconds = tokens * pace.seconds / max(pace.tokens, 1)
+    lengths, steps = largest.source_lengths.tolist(), len(largest.target_input)
+    pairs = len(largest.indices)
+    stacks = {"encoder": describe(model.encoder.layers, lengths, pairs)}
+    for number, layer in enumerate(model.decoder.layers):
+        stacks[f"decoder layer {number + 1}"] = describe(layer, steps, pairs)
+    return {
+        "threads": threads,
+        "parameters": model.number_of_parameters,
+        "memory": parts,
+        "peak_bytes": peak,
+        "available_bytes": available,
+        "batch_limit_bytes": limit,
+        "predicted_batch_bytes": need.total,
+        "largest_batch": {"source_steps": len(largest.source), "target_steps": steps, "pairs": pairs},
+        "target_tokens_per_second": pace.tokens / pace.seconds,
+        "timed_steps": pace.steps,
+        "batches": len(shapes),
+        "target_tokens": tokens,
+        "minutes_per_epoch": seconds / 60,
+        "largest_batch_tokens": _most_tokens(config, largest, slope, peak, base, available),
+        "stacks": stacks,
+        "notes": told,
+    }
+
+
+def _need(trainer: Trainer, batch: Batch) -> Need:
+    return trainer.footprint.need(batch.source_lengths.tolist(), batch.target_lengths.tolist())
+
+
+def _largest(trainer: Trainer, batches: TrainingBatches, shapes: list[tuple[int, int, int, int]]) -> Batch:
+    """The batch that is predicted to need most."""
+    bounds = [trainer.footprint.bound(*shape[:3]) for shape in shapes]
+    numbers = sorted(range(len(shapes)), key=lambda number: -bounds[number])[:_CANDIDATES]
+    candidates = [next(iter(batches.batches(0, start=number))) for number in numbers]
+    return max(candidates, key=lambda batch: _need(trainer, batch).total)
+
+
+def _smallest(batches: TrainingBatches, shapes: list[tuple[int, int, int, int]]) -> Batch:
+    """One pair of the batch with the shortest."""
+    number = min(range(len(shapes)), key=lambda number: shapes[number][:2])
+    return take(next(iter(batches.batches(0, start=number))), np.arange(1))
+
+
+def _slope(trainer: Trainer, batch: Batch) -> float:
+    """Bytes for each further padded token: from the peaks of two steps, with half of a batch's pairs and with all."""
+    size = _padded(batch)
+    expected = _need(trainer, batch).total / size
+    pairs = len(batch.indices)
+    half = take(batch, np.arange(0, pairs, 2)) if pairs > 1 else batch
+    small = _peak_of_step(trainer, half)
+    large = _peak_of_step(trainer, batch)
+    if pairs < 2 or small is None or large is None or large <= small or _padded(half) == size:
+        return expected
+    # Half the batch may have been the size at which the allocator took more at once; half the prediction is sure.
+    return max((large - small) / (size - _padded(half)), expected / 2)
+
+
+def _padded(batch: Batch) -> int:
+    """What `training.batch_tokens` counts."""
+    return max(len(batch.source), len(batch.target_input)) * len(batch.indices)
+
+
+def _peak_of_step(trainer: Trainer, batch: Batch) -> int | None:
+    """Bytes that the process had at most while it did a step; None where the system does not say."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        trainer.step(batch)
+        return peak_memory()
+    return None
+
+
+def _pace(trainer: Trainer, batches: TrainingBatches, shapes: list[tuple[int, int, int, int]]) -> Pace:
+    """Time steps on batches spread evenly over the epoch's, from small to large, wherever it ends."""
+    order = sorted(range(len(shapes)), key=lambda number: shapes[number][0] * shapes[number][2])
+    tokens, steps, seconds = 0, 0, 0.0
+    places = _spread()
+    group_size = min(trainer.settings.accumulate, 8)
+    while steps < _STEPS and (seconds < _SECONDS or steps < _LEAST):
+        numbers = [order[int(next(places) * len(order))] for _ in range(group_size)]
+        started = time.perf_counter()
+        group = [next(iter(batches.batches(0, start=number))) for number in numbers]
+        tokens += trainer.step(*group).tokens
+        seconds += time.perf_counter() - started
+        steps += 1
+    return Pace(tokens, seconds, steps)
+
+
+def _spread() -> Iterator[float]:
+    """Places in [0, 1), any first n of them evenly spread.
+
+    Source: van der Corput 1935; base 2.
+    """
+    number = 0
+    while True:
+        number += 1
+        place, weight, rest = 0.0, 0.5, number
+        while rest:
+            place += weight * (rest & 1)
+            weight, rest = weight / 2, rest >> 1
+        yield place
+
+
+def _most_tokens(
+    config: Config, largest: Batch, slope: float, peak: int, base: int, available: int | None
+) -> int | None:
+    """The largest `training.batch_tokens` that the memory holds, rounded down to two digits."""
+    if available is None:
+        return None
+    room = base + available - peak
+    most = int(_padded(largest) + room / max(slope, 1.0))
+    most = max(0, min(most, _MOST_BATCH_TOKENS))
+    step: int = 10 ** max(0, len(str(most)) - 2)
+    return most // step * step
+
+
+def main() -> None:
+    """Measure what the arguments name, and print it."""
+    result = measure(load_config(Path(sys.argv[1]), sys.argv[2:]))
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

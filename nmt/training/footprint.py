@@ -1,0 +1,103 @@
+"""The memory that a training step needs for its batch, told from the batch's shape before it runs.
+
+The recurrent layers and the output layer plan their memory, and are asked. The rest is torch's: tensors that autograd
+holds for the backward pass, and those that live at its peak. They are counted one by one from the network's code, in
+numbers for each token or for each pair of a source and a target position, and rounded up: `MARGIN` makes up for the
+allocator. Parameters, gradients and the optimiser's moments are not part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nmt.config import ModelConfig
+from nmt.model.output import loss_scratch
+from nmt.model.recurrent import needs
+from nmt.model.seq2seq import Seq2Seq
+
+MARGIN = 1.15
+"""What a prediction is multiplied by before it is compared with a limit."""
+_FLOAT = 4
+_STORED = 12  # values that a layer keeps at most, for each unit of its state, step and sequence
+_SCRATCH = 12  # values of scratch at most, likewise; beside room for packed weights and small blocks
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes of one batch, by part."""
+
+    kept: int
+    """What the recurrent layers keep from forward to backward."""
+    scratch: int
+    """What they need inside a call, the largest of all."""
+    output: int
+    """Output layer and loss."""
+    attention: int
+    """Attention's weights, for each pair of a source and a target position."""
+    activations: int
+    """All else that grows with the tokens."""
+
+    @property
+    def total(self) -> int:
+        """All parts, with the margin."""
+        return int(MARGIN * (self.kept + self.scratch + self.output + self.attention + self.activations))
+
+
+class Footprint:
+    """Predicts the memory of batches.
+
+    Args:
+        model: The network.
+        shape: Its settings.
+    """
+
+    def __init__(self, model: Seq2Seq, shape: ModelConfig) -> None:
+        self._model, self._shape = model, shape
+
+    def need(self, source_lengths: Sequence[int], target_lengths: Sequence[int]) -> Need:
+        """Predict a batch.
+
+        Args:
+            source_lengths: Steps of each source, [B], eos included.
+            target_lengths: Steps of each target, [B].
+        """
+        batch, target_steps = len(source_lengths), max(target_lengths)
+        stacks = [needs(self._model.encoder.layers, list(source_lengths), batch)]
+        stacks += [needs(layer, target_steps, batch) for layer in self._model.decoder.layers]
+        kept, scratch = (list(column) for column in zip(*stacks, strict=True))
+        return self._with(max(source_lengths), target_steps, batch, sum(kept), max(scratch))
+
+    def bound(self, source_steps: int, target_steps: int, batch: int) -> int:
+        """Tell bytes that no batch of this shape needs more than, much faster than `need`.
+
+        Args:
+            source_steps: S.
+            target_steps: T.
+            batch: B.
+        """
+        shape = self._shape
+        width = _FLOAT * batch * shape.hidden_size
+        encoder, decoder = 2 * width * source_steps, width * target_steps
+        kept = _STORED * (encoder * shape.encoder_layers + decoder * shape.decoder_layers)
+        weights = 4 * 8 * shape.hidden_size * (shape.embedding_size + 4 * shape.hidden_size) * _FLOAT + 2**20
+        return self._with(source_steps, target_steps, batch, kept, _SCRATCH * max(encoder, decoder) + weights).total
+
+    def _with(self, source_steps: int, target_steps: int, batch: int, kept: int, scratch: int) -> Need:
+        """Add what torch needs to what the recurrent layers need."""
+        shape = self._shape
+        width, hidden, states = shape.embedding_size, shape.hidden_size, 2 * shape.hidden_size
+        weight, _ = self._model.output_layer
+        # Source: embedding, its dropout and mask, the packed copy, two gradients; states as they come, padded, dropped,
+        # turned, their mask and three gradients; keys twice, and their gradient.
+        source = 6 * width + 8 * states + 3 * hidden
+        # Target: embedding likewise; per layer output, dropped, added, their gradients; context and states, beside each
+        # other, with the gradients of both; query, attentional vector, its dropout; the result and its gradient twice.
+        target = 9 * width + 6 * hidden * shape.decoder_layers + 3 * (states + hidden) + 2 * states + 5 * hidden
+        activations = _FLOAT * batch * (source_steps * source + target_steps * target)
+        # Scores, the weights, and at backward's peak three gradients; with dropout also a mask and what it leaves.
+        each = 5 + (2 if shape.attention_dropout else 0)
+        attention = _FLOAT * each * batch * source_steps * target_steps
+        # Embedding gradients are as large as the tables, of which one is at work beside the one that is kept.
+        output = loss_scratch(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
+        return Need(kept, scratch, output, attention, activations)
