@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nmt.commands.train import training_batches
+from nmt.commands.train import training_batches, validation_bleu
 from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.batching import Batch, TrainingBatches, validation_batches
@@ -27,14 +28,19 @@ from nmt.data.prepared import PreparedData
 from nmt.model.recurrent import describe
 from nmt.model.threads import use_threads
 from nmt.training.available import available_memory, peak_memory, resident_memory
+from nmt.training.checkpoint import Checkpoints
+from nmt.training.curves import draw_curves
 from nmt.training.footprint import Need
 from nmt.training.guard import MemoryGuard, memory_limit, take
 from nmt.training.trainer import Trainer, build_model
+from nmt.training.validation import run_validation
 
 _SECONDS, _STEPS, _LEAST = 8.0, 40, 3
 """The timed steps: how long they may take, how many they are at most and at least."""
 _CANDIDATES = 20
 """Batches, largest first by a fast bound, of which the largest is chosen exactly."""
+_LINES = 64
+"""Lines of the validation set that are translated, as many as training translates at once."""
 _MOST_BATCH_TOKENS = 1_000_000
 
 
@@ -84,6 +90,7 @@ def measure(config: Config) -> dict[str, Any]:
     slope = _slope(trainer, largest)
     pace = _pace(trainer, batches, shapes)
     trainer.step(largest)
+    _beside_the_steps(trainer, data)
     peak = peak_memory() or resident_memory() or 0
 
     need = _need(trainer, largest)
@@ -199,6 +206,15 @@ def _spread() -> Iterator[float]:
             place += weight * (rest & 1)
             weight, rest = weight / 2, rest >> 1
         yield place
+
+
+def _beside_the_steps(trainer: Trainer, data: PreparedData) -> None:
+    """Do once, for its memory, what training does beside its steps: validate, save, draw."""
+    run_validation(trainer.model, trainer.average, trainer.valid[-1:], validation_bleu(trainer.config, data, _LINES))
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder), 1)
+        checkpoints.save(trainer.model, trainer.optimizer, trainer.average, trainer.state)
+        draw_curves([], Path(folder) / "curves.png")
 
 
 def _most_tokens(

@@ -63,7 +63,7 @@ def recurrent(
         bidirectional=bidirectional,
     )
     if isinstance(layer, (LSTM, MILSTM)):
-        layer.memory = memory
+        layer.memory = Memory.parse(memory)
     initialise(layer, hidden_size)
     return layer
 

@@ -1,0 +1,85 @@
+"""`nmt plan` says what `nmt train` then takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from synthetic import make_pairs, write_corpus
+
+from nmt.config_file import load_config
+from nmt.data.batching import TrainingBatches
+from nmt.data.prepared import PreparedData
+
+
+def nmt(*arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], int]:
+    """Run a subcommand; returns also the most memory that it had, in bytes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nmt", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    output, errors = process.stdout.read(), process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors), usage.ru_maxrss * 1024
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plan")
+    pairs = make_pairs(400, seed=1)
+    source, target = write_corpus(folder / "text", [*pairs, (" ".join(a for a, _ in pairs[:9]), pairs[0][1])])
+    path = folder / "config.toml"
+    path.write_text(
+        f"folder = '{folder}/model'\n"
+        f"[data]\ntrain = ['{source}', '{target}']\nvalid = ['{source}', '{target}']\nvocabulary_size = 90\n"
+        "[model]\nembedding_size = 64\nhidden_size = 128\n"
+        "[training]\nepochs = 9\nbatch_tokens = 2000\nthreads = 1\nmax_steps = 20\nvalidate_every = 20\n"
+        "[decoding]\nmax_length_extra = 3\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("memory", ["store", "1KiB"])
+def test_it_says_what_training_takes(config: Path, tmp_path: Path, memory: str) -> None:
+    settings = ["--set", f"folder={tmp_path}/model", "--set", f"model.memory={memory}"]
+    done, _ = nmt("plan", config, "--json", *settings)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert {path.name for path in (tmp_path / "model").iterdir()} <= {"data", "joint.spm", ".lock"}
+
+    loaded = load_config(config, settings[1::2])
+    batches = TrainingBatches(PreparedData.open(loaded).train, 2000, loaded.training.seed)
+    assert said["batches"] == len(list(batches.batches(0)))
+    assert said["target_tokens"] == sum(batch.target_tokens for batch in batches.batches(0))
+    assert sum(said["memory"].values()) == said["peak_bytes"]
+    assert all(size >= 0 for size in said["memory"].values()), said["memory"]
+    policies = {row["layers"][0] for row in said["stacks"].values()}
+    assert policies == {"store": {"store"}, "1KiB": {"recompute", "checkpoint"}}[memory]
+
+    trained, peak = nmt("train", config, *settings)
+    assert trained.returncode == 0, trained.stderr
+    assert abs(peak / said["peak_bytes"] - 1) < 0.05
+
+
+def test_for_people(config: Path) -> None:
+    done, _ = nmt("plan", config)
+    assert done.returncode == 0, done.stderr
+    for part in ("parameters", "optimiser and averages", "recurrent layers, kept", "peak, measured", "an epoch"):
+        assert part in done.stdout
+    assert "decoder layer 1" in done.stdout
+    assert "model.memory is store" in done.stdout
+
+
+def test_what_cannot_be_planned_is_one_line(config: Path, tmp_path: Path) -> None:
+    for settings, message in (
+        (["model.memory=lots"], "a number of bytes such as 256MiB"),
+        ([f"data.valid=['{tmp_path}/no.en', '{tmp_path}/no.de']", f"folder={tmp_path}/other"], "no.en"),
+    ):
+        done, _ = nmt("plan", config, *(part for setting in settings for part in ("--set", setting)))
+        assert done.returncode in (1, 2)
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
