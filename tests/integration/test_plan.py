@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +15,22 @@ from nmt.config_file import load_config
 from nmt.data.batching import TrainingBatches
 from nmt.data.prepared import PreparedData
 
+WITH_PEAK = """
+import atexit, re, runpy, sys
+from pathlib import Path
+status = Path("/proc/self/status")
+atexit.register(lambda: sys.stderr.write(re.search("VmHWM:.*", status.read_text())[0] + "\\n"))
+runpy.run_module("nmt", run_name="__main__")
+"""
+
 
 def nmt(*arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], int]:
     """Run a subcommand; returns also the most memory that it had, in bytes."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nmt", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    output, errors = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return subprocess.CompletedProcess(process.args, process.returncode, output, errors), usage.ru_maxrss * 1024
+    command = [sys.executable, "-c", WITH_PEAK, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", done.stderr)
+    assert peak is not None, done.stderr
+    return done, 1024 * int(peak[1])
 
 
 @pytest.fixture(scope="module")
