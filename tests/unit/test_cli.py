@@ -17,7 +17,7 @@ from nmt.cli import FAILED, WRONG_USAGE
 from nmt.config import ConfigError
 from nmt.evaluation import EvaluationError
 
-COMMANDS = ["config", "prepare", "plan", "train", "average", "translate", "evaluate", "score", "compare", "info"]
+COMMANDS = ["config", "prepare", "train", "plan", "average", "translate", "evaluate", "score", "compare", "info"]
 
 
 def nmt(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
