@@ -251,6 +251,17 @@ struct PlanHandle {
     return out;
   }
 
+  // The kinds of all tiles.
+  std::vector<int> kinds() const {
+    std::vector<int> out(static_cast<size_t>(facts().tiles));
+    for (size_t i = 0; i < out.size(); ++i) {
+      rnn_engine_tile t{};
+      check(rnn_engine_plan_tile(raw, static_cast<int64_t>(i), &t, nullptr, 0, nullptr));
+      out[i] = t.kind;
+    }
+    return out;
+  }
+
   nb::tuple tile(int64_t index) const {
     rnn_engine_tile t{};
     size_t count = 0;
@@ -346,6 +357,7 @@ NB_MODULE(_core, m) {
       .def_prop_ro("tile_count", [](const PlanHandle& p) { return p.facts().tiles; })
       .def("policies", &PlanHandle::policies)
       .def("buffers", &PlanHandle::buffers)
+      .def("kinds", &PlanHandle::kinds)
       .def("tile", &PlanHandle::tile, "index"_a)
       .def("forward", &PlanHandle::forward, "weights"_a, "packed"_a.none(), "x"_a, "h0"_a.none(),
            "c0"_a.none(), "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "kept"_a, "scratch"_a)

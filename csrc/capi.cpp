@@ -167,12 +167,12 @@ int rnn_engine_plan_tile(const rnn_engine_plan* plan, int64_t index, rnn_engine_
   return guarded([&] {
     require_pointer(plan, "plan");
     require_pointer(tile, "tile");
-    require_pointer(count, "count");
     const Tiles& tiles = plan->plan.tiles;
     require(index >= 0 && index < tiles.count(),
             "index: expected 0 to " + std::to_string(tiles.count() - 1) + ", got " + std::to_string(index));
     const Tile& t = tiles.at(index);
     *tile = {static_cast<int32_t>(t.kind), t.layer, t.direction, t.s0, t.s1};
+    if (!count) return;
     const std::vector<std::int64_t> needed = inputs_of(plan->plan.shape, tiles, index);
     *count = needed.size();
     for (size_t i = 0; inputs && i < needed.size() && i < capacity; ++i) inputs[i] = needed[i];

@@ -136,7 +136,7 @@ class Plan:
         )
         lines += _table(f"scratch inside a call: {_mib(self.scratch_bytes)}", alive)
         lines.append(f"both: {_mib(self.peak_bytes)}")
-        kinds = [tile.kind for tile in self.tiles]
+        kinds = [_KINDS[kind] for kind in self._native.kinds()]
         lines.append("tiles: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS if kind in kinds))
         if "backward" in kinds:
             again = sum(policy != "store" for policy in self.policies)

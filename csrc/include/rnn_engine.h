@@ -167,7 +167,8 @@ RNN_ENGINE_API int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64
 RNN_ENGINE_API int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity,
                                            size_t* count);
 /* Tile `index` of 0 to tiles - 1, in the order in which they run; the tiles that it reads from: at most
- * `capacity` of them, the full number in *count. */
+ * `capacity` of them, the full number in *count. With count NULL they are not looked for, which takes a pass
+ * over all tiles. */
 RNN_ENGINE_API int rnn_engine_plan_tile(const rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile,
                                         int64_t* inputs, size_t capacity, size_t* count);
 
