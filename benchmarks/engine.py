@@ -88,7 +88,8 @@ PASSES = ("forward", "forward+backward", "recompute")
 
 
 def median_seconds(work: Callable[[], None], at_least: float) -> float:
-    """Seconds of one call: the mean over enough calls to fill `at_least` seconds."""
+    """Seconds of one call, after one that is not counted: the mean over enough calls to fill `at_least` seconds."""
+    work()  # whoever ran before may have left caches and free memory of other sizes
     calls, start = 0, time.perf_counter()
     while True:
         work()

@@ -41,19 +41,11 @@ REST = "rest"
 WARMUP = 3
 
 
-class TorchLSTM(nn.LSTM):
-    """torch's layer, called as the engine's are."""
-
-    def __init__(self, *sizes: int, memory: str, **options: Any) -> None:
-        del memory
-        super().__init__(*sizes, **options)
-
-
 def main() -> None:
     """Measure, profile, print."""
     arguments = parse()
     if arguments.layers == "torch":
-        recurrent.CELLS["lstm"] = TorchLSTM
+        recurrent.CELLS["lstm"] = nn.LSTM
     trainer = make_trainer(arguments)
     source = trainer.data.batches(0)
     for _ in range(WARMUP):

@@ -45,9 +45,15 @@ class BlockPool:
         self._most_in_use = 0
         self._lock = threading.RLock()  # a block may be collected, and given back, while its thread holds the lock
 
-    def take(self, size: int) -> Block:
-        """A block of at least `size` bytes."""
-        return Block(self, self._take(size))
+    def take(self, size: int, *, brief: bool = False) -> Block:
+        """A block of at least `size` bytes.
+
+        Args:
+            size: Bytes.
+            brief: It goes back within a step. Then however large a free block may serve: layers that take turns, or one
+                whose policy changes, use the same memory.
+        """
+        return Block(self, self._take(size, math.inf if brief else 1.5))
 
     def array(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         """An uninitialised, aligned array; its memory returns to the pool when this very object goes.
@@ -55,16 +61,16 @@ class BlockPool:
         Do not take NumPy views of it that may live longer: they would not keep its memory.
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        whole = self._take(size)
+        whole = self._take(size, 1.5)
         array = whole[-whole.ctypes.data % _ALIGNMENT :][:size].view(dtype).reshape(shape)
         weakref.finalize(array, self.give_back, whole).atexit = False
         return array
 
-    def _take(self, size: int) -> NDArray[np.uint8]:
-        """Of the free blocks that are large enough, the smallest, if it is at most half as large again."""
+    def _take(self, size: int, most: float) -> NDArray[np.uint8]:
+        """Of the free blocks that are large enough, the smallest, if it is at most `most` times as large."""
         needed = size + _ALIGNMENT
         with self._lock:
-            fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= needed + needed // 2]
+            fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= most * needed]
             if fitting:
                 whole = self._free.pop(min(fitting, key=lambda i: self._free[i].nbytes))
             else:

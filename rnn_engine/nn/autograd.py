@@ -128,7 +128,7 @@ def run_forward(
     cy = new_tensor((rows, spec.directions * spec.hidden_sizes[-1]), x.dtype) if call.cell_output else None
     hn = new_tensor((spec.directions * batch * sum(spec.state_sizes),), x.dtype)
     cn = new_tensor((spec.directions * batch * sum(spec.hidden_sizes),), x.dtype)
-    kept, scratch = pool.take(plan.kept_bytes), pool.take(plan.scratch_bytes)
+    kept, scratch = (pool.take(size, brief=True) for size in (plan.kept_bytes, plan.scratch_bytes))
     plan.forward(
         lanes_of(spec, parameters),
         None if packed is None else packed.array,
@@ -192,7 +192,7 @@ def _backward(
     kept, ctx.kept = ctx.kept, None
     if kept is None:
         kept = run_forward(call, plan, x, h0, c0, parameters)[1]
-    scratch = pool.take(plan.scratch_bytes)
+    scratch = pool.take(plan.scratch_bytes, brief=True)
     needs = ctx.needs_input_grad
     dx = new_tensor(x.shape, x.dtype) if needs[1] else None
     dh0 = new_tensor(h0.shape, x.dtype) if needs[2] else None

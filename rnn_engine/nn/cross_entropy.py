@@ -142,7 +142,7 @@ def _run(
         ignore_index=call.ignore_index,
         smoothing=call.smoothing,
     )
-    scratch = pool.take(context.loss_scratch(problem))
+    scratch = pool.take(context.loss_scratch(problem), brief=True)
     gradients = (
         new_tensor(hidden.shape, hidden.dtype) if wanted[0] else None,
         _zeros_like(weight) if wanted[1] else None,

@@ -123,5 +123,9 @@ def test_blocks_are_aligned_used_again_and_bounded():
     assert 0 < held["free"] <= 6200  # never more than was in use at once
     tiny = pool.take(10)
     assert tiny.array.nbytes < 200, "a large block must not be spent on a small request"
+    large = pool.take(5000)
+    address = large.array.ctypes.data
+    del large
+    assert pool.take(10, brief=True).array.ctypes.data == address, "but for a moment it may"
     pool.clear()
     assert pool.statistics()["free"] == 0
