@@ -30,10 +30,9 @@ inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, st
 
 // Weight-gradient products pack blocks of this many rows (of 4H) and this many steps of k.
 inline constexpr std::int64_t kGradientRows = 528, kGradientDepth = 256;
-// Other products run through k in pieces of this many, so that a piece of a panel stays in the nearest cache.
+// Other products run through k in pieces of this many, so that a piece of a panel stays in a near cache;
+// those that pack their panels on the way pack no more at once.
 inline constexpr std::int64_t kDepth = 1024;
-// Products that pack their panels on the way take k in pieces of this many.
-inline constexpr std::int64_t kPackedDepth = 256;
 
 using Slots = std::vector<std::size_t>;  // offsets in an arena
 
@@ -257,7 +256,8 @@ struct BackwardScratch {
         arena.take<T>("gradient between layers, odd", s.L > 2 && !in_place(s) ? between * widest.input : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
     pack_a_size = kGradientRows * kGradientDepth;
-    pack_b_size = std::max(kGradientDepth, kPackedDepth) * 4 * in.machine.width;
+    pack_b_size =
+        std::max(std::min(kGradientDepth, rows), std::min(kDepth, 4 * widest.H)) * 4 * in.machine.width;
     pack_gates_size = 0;
     for (std::int64_t layer = 0; layer < s.L; ++layer)
       if (schedule.of(layer) == Policy::kRecompute)

@@ -69,15 +69,15 @@ void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T
 }
 
 // c[rows, n] = init + a[rows, k] b with b [k, n] as it is (p.packed); `panel` is this thread's, of 4
-// kPackedDepth vectors.
+// kDepth vectors.
 template <class T>
 void multiply_large(const Runner<T>& run, const Product<T>& p, T* panel) {
   const std::int64_t width = run.width(), panel_columns = kPanelVectors * width;
   const LargeShare share(run.team, (p.n + panel_columns - 1) / panel_columns, p.rows);
   for (std::int64_t i = share.panels.begin; i < share.panels.end; ++i) {
     const std::int64_t first = i * panel_columns, columns = std::min(panel_columns, p.n - first);
-    for (std::int64_t k0 = 0; k0 < p.k; k0 += kPackedDepth) {
-      const std::int64_t depth = std::min(kPackedDepth, p.k - k0);
+    for (std::int64_t k0 = 0; k0 < p.k; k0 += kDepth) {
+      const std::int64_t depth = std::min(kDepth, p.k - k0);
       pack_panel(
           run.width(), depth, first, columns, [&](std::int64_t k) { return p.packed + (k0 + k) * p.n; },
           panel);
