@@ -49,12 +49,14 @@ void for_each_candidate(const Shape& shape, const Visit& visit) {
     }
     if (can_checkpoint(shape)) visit(uniform_schedule(shape, Policy::kCheckpoint, steps));
   };
-  // Every K that cuts T into a different number of pieces, up to 64 pieces, and powers of two below.
-  std::int64_t last = 0;
+  // The K that a policy by itself takes: a larger one needs more memory, and its pieces leave the caches.
+  // Below it every K that cuts T into a different number of pieces, up to 64 pieces, and powers of two.
+  const std::int64_t most = default_steps(shape, Policy::kRecompute);
+  with_steps(most);
+  std::int64_t last = most;
   for (std::int64_t pieces = 1; pieces <= 64 && pieces <= shape.T; ++pieces) {
     const std::int64_t steps = (shape.T + pieces - 1) / pieces;
-    if (steps != last) with_steps(steps);
-    last = steps;
+    if (steps < last) with_steps(last = steps);
   }
   for (std::int64_t steps = last / 2; steps >= 1; steps /= 2) with_steps(steps);
 }

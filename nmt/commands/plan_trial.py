@@ -39,8 +39,8 @@ _SECONDS, _STEPS, _LEAST = 8.0, 40, 3
 """The timed steps: how long they may take, how many they are at most and at least."""
 _CANDIDATES = 20
 """Batches, largest first by a fast bound, of which the largest is chosen exactly."""
-_LINES = 64
-"""Lines of the validation set that are translated, as many as training translates at once."""
+_LINES = 256
+"""Lines of the validation set that are translated."""
 _MOST_BATCH_TOKENS = 1_000_000
 
 
