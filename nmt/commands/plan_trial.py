@@ -39,6 +39,8 @@ _SECONDS, _STEPS, _LEAST = 8.0, 40, 3
 """The timed steps: how long they may take, how many they are at most and at least."""
 _CANDIDATES = 20
 """Batches, largest first by a fast bound, of which the largest is chosen exactly."""
+_LAST_STEPS = 6
+"""Steps on large batches at the end, for the peak."""
 _LINES = 256
 """Lines of the validation set that are translated."""
 _MOST_BATCH_TOKENS = 1_000_000
@@ -91,6 +93,8 @@ def measure(config: Config) -> dict[str, Any]:
     pace = _pace(trainer, batches, shapes)
     trainer.step(largest)
     _beside_the_steps(trainer, data)
+    for batch in _large(trainer, batches, shapes, _LAST_STEPS):  # whose different sizes pull the free memory apart
+        trainer.step(batch)
     peak = peak_memory() or resident_memory() or 0
 
     need = _need(trainer, largest)
@@ -137,10 +141,16 @@ def _need(trainer: Trainer, batch: Batch) -> Need:
 
 def _largest(trainer: Trainer, batches: TrainingBatches, shapes: list[tuple[int, int, int, int]]) -> Batch:
     """The batch that is predicted to need most."""
+    return max(_large(trainer, batches, shapes, _CANDIDATES), key=lambda batch: _need(trainer, batch).total)
+
+
+def _large(
+    trainer: Trainer, batches: TrainingBatches, shapes: list[tuple[int, int, int, int]], count: int
+) -> Iterator[Batch]:
+    """The batches with the largest fast bounds."""
     bounds = [trainer.footprint.bound(*shape[:3]) for shape in shapes]
-    numbers = sorted(range(len(shapes)), key=lambda number: -bounds[number])[:_CANDIDATES]
-    candidates = [next(iter(batches.batches(0, start=number))) for number in numbers]
-    return max(candidates, key=lambda batch: _need(trainer, batch).total)
+    for number in sorted(range(len(shapes)), key=lambda number: -bounds[number])[:count]:
+        yield next(iter(batches.batches(0, start=number)))
 
 
 def _smallest(batches: TrainingBatches, shapes: list[tuple[int, int, int, int]]) -> Batch:
