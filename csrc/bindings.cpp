@@ -130,7 +130,9 @@ std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::ve
     const Lane& lane = lanes[i];
     const std::string where = std::string(name) + "[" + std::to_string(i) + "]";
     if (lane.size() < 5 || lane.size() > 5 + RNN_ENGINE_MAX_EXTRA)
-      throw nb::value_error((where + ": expected 5 to 9 arrays, got " + std::to_string(lane.size())).c_str());
+      throw nb::value_error((where + ": expected 5 to " + std::to_string(5 + RNN_ENGINE_MAX_EXTRA) +
+                             " arrays, got " + std::to_string(lane.size()))
+                                .c_str());
     const int64_t layer = i / p.directions, hidden = p.hidden_sizes[layer], gates = 4 * hidden;
     const int64_t state = p.projection ? p.projection : hidden;
     const int64_t below = layer == 0 || p.projection ? p.projection : p.hidden_sizes[layer - 1];
@@ -140,8 +142,9 @@ std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::ve
     out[i].bias_ih = data_of(problem, lane[2], gates, where + ".bias_ih");
     out[i].bias_hh = data_of(problem, lane[3], gates, where + ".bias_hh");
     out[i].weight_hr = data_of(problem, lane[4], p.projection * hidden, where + ".weight_hr");
-    for (size_t e = 5; e < lane.size(); ++e)
-      out[i].extra[e - 5] = data_of(problem, lane[e], gates, where + ".extra[" + std::to_string(e - 5) + "]");
+    for (int e = 0; e + 5 < static_cast<int>(lane.size()); ++e)
+      out[i].extra[e] = data_of(problem, lane[e + 5], rnn_engine_vector_width(p.cell, e) * hidden,
+                                where + ".extra[" + std::to_string(e) + "]");
   }
   return out;
 }

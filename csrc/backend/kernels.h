@@ -39,8 +39,8 @@ struct GemmTile {
   std::int64_t columns;          // valid values: of every vector if `gates`, else of all together
 };
 
-// One step of a cell on a tile of rows x at most `width` hidden units. Pointers stand at the tile's first
-// unit.
+// One step of a cell on a tile of rows x at most `width` hidden units, or all units for a cell with
+// kWholeRows. Pointers stand at the tile's first unit.
 template <class T>
 struct CellTile {
   std::int64_t rows, units;
@@ -49,8 +49,9 @@ struct CellTile {
   std::ptrdiff_t a_row;
   T* r;  // [rows, 4H] or nullptr if the cell is not split
   std::ptrdiff_t r_row;
-  const T* extra[kMaxExtra];  // [4H]; nullptr: zeros
-  const T* c_prev;            // [rows, H]
+  const T* extra[kMaxExtra];   // [4H], then those of [H]; nullptr: zeros
+  const T *bias_ih, *bias_hh;  // [4H] for a cell with kAddsBias; nullptr: zeros
+  const T* c_prev;             // [rows, H]
   std::ptrdiff_t c_prev_row;
   T* c;  // [rows, H]; forward writes, backward reads; may be c_prev in forward
   std::ptrdiff_t c_row;
@@ -60,7 +61,8 @@ struct CellTile {
   std::ptrdiff_t dh_row;
   T* dc;  // backward: [rows, H], gradient of c in, of c_prev out
   std::ptrdiff_t dc_row;
-  T* sums;  // backward: [kSums, 4H], added to
+  T* sums;  // backward: [kSums, 4H], then [H] for each vector of [H]; added to
+  T* work;  // backward: [kCellRows, kWork, H] of a cell with kWholeRows
 };
 
 // One vector of each of a panel's k groups, from as many rows of a row-major matrix [columns, k]: its

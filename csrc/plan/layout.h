@@ -34,6 +34,17 @@ inline constexpr std::int64_t kGradientRows = 528, kGradientDepth = 256;
 // those that pack their panels on the way pack no more at once.
 inline constexpr std::int64_t kDepth = 1024;
 
+// A cell that runs on whole rows sums over rows in at most this many groups of neighbouring rows, which no
+// number of threads changes.
+inline constexpr std::int64_t kSumGroups = 16;
+inline std::int64_t sum_group_rows(const Shape& s) {
+  if (!s.cell.whole_rows) return s.B;
+  const std::int64_t least = (s.B + kSumGroups - 1) / kSumGroups;
+  return least <= kCellRows ? least : round_up(least, kCellRows);
+}
+// Values of one group's sums.
+inline std::int64_t sums_size(const Shape& s, std::int64_t hidden) { return s.cell.sums_width() * hidden; }
+
 using Slots = std::vector<std::size_t>;  // offsets in an arena
 
 template <class Visit>
@@ -68,8 +79,8 @@ struct LayoutInput {
 
 template <class T>
 struct KeptDirection {
-  T* a;         // store: [N, 4H] what the cell keeps: LSTM activated gates, MI-LSTM W x + b
-  T* r;         // store: [N, 4H] MI-LSTM U h' + b
+  T* a;         // store: [N, 4H] what the cell keeps: LSTM activated gates, a split cell W x (+ b)
+  T* r;         // store: [N, 4H] of a split cell: U h' (+ b)
   T* c;         // store: [N, H]
   T* raw;       // store, with a projection: [N, H] o tanh(c)
   T* c_states;  // else: [pieces - 1, B, H] c before each piece of K steps but the first
@@ -120,7 +131,7 @@ struct PackedForward {
     weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H), layer, d);
     weight_hr = arena.take<T>("packed weight_hr", s.projected ? packed_size(in.machine, size.H, size.R) : 0,
                               layer, d);
-    bias = arena.take<T>("bias", s.bias ? 4 * size.H : 0, layer, d);
+    bias = arena.take<T>("bias", s.bias && !s.cell.adds_bias ? 4 * size.H : 0, layer, d);
   }
 };
 
@@ -193,7 +204,7 @@ struct LaneBackward {
   T *weight_hh, *weight_hr;  // packed for the gradients' products of single steps
   T* dc;                     // [B, H]
   T* boundary;               // [B, 4H] dr of the step after the piece, unless gates were kept
-  T* sums;                   // [kSums, 4H]
+  T* sums;                   // [groups of rows, kSums * 4H + unit vectors * H]
   T *h, *c;                  // checkpoint: [B, R], [B, H] states of the replay
   T *piece_a, *piece_r, *piece_c, *piece_raw, *piece_h;  // what was not kept of a piece of K steps
 
@@ -203,13 +214,15 @@ struct LaneBackward {
     const Policy policy = in.schedule.of(layer);
     const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
     forward = replayed ? PackedForward<T>(in, layer, d, arena) : PackedForward<T>{};
-    bias = arena.take<T>("bias", s.bias && policy == Policy::kRecompute ? 4 * size.H : 0, layer, d);
+    const bool begins = s.bias && !s.cell.adds_bias && policy == Policy::kRecompute;
+    bias = arena.take<T>("bias", begins ? 4 * size.H : 0, layer, d);
     weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, 4 * size.H, size.R), layer, d);
     weight_hr = arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0,
                               layer, d);
     dc = arena.take<T>("dc", s.B * size.H, layer, d);
     boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
-    sums = arena.take<T>("sums of vector gradients", s.cell.sums * 4 * size.H, layer, d);
+    const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
+    sums = arena.take<T>("sums of vector gradients", groups * sums_size(s, size.H), layer, d);
     h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
     c = arena.take<T>("c of the replay", replayed ? s.B * size.H : 0, layer, d);
     const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
@@ -232,7 +245,8 @@ struct BackwardScratch {
   T* dropped;           // [rows of a tile, D*R]
   T *pack_a, *pack_b;   // one piece a thread
   T* pack_gates;        // recompute: one panel of weights a thread
-  std::int64_t pack_a_size, pack_b_size, pack_gates_size;
+  T* work;              // the cell's, for each thread
+  std::int64_t pack_a_size, pack_b_size, pack_gates_size, work_size;
 
   // `slots`: also lay out the lanes' own parts, and say where; they share one slot unless all are needed at
   // once.
@@ -266,6 +280,8 @@ struct BackwardScratch {
     pack_gates = arena.take<T>("packed weights of some units", pack_gates_size * in.machine.threads);
     pack_a = arena.take<T>("packed rows of gradients", pack_a_size * in.machine.threads);
     pack_b = arena.take<T>("packed columns of inputs", pack_b_size * in.machine.threads);
+    work_size = kCellRows * s.cell.work * widest.H;
+    work = arena.take<T>("cells' working memory", work_size * in.machine.threads);
     if (!slots) return;
     const std::size_t slot = arena.mark();
     for_each_lane(s, [&](std::int64_t layer, std::int64_t d) {

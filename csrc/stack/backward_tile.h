@@ -63,7 +63,8 @@ class BackwardTile {
       else
         std::memset(dc, 0, bytes);
     }
-    for (std::int64_t row = 0; row < s.cell.sums * 4; ++row)
+    const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
+    for (std::int64_t row = 0; row < groups * s.cell.sums_width(); ++row)
       std::memset(lane.own.sums + row * size.H + units.begin, 0, bytes);
   }
 
@@ -100,33 +101,33 @@ class BackwardTile {
   // their gates are in the second cache.
   void make_gates(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t s0, std::int64_t s1,
                   const Span& span) const {
-    const std::int64_t count = (size_of(lane).H + run_.width() - 1) / run_.width();
-    const Team::Range mine = run_.unit_tiles(size_of(lane).H);
-    if (gates_by_units(run_.team, count)) {
-      for (std::int64_t p = mine.begin; p < mine.end; ++p) {
-        gate_products(lane, input, span, {p, p + 1}, true);
-        make_cells(lane, s0, s1, p);
-      }
-      return;
+    const Shape& shape = run_.shape();
+    const std::int64_t H = size_of(lane).H, width = run_.width(), count = (H + width - 1) / width;
+    const Team::Range mine = run_.unit_tiles(H);
+    const auto units = [&](std::int64_t p) { return Team::Range{p * width, std::min(H, (p + 1) * width)}; };
+    const bool alone = gates_by_units(run_.team, count), whole = shape.cell.whole_rows;
+    for (std::int64_t p = mine.begin; alone && p < mine.end; ++p) {
+      gate_products(lane, input, span, {p, p + 1}, true);
+      if (!whole) make_cells(lane, s0, s1, {{0, shape.B}, units(p)});
     }
-    gate_products(lane, input, span, {0, count}, false);
+    if (!alone) gate_products(lane, input, span, {0, count}, false);
+    if (alone && !whole) return;
     run_.team.barrier();
-    for (std::int64_t p = mine.begin; p < mine.end; ++p) make_cells(lane, s0, s1, p);
+    if (whole) return make_cells(lane, s0, s1, {run_.team.share(shape.B), {0, H}});
+    for (std::int64_t p = mine.begin; p < mine.end; ++p) make_cells(lane, s0, s1, {{0, shape.B}, units(p)});
   }
 
-  // c of some units, and their gates from their sums.
-  void make_cells(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, std::int64_t p) const {
+  // c of some sequences and units, and their gates from their sums.
+  void make_cells(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, const Region& mine) const {
     const Shape& s = run_.shape();
-    const std::int64_t H = size_of(lane).H, width = run_.width();
-    const std::int64_t unit = p * width, units = std::min(width, H - unit);
     for (std::int64_t step = s0; step < s1; ++step) {
       const Step at = step_at(s, lane.direction, step);
       const std::int64_t row = s.offset(at.t);
-      for_each_c_before(lane, at, step, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
-        CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
-        cell.c_prev = c_prev + unit;
-        cell.h = s.projected ? lane.raw.at(row + first) + unit : nullptr;  // else h was kept
-        cell.h_row = H;
+      for_each_c_before(lane, at, step, s0, mine.rows, [&](Team::Range rows, const T* c_prev) {
+        CellTile<T> cell = cell_tile(lane, row, rows, mine.units);
+        cell.c_prev = c_prev + mine.units.begin;
+        cell.h = s.projected ? lane.raw.at(row + rows.begin) + mine.units.begin : nullptr;  // else h was kept
+        cell.h_row = size_of(lane).H;
         run_.kernels.cell_forward[s.cell_index](cell);
       });
     }
@@ -157,8 +158,8 @@ class BackwardTile {
     } run{0, 0, nullptr, 0};
     const auto flush = [&] {
       if (run.rows > 0)
-        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr, lane.weights.bias_hh,
-                  !s.cell.split, out.at(run.row)},
+        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr,
+                  recurrent_bias(s, lane.weights), !s.cell.split, out.at(run.row)},
                  lane.weights.weight_hh);
     };
     const auto add = [&](std::int64_t row, std::int64_t rows, const T* h, std::int64_t stride) {
@@ -180,30 +181,34 @@ class BackwardTile {
     flush();
   }
 
-  // Calls visit(first row, last row, c before them) for the parts of a step.
+  // Calls visit(rows, c before them) for the parts of some rows of a step.
   template <class Visit>
   void for_each_c_before(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
-                         const Visit& visit) const {
+                         Team::Range mine, const Visit& visit) const {
     const std::int64_t H = size_of(lane).H;
-    if (!lane.kept && s == s0 && s > 0) return visit(0, step.rows, lane.c_before);
-    if (step.carried) visit(0, step.carried, lane.c.at(run_.shape().offset(step.before)));
-    if (step.carried < step.rows) visit(step.carried, step.rows, lane.c0 + step.carried * H);
+    const auto part = [&](std::int64_t first, std::int64_t last, const T* c, std::int64_t c_first) {
+      const Team::Range rows{std::max(first, mine.begin), std::min(last, mine.end)};
+      if (rows.begin < rows.end) visit(rows, c + (rows.begin - c_first) * H);
+    };
+    if (!lane.kept && s == s0 && s > 0) return part(0, step.rows, lane.c_before, 0);
+    if (step.carried) part(0, step.carried, lane.c.at(run_.shape().offset(step.before)), 0);
+    part(step.carried, step.rows, lane.c0, 0);
   }
 
-  CellTile<T> cell_tile(const BackwardLane<T>& lane, std::int64_t row, std::int64_t rows, std::int64_t unit,
-                        std::int64_t units) const {
+  // Some rows of the step whose first row is `row`, and some units.
+  CellTile<T> cell_tile(const BackwardLane<T>& lane, std::int64_t row, Team::Range rows,
+                        Team::Range units) const {
     const Shape& s = run_.shape();
-    const std::int64_t H = size_of(lane).H;
+    const std::int64_t H = size_of(lane).H, first = row + rows.begin;
     CellTile<T> cell{};
-    cell.rows = rows;
-    cell.units = units;
+    cell.rows = rows.end - rows.begin;
+    cell.units = units.end - units.begin;
     cell.gate_stride = H;
-    cell.a = lane.a.at(row) + unit;
-    cell.r = s.cell.split ? lane.r.at(row) + unit : nullptr;
+    cell.a = lane.a.at(first) + units.begin;
+    cell.r = s.cell.split ? lane.r.at(first) + units.begin : nullptr;
     cell.a_row = cell.r_row = size_of(lane).G;
-    for (int e = 0; e < s.cell.extra; ++e)
-      cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
-    cell.c = lane.c.at(row) + unit;
+    set_vectors(s, lane.weights, units.begin, cell);
+    cell.c = lane.c.at(first) + units.begin;
     cell.c_prev_row = cell.c_row = H;
     return cell;
   }
@@ -218,9 +223,13 @@ class BackwardTile {
     const T* after = !step.continued             ? nullptr
                      : !lane.kept && s == s1 - 1 ? lane.own.boundary
                                                  : dr(lane).at(shape.offset(step.after));
+    const bool whole = shape.cell.whole_rows;
+    const auto cells = [&](std::int64_t first, std::int64_t columns) {
+      if (!whole) run_cells(lane, step, s, s0, row, {{0, step.rows}, {first, first + columns}});
+    };
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
       state_gradient(lane, step, row, after, dstate, first, columns);
-      if (!shape.projected) run_cells(lane, step, s, s0, row, first, columns);
+      if (!shape.projected) cells(first, columns);
     });
     if (shape.projected) {
       run_.team.barrier();
@@ -232,8 +241,13 @@ class BackwardTile {
         gemm.c = scratch_.dh + first;
         gemm.c_row = size.H;
         run_.kernels.gemm(gemm);
-        run_cells(lane, step, s, s0, row, first, columns);
+        cells(first, columns);
       });
+    }
+    if (whole) {
+      run_.team.barrier();
+      const Team::Range rows = run_.team.share(step.rows, sum_group_rows(shape));
+      run_cells(lane, step, s, s0, row, {rows, {0, size.H}});
     }
     if (step.carried < step.rows) initial_gradients(lane, step);
   }
@@ -280,22 +294,29 @@ class BackwardTile {
   }
 
   void run_cells(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
-                 std::int64_t row, std::int64_t first_unit, std::int64_t count) const {
+                 std::int64_t row, const Region& mine) const {
+    const Shape& shape = run_.shape();
     const std::int64_t H = size_of(lane).H;
-    for (std::int64_t b = 0; lane.dc_output && b < step.rows; ++b)
-      for (std::int64_t j = first_unit; j < first_unit + count; ++j)
+    for (std::int64_t b = mine.rows.begin; lane.dc_output && b < mine.rows.end; ++b)
+      for (std::int64_t j = mine.units.begin; j < mine.units.end; ++j)
         lane.own.dc[b * H + j] += lane.dc_output.at(row + b)[j];
-    for (std::int64_t unit = first_unit; unit < first_unit + count; unit += run_.width()) {
-      const std::int64_t units = std::min<std::int64_t>(run_.width(), first_unit + count - unit);
-      for_each_c_before(lane, step, s, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
-        CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
-        cell.c_prev = c_prev + unit;
-        cell.dh = scratch_.dh + first * H + unit;
-        cell.dc = lane.own.dc + first * H + unit;
-        cell.dh_row = cell.dc_row = H;
-        cell.sums = lane.own.sums + unit;
-        run_.kernels.cell_backward[run_.shape().cell_index](cell);
-      });
+    // One vector of units at a time, or all of them; the rows of one group of sums at a time.
+    const std::int64_t most = shape.cell.whole_rows ? H : run_.width(), group_rows = sum_group_rows(shape);
+    for (std::int64_t unit = mine.units.begin; unit < mine.units.end; unit += most) {
+      const Team::Range units{unit, std::min(mine.units.end, unit + most)};
+      for (std::int64_t first = mine.rows.begin; first < mine.rows.end; first += group_rows) {
+        const Team::Range group{first, std::min(mine.rows.end, first + group_rows)};
+        for_each_c_before(lane, step, s, s0, group, [&](Team::Range rows, const T* c_prev) {
+          CellTile<T> cell = cell_tile(lane, row, rows, units);
+          cell.c_prev = c_prev + unit;
+          cell.dh = scratch_.dh + rows.begin * H + unit;
+          cell.dc = lane.own.dc + rows.begin * H + unit;
+          cell.dh_row = cell.dc_row = H;
+          cell.sums = lane.own.sums + first / group_rows * sums_size(shape, H) + unit;
+          cell.work = scratch_.work + run_.team.id() * scratch_.work_size;
+          run_.kernels.cell_backward[shape.cell_index](cell);
+        });
+      }
     }
   }
 
@@ -304,12 +325,12 @@ class BackwardTile {
   void initial_gradients(const BackwardLane<T>& lane, const Step& step) const {
     const LayerShape& size = size_of(lane);
     const Team::Range units = run_.columns(size.H);
+    if (lane.dh0 || run_.shape().cell.whole_rows) run_.team.barrier();  // dr, and dc of whole rows, of others
     if (lane.dc0)
       for (std::int64_t b = step.carried; b < step.rows; ++b)
         for (std::int64_t j = units.begin; j < units.end; ++j)
           lane.dc0[b * size.H + j] = lane.own.dc[b * size.H + j];
     if (!lane.dh0) return;
-    run_.team.barrier();  // dr of all units
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
       GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
       gemm.a = dr(lane).at(run_.shape().offset(step.t) + step.carried);
@@ -389,16 +410,23 @@ class BackwardTile {
 
   void vector_gradients(const BackwardLane<T>& lane) const {
     const Shape& s = run_.shape();
-    const std::int64_t H = size_of(lane).H, gates = 4 * H;
+    const CellTraits& cell = s.cell;
+    const std::int64_t H = size_of(lane).H, size = sums_size(s, H);
+    const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
     const Team::Range units = run_.columns(H);
     const auto add = [&](T* gradient, std::int64_t j, T value) {
       if (gradient) gradient[j] = overwrite_ ? value : gradient[j] + value;
     };
+    const auto total = [&](std::int64_t place) {
+      T sum = lane.own.sums[place];
+      for (std::int64_t g = 1; g < groups; ++g) sum = sum + lane.own.sums[g * size + place];
+      return sum;
+    };
     for (int gate = 0; gate < kGates; ++gate) {
       for (std::int64_t j = gate * H + units.begin; j < gate * H + units.end; ++j) {
         T sums[kMaxSums] = {}, extra[kMaxExtra] = {};
-        for (int i = 0; i < s.cell.sums; ++i) sums[i] = lane.own.sums[i * gates + j];
-        for (int i = 0; i < s.cell.extra; ++i)
+        for (int i = 0; i < cell.sums; ++i) sums[i] = total(i * kGates * H + j);
+        for (int i = 0; i < cell.extra; ++i)
           extra[i] = lane.weights.extra[i] ? lane.weights.extra[i][j] : T(0);
         VectorGradients<T> g{};
         for_each_cell([&]<class Cell>(int index) {
@@ -406,9 +434,12 @@ class BackwardTile {
         });
         add(lane.gradients.bias_ih, j, g.bias_ih);
         add(lane.gradients.bias_hh, j, g.bias_hh);
-        for (int i = 0; i < s.cell.extra; ++i) add(lane.gradients.extra[i], j, g.extra[i]);
+        for (int i = 0; i < cell.extra; ++i) add(lane.gradients.extra[i], j, g.extra[i]);
       }
     }
+    for (int i = 0; i < cell.unit_vectors; ++i)
+      for (std::int64_t j = units.begin; j < units.end; ++j)
+        add(lane.gradients.extra[cell.extra + i], j, total((cell.sums * kGates + i) * H + j));
   }
 
   const Runner<T>& run_;

@@ -21,9 +21,9 @@ struct Weights {
         weight_hh(static_cast<T*>(w.weight_hh)),
         bias_ih(static_cast<T*>(w.bias_ih)),
         bias_hh(static_cast<T*>(w.bias_hh)),
-        weight_hr(static_cast<T*>(w.weight_hr)),
-        extra{static_cast<T*>(w.extra[0]), static_cast<T*>(w.extra[1]), static_cast<T*>(w.extra[2]),
-              static_cast<T*>(w.extra[3])} {}
+        weight_hr(static_cast<T*>(w.weight_hr)) {
+    for (int e = 0; e < kMaxExtra; ++e) extra[e] = static_cast<T*>(w.extra[e]);
+  }
 };
 
 // Rows of an array of which only a piece may be there: `data` holds rows [first, ...), `stride` values apart.
@@ -50,6 +50,26 @@ struct Runner {
   Team::Range unit_tiles(std::int64_t H) const { return team.share((H + width() - 1) / width()); }
   Team::Range columns(std::int64_t count) const { return team.share(count, width()); }
 };
+
+// Some rows of a step, and some hidden units of them: what one thread's cells work on.
+struct Region {
+  Team::Range rows, units;
+};
+
+// The vectors of a cell from hidden unit `unit` on.
+template <class T>
+void set_vectors(const Shape& s, const Weights<T>& weights, std::int64_t unit, CellTile<T>& cell) {
+  const auto from = [&](const T* vector) { return vector ? vector + unit : nullptr; };
+  for (int e = 0; e < s.cell.vectors(); ++e) cell.extra[e] = from(weights.extra[e]);
+  cell.bias_ih = from(weights.bias_ih);
+  cell.bias_hh = from(weights.bias_hh);
+}
+
+// What begins the recurrent product of a cell that gets it by itself.
+template <class T>
+const T* recurrent_bias(const Shape& s, const Weights<T>& weights) {
+  return s.cell.adds_bias ? nullptr : weights.bias_hh;
+}
 
 inline void* offset_by(const void* base, std::size_t bytes) {
   return const_cast<std::byte*>(static_cast<const std::byte*>(base)) + bytes;

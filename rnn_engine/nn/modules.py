@@ -86,7 +86,7 @@ class _Recurrent(nn.Module):
     def reset_parameters(self) -> None:
         """Draws all parameters from U(-1/sqrt(H), 1/sqrt(H)), H that of the layer, as torch.nn.LSTM does.
 
-        The MI-LSTM's alpha, beta1 and beta2 start at one and its bias at zero instead.
+        A cell's further vectors start at one or zero instead (`rnn_engine.spec.CELLS`).
         """
         cell = CELLS[self.cell]
         for lane in range(self.spec.lanes):
@@ -95,7 +95,7 @@ class _Recurrent(nn.Module):
                 if shape is None:
                     continue
                 vector = name.split("_l", 1)[0]
-                if vector in cell.vectors:
+                if vector in (*cell.vectors, *cell.unit_vectors):
                     nn.init.constant_(getattr(self, name), 1.0 if vector in cell.ones else 0.0)
                 else:
                     nn.init.uniform_(getattr(self, name), -bound, bound)
@@ -320,3 +320,31 @@ class MILSTM(_Recurrent):
     """
 
     cell = "mi_lstm"
+
+
+class LayerNormLSTM(_Recurrent):
+    """LSTM with layer normalisation.
+
+    Its gates are made of LN(W x; gamma_ih) + bias_ih + LN(U h'; gamma_hh) + bias_hh, each normalised over the 4H values
+    of a step, and h = o*tanh(LN(c; gamma_c) + beta_c). Takes the arguments of `LSTM`. Beside an LSTM's parameters it has
+    gamma_ih and gamma_hh, each [4H], and gamma_c and beta_c, each [H], for each layer and direction.
+
+    Source:
+        Ba, Kiros & Hinton 2016, "Layer normalization", equations 20 to 22; equations in csrc/cells/layer_norm.h.
+    """
+
+    cell = "layer_norm_lstm"
+
+
+class LayerNormMILSTM(_Recurrent):
+    """LSTM with multiplicative integration of layer-normalised products.
+
+    As `MILSTM`, with a = LN(W x; gamma_ih) + bias_ih and r = LN(U h'; gamma_hh) + bias_hh, and
+    h = o*tanh(LN(c; gamma_c) + beta_c) as in `LayerNormLSTM`. Takes the arguments of `LSTM`, and has the parameters of
+    both.
+
+    Source:
+        Wu et al. 2016 and Ba, Kiros & Hinton 2016; equations in csrc/cells/layer_norm.h.
+    """
+
+    cell = "layer_norm_mi_lstm"

@@ -8,7 +8,7 @@
 
 #include "rnn_engine.h"
 
-enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 8 };
+enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 10 };
 
 static int failures = 0;
 
@@ -42,6 +42,10 @@ static const Case kCases[] = {
     {RNN_ENGINE_MI_LSTM, 3, 13, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},
     {RNN_ENGINE_MI_LSTM, 2, 7, 16, {33}, 0, 1, 1, 1, 0, {0}},
     {RNN_ENGINE_MI_LSTM, 5, 3, 4, {9, 17, 20}, 5, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
+    {RNN_ENGINE_LAYER_NORM_LSTM, 5, 3, 4, {9, 9}, 0, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}},
+    {RNN_ENGINE_LAYER_NORM_LSTM, 3, 37, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},
+    {RNN_ENGINE_LAYER_NORM_MI_LSTM, 5, 3, 4, {9, 17, 20}, 5, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
+    {RNN_ENGINE_LAYER_NORM_MI_LSTM, 4, 21, 5, {19, 19}, 0, 1, 2, 1, 0, {0}},
 };
 
 static uint64_t random_state;
@@ -141,8 +145,10 @@ static void set_weights(const Case* c, const Layout* l, char* base, rnn_engine_w
       w->bias_ih = vectors;
       w->bias_hh = vectors + gates * l->size;
     }
-    if (c->cell == RNN_ENGINE_MI_LSTM)
-      for (int e = 0; e < (c->bias ? 4 : 3); ++e) w->extra[e] = vectors + (2 + e) * gates * l->size;
+    for (int e = 0; rnn_engine_vector_width(c->cell, e) > 0; ++e) w->extra[e] = vectors + (2 + e) * gates * l->size;
+    if (c->bias) continue;
+    if (c->cell == RNN_ENGINE_MI_LSTM) w->extra[3] = NULL;
+    if (c->cell == RNN_ENGINE_LAYER_NORM_LSTM) w->extra[3] = NULL;
   }
 }
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnn_engine.spec import StackSpec
+from rnn_engine.spec import CELLS, StackSpec
 from rnn_engine.states import joined
 
 
@@ -112,7 +112,7 @@ _SHAPES = (
     {"T": 50, "B": 3, "I": 8, "H": 16, "L": 2},
 )
 
-CASES = tuple(Case(cell=cell, **shape) for cell in ("lstm", "mi_lstm") for shape in _SHAPES)
+CASES = tuple(Case(cell=cell, **shape) for cell in CELLS for shape in _SHAPES)
 """Every shape with every cell."""
 
 
@@ -151,7 +151,7 @@ def make(case, seed=0):
     rng = np.random.default_rng((seed, *case.id.encode()))
     spec = case.spec
     rows, shapes = (case.T, case.B), spec.state_shapes(case.B)
-    near_one = ("alpha", "beta1", "beta2")  # so that no term of the multiplicative cell vanishes
+    near_one = CELLS[case.cell].ones or ("none",)  # so that no term of a multiplicative cell vanishes
     parameters = {
         name: rng.uniform(-1, 1, shape) / np.sqrt(min(spec.hidden_sizes)) + name.startswith(near_one)
         for name, shape in spec.parameter_shapes().items()

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from cases import each, named
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -84,6 +85,19 @@ def run_reference(case, arrays, masks):
     return results(case, outputs, (back.dx, back.dh0, back.dc0), back.parameters)
 
 
+def plain_step(cell, x, h, c, p):
+    """h and c after a step; p are the lane's parameters, without suffix."""
+    a, r, seen = x @ p["weight_ih"].T, h @ p["weight_hh"].T, lambda c: c
+    if cell.startswith("layer_norm"):
+        a, r = (F.layer_norm(v, v.shape[1:], p[gamma]) for v, gamma in ((a, "gamma_ih"), (r, "gamma_hh")))
+        seen = lambda c: F.layer_norm(c, c.shape[1:], p["gamma_c"]) + p["beta_c"]  # noqa: E731
+    a, r = a + p["bias_ih"], r + p["bias_hh"]
+    z = p["alpha"] * a * r + p["beta1"] * r + p["beta2"] * a + p["bias"] if "mi" in cell else a + r
+    i, f, g, o = z.chunk(4, dim=1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(seen(c)), c
+
+
 def run_plain(case, arrays, masks):
     """The same in plain float32 torch operations, a step at a time: what the engine's rounding is measured by."""
     dtype, spec = torch.float32, case.spec
@@ -99,16 +113,12 @@ def run_plain(case, arrays, masks):
         outputs, cells = [], []
         for direction in range(spec.directions):
             lane = layer * spec.directions + direction
-            zero = torch.zeros(4 * spec.hidden_sizes[layer])
+            zero = torch.zeros(())  # for biases that are not there
             p = {n.split("_l")[0]: parameters.get(n, zero) for n in spec.lane_parameters(lane)}
             h, c = first_h[lane], first_c[lane]
             rows, cell_rows = [torch.zeros_like(h)] * case.T, [torch.zeros_like(c)] * case.T
             for t in range(case.T) if direction == 0 else reversed(range(case.T)):
-                a, r = inputs[t] @ p["weight_ih"].T + p["bias_ih"], h @ p["weight_hh"].T + p["bias_hh"]
-                z = a + r if case.cell == "lstm" else p["alpha"] * a * r + p["beta1"] * r + p["beta2"] * a + p["bias"]
-                i, f, g, o = z.chunk(4, dim=1)
-                c_next = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-                h_next = torch.sigmoid(o) * torch.tanh(c_next)
+                h_next, c_next = plain_step(case.cell, inputs[t], h, c, p)
                 if case.P:
                     h_next = h_next @ p["weight_hr"].T
                 running = (t < lengths)[:, None]

@@ -36,23 +36,28 @@ def test_float64_agrees_with_the_reference(case, isa):
     expected = run_reference(case, arrays, dropout_masks(case, SEED))
     assert engine.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_allclose(engine[name].numpy(), value, rtol=1e-11, atol=1e-11, err_msg=name)
+        scale = max(1.0, np.abs(value).max())  # gradients may explode, and rounding errors with them
+        np.testing.assert_allclose(engine[name].numpy(), value, rtol=1e-11, atol=1e-11 * scale, err_msg=name)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_float32_rounds_no_worse_than_plain_operations(cell, isa):
     """Root mean square errors, relative to each tensor's largest value, over all cases: at most twice those of plain
-    float32 operations. (A single case has too few values for a ratio to mean something.)"""
+    float32 operations. (A single case has too few values for a ratio to mean something.) What plain operations get
+    wrong beyond 50 units in the last place, such as a normalised row of equal values, must be no more than twenty
+    times as wrong, and is not counted."""
     ours = plain = 0.0
+    tolerance = 50 * np.finfo(np.float32).eps
     for case in (case for case in CASES if case.cell == cell):
         arrays, masks = single(make(case)), dropout_masks(case, SEED)
         engine, operations = run_engine(case, arrays, torch.float32), run_plain(case, arrays, masks)
         for name, exact in run_reference(case, arrays, masks).items():
             scale = np.abs(exact).max() or 1.0
-            error = np.abs(engine[name].numpy() - exact) / scale
-            assert error.max() < 50 * np.finfo(np.float32).eps, (case.id, name)
-            ours += np.mean(error**2)
-            plain += np.mean(((operations[name].numpy() - exact) / scale) ** 2)
+            error, usual = (np.abs(result[name].numpy() - exact) / scale for result in (engine, operations))
+            assert error.max() < max(tolerance, 20 * usual.max()), (case.id, name)
+            if usual.max() < tolerance:
+                ours += np.mean(error**2)
+                plain += np.mean(usual**2)
     assert ours <= 2**2 * plain
 
 

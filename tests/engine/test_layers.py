@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_s
 
 import rnn_engine
 
-CELLS = (rnn_engine.LSTM, rnn_engine.MILSTM)
+CELLS = (rnn_engine.LSTM, rnn_engine.MILSTM, rnn_engine.LayerNormLSTM, rnn_engine.LayerNormMILSTM)
 
 
 def pair(**options):

@@ -24,7 +24,7 @@ TARGET = torch.tensor([[2, 2, 2], [5, 7, 9], [10, 4, 0]])  # [T, B]
 
 @pytest.mark.parametrize("attention", ["dot", "general"])
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("cell", ["lstm", "mi_lstm"])
+@pytest.mark.parametrize("cell", CELLS)
 @torch.inference_mode()
 def test_steps_equal_the_whole(cell, layers, attention):
     model = make_model(cell=cell, encoder_layers=layers, decoder_layers=layers, attention=attention)
