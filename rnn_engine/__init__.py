@@ -1,7 +1,8 @@
 """A recurrent engine: LSTM layers and their variants, with own kernels, for torch and for NumPy.
 
-`LSTM`, `MILSTM`, `LayerNormLSTM` and `LayerNormMILSTM` stand in for `torch.nn.LSTM`; `arrays.Stack` runs the same stacks forward without torch. Names are
-loaded when they are first used, so that importing this package imports neither torch nor the native part.
+`LSTM`, `MILSTM`, `LayerNormLSTM` and `LayerNormMILSTM` stand in for `torch.nn.LSTM`; `arrays.Stack` runs the same
+stacks forward without torch. Names are loaded when they are first used, so that importing this package imports neither
+torch nor the native part.
 """
 
 from __future__ import annotations

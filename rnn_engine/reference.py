@@ -184,9 +184,7 @@ def layer_norm_mi_lstm_step(x: Array, h: Array, c: Array, weights: Weights) -> t
 
 def layer_norm_mi_lstm_step_backward(dh: Array, dc: Array, step: Step, weights: Weights) -> StepBackward:
     """Go back through `layer_norm_mi_lstm_step`; arguments and results as those of `lstm_step_backward`."""
-    return _layer_norm_step_backward(
-        dh, dc, step, weights, lambda dz, a, r: _integrate_backward(dz, a, r, weights)
-    )
+    return _layer_norm_step_backward(dh, dc, step, weights, lambda dz, a, r: _integrate_backward(dz, a, r, weights))
 
 
 Forward = Callable[[Array, Array, Array, Weights], tuple[Array, Array, Step]]
@@ -210,6 +208,7 @@ class Tape:
         active: Whether step t belongs to sequence b, bool [T, B, 1].
         steps: For each (layer, direction) its steps, by t.
         masks: Dropout masks, for each layer but the last, or None.
+        noise: Masks inside the layers, for each (layer, direction).
     """
 
     spec: StackSpec
@@ -217,6 +216,34 @@ class Tape:
     active: NDArray[np.bool_]
     steps: tuple[tuple[Step, ...], ...]
     masks: tuple[Array, ...] | None
+    noise: tuple[_LaneNoise, ...]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Masks inside the layers, for each layer and direction.
+
+    Attributes:
+        recurrent: What h is multiplied by before U, [B, R]: 0 or 1/(1-p). None: ones.
+        zoneout: Where c and where h stay what they were a step before, [T, B, H] and [T, B, R]: 1 there, else 0. None:
+            the stack's zoneout is taken as how much of them stays.
+    """
+
+    recurrent: Sequence[ArrayLike] | None = None
+    zoneout: Sequence[tuple[ArrayLike, ArrayLike]] | None = None
+
+
+NO_NOISE = Noise()
+"""No masks; zoneout by its expectation."""
+
+
+@dataclass(frozen=True)
+class _LaneNoise:
+    """The same for one lane: recurrent [B, R]; stays_c [T, B, H] and stays_h [T, B, R], or None."""
+
+    recurrent: Array
+    stays_c: Array | None
+    stays_h: Array | None
 
 
 @dataclass(frozen=True)
@@ -256,11 +283,12 @@ def forward(
     c0: StatesLike,
     lengths: ArrayLike | None = None,
     masks: Sequence[ArrayLike] | None = None,
+    noise: Noise = NO_NOISE,
 ) -> Result:
     """Run a stack of recurrent layers.
 
     Args:
-        spec: Cell and shapes; its dropout does nothing here, `masks` does.
+        spec: Cell and shapes; its dropouts do nothing here, the masks do.
         parameters: Arrays by the names of `StackSpec.parameter_shapes`.
         x: Input, [T, B, I]; what lies beyond a length is not looked at.
         h0: First h of each layer and direction, [L*D, B, R], or L arrays [D, B, R] if the layers differ in R.
@@ -268,6 +296,7 @@ def forward(
         lengths: Steps of each sequence, integers [B], 0 to T, in any order; all T if None. The reverse direction starts
             at each sequence's own end.
         masks: What the output of each layer but the last is multiplied by, L-1 arrays [T, B, D*R]: 0 or 1/(1-p).
+        noise: Masks inside the layers.
 
     Returns:
         The outputs, in float64, and what `backward` needs.
@@ -282,6 +311,7 @@ def forward(
     h, c = _by_lane("h0", h0, h_shapes), _by_lane("c0", c0, c_shapes)
     active = _active(lengths, length, batch)
     factors = _masks(spec, masks, length, batch)
+    inside = _lane_noise(spec, noise, length, batch)
 
     steps: list[tuple[Step, ...]] = []
     lanes: list[_Lane] = []
@@ -289,11 +319,14 @@ def forward(
     for layer in range(spec.num_layers):
         if layer and factors is not None:
             layer_input = layer_input * factors[layer - 1]
-        lanes = [_run_lane(spec, lane, weights[lane], layer_input, h, c, active) for lane in _lanes(spec, layer)]
+        lanes = [
+            _run_lane(spec, lane, weights[lane], layer_input, h, c, active, inside[lane])
+            for lane in _lanes(spec, layer)
+        ]
         layer_input = np.concatenate([lane.output for lane in lanes], axis=2)
         steps += [lane.steps for lane in lanes]
     cells = np.concatenate([lane.cells for lane in lanes], axis=2)
-    tape = Tape(spec, weights, active, tuple(steps), factors)
+    tape = Tape(spec, weights, active, tuple(steps), factors, inside)
     return Result(layer_input, cells, _joined(h, h_shapes), _joined(c, c_shapes), tape)
 
 
@@ -351,7 +384,14 @@ class _Lane:
 
 
 def _run_lane(
-    spec: StackSpec, lane: int, weights: Weights, x: Array, h: list[Array], c: list[Array], active: NDArray[np.bool_]
+    spec: StackSpec,
+    lane: int,
+    weights: Weights,
+    x: Array,
+    h: list[Array],
+    c: list[Array],
+    active: NDArray[np.bool_],
+    noise: _LaneNoise,
 ) -> _Lane:
     """Run one direction of one layer from h[lane] and c[lane], and leave its last states there.
 
@@ -361,9 +401,12 @@ def _run_lane(
     output, cells = np.zeros((len(x), *h[lane].shape)), np.zeros((len(x), *c[lane].shape))
     saved: dict[int, Step] = {}
     for t in _order(spec, lane, len(x)):
-        h_next, c_next, saved[t] = step(x[t], h[lane], c[lane], weights)
+        h_next, c_next, saved[t] = step(x[t], h[lane] * noise.recurrent, c[lane], weights)
         if spec.proj_size:
             h_next = h_next @ weights["weight_hr"].T
+        if noise.stays_c is not None and noise.stays_h is not None:
+            c_next = noise.stays_c[t] * c[lane] + (1 - noise.stays_c[t]) * c_next
+            h_next = noise.stays_h[t] * h[lane] + (1 - noise.stays_h[t]) * h_next
         h[lane], c[lane] = np.where(active[t], h_next, h[lane]), np.where(active[t], c_next, c[lane])
         output[t], cells[t] = np.where(active[t], h_next, 0.0), np.where(active[t], c_next, 0.0)
     return _Lane(output, cells, tuple(saved[t] for t in range(len(x))))
@@ -374,18 +417,23 @@ def _run_lane_backward(
 ) -> tuple[Array, dict[str, Array]]:
     """Go back through `_run_lane`; dh[lane] and dc[lane] turn from the last states' gradients to the first ones'."""
     _, step_backward = CELL_STEPS[tape.spec.cell]
-    steps, weights = tape.steps[lane], tape.weights[lane]
+    steps, weights, noise = tape.steps[lane], tape.weights[lane], tape.noise[lane]
     dx = np.zeros((len(steps), *steps[0].x.shape))
     gradients = {name: np.zeros_like(value) for name, value in weights.items()}
     for t in reversed(_order(tape.spec, lane, len(steps))):
         here = tape.active[t]
         dh_step = np.where(here, dh[lane] + doutput[t], 0.0)
         dc_step = np.where(here, dc[lane] + (0.0 if dcells is None else dcells[t]), 0.0)
+        dh_past, dc_past = np.zeros_like(dh_step), np.zeros_like(dc_step)  # what passes the step by, with zoneout
+        if noise.stays_c is not None and noise.stays_h is not None:
+            dh_past, dc_past = noise.stays_h[t] * dh_step, noise.stays_c[t] * dc_step
+            dh_step, dc_step = dh_step - dh_past, dc_step - dc_past
         if tape.spec.proj_size:
             gradients["weight_hr"] += dh_step.T @ steps[t].output
             dh_step = dh_step @ weights["weight_hr"]
         dx[t], dh_before, dc_before, dweights = step_backward(dh_step, dc_step, steps[t], weights)
-        dh[lane], dc[lane] = np.where(here, dh_before, dh[lane]), np.where(here, dc_before, dc[lane])
+        dh[lane] = np.where(here, dh_before * noise.recurrent + dh_past, dh[lane])
+        dc[lane] = np.where(here, dc_before + dc_past, dc[lane])
         for name, value in dweights.items():
             gradients[name] += value
     return dx, gradients
@@ -552,6 +600,26 @@ def _masks(spec: StackSpec, masks: Sequence[ArrayLike] | None, length: int, batc
         _array(f"masks[{layer}]", mask, (length, batch, spec.directions * width))
         for layer, (mask, width) in enumerate(zip(masks, spec.state_sizes[:-1], strict=True))
     )
+
+
+def _lane_noise(spec: StackSpec, noise: Noise, length: int, batch: int) -> tuple[_LaneNoise, ...]:
+    for name, given in (("recurrent", noise.recurrent), ("zoneout", noise.zoneout)):
+        if given is not None and len(given) != spec.lanes:
+            raise ValueError(f"noise.{name}: expected L*D = {spec.lanes} entries, got {len(given)}")
+    found = []
+    for lane in range(spec.lanes):
+        hidden, state = (sizes[lane // spec.directions] for sizes in (spec.hidden_sizes, spec.state_sizes))
+        recurrent = np.ones((batch, state)) if noise.recurrent is None else noise.recurrent[lane]
+        stays: list[Array] = []
+        if noise.zoneout is not None:
+            shapes = (length, batch, hidden), (length, batch, state)
+            pairs = zip(noise.zoneout[lane], shapes, strict=True)
+            stays = [_array(f"noise.zoneout[{lane}]", mask, shape) for mask, shape in pairs]
+        elif any(spec.zoneout):
+            stays = [np.full((length, 1, 1), share) for share in spec.zoneout]
+        c, h = stays or (None, None)
+        found.append(_LaneNoise(_array(f"noise.recurrent[{lane}]", recurrent, (batch, state)), c, h))
+    return tuple(found)
 
 
 def _by_lane(name: str, states: StatesLike, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:

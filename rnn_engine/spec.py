@@ -74,6 +74,10 @@ class StackSpec:
         bidirectional: Whether each layer runs in both directions.
         dropout: Probability of dropping a value between layers, in training.
         proj_size: P, the width to which h is projected (Sak et al. 2014), less than every H; 0: no projection.
+        recurrent_dropout: Probability of dropping a value of h before U, in training: one mask for all steps of a
+            sequence. Dropout between layers then has one mask for all steps too (Gal & Ghahramani 2016).
+        zoneout: Probabilities with which a value of c, and one of h, stays what it was a step before, in training;
+            otherwise c and h are the expectation (Krueger et al. 2016).
 
     Raises:
         ValueError: A field is out of bounds.
@@ -87,6 +91,8 @@ class StackSpec:
     bidirectional: bool = False
     dropout: float = 0.0
     proj_size: int = 0
+    recurrent_dropout: float = 0.0
+    zoneout: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
@@ -109,8 +115,12 @@ class StackSpec:
             raise ValueError(
                 f"proj_size: expected less than hidden_size = {min(self.hidden_sizes)}, got {self.proj_size}"
             )
-        if isinstance(self.dropout, bool) or not 0 <= self.dropout <= 1:
-            raise ValueError(f"dropout: expected a probability in [0, 1], got {self.dropout}")
+        _check_probability("dropout", self.dropout)
+        _check_probability("recurrent_dropout", self.recurrent_dropout)
+        if not isinstance(self.zoneout, tuple) or len(self.zoneout) != len("ch"):
+            raise ValueError(f"zoneout: expected two probabilities, for c and for h, got {self.zoneout}")
+        for name, probability in zip(("zoneout of c", "zoneout of h"), self.zoneout, strict=True):
+            _check_probability(name, probability)
 
     @property
     def directions(self) -> int:
@@ -190,6 +200,11 @@ class StackSpec:
             for name, shape in self.lane_parameters(lane).items()
             if shape is not None
         }
+
+
+def _check_probability(name: str, value: float) -> None:
+    if isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{name}: expected a probability in [0, 1], got {value}")
 
 
 def _check_size(name: str, value: object, least: int = 1) -> None:

@@ -77,16 +77,37 @@ struct TransposedPanel {
   std::ptrdiff_t stride;  // between groups
 };
 
-// out[columns] = in[columns] * mask / (1 - p)
-template <class T>
-struct DropoutRow {
-  const T* in;
-  T* out;
-  std::int64_t columns;
+// A piece of one row of a mask, from column `first` on. It marks the values whose random word is below
+// `threshold`.
+struct Mask {
   PhiloxKey key;
   std::uint32_t site, step, row;
-  std::uint32_t threshold;  // a word below it drops the value
+  std::uint32_t threshold;
+  std::int64_t first;
+};
+
+// out[columns] = in[columns] * scale, or zero where the mask marks it.
+template <class T>
+struct DropoutRow {
+  const T* in;  // nullptr: ones
+  T* out;
+  std::int64_t columns;
+  Mask mask;
   T scale;
+};
+
+// With s = 1 where the mask marks a value, else 0, or with the one `share` for all values:
+// forward   value = s before + (1 - s) next
+// backward  past = s value, value = (1 - s) value
+template <class T>
+struct ZoneoutRow {
+  const T *before, *next;  // forward; either may be value
+  T* past;                 // backward
+  T* value;
+  std::int64_t columns;
+  Mask mask;
+  bool drawn;  // by the mask, else `share`
+  T share;
 };
 
 // Softmax over the rows of a matrix whose columns are tokens, in blocks of rows.
@@ -123,6 +144,8 @@ struct Kernels {
   void (*cell_forward[kCells])(const CellTile<T>&);
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);
+  void (*zoneout_forward)(const ZoneoutRow<T>&);
+  void (*zoneout_backward)(const ZoneoutRow<T>&);
   void (*softmax_block)(const SoftmaxBlock<T>&);
   void (*softmax_join)(const SoftmaxJoin<T>&);
   void (*softmax_slope)(const SoftmaxBlock<T>&);

@@ -5,6 +5,7 @@
 
 #include "backend/kernels.h"
 #include "cpu/cells.h"
+#include "cpu/masks.h"
 #include "cpu/softmax.h"
 
 namespace rnn_engine::cpu {
@@ -171,30 +172,6 @@ void pack_transposed(const TransposedPanel<typename V::Scalar>& t) {
   }
 }
 
-// Counter: (block of four columns, row, step, site). V only keeps the copies of different instruction sets
-// apart.
-template <class V>
-void dropout(const DropoutRow<typename V::Scalar>& t) {
-  using T = typename V::Scalar;
-  constexpr int kLanes = 16;
-  for (std::int64_t first = 0; first < t.columns; first += 4 * kLanes) {
-    std::uint32_t words[4][kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) {
-      words[0][lane] = static_cast<std::uint32_t>(first / 4) + static_cast<std::uint32_t>(lane);
-      words[1][lane] = t.row;
-      words[2][lane] = t.step;
-      words[3][lane] = t.site;
-    }
-    philox(words, t.key);
-    T factor[4 * kLanes];
-    for (int lane = 0; lane < kLanes; ++lane)
-      for (int i = 0; i < 4; ++i) factor[4 * lane + i] = words[i][lane] < t.threshold ? T(0) : t.scale;
-    const std::int64_t left = t.columns - first;
-    const int count = left < 4 * kLanes ? static_cast<int>(left) : 4 * kLanes;
-    for (int i = 0; i < count; ++i) t.out[first + i] = t.in[first + i] * factor[i];
-  }
-}
-
 template <class V>
 double peak(std::int64_t iterations) {
   using T = typename V::Scalar;
@@ -226,6 +203,8 @@ Kernels<typename V::Scalar> make_kernels() {
     table.cell_backward[index] = cell_backward<V, Cell>;
   });
   table.dropout = dropout<V>;
+  table.zoneout_forward = zoneout_forward<V>;
+  table.zoneout_backward = zoneout_backward<V>;
   table.softmax_block = softmax_block<V>;
   table.softmax_join = softmax_join<V>;
   table.softmax_slope = softmax_slope<V>;

@@ -73,10 +73,14 @@ typedef struct {
   int32_t prepacked;          /* 1: forward gets packed weights (forward only) */
   const int64_t* batch_sizes; /* [T], never growing, batch_sizes[0] = B; NULL: all B */
   double dropout;             /* probability, between layers; 0 in evaluation */
-  uint64_t seed;              /* key of the dropout masks */
-  const int64_t* row_ids;     /* [B] the caller's index of each sequence, keys the masks; NULL: 0..B-1 */
-  int32_t memory;             /* RNN_ENGINE_STORE, ... */
-  uint64_t budget;            /* RNN_ENGINE_BUDGET: bytes of kept and scratch together */
+  double recurrent_dropout; /* probability, of h before U, one mask for all steps; 0 in evaluation. Unless 0,
+                               the masks between layers are the same for all steps too. */
+  double zoneout[2];        /* probability that a value of c, and of h, stays as it was */
+  int32_t zoneout_masks;    /* 1: drawn; 0: the expectation, as in evaluation */
+  uint64_t seed;            /* key of all masks */
+  const int64_t* row_ids;   /* [B] the caller's index of each sequence, keys the masks; NULL: 0..B-1 */
+  int32_t memory;           /* RNN_ENGINE_STORE, ... */
+  uint64_t budget;          /* RNN_ENGINE_BUDGET: bytes of kept and scratch together */
 } rnn_engine_problem;
 
 /* One buffer of a plan. It is used by tiles first_tile to last_tile, counted through forward and backward. */

@@ -82,6 +82,7 @@ struct KeptDirection {
   T* a;         // store: [N, 4H] what the cell keeps: LSTM activated gates, a split cell W x (+ b)
   T* r;         // store: [N, 4H] of a split cell: U h' (+ b)
   T* c;         // store: [N, H]
+  T* cell;      // store, with zoneout of c: [N, H] c before zoneout
   T* raw;       // store, with a projection: [N, H] o tanh(c)
   T* c_states;  // else: [pieces - 1, B, H] c before each piece of K steps but the first
   T* h_states;  // checkpoint: [pieces - 1, B, R]
@@ -105,6 +106,8 @@ struct KeptLayer {
       direction[d].a = arena.take<T>("input product / gates", store ? s.N * size.G : 0, layer, d);
       direction[d].r = arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
       direction[d].c = arena.take<T>("c", store ? s.N * size.H : 0, layer, d);
+      direction[d].cell =
+          arena.take<T>("c before zoneout", store && s.zoneout_c > 0 ? s.N * size.H : 0, layer, d);
       direction[d].raw =
           arena.take<T>("h before projection", store && s.projected ? s.N * size.H : 0, layer, d);
       direction[d].c_states = arena.take<T>("c every K steps", states * size.H, layer, d);
@@ -154,6 +157,9 @@ struct Rolling {
   T* a = nullptr;        // [rows of a tile, 4H]
   T* r = nullptr;        // [B, 4H]
   T* raw = nullptr;      // [B, H] with a projection
+  T* cell = nullptr;     // [B, H] c before zoneout
+  T* factors = nullptr;  // [B, R] what recurrent dropout multiplies h by
+  T* seen[2] = {};       // [B, R] h after recurrent dropout, of steps in turn
 
   Rolling() = default;
   // `steps`: of a tile. `gates`: whether any layer's are not kept.
@@ -164,6 +170,15 @@ struct Rolling {
     a = arena.take<T>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
     r = arena.take<T>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
     raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
+    cell = arena.take<T>("c before zoneout, rolling", gates && s.zoneout_c > 0 ? s.B * widest.H : 0);
+    take_recurrent(s, widest, arena);
+  }
+
+  void take_recurrent(const Shape& s, const Widest& widest, Arena& arena) {
+    const std::int64_t values = s.recurrent_dropout > 0 ? s.B * widest.R : 0;
+    factors = arena.take<T>("recurrent dropout", values);
+    seen[0] = arena.take<T>("h after recurrent dropout, even", values);
+    seen[1] = arena.take<T>("h after recurrent dropout, odd", values);
   }
 };
 
@@ -205,8 +220,11 @@ struct LaneBackward {
   T* dc;                     // [B, H]
   T* boundary;               // [B, 4H] dr of the step after the piece, unless gates were kept
   T* sums;                   // [groups of rows, kSums * 4H + unit vectors * H]
+  T* factors;                // [B, R] what recurrent dropout multiplies h by
+  T* past_h;                 // zoneout: [B, R] gradient of h that passes the step by
   T *h, *c;                  // checkpoint: [B, R], [B, H] states of the replay
-  T *piece_a, *piece_r, *piece_c, *piece_raw, *piece_h;  // what was not kept of a piece of K steps
+  T *piece_a, *piece_r, *piece_c, *piece_cell, *piece_raw,
+      *piece_h;  // what was not kept of a piece of K steps
 
   LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
     const Shape& s = in.shape;
@@ -223,12 +241,15 @@ struct LaneBackward {
     boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
     const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
     sums = arena.take<T>("sums of vector gradients", groups * sums_size(s, size.H), layer, d);
+    factors = arena.take<T>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
+    past_h = arena.take<T>("gradient past zoneout of h", s.zoneout_h > 0 ? s.B * size.R : 0, layer, d);
     h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
     c = arena.take<T>("c of the replay", replayed ? s.B * size.H : 0, layer, d);
     const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
     piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
     piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
     piece_c = arena.take<T>("c of a piece", rows * size.H, layer, d);
+    piece_cell = arena.take<T>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
     piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
     piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
@@ -243,6 +264,9 @@ struct BackwardScratch {
   T* dstate;            // [rows of a tile, R] with a projection: gradient of h
   T* doutput[2];        // gradients handed from layer to layer
   T* dropped;           // [rows of a tile, D*R]
+  T* seen;              // [rows of a tile, R] h' after recurrent dropout
+  T* past_c;            // zoneout: [B, H] gradient of c that passes the step by
+  Rolling<T> replay;    // what a replay needs beside what it keeps
   T *pack_a, *pack_b;   // one piece a thread
   T* pack_gates;        // recompute: one panel of weights a thread
   T* work;              // the cell's, for each thread
@@ -269,6 +293,10 @@ struct BackwardScratch {
     doutput[1] =
         arena.take<T>("gradient between layers, odd", s.L > 2 && !in_place(s) ? between * widest.input : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
+    seen = arena.take<T>("h after recurrent dropout", s.recurrent_dropout > 0 ? rows * widest.R : 0);
+    past_c = arena.take<T>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
+    replay.dropped = dropped;
+    if (schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
     pack_a_size = kGradientRows * kGradientDepth;
     pack_b_size =
         std::max(std::min(kGradientDepth, rows), std::min(kDepth, 4 * widest.H)) * 4 * in.machine.width;

@@ -15,7 +15,7 @@ struct BackwardLane {
   Weights<T> weights, gradients;
   LaneBackward<T> own;
   Rows<const T> input;
-  Rows<T> a, r, c, raw;         // kept or made again; gradients are written over a and r (= a unless split)
+  Rows<T> a, r, c, cell, raw;   // kept or made again; gradients are written over a and r (= a unless split)
   Rows<const T> h;              // from this direction's first unit
   Rows<const T> dy, dc_output;  // or empty: zeros
   Rows<T> dx;                   // or empty: not wanted
@@ -51,6 +51,8 @@ class BackwardTile {
     };
     pack(run_.columns(size.R), 4 * size.H, lane.weights.weight_hh, size.R, lane.own.weight_hh);
     if (s.projected) pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
+    if (s.recurrent_dropout > 0)
+      recurrent_factors(run_, lane.layer, lane.direction, run_.team.share(s.B), lane.own.factors);
     if (run_.team.id() == 0 && lane.own.bias) sum_biases(s, size, lane.weights, lane.own.bias);
     const Team::Range units = run_.columns(size.H);
     const std::int64_t count = units.end - units.begin;
@@ -79,7 +81,10 @@ class BackwardTile {
       drop(run_, lane.layer, span, input, dropped);
       input = dropped.as_const();
     }
-    if (run_.team.id() == 0) fill_order(lane, s0, s1);
+    if (s.recurrent_dropout > 0 && s1 == s.T) run_.team.barrier();  // the factors, of `begin`
+    const Rows<T> seen{scratch_.seen, span.row0, size.R};
+    if (s.recurrent_dropout > 0) drop_states(lane, s0, s1, seen);
+    if (run_.team.id() == 0) fill_order(lane, s0, s1, seen);
     run_.team.barrier();
     if (rebuild) make_gates(lane, input, s0, s1, span);
     for (std::int64_t step = s1 - 1; step >= s0; --step) {
@@ -126,11 +131,20 @@ class BackwardTile {
       for_each_c_before(lane, at, step, s0, mine.rows, [&](Team::Range rows, const T* c_prev) {
         CellTile<T> cell = cell_tile(lane, row, rows, mine.units);
         cell.c_prev = c_prev + mine.units.begin;
+        cell.c = cell_c(lane).at(row + rows.begin) + mine.units.begin;
         cell.h = s.projected ? lane.raw.at(row + rows.begin) + mine.units.begin : nullptr;  // else h was kept
         cell.h_row = size_of(lane).H;
         run_.kernels.cell_forward[s.cell_index](cell);
+        if (s.zoneout_c > 0)
+          zone_out_c(run_, lane.layer, lane.direction, at.t, {rows, mine.units}, cell,
+                     lane.c.at(row + rows.begin) + mine.units.begin);
       });
     }
+  }
+
+  // c as the cell puts it out, before any zoneout.
+  const Rows<T>& cell_c(const BackwardLane<T>& lane) const {
+    return run_.shape().zoneout_c > 0 ? lane.cell : lane.c;
   }
 
   T* pack_gates() const { return scratch_.pack_gates + run_.team.id() * scratch_.pack_gates_size; }
@@ -151,6 +165,10 @@ class BackwardTile {
               false, lane.a.at(span.row0)},
              lane.weights.weight_ih);
     if (!alone) run_.team.barrier();  // its shares of rows are others than those below
+    if (s.recurrent_dropout > 0)
+      return multiply({span.rows(), size.R, size.H, size.G, scratch_.seen, size.R, nullptr,
+                       recurrent_bias(s, lane.weights), !s.cell.split, out.at(span.row0)},
+                      lane.weights.weight_hh);
     struct {
       std::int64_t row, rows;
       const T* h;
@@ -208,7 +226,7 @@ class BackwardTile {
     cell.r = s.cell.split ? lane.r.at(first) + units.begin : nullptr;
     cell.a_row = cell.r_row = size_of(lane).G;
     set_vectors(s, lane.weights, units.begin, cell);
-    cell.c = lane.c.at(first) + units.begin;
+    cell.c = cell_c(lane).at(first) + units.begin;
     cell.c_prev_row = cell.c_row = H;
     return cell;
   }
@@ -276,12 +294,13 @@ class BackwardTile {
                       T* dstate, std::int64_t first, std::int64_t columns) const {
     const LayerShape& size = size_of(lane);
     const T* dy = lane.dy ? lane.dy.at(row) : nullptr;
+    const bool recurrent = run_.shape().recurrent_dropout > 0;
     if (step.continued > 0) {
       GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
       gemm.a = after;
       gemm.a_row = size.G;
       gemm.rows = step.continued;
-      gemm.init = dy ? dy + first : nullptr;
+      gemm.init = dy && !recurrent ? dy + first : nullptr;
       gemm.init_row = lane.dy.stride;
       gemm.c = dstate + first;
       gemm.c_row = size.R;
@@ -291,6 +310,29 @@ class BackwardTile {
       for (std::int64_t j = first; j < first + columns; ++j)
         dstate[b * size.R + j] =
             (dy ? dy[b * lane.dy.stride + j] : T(0)) + (lane.dhn ? lane.dhn[b * size.R + j] : T(0));
+    for (std::int64_t b = 0; recurrent && b < step.continued; ++b)
+      for (std::int64_t j = first; j < first + columns; ++j)
+        dstate[b * size.R + j] = dstate[b * size.R + j] * lane.own.factors[b * size.R + j] +
+                                 (dy ? dy[b * lane.dy.stride + j] : T(0));
+    if (run_.shape().zoneout_h > 0) zone_out_state(lane, step, dstate, first, columns);
+  }
+
+  // What zoneout let pass the step after arrives; and what it lets pass this step goes on its way.
+  void zone_out_state(const BackwardLane<T>& lane, const Step& step, T* dstate, std::int64_t first,
+                      std::int64_t columns) const {
+    const std::int64_t R = size_of(lane).R;
+    ZoneoutRow<T> row =
+        make_zoneout<T>(run_.shape(), MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
+    row.columns = columns;
+    row.mask.first = first;
+    for (std::int64_t b = 0; b < step.rows; ++b) {
+      row.mask.row = static_cast<std::uint32_t>(run_.shape().row_id(b));
+      row.past = lane.own.past_h + b * R + first;
+      row.value = dstate + b * R + first;
+      for (std::int64_t j = 0; b < step.continued && j < columns; ++j)
+        row.value[j] = row.value[j] + row.past[j];
+      run_.kernels.zoneout_backward(row);
+    }
   }
 
   void run_cells(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
@@ -300,6 +342,7 @@ class BackwardTile {
     for (std::int64_t b = mine.rows.begin; lane.dc_output && b < mine.rows.end; ++b)
       for (std::int64_t j = mine.units.begin; j < mine.units.end; ++j)
         lane.own.dc[b * H + j] += lane.dc_output.at(row + b)[j];
+    zone_out_cells(lane, step, mine);
     // One vector of units at a time, or all of them; the rows of one group of sums at a time.
     const std::int64_t most = shape.cell.whole_rows ? H : run_.width(), group_rows = sum_group_rows(shape);
     for (std::int64_t unit = mine.units.begin; unit < mine.units.end; unit += most) {
@@ -317,6 +360,25 @@ class BackwardTile {
           run_.kernels.cell_backward[shape.cell_index](cell);
         });
       }
+    }
+    for (std::int64_t b = mine.rows.begin; shape.zoneout_c > 0 && b < mine.rows.end; ++b)
+      for (std::int64_t j = mine.units.begin; j < mine.units.end; ++j)
+        lane.own.dc[b * H + j] += scratch_.past_c[b * H + j];
+  }
+
+  // Of dc, what zoneout lets pass the step.
+  void zone_out_cells(const BackwardLane<T>& lane, const Step& step, const Region& mine) const {
+    const Shape& s = run_.shape();
+    if (s.zoneout_c == 0) return;
+    const std::int64_t H = size_of(lane).H;
+    ZoneoutRow<T> row = make_zoneout<T>(s, MaskKind::kZoneoutC, lane.layer, lane.direction, step.t);
+    row.columns = mine.units.end - mine.units.begin;
+    row.mask.first = mine.units.begin;
+    for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {
+      row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+      row.past = scratch_.past_c + b * H + mine.units.begin;
+      row.value = lane.own.dc + b * H + mine.units.begin;
+      run_.kernels.zoneout_backward(row);
     }
   }
 
@@ -339,22 +401,46 @@ class BackwardTile {
       gemm.c = lane.dh0 + step.carried * size.R + first;
       gemm.c_row = size.R;
       run_.kernels.gemm(gemm);
+      for (std::int64_t b = step.carried; b < step.rows; ++b) {
+        const std::int64_t place = b * size.R + first;
+        for (std::int64_t j = place; lane.own.factors && j < place + columns; ++j)
+          lane.dh0[j] = lane.dh0[j] * lane.own.factors[j];
+        for (std::int64_t j = place; lane.own.past_h && j < place + columns; ++j)
+          lane.dh0[j] = lane.dh0[j] + lane.own.past_h[j];
+      }
     });
   }
 
-  // Weights' gradients sum over rows in the order in which backward meets them, so that K changes no bit.
-  void fill_order(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
-    const Shape& shape = run_.shape();
+  // h before a sequence's row of step s.
+  const T* state_before(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
+                        std::int64_t b) const {
     const std::int64_t R = size_of(lane).R;
+    if (lane.h_before && s == s0 && s > 0) return lane.h_before + b * R;
+    return b < step.carried ? lane.h.at(run_.shape().offset(step.before) + b) : lane.h0 + b * R;
+  }
+
+  // h before each row after recurrent dropout; this thread's share of the steps.
+  void drop_states(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, const Rows<T>& seen) const {
+    const std::int64_t R = size_of(lane).R;
+    const Team::Range steps = run_.team.share(s1 - s0);
+    for (std::int64_t s = s0 + steps.begin; s < s0 + steps.end; ++s) {
+      const Step step = step_at(run_.shape(), lane.direction, s);
+      for (std::int64_t b = 0; b < step.rows; ++b)
+        scale_values(state_before(lane, step, s, s0, b), lane.own.factors + b * R, R,
+                     seen.at(run_.shape().offset(step.t) + b));
+    }
+  }
+
+  // Weights' gradients sum over rows in the order in which backward meets them, so that K changes no bit.
+  void fill_order(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, const Rows<T>& seen) const {
+    const Shape& shape = run_.shape();
     std::int64_t k = 0;
     for (std::int64_t s = s1 - 1; s >= s0; --s) {
       const Step step = step_at(shape, lane.direction, s);
-      const bool before_piece = lane.h_before && s == s0 && s > 0;
       for (std::int64_t b = 0; b < step.rows; ++b, ++k) {
-        scratch_.order[k] = shape.offset(step.t) + b;
-        scratch_.previous[k] = before_piece       ? lane.h_before + b * R
-                               : b < step.carried ? lane.h.at(shape.offset(step.before) + b)
-                                                  : lane.h0 + b * R;
+        const std::int64_t row = shape.offset(step.t) + b;
+        scratch_.order[k] = row;
+        scratch_.previous[k] = seen ? seen.at(row) : state_before(lane, step, s, s0, b);
       }
     }
   }

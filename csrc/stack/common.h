@@ -87,30 +87,4 @@ T* lane_state(Void* states, std::int64_t first, std::int64_t direction, std::int
   return states ? static_cast<T*>(states) + first + direction * values : nullptr;
 }
 
-// out = in * mask / (1 - p) for this thread's share of the steps of `span`; out may be in. The mask of an
-// element is a function of (seed, layer, step, the caller's row, column) and so is the same in forward and
-// backward, whatever the batch.
-template <class T>
-void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const T> in, Rows<T> out) {
-  const Shape& s = run.shape();
-  const double p = s.dropout_probability;
-  DropoutRow<T> row{};
-  row.columns = s.layer(layer).I;
-  row.key = {static_cast<std::uint32_t>(s.seed), static_cast<std::uint32_t>(s.seed >> 32)};
-  row.site = static_cast<std::uint32_t>(layer);
-  row.threshold = static_cast<std::uint32_t>(std::min(p * 4294967296.0, 4294967295.0));
-  row.scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
-  const Team::Range steps = run.team.share(span.t1 - span.t0);
-  for (std::int64_t t = span.t0 + steps.begin; t < span.t0 + steps.end; ++t) {
-    row.step = static_cast<std::uint32_t>(t);
-    const std::int64_t first = s.offset(t);
-    for (std::int64_t b = 0; b < s.batch(t); ++b) {
-      row.row = static_cast<std::uint32_t>(s.row_id(b));
-      row.in = in.at(first + b);
-      row.out = out.at(first + b);
-      run.kernels.dropout(row);
-    }
-  }
-}
-
 }  // namespace rnn_engine

@@ -17,7 +17,7 @@ struct ForwardLane {
   Weights<T> weights;
   PackedForward<T> packed;
   Rows<const T> input;
-  Rows<T> a, r, c, raw;            // where they are kept; else empty, and rolling buffers serve
+  Rows<T> a, r, c, cell, raw;      // where they are kept; else empty, and rolling buffers serve
   Rows<T> h;                       // from this direction's first unit
   Rows<T> c_output;                // the caller's copy of c, or empty
   T *hn = nullptr, *cn = nullptr;  // [B, R], [B, H]
@@ -64,7 +64,10 @@ class ForwardTile {
     const Rows<T> a = lane.a ? lane.a : Rows<T>{rolling_.a, span.row0, size.G};
     multiply_gates(run_, {span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride,
                           lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
-    if (!gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width())) run_.team.barrier();
+    const bool recurrent = s.recurrent_dropout > 0;
+    if (recurrent) begin_recurrent_dropout(lane);
+    if (recurrent || !gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width()))
+      run_.team.barrier();
     for (std::int64_t step = s0; step < s1; ++step) {
       run_step(lane, step_at(s, lane.direction, step), step, a, step == s0, step == s1 - 1);
       run_.team.barrier();
@@ -74,10 +77,24 @@ class ForwardTile {
  private:
   const LayerShape& size_of(const ForwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
 
+  // h of all sequences after recurrent dropout, as it stands before the tile; for steps of either parity, as
+  // a sequence may begin at both.
+  void begin_recurrent_dropout(const ForwardLane<T>& lane) const {
+    const std::int64_t R = size_of(lane).R;
+    const Team::Range rows = run_.team.share(run_.shape().B);
+    recurrent_factors(run_, lane.layer, lane.direction, rows, rolling_.factors);
+    for (T* seen : rolling_.seen)
+      scale_values(lane.hn + rows.begin * R, rolling_.factors + rows.begin * R, (rows.end - rows.begin) * R,
+                   seen + rows.begin * R);
+  }
+
   // Where a step finds its rows.
   struct StepRows {
     std::int64_t row, before;  // first row of the step, and of the one before it
     T *a, *r, *c, *raw;
+    T* cell;        // what the cell puts out for c: c itself, unless zoneout follows
+    const T* seen;  // h before the step after recurrent dropout
+    T* seen_next;
     bool first, last;  // of the tile
   };
 
@@ -92,6 +109,9 @@ class ForwardTile {
     at.a = a.at(at.row);
     at.r = !shape.cell.split ? nullptr : lane.r ? lane.r.at(at.row) : rolling_.r;
     at.c = lane.c ? lane.c.at(at.row) : lane.cn;
+    at.cell = shape.zoneout_c == 0 ? at.c : lane.cell ? lane.cell.at(at.row) : rolling_.cell;
+    at.seen = rolling_.seen[s % 2];
+    at.seen_next = rolling_.seen[(s + 1) % 2];
     at.raw = !shape.projected ? lane.h.at(at.row) : lane.raw ? lane.raw.at(at.row) : rolling_.raw;
     at.first = first;
     at.last = last;
@@ -115,7 +135,32 @@ class ForwardTile {
     } else if (!whole && (first || step.carried < step.rows) && (last || step.continued < step.rows)) {
       run_.team.barrier();  // others may still read from hn what is about to be replaced
     }
+    finish_h(lane, at, step, mine);
     run_h_states(lane, at, step, mine);
+  }
+
+  // Zoneout of a region of h, and recurrent dropout for the step after.
+  void finish_h(const ForwardLane<T>& lane, const StepRows& at, const Step& step, const Region& mine) const {
+    const Shape& s = run_.shape();
+    const std::int64_t R = size_of(lane).R, first = mine.units.begin, count = mine.units.end - first;
+    if (count <= 0) return;
+    for_each_part(lane, step, at, [&](Team::Range rows, const T* before, std::int64_t before_row, const T*) {
+      if (s.zoneout_h == 0) return;
+      ZoneoutRow<T> row = make_zoneout<T>(s, MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
+      row.columns = count;
+      row.mask.first = first;
+      for (std::int64_t b = std::max(rows.begin, mine.rows.begin); b < std::min(rows.end, mine.rows.end);
+           ++b) {
+        row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+        row.before = before + (b - rows.begin) * before_row + first;
+        row.value = lane.h.at(at.row + b) + first;
+        row.next = row.value;
+        run_.kernels.zoneout_forward(row);
+      }
+    });
+    for (std::int64_t b = mine.rows.begin; s.recurrent_dropout > 0 && b < mine.rows.end; ++b)
+      scale_values(lane.h.at(at.row + b) + first, rolling_.factors + b * R + first, count,
+                   at.seen_next + b * R + first);
   }
 
   // Calls visit(rows, h before, its stride, c before) for the parts of a step: inside a tile, rows that
@@ -148,14 +193,18 @@ class ForwardTile {
     gemm.columns = units.end - units.begin;
     gemm.c_row = size.G;
     gemm.init_row = s.cell.split ? 0 : size.G;
-    for_each_part(lane, step, at, [&](Team::Range rows, const T* h, std::int64_t h_row, const T*) {
+    const auto multiply = [&](Team::Range rows, const T* h, std::int64_t h_row, const T*) {
       gemm.rows = rows.end - rows.begin;
       gemm.a = h;
       gemm.a_row = h_row;
       gemm.c = (s.cell.split ? at.r : at.a) + rows.begin * size.G + units.begin;
       gemm.init = !s.cell.split ? gemm.c : bias ? bias + units.begin : nullptr;
       run_.kernels.gemm(gemm);
-    });
+    };
+    if (s.recurrent_dropout > 0)
+      multiply({0, step.rows}, at.seen, size.R, nullptr);
+    else
+      for_each_part(lane, step, at, multiply);
   }
 
   // c and h of a region; c of sequences that end here, and at the tile's last step of all, goes to cn.
@@ -177,9 +226,12 @@ class ForwardTile {
       cell.a = at.a + row * size.G + unit;
       cell.r = at.r ? at.r + row * size.G + unit : nullptr;
       cell.c_prev = c_prev + (row - rows.begin) * size.H + unit;
-      cell.c = at.c + row * size.H + unit;
+      cell.c = at.cell + row * size.H + unit;
       cell.h = at.raw + row * cell.h_row + unit;
       run_.kernels.cell_forward[s.cell_index](cell);
+      if (s.zoneout_c > 0)
+        zone_out_c(run_, lane.layer, lane.direction, step.t, {{row, row + cell.rows}, mine.units}, cell,
+                   at.c + row * size.H + unit);
     });
     const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(cell.units);
     for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {

@@ -3,6 +3,7 @@
 
 #include "stack/common.h"
 #include "stack/gemm.h"
+#include "stack/masks.h"
 
 namespace rnn_engine {
 

@@ -56,6 +56,8 @@ class _Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         memory: str | int | Memory = "store",
+        recurrent_dropout: float = 0.0,
+        zoneout: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         super().__init__()
         if dtype is not None and dtype not in _DTYPES:
@@ -63,7 +65,16 @@ class _Recurrent(nn.Module):
         if not isinstance(hidden_size, int):
             hidden_size = tuple(hidden_size)
         self.spec = StackSpec(
-            self.cell, input_size, hidden_size, num_layers, bias, bidirectional, float(dropout), proj_size
+            self.cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            bidirectional,
+            float(dropout),
+            proj_size,
+            float(recurrent_dropout),
+            (zoneout[0], zoneout[1]),
         )
         self.memory: str | int | Memory = Memory.parse(memory)
         if dropout > 0 and num_layers == 1:
@@ -79,6 +90,8 @@ class _Recurrent(nn.Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
+        self.recurrent_dropout = float(recurrent_dropout)
+        self.zoneout = self.spec.zoneout
         for name, shape in self.spec.parameter_shapes().items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
@@ -121,6 +134,8 @@ class _Recurrent(nn.Module):
             "batch_first": False,
             "dropout": 0.0,
             "bidirectional": False,
+            "recurrent_dropout": 0.0,
+            "zoneout": (0.0, 0.0),
         }
         for name, default in defaults.items():
             if getattr(self, name) != default:
@@ -237,13 +252,17 @@ class _Recurrent(nn.Module):
         wanted: _Wanted,
     ) -> Outputs:
         dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
+        recurrent_dropout = self.recurrent_dropout if self.training else 0.0
+        zoneout_masks = self.training and any(self.zoneout)
         call = Call(
             self.spec,
             batch_sizes,
             row_ids,
             dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            zoneout_masks=zoneout_masks,
             # Masks follow torch's generator, so that torch.manual_seed makes them repeatable.
-            seed=int(torch.randint(2**62, ()).item()) if dropout > 0 else 0,
+            seed=int(torch.randint(2**62, ()).item()) if dropout > 0 or recurrent_dropout > 0 or zoneout_masks else 0,
             threads=torch.get_num_threads(),
             memory=wanted.memory,
             output=wanted.output,
@@ -299,6 +318,10 @@ class LSTM(_Recurrent):
         dtype: torch.float32 or torch.float64.
         memory: What a call keeps for its backward pass: "store", "recompute", "checkpoint", or a number of bytes such
             as "256MiB" within which the fastest mix is chosen (`rnn_engine.spec.Memory`). Results do not depend on it.
+        recurrent_dropout: Probability of dropping a value of h before U, in training, with one mask for all steps of a
+            sequence; dropout between layers then has one mask for all steps too (Gal & Ghahramani 2016).
+        zoneout: Probabilities with which a value of c, and one of h, stays what it was a step before, in training; in
+            evaluation c and h are the expectation (Krueger et al. 2016).
 
     Source:
         Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000; equations in csrc/cells/lstm.h.
@@ -326,8 +349,8 @@ class LayerNormLSTM(_Recurrent):
     """LSTM with layer normalisation.
 
     Its gates are made of LN(W x; gamma_ih) + bias_ih + LN(U h'; gamma_hh) + bias_hh, each normalised over the 4H values
-    of a step, and h = o*tanh(LN(c; gamma_c) + beta_c). Takes the arguments of `LSTM`. Beside an LSTM's parameters it has
-    gamma_ih and gamma_hh, each [4H], and gamma_c and beta_c, each [H], for each layer and direction.
+    of a step, and h = o*tanh(LN(c; gamma_c) + beta_c). Takes the arguments of `LSTM`. Beside an LSTM's parameters it
+    has gamma_ih and gamma_hh, each [4H], and gamma_c and beta_c, each [H], for each layer and direction.
 
     Source:
         Ba, Kiros & Hinton 2016, "Layer normalization", equations 20 to 22; equations in csrc/cells/layer_norm.h.

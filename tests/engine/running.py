@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from cases import each, named
+from masks import dropout_masks, noise
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnn_engine import reference
@@ -59,6 +60,8 @@ def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store"):
         packed.batch_sizes.tolist(),
         order.tolist(),
         dropout=case.dropout,
+        recurrent_dropout=case.recurrent_dropout,
+        zoneout_masks=any(case.zoneout),
         seed=seed,
         threads=threads,
         memory=Memory.parse(memory),
@@ -76,9 +79,11 @@ def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store"):
     return results(case, values, gradients_of((x, h0, c0)), {n: p.grad for n, p in parameters.items()})
 
 
-def run_reference(case, arrays, masks):
+def run_reference(case, arrays, seed=SEED):
+    masks = dropout_masks(case, seed) if case.dropout else None
+    states = arrays.h0, arrays.c0
     result = reference.forward(
-        case.spec, arrays.parameters, arrays.x, arrays.h0, arrays.c0, arrays.lengths, masks if case.dropout else None
+        case.spec, arrays.parameters, arrays.x, *states, arrays.lengths, masks, noise(case, seed)
     )
     back = reference.backward(result.tape, arrays.dy, arrays.dhn, arrays.dcn, arrays.dcells)
     outputs = (result.output, result.cells, result.hn, result.cn)
@@ -98,9 +103,10 @@ def plain_step(cell, x, h, c, p):
     return torch.sigmoid(o) * torch.tanh(seen(c)), c
 
 
-def run_plain(case, arrays, masks):
+def run_plain(case, arrays, seed=SEED):
     """The same in plain float32 torch operations, a step at a time: what the engine's rounding is measured by."""
     dtype, spec = torch.float32, case.spec
+    masks, inside = dropout_masks(case, seed), noise(case, seed)
     x = leaf(arrays.x, dtype)
     h0, c0 = (each(lambda array: leaf(array, dtype), half) for half in (arrays.h0, arrays.c0))
     parameters = {n: leaf(p, dtype) for n, p in arrays.parameters.items()}
@@ -118,9 +124,13 @@ def run_plain(case, arrays, masks):
             h, c = first_h[lane], first_c[lane]
             rows, cell_rows = [torch.zeros_like(h)] * case.T, [torch.zeros_like(c)] * case.T
             for t in range(case.T) if direction == 0 else reversed(range(case.T)):
-                h_next, c_next = plain_step(case.cell, inputs[t], h, c, p)
+                seen = h if inside.recurrent is None else h * torch.tensor(inside.recurrent[lane], dtype=dtype)
+                h_next, c_next = plain_step(case.cell, inputs[t], seen, c, p)
                 if case.P:
                     h_next = h_next @ p["weight_hr"].T
+                if inside.zoneout is not None:
+                    stays_c, stays_h = (torch.tensor(mask[t]) for mask in inside.zoneout[lane])
+                    h_next, c_next = torch.where(stays_h, h, h_next), torch.where(stays_c, c, c_next)
                 running = (t < lengths)[:, None]
                 h, c = torch.where(running, h_next, h), torch.where(running, c_next, c)
                 rows[t] = torch.where(running, h_next, torch.zeros(()))

@@ -94,7 +94,10 @@ def test_each_problem_has_a_line_of_its_own(config_file: Path) -> None:
     lines = problems(config_file, "training.epochs=0", "model.cell=gru", "training.learning_rate=nan", "section.key=1")
     assert len(lines) == 4
     assert "--set: training.epochs: input should be greater than or equal to 1, got 0" in lines
-    assert "--set: model.cell: input should be 'lstm', 'mi_lstm', 'layer_norm_lstm' or 'layer_norm_mi_lstm', got \"gru\"" in lines
+    assert (
+        "--set: model.cell: input should be 'lstm', 'mi_lstm', 'layer_norm_lstm' or 'layer_norm_mi_lstm', got \"gru\""
+        in lines
+    )
 
 
 @pytest.mark.parametrize("override", ["epochs", "=3", "training.=3", ".epochs=3"])
