@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 from rnn_engine.nn.autograd import Call, Outputs, run_stack
 from rnn_engine.nn.states import State, detached, flat_states, shaped_states
 from rnn_engine.nn.stepper import Stepper
-from rnn_engine.spec import CELLS, Memory, StackSpec
+from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag
 
 _DTYPES = (torch.float32, torch.float64)
 
@@ -60,7 +60,8 @@ class _Recurrent(nn.Module):
         super().__init__()
         if dtype is not None and dtype not in _DTYPES:
             raise ValueError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
-        if not isinstance(hidden_size, int):
+        check_flag("batch_first", batch_first)
+        if isinstance(hidden_size, Sequence) and not isinstance(hidden_size, str):
             hidden_size = tuple(hidden_size)
         self.spec = StackSpec(
             self.cell, input_size, hidden_size, num_layers, bias, bidirectional, float(dropout), proj_size
