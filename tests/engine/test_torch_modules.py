@@ -1,7 +1,7 @@
 """torch's own samples and errors for nn.LSTM, with `rnn_engine.LSTM` in its place.
 
-The samples come with torch (`torch.testing._internal.common_modules`); what is asked of a module for each of them is what
-torch's test_modules.py asks, which is not installed.
+The samples come with torch (`torch.testing._internal.common_modules`); what is asked of a module for each of them is
+what torch's test_modules.py asks, which is not installed.
 """
 
 import copy
@@ -70,7 +70,9 @@ def like_torch(constructor, arguments, dtype=torch.float64):
 
 
 def like_torch_in_single_precision(constructor, arguments):
-    arguments = tree_map_only(Tensor, lambda t: t.detach().float().requires_grad_() if t.requires_grad else t, arguments)
+    arguments = tree_map_only(
+        Tensor, lambda t: t.detach().float().requires_grad_() if t.requires_grad else t, arguments
+    )
     like_torch(constructor, arguments, torch.float32)
 
 
