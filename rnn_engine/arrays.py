@@ -99,7 +99,8 @@ class Stack:
             ragged = Ragged.of(lengths, steps, batch)
             if pieces is not None:
                 pieces = _reordered(pieces, ragged.order)
-            rows = x.reshape(steps * batch, -1)[ragged.places]
+            rows = np.empty((len(ragged.places), self.spec.input_size), self.dtype)
+            ragged.gather(x.reshape(steps * batch, -1), rows)
             y, cy, last = self._run(rows, pieces, ragged.batch_sizes, *wanted)
             y, cy = (None if rows is None else _spread(rows, ragged, (steps, batch)) for rows in (y, cy))
             last = _reordered(last, ragged.original)
@@ -188,9 +189,9 @@ def _split(flat: Array, shapes: tuple[tuple[int, ...], ...]) -> _Pieces:
 
 def _spread(rows: Array, ragged: Ragged, shape: tuple[int, int]) -> Array:
     """[T, B, width] with the rows at their places and zeros elsewhere."""
-    spread = np.zeros((prod(shape), rows.shape[1]), rows.dtype)
-    spread[ragged.places] = rows
-    return spread.reshape(*shape, -1)
+    dense = np.empty((prod(shape), rows.shape[1]), rows.dtype)
+    ragged.spread(rows, dense)
+    return dense.reshape(*shape, -1)
 
 
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

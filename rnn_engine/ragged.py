@@ -54,6 +54,15 @@ class Ragged:
         places = order[rank] * steps + step if batch_first else step * batch + order[rank]
         return cls(running.sum(axis=1).tolist(), order, np.argsort(order), places)
 
+    def gather(self, dense: NDArray[Any], rows: NDArray[Any]) -> None:
+        """Takes the rows [N, width] out of a dense batch, [places, width]."""
+        np.take(dense, self.places, axis=0, out=rows, mode="clip")  # the mode in which NumPy writes to `out` at once
+
+    def spread(self, rows: NDArray[Any], dense: NDArray[Any]) -> None:
+        """Puts the rows back to their places, and zeros elsewhere."""
+        dense.fill(0)
+        dense[self.places] = rows
+
 
 def _checked(lengths: ArrayLike | Sequence[int], steps: int, batch: int) -> Indices:
     given = np.asarray(lengths)

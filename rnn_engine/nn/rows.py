@@ -75,41 +75,47 @@ def rows_of(given: Input, lengths: Any, batch_first: bool) -> Rows:
 
 
 def _ragged_rows(given: Tensor, ragged: Ragged) -> Rows:
-    places = torch.from_numpy(ragged.places)
-
     def shaped(rows: Tensor) -> Tensor:
-        dense: Tensor = _Spread.apply(rows, places, given.shape[0] * given.shape[1])  # type: ignore[no-untyped-call]
+        dense: Tensor = _Spread.apply(rows, ragged, given.shape[0] * given.shape[1])  # type: ignore[no-untyped-call]
         return dense.view(*given.shape[:2], -1)
 
-    data: Tensor = _Gather.apply(given.reshape(-1, given.shape[2]), places)  # type: ignore[no-untyped-call]
+    data: Tensor = _Gather.apply(given.reshape(-1, given.shape[2]), ragged)  # type: ignore[no-untyped-call]
     order, original = torch.from_numpy(ragged.order), torch.from_numpy(ragged.original)
     return Rows(data, ragged.batch_sizes, order, original, len(order), shaped)
 
 
 class _Gather(torch.autograd.Function):
-    """Rows from their places in a dense batch. No place is named twice, so that backward need not add."""
+    """Rows from their places in a dense batch.
+
+    No place is named twice, so backward need not add. Done by NumPy: torch's threads, which go on spinning after each
+    of its operations, would be in the way of the engine's.
+    """
 
     @staticmethod
-    def forward(ctx: Any, dense: Tensor, places: Tensor) -> Tensor:
-        ctx.places, ctx.size = places, len(dense)
-        return dense.index_select(0, places)
+    def forward(ctx: Any, dense: Tensor, ragged: Ragged) -> Tensor:
+        ctx.ragged, ctx.size = ragged, len(dense)
+        rows = new_tensor((len(ragged.places), dense.shape[1]), dense.dtype)
+        ragged.gather(dense.detach().numpy(), rows.numpy())
+        return rows
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Spread.apply(gradient, ctx.places, ctx.size), None  # type: ignore[no-untyped-call]
+        return _Spread.apply(gradient, ctx.ragged, ctx.size), None  # type: ignore[no-untyped-call]
 
 
 class _Spread(torch.autograd.Function):
     """The inverse: rows to their places, zeros elsewhere."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, places: Tensor, size: int) -> Tensor:
-        ctx.places = places
-        return new_tensor((size, rows.shape[1]), rows.dtype).zero_().index_copy_(0, places, rows)
+    def forward(ctx: Any, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
+        ctx.ragged = ragged
+        dense = new_tensor((size, rows.shape[1]), rows.dtype)
+        ragged.spread(rows.detach().numpy(), dense.numpy())
+        return dense
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _Gather.apply(gradient, ctx.places), None, None  # type: ignore[no-untyped-call]
+        return _Gather.apply(gradient, ctx.ragged), None, None  # type: ignore[no-untyped-call]
 
 
 def _check_not_empty(given: Tensor, steps: int, batch: int) -> None:
