@@ -81,6 +81,7 @@ class StackSpec:
 
     Raises:
         ValueError: A field is out of bounds.
+        TypeError: A field is of another type.
     """
 
     cell: str
@@ -99,6 +100,8 @@ class StackSpec:
             raise ValueError(f"cell: expected one of {', '.join(CELLS)}, got {self.cell!r}")
         _check_size("input_size", self.input_size)
         _check_size("num_layers", self.num_layers)
+        check_flag("bias", self.bias)
+        check_flag("bidirectional", self.bidirectional)
         if isinstance(self.hidden_size, tuple):
             if len(self.hidden_size) != self.num_layers:
                 raise ValueError(
@@ -205,6 +208,12 @@ class StackSpec:
 def _check_probability(name: str, value: float) -> None:
     if isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError(f"{name}: expected a probability in [0, 1], got {value}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raises TypeError where an argument is not a bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected a bool, got {type(value).__name__}")
 
 
 def _check_size(name: str, value: object, least: int = 1) -> None:
