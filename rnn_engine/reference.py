@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnn_engine.spec import StackSpec
+from rnn_engine.spec import CELLS, StackSpec
 
 Array = NDArray[np.float64]
 Weights = Mapping[str, Array]
@@ -187,6 +187,42 @@ def layer_norm_mi_lstm_step_backward(dh: Array, dc: Array, step: Step, weights: 
     return _layer_norm_step_backward(dh, dc, step, weights, lambda dz, a, r: _integrate_backward(dz, a, r, weights))
 
 
+def gru_step(x: Array, h: Array, c: Array, weights: Weights) -> tuple[Array, Array, Step]:
+    """Take one step of a gated recurrent unit, whose c is its h; gate order r, z, n.
+
+        a = W x + b_ih;  u = U h + b_hh;  r, z = sigmoid(a + u);  n = tanh(a_n + r*u_n);  h' = (1 - z)*n + z*h
+
+    Args:
+        x: Input, float64 [B, I].
+        h: State as U sees it, float64 [B, H].
+        c: State as z carries it on, float64 [B, H].
+        weights: weight_ih [3H, I], weight_hh [3H, H], and bias_ih, bias_hh [3H] or neither.
+
+    Returns:
+        h' twice [B, H], and what `gru_step_backward` needs.
+
+    Source: Cho et al. 2014, with the reset gate behind U as in torch.nn.GRU.
+    """
+    a, u = _affine(x, weights, "ih"), _affine(h, weights, "hh")
+    (a_r, a_z, a_n), (u_r, u_z, u_n) = np.split(a, 3, axis=1), np.split(u, 3, axis=1)
+    r, z = _sigmoid(a_r + u_r), _sigmoid(a_z + u_z)
+    n = np.tanh(a_n + r * u_n)
+    h_next = (1 - z) * n + z * c
+    return h_next, h_next, Step(x, h, c, np.concatenate((r, z, n), axis=1), h_next, a, u)
+
+
+def gru_step_backward(dh: Array, dc: Array, step: Step, weights: Weights) -> StepBackward:
+    """Go back through `gru_step`; arguments and results as those of `lstm_step_backward`."""
+    assert step.r is not None
+    r, z, n = np.split(step.gates, 3, axis=1)
+    d, u_n = dh + dc, np.split(step.r, 3, axis=1)[2]
+    dn = d * (1 - z) * (1 - n**2)
+    dr, dz = dn * u_n * r * (1 - r), d * (step.c - n) * z * (1 - z)
+    dx, dw = _affine_backward(np.concatenate((dr, dz, dn), axis=1), step.x, weights, "ih")
+    dh_before, du = _affine_backward(np.concatenate((dr, dz, dn * r), axis=1), step.h, weights, "hh")
+    return dx, dh_before, d * z, dw | du
+
+
 Forward = Callable[[Array, Array, Array, Weights], tuple[Array, Array, Step]]
 Backward = Callable[[Array, Array, Step, Weights], StepBackward]
 
@@ -195,6 +231,7 @@ CELL_STEPS: dict[str, tuple[Forward, Backward]] = {
     "mi_lstm": (mi_lstm_step, mi_lstm_step_backward),
     "layer_norm_lstm": (layer_norm_lstm_step, layer_norm_lstm_step_backward),
     "layer_norm_mi_lstm": (layer_norm_mi_lstm_step, layer_norm_mi_lstm_step_backward),
+    "gru": (gru_step, gru_step_backward),
 }
 
 
@@ -616,7 +653,8 @@ def _lane_noise(spec: StackSpec, noise: Noise, length: int, batch: int) -> tuple
             pairs = zip(noise.zoneout[lane], shapes, strict=True)
             stays = [_array(f"noise.zoneout[{lane}]", mask, shape) for mask, shape in pairs]
         elif any(spec.zoneout):
-            stays = [np.full((length, 1, 1), share) for share in spec.zoneout]
+            shares = spec.zoneout if not CELLS[spec.cell].single_state else (spec.zoneout[1],) * 2  # c is h
+            stays = [np.full((length, 1, 1), share) for share in shares]
         c, h = stays or (None, None)
         found.append(_LaneNoise(_array(f"noise.recurrent[{lane}]", recurrent, (batch, state)), c, h))
     return tuple(found)
