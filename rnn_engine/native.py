@@ -61,6 +61,14 @@ def context(threads: int, isa: str | None = None) -> Context:
         return found
 
 
+def check_int64(name: str, value: object) -> None:
+    """Raises TypeError or ValueError where a number is none that the C API could take."""
+    if not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
+    if not -(2**63) <= value.__index__() < 2**63:
+        raise ValueError(f"{name}: expected less than 2**63, got {value}")
+
+
 def make_problem(
     spec: StackSpec,
     dtype: str,
@@ -101,6 +109,10 @@ def make_problem(
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype}")
+    for name, value in (("steps", steps), ("batch", batch), ("input_size", spec.input_size)):
+        check_int64(name, value)
+    for hidden in spec.hidden_sizes:
+        check_int64("hidden_size", hidden)
     return Problem(
         cell=CELLS[spec.cell].index,
         dtype=DTYPES[dtype],
