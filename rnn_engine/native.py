@@ -22,7 +22,7 @@ __all__ = [
     "make_problem",
 ]
 
-ISAS = ("avx512", "avx2", "generic")
+ISAS = ("avx512", "avx2", "neon", "generic")
 """Instruction sets, best first."""
 
 DTYPES = {"float32": 0, "float64": 1}
