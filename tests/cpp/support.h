@@ -79,14 +79,6 @@ static inline void release_machines(const Machine* machines, int count) {
   for (int i = 0; i < count; ++i) rnn_engine_context_destroy(machines[i].context);
 }
 
-/* The machine called `isa` on one thread; ends the program if there is none. */
-static inline rnn_engine_context* context_called(const char* isa) {
-  rnn_engine_context* context = NULL;
-  if (rnn_engine_context_create(1, isa, &context) == 0) return context;
-  fprintf(stderr, "%s\n", rnn_engine_last_error());
-  exit(1);
-}
-
 /* FNV-1a */
 static inline uint64_t digest(const void* data, size_t bytes) {
   uint64_t hash = 14695981039346656037ull;

@@ -311,9 +311,9 @@ static void test_same_bits(const Machine* machines, int machine_count, const Cas
   free(first);
 }
 
-/* A line for each case, type, policy and size of the values (the larger ones saturate the gates): what other
- * machines must print too. */
-static void print_digests(rnn_engine_context* context, const Case* cases, int case_count, const char* name) {
+/* A line for each case, type, policy and size of the values (the larger ones saturate the gates): instruction
+ * set, what it is of, and what others must print too. */
+static void print_digests(const Machine* m, const Case* cases, int case_count, const char* name) {
   for (int i = 0; i < case_count; ++i) {
     for (int dtype = RNN_ENGINE_FLOAT32; dtype <= RNN_ENGINE_FLOAT64; ++dtype) {
       Layout l = make_layout(&cases[i], dtype);
@@ -323,9 +323,10 @@ static void print_digests(rnn_engine_context* context, const Case* cases, int ca
         for (int scale = 1; scale <= 30; scale += 29) {
           l.problem.memory = memory;
           fill_values(values, count, l.size, scale);
-          run(context, &cases[i], &l, values, result, result + count * l.size);
-          printf("%s %d, %zu-byte floats, memory %d, scale %d: outputs %016llx, gradients %016llx\n", name, i,
-                 l.size, memory, scale, (unsigned long long)digest(result + count * l.size, outputs * l.size),
+          run(m->context, &cases[i], &l, values, result, result + count * l.size);
+          printf("%s\t%s %d, %zu-byte floats, memory %d, scale %d\toutputs %016llx, gradients %016llx\n",
+                 m->isa, name, i, l.size, memory, scale,
+                 (unsigned long long)digest(result + count * l.size, outputs * l.size),
                  (unsigned long long)digest(result, count * l.size));
         }
       }
@@ -376,20 +377,16 @@ static void test_errors(void) {
   rnn_engine_context_destroy(context);
 }
 
-static int digests(const char* isa) {
-  rnn_engine_context* context = context_called(isa);
-  print_digests(context, kCases, sizeof kCases / sizeof kCases[0], "case");
-  print_digests(context, kLargeCases, sizeof kLargeCases / sizeof kLargeCases[0], "large case");
-  rnn_engine_context_destroy(context);
-  return failures != 0;
+static void all_digests(const Machine* machines, int count) {
+  for (int m = 0; m < count; m += 2) { /* on one thread */
+    print_digests(&machines[m], kCases, sizeof kCases / sizeof kCases[0], "case");
+    print_digests(&machines[m], kLargeCases, sizeof kLargeCases / sizeof kLargeCases[0], "large case");
+  }
 }
 
-/* Without arguments, the tests; `test_capi digests ISA` prints digests of what that instruction set gives. */
-int main(int argc, char** argv) {
-  if (argc == 3 && strcmp(argv[1], "digests") == 0) return digests(argv[2]);
+static void all_tests(const Machine* machines, int count) {
   test_errors();
-  Machine machines[MACHINES];
-  const int cases = (int)(sizeof kCases / sizeof kCases[0]), count = make_machines(machines);
+  const int cases = (int)(sizeof kCases / sizeof kCases[0]);
   for (int i = 0; i < cases; ++i) {
     for (int m = i % 2; m < count; m += 2) { /* one of each instruction set's two numbers of threads */
       test_gradients(machines[m].context, &kCases[i], i);
@@ -398,7 +395,17 @@ int main(int argc, char** argv) {
     test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT32);
     test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT64);
   }
-  release_machines(machines, count);
   printf("%d cases, %d failures\n", cases, failures);
+}
+
+/* Without arguments, the tests; `test_capi digests` prints digests of what every instruction set gives. */
+int main(int argc, char** argv) {
+  Machine machines[MACHINES];
+  const int count = make_machines(machines);
+  if (argc == 2 && strcmp(argv[1], "digests") == 0)
+    all_digests(machines, count);
+  else
+    all_tests(machines, count);
+  release_machines(machines, count);
   return failures != 0;
 }

@@ -116,26 +116,24 @@ static void test_same_bits(const Machine* machines, int machine_count, const Cas
 }
 
 /* A line for each case, type and size of the values (the larger ones make probabilities of almost 0 and 1):
- * what other machines must print too. */
-static int digests(const char* isa) {
-  rnn_engine_context* context = context_called(isa);
+ * instruction set, what it is of, and what others must print too. */
+static void print_digests(const Machine* m) {
   for (int i = 0; i < (int)(sizeof kCases / sizeof kCases[0]); ++i) {
     for (int dtype = RNN_ENGINE_FLOAT32; dtype <= RNN_ENGINE_FLOAT64; ++dtype) {
       const Layout l = make_layout(&kCases[i], dtype, ALL);
       char *values = malloc(l.count * l.size), *gradients = malloc(l.count * l.size);
       for (int scale = 1; scale <= 25; scale += 8) {
         fill_values(values, l.count, l.size, scale);
-        const rnn_engine_loss_result result = run(context, &kCases[i], &l, values, gradients, 0xA5);
-        printf("loss case %d, %zu-byte floats, scale %d: loss %a, nll %a, right %lld, gradients %016llx\n", i,
-               l.size, scale, result.loss, result.nll, (long long)result.right,
-               (unsigned long long)digest(gradients, l.count * l.size));
+        const rnn_engine_loss_result r = run(m->context, &kCases[i], &l, values, gradients, 0xA5);
+        printf(
+            "%s\tloss case %d, %zu-byte floats, scale %d\tloss %a, nll %a, right %lld, gradients %016llx\n",
+            m->isa, i, l.size, scale, r.loss, r.nll, (long long)r.right,
+            (unsigned long long)digest(gradients, l.count * l.size));
       }
       free(values);
       free(gradients);
     }
   }
-  rnn_engine_context_destroy(context);
-  return failures != 0;
 }
 
 static void test_errors(void) {
@@ -185,19 +183,26 @@ static void test_errors(void) {
   rnn_engine_context_destroy(context);
 }
 
-/* Without arguments, the tests; `test_loss digests ISA` prints digests of what that instruction set gives. */
-int main(int argc, char** argv) {
-  if (argc == 3 && strcmp(argv[1], "digests") == 0) return digests(argv[2]);
+static void all_tests(const Machine* machines, int count) {
   test_errors();
-  Machine machines[MACHINES];
-  const int cases = (int)(sizeof kCases / sizeof kCases[0]), count = make_machines(machines);
+  const int cases = (int)(sizeof kCases / sizeof kCases[0]);
   for (int i = 0; i < cases; ++i) {
     for (int m = i % 2; m < count; m += 2) /* one of each instruction set's two numbers of threads */
       test_gradients(machines[m].context, &kCases[i], i);
     test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT32);
     test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT64);
   }
-  release_machines(machines, count);
   printf("%d cases, %d failures\n", cases, failures);
+}
+
+/* Without arguments, the tests; `test_loss digests` prints digests of what every instruction set gives. */
+int main(int argc, char** argv) {
+  Machine machines[MACHINES];
+  const int count = make_machines(machines);
+  if (argc == 2 && strcmp(argv[1], "digests") == 0)
+    for (int m = 0; m < count; m += 2) print_digests(&machines[m]); /* on one thread */
+  else
+    all_tests(machines, count);
+  release_machines(machines, count);
   return failures != 0;
 }
