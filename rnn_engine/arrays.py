@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rnn_engine import native
 from rnn_engine.memory import pool
+from rnn_engine.ragged import Ragged
 from rnn_engine.spec import StackSpec
 from rnn_engine.states import joined, pieces_of
 
@@ -62,7 +63,7 @@ class Stack:
         self,
         x: Array,
         state: State | None = None,
-        lengths: Array | None = None,
+        lengths: Array | Sequence[int] | None = None,
         *,
         last_state_only: bool = False,
         return_cell_states: bool = False,
@@ -95,16 +96,14 @@ class Stack:
             shape = (steps, batch, -1)
             y, cy = (None if rows is None else rows.reshape(shape) for rows in (y, cy))
         else:
-            lengths = _check_lengths(lengths, steps, batch)
-            order = np.argsort(-lengths, kind="stable")
-            running = np.arange(lengths.max())[:, None] < lengths[order]
-            step, rank = np.nonzero(running)
-            places = (step, order[rank])  # where in [T, B] the engine's rows come from
+            ragged = Ragged.of(lengths, steps, batch)
             if pieces is not None:
-                pieces = _reordered(pieces, order)
-            y, cy, last = self._run(x[places], pieces, running.sum(axis=1).tolist(), *wanted)
-            y, cy = (None if rows is None else _spread(rows, places, (steps, batch)) for rows in (y, cy))
-            last = _reordered(last, np.argsort(order))
+                pieces = _reordered(pieces, ragged.order)
+            rows = np.empty((len(ragged.places), self.spec.input_size), self.dtype)
+            ragged.gather(x.reshape(steps * batch, -1), rows)
+            y, cy, last = self._run(rows, pieces, ragged.batch_sizes, *wanted)
+            y, cy = (None if rows is None else _spread(rows, ragged, (steps, batch)) for rows in (y, cy))
+            last = _reordered(last, ragged.original)
         states = tuple(joined(half) for half in last)
         return (y, states, cy) if return_cell_states else (y, states)
 
@@ -188,11 +187,11 @@ def _split(flat: Array, shapes: tuple[tuple[int, ...], ...]) -> _Pieces:
     return tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
 
 
-def _spread(rows: Array, places: tuple[Array, Array], shape: tuple[int, int]) -> Array:
+def _spread(rows: Array, ragged: Ragged, shape: tuple[int, int]) -> Array:
     """[T, B, width] with the rows at their places and zeros elsewhere."""
-    spread = np.zeros((*shape, rows.shape[1]), rows.dtype)
-    spread[places] = rows
-    return spread
+    dense = np.empty((prod(shape), rows.shape[1]), rows.dtype)
+    ragged.spread(rows, dense)
+    return dense.reshape(*shape, -1)
 
 
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -202,12 +201,3 @@ def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]
         raise ValueError(f"{name}: expected {dtype}, got {array.dtype}")
     if tuple(array.shape) != shape:
         raise ValueError(f"{name}: expected {list(shape)}, got {list(array.shape)}")
-
-
-def _check_lengths(lengths: Array, steps: int, batch: int) -> Array:
-    lengths = np.asarray(lengths)
-    if lengths.shape != (batch,) or not np.issubdtype(lengths.dtype, np.integer):
-        raise ValueError(f"lengths: expected [B] = [{batch}] integers, got {list(lengths.shape)} {lengths.dtype}")
-    if lengths.min() < 1 or lengths.max() > steps:
-        raise ValueError(f"lengths: expected 1 to T = {steps}, got {lengths.min()} to {lengths.max()}")
-    return lengths

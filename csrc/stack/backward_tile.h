@@ -345,22 +345,27 @@ class BackwardTile {
     T* pack_a = scratch_.pack_a + run_.team.id() * scratch_.pack_a_size;
     T* pack_b = scratch_.pack_b + run_.team.id() * scratch_.pack_b_size;
     const std::int64_t* order = scratch_.order;
-    const auto accumulate = [&](std::int64_t m, std::int64_t n, const auto& left, const auto& right, T* out) {
-      if (out)
-        accumulate_outer(run_.team, run_.kernels, m, n, rows, left, right, out, overwrite, pack_a, pack_b);
+    const auto outer = [&](std::int64_t n, const auto& right, T* out) {
+      return Outer<T, std::decay_t<decltype(right)>>{n, right, out, overwrite};
     };
-    const Rows<T> recurrent = dr(lane);
-    const auto previous = [&](std::int64_t k) { return scratch_.previous[k]; };
-    accumulate(
-        4 * size.H, size.I, [&](std::int64_t k) { return lane.a.at(order[k]); },
-        [&](std::int64_t k) { return input.at(order[k]); }, lane.gradients.weight_ih);
-    accumulate(
-        4 * size.H, size.R, [&](std::int64_t k) { return recurrent.at(order[k]); }, previous,
-        lane.gradients.weight_hh);
+    const auto accumulate = [&](std::int64_t m, const auto& left, const auto&... outers) {
+      accumulate_outer(run_.team, run_.kernels, m, rows, left, pack_a, pack_b, outers...);
+    };
+    const auto gradient = [&](std::int64_t k) { return lane.a.at(order[k]); };
+    const auto of_input =
+        outer(size.I, [&](std::int64_t k) { return input.at(order[k]); }, lane.gradients.weight_ih);
+    const auto of_state =
+        outer(size.R, [&](std::int64_t k) { return scratch_.previous[k]; }, lane.gradients.weight_hh);
+    if (s.cell.split) {
+      accumulate(4 * size.H, gradient, of_input);
+      accumulate(4 * size.H, [&](std::int64_t k) { return lane.r.at(order[k]); }, of_state);
+    } else {
+      accumulate(4 * size.H, gradient, of_input, of_state);
+    }
     if (s.projected)
       accumulate(
-          size.R, size.H, [&](std::int64_t k) { return scratch_.dstate + k * size.R; },
-          [&](std::int64_t k) { return lane.raw.at(order[k]); }, lane.gradients.weight_hr);
+          size.R, [&](std::int64_t k) { return scratch_.dstate + k * size.R; },
+          outer(size.H, [&](std::int64_t k) { return lane.raw.at(order[k]); }, lane.gradients.weight_hr));
   }
 
   // dx = da W; the second direction's is added to the first's, and dropout follows when it is complete.
