@@ -5,7 +5,7 @@
 
 #include "support.h"
 
-enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 8 };
+enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 10 };
 
 typedef struct {
   int cell, T, B, I;
@@ -13,6 +13,7 @@ typedef struct {
   int P, L, D, bias;
   double dropout;
   int64_t batch_sizes[MAX_STEPS]; /* first 0: all B */
+  double recurrent_dropout, zoneout[2];
 } Case;
 
 static const Case kCases[] = {
@@ -27,6 +28,13 @@ static const Case kCases[] = {
     {RNN_ENGINE_MI_LSTM, 3, 13, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},
     {RNN_ENGINE_MI_LSTM, 2, 7, 16, {33}, 0, 1, 1, 1, 0, {0}},
     {RNN_ENGINE_MI_LSTM, 5, 3, 4, {9, 17, 20}, 5, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
+    {RNN_ENGINE_LAYER_NORM_LSTM, 5, 3, 4, {9, 9}, 0, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}},
+    {RNN_ENGINE_LAYER_NORM_LSTM, 3, 37, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},
+    {RNN_ENGINE_LAYER_NORM_MI_LSTM, 5, 3, 4, {9, 17, 20}, 5, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
+    {RNN_ENGINE_LSTM, 5, 3, 4, {9, 9}, 0, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}, 0.3, {0.2, 0.3}},
+    {RNN_ENGINE_MI_LSTM, 5, 3, 4, {9, 17, 20}, 5, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}, 0.3, {0.2, 0.3}},
+    {RNN_ENGINE_LAYER_NORM_LSTM, 3, 13, 7, {17, 17}, 0, 2, 1, 1, 0, {0}, 0.3, {0.2, 0.3}},
+    {RNN_ENGINE_LAYER_NORM_MI_LSTM, 4, 21, 5, {19, 19}, 0, 1, 2, 1, 0, {0}},
 };
 
 /* More rows and units than a few tiles have; for digests alone, since they take long in an emulator. */
@@ -93,6 +101,9 @@ static Layout make_layout(const Case* c, int dtype) {
                                    .input_gradient = 1,
                                    .batch_sizes = c->batch_sizes[0] ? c->batch_sizes : NULL,
                                    .dropout = c->dropout,
+                                   .recurrent_dropout = c->recurrent_dropout,
+                                   .zoneout = {c->zoneout[0], c->zoneout[1]},
+                                   .zoneout_masks = 1,
                                    .seed = 77};
   for (int t = 0; t < c->T; ++t) l.rows += (size_t)(c->batch_sizes[0] ? c->batch_sizes[t] : c->B);
   for (int lane = 0; lane < c->L * c->D; ++lane) {
@@ -124,8 +135,11 @@ static void set_weights(const Case* c, const Layout* l, char* base, rnn_engine_w
       w->bias_ih = vectors;
       w->bias_hh = vectors + gates * l->size;
     }
-    if (c->cell == RNN_ENGINE_MI_LSTM)
-      for (int e = 0; e < (c->bias ? 4 : 3); ++e) w->extra[e] = vectors + (2 + e) * gates * l->size;
+    for (int e = 0; rnn_engine_vector_width(c->cell, e) > 0; ++e)
+      w->extra[e] = vectors + (2 + e) * gates * l->size;
+    if (c->bias) continue;
+    if (c->cell == RNN_ENGINE_MI_LSTM) w->extra[3] = NULL;
+    if (c->cell == RNN_ENGINE_LAYER_NORM_LSTM) w->extra[3] = NULL;
   }
 }
 
@@ -209,7 +223,8 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
        *got = malloc(outputs_of(&l) * 4);
   const size_t states = (l.outputs + l.cells) * 4;
   fill_values(values, inputs_of(&l), 4, 1);
-  l.problem.dropout = 0;
+  l.problem.dropout = l.problem.recurrent_dropout = 0;
+  l.problem.zoneout_masks = 0;
   run(context, c, &l, values, NULL, expected);
   l.problem.training = 0;
   l.problem.input_gradient = 0;
