@@ -6,11 +6,11 @@
 #include "stack/linear_cross_entropy.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <string>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "stack/gemm.h"
 
 namespace rnn_engine {
@@ -161,7 +161,7 @@ class Loss {
   void add_up(rnn_engine_loss_result& result) const {
     for (std::int64_t j = 0; j < count_; ++j) {
       const double chosen = s_.chosen[j], mean = static_cast<double>(s_.sum[j]) / p_.vocabulary;
-      const double nll = std::log(static_cast<double>(s_.all[j])) + (s_.highest[j] - chosen);
+      const double nll = portable_log(static_cast<double>(s_.all[j])) + (s_.highest[j] - chosen);
       result.nll += nll;
       // Without smoothing the mean must not count: it may be -inf.
       result.loss += p_.smoothing > 0 ? nll + p_.smoothing * (chosen - mean) : nll;
@@ -203,10 +203,11 @@ class Loss {
   void hidden_gradient() {
     const std::int64_t E = p_.features;
     const Team::Range mine = team_.share(count_);
+    const auto class_row = [&](std::int64_t v) { return weight_ + v * E; };
     accumulate_outer(
-        team_, kernels_, count_, E, p_.vocabulary, [&](std::int64_t v) { return s_.z + v * s_.chunk; },
-        [&](std::int64_t v) { return weight_ + v * E; }, s_.x, true, s_.pack_a + team_.id() * s_.pack_a_size,
-        s_.pack_b + team_.id() * s_.pack_b_size);
+        team_, kernels_, count_, p_.vocabulary, [&](std::int64_t v) { return s_.z + v * s_.chunk; },
+        s_.pack_a + team_.id() * s_.pack_a_size, s_.pack_b + team_.id() * s_.pack_b_size,
+        Outer<T, decltype(class_row)>{E, class_row, s_.x, true});
     team_.barrier();
     for (std::int64_t j = mine.begin; j < mine.end; ++j)
       std::memcpy(static_cast<T*>(args_.d_hidden) + s_.row[j] * E, s_.x + j * E, sizeof(T) * E);

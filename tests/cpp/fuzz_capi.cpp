@@ -98,14 +98,16 @@ void spoil(Problem& p, Bytes& bytes) {
   if (field == 11) p.hidden.back() = any;
   if (field == 12) raw.hidden_sizes = nullptr;
   if (field == 13 && raw.batch_sizes) p.batch_sizes.back() = any;
+  if (field == 15)
+    std::memcpy(&raw.zoneout[any & 1], &any, sizeof any), raw.recurrent_dropout = raw.zoneout[1];
   if (field == 14) raw.steps = 1 + (any & 0xFFFFFFFFFF), raw.batch_sizes = nullptr;
 }
 
 void decode(Bytes& bytes, Problem& p) {
   rnn_engine_problem& raw = p.raw;
-  const auto flags = bytes.take(2);
+  const auto flags = bytes.take(3);
   const auto flag = [&](int bit) { return static_cast<std::int32_t>(flags >> bit & 1); };
-  raw.cell = flag(0);
+  raw.cell = flag(0) + 2 * flag(16);
   raw.dtype = flag(1);
   raw.bias = flag(2);
   raw.training = flag(3) | flag(4);
@@ -138,6 +140,10 @@ void decode(Bytes& bytes, Problem& p) {
   }
   raw.hidden_sizes = p.hidden.data();
   raw.dropout = std::array{0.0, 0.3, 1.0, 1e-9}[static_cast<std::size_t>(bytes.between(0, 3))];
+  if (flag(17)) raw.recurrent_dropout = 0.4;
+  if (flag(18)) raw.zoneout[0] = 0.2;
+  if (flag(19)) raw.zoneout[1] = 0.1;
+  raw.zoneout_masks = flag(20) & raw.training;
   raw.seed = bytes.take(8);
   raw.budget = bytes.take(3);
   if (bytes.between(0, 7) == 0) spoil(p, bytes);
@@ -186,6 +192,12 @@ class Arrays {
   std::vector<std::pair<void*, std::size_t>> results_;
 };
 
+bool is_bias(int cell, int extra) {
+  return (extra == 3 && (cell == RNN_ENGINE_MI_LSTM || cell == RNN_ENGINE_LAYER_NORM_LSTM)) ||
+         (extra == 5 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM) ||
+         (extra == 7 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM);
+}
+
 // One set for each layer and direction, each array from make(count); of gradients, some are not wanted.
 template <class Make>
 std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wanted, const Make& make) {
@@ -201,8 +213,10 @@ std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wante
       w.weight_hh = made(gates * R);
       if (raw.bias) w.bias_ih = made(gates), w.bias_hh = made(gates);
       if (raw.projection) w.weight_hr = made(raw.projection * H);
-      if (raw.cell == RNN_ENGINE_MI_LSTM)
-        for (int e = 0; e < (raw.bias ? 4 : 3); ++e) w.extra[e] = made(gates);
+      for (int e = 0; e < RNN_ENGINE_MAX_EXTRA; ++e) {
+        const std::int64_t width = rnn_engine_vector_width(raw.cell, e, H);
+        if (width > 0 && (raw.bias || !is_bias(raw.cell, e))) w.extra[e] = made(width * H);
+      }
       all.push_back(w);
     }
   return all;

@@ -17,7 +17,12 @@ from rnn_engine import native, reference
 from rnn_engine.spec import StackSpec
 
 MORE = int(os.environ.get("RNN_ENGINE_FUZZ", "0"))
-LAYERS = {"lstm": rnn_engine.LSTM, "mi_lstm": rnn_engine.MILSTM}
+LAYERS = {
+    "lstm": rnn_engine.LSTM,
+    "mi_lstm": rnn_engine.MILSTM,
+    "layer_norm_lstm": rnn_engine.LayerNormLSTM,
+    "layer_norm_mi_lstm": rnn_engine.LayerNormMILSTM,
+}
 
 fuzzed = settings(
     max_examples=MORE or 60,
@@ -105,13 +110,15 @@ FIELDS = {
     "projection": ANY_INT,
     "directions": ANY_INT,
     "dropout": st.floats(),
+    "recurrent_dropout": st.floats(),
+    "zoneout": st.tuples(st.floats(), st.floats()),
     "seed": ANY_INT,
     "batch_sizes": st.none() | st.lists(ANY_INT, max_size=9),
     "row_ids": st.none() | st.lists(ANY_INT, max_size=9),
     "memory": st.integers(-1, 5),
     "budget": ANY_INT,
 }
-FLAGS = ("bias", "training", "output", "cell_output", "input_gradient", "prepacked")
+FLAGS = ("bias", "training", "output", "cell_output", "input_gradient", "prepacked", "zoneout_masks")
 PLAIN = {
     "cell": 0,
     "dtype": 0,
@@ -122,6 +129,8 @@ PLAIN = {
     "projection": 0,
     "directions": 1,
     "dropout": 0.0,
+    "recurrent_dropout": 0.0,
+    "zoneout": (0.0, 0.0),
     "seed": 1,
     "batch_sizes": None,
     "row_ids": None,

@@ -30,6 +30,8 @@ def stacks(draw):
         bidirectional=draw(st.booleans()),
         dropout=draw(st.sampled_from([0.0, 0.3])),
         proj_size=projection,
+        recurrent_dropout=draw(st.sampled_from([0.0, 0.3])),
+        zoneout=draw(st.sampled_from([(0.0, 0.0), (0.2, 0.0), (0.1, 0.3)])),
     )
 
 
@@ -202,6 +204,8 @@ def test_no_byte_outside_the_plan_is_touched(spec, call, memory, seed):
         batch=len(lengths),
         training=True,
         dropout=spec.dropout,
+        recurrent_dropout=spec.recurrent_dropout,
+        zoneout_masks=True,
         batch_sizes=sizes,
         memory=Memory(memory),
         input_gradient=call["input_gradient"],
