@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from rnn_engine._core import Context, EngineError, LossProblem, Plan, Problem, has_isa
+from rnn_engine.memory import across_forks
 from rnn_engine.spec import CELLS, Memory, StackSpec
 
 __all__ = [
@@ -31,6 +32,7 @@ _STORE = Memory("store")
 
 _contexts: dict[tuple[int, str | None], Context] = {}
 _lock = threading.Lock()
+across_forks(_lock)
 
 
 def cpu_count() -> int:
