@@ -160,8 +160,8 @@ typedef struct rnn_engine_plan rnn_engine_plan;
 /* Message of the calling thread's last failure. */
 RNN_ENGINE_API const char* rnn_engine_last_error(void);
 
-/* A context owns the threads. `threads` >= 1. `isa`: "generic", "avx2", "avx512", or NULL: RNN_ENGINE_ISA
- * from the environment, else the best that the machine has. */
+/* A context owns the threads. `threads` >= 1. `isa`: "generic", "neon", "avx2", "avx512", or NULL:
+ * RNN_ENGINE_ISA from the environment, else the best that the machine has. */
 RNN_ENGINE_API int rnn_engine_context_create(int32_t threads, const char* isa, rnn_engine_context** context);
 RNN_ENGINE_API void rnn_engine_context_destroy(rnn_engine_context* context);
 RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* context);

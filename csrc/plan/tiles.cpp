@@ -1,9 +1,15 @@
 #include "plan/tiles.h"
 
 #include <algorithm>
+#include <string>
+
+#include "base/error.h"
 
 namespace rnn_engine {
 namespace {
+
+// A list of tiles takes 40 bytes a tile; whoever asks for more has mistaken something.
+constexpr std::int64_t kMostTiles = 1 << 24;
 
 void add_forward(const Schedule& schedule, TileKind kind, std::int64_t layer, std::int64_t direction,
                  std::int64_t s0, std::int64_t s1, std::vector<Tile>& tiles) {
@@ -21,6 +27,12 @@ bool shares_time(const Shape& shape, const Tile& a, const Tile& b) {
 
 Tiles make_tiles(const Shape& shape, const Schedule& schedule) {
   Tiles tiles;
+  const std::int64_t shortest = std::min(schedule.forward_steps, schedule.backward_steps);
+  const std::int64_t most =
+      shape.L * shape.D * ((shape.T + shortest - 1) / shortest) * (shape.training ? 2 : 1);
+  require(most <= kMostTiles, "steps: expected a plan of at most " + std::to_string(kMostTiles) +
+                                  " tiles, got about " + std::to_string(most) +
+                                  " for T = " + std::to_string(shape.T));
   for (std::int64_t g0 = 0; g0 < shape.T; g0 += schedule.group)
     for (std::int64_t layer = 0; layer < shape.L; ++layer)
       for (std::int64_t d = 0; d < shape.D; ++d)

@@ -2,25 +2,10 @@
  * instruction set, number of threads and memory policy, no byte outside the planned arenas touched and
  * nothing read that was not written, and errors that say what was expected. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "rnn_engine.h"
+#include "support.h"
 
 enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 10 };
-
-static int failures = 0;
-
-#define CHECK(condition, ...)                         \
-  do {                                                \
-    if (!(condition)) {                               \
-      ++failures;                                     \
-      fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
-      fprintf(stderr, __VA_ARGS__);                   \
-      fputc('\n', stderr);                            \
-    }                                                 \
-  } while (0)
 
 typedef struct {
   int cell, T, B, I;
@@ -54,13 +39,11 @@ static const Case kCases[] = {
     {RNN_ENGINE_LAYER_NORM_MI_LSTM, 4, 21, 5, {19, 19}, 0, 1, 2, 1, 0, {0}},
 };
 
-static uint64_t random_state;
-static double uniform(void) { /* xorshift64*, in [-0.5, 0.5) */
-  random_state ^= random_state >> 12;
-  random_state ^= random_state << 25;
-  random_state ^= random_state >> 27;
-  return (double)((random_state * 2685821657736338717ull) >> 11) / 9007199254740992.0 - 0.5;
-}
+/* More rows and units than a few tiles have; for digests alone, since they take long in an emulator. */
+static const Case kLargeCases[] = {
+    {RNN_ENGINE_LSTM, 4, 29, 19, {70}, 0, 1, 2, 1, 0, {29, 29, 17, 2}},
+    {RNN_ENGINE_MI_LSTM, 4, 25, 37, {35, 30}, 21, 2, 1, 1, 0.3, {0}},
+};
 
 /* A block of NaN with red zones on both sides of `bytes` aligned bytes. */
 typedef struct {
@@ -241,8 +224,7 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
   char *values = malloc(inputs_of(&l) * 4), *expected = malloc(outputs_of(&l) * 4),
        *got = malloc(outputs_of(&l) * 4);
   const size_t states = (l.outputs + l.cells) * 4;
-  random_state = 12345;
-  for (size_t i = 0; i < inputs_of(&l); ++i) ((float*)values)[i] = (float)uniform();
+  fill_values(values, inputs_of(&l), 4, 1);
   l.problem.dropout = l.problem.recurrent_dropout = 0;
   l.problem.zoneout_masks = 0;
   run(context, c, &l, values, NULL, expected);
@@ -285,22 +267,11 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
   free(got);
 }
 
-static void fill(const Layout* l, char* values) {
-  random_state = 12345;
-  for (size_t i = 0; i < inputs_of(l); ++i) {
-    const double v = uniform();
-    if (l->size == 4)
-      ((float*)values)[i] = (float)v;
-    else
-      ((double*)values)[i] = v;
-  }
-}
-
 static void test_gradients(rnn_engine_context* context, const Case* c, int number) {
   const Layout l = make_layout(c, RNN_ENGINE_FLOAT64);
   const size_t count = inputs_of(&l), outputs = outputs_of(&l);
   double *values = malloc(count * 8), *gradients = malloc(count * 8), *out = malloc(outputs * 8);
-  fill(&l, (char*)values);
+  fill_values((char*)values, count, 8, 1);
   run(context, c, &l, (char*)values, (char*)gradients, (char*)out);
   const double step = 1e-5;
   for (size_t i = 0; i < count; i += 1 + count / 150) {
@@ -333,31 +304,23 @@ static uint64_t least_budget(rnn_engine_context* context, rnn_engine_problem pro
 
 /* Outputs and gradients of every instruction set, number of threads and policy are those of the first, bit
  * for bit. */
-static void test_same_bits(const Case* c, int number, int dtype) {
-  static const char* const kIsas[] = {"generic", "avx2", "avx512"};
+static void test_same_bits(const Machine* machines, int machine_count, const Case* c, int number, int dtype) {
   Layout l = make_layout(c, dtype);
   const size_t count = inputs_of(&l), outputs = outputs_of(&l);
   char *values = malloc(count * l.size), *result = calloc(count + outputs, l.size), *first = NULL;
-  fill(&l, values);
-  for (int i = 0; i < 3; ++i) {
-    if (!rnn_engine_has_isa(kIsas[i])) continue;
-    for (int threads = 1; threads <= 3; threads += 2) {
-      rnn_engine_context* context = NULL;
-      CHECK(rnn_engine_context_create(threads, kIsas[i], &context) == 0, "context: %s",
-            rnn_engine_last_error());
-      for (int memory = RNN_ENGINE_STORE; memory <= RNN_ENGINE_BUDGET; ++memory) {
-        l.problem.memory = memory;
-        if (memory == RNN_ENGINE_BUDGET) l.problem.budget = least_budget(context, l.problem);
-        run(context, c, &l, values, result, result + count * l.size);
-        if (!first) {
-          first = malloc((count + outputs) * l.size);
-          memcpy(first, result, (count + outputs) * l.size);
-        }
-        CHECK(memcmp(first, result, (count + outputs) * l.size) == 0,
-              "case %d, %zu-byte floats, memory %d: %s on %d threads differs from %s", number, l.size, memory,
-              kIsas[i], threads, kIsas[0]);
+  fill_values(values, count, l.size, 1);
+  for (const Machine* m = machines; m < machines + machine_count; ++m) {
+    for (int memory = RNN_ENGINE_STORE; memory <= RNN_ENGINE_BUDGET; ++memory) {
+      l.problem.memory = memory;
+      if (memory == RNN_ENGINE_BUDGET) l.problem.budget = least_budget(m->context, l.problem);
+      run(m->context, c, &l, values, result, result + count * l.size);
+      if (!first) {
+        first = malloc((count + outputs) * l.size);
+        memcpy(first, result, (count + outputs) * l.size);
       }
-      rnn_engine_context_destroy(context);
+      CHECK(memcmp(first, result, (count + outputs) * l.size) == 0,
+            "case %d, %zu-byte floats, memory %d: %s on %d threads differs from %s", number, l.size, memory,
+            m->isa, m->threads, machines[0].isa);
     }
   }
   free(values);
@@ -365,10 +328,29 @@ static void test_same_bits(const Case* c, int number, int dtype) {
   free(first);
 }
 
-static void expect_error(int code, const char* part) {
-  CHECK(code == RNN_ENGINE_INVALID, "expected an error about %s, got code %d", part, code);
-  CHECK(strstr(rnn_engine_last_error(), part) != NULL, "expected a message with \"%s\", got \"%s\"", part,
-        rnn_engine_last_error());
+/* A line for each case, type, policy and size of the values (the larger ones saturate the gates): instruction
+ * set, what it is of, and what others must print too. */
+static void print_digests(const Machine* m, const Case* cases, int case_count, const char* name) {
+  for (int i = 0; i < case_count; ++i) {
+    for (int dtype = RNN_ENGINE_FLOAT32; dtype <= RNN_ENGINE_FLOAT64; ++dtype) {
+      Layout l = make_layout(&cases[i], dtype);
+      const size_t count = inputs_of(&l), outputs = outputs_of(&l);
+      char *values = malloc(count * l.size), *result = calloc(count + outputs, l.size);
+      for (int memory = RNN_ENGINE_STORE; memory <= RNN_ENGINE_CHECKPOINT; ++memory) {
+        for (int scale = 1; scale <= 30; scale += 29) {
+          l.problem.memory = memory;
+          fill_values(values, count, l.size, scale);
+          run(m->context, &cases[i], &l, values, result, result + count * l.size);
+          printf("%s\t%s %d, %zu-byte floats, memory %d, scale %d\toutputs %016llx, gradients %016llx\n",
+                 m->isa, name, i, l.size, memory, scale,
+                 (unsigned long long)digest(result + count * l.size, outputs * l.size),
+                 (unsigned long long)digest(result, count * l.size));
+        }
+      }
+      free(values);
+      free(result);
+    }
+  }
 }
 
 static void test_errors(void) {
@@ -412,23 +394,35 @@ static void test_errors(void) {
   rnn_engine_context_destroy(context);
 }
 
-int main(void) {
+static void all_digests(const Machine* machines, int count) {
+  for (int m = 0; m < count; m += 2) { /* on one thread */
+    print_digests(&machines[m], kCases, sizeof kCases / sizeof kCases[0], "case");
+    print_digests(&machines[m], kLargeCases, sizeof kLargeCases / sizeof kLargeCases[0], "large case");
+  }
+}
+
+static void all_tests(const Machine* machines, int count) {
   test_errors();
   const int cases = (int)(sizeof kCases / sizeof kCases[0]);
   for (int i = 0; i < cases; ++i) {
-    static const char* const kIsas[] = {"generic", "avx2", "avx512"};
-    for (int isa = 0; isa < 3; ++isa) {
-      if (!rnn_engine_has_isa(kIsas[isa])) continue;
-      rnn_engine_context* context = NULL;
-      CHECK(rnn_engine_context_create(1 + i % 2, kIsas[isa], &context) == 0, "context: %s",
-            rnn_engine_last_error());
-      test_gradients(context, &kCases[i], i);
-      test_forward_only(context, &kCases[i], i);
-      rnn_engine_context_destroy(context);
+    for (int m = i % 2; m < count; m += 2) { /* one of each instruction set's two numbers of threads */
+      test_gradients(machines[m].context, &kCases[i], i);
+      test_forward_only(machines[m].context, &kCases[i], i);
     }
-    test_same_bits(&kCases[i], i, RNN_ENGINE_FLOAT32);
-    test_same_bits(&kCases[i], i, RNN_ENGINE_FLOAT64);
+    test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT32);
+    test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT64);
   }
   printf("%d cases, %d failures\n", cases, failures);
+}
+
+/* Without arguments, the tests; `test_capi digests` prints digests of what every instruction set gives. */
+int main(int argc, char** argv) {
+  Machine machines[MACHINES];
+  const int count = make_machines(machines);
+  if (argc == 2 && strcmp(argv[1], "digests") == 0)
+    all_digests(machines, count);
+  else
+    all_tests(machines, count);
+  release_machines(machines, count);
   return failures != 0;
 }
