@@ -8,14 +8,23 @@
  * and sequences are sorted by descending length. This is the layout of torch's PackedSequence. A dense [T, B,
  * I] array is the same with batch_sizes[t] = B.
  *
- * Weights, one set for each (layer, direction), index layer*D + direction; gate order i, f, g, o. The GRU has
- * 3H where 4H stands, in the order r, z, n, no projection, and one state: its c0 and h0 must be equal, cn and
- * hn will be, and the gradient of the state is the sum of both. Zoneout of c must be 0, that of h is the
- * state's. weight_ih [4H, I or D*R]   weight_hh [4H, R]   bias_ih [4H]   bias_hh [4H]   (biases may all be
- * NULL) weight_hr [P, H], only with a projection extra[p] [4H] or [H] (rnn_engine_vector_width): further
- * vectors of the cell, in this order: MI-LSTM             alpha, beta1, beta2, bias layer-norm LSTM gamma_ih,
- * gamma_hh, gamma_c [H], beta_c [H] layer-norm MI-LSTM  gamma_ih, gamma_hh, alpha, beta1, beta2, bias,
- * gamma_c [H], beta_c [H] bias and beta_c are NULL without biases.
+ * Weights, one set for each (layer, direction), index layer*D + direction; gate order i, f, g, o:
+ *
+ *   weight_ih [4H, I or D*R]   weight_hh [4H, R]   bias_ih [4H]   bias_hh [4H]   (biases may all be NULL)
+ *
+ *   weight_hr [P, H], only with a projection
+ *
+ *   extra[p] [4H] or [H] (rnn_engine_vector_width): further vectors of the cell, in this order
+ *
+ *   - MI-LSTM: alpha, beta1, beta2, bias
+ *
+ *   - layer-norm LSTM: gamma_ih, gamma_hh, gamma_c [H], beta_c [H]
+ *
+ *   - layer-norm MI-LSTM: gamma_ih, gamma_hh, alpha, beta1, beta2, bias, gamma_c [H], beta_c [H]
+ *
+ * bias and beta_c are NULL without biases. The GRU has 3H where 4H stands, in the order r, z, n, no
+ * projection, and one state: its c0 and h0 must be equal, cn and hn then are, and the gradient of the state
+ * is the sum of both. Its zoneout of c must be 0, that of h is the state's.
  *
  * States (h0, hn and their gradients: R wide; c0, cn: H wide) are [B, width] for each (layer, direction), one
  * after the other: [L*D, B, width] where all layers are equally wide.
