@@ -3,9 +3,7 @@
 // A cell is a struct that inherits CellDefaults, where the traits are explained, and has
 //   kName         its name in settings and errors
 //   forward       turns a (and r), in place, into what backward needs, and c' into c and h
-//   backward      turns what forward kept, in place, into da (and dr); dc (gradient of c) into dc' (gradient
-//   of
-//                 c'); adds to the sums
+//   backward      turns what forward kept, in place, into da (and dr), and dc into dc'; adds to the sums
 //   finish        one gate element's gradients from its sums; scalars
 // forward and backward work on a vector V of neighbouring hidden units of one sequence; those of a cell with
 // kWholeRows, which sums over the units, on all units of some sequences.
@@ -15,14 +13,13 @@
 
 namespace rnn_engine {
 
-inline constexpr int kMaxGates = 4;
 inline constexpr int kMaxExtra = 8;
 inline constexpr int kMaxSums = 6;
 // Rows that a cell with kWholeRows takes at once, so that it loads its vectors once for all of them.
 inline constexpr int kCellRows = 4;
 
 struct CellDefaults {
-  // Blocks of H rows in W and U.
+  // Blocks of H rows in W and U; at most as many as a panel has vectors (backend/kernels.h).
   static constexpr int kGates = 4;
   // c is h: the stack has one state.
   static constexpr bool kSingleState = false;

@@ -45,6 +45,8 @@ inline __attribute__((always_inline)) void for_each_block(const CellTile<T>& t, 
 
 template <class V, class Cell>
 void cell_forward(const CellTile<typename V::Scalar>& t) {
+  static_assert(Cell::kGates <= kPanelVectors && Cell::kSums <= kMaxSums &&
+                Cell::kExtra + Cell::kUnitVectors <= kMaxExtra);
   if constexpr (Cell::kWholeRows)
     for_each_block(t, [&](std::int64_t first, int rows) { Cell::template forward<V>(t, first, rows); });
   else if (t.h)
