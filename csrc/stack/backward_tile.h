@@ -136,7 +136,7 @@ class BackwardTile {
         cell.h_row = size_of(lane).H;
         run_.kernels.cell_forward[s.cell_index](cell);
         if (s.zoneout_c > 0)
-          zone_out_c(run_, lane.layer, lane.direction, at.t, {rows, mine.units}, cell,
+          zone_out_c(run_, lane.layer, lane.direction, at.t, {rows, mine.units}, cell.c_prev, cell.c,
                      lane.c.at(row + rows.begin) + mine.units.begin);
       });
     }
