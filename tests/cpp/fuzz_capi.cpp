@@ -214,7 +214,7 @@ std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wante
       if (raw.bias) w.bias_ih = made(gates), w.bias_hh = made(gates);
       if (raw.projection) w.weight_hr = made(raw.projection * H);
       for (int e = 0; e < RNN_ENGINE_MAX_EXTRA; ++e) {
-        const std::int64_t width = rnn_engine_vector_width(raw.cell, e, H);
+        const std::int64_t width = rnn_engine_vector_width(raw.cell, e);
         if (width > 0 && (raw.bias || !is_bias(raw.cell, e))) w.extra[e] = made(width * H);
       }
       all.push_back(w);
