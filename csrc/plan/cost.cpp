@@ -17,7 +17,7 @@ double predicted_seconds(const Shape& s, const Schedule& schedule, std::size_t v
     const LayerShape& size = s.layer(layer);
     const double H = static_cast<double>(size.H), I = static_cast<double>(size.I),
                  R = static_cast<double>(size.R);
-    const double input = 8 * rows * H * I, recurrent = 8 * rows * H * R;
+    const double gates = s.cell.gates, input = 2 * gates * rows * H * I, recurrent = 2 * gates * rows * H * R;
     const double projection = s.projected ? 2 * rows * H * R : 0;
     const double cells = rows * H;
     const auto forward = [&](std::int64_t steps, std::int64_t recurrent_rows) {
@@ -29,7 +29,7 @@ double predicted_seconds(const Shape& s, const Schedule& schedule, std::size_t v
       lane += (recurrent + projection) / costs.rate(at_once) + cells * costs.cell_backward;
       lane += (2 * input + recurrent + projection) / costs.rate(K * at_once);
       // Every piece reads and writes the weights' gradients.
-      lane += pieces * 2 * value * 4 * H * (I + R) / costs.memory_rate;
+      lane += pieces * 2 * value * gates * H * (I + R) / costs.memory_rate;
       if (schedule.of(layer) == Policy::kRecompute) lane += forward(K, K * at_once);
       if (schedule.of(layer) == Policy::kCheckpoint) lane += forward(schedule.forward_steps, at_once);
     }

@@ -49,7 +49,7 @@ class BackwardTile {
             width, k, first, count, [&](std::int64_t i) { return rows + i * row; }, packed + first * k);
       });
     };
-    pack(run_.columns(size.R), 4 * size.H, lane.weights.weight_hh, size.R, lane.own.weight_hh);
+    pack(run_.columns(size.R), size.Z, lane.weights.weight_hh, size.R, lane.own.weight_hh);
     if (s.projected) pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
     if (s.recurrent_dropout > 0)
       recurrent_factors(run_, lane.layer, lane.direction, run_.team.share(s.B), lane.own.factors);
@@ -161,12 +161,12 @@ class BackwardTile {
       const Team::Range rows = alone ? Team::Range{0, p.rows} : run_.team.share(p.rows, kRowBlock);
       multiply_gates_large(run_, p, weight, pack_gates(), {tiles, rows});
     };
-    multiply({span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride, nullptr, lane.own.bias,
-              false, lane.a.at(span.row0)},
+    multiply({s.cell.gates, span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride, nullptr,
+              lane.own.bias, false, lane.a.at(span.row0)},
              lane.weights.weight_ih);
     if (!alone) run_.team.barrier();  // its shares of rows are others than those below
     if (s.recurrent_dropout > 0)
-      return multiply({span.rows(), size.R, size.H, size.G, scratch_.seen, size.R, nullptr,
+      return multiply({s.cell.gates, span.rows(), size.R, size.H, size.G, scratch_.seen, size.R, nullptr,
                        recurrent_bias(s, lane.weights), !s.cell.split, out.at(span.row0)},
                       lane.weights.weight_hh);
     struct {
@@ -176,7 +176,7 @@ class BackwardTile {
     } run{0, 0, nullptr, 0};
     const auto flush = [&] {
       if (run.rows > 0)
-        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr,
+        multiply({s.cell.gates, run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr,
                   recurrent_bias(s, lane.weights), !s.cell.split, out.at(run.row)},
                  lane.weights.weight_hh);
     };
@@ -296,7 +296,7 @@ class BackwardTile {
     const T* dy = lane.dy ? lane.dy.at(row) : nullptr;
     const bool recurrent = run_.shape().recurrent_dropout > 0;
     if (step.continued > 0) {
-      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * size.Z, size.Z, columns);
       gemm.a = after;
       gemm.a_row = size.G;
       gemm.rows = step.continued;
@@ -304,7 +304,7 @@ class BackwardTile {
       gemm.init_row = lane.dy.stride;
       gemm.c = dstate + first;
       gemm.c_row = size.R;
-      multiply_in_depths(run_.kernels, gemm, 4 * size.H);
+      multiply_in_depths(run_.kernels, gemm, size.Z);
     }
     for (std::int64_t b = step.continued; b < step.rows; ++b)
       for (std::int64_t j = first; j < first + columns; ++j)
@@ -394,7 +394,7 @@ class BackwardTile {
           lane.dc0[b * size.H + j] = lane.own.dc[b * size.H + j];
     if (!lane.dh0) return;
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
-      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * size.Z, size.Z, columns);
       gemm.a = dr(lane).at(run_.shape().offset(step.t) + step.carried);
       gemm.a_row = size.G;
       gemm.rows = step.rows - step.carried;
@@ -464,10 +464,10 @@ class BackwardTile {
     const auto of_state =
         outer(size.R, [&](std::int64_t k) { return scratch_.previous[k]; }, lane.gradients.weight_hh);
     if (s.cell.split) {
-      accumulate(4 * size.H, gradient, of_input);
-      accumulate(4 * size.H, [&](std::int64_t k) { return lane.r.at(order[k]); }, of_state);
+      accumulate(size.Z, gradient, of_input);
+      accumulate(size.Z, [&](std::int64_t k) { return lane.r.at(order[k]); }, of_state);
     } else {
-      accumulate(4 * size.H, gradient, of_input, of_state);
+      accumulate(size.Z, gradient, of_input, of_state);
     }
     if (s.projected)
       accumulate(
@@ -482,7 +482,7 @@ class BackwardTile {
     T* dx = lane.dx.at(span.row0);
     multiply_large(
         run_,
-        Product<T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), size.G, lane.weights.weight_ih,
+        Product<T>{span.rows(), size.I, size.Z, lane.a.at(span.row0), size.G, lane.weights.weight_ih,
                    lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx, lane.dx.stride},
         scratch_.pack_b + run_.team.id() * scratch_.pack_b_size);
     if (!s.dropout || lane.layer == 0 || lane.direction + 1 < s.D) return;
@@ -513,10 +513,10 @@ class BackwardTile {
       for (std::int64_t g = 1; g < groups; ++g) sum = sum + lane.own.sums[g * size + place];
       return sum;
     };
-    for (int gate = 0; gate < kGates; ++gate) {
+    for (int gate = 0; gate < cell.gates; ++gate) {
       for (std::int64_t j = gate * H + units.begin; j < gate * H + units.end; ++j) {
         T sums[kMaxSums] = {}, extra[kMaxExtra] = {};
-        for (int i = 0; i < cell.sums; ++i) sums[i] = total(i * kGates * H + j);
+        for (int i = 0; i < cell.sums; ++i) sums[i] = total(i * cell.gates * H + j);
         for (int i = 0; i < cell.extra; ++i)
           extra[i] = lane.weights.extra[i] ? lane.weights.extra[i][j] : T(0);
         VectorGradients<T> g{};
@@ -530,7 +530,7 @@ class BackwardTile {
     }
     for (int i = 0; i < cell.unit_vectors; ++i)
       for (std::int64_t j = units.begin; j < units.end; ++j)
-        add(lane.gradients.extra[cell.extra + i], j, total((cell.sums * kGates + i) * H + j));
+        add(lane.gradients.extra[cell.extra + i], j, total((cell.sums * cell.gates + i) * H + j));
   }
 
   const Runner<T>& run_;

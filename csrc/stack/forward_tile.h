@@ -62,8 +62,8 @@ class ForwardTile {
       input = dropped.as_const();
     }
     const Rows<T> a = lane.a ? lane.a : Rows<T>{rolling_.a, span.row0, size.G};
-    multiply_gates(run_, {span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride,
-                          lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
+    multiply_gates(run_, {s.cell.gates, span.rows(), size.I, size.H, size.G, input.at(span.row0),
+                          input.stride, lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
     const bool recurrent = s.recurrent_dropout > 0;
     if (recurrent) begin_recurrent_dropout(lane);
     if (recurrent || !gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width()))
@@ -185,9 +185,9 @@ class ForwardTile {
     const T* bias = recurrent_bias(s, lane.weights);
     GemmTile<T> gemm{};
     gemm.a_col = 1;
-    gemm.panel = lane.packed.weight_hh + units.begin * kGates * size.R;
+    gemm.panel = lane.packed.weight_hh + units.begin * s.cell.gates * size.R;
     gemm.k = size.R;
-    gemm.vectors = kGates;
+    gemm.vectors = s.cell.gates;
     gemm.vector_stride = size.H;
     gemm.gates = true;
     gemm.columns = units.end - units.begin;

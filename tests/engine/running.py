@@ -92,6 +92,11 @@ def run_reference(case, arrays, seed=SEED):
 
 def plain_step(cell, x, h, c, p):
     """h and c after a step; p are the lane's parameters, without suffix."""
+    if cell == "gru":
+        a, u = (x @ p["weight_ih"].T + p["bias_ih"]).chunk(3, 1), (h @ p["weight_hh"].T + p["bias_hh"]).chunk(3, 1)
+        r, z = torch.sigmoid(a[0] + u[0]), torch.sigmoid(a[1] + u[1])
+        c = (1 - z) * torch.tanh(a[2] + r * u[2]) + z * c
+        return c, c
     a, r, seen = x @ p["weight_ih"].T, h @ p["weight_hh"].T, lambda c: c
     if cell.startswith("layer_norm"):
         a, r = (F.layer_norm(v, v.shape[1:], p[gamma]) for v, gamma in ((a, "gamma_ih"), (r, "gamma_hh")))
