@@ -121,8 +121,11 @@ void decode(Bytes& bytes, Problem& p) {
   raw.batch = bytes.between(1, flag(11) ? 40 : 9);
   raw.input_size = bytes.between(1, 20);
   raw.layers = bytes.between(1, 4);
-  const std::int64_t equal = bytes.between(1, 36);
-  for (std::int64_t l = 0; l < raw.layers; ++l) p.hidden.push_back(flag(12) ? bytes.between(1, 36) : equal);
+  // One normalised unit is always zero, and the gradients through its zero rows grow until they overflow.
+  const std::int64_t fewest = raw.cell >= RNN_ENGINE_LAYER_NORM_LSTM ? 2 : 1;
+  const std::int64_t equal = bytes.between(fewest, 36);
+  for (std::int64_t l = 0; l < raw.layers; ++l)
+    p.hidden.push_back(flag(12) ? bytes.between(fewest, 36) : equal);
   const std::int64_t least = *std::min_element(p.hidden.begin(), p.hidden.end());
   if (flag(13) && raw.cell != RNN_ENGINE_GRU) raw.projection = bytes.between(0, least - 1);
   if (flag(14)) {
