@@ -48,12 +48,14 @@ class Tile:
     """One piece of work: a layer and direction over steps [begin, end) in the order of computation.
 
     Attributes:
-        kind: "forward"; "replay", the same again inside backward, from a checkpoint; "backward".
+        kind: "forward"; "replay", the same again inside backward, from a checkpoint; "backward". Of layers that are
+            stored, "weight gradients" and "input gradient" are tiles of their own; of others, part of "backward".
         layer: Index of the layer.
         direction: 0, or 1 for the reverse direction.
         begin: First step.
         end: Step after the last.
-        inputs: Indices of the tiles whose results it reads.
+        inputs: Indices of the tiles that must have run: those whose results it reads and, where tiles run side by side,
+            those whose part of scratch it takes over.
     """
 
     kind: str
@@ -64,7 +66,7 @@ class Tile:
     inputs: tuple[int, ...]
 
 
-_KINDS = ("forward", "replay", "backward")
+_KINDS = ("forward", "replay", "backward", "weight gradients", "input gradient")
 
 
 class Plan:
@@ -101,6 +103,11 @@ class Plan:
         return self._native.steps
 
     @property
+    def groups(self) -> int:
+        """Groups of threads that run tiles side by side; 1: all threads together run tile after tile."""
+        return self._native.groups
+
+    @property
     def seconds(self) -> float:
         """Predicted time of forward, and backward in training."""
         return self._native.seconds
@@ -112,7 +119,7 @@ class Plan:
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
-        """All tiles, in the order in which they run."""
+        """All tiles, in the order in which they run with one group, and in which they may run with more."""
         rows = (self._native.tile(index) for index in range(self._native.tile_count))
         return tuple(
             Tile(_KINDS[kind], layer, direction, begin, end, tuple(inputs))
@@ -202,6 +209,7 @@ def plan(
     batch: int | None = None,
     lengths: Sequence[int] | None = None,
     memory: str | int | Memory = "store",
+    schedule: str = "auto",
     training: bool = True,
     dtype: str = "float32",
     dropout: float | None = None,
@@ -218,6 +226,7 @@ def plan(
         batch: B.
         lengths: In their place, the steps of each sequence.
         memory: As for a layer.
+        schedule: The same.
         training: Whether backward follows.
         dtype: "float32" or "float64".
         dropout: Probability between layers; the stack's own if None.
@@ -262,6 +271,7 @@ def plan(
         dropout=(spec.dropout if dropout is None else dropout) if training else 0.0,
         batch_sizes=sizes,
         memory=settings,
+        schedule=schedule,
         output=output,
         input_gradient=input_gradient and training,
     )
