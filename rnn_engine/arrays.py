@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from rnn_engine import native
 from rnn_engine.memory import pool
-from rnn_engine.spec import StackSpec
+from rnn_engine.ragged import Ragged
+from rnn_engine.spec import StackSpec, check_schedule
 from rnn_engine.states import joined, pieces_of
 
 Array = NDArray[Any]
@@ -30,17 +31,27 @@ class Stack:
         parameters: Arrays by the names of `StackSpec.parameter_shapes` (those of a torch state dict), all float32 or
             all float64.
         threads: CPU threads; all cores that the process may use if None.
+        schedule: How they share the work (`rnn_engine.spec.SCHEDULES`); results do not depend on it.
 
     Raises:
-        ValueError: A parameter is missing, unknown, or of another shape or type than expected.
+        ValueError: A parameter is missing, unknown, or of another shape or type than expected, or there is no such
+            schedule.
     """
 
-    def __init__(self, spec: StackSpec, parameters: Mapping[str, Array], threads: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: StackSpec,
+        parameters: Mapping[str, Array],
+        threads: int | None = None,
+        *,
+        schedule: str = "auto",
+    ) -> None:
         shapes = spec.parameter_shapes()
         for name in parameters:
             if name not in shapes:
                 raise ValueError(f"parameters: unknown name {name}; expected {', '.join(shapes)}")
         self.spec = spec
+        self.schedule = check_schedule(schedule)
         self.dtype = np.dtype(next(iter(parameters.values())).dtype) if parameters else np.dtype(np.float32)
         for name, shape in shapes.items():
             if name not in parameters:
@@ -62,8 +73,9 @@ class Stack:
         self,
         x: Array,
         state: State | None = None,
-        lengths: Array | None = None,
+        lengths: Array | Sequence[int] | None = None,
         *,
+        schedule: str | None = None,
         last_state_only: bool = False,
         return_cell_states: bool = False,
     ) -> Any:
@@ -74,6 +86,7 @@ class Stack:
             state: (h0, c0), each [L*D, B, R] or [L*D, B, H], R being P with a projection, else H; with layers of
                 different widths each is a sequence of L arrays [D, B, width]. Zeros if None.
             lengths: [B] steps of each sequence, 1 to T, in any order; all T if None.
+            schedule: In place of the stack's own.
             last_state_only: Return no output: memory then does not grow with T, in one direction.
             return_cell_states: Return c of every step of the last layer too.
 
@@ -89,22 +102,20 @@ class Stack:
         steps, batch, _ = x.shape
         _check("x", x, (steps, batch, self.spec.input_size), self.dtype)
         pieces = None if state is None else self._pieces(state, batch)
-        wanted = (not last_state_only, return_cell_states)
+        wanted = (self.schedule if schedule is None else schedule, not last_state_only, return_cell_states)
         if lengths is None:
             y, cy, last = self._run(x, pieces, [batch] * steps, *wanted)
             shape = (steps, batch, -1)
             y, cy = (None if rows is None else rows.reshape(shape) for rows in (y, cy))
         else:
-            lengths = _check_lengths(lengths, steps, batch)
-            order = np.argsort(-lengths, kind="stable")
-            running = np.arange(lengths.max())[:, None] < lengths[order]
-            step, rank = np.nonzero(running)
-            places = (step, order[rank])  # where in [T, B] the engine's rows come from
+            ragged = Ragged.of(lengths, steps, batch)
             if pieces is not None:
-                pieces = _reordered(pieces, order)
-            y, cy, last = self._run(x[places], pieces, running.sum(axis=1).tolist(), *wanted)
-            y, cy = (None if rows is None else _spread(rows, places, (steps, batch)) for rows in (y, cy))
-            last = _reordered(last, np.argsort(order))
+                pieces = _reordered(pieces, ragged.order)
+            rows = np.empty((len(ragged.places), self.spec.input_size), self.dtype)
+            ragged.gather(x.reshape(steps * batch, -1), rows)
+            y, cy, last = self._run(rows, pieces, ragged.batch_sizes, *wanted)
+            y, cy = (None if rows is None else _spread(rows, ragged, (steps, batch)) for rows in (y, cy))
+            last = _reordered(last, ragged.original)
         states = tuple(joined(half) for half in last)
         return (y, states, cy) if return_cell_states else (y, states)
 
@@ -136,7 +147,13 @@ class Stack:
         return pieces
 
     def _run(
-        self, x: Array, state: tuple[_Pieces, _Pieces] | None, batch_sizes: list[int], output: bool, cell_output: bool
+        self,
+        x: Array,
+        state: tuple[_Pieces, _Pieces] | None,
+        batch_sizes: list[int],
+        schedule: str,
+        output: bool,
+        cell_output: bool,
     ) -> tuple[Array | None, Array | None, tuple[_Pieces, _Pieces]]:
         """Rows y and cy, and the pieces of (hn, cn)."""
         spec, batch, rows = self.spec, batch_sizes[0], sum(batch_sizes)
@@ -147,6 +164,7 @@ class Stack:
             batch=batch,
             training=False,
             batch_sizes=batch_sizes if batch_sizes[-1] != batch else None,
+            schedule=schedule,
             output=output,
             cell_output=cell_output,
             prepacked=True,
@@ -188,11 +206,11 @@ def _split(flat: Array, shapes: tuple[tuple[int, ...], ...]) -> _Pieces:
     return tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
 
 
-def _spread(rows: Array, places: tuple[Array, Array], shape: tuple[int, int]) -> Array:
+def _spread(rows: Array, ragged: Ragged, shape: tuple[int, int]) -> Array:
     """[T, B, width] with the rows at their places and zeros elsewhere."""
-    spread = np.zeros((*shape, rows.shape[1]), rows.dtype)
-    spread[places] = rows
-    return spread
+    dense = np.empty((prod(shape), rows.shape[1]), rows.dtype)
+    ragged.spread(rows, dense)
+    return dense.reshape(*shape, -1)
 
 
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -202,12 +220,3 @@ def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]
         raise ValueError(f"{name}: expected {dtype}, got {array.dtype}")
     if tuple(array.shape) != shape:
         raise ValueError(f"{name}: expected {list(shape)}, got {list(array.shape)}")
-
-
-def _check_lengths(lengths: Array, steps: int, batch: int) -> Array:
-    lengths = np.asarray(lengths)
-    if lengths.shape != (batch,) or not np.issubdtype(lengths.dtype, np.integer):
-        raise ValueError(f"lengths: expected [B] = [{batch}] integers, got {list(lengths.shape)} {lengths.dtype}")
-    if lengths.min() < 1 or lengths.max() > steps:
-        raise ValueError(f"lengths: expected 1 to T = {steps}, got {lengths.min()} to {lengths.max()}")
-    return lengths

@@ -59,6 +59,7 @@ class StackSpec:
 
     Raises:
         ValueError: A field is out of bounds.
+        TypeError: A field is of another type.
     """
 
     cell: str
@@ -75,6 +76,8 @@ class StackSpec:
             raise ValueError(f"cell: expected one of {', '.join(CELLS)}, got {self.cell!r}")
         _check_size("input_size", self.input_size)
         _check_size("num_layers", self.num_layers)
+        check_flag("bias", self.bias)
+        check_flag("bidirectional", self.bidirectional)
         if isinstance(self.hidden_size, tuple):
             if len(self.hidden_size) != self.num_layers:
                 raise ValueError(
@@ -171,6 +174,12 @@ class StackSpec:
             for name, shape in self.lane_parameters(lane).items()
             if shape is not None
         }
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raises TypeError where an argument is not a bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected a bool, got {type(value).__name__}")
 
 
 def _check_size(name: str, value: object, least: int = 1) -> None:

@@ -76,8 +76,8 @@ Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const 
 }
 
 bool may_divide(const rnn_engine_problem& problem, const Machine& machine) {
-  return problem.schedule != RNN_ENGINE_LAYERS && machine.threads > 1 &&
-         problem.layers * problem.directions > 1;
+  const bool parallel = problem.directions > 1 || (problem.layers > 1 && problem.steps > 1);
+  return parallel && problem.schedule != RNN_ENGINE_LAYERS && machine.threads > 1;
 }
 
 double predicted_seconds(const Plan& plan, const Costs& costs) {

@@ -362,27 +362,33 @@ class BackwardTile {
     }
   }
 
-  // out[m, n] += left^T right over rows.
-  template <class Left, class Right>
-  void accumulate(std::int64_t m, std::int64_t n, std::int64_t rows, const Left& left, const Right& right,
-                  T* out, bool overwrite) const {
-    if (!out) return;
-    accumulate_outer(run_.team, run_.kernels, m, n, rows, left, right, out, overwrite,
+  // out[m, n] += left^T right over rows, for each of `outers`.
+  template <class Left, class... Outers>
+  void accumulate(std::int64_t m, std::int64_t rows, const Left& left, const Outers&... outers) const {
+    accumulate_outer(run_.team, run_.kernels, m, rows, left,
                      scratch_.pack_a + run_.team.id() * scratch_.pack_a_size,
-                     scratch_.pack_b + run_.team.id() * scratch_.pack_b_size);
+                     scratch_.pack_b + run_.team.id() * scratch_.pack_b_size, outers...);
+  }
+  template <class Right>
+  static Outer<T, Right> outer(std::int64_t n, const Right& right, T* out, bool overwrite) {
+    return {n, right, out, overwrite};
   }
 
   void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t rows,
                         bool overwrite) const {
     const LayerShape& size = size_of(lane);
     const std::int64_t* order = scratch_.order;
-    const Rows<T> recurrent = dr(lane);
-    accumulate(
-        4 * size.H, size.I, rows, [&](std::int64_t k) { return lane.a.at(order[k]); },
-        [&](std::int64_t k) { return input.at(order[k]); }, lane.gradients.weight_ih, overwrite);
-    accumulate(
-        4 * size.H, size.R, rows, [&](std::int64_t k) { return recurrent.at(order[k]); },
-        [&](std::int64_t k) { return scratch_.previous[k]; }, lane.gradients.weight_hh, overwrite);
+    const auto gradient = [&](std::int64_t k) { return lane.a.at(order[k]); };
+    const auto of_input = outer(
+        size.I, [&](std::int64_t k) { return input.at(order[k]); }, lane.gradients.weight_ih, overwrite);
+    const auto of_state = outer(
+        size.R, [&](std::int64_t k) { return scratch_.previous[k]; }, lane.gradients.weight_hh, overwrite);
+    if (run_.shape().cell.split) {
+      accumulate(4 * size.H, rows, gradient, of_input);
+      accumulate(4 * size.H, rows, [&](std::int64_t k) { return lane.r.at(order[k]); }, of_state);
+    } else {
+      accumulate(4 * size.H, rows, gradient, of_input, of_state);
+    }
   }
 
   // Part of every backward tile: the gradients of h are there for its steps alone.
@@ -394,10 +400,11 @@ class BackwardTile {
       run_.team.barrier();
     }
     accumulate(
-        size.R, size.H, span_of(s, lane.direction, s0, s1).rows(),
+        size.R, span_of(s, lane.direction, s0, s1).rows(),
         [&](std::int64_t k) { return scratch_.dstate + k * size.R; },
-        [&](std::int64_t k) { return lane.raw.at(scratch_.order[k]); }, lane.gradients.weight_hr,
-        overwrite_ && s1 == s.T);
+        outer(
+            size.H, [&](std::int64_t k) { return lane.raw.at(scratch_.order[k]); }, lane.gradients.weight_hr,
+            overwrite_ && s1 == s.T));
   }
 
   // dx = da W; the second direction's is added to the first's, and dropout follows when it is complete.

@@ -14,7 +14,7 @@ double seconds_of(const Work& work) {
   using Clock = std::chrono::steady_clock;
   double best = 0;
   work();
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < 3; ++i) {
     const auto start = Clock::now();
     work();
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -25,7 +25,7 @@ double seconds_of(const Work& work) {
 
 // Rates of one thread's products, all threads at work at once, each with weights of its own.
 void measure_products(const Kernels<float>& kernels, Pool& pool, Costs& costs) {
-  constexpr std::int64_t kDeep = 256, kMostRows = 256;
+  constexpr std::int64_t kDeep = 256, kMostRows = 256, kOperations = 1 << 23;  // of a call, at most
   const Machine machine{kernels.width, pool.threads()};
   const auto columns = [&](double bytes) {
     return static_cast<std::int64_t>(bytes / (sizeof(float) * kDeep)) / 64 * 64;
@@ -33,15 +33,17 @@ void measure_products(const Kernels<float>& kernels, Pool& pool, Costs& costs) {
   const std::int64_t most = columns(Costs::kFar);
   const auto threads = static_cast<std::size_t>(pool.threads());
   const auto own_packed = static_cast<std::size_t>(packed_size(machine, kDeep, most));
-  const auto own_c = static_cast<std::size_t>(kMostRows * most);
+  const auto own_c = static_cast<std::size_t>(kOperations / (2 * kDeep) + most);
   const std::vector<float> a(static_cast<std::size_t>(kMostRows * kDeep), 0.5f),
       packed(own_packed * threads, 0.25f);
   std::vector<float> c(own_c * threads);
   for (int size = 0; size < Costs::kSizes; ++size) {
-    const std::int64_t n = columns(size == 0 ? Costs::kNear : Costs::kFar);
+    const std::int64_t all = columns(size == 0 ? Costs::kNear : Costs::kFar);
     std::int64_t rows = 1;
     for (double& rate : costs.product_rate[static_cast<std::size_t>(size)]) {
-      const std::int64_t repeats = std::max<std::int64_t>(1, (size == 0 ? 32 : 4) / rows);
+      // With many rows the weights' size matters little, and a part of them will do.
+      const std::int64_t n = std::min(all, kOperations / (2 * kDeep * rows));
+      const std::int64_t repeats = std::max<std::int64_t>(1, kOperations / 2 / (2 * kDeep * n * rows));
       const double seconds = seconds_of([&] {
         pool.run([&](Team& team) {
           const auto thread = static_cast<std::size_t>(team.id());
@@ -101,14 +103,28 @@ double measure_memory(Pool& pool) {
   return 2.0 * static_cast<double>(kCopied) / seconds;
 }
 
-double measure_barrier(Pool& pool) {
-  constexpr int kBarriers = 100;
-  return seconds_of([&] {
-           pool.run([](Team& team) {
-             for (int i = 0; i < kBarriers; ++i) team.barrier();
-           });
-         }) /
-         kBarriers;
+// What a barrier adds to a step's work, in which threads are never quite equally fast.
+double measure_barrier(const Kernels<float>& kernels, Pool& pool) {
+  constexpr std::int64_t kSize = 128;
+  constexpr int kSteps = 200;
+  const Machine machine{kernels.width, 1};
+  const auto threads = static_cast<std::size_t>(pool.threads());
+  const std::vector<float> a(kSize, 0.5f),
+      packed(static_cast<std::size_t>(packed_size(machine, kSize, kSize)), 0.25f);
+  std::vector<float> c(kSize * threads);
+  const auto steps = [&](bool meet) {
+    return seconds_of([&] {
+      pool.run([&](Team& team) {
+        float* out = c.data() + kSize * team.id();
+        for (int i = 0; i < kSteps; ++i) {
+          multiply(Team(0, 1, nullptr), kernels,
+                   Product<float>{1, kSize, kSize, a.data(), kSize, packed.data(), nullptr, 0, out, kSize});
+          if (meet) team.barrier();
+        }
+      });
+    });
+  };
+  return std::max(0.0, steps(true) - steps(false)) / kSteps;
 }
 
 }  // namespace
@@ -119,7 +135,7 @@ Costs calibrate(const Backend& backend, Pool& pool) {
   measure_products(kernels, pool, costs);
   costs.cell_forward = measure_cell(kernels, kernels.cell_forward[RNN_ENGINE_LSTM]);
   costs.cell_backward = measure_cell(kernels, kernels.cell_backward[RNN_ENGINE_LSTM]);
-  costs.barrier = measure_barrier(pool);
+  costs.barrier = measure_barrier(kernels, pool);
   costs.memory_rate = measure_memory(pool);
   return costs;
 }

@@ -144,46 +144,68 @@ inline void prefetch_values(const T* values, std::int64_t count) {
   for (std::int64_t j = 0; j < count; j += 64 / sizeof(T)) __builtin_prefetch(values + j);
 }
 
-// c[m, n] += sum over k, ascending, of left(k)[0..m) right(k)[0..n): weight gradients. left(k) and right(k)
-// give the rows; pack_a and pack_b are this thread's. `overwrite`: what stands in c does not matter.
-template <class T, class Left, class Right>
-void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t n,
-                      std::int64_t k, const Left& left, const Right& right, T* c, bool overwrite, T* pack_a,
-                      T* pack_b) {
+// A sum of outer products with a common left side: c[m, n] += sum over k, ascending, of left(k)[0..m)
+// right(k)[0..n). right(k) gives the rows. `overwrite`: what stands in c does not matter. Not wanted if c is
+// nullptr.
+template <class T, class Right>
+struct Outer {
+  std::int64_t n;
+  Right right;
+  T* c;
+  bool overwrite;
+};
+
+// One panel's columns of an outer sum, for the rows and the steps of k that are packed in `packed`.
+template <class T, class Right>
+void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, std::int64_t row,
+                       std::int64_t height, std::int64_t k0, std::int64_t depth, const T* packed, T* panel) {
+  const std::int64_t panel_columns = kPanelVectors * kernels.width, n = outer.n;
+  const std::int64_t blocks = (height + kRowBlock - 1) / kRowBlock, ahead = (depth + blocks - 1) / blocks;
+  for (std::int64_t first = 0; first < n; first += panel_columns) {
+    const std::int64_t columns = std::min(panel_columns, n - first), next = first + panel_columns;
+    pack_panel(
+        kernels.width, depth, first, columns, [&](std::int64_t i) { return outer.right(k0 + i); }, panel);
+    GemmTile<T> tile{};
+    tile.a_row = 1;
+    tile.a_col = kRowBlock;
+    tile.panel = panel;
+    tile.k = depth;
+    tile.vectors = static_cast<int>((columns + kernels.width - 1) / kernels.width);
+    tile.init_row = tile.c_row = n;
+    tile.vector_stride = kernels.width;
+    tile.columns = columns;
+    for (std::int64_t r = 0; r < height; r += kRowBlock) {
+      tile.a = packed + r * depth;
+      tile.rows = std::min<std::int64_t>(kRowBlock, height - r);
+      tile.c = outer.c + (row + r) * n + first;
+      tile.init = outer.overwrite && k0 == 0 ? nullptr : tile.c;
+      kernels.gemm(tile);
+      // What the next panel will be packed from, a little at a time: its rows lie far apart.
+      for (std::int64_t i = r / kRowBlock * ahead;
+           next < n && i < std::min(depth, (r / kRowBlock + 1) * ahead); ++i)
+        prefetch_values(outer.right(k0 + i) + next, std::min(panel_columns, n - next));
+    }
+  }
+}
+
+// Outer sums over `k` rows of left sides of `m` values, which are packed once for all of them; left(k) gives
+// the rows; pack_a and pack_b are this thread's.
+template <class T, class Left, class... Right>
+void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t k,
+                      const Left& left, T* pack_a, T* pack_b, const Outer<T, Right>&... outers) {
+  if (!(outers.c || ...)) return;
   const Team::Range rows = team.share(m, kRowBlock);
-  const std::int64_t panel_columns = kPanelVectors * kernels.width;
   const std::int64_t count = rows.end - rows.begin, pieces = (count + kGradientRows - 1) / kGradientRows;
   const std::int64_t most = pieces ? round_up((count + pieces - 1) / pieces, kRowBlock) : 1;
   for (std::int64_t row = rows.begin; row < rows.end; row += most) {
-    const std::int64_t height = std::min(most, rows.end - row), blocks = (height + kRowBlock - 1) / kRowBlock;
+    const std::int64_t height = std::min(most, rows.end - row);
     for (std::int64_t k0 = 0; k0 < k; k0 += kGradientDepth) {
-      const std::int64_t depth = std::min(kGradientDepth, k - k0), ahead = (depth + blocks - 1) / blocks;
+      const std::int64_t depth = std::min(kGradientDepth, k - k0);
       pack_rows(depth, height, [&](std::int64_t i) { return left(k0 + i) + row; }, pack_a);
-      for (std::int64_t first = 0; first < n; first += panel_columns) {
-        const std::int64_t columns = std::min(panel_columns, n - first), next = first + panel_columns;
-        pack_panel(
-            kernels.width, depth, first, columns, [&](std::int64_t i) { return right(k0 + i); }, pack_b);
-        GemmTile<T> tile{};
-        tile.a_row = 1;
-        tile.a_col = kRowBlock;
-        tile.panel = pack_b;
-        tile.k = depth;
-        tile.vectors = static_cast<int>((columns + kernels.width - 1) / kernels.width);
-        tile.init_row = tile.c_row = n;
-        tile.vector_stride = kernels.width;
-        tile.columns = columns;
-        for (std::int64_t r = 0; r < height; r += kRowBlock) {
-          tile.a = pack_a + r * depth;
-          tile.rows = std::min<std::int64_t>(kRowBlock, height - r);
-          tile.c = c + (row + r) * n + first;
-          tile.init = overwrite && k0 == 0 ? nullptr : tile.c;
-          kernels.gemm(tile);
-          // What the next panel will be packed from, a little at a time: its rows lie far apart.
-          for (std::int64_t i = r / kRowBlock * ahead;
-               next < n && i < std::min(depth, (r / kRowBlock + 1) * ahead); ++i)
-            prefetch_values(right(k0 + i) + next, std::min(panel_columns, n - next));
-        }
-      }
+      const auto accumulate = [&](const auto& outer) {
+        if (outer.c) accumulate_panels(kernels, outer, row, height, k0, depth, pack_a, pack_b);
+      };
+      (accumulate(outers), ...);
     }
   }
 }

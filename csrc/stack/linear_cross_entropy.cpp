@@ -203,10 +203,11 @@ class Loss {
   void hidden_gradient() {
     const std::int64_t E = p_.features;
     const Team::Range mine = team_.share(count_);
+    const auto class_row = [&](std::int64_t v) { return weight_ + v * E; };
     accumulate_outer(
-        team_, kernels_, count_, E, p_.vocabulary, [&](std::int64_t v) { return s_.z + v * s_.chunk; },
-        [&](std::int64_t v) { return weight_ + v * E; }, s_.x, true, s_.pack_a + team_.id() * s_.pack_a_size,
-        s_.pack_b + team_.id() * s_.pack_b_size);
+        team_, kernels_, count_, p_.vocabulary, [&](std::int64_t v) { return s_.z + v * s_.chunk; },
+        s_.pack_a + team_.id() * s_.pack_a_size, s_.pack_b + team_.id() * s_.pack_b_size,
+        Outer<T, decltype(class_row)>{E, class_row, s_.x, true});
     team_.barrier();
     for (std::int64_t j = mine.begin; j < mine.end; ++j)
       std::memcpy(static_cast<T*>(args_.d_hidden) + s_.row[j] * E, s_.x + j * E, sizeof(T) * E);

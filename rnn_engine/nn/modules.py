@@ -13,18 +13,22 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rnn_engine.nn.autograd import Call, Outputs, run_stack
+from rnn_engine.nn.rows import Input, Rows, rows_of
 from rnn_engine.nn.states import State, detached, flat_states, shaped_states
 from rnn_engine.nn.stepper import Stepper
-from rnn_engine.spec import CELLS, Memory, StackSpec
+from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag, check_schedule
+
+Lengths = Tensor | Sequence[int]
 
 _DTYPES = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a call keeps for backward, and what it returns beside the last states."""
+    """How a call runs, and what it returns beside the last states."""
 
     memory: Memory
+    schedule: str
     output: bool
     cell_states: bool
 
@@ -56,16 +60,19 @@ class _Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         memory: str | int | Memory = "store",
+        schedule: str = "auto",
     ) -> None:
         super().__init__()
         if dtype is not None and dtype not in _DTYPES:
             raise ValueError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
-        if not isinstance(hidden_size, int):
+        check_flag("batch_first", batch_first)
+        if isinstance(hidden_size, Sequence) and not isinstance(hidden_size, str):
             hidden_size = tuple(hidden_size)
         self.spec = StackSpec(
             self.cell, input_size, hidden_size, num_layers, bias, bidirectional, float(dropout), proj_size
         )
         self.memory: str | int | Memory = Memory.parse(memory)
+        self.schedule = check_schedule(schedule)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"dropout={dropout} has no effect with num_layers=1: it acts between layers", UserWarning, stacklevel=2
@@ -126,14 +133,18 @@ class _Recurrent(nn.Module):
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)}"
         memory = Memory.parse(self.memory)
-        return text if memory.policy == "store" else f"{text}, memory={memory}"
+        if memory.policy != "store":
+            text += f", memory={memory}"
+        return text if self.schedule == "auto" else f"{text}, schedule={self.schedule}"
 
     def forward(
         self,
-        input: Tensor | PackedSequence,
+        input: Input,
         hx: State | None = None,
         *,
+        lengths: Lengths | None = None,
         memory: str | int | Memory | None = None,
+        schedule: str | None = None,
         last_state_only: bool = False,
         return_cell_states: bool = False,
     ) -> Any:
@@ -143,70 +154,46 @@ class _Recurrent(nn.Module):
             input: [T, B, I] ([B, T, I] with batch_first), [T, I] unbatched, or a PackedSequence of such rows.
             hx: (h0, c0), each [L*D, B, R] or [L*D, B, H] ([L*D, R] unbatched; R is P with a projection, else H); with
                 layers of different widths each is a sequence of L such tensors [D, B, width]. Zeros if not given.
+            lengths: [B] steps of each sequence of a dense batch, 1 to T, in any order; all T if not given. What lies
+                beyond them is not looked at, and costs nothing.
             memory: What to keep for backward, in place of the layer's own setting (`rnn_engine.spec.Memory`).
+            schedule: How threads share the work, in place of the layer's own setting (`rnn_engine.spec.SCHEDULES`).
             last_state_only: Return no output: without gradients, memory then does not grow with T.
             return_cell_states: Return c of every step of the last layer too.
 
         Returns:
-            output [T, B, D*R] in the form of the input (None with last_state_only), and (hn, cn) in the form of hx:
-            the states after each sequence's last step. With return_cell_states, cell states [T, B, D*H] in the form of
-            the output come third.
+            output [T, B, D*R] in the form of the input, zero beyond a sequence's length (None with last_state_only);
+            and (hn, cn) in the form of hx: the states after each sequence's last step. With return_cell_states, cell
+            states [T, B, D*H] in the form of the output come third.
 
         Raises:
-            ValueError: A shape, dtype or device is not what the layer expects, or the memory budget is too small; the
-                message then says what would do.
+            ValueError: A shape, dtype, device or length is not what the layer expects, or the memory budget is too
+                small; the message then says what would do.
+            TypeError: The input is no tensor.
         """
         wanted = _Wanted(
-            Memory.parse(self.memory if memory is None else memory), not last_state_only, return_cell_states
+            Memory.parse(self.memory if memory is None else memory),
+            self.schedule if schedule is None else schedule,
+            not last_state_only,
+            return_cell_states,
         )
-        if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx, wanted)
-        if input.dim() not in (2, 3):
-            raise ValueError(f"input: expected 2 or 3 dimensions, got {input.dim()} ({list(input.shape)})")
-        batched = input.dim() == 3
-        x = input if batched else input.unsqueeze(1)  # [T, 1, I]
-        if batched and self.batch_first:
-            x = x.transpose(0, 1)
-        steps, batch, _ = x.shape
-        self._check(x)
-        if steps == 0 or batch == 0:
-            raise ValueError(f"input: expected at least one step and one sequence, got T = {steps}, B = {batch}")
-        state_batch = batch if batched else None
-        outputs = self._run(
-            x.reshape(steps * batch, x.shape[2]),
-            flat_states(self.spec, hx, state_batch, self._weight),
-            [batch] * steps,
-            None,
-            wanted,
-        )
-
-        def shaped(rows: Tensor) -> Tensor:
-            y = rows.view(steps, batch, -1)
-            if not batched:
-                return y.squeeze(1)
-            return y.transpose(0, 1) if self.batch_first else y
-
-        return wanted.returned(outputs, shaped, shaped_states(self.spec, outputs.hn, outputs.cn, state_batch))
-
-    def _forward_packed(self, packed: PackedSequence, hx: State | None, wanted: _Wanted) -> Any:
-        data, batch_sizes, order, original = packed
-        sizes: list[int] = batch_sizes.tolist()
-        self._check(data)
-        states = flat_states(self.spec, hx, sizes[0], self._weight, order)
-        outputs = self._run(data, states, sizes, None if order is None else order.tolist(), wanted)
-
-        def shaped(rows: Tensor) -> PackedSequence:
-            return PackedSequence(rows, batch_sizes, order, original)
-
-        last = shaped_states(self.spec, outputs.hn, outputs.cn, sizes[0], original)
-        return wanted.returned(outputs, shaped, last)
+        self._check(input)
+        rows = rows_of(input, lengths, self.batch_first)
+        outputs = self._run(rows, flat_states(self.spec, hx, rows.batch, self._weight, rows.order), wanted)
+        last = shaped_states(self.spec, outputs.hn, outputs.cn, rows.batch, rows.original)
+        return wanted.returned(outputs, rows.shaped, last)
 
     @property
     def _weight(self) -> Tensor:
         """A tensor of the parameters' dtype and device."""
         return self.get_parameter("weight_ih_l0")
 
-    def _check(self, x: Tensor) -> None:
+    def _check(self, input: Input) -> None:
+        x = input.data if isinstance(input, PackedSequence) else input
+        if not isinstance(x, Tensor):
+            raise TypeError(f"input: expected a tensor or a PackedSequence, got {type(x).__name__}")
+        if x.dim() not in (2, 3):
+            raise ValueError(f"input: expected 2 or 3 dimensions, got {x.dim()} ({list(x.shape)})")
         weight = self._weight
         if x.shape[-1] != self.input_size:
             raise ValueError(f"input: expected last dimension I = {self.input_size}, got {list(x.shape)}")
@@ -228,28 +215,22 @@ class _Recurrent(nn.Module):
             for name, shape in self.spec.lane_parameters(lane).items()
         ]
 
-    def _run(
-        self,
-        x: Tensor,
-        states: tuple[Tensor | None, Tensor | None],
-        batch_sizes: list[int],
-        row_ids: list[int] | None,
-        wanted: _Wanted,
-    ) -> Outputs:
+    def _run(self, rows: Rows, states: tuple[Tensor | None, Tensor | None], wanted: _Wanted) -> Outputs:
         dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
         call = Call(
             self.spec,
-            batch_sizes,
-            row_ids,
+            rows.batch_sizes,
+            None if rows.order is None else rows.order.tolist(),
             dropout=dropout,
             # Masks follow torch's generator, so that torch.manual_seed makes them repeatable.
             seed=int(torch.randint(2**62, ()).item()) if dropout > 0 else 0,
             threads=torch.get_num_threads(),
             memory=wanted.memory,
+            schedule=wanted.schedule,
             output=wanted.output,
             cell_output=wanted.cell_states,
         )
-        return run_stack(call, x, *states, self._parameters_in_order())
+        return run_stack(call, rows.data, *states, self._parameters_in_order())
 
     def windows(self, input: Tensor, steps: int, hx: State | None = None) -> Iterator[tuple[Tensor, State]]:
         """Truncated backpropagation through time: windows of a long input, with the state carried, not its history.
@@ -299,6 +280,8 @@ class LSTM(_Recurrent):
         dtype: torch.float32 or torch.float64.
         memory: What a call keeps for its backward pass: "store", "recompute", "checkpoint", or a number of bytes such
             as "256MiB" within which the fastest mix is chosen (`rnn_engine.spec.Memory`). Results do not depend on it.
+        schedule: How threads share the work: "layers", "wavefront", or "auto", whichever is predicted to be faster
+            (`rnn_engine.spec.SCHEDULES`). Nor do results depend on it.
 
     Source:
         Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000; equations in csrc/cells/lstm.h.

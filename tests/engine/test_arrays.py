@@ -92,7 +92,7 @@ ERRORS = {
     "step of three dimensions": (lambda: Stack(SPEC, PARAMETERS).step(X), r"x: expected \[B, I\]"),
     "lengths": (
         lambda: Stack(SPEC, PARAMETERS)(X, lengths=np.array([0, 6])),
-        r"lengths: expected 1 to T = 5, got 0 to 6",
+        r"lengths\[0\]: expected 1 to T = 5, got 0",
     ),
     "float lengths": (
         lambda: Stack(SPEC, PARAMETERS)(X, lengths=np.array([1.0, 2.0])),
