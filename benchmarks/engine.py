@@ -3,11 +3,12 @@
     python benchmarks/engine.py [--shapes L,T,B,H ...] [--threads 2] [--repeats 9] [--json FILE]
 
 Three passes: forward (inference), forward+backward (x.requires_grad), and the same with memory="recompute". The peers
-are torch.nn.LSTM, and for the MI-LSTM the faster of torch operations and the same under torch.jit.script. Rows of the
-table are medians over the repeats; a ratio is the median over the repeats of peer time / engine time, with its smallest
-and largest value; `of store` is recompute's time over our own store's. GFLOP/s counts the matrix products of the layers
-alone: 8 B T H (I + H) a layer forward, three times that with backward (what recompute does again does not count). The
-arithmetic peak is measured in the same run, by independent fused multiply-adds on all threads.
+are torch.nn.LSTM, and for the other cells the faster of torch operations and the same under torch.jit.script; the peer
+of a regulariser (`--cells`) is our own layer without it, in training. Rows of the table are medians over the repeats; a
+ratio is the median over the repeats of peer time / engine time, with its smallest and largest value; `of store` is
+recompute's time over our own store's. GFLOP/s counts the matrix products of the layers alone: 8 B T H (I + H) a layer
+forward, three times that with backward (what recompute does again does not count). The arithmetic peak is measured in
+the same run, by independent fused multiply-adds on all threads.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,38 +54,73 @@ def mi_lstm_layer(x: Tensor, weights: list[Tensor]) -> Tensor:
     return torch.stack(outputs)
 
 
-class TorchMILSTM(nn.Module):
-    """A stack of such layers; `layer`: mi_lstm_layer or its script."""
+def layer_norm_lstm_layer(x: Tensor, weights: list[Tensor]) -> Tensor:
+    """The peer: one layer-norm LSTM layer in torch operations, with all of the input's part ahead of the steps."""
+    w, u, b, gamma_ih, gamma_hh, gamma_c, beta_c = weights
+    a = nn.functional.layer_norm(nn.functional.linear(x, w), gamma_ih.shape, gamma_ih, b)  # [T, B, 4H]
+    h = torch.zeros([x.shape[1], x.shape[2]], dtype=x.dtype)
+    c = h
+    outputs: list[Tensor] = []
+    a_steps = a.unbind(0)
+    for t in range(x.shape[0]):
+        r = nn.functional.layer_norm(nn.functional.linear(h, u), gamma_hh.shape, gamma_hh)  # [B, 4H]
+        gates = (a_steps[t] + r).chunk(4, dim=1)
+        c = torch.sigmoid(gates[1]) * c + torch.sigmoid(gates[0]) * torch.tanh(gates[2])
+        h = torch.sigmoid(gates[3]) * torch.tanh(nn.functional.layer_norm(c, gamma_c.shape, gamma_c, beta_c))
+        outputs.append(h)
+    return torch.stack(outputs)
 
-    def __init__(self, size: int, layers: int, layer: Callable[..., Tensor]) -> None:
+
+class TorchLayers(nn.Module):
+    """A stack of such layers; `layer`: one of them or its script; `vectors`: widths, in H, and first values."""
+
+    def __init__(self, size: int, layers: int, vectors: list[tuple[int, float]], layer: Callable[..., Tensor]) -> None:
         super().__init__()
         bound = size**-0.5
         self.layer = layer
         self.weights = nn.ModuleList()
         for _ in range(layers):
             matrices = [torch.empty(4 * size, size).uniform_(-bound, bound) for _ in range(2)]
-            vectors = [torch.full((4 * size,), value) for value in (0.0, 0.0, 1.0, 1.0, 1.0, 0.0)]
-            self.weights.append(nn.ParameterList([*matrices, *vectors]))
+            filled = [torch.full((width * size,), value) for width, value in vectors]
+            self.weights.append(nn.ParameterList([*matrices, *filled]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs all layers on x [T, B, H]."""
         for weights in self.weights:
-            x = self.layer(x, list(weights))
+            x = self.layer(x, list(weights))  # type: ignore[call-overload]
         return x
+
+
+MI_VECTORS = [(4, 0.0), (4, 0.0), (4, 1.0), (4, 1.0), (4, 1.0), (4, 0.0)]
+LAYER_NORM_VECTORS = [(4, 0.0), (4, 1.0), (4, 1.0), (1, 1.0), (1, 0.0)]
 
 
 def peers_of(cell: str, hidden: int, layers: int) -> tuple[nn.Module, nn.Module, list[nn.Module]]:
     """The engine's layer with `store`, the same with `recompute`, and its peers."""
-    if cell == "lstm":
+    peers: list[nn.Module]
+    if cell in REGULARISERS:
+        ours: Any = partial(rnn_engine.LSTM, **REGULARISERS[cell])
+        peers = [rnn_engine.LSTM(hidden, hidden, layers)]
+    elif cell == "lstm":
         ours = rnn_engine.LSTM
-        peers: list[nn.Module] = [nn.LSTM(hidden, hidden, layers)]
-    else:
+        peers = [nn.LSTM(hidden, hidden, layers)]
+    elif cell == "mi_lstm":
         ours = rnn_engine.MILSTM
-        peers = [TorchMILSTM(hidden, layers, mi_lstm_layer), TorchMILSTM(hidden, layers, SCRIPTED)]
+        peers = [TorchLayers(hidden, layers, MI_VECTORS, layer) for layer in (mi_lstm_layer, SCRIPTED)]
+    else:
+        ours = rnn_engine.LayerNormLSTM
+        kinds = (layer_norm_lstm_layer, SCRIPTED_LAYER_NORM)
+        peers = [TorchLayers(hidden, layers, LAYER_NORM_VECTORS, layer) for layer in kinds]
     return ours(hidden, hidden, layers), ours(hidden, hidden, layers, memory="recompute"), peers
 
 
 SCRIPTED = torch.jit.script(mi_lstm_layer)
+SCRIPTED_LAYER_NORM = torch.jit.script(layer_norm_lstm_layer)
+CELLS = ("lstm", "mi_lstm", "layer_norm_lstm")
+REGULARISERS: dict[str, dict[str, Any]] = {
+    "lstm + recurrent_dropout": {"recurrent_dropout": 0.2},
+    "lstm + zoneout": {"zoneout": (0.1, 0.1)},
+}
 PASSES = ("forward", "forward+backward", "recompute")
 
 
@@ -174,7 +211,7 @@ def main() -> None:
     """Measures all shapes and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", default=DEFAULT_SHAPES, metavar="L,T,B,H", help="I = H in every layer")
-    parser.add_argument("--cells", nargs="+", choices=("lstm", "mi_lstm"), default=["lstm", "mi_lstm"])
+    parser.add_argument("--cells", nargs="+", choices=(*CELLS, *REGULARISERS), default=list(CELLS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=9, help="interleaved rounds")
     parser.add_argument("--seconds", type=float, default=0.2, help="least time of one measurement")
@@ -188,7 +225,7 @@ def main() -> None:
     print(f"{isa}, {arguments.threads} threads, torch {torch.__version__}, peak {peak:.0f} GFLOP/s", file=sys.stderr)
     rows = []
     print(
-        f"{'(L, T, B, H)':>18} {'cell':>8} {'pass':>17} {'engine ms':>10} {'peer ms':>9} "
+        f"{'(L, T, B, H)':>18} {'cell':>24} {'pass':>17} {'engine ms':>10} {'peer ms':>9} "
         f"{'ratio (min-max)':>20} {'of store':>8} {'GFLOP/s':>8} {'of peak':>8}"
     )
     for text in arguments.shapes:
@@ -199,7 +236,7 @@ def main() -> None:
                 rows.append(row)
                 of_store = f"{row['of_store']:8.2f}" if "of_store" in row else " " * 8
                 print(
-                    f"{text:>18} {cell:>8} {row['pass']:>17} {row['engine_ms']:10.2f} {row['peer_ms']:9.2f} "
+                    f"{text:>18} {cell:>24} {row['pass']:>17} {row['engine_ms']:10.2f} {row['peer_ms']:9.2f} "
                     f"{row['ratio']:7.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f}) {of_store} "
                     f"{row['gflops']:8.0f} {row['of_peak']:8.0%}",
                     flush=True,

@@ -40,7 +40,8 @@ struct Problem {
 
   Problem(int cell, int dtype, int64_t steps, int64_t batch, int64_t input_size, std::vector<int64_t> hidden,
           int64_t projection, int directions, bool bias, bool training, bool output, bool cell_output,
-          bool input_gradient, bool prepacked, double dropout, uint64_t seed,
+          bool input_gradient, bool prepacked, double dropout, double recurrent_dropout,
+          std::tuple<double, double> zoneout, bool zoneout_masks, uint64_t seed,
           std::optional<std::vector<int64_t>> sizes, std::optional<std::vector<int64_t>> ids, int memory,
           uint64_t budget, int schedule)
       : hidden_sizes(std::move(hidden)),
@@ -71,6 +72,9 @@ struct Problem {
            .prepacked = prepacked,
            .batch_sizes = sizes ? batch_sizes.data() : nullptr,
            .dropout = dropout,
+           .recurrent_dropout = recurrent_dropout,
+           .zoneout = {std::get<0>(zoneout), std::get<1>(zoneout)},
+           .zoneout_masks = zoneout_masks,
            .seed = seed,
            .row_ids = ids ? row_ids.data() : nullptr,
            .memory = memory,
@@ -131,7 +135,9 @@ std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::ve
     const Lane& lane = lanes[i];
     const std::string where = std::string(name) + "[" + std::to_string(i) + "]";
     if (lane.size() < 5 || lane.size() > 5 + RNN_ENGINE_MAX_EXTRA)
-      throw nb::value_error((where + ": expected 5 to 9 arrays, got " + std::to_string(lane.size())).c_str());
+      throw nb::value_error((where + ": expected 5 to " + std::to_string(5 + RNN_ENGINE_MAX_EXTRA) +
+                             " arrays, got " + std::to_string(lane.size()))
+                                .c_str());
     const int64_t layer = i / p.directions, hidden = p.hidden_sizes[layer], gates = 4 * hidden;
     const int64_t state = p.projection ? p.projection : hidden;
     const int64_t below = layer == 0 || p.projection ? p.projection : p.hidden_sizes[layer - 1];
@@ -141,8 +147,9 @@ std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::ve
     out[i].bias_ih = data_of(problem, lane[2], gates, where + ".bias_ih");
     out[i].bias_hh = data_of(problem, lane[3], gates, where + ".bias_hh");
     out[i].weight_hr = data_of(problem, lane[4], p.projection * hidden, where + ".weight_hr");
-    for (size_t e = 5; e < lane.size(); ++e)
-      out[i].extra[e - 5] = data_of(problem, lane[e], gates, where + ".extra[" + std::to_string(e - 5) + "]");
+    for (int e = 0; e + 5 < static_cast<int>(lane.size()); ++e)
+      out[i].extra[e] = data_of(problem, lane[e + 5], rnn_engine_vector_width(p.cell, e) * hidden,
+                                where + ".extra[" + std::to_string(e) + "]");
   }
   return out;
 }
@@ -337,12 +344,14 @@ NB_MODULE(_core, m) {
   nb::exception<EngineError>(m, "EngineError", PyExc_RuntimeError);
   nb::class_<Problem>(m, "Problem")
       .def(nb::init<int, int, int64_t, int64_t, int64_t, std::vector<int64_t>, int64_t, int, bool, bool, bool,
-                    bool, bool, bool, double, uint64_t, std::optional<std::vector<int64_t>>,
-                    std::optional<std::vector<int64_t>>, int, uint64_t, int>(),
+                    bool, bool, bool, double, double, std::tuple<double, double>, bool, uint64_t,
+                    std::optional<std::vector<int64_t>>, std::optional<std::vector<int64_t>>, int, uint64_t,
+                    int>(),
            nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_sizes"_a,
            "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a,
-           "input_gradient"_a, "prepacked"_a, "dropout"_a, "seed"_a, "batch_sizes"_a.none(),
-           "row_ids"_a.none(), "memory"_a, "budget"_a, "schedule"_a)
+           "input_gradient"_a, "prepacked"_a, "dropout"_a, "recurrent_dropout"_a, "zoneout"_a,
+           "zoneout_masks"_a, "seed"_a, "batch_sizes"_a.none(), "row_ids"_a.none(), "memory"_a, "budget"_a,
+           "schedule"_a)
       .def_ro("rows", &Problem::rows);
   nb::class_<PlanHandle>(m, "Plan")
       .def(nb::init<const Context&, const Problem&>(), "context"_a, "problem"_a, nb::keep_alive<1, 2>(),

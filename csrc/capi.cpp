@@ -91,9 +91,9 @@ void require_weights(const Shape& shape, const rnn_engine_weights* weights) {
       require_pointer(weights[i].bias_hh, where + "bias_hh");
     }
     if (shape.projected) require_pointer(weights[i].weight_hr, where + "weight_hr");
-    const int needed = shape.cell.extra - (shape.cell.extra_bias && !shape.bias ? 1 : 0);
-    for (int e = 0; e < needed; ++e)
-      require_pointer(weights[i].extra[e], where + "extra[" + std::to_string(e) + "]");
+    for (int e = 0; e < shape.cell.vectors(); ++e)
+      if (shape.bias || !shape.cell.is_bias(e))
+        require_pointer(weights[i].extra[e], where + "extra[" + std::to_string(e) + "]");
   }
 }
 
@@ -116,6 +116,11 @@ void rnn_engine_context_destroy(rnn_engine_context* context) { delete context; }
 const char* rnn_engine_context_isa(const rnn_engine_context* context) { return context->backend.isa; }
 
 int rnn_engine_has_isa(const char* isa) { return isa && has_backend(isa); }
+
+int rnn_engine_vector_width(int32_t cell, int32_t vector) {
+  if (cell < 0 || cell >= kCells || vector < 0 || vector >= kCellTable[cell].vectors()) return 0;
+  return kCellTable[cell].vector_width(vector);
+}
 
 int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
                            rnn_engine_plan** plan) {

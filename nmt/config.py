@@ -130,7 +130,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Shape of the network."""
 
-    cell: Literal["lstm", "mi_lstm"] = "lstm"
+    cell: Literal["lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"] = "lstm"
     """Recurrent cell of encoder and decoder."""
     embedding_size: int = Field(default=256, ge=1, le=8192)
     """Width of the embeddings."""

@@ -1,7 +1,8 @@
-"""A recurrent engine: LSTM and MI-LSTM layers, with own kernels, for torch and for NumPy.
+"""A recurrent engine: LSTM layers and their variants, with own kernels, for torch and for NumPy.
 
-`LSTM` and `MILSTM` stand in for `torch.nn.LSTM`; `arrays.Stack` runs the same stacks forward without torch. Names are
-loaded when they are first used, so that importing this package imports neither torch nor the native part.
+`LSTM`, `MILSTM`, `LayerNormLSTM` and `LayerNormMILSTM` stand in for `torch.nn.LSTM`; `arrays.Stack` runs the same
+stacks forward without torch. Names are loaded when they are first used, so that importing this package imports neither
+torch nor the native part.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rnn_engine.arrays import Stack
     from rnn_engine.native import EngineError, available_isas
     from rnn_engine.nn.cross_entropy import CrossEntropy, linear_cross_entropy
-    from rnn_engine.nn.modules import LSTM, MILSTM
+    from rnn_engine.nn.modules import LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM
     from rnn_engine.nn.stepper import Stepper
     from rnn_engine.planning import Plan, plan
     from rnn_engine.spec import CELLS, CellSpec, Memory, StackSpec
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "LSTM": "rnn_engine.nn.modules",
     "MILSTM": "rnn_engine.nn.modules",
+    "LayerNormLSTM": "rnn_engine.nn.modules",
+    "LayerNormMILSTM": "rnn_engine.nn.modules",
     "CrossEntropy": "rnn_engine.nn.cross_entropy",
     "linear_cross_entropy": "rnn_engine.nn.cross_entropy",
     "Stack": "rnn_engine.arrays",
@@ -42,6 +45,8 @@ __all__ = [
     "CellSpec",
     "CrossEntropy",
     "EngineError",
+    "LayerNormLSTM",
+    "LayerNormMILSTM",
     "Memory",
     "Plan",
     "Stack",

@@ -27,7 +27,7 @@ class Stack:
     """A stack of recurrent layers with fixed parameters, forward only. The weights are packed once, when it is made.
 
     Args:
-        spec: Cell and shapes. Its dropout does nothing here.
+        spec: Cell and shapes. Its dropouts do nothing here; zoneout takes the expectation.
         parameters: Arrays by the names of `StackSpec.parameter_shapes` (those of a torch state dict), all float32 or
             all float64.
         threads: CPU threads; all cores that the process may use if None.

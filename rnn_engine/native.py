@@ -22,7 +22,7 @@ __all__ = [
     "make_problem",
 ]
 
-ISAS = ("avx512", "avx2", "generic")
+ISAS = ("avx512", "avx2", "neon", "generic")
 """Instruction sets, best first."""
 
 DTYPES = {"float32": 0, "float64": 1}
@@ -69,6 +69,8 @@ def make_problem(
     batch: int,
     training: bool,
     dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    zoneout_masks: bool = False,
     seed: int = 0,
     batch_sizes: Sequence[int] | None = None,
     row_ids: Sequence[int] | None = None,
@@ -88,9 +90,11 @@ def make_problem(
         batch: B.
         training: Whether to keep what backward needs.
         dropout: Probability between layers; 0 in evaluation.
-        seed: Key of the dropout masks.
+        recurrent_dropout: Probability for h before U; 0 in evaluation.
+        zoneout_masks: Whether the stack's zoneout draws masks; else it takes the expectation.
+        seed: Key of all masks.
         batch_sizes: [T] sequences still running at each step, never growing; None: all B.
-        row_ids: [B] the caller's index of each sequence, which keys its dropout masks; None: 0 to B-1.
+        row_ids: [B] the caller's index of each sequence, which keys its masks; None: 0 to B-1.
         memory: What training keeps for backward.
         schedule: How threads share the work, one of `rnn_engine.spec.SCHEDULES`.
         output: Whether y is wanted; only without `training` can it be left out.
@@ -119,6 +123,9 @@ def make_problem(
         input_gradient=input_gradient,
         prepacked=prepacked,
         dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        zoneout=spec.zoneout,
+        zoneout_masks=zoneout_masks,
         seed=seed,
         batch_sizes=batch_sizes,
         row_ids=row_ids,

@@ -295,6 +295,8 @@ def plan(
         batch=batch,
         training=training,
         dropout=(spec.dropout if dropout is None else dropout) if training else 0.0,
+        recurrent_dropout=spec.recurrent_dropout if training else 0.0,
+        zoneout_masks=training,
         batch_sizes=sizes,
         memory=settings,
         schedule=schedule,

@@ -23,6 +23,25 @@ States = Array | tuple[Array, ...]
 """h or c of all layers and directions, [L*D, B, width], or L arrays [D, B, width] if the layers differ in width."""
 
 
+LAYER_NORM_EPSILON = 1e-5
+"""What layer norm adds to a variance."""
+
+
+@dataclass(frozen=True)
+class Normal:
+    """What layer norm makes of some rows, [B, width].
+
+    Attributes:
+        x: The rows less their means, over their deviations.
+        scale: 1 / deviation, [B, 1].
+        output: gamma*x + beta.
+    """
+
+    x: Array
+    scale: Array
+    output: Array
+
+
 @dataclass(frozen=True)
 class Step:
     """What one step of a cell leaves for its gradient.
@@ -33,8 +52,9 @@ class Step:
         c: Cell state before the step, [B, H].
         gates: i, f, g, o after their nonlinearities, [B, 4H].
         c_next: Cell state after the step, [B, H].
-        a: MI-LSTM: W x + bias_ih, [B, 4H].
-        r: MI-LSTM: U h + bias_hh, [B, 4H].
+        a: Of cells that join them by more than a sum: W x + bias_ih, normalised with layer norm, [B, 4H].
+        r: The same for U h + bias_hh, [B, 4H].
+        normals: With layer norm, what it made of W x, of U h, and of c'.
     """
 
     x: Array
@@ -44,11 +64,13 @@ class Step:
     c_next: Array
     a: Array | None = None
     r: Array | None = None
+    normals: tuple[Normal, Normal, Normal] | None = None
 
     @property
     def output(self) -> Array:
         """What the cell puts out, o*tanh(c'), [B, H]: h', or with a projection what W_hr projects to h'."""
-        output: Array = np.split(self.gates, 4, axis=1)[3] * np.tanh(self.c_next)
+        c = self.c_next if self.normals is None else self.normals[2].output
+        output: Array = np.split(self.gates, 4, axis=1)[3] * np.tanh(c)
         return output
 
 
@@ -111,10 +133,7 @@ def mi_lstm_step(x: Array, h: Array, c: Array, weights: Weights) -> tuple[Array,
     Source: Wu et al. 2016, "On Multiplicative Integration with Recurrent Neural Networks", equation 4.
     """
     a, r = _affine(x, weights, "ih"), _affine(h, weights, "hh")
-    z = weights["alpha"] * a * r + weights["beta1"] * r + weights["beta2"] * a
-    if "bias" in weights:
-        z = z + weights["bias"]
-    h_next, c_next, gates = _lstm_gates(z, c)
+    h_next, c_next, gates = _lstm_gates(_integrate(a, r, weights), c)
     return h_next, c_next, Step(x, h, c, gates, c_next, a, r)
 
 
@@ -122,14 +141,50 @@ def mi_lstm_step_backward(dh: Array, dc: Array, step: Step, weights: Weights) ->
     """Go back through `mi_lstm_step`; arguments and results as those of `lstm_step_backward`."""
     assert step.a is not None
     assert step.r is not None
-    a, r, alpha = step.a, step.r, weights["alpha"]
     dz, dc_before = _lstm_gates_backward(dh, dc, step)
-    dx, dw = _affine_backward(dz * (alpha * r + weights["beta2"]), step.x, weights, "ih")
-    dh_before, du = _affine_backward(dz * (alpha * a + weights["beta1"]), step.h, weights, "hh")
-    vectors = {"alpha": (dz * a * r).sum(0), "beta1": (dz * r).sum(0), "beta2": (dz * a).sum(0)}
-    if "bias" in weights:
-        vectors["bias"] = dz.sum(0)
+    da, dr, vectors = _integrate_backward(dz, step.a, step.r, weights)
+    dx, dw = _affine_backward(da, step.x, weights, "ih")
+    dh_before, du = _affine_backward(dr, step.h, weights, "hh")
     return dx, dh_before, dc_before, dw | du | vectors
+
+
+def layer_norm_lstm_step(x: Array, h: Array, c: Array, weights: Weights) -> tuple[Array, Array, Step]:
+    """Take one step of an LSTM with layer normalisation.
+
+        a = LN(W x; gamma_ih) + b_ih;  r = LN(U h; gamma_hh) + b_hh;  z = a + r;  c' = f*c + i*g
+        h' = o*tanh(LN(c'; gamma_c) + beta_c);  LN(v; gamma) = gamma*(v - mean(v))/sqrt(variance(v) + 1e-5)
+
+    Args:
+        x: Input, float64 [B, I].
+        h: State, float64 [B, R].
+        c: Cell state, float64 [B, H].
+        weights: Those of `lstm_step`, and gamma_ih, gamma_hh [4H], gamma_c [H]; with biases also beta_c [H].
+
+    Returns:
+        h' before any projection [B, H], c' [B, H], and what `layer_norm_lstm_step_backward` needs.
+
+    Source: Ba, Kiros and Hinton 2016, "Layer Normalization", equations 20 to 22, in which b stands for both biases.
+    """
+    return _layer_norm_step(x, h, c, weights, lambda a, r: a + r)
+
+
+def layer_norm_lstm_step_backward(dh: Array, dc: Array, step: Step, weights: Weights) -> StepBackward:
+    """Go back through `layer_norm_lstm_step`; arguments and results as those of `lstm_step_backward`."""
+    return _layer_norm_step_backward(dh, dc, step, weights, lambda dz, _a, _r: (dz, dz, {}))
+
+
+def layer_norm_mi_lstm_step(x: Array, h: Array, c: Array, weights: Weights) -> tuple[Array, Array, Step]:
+    """Take one step of an LSTM with multiplicative integration and layer normalisation.
+
+    As `layer_norm_lstm_step`, but for z = alpha*a*r + beta1*r + beta2*a + b; arguments and results as there, with the
+    vectors of `mi_lstm_step` too.
+    """
+    return _layer_norm_step(x, h, c, weights, lambda a, r: _integrate(a, r, weights))
+
+
+def layer_norm_mi_lstm_step_backward(dh: Array, dc: Array, step: Step, weights: Weights) -> StepBackward:
+    """Go back through `layer_norm_mi_lstm_step`; arguments and results as those of `lstm_step_backward`."""
+    return _layer_norm_step_backward(dh, dc, step, weights, lambda dz, a, r: _integrate_backward(dz, a, r, weights))
 
 
 Forward = Callable[[Array, Array, Array, Weights], tuple[Array, Array, Step]]
@@ -138,6 +193,8 @@ Backward = Callable[[Array, Array, Step, Weights], StepBackward]
 CELL_STEPS: dict[str, tuple[Forward, Backward]] = {
     "lstm": (lstm_step, lstm_step_backward),
     "mi_lstm": (mi_lstm_step, mi_lstm_step_backward),
+    "layer_norm_lstm": (layer_norm_lstm_step, layer_norm_lstm_step_backward),
+    "layer_norm_mi_lstm": (layer_norm_mi_lstm_step, layer_norm_mi_lstm_step_backward),
 }
 
 
@@ -151,6 +208,7 @@ class Tape:
         active: Whether step t belongs to sequence b, bool [T, B, 1].
         steps: For each (layer, direction) its steps, by t.
         masks: Dropout masks, for each layer but the last, or None.
+        noise: Masks inside the layers, for each (layer, direction).
     """
 
     spec: StackSpec
@@ -158,6 +216,34 @@ class Tape:
     active: NDArray[np.bool_]
     steps: tuple[tuple[Step, ...], ...]
     masks: tuple[Array, ...] | None
+    noise: tuple[_LaneNoise, ...]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Masks inside the layers, for each layer and direction.
+
+    Attributes:
+        recurrent: What h is multiplied by before U, [B, R]: 0 or 1/(1-p). None: ones.
+        zoneout: Where c and where h stay what they were a step before, [T, B, H] and [T, B, R]: 1 there, else 0. None:
+            the stack's zoneout is taken as how much of them stays.
+    """
+
+    recurrent: Sequence[ArrayLike] | None = None
+    zoneout: Sequence[tuple[ArrayLike, ArrayLike]] | None = None
+
+
+NO_NOISE = Noise()
+"""No masks; zoneout by its expectation."""
+
+
+@dataclass(frozen=True)
+class _LaneNoise:
+    """The same for one lane: recurrent [B, R]; stays_c [T, B, H] and stays_h [T, B, R], or None."""
+
+    recurrent: Array
+    stays_c: Array | None
+    stays_h: Array | None
 
 
 @dataclass(frozen=True)
@@ -197,11 +283,12 @@ def forward(
     c0: StatesLike,
     lengths: ArrayLike | None = None,
     masks: Sequence[ArrayLike] | None = None,
+    noise: Noise = NO_NOISE,
 ) -> Result:
     """Run a stack of recurrent layers.
 
     Args:
-        spec: Cell and shapes; its dropout does nothing here, `masks` does.
+        spec: Cell and shapes; its dropouts do nothing here, the masks do.
         parameters: Arrays by the names of `StackSpec.parameter_shapes`.
         x: Input, [T, B, I]; what lies beyond a length is not looked at.
         h0: First h of each layer and direction, [L*D, B, R], or L arrays [D, B, R] if the layers differ in R.
@@ -209,6 +296,7 @@ def forward(
         lengths: Steps of each sequence, integers [B], 0 to T, in any order; all T if None. The reverse direction starts
             at each sequence's own end.
         masks: What the output of each layer but the last is multiplied by, L-1 arrays [T, B, D*R]: 0 or 1/(1-p).
+        noise: Masks inside the layers.
 
     Returns:
         The outputs, in float64, and what `backward` needs.
@@ -223,6 +311,7 @@ def forward(
     h, c = _by_lane("h0", h0, h_shapes), _by_lane("c0", c0, c_shapes)
     active = _active(lengths, length, batch)
     factors = _masks(spec, masks, length, batch)
+    inside = _lane_noise(spec, noise, length, batch)
 
     steps: list[tuple[Step, ...]] = []
     lanes: list[_Lane] = []
@@ -230,11 +319,14 @@ def forward(
     for layer in range(spec.num_layers):
         if layer and factors is not None:
             layer_input = layer_input * factors[layer - 1]
-        lanes = [_run_lane(spec, lane, weights[lane], layer_input, h, c, active) for lane in _lanes(spec, layer)]
+        lanes = [
+            _run_lane(spec, lane, weights[lane], layer_input, h, c, active, inside[lane])
+            for lane in _lanes(spec, layer)
+        ]
         layer_input = np.concatenate([lane.output for lane in lanes], axis=2)
         steps += [lane.steps for lane in lanes]
     cells = np.concatenate([lane.cells for lane in lanes], axis=2)
-    tape = Tape(spec, weights, active, tuple(steps), factors)
+    tape = Tape(spec, weights, active, tuple(steps), factors, inside)
     return Result(layer_input, cells, _joined(h, h_shapes), _joined(c, c_shapes), tape)
 
 
@@ -292,7 +384,14 @@ class _Lane:
 
 
 def _run_lane(
-    spec: StackSpec, lane: int, weights: Weights, x: Array, h: list[Array], c: list[Array], active: NDArray[np.bool_]
+    spec: StackSpec,
+    lane: int,
+    weights: Weights,
+    x: Array,
+    h: list[Array],
+    c: list[Array],
+    active: NDArray[np.bool_],
+    noise: _LaneNoise,
 ) -> _Lane:
     """Run one direction of one layer from h[lane] and c[lane], and leave its last states there.
 
@@ -302,9 +401,12 @@ def _run_lane(
     output, cells = np.zeros((len(x), *h[lane].shape)), np.zeros((len(x), *c[lane].shape))
     saved: dict[int, Step] = {}
     for t in _order(spec, lane, len(x)):
-        h_next, c_next, saved[t] = step(x[t], h[lane], c[lane], weights)
+        h_next, c_next, saved[t] = step(x[t], h[lane] * noise.recurrent, c[lane], weights)
         if spec.proj_size:
             h_next = h_next @ weights["weight_hr"].T
+        if noise.stays_c is not None and noise.stays_h is not None:
+            c_next = noise.stays_c[t] * c[lane] + (1 - noise.stays_c[t]) * c_next
+            h_next = noise.stays_h[t] * h[lane] + (1 - noise.stays_h[t]) * h_next
         h[lane], c[lane] = np.where(active[t], h_next, h[lane]), np.where(active[t], c_next, c[lane])
         output[t], cells[t] = np.where(active[t], h_next, 0.0), np.where(active[t], c_next, 0.0)
     return _Lane(output, cells, tuple(saved[t] for t in range(len(x))))
@@ -315,38 +417,123 @@ def _run_lane_backward(
 ) -> tuple[Array, dict[str, Array]]:
     """Go back through `_run_lane`; dh[lane] and dc[lane] turn from the last states' gradients to the first ones'."""
     _, step_backward = CELL_STEPS[tape.spec.cell]
-    steps, weights = tape.steps[lane], tape.weights[lane]
+    steps, weights, noise = tape.steps[lane], tape.weights[lane], tape.noise[lane]
     dx = np.zeros((len(steps), *steps[0].x.shape))
     gradients = {name: np.zeros_like(value) for name, value in weights.items()}
     for t in reversed(_order(tape.spec, lane, len(steps))):
         here = tape.active[t]
         dh_step = np.where(here, dh[lane] + doutput[t], 0.0)
         dc_step = np.where(here, dc[lane] + (0.0 if dcells is None else dcells[t]), 0.0)
+        dh_past, dc_past = np.zeros_like(dh_step), np.zeros_like(dc_step)  # what passes the step by, with zoneout
+        if noise.stays_c is not None and noise.stays_h is not None:
+            dh_past, dc_past = noise.stays_h[t] * dh_step, noise.stays_c[t] * dc_step
+            dh_step, dc_step = dh_step - dh_past, dc_step - dc_past
         if tape.spec.proj_size:
             gradients["weight_hr"] += dh_step.T @ steps[t].output
             dh_step = dh_step @ weights["weight_hr"]
         dx[t], dh_before, dc_before, dweights = step_backward(dh_step, dc_step, steps[t], weights)
-        dh[lane], dc[lane] = np.where(here, dh_before, dh[lane]), np.where(here, dc_before, dc[lane])
+        dh[lane] = np.where(here, dh_before * noise.recurrent + dh_past, dh[lane])
+        dc[lane] = np.where(here, dc_before + dc_past, dc[lane])
         for name, value in dweights.items():
             gradients[name] += value
     return dx, gradients
 
 
-def _lstm_gates(z: Array, c: Array) -> tuple[Array, Array, Array]:
-    """From the gates' sums z [B, 4H] to h' and c', and the gates' values [B, 4H]."""
+def _gates_and_state(z: Array, c: Array) -> tuple[Array, Array]:
+    """From the gates' sums z [B, 4H] to the gates' values [B, 4H], and c'."""
     zi, zf, zg, zo = np.split(z, 4, axis=1)
     i, f, g, o = _sigmoid(zi), _sigmoid(zf), np.tanh(zg), _sigmoid(zo)
-    c_next = f * c + i * g
-    return o * np.tanh(c_next), c_next, np.concatenate((i, f, g, o), axis=1)
+    return np.concatenate((i, f, g, o), axis=1), f * c + i * g
+
+
+def _lstm_gates(z: Array, c: Array) -> tuple[Array, Array, Array]:
+    """From the gates' sums z [B, 4H] to h' and c', and the gates' values [B, 4H]."""
+    gates, c_next = _gates_and_state(z, c)
+    return np.split(gates, 4, axis=1)[3] * np.tanh(c_next), c_next, gates
 
 
 def _lstm_gates_backward(dh: Array, dc: Array, step: Step) -> tuple[Array, Array]:
     """From dh and dc after a step to dz [B, 4H], and dc before it."""
+    o, tanh_c = np.split(step.gates, 4, axis=1)[3], np.tanh(step.c_next)
+    return _gates_and_state_backward(dh * tanh_c, dc + dh * o * (1 - tanh_c**2), step)
+
+
+def _gates_and_state_backward(do: Array, dc: Array, step: Step) -> tuple[Array, Array]:
+    """From the gradients of o and of c' to dz [B, 4H], and dc before the step."""
     i, f, g, o = np.split(step.gates, 4, axis=1)
-    tanh_c = np.tanh(step.c_next)
-    dc = dc + dh * o * (1 - tanh_c**2)
-    dz = (dc * g * i * (1 - i), dc * step.c * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o))
+    dz = (dc * g * i * (1 - i), dc * step.c * f * (1 - f), dc * i * (1 - g**2), do * o * (1 - o))
     return np.concatenate(dz, axis=1), dc * f
+
+
+def _integrate(a: Array, r: Array, weights: Weights) -> Array:
+    """Multiplicative integration, [B, 4H]."""
+    z: Array = weights["alpha"] * a * r + weights["beta1"] * r + weights["beta2"] * a
+    return z + weights["bias"] if "bias" in weights else z
+
+
+def _integrate_backward(dz: Array, a: Array, r: Array, weights: Weights) -> tuple[Array, Array, dict[str, Array]]:
+    """From dz to da, dr, and the gradients of the vectors."""
+    vectors = {"alpha": (dz * a * r).sum(0), "beta1": (dz * r).sum(0), "beta2": (dz * a).sum(0)}
+    if "bias" in weights:
+        vectors["bias"] = dz.sum(0)
+    alpha = weights["alpha"]
+    return dz * (alpha * r + weights["beta2"]), dz * (alpha * a + weights["beta1"]), vectors
+
+
+def _normalise(v: Array, gamma: Array, beta: Array | None) -> Normal:
+    """Layer norm of rows [B, width]."""
+    away = v - v.mean(1, keepdims=True)
+    scale = 1 / np.sqrt((away**2).mean(1, keepdims=True) + LAYER_NORM_EPSILON)
+    x = away * scale
+    return Normal(x, scale, gamma * x if beta is None else gamma * x + beta)
+
+
+def _normalise_backward(d: Array, normal: Normal, gamma: Array) -> Array:
+    """From the gradient of `normal.output` to that of the rows that were normalised."""
+    p = d * gamma
+    gradient: Array = p - p.mean(1, keepdims=True) - normal.x * (p * normal.x).mean(1, keepdims=True)
+    return gradient * normal.scale
+
+
+def _layer_norm_step(
+    x: Array, h: Array, c: Array, weights: Weights, join: Callable[[Array, Array], Array]
+) -> tuple[Array, Array, Step]:
+    """`join` makes z of a and r."""
+    a = _normalise(x @ weights["weight_ih"].T, weights["gamma_ih"], weights.get("bias_ih"))
+    r = _normalise(h @ weights["weight_hh"].T, weights["gamma_hh"], weights.get("bias_hh"))
+    gates, c_next = _gates_and_state(join(a.output, r.output), c)
+    seen = _normalise(c_next, weights["gamma_c"], weights.get("beta_c"))
+    step = Step(x, h, c, gates, c_next, a.output, r.output, (a, r, seen))
+    return step.output, c_next, step
+
+
+def _layer_norm_step_backward(
+    dh: Array,
+    dc: Array,
+    step: Step,
+    weights: Weights,
+    separate: Callable[[Array, Array, Array], tuple[Array, Array, dict[str, Array]]],
+) -> StepBackward:
+    """`separate` makes da, dr and the gradients of the inner cell's vectors of dz, a and r."""
+    assert step.normals is not None
+    a, r, seen = step.normals
+    o, tanh_c = np.split(step.gates, 4, axis=1)[3], np.tanh(seen.output)
+    dseen = dh * o * (1 - tanh_c**2)
+    dc = dc + _normalise_backward(dseen, seen, weights["gamma_c"])
+    dz, dc_before = _gates_and_state_backward(dh * tanh_c, dc, step)
+    da, dr, vectors = separate(dz, a.output, r.output)
+    products = _normalise_backward(da, a, weights["gamma_ih"]), _normalise_backward(dr, r, weights["gamma_hh"])
+    gradients = vectors | {
+        "weight_ih": products[0].T @ step.x,
+        "weight_hh": products[1].T @ step.h,
+        "gamma_ih": (da * a.x).sum(0),
+        "gamma_hh": (dr * r.x).sum(0),
+        "gamma_c": (dseen * seen.x).sum(0),
+    }
+    for name, gradient in (("bias_ih", da), ("bias_hh", dr), ("beta_c", dseen)):
+        if name in weights:
+            gradients[name] = gradient.sum(0)
+    return products[0] @ weights["weight_ih"], products[1] @ weights["weight_hh"], dc_before, gradients
 
 
 def _sigmoid(z: Array) -> Array:
@@ -413,6 +600,26 @@ def _masks(spec: StackSpec, masks: Sequence[ArrayLike] | None, length: int, batc
         _array(f"masks[{layer}]", mask, (length, batch, spec.directions * width))
         for layer, (mask, width) in enumerate(zip(masks, spec.state_sizes[:-1], strict=True))
     )
+
+
+def _lane_noise(spec: StackSpec, noise: Noise, length: int, batch: int) -> tuple[_LaneNoise, ...]:
+    for name, given in (("recurrent", noise.recurrent), ("zoneout", noise.zoneout)):
+        if given is not None and len(given) != spec.lanes:
+            raise ValueError(f"noise.{name}: expected L*D = {spec.lanes} entries, got {len(given)}")
+    found = []
+    for lane in range(spec.lanes):
+        hidden, state = (sizes[lane // spec.directions] for sizes in (spec.hidden_sizes, spec.state_sizes))
+        recurrent = np.ones((batch, state)) if noise.recurrent is None else noise.recurrent[lane]
+        stays: list[Array] = []
+        if noise.zoneout is not None:
+            shapes = (length, batch, hidden), (length, batch, state)
+            pairs = zip(noise.zoneout[lane], shapes, strict=True)
+            stays = [_array(f"noise.zoneout[{lane}]", mask, shape) for mask, shape in pairs]
+        elif any(spec.zoneout):
+            stays = [np.full((length, 1, 1), share) for share in spec.zoneout]
+        c, h = stays or (None, None)
+        found.append(_LaneNoise(_array(f"noise.recurrent[{lane}]", recurrent, (batch, state)), c, h))
+    return tuple(found)
 
 
 def _by_lane(name: str, states: StatesLike, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:

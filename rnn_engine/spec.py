@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-CellName = Literal["lstm", "mi_lstm"]
+CellName = Literal["lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"]
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,15 @@ class CellSpec:
         name: Name in settings and errors.
         index: Value in `csrc/include/rnn_engine.h`.
         vectors: Names of the cell's further parameters, each [4H], beside the weights and biases of an LSTM.
-        bias_vectors: Those of `vectors` that are left out with `bias=False`.
-        ones: Those of `vectors` that start at one; the other vectors and the MI-LSTM's biases start at zero.
+        unit_vectors: Those that are [H]; they come after `vectors`.
+        bias_vectors: Those of both that are left out with `bias=False`.
+        ones: Those of both that start at one; the others start at zero.
     """
 
     name: str
     index: int
     vectors: tuple[str, ...] = ()
+    unit_vectors: tuple[str, ...] = ()
     bias_vectors: tuple[str, ...] = ()
     ones: tuple[str, ...] = ()
 
@@ -39,6 +41,22 @@ CELLS: dict[str, CellSpec] = {
         vectors=("alpha", "beta1", "beta2", "bias"),
         bias_vectors=("bias",),
         ones=("alpha", "beta1", "beta2"),
+    ),
+    "layer_norm_lstm": CellSpec(
+        "layer_norm_lstm",
+        2,
+        vectors=("gamma_ih", "gamma_hh"),
+        unit_vectors=("gamma_c", "beta_c"),
+        bias_vectors=("beta_c",),
+        ones=("gamma_ih", "gamma_hh", "gamma_c"),
+    ),
+    "layer_norm_mi_lstm": CellSpec(
+        "layer_norm_mi_lstm",
+        3,
+        vectors=("gamma_ih", "gamma_hh", "alpha", "beta1", "beta2", "bias"),
+        unit_vectors=("gamma_c", "beta_c"),
+        bias_vectors=("bias", "beta_c"),
+        ones=("gamma_ih", "gamma_hh", "gamma_c", "alpha", "beta1", "beta2"),
     ),
 }
 
@@ -56,6 +74,10 @@ class StackSpec:
         bidirectional: Whether each layer runs in both directions.
         dropout: Probability of dropping a value between layers, in training.
         proj_size: P, the width to which h is projected (Sak et al. 2014), less than every H; 0: no projection.
+        recurrent_dropout: Probability of dropping a value of h before U, in training: one mask for all steps of a
+            sequence. Dropout between layers then has one mask for all steps too (Gal & Ghahramani 2016).
+        zoneout: Probabilities with which a value of c, and one of h, stays what it was a step before, in training;
+            otherwise c and h are the expectation (Krueger et al. 2016).
 
     Raises:
         ValueError: A field is out of bounds.
@@ -70,6 +92,8 @@ class StackSpec:
     bidirectional: bool = False
     dropout: float = 0.0
     proj_size: int = 0
+    recurrent_dropout: float = 0.0
+    zoneout: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
@@ -94,8 +118,12 @@ class StackSpec:
             raise ValueError(
                 f"proj_size: expected less than hidden_size = {min(self.hidden_sizes)}, got {self.proj_size}"
             )
-        if isinstance(self.dropout, bool) or not 0 <= self.dropout <= 1:
-            raise ValueError(f"dropout: expected a probability in [0, 1], got {self.dropout}")
+        _check_probability("dropout", self.dropout)
+        _check_probability("recurrent_dropout", self.recurrent_dropout)
+        if not isinstance(self.zoneout, tuple) or len(self.zoneout) != len("ch"):
+            raise ValueError(f"zoneout: expected two probabilities, for c and for h, got {self.zoneout}")
+        for name, probability in zip(("zoneout of c", "zoneout of h"), self.zoneout, strict=True):
+            _check_probability(name, probability)
 
     @property
     def directions(self) -> int:
@@ -150,7 +178,7 @@ class StackSpec:
 
         Returns:
             weight_ih [4H, I or D*R], weight_hh [4H, R], bias_ih [4H], bias_hh [4H], weight_hr [P, H], then the cell's
-            vectors [4H]; the shape is None for those that `bias=False` or the lack of a projection leave out.
+            vectors [4H] and [H]; the shape is None for those that `bias=False` or the lack of a projection leave out.
         """
         cell, suffix, layer = CELLS[self.cell], self.suffix(lane), lane // self.directions
         hidden, state = self.hidden_sizes[layer], self.state_sizes[layer]
@@ -162,8 +190,9 @@ class StackSpec:
             "bias_hh": (gates,) if self.bias else None,
             "weight_hr": (self.proj_size, hidden) if self.proj_size else None,
         }
-        for vector in cell.vectors:
-            shapes[vector] = (gates,) if self.bias or vector not in cell.bias_vectors else None
+        for vector in (*cell.vectors, *cell.unit_vectors):
+            width = gates if vector in cell.vectors else hidden
+            shapes[vector] = (width,) if self.bias or vector not in cell.bias_vectors else None
         return {name + suffix: shape for name, shape in shapes.items()}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -174,6 +203,11 @@ class StackSpec:
             for name, shape in self.lane_parameters(lane).items()
             if shape is not None
         }
+
+
+def _check_probability(name: str, value: float) -> None:
+    if isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{name}: expected a probability in [0, 1], got {value}")
 
 
 def check_flag(name: str, value: object) -> None:

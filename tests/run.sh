@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
-# Run every test: `bash tests/run.sh [--sanitize] [pytest arguments]`.
+# Run every test: `bash tests/run.sh [--sanitize] [--aarch64] [pytest arguments]`.
 #
 # The native tests come first, then pytest against the installed package. `--sanitize` runs the native tests twice more,
-# built to stop at memory errors and undefined behaviour, and at data races.
+# built to stop at memory errors and undefined behaviour, and at data races. `--aarch64` runs them once more, built for
+# AArch64 and emulated by qemu, and compares the bits of both processors.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../recipes/environment.sh"
 
-sanitize=no
-if [ "${1:-}" = --sanitize ]; then
-    sanitize=yes
+sanitize=no aarch64=no
+while :; do
+    case "${1:-}" in
+    --sanitize) sanitize=yes ;;
+    --aarch64) aarch64=yes ;;
+    *) break ;;
+    esac
     shift
-fi
+done
 
 # native_tests FOLDER [CMAKE OPTION...]
 native_tests() {
@@ -24,6 +29,40 @@ native_tests() {
     ctest --test-dir "$build" --output-on-failure --no-tests=error
 }
 
+need_aarch64_tools() {
+    local tool
+    for tool in aarch64-linux-gnu-g++ qemu-aarch64; do
+        command -v "$tool" >/dev/null || fail "--aarch64 needs $tool, which is not in PATH;" \
+            "on Debian: apt install g++-aarch64-linux-gnu qemu-user"
+    done
+}
+
+# digests FOLDER [EMULATOR...]: what the instruction sets of a build compute, into FOLDER.digests; a line is an instruction
+# set, a case, and digests of the results.
+digests() {
+    local build="$PROJECT/build/$1"
+    shift
+    {
+        "$@" "$build/tests/cpp/test_capi" digests && "$@" "$build/tests/cpp/test_loss" digests
+    } >"$build.digests" || fail "digests of $build could not be made"
+}
+
+# same_digests FILE...: every instruction set in the files has the same cases with the same results.
+same_digests() {
+    awk -F '\t' '
+        { set = FILENAME ": " $1; ++cases[set] }
+        !($2 in result) { ++total; result[$2] = $3; owner[$2] = set }
+        result[$2] != $3 { different = 1; printf "%s\n  %s: %s\n  %s: %s\n", $2, owner[$2], result[$2], set, $3 }
+        END {
+            for (set in cases) {
+                printf "%s, %d cases\n", set, cases[set]
+                if (cases[set] != total) different = 1
+            }
+            exit different
+        }' "$@" >&2
+}
+
+[ "$aarch64" = no ] || need_aarch64_tools
 use_environment test
 install_tools cmake ninja
 mkdir -p "$PROJECT/build"
@@ -36,6 +75,16 @@ if [ "$sanitize" = yes ]; then
     say "native tests under the thread sanitizer"
     # One test forks while the pool's threads are there, and the child starts its own.
     TSAN_OPTIONS=die_after_fork=0 native_tests threads -DRNN_ENGINE_SANITIZE=thread
+fi
+
+if [ "$aarch64" = yes ]; then
+    say "native tests for AArch64, emulated"
+    native_tests aarch64 "-DCMAKE_TOOLCHAIN_FILE=$PROJECT/cmake/aarch64-linux-gnu.cmake"
+    say "the bits of both processors"
+    digests native
+    digests aarch64 qemu-aarch64 -L /usr/aarch64-linux-gnu
+    same_digests "$PROJECT/build/native.digests" "$PROJECT/build/aarch64.digests" ||
+        fail "the instruction sets above do not compute the same bits"
 fi
 
 say "Python tests"

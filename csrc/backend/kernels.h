@@ -39,8 +39,8 @@ struct GemmTile {
   std::int64_t columns;          // valid values: of every vector if `gates`, else of all together
 };
 
-// One step of a cell on a tile of rows x at most `width` hidden units. Pointers stand at the tile's first
-// unit.
+// One step of a cell on a tile of rows x at most `width` hidden units, or all units for a cell with
+// kWholeRows. Pointers stand at the tile's first unit.
 template <class T>
 struct CellTile {
   std::int64_t rows, units;
@@ -49,8 +49,9 @@ struct CellTile {
   std::ptrdiff_t a_row;
   T* r;  // [rows, 4H] or nullptr if the cell is not split
   std::ptrdiff_t r_row;
-  const T* extra[kMaxExtra];  // [4H]; nullptr: zeros
-  const T* c_prev;            // [rows, H]
+  const T* extra[kMaxExtra];   // [4H], then those of [H]; nullptr: zeros
+  const T *bias_ih, *bias_hh;  // [4H] for a cell with kAddsBias; nullptr: zeros
+  const T* c_prev;             // [rows, H]
   std::ptrdiff_t c_prev_row;
   T* c;  // [rows, H]; forward writes, backward reads; may be c_prev in forward
   std::ptrdiff_t c_row;
@@ -60,7 +61,8 @@ struct CellTile {
   std::ptrdiff_t dh_row;
   T* dc;  // backward: [rows, H], gradient of c in, of c_prev out
   std::ptrdiff_t dc_row;
-  T* sums;  // backward: [kSums, 4H], added to
+  T* sums;  // backward: [kSums, 4H], then [H] for each vector of [H]; added to
+  T* work;  // backward: [kCellRows, kWork, H] of a cell with kWholeRows
 };
 
 // One vector of each of a panel's k groups, from as many rows of a row-major matrix [columns, k]: its
@@ -75,16 +77,37 @@ struct TransposedPanel {
   std::ptrdiff_t stride;  // between groups
 };
 
-// out[columns] = in[columns] * mask / (1 - p)
-template <class T>
-struct DropoutRow {
-  const T* in;
-  T* out;
-  std::int64_t columns;
+// A piece of one row of a mask, from column `first` on. It marks the values whose random word is below
+// `threshold`.
+struct Mask {
   PhiloxKey key;
   std::uint32_t site, step, row;
-  std::uint32_t threshold;  // a word below it drops the value
+  std::uint32_t threshold;
+  std::int64_t first;
+};
+
+// out[columns] = in[columns] * scale, or zero where the mask marks it.
+template <class T>
+struct DropoutRow {
+  const T* in;  // nullptr: ones
+  T* out;
+  std::int64_t columns;
+  Mask mask;
   T scale;
+};
+
+// With s = 1 where the mask marks a value, else 0, or with the one `share` for all values:
+// forward   value = s before + (1 - s) next
+// backward  past = s value, value = (1 - s) value
+template <class T>
+struct ZoneoutRow {
+  const T *before, *next;  // forward; either may be value
+  T* past;                 // backward
+  T* value;
+  std::int64_t columns;
+  Mask mask;
+  bool drawn;  // by the mask, else `share`
+  T share;
 };
 
 // Softmax over the rows of a matrix whose columns are tokens, in blocks of rows.
@@ -121,6 +144,8 @@ struct Kernels {
   void (*cell_forward[kCells])(const CellTile<T>&);
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);
+  void (*zoneout_forward)(const ZoneoutRow<T>&);
+  void (*zoneout_backward)(const ZoneoutRow<T>&);
   void (*softmax_block)(const SoftmaxBlock<T>&);
   void (*softmax_join)(const SoftmaxJoin<T>&);
   void (*softmax_slope)(const SoftmaxBlock<T>&);

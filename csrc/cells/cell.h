@@ -1,17 +1,14 @@
-// What a cell is: one step forward and backward, for a vector V of neighbouring hidden units of one sequence.
+// What a cell is: one step forward and backward.
 //
-// A cell is a struct with
+// A cell is a struct that inherits CellDefaults, where the traits are explained, and has
 //   kName         its name in settings and errors
-//   kSplit        false: the recurrent product U h' is added onto the input product W x + b in one chain, and
-//   arrives
-//                 in `a`; true: `a` holds W x + bias_ih and `r` holds U h' + bias_hh
-//   kExtra        further parameter vectors [4H], at most kMaxExtra; the last one is a bias if kExtraBias
-//   kSums         sums over all rows and steps that the gradients of the vectors are made of
 //   forward       turns a (and r), in place, into what backward needs, and c' into c and h
 //   backward      turns what forward kept, in place, into da (and dr); dc (gradient of c) into dc' (gradient
-//   of c'); adds
-//                 to the sums
+//   of
+//                 c'); adds to the sums
 //   finish        one gate element's gradients from its sums; scalars
+// forward and backward work on a vector V of neighbouring hidden units of one sequence; those of a cell with
+// kWholeRows, which sums over the units, on all units of some sequences.
 // Gate order i, f, g, o. To add a cell: one file like lstm.h, one line in `for_each_cell`, one value in
 // rnn_engine.h.
 #pragma once
@@ -19,8 +16,30 @@
 namespace rnn_engine {
 
 inline constexpr int kGates = 4;
-inline constexpr int kMaxExtra = 4;
-inline constexpr int kMaxSums = 4;
+inline constexpr int kMaxExtra = 8;
+inline constexpr int kMaxSums = 6;
+// Rows that a cell with kWholeRows takes at once, so that it loads its vectors once for all of them.
+inline constexpr int kCellRows = 4;
+
+struct CellDefaults {
+  // false: the recurrent product U h' is added onto the input product W x + b in one chain, and arrives in
+  // `a`; true: `a` holds W x + bias_ih and `r` holds U h' + bias_hh.
+  static constexpr bool kSplit = false;
+  // a and r are the bare products: the cell adds the biases.
+  static constexpr bool kAddsBias = false;
+  // The cell needs all units of a sequence at once: a step's products come first, for all units, and then the
+  // threads share its rows.
+  static constexpr bool kWholeRows = false;
+  // Further parameter vectors: first those of [4H], then those of [H]; together at most kMaxExtra.
+  static constexpr int kExtra = 0, kUnitVectors = 0;
+  // Bit v: vector v is a bias, which stacks without biases lack.
+  static constexpr unsigned kBiasVectors = 0;
+  // Sums over all rows and steps that the gradients of biases and [4H] vectors are made of; those of [H]
+  // vectors are sums themselves.
+  static constexpr int kSums = 1;
+  // Values of working memory that backward needs for each unit and row; only with kWholeRows.
+  static constexpr int kWork = 0;
+};
 
 // Gradients of one gate element's vectors.
 template <class T>

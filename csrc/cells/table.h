@@ -1,24 +1,33 @@
 // The table of cells: the one place that lists them.
 #pragma once
 
-#include "cells/cell.h"
+#include <cstdint>
+
+#include "cells/layer_norm.h"
 #include "cells/lstm.h"
 #include "cells/mi_lstm.h"
 
 namespace rnn_engine {
 
-// Facts about a cell that planner and runner need; index as in rnn_engine.h.
+// Facts about a cell that planner and runner need (cells/cell.h); index as in rnn_engine.h.
 struct CellTraits {
   const char* name;
-  bool split;
-  int extra;
-  bool extra_bias;
-  int sums;
+  bool split, adds_bias, whole_rows;
+  int extra, unit_vectors;
+  unsigned bias_vectors;
+  int sums, work;
+
+  int vectors() const { return extra + unit_vectors; }
+  bool is_bias(int vector) const { return bias_vectors >> vector & 1; }
+  // Values of vector `vector`, and of one set of sums, for each hidden unit.
+  int vector_width(int vector) const { return vector < extra ? kGates : 1; }
+  int sums_width() const { return sums * kGates + unit_vectors; }
 };
 
 template <class Cell>
 constexpr CellTraits traits_of() {
-  return {Cell::kName, Cell::kSplit, Cell::kExtra, Cell::kExtraBias, Cell::kSums};
+  return {Cell::kName,        Cell::kSplit,       Cell::kAddsBias, Cell::kWholeRows, Cell::kExtra,
+          Cell::kUnitVectors, Cell::kBiasVectors, Cell::kSums,     Cell::kWork};
 }
 
 // Calls visit.operator()<Cell>(index) for every cell.
@@ -26,9 +35,13 @@ template <class Visitor>
 constexpr void for_each_cell(Visitor visit) {
   visit.template operator()<LstmCell>(0);
   visit.template operator()<MiLstmCell>(1);
+  visit.template operator()<LayerNormLstmCell>(2);
+  visit.template operator()<LayerNormMiLstmCell>(3);
 }
 
-inline constexpr int kCells = 2;
-inline constexpr CellTraits kCellTable[kCells] = {traits_of<LstmCell>(), traits_of<MiLstmCell>()};
+inline constexpr int kCells = 4;
+inline constexpr CellTraits kCellTable[kCells] = {traits_of<LstmCell>(), traits_of<MiLstmCell>(),
+                                                  traits_of<LayerNormLstmCell>(),
+                                                  traits_of<LayerNormMiLstmCell>()};
 
 }  // namespace rnn_engine

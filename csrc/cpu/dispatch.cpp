@@ -1,7 +1,8 @@
 // The table of instruction sets, best first, and the choice among them. Compiled without instruction-set
 // flags.
-#include <cstdlib>
+#include <array>
 #include <cstring>
+#include <iterator>
 #include <string>
 
 #include "backend/kernels.h"
@@ -13,6 +14,8 @@ Backend generic_backend();
 #if defined(__x86_64__)
 Backend avx2_backend();
 Backend avx512_backend();
+#elif defined(__aarch64__)
+Backend neon_backend();
 #endif
 }  // namespace cpu
 
@@ -36,6 +39,8 @@ constexpr Entry kEntries[] = {
 #if defined(__x86_64__)
     {"avx512", has_avx512, cpu::avx512_backend},
     {"avx2", has_avx2, cpu::avx2_backend},
+#elif defined(__aarch64__)
+    {"neon", [] { return true; }, cpu::neon_backend},
 #endif
     {"generic", [] { return true; }, cpu::generic_backend},
 };
@@ -69,12 +74,13 @@ const Backend& select_backend(const char* isa) {
     }
   }
   // One table for each instruction set, made when it is first asked for and never changed.
-  static const Backend tables[] = {
-#if defined(__x86_64__)
-      has_avx512() ? cpu::avx512_backend() : Backend{}, has_avx2() ? cpu::avx2_backend() : Backend{},
-#endif
-      cpu::generic_backend()};
-  return tables[chosen - kEntries];
+  static const auto tables = [] {
+    std::array<Backend, std::size(kEntries)> made{};
+    for (std::size_t i = 0; i < made.size(); ++i)
+      if (kEntries[i].available()) made[i] = kEntries[i].make();
+    return made;
+  }();
+  return tables[static_cast<std::size_t>(chosen - kEntries)];
 }
 
 }  // namespace rnn_engine

@@ -4,6 +4,8 @@
 #pragma once
 
 #include "backend/kernels.h"
+#include "cpu/cells.h"
+#include "cpu/masks.h"
 #include "cpu/softmax.h"
 
 namespace rnn_engine::cpu {
@@ -130,19 +132,6 @@ void gemm(const GemmTile<typename V::Scalar>& t) {
   }
 }
 
-template <class V>
-inline __attribute__((always_inline)) V load_units(const typename V::Scalar* p, int units) {
-  return units == V::kWidth ? V::load(p) : V::load(p, units);
-}
-
-template <class V>
-inline __attribute__((always_inline)) void store_units(V value, typename V::Scalar* p, int units) {
-  if (units == V::kWidth)
-    value.store(p);
-  else
-    value.store(p, units);
-}
-
 // Turns kWidth rows of kWidth values into columns: each of the log2(kWidth) passes interleaves the two
 // halves.
 template <class V>
@@ -183,97 +172,6 @@ void pack_transposed(const TransposedPanel<typename V::Scalar>& t) {
   }
 }
 
-template <class V, class Cell>
-inline __attribute__((always_inline)) void load_extra(const CellTile<typename V::Scalar>& t, int units,
-                                                      V (&extra)[kMaxExtra][kGates]) {
-  for (int p = 0; p < Cell::kExtra; ++p)
-    for (int k = 0; k < kGates; ++k)
-      extra[p][k] =
-          t.extra[p] ? load_units<V>(t.extra[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
-}
-
-// Without kHidden the compiler leaves out what only h is made of.
-template <class V, class Cell, bool kHidden>
-void cell_rows(const CellTile<typename V::Scalar>& t) {
-  const int units = static_cast<int>(t.units);
-  V extra[kMaxExtra][kGates];
-  load_extra<V, Cell>(t, units, extra);
-  for (std::int64_t row = 0; row < t.rows; ++row) {
-    V a[kGates], r[kGates], c, h;
-    for (int k = 0; k < kGates; ++k) {
-      a[k] = load_units<V>(t.a + row * t.a_row + k * t.gate_stride, units);
-      if constexpr (Cell::kSplit) r[k] = load_units<V>(t.r + row * t.r_row + k * t.gate_stride, units);
-    }
-    Cell::forward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
-    for (int k = 0; k < kGates; ++k) {
-      if constexpr (!Cell::kSplit) store_units(a[k], t.a + row * t.a_row + k * t.gate_stride, units);
-    }
-    store_units(c, t.c + row * t.c_row, units);
-    if constexpr (kHidden) store_units(h, t.h + row * t.h_row, units);
-  }
-}
-
-template <class V, class Cell>
-void cell_forward(const CellTile<typename V::Scalar>& t) {
-  if (t.h)
-    cell_rows<V, Cell, true>(t);
-  else
-    cell_rows<V, Cell, false>(t);
-}
-
-template <class V, class Cell>
-void cell_backward(const CellTile<typename V::Scalar>& t) {
-  const int units = static_cast<int>(t.units);
-  V extra[kMaxExtra][kGates], sums[kMaxSums][kGates];
-  load_extra<V, Cell>(t, units, extra);
-  for (int s = 0; s < Cell::kSums; ++s)
-    for (int k = 0; k < kGates; ++k)
-      sums[s][k] = load_units<V>(t.sums + (s * kGates + k) * t.gate_stride, units);
-  for (std::int64_t row = 0; row < t.rows; ++row) {
-    V a[kGates], r[kGates];
-    for (int k = 0; k < kGates; ++k) {
-      a[k] = load_units<V>(t.a + row * t.a_row + k * t.gate_stride, units);
-      if constexpr (Cell::kSplit) r[k] = load_units<V>(t.r + row * t.r_row + k * t.gate_stride, units);
-    }
-    V dc = load_units<V>(t.dc + row * t.dc_row, units);
-    Cell::backward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units),
-                   load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc,
-                   sums);
-    for (int k = 0; k < kGates; ++k) {
-      store_units(a[k], t.a + row * t.a_row + k * t.gate_stride, units);
-      if constexpr (Cell::kSplit) store_units(r[k], t.r + row * t.r_row + k * t.gate_stride, units);
-    }
-    store_units(dc, t.dc + row * t.dc_row, units);
-  }
-  for (int s = 0; s < Cell::kSums; ++s)
-    for (int k = 0; k < kGates; ++k)
-      store_units(sums[s][k], t.sums + (s * kGates + k) * t.gate_stride, units);
-}
-
-// Counter: (block of four columns, row, step, site). V only keeps the copies of different instruction sets
-// apart.
-template <class V>
-void dropout(const DropoutRow<typename V::Scalar>& t) {
-  using T = typename V::Scalar;
-  constexpr int kLanes = 16;
-  for (std::int64_t first = 0; first < t.columns; first += 4 * kLanes) {
-    std::uint32_t words[4][kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) {
-      words[0][lane] = static_cast<std::uint32_t>(first / 4) + static_cast<std::uint32_t>(lane);
-      words[1][lane] = t.row;
-      words[2][lane] = t.step;
-      words[3][lane] = t.site;
-    }
-    philox(words, t.key);
-    T factor[4 * kLanes];
-    for (int lane = 0; lane < kLanes; ++lane)
-      for (int i = 0; i < 4; ++i) factor[4 * lane + i] = words[i][lane] < t.threshold ? T(0) : t.scale;
-    const std::int64_t left = t.columns - first;
-    const int count = left < 4 * kLanes ? static_cast<int>(left) : 4 * kLanes;
-    for (int i = 0; i < count; ++i) t.out[first + i] = t.in[first + i] * factor[i];
-  }
-}
-
 template <class V>
 double peak(std::int64_t iterations) {
   using T = typename V::Scalar;
@@ -305,6 +203,8 @@ Kernels<typename V::Scalar> make_kernels() {
     table.cell_backward[index] = cell_backward<V, Cell>;
   });
   table.dropout = dropout<V>;
+  table.zoneout_forward = zoneout_forward<V>;
+  table.zoneout_backward = zoneout_backward<V>;
   table.softmax_block = softmax_block<V>;
   table.softmax_join = softmax_join<V>;
   table.softmax_slope = softmax_slope<V>;

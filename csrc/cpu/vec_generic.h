@@ -33,7 +33,7 @@ struct GenericVec {
 
   GenericVec() = default;
   RNN_ENGINE_INLINE GenericVec(Native native) : v(native) {}
-  RNN_ENGINE_INLINE explicit GenericVec(T value) : v(Native{} + value) {}
+  RNN_ENGINE_INLINE explicit GenericVec(T value) : v(value - Native{}) {}  // a sum would lose the sign of -0
 
   static RNN_ENGINE_INLINE GenericVec load(const T* p) {
     Native v;
@@ -59,15 +59,18 @@ struct GenericVec {
   friend RNN_ENGINE_INLINE GenericVec max(GenericVec a, GenericVec b) { return a.v > b.v ? a.v : b.v; }
   // low, high = a0 b0 a1 b1 ...
   friend RNN_ENGINE_INLINE void interleave(GenericVec a, GenericVec b, GenericVec& low, GenericVec& high) {
+    Native first{}, second{};
     for (int i = 0; i < kWidth; ++i) {
-      low.v[i] = (i % 2 ? b : a).v[i / 2];
-      high.v[i] = (i % 2 ? b : a).v[(kWidth + i) / 2];
+      first[i] = (i % 2 ? b : a).v[i / 2];
+      second[i] = (i % 2 ? b : a).v[(kWidth + i) / 2];
     }
+    low = first;
+    high = second;
   }
 };
 
 RNN_ENGINE_INLINE float fma_scalar(float a, float b, float c) {
-#ifdef __FMA__
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
   return __builtin_fmaf(a, b, c);
 #else
   const double product = static_cast<double>(a) * b;  // exact

@@ -11,8 +11,11 @@
  * Weights, one set for each (layer, direction), index layer*D + direction; gate order i, f, g, o:
  *   weight_ih [4H, I or D*R]   weight_hh [4H, R]   bias_ih [4H]   bias_hh [4H]   (biases may all be NULL)
  *   weight_hr [P, H], only with a projection
- *   extra[p] [4H]: further vectors of the cell; MI-LSTM: alpha, beta1, beta2, bias (bias NULL without
- * biases).
+ *   extra[p] [4H] or [H] (rnn_engine_vector_width): further vectors of the cell, in this order:
+ *     MI-LSTM             alpha, beta1, beta2, bias
+ *     layer-norm LSTM     gamma_ih, gamma_hh, gamma_c [H], beta_c [H]
+ *     layer-norm MI-LSTM  gamma_ih, gamma_hh, alpha, beta1, beta2, bias, gamma_c [H], beta_c [H]
+ *   bias and beta_c are NULL without biases.
  *
  * States (h0, hn and their gradients: R wide; c0, cn: H wide) are [B, width] for each (layer, direction), one
  * after the other: [L*D, B, width] where all layers are equally wide.
@@ -38,9 +41,14 @@ extern "C" {
 #define RNN_ENGINE_API __attribute__((visibility("default")))
 
 enum { RNN_ENGINE_OK = 0, RNN_ENGINE_INVALID = 1, RNN_ENGINE_FAILED = 2 };
-enum { RNN_ENGINE_LSTM = 0, RNN_ENGINE_MI_LSTM = 1 };
+enum {
+  RNN_ENGINE_LSTM = 0,
+  RNN_ENGINE_MI_LSTM = 1,
+  RNN_ENGINE_LAYER_NORM_LSTM = 2,
+  RNN_ENGINE_LAYER_NORM_MI_LSTM = 3
+};
 enum { RNN_ENGINE_FLOAT32 = 0, RNN_ENGINE_FLOAT64 = 1 };
-enum { RNN_ENGINE_MAX_EXTRA = 4 };
+enum { RNN_ENGINE_MAX_EXTRA = 8 };
 /* What is kept for backward: everything; h, and c every K steps; h and c every K steps for all layers at once
  * (one direction only: with two it is RECOMPUTE); whatever is fastest within a number of bytes. All give the
  * same bits. */
@@ -70,11 +78,15 @@ typedef struct {
   int32_t prepacked;          /* 1: forward gets packed weights (forward only) */
   const int64_t* batch_sizes; /* [T], never growing, batch_sizes[0] = B; NULL: all B */
   double dropout;             /* probability, between layers; 0 in evaluation */
-  uint64_t seed;              /* key of the dropout masks */
-  const int64_t* row_ids;     /* [B] the caller's index of each sequence, keys the masks; NULL: 0..B-1 */
-  int32_t memory;             /* RNN_ENGINE_STORE, ... */
-  uint64_t budget;            /* RNN_ENGINE_BUDGET: bytes of kept and scratch together */
-  int32_t schedule;           /* RNN_ENGINE_AUTO, ... */
+  double recurrent_dropout; /* probability, of h before U, one mask for all steps; 0 in evaluation. Unless 0,
+                               the masks between layers are the same for all steps too. */
+  double zoneout[2];        /* probability that a value of c, and of h, stays as it was */
+  int32_t zoneout_masks;    /* 1: drawn; 0: the expectation, as in evaluation */
+  uint64_t seed;            /* key of all masks */
+  const int64_t* row_ids;   /* [B] the caller's index of each sequence, keys the masks; NULL: 0..B-1 */
+  int32_t memory;           /* RNN_ENGINE_STORE, ... */
+  uint64_t budget;          /* RNN_ENGINE_BUDGET: bytes of kept and scratch together */
+  int32_t schedule;         /* RNN_ENGINE_AUTO, ... */
 } rnn_engine_problem;
 
 /* One buffer of a plan. It is used by tiles first_tile to last_tile, counted through forward and backward. */
@@ -155,13 +167,16 @@ typedef struct rnn_engine_plan rnn_engine_plan;
 /* Message of the calling thread's last failure. */
 RNN_ENGINE_API const char* rnn_engine_last_error(void);
 
-/* A context owns the threads. `threads` >= 1. `isa`: "generic", "avx2", "avx512", or NULL: RNN_ENGINE_ISA
- * from the environment, else the best that the machine has. */
+/* A context owns the threads. `threads` >= 1. `isa`: "generic", "neon", "avx2", "avx512", or NULL:
+ * RNN_ENGINE_ISA from the environment, else the best that the machine has. */
 RNN_ENGINE_API int rnn_engine_context_create(int32_t threads, const char* isa, rnn_engine_context** context);
 RNN_ENGINE_API void rnn_engine_context_destroy(rnn_engine_context* context);
 RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* context);
 /* 1 if this build and machine can run `isa`. */
 RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
+
+/* Values of extra[vector] of a cell for each hidden unit, 4 or 1; 0 if it has no such vector. */
+RNN_ENGINE_API int rnn_engine_vector_width(int32_t cell, int32_t vector);
 
 /* Makes a plan for this context: its threads and instruction set. Pure: it allocates the plan alone. */
 RNN_ENGINE_API int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,

@@ -121,6 +121,9 @@ class InputFinder {
     if (before < 0) return;
     const std::int64_t layer = from_top ? shape_.L - 1 - before / shape_.D : before / shape_.D;
     add_at(kind, layer, before % shape_.D, last_step, edges);
+    // The weights' gradients need the lane's masks.
+    if (from_top && shape_.recurrent_dropout > 0)
+      add_at(TileKind::kWeightGradients, layer, before % shape_.D, last_step, edges);
   }
 
   const Shape& shape_;

@@ -34,6 +34,17 @@ inline constexpr std::int64_t kGradientRows = 528, kGradientDepth = 256;
 // those that pack their panels on the way pack no more at once.
 inline constexpr std::int64_t kDepth = 1024;
 
+// A cell that runs on whole rows sums over rows in at most this many groups of neighbouring rows, which no
+// number of threads changes.
+inline constexpr std::int64_t kSumGroups = 16;
+inline std::int64_t sum_group_rows(const Shape& s) {
+  if (!s.cell.whole_rows) return s.B;
+  const std::int64_t least = (s.B + kSumGroups - 1) / kSumGroups;
+  return least <= kCellRows ? least : round_up(least, kCellRows);
+}
+// Values of one group's sums.
+inline std::int64_t sums_size(const Shape& s, std::int64_t hidden) { return s.cell.sums_width() * hidden; }
+
 using Slots = std::vector<std::size_t>;  // offsets in an arena
 
 template <class Visit>
@@ -69,9 +80,10 @@ struct LayoutInput {
 
 template <class T>
 struct KeptDirection {
-  T* a;         // store: [N, 4H] what the cell keeps: LSTM activated gates, MI-LSTM W x + b
-  T* r;         // store: [N, 4H] MI-LSTM U h' + b
+  T* a;         // store: [N, 4H] what the cell keeps: LSTM activated gates, a split cell W x (+ b)
+  T* r;         // store: [N, 4H] of a split cell: U h' (+ b)
   T* c;         // store: [N, H]
+  T* cell;      // store, with zoneout of c: [N, H] c before zoneout
   T* raw;       // store, with a projection: [N, H] o tanh(c)
   T* c_states;  // else: [pieces - 1, B, H] c before each piece of K steps but the first
   T* h_states;  // checkpoint: [pieces - 1, B, R]
@@ -95,6 +107,8 @@ struct KeptLayer {
       direction[d].a = arena.take<T>("input product / gates", store ? s.N * size.G : 0, layer, d);
       direction[d].r = arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
       direction[d].c = arena.take<T>("c", store ? s.N * size.H : 0, layer, d);
+      direction[d].cell =
+          arena.take<T>("c before zoneout", store && s.zoneout_c > 0 ? s.N * size.H : 0, layer, d);
       direction[d].raw =
           arena.take<T>("h before projection", store && s.projected ? s.N * size.H : 0, layer, d);
       direction[d].c_states = arena.take<T>("c every K steps", states * size.H, layer, d);
@@ -121,7 +135,7 @@ struct PackedForward {
     weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H), layer, d);
     weight_hr = arena.take<T>("packed weight_hr", s.projected ? packed_size(in.machine, size.H, size.R) : 0,
                               layer, d);
-    bias = arena.take<T>("bias", s.bias ? 4 * size.H : 0, layer, d);
+    bias = arena.take<T>("bias", s.bias && !s.cell.adds_bias ? 4 * size.H : 0, layer, d);
   }
 };
 
@@ -176,6 +190,9 @@ struct Rolling {
   T* a = nullptr;        // [rows of a tile, 4H]
   T* r = nullptr;        // [B, 4H]
   T* raw = nullptr;      // [B, H] with a projection
+  T* cell = nullptr;     // [B, H] c before zoneout
+  T* factors = nullptr;  // [B, R] what recurrent dropout multiplies h by
+  T* seen[2] = {};       // [B, R] h after recurrent dropout, of steps in turn
 
   Rolling() = default;
   // `steps`: of a tile. `gates`: whether any layer's are not kept.
@@ -186,6 +203,15 @@ struct Rolling {
     a = arena.take<T>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
     r = arena.take<T>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
     raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
+    cell = arena.take<T>("c before zoneout, rolling", gates && s.zoneout_c > 0 ? s.B * widest.H : 0);
+    take_recurrent(s, widest, arena);
+  }
+
+  void take_recurrent(const Shape& s, const Widest& widest, Arena& arena) {
+    const std::int64_t values = s.recurrent_dropout > 0 ? s.B * widest.R : 0;
+    factors = arena.take<T>("recurrent dropout", values);
+    seen[0] = arena.take<T>("h after recurrent dropout, even", values);
+    seen[1] = arena.take<T>("h after recurrent dropout, odd", values);
   }
 };
 
@@ -231,9 +257,12 @@ struct LaneBackward {
   T *weight_hh, *weight_hr;  // packed for the gradients' products of single steps
   T* dc;                     // [B, H]
   T* boundary;               // [B, 4H] dr of the step after the piece, unless gates were kept
-  T* sums;                   // [kSums, 4H]
+  T* sums;                   // [groups of rows, kSums * 4H + unit vectors * H]
+  T* factors;                // [B, R] what recurrent dropout multiplies h by
+  T* past_h;                 // zoneout: [B, R] gradient of h that passes the step by
   T *h, *c;                  // checkpoint: [B, R], [B, H] states of the replay
-  T *piece_a, *piece_r, *piece_c, *piece_raw, *piece_h;  // what was not kept of a piece of K steps
+  T *piece_a, *piece_r, *piece_c, *piece_cell, *piece_raw,
+      *piece_h;  // what was not kept of a piece of K steps
 
   LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
     const Shape& s = in.shape;
@@ -241,19 +270,24 @@ struct LaneBackward {
     const Policy policy = in.schedule.of(layer);
     const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
     forward = replayed ? PackedForward<T>(in, layer, d, arena) : PackedForward<T>{};
-    bias = arena.take<T>("bias", s.bias && policy == Policy::kRecompute ? 4 * size.H : 0, layer, d);
+    const bool begins = s.bias && !s.cell.adds_bias && policy == Policy::kRecompute;
+    bias = arena.take<T>("bias", begins ? 4 * size.H : 0, layer, d);
     weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, 4 * size.H, size.R), layer, d);
     weight_hr = arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0,
                               layer, d);
     dc = arena.take<T>("dc", s.B * size.H, layer, d);
     boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
-    sums = arena.take<T>("sums of vector gradients", s.cell.sums * 4 * size.H, layer, d);
+    const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
+    sums = arena.take<T>("sums of vector gradients", groups * sums_size(s, size.H), layer, d);
+    factors = arena.take<T>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
+    past_h = arena.take<T>("gradient past zoneout of h", s.zoneout_h > 0 ? s.B * size.R : 0, layer, d);
     h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
     c = arena.take<T>("c of the replay", replayed ? s.B * size.H : 0, layer, d);
     const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
     piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
     piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
     piece_c = arena.take<T>("c of a piece", rows * size.H, layer, d);
+    piece_cell = arena.take<T>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
     piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
     piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
@@ -267,9 +301,13 @@ struct GroupBackward {
   T* dh;                // [B, H] gradient of the cell's output
   T* dstate;            // [rows of a tile, R] with a projection: gradient of h
   T* dropped;           // [rows of a tile, D*R]
+  T* seen;              // [rows of a tile, R] h' after recurrent dropout
+  T* past_c;            // zoneout: [B, H] gradient of c that passes the step by
+  Rolling<T> replay;    // what a replay needs beside what it keeps
   T *pack_a, *pack_b;   // one piece a thread
   T* pack_gates;        // recompute: one panel of weights a thread
-  std::int64_t pack_a_size, pack_b_size, pack_gates_size;
+  T* work;              // the cell's, for each thread
+  std::int64_t pack_a_size, pack_b_size, pack_gates_size, work_size;
 
   GroupBackward() = default;
   GroupBackward(const LayoutInput& in, Arena& arena) {
@@ -282,6 +320,10 @@ struct GroupBackward {
     dh = arena.take<T>("dh", s.B * widest.H);
     dstate = arena.take<T>("gradient of h", s.projected ? in.rows(in.schedule.backward_steps) * widest.R : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
+    seen = arena.take<T>("h after recurrent dropout", s.recurrent_dropout > 0 ? rows * widest.R : 0);
+    past_c = arena.take<T>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
+    replay.dropped = dropped;
+    if (in.schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
     pack_a_size = kGradientRows * kGradientDepth;
     pack_b_size =
         std::max(std::min(kGradientDepth, rows), std::min(kDepth, 4 * widest.H)) * 4 * in.machine.width;
@@ -293,6 +335,8 @@ struct GroupBackward {
     pack_gates = arena.take<T>("packed weights of some units", pack_gates_size * threads);
     pack_a = arena.take<T>("packed rows of gradients", pack_a_size * threads);
     pack_b = arena.take<T>("packed columns of inputs", pack_b_size * threads);
+    work_size = kCellRows * s.cell.work * widest.H;
+    work = arena.take<T>("cells' working memory", work_size * threads);
   }
 };
 

@@ -12,6 +12,11 @@ void require_at_least(const std::string& name, std::int64_t least, std::int64_t 
           name + ": expected at least " + std::to_string(least) + ", got " + std::to_string(value));
 }
 
+void require_probability(const char* name, double value) {
+  require(value >= 0 && value <= 1,
+          std::string(name) + ": expected a probability in [0, 1], got " + std::to_string(value));
+}
+
 std::vector<std::int64_t> offsets_of(const rnn_engine_problem& p) {
   std::vector<std::int64_t> offsets{0};
   if (!p.batch_sizes) return {};
@@ -75,8 +80,10 @@ Shape make_shape(const rnn_engine_problem& p) {
   require(p.hidden_sizes != nullptr, "hidden_sizes: expected a pointer, got NULL");
   require(p.directions == 1 || p.directions == 2,
           "directions: expected 1 or 2, got " + std::to_string(p.directions));
-  require(p.dropout >= 0 && p.dropout <= 1,
-          "dropout: expected a probability in [0, 1], got " + std::to_string(p.dropout));
+  require_probability("dropout", p.dropout);
+  require_probability("recurrent_dropout", p.recurrent_dropout);
+  require_probability("zoneout[0]", p.zoneout[0]);
+  require_probability("zoneout[1]", p.zoneout[1]);
   require(p.memory >= RNN_ENGINE_STORE && p.memory <= RNN_ENGINE_BUDGET,
           "memory: expected store (0), recompute (1), checkpoint (2) or budget (3), got " +
               std::to_string(p.memory));
@@ -98,6 +105,10 @@ Shape make_shape(const rnn_engine_problem& p) {
   shape.training = p.training != 0;
   shape.dropout = p.dropout > 0 && p.layers > 1;
   shape.dropout_probability = p.dropout;
+  shape.recurrent_dropout = p.recurrent_dropout;
+  shape.zoneout_c = p.zoneout[0];
+  shape.zoneout_h = p.zoneout[1];
+  shape.zoneout_masks = p.zoneout_masks != 0;
   shape.seed = p.seed;
   shape.prepacked = p.prepacked != 0;
   shape.output = p.output != 0 || p.training;

@@ -26,6 +26,9 @@ struct Shape {
   bool bias, projected, training;
   bool dropout;  // between layers
   double dropout_probability;
+  double recurrent_dropout;     // 0: none
+  double zoneout_c, zoneout_h;  // 0: none
+  bool zoneout_masks;           // else the expectation
   std::uint64_t seed;
   bool prepacked, output, cell_output, input_gradient;
   std::vector<std::int64_t> offsets;  // [T + 1] first row of each step; empty if all steps have B rows

@@ -14,10 +14,8 @@ class Backward {
       : run_(run),
         args_(args),
         scratch_(scratch),
-        replay_(run, rolling_),
-        tile_(run, scratch.own, args.overwrite != 0) {
-    rolling_.dropped = scratch.own.dropped;  // all else is kept in a replay
-  }
+        replay_(run, scratch.own.replay),
+        tile_(run, scratch.own, args.overwrite != 0) {}
 
   // Ends with a barrier.
   void run(const Tile& tile) const {
@@ -90,6 +88,7 @@ class Backward {
     lane.a = {own.piece_a, row0, size.G};
     lane.r = {own.piece_r, row0, size.G};
     lane.c = {own.piece_c, row0, size.H};
+    lane.cell = {own.piece_cell, row0, size.H};
     lane.raw = {own.piece_raw, row0, size.H};
     lane.h = {own.piece_h, row0, size.R};
     lane.hn = own.h;
@@ -125,6 +124,7 @@ class Backward {
     lane.a = store ? Rows<T>{kept_values.a, 0, size.G} : Rows<T>{own.piece_a, row0, size.G};
     lane.r = store ? Rows<T>{kept_values.r, 0, size.G} : Rows<T>{own.piece_r, row0, size.G};
     lane.c = store ? Rows<T>{kept_values.c, 0, size.H} : Rows<T>{own.piece_c, row0, size.H};
+    lane.cell = store ? Rows<T>{kept_values.cell, 0, size.H} : Rows<T>{own.piece_cell, row0, size.H};
     lane.raw = store ? Rows<T>{kept_values.raw, 0, size.H} : Rows<T>{own.piece_raw, row0, size.H};
     lane.h = output(tile.layer, tile).as_const();
     lane.h.data += tile.direction * size.R;
@@ -149,7 +149,6 @@ class Backward {
   const Runner<T>& run_;
   const rnn_engine_backward_args& args_;
   const BackwardScratch<T>& scratch_;
-  Rolling<T> rolling_{};
   const ForwardTile<T> replay_;
   const BackwardTile<T> tile_;
 };

@@ -15,7 +15,7 @@ struct BackwardLane {
   Weights<T> weights, gradients;
   LaneBackward<T> own;
   Rows<const T> input;
-  Rows<T> a, r, c, raw;         // kept or made again; gradients are written over a and r (= a unless split)
+  Rows<T> a, r, c, cell, raw;   // kept or made again; gradients are written over a and r (= a unless split)
   Rows<const T> h;              // from this direction's first unit
   Rows<const T> dy, dc_output;  // or empty: zeros
   Rows<T> dx;                   // or empty: not wanted
@@ -51,6 +51,8 @@ class BackwardTile {
     };
     pack(run_.columns(size.R), 4 * size.H, lane.weights.weight_hh, size.R, lane.own.weight_hh);
     if (s.projected) pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
+    if (s.recurrent_dropout > 0)
+      recurrent_factors(run_, lane.layer, lane.direction, run_.team.share(s.B), lane.own.factors);
     if (run_.team.id() == 0 && lane.own.bias) sum_biases(s, size, lane.weights, lane.own.bias);
     const Team::Range units = run_.columns(size.H);
     const std::int64_t count = units.end - units.begin;
@@ -63,7 +65,8 @@ class BackwardTile {
       else
         std::memset(dc, 0, bytes);
     }
-    for (std::int64_t row = 0; row < s.cell.sums * 4; ++row)
+    const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
+    for (std::int64_t row = 0; row < groups * s.cell.sums_width(); ++row)
       std::memset(lane.own.sums + row * size.H + units.begin, 0, bytes);
   }
 
@@ -114,7 +117,9 @@ class BackwardTile {
       drop(run_, lane.layer, span, input, dropped);
       input = dropped.as_const();
     }
-    if (run_.team.id() == 0) fill_order(lane, s0, s1);
+    const Rows<T> seen{scratch_.seen, span_of(run_.shape(), lane.direction, s0, s1).row0, size_of(lane).R};
+    if (run_.shape().recurrent_dropout > 0) drop_states(lane, s0, s1, seen);
+    if (run_.team.id() == 0) fill_order(lane, s0, s1, seen);
     run_.team.barrier();
     return input;
   }
@@ -124,36 +129,45 @@ class BackwardTile {
   // their gates are in the second cache.
   void make_gates(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t s0, std::int64_t s1,
                   const Span& span) const {
-    const std::int64_t count = (size_of(lane).H + run_.width() - 1) / run_.width();
-    const Team::Range mine = run_.unit_tiles(size_of(lane).H);
-    if (gates_by_units(run_.team, count)) {
-      for (std::int64_t p = mine.begin; p < mine.end; ++p) {
-        gate_products(lane, input, span, {p, p + 1}, true);
-        make_cells(lane, s0, s1, p);
-      }
-      return;
+    const Shape& shape = run_.shape();
+    const std::int64_t H = size_of(lane).H, width = run_.width(), count = (H + width - 1) / width;
+    const Team::Range mine = run_.unit_tiles(H);
+    const auto units = [&](std::int64_t p) { return Team::Range{p * width, std::min(H, (p + 1) * width)}; };
+    const bool alone = gates_by_units(run_.team, count), whole = shape.cell.whole_rows;
+    for (std::int64_t p = mine.begin; alone && p < mine.end; ++p) {
+      gate_products(lane, input, span, {p, p + 1}, true);
+      if (!whole) make_cells(lane, s0, s1, {{0, shape.B}, units(p)});
     }
-    gate_products(lane, input, span, {0, count}, false);
+    if (!alone) gate_products(lane, input, span, {0, count}, false);
+    if (alone && !whole) return;
     run_.team.barrier();
-    for (std::int64_t p = mine.begin; p < mine.end; ++p) make_cells(lane, s0, s1, p);
+    if (whole) return make_cells(lane, s0, s1, {run_.team.share(shape.B), {0, H}});
+    for (std::int64_t p = mine.begin; p < mine.end; ++p) make_cells(lane, s0, s1, {{0, shape.B}, units(p)});
   }
 
-  // c of some units, and their gates from their sums.
-  void make_cells(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, std::int64_t p) const {
+  // c of some sequences and units, and their gates from their sums.
+  void make_cells(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, const Region& mine) const {
     const Shape& s = run_.shape();
-    const std::int64_t H = size_of(lane).H, width = run_.width();
-    const std::int64_t unit = p * width, units = std::min(width, H - unit);
     for (std::int64_t step = s0; step < s1; ++step) {
       const Step at = step_at(s, lane.direction, step);
       const std::int64_t row = s.offset(at.t);
-      for_each_c_before(lane, at, step, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
-        CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
-        cell.c_prev = c_prev + unit;
-        cell.h = s.projected ? lane.raw.at(row + first) + unit : nullptr;  // else h was kept
-        cell.h_row = H;
+      for_each_c_before(lane, at, step, s0, mine.rows, [&](Team::Range rows, const T* c_prev) {
+        CellTile<T> cell = cell_tile(lane, row, rows, mine.units);
+        cell.c_prev = c_prev + mine.units.begin;
+        cell.c = cell_c(lane).at(row + rows.begin) + mine.units.begin;
+        cell.h = s.projected ? lane.raw.at(row + rows.begin) + mine.units.begin : nullptr;  // else h was kept
+        cell.h_row = size_of(lane).H;
         run_.kernels.cell_forward[s.cell_index](cell);
+        if (s.zoneout_c > 0)
+          zone_out_c(run_, lane.layer, lane.direction, at.t, {rows, mine.units}, cell,
+                     lane.c.at(row + rows.begin) + mine.units.begin);
       });
     }
+  }
+
+  // c as the cell puts it out, before any zoneout.
+  const Rows<T>& cell_c(const BackwardLane<T>& lane) const {
+    return run_.shape().zoneout_c > 0 ? lane.cell : lane.c;
   }
 
   T* pack_gates() const { return scratch_.pack_gates + run_.team.id() * scratch_.pack_gates_size; }
@@ -174,6 +188,10 @@ class BackwardTile {
               false, lane.a.at(span.row0)},
              lane.weights.weight_ih);
     if (!alone) run_.team.barrier();  // its shares of rows are others than those below
+    if (s.recurrent_dropout > 0)
+      return multiply({span.rows(), size.R, size.H, size.G, scratch_.seen, size.R, nullptr,
+                       recurrent_bias(s, lane.weights), !s.cell.split, out.at(span.row0)},
+                      lane.weights.weight_hh);
     struct {
       std::int64_t row, rows;
       const T* h;
@@ -181,8 +199,8 @@ class BackwardTile {
     } run{0, 0, nullptr, 0};
     const auto flush = [&] {
       if (run.rows > 0)
-        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr, lane.weights.bias_hh,
-                  !s.cell.split, out.at(run.row)},
+        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr,
+                  recurrent_bias(s, lane.weights), !s.cell.split, out.at(run.row)},
                  lane.weights.weight_hh);
     };
     const auto add = [&](std::int64_t row, std::int64_t rows, const T* h, std::int64_t stride) {
@@ -204,30 +222,34 @@ class BackwardTile {
     flush();
   }
 
-  // Calls visit(first row, last row, c before them) for the parts of a step.
+  // Calls visit(rows, c before them) for the parts of some rows of a step.
   template <class Visit>
   void for_each_c_before(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
-                         const Visit& visit) const {
+                         Team::Range mine, const Visit& visit) const {
     const std::int64_t H = size_of(lane).H;
-    if (!lane.kept && s == s0 && s > 0) return visit(0, step.rows, lane.c_before);
-    if (step.carried) visit(0, step.carried, lane.c.at(run_.shape().offset(step.before)));
-    if (step.carried < step.rows) visit(step.carried, step.rows, lane.c0 + step.carried * H);
+    const auto part = [&](std::int64_t first, std::int64_t last, const T* c, std::int64_t c_first) {
+      const Team::Range rows{std::max(first, mine.begin), std::min(last, mine.end)};
+      if (rows.begin < rows.end) visit(rows, c + (rows.begin - c_first) * H);
+    };
+    if (!lane.kept && s == s0 && s > 0) return part(0, step.rows, lane.c_before, 0);
+    if (step.carried) part(0, step.carried, lane.c.at(run_.shape().offset(step.before)), 0);
+    part(step.carried, step.rows, lane.c0, 0);
   }
 
-  CellTile<T> cell_tile(const BackwardLane<T>& lane, std::int64_t row, std::int64_t rows, std::int64_t unit,
-                        std::int64_t units) const {
+  // Some rows of the step whose first row is `row`, and some units.
+  CellTile<T> cell_tile(const BackwardLane<T>& lane, std::int64_t row, Team::Range rows,
+                        Team::Range units) const {
     const Shape& s = run_.shape();
-    const std::int64_t H = size_of(lane).H;
+    const std::int64_t H = size_of(lane).H, first = row + rows.begin;
     CellTile<T> cell{};
-    cell.rows = rows;
-    cell.units = units;
+    cell.rows = rows.end - rows.begin;
+    cell.units = units.end - units.begin;
     cell.gate_stride = H;
-    cell.a = lane.a.at(row) + unit;
-    cell.r = s.cell.split ? lane.r.at(row) + unit : nullptr;
+    cell.a = lane.a.at(first) + units.begin;
+    cell.r = s.cell.split ? lane.r.at(first) + units.begin : nullptr;
     cell.a_row = cell.r_row = size_of(lane).G;
-    for (int e = 0; e < s.cell.extra; ++e)
-      cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
-    cell.c = lane.c.at(row) + unit;
+    set_vectors(s, lane.weights, units.begin, cell);
+    cell.c = cell_c(lane).at(first) + units.begin;
     cell.c_prev_row = cell.c_row = H;
     return cell;
   }
@@ -242,9 +264,13 @@ class BackwardTile {
     const T* after = !step.continued             ? nullptr
                      : !lane.kept && s == s1 - 1 ? lane.own.boundary
                                                  : dr(lane).at(shape.offset(step.after));
+    const bool whole = shape.cell.whole_rows;
+    const auto cells = [&](std::int64_t first, std::int64_t columns) {
+      if (!whole) run_cells(lane, step, s, s0, row, {{0, step.rows}, {first, first + columns}});
+    };
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
       state_gradient(lane, step, row, after, dstate, first, columns);
-      if (!shape.projected) run_cells(lane, step, s, s0, row, first, columns);
+      if (!shape.projected) cells(first, columns);
     });
     if (shape.projected) {
       run_.team.barrier();
@@ -256,8 +282,13 @@ class BackwardTile {
         gemm.c = scratch_.dh + first;
         gemm.c_row = size.H;
         run_.kernels.gemm(gemm);
-        run_cells(lane, step, s, s0, row, first, columns);
+        cells(first, columns);
       });
+    }
+    if (whole) {
+      run_.team.barrier();
+      const Team::Range rows = run_.team.share(step.rows, sum_group_rows(shape));
+      run_cells(lane, step, s, s0, row, {rows, {0, size.H}});
     }
     if (step.carried < step.rows) initial_gradients(lane, step);
   }
@@ -286,12 +317,13 @@ class BackwardTile {
                       T* dstate, std::int64_t first, std::int64_t columns) const {
     const LayerShape& size = size_of(lane);
     const T* dy = lane.dy ? lane.dy.at(row) : nullptr;
+    const bool recurrent = run_.shape().recurrent_dropout > 0;
     if (step.continued > 0) {
       GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
       gemm.a = after;
       gemm.a_row = size.G;
       gemm.rows = step.continued;
-      gemm.init = dy ? dy + first : nullptr;
+      gemm.init = dy && !recurrent ? dy + first : nullptr;
       gemm.init_row = lane.dy.stride;
       gemm.c = dstate + first;
       gemm.c_row = size.R;
@@ -301,25 +333,75 @@ class BackwardTile {
       for (std::int64_t j = first; j < first + columns; ++j)
         dstate[b * size.R + j] =
             (dy ? dy[b * lane.dy.stride + j] : T(0)) + (lane.dhn ? lane.dhn[b * size.R + j] : T(0));
+    for (std::int64_t b = 0; recurrent && b < step.continued; ++b)
+      for (std::int64_t j = first; j < first + columns; ++j)
+        dstate[b * size.R + j] = dstate[b * size.R + j] * lane.own.factors[b * size.R + j] +
+                                 (dy ? dy[b * lane.dy.stride + j] : T(0));
+    if (run_.shape().zoneout_h > 0) zone_out_state(lane, step, dstate, first, columns);
+  }
+
+  // What zoneout let pass the step after arrives; and what it lets pass this step goes on its way.
+  void zone_out_state(const BackwardLane<T>& lane, const Step& step, T* dstate, std::int64_t first,
+                      std::int64_t columns) const {
+    const std::int64_t R = size_of(lane).R;
+    ZoneoutRow<T> row =
+        make_zoneout<T>(run_.shape(), MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
+    row.columns = columns;
+    row.mask.first = first;
+    for (std::int64_t b = 0; b < step.rows; ++b) {
+      row.mask.row = static_cast<std::uint32_t>(run_.shape().row_id(b));
+      row.past = lane.own.past_h + b * R + first;
+      row.value = dstate + b * R + first;
+      for (std::int64_t j = 0; b < step.continued && j < columns; ++j)
+        row.value[j] = row.value[j] + row.past[j];
+      run_.kernels.zoneout_backward(row);
+    }
   }
 
   void run_cells(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
-                 std::int64_t row, std::int64_t first_unit, std::int64_t count) const {
+                 std::int64_t row, const Region& mine) const {
+    const Shape& shape = run_.shape();
     const std::int64_t H = size_of(lane).H;
-    for (std::int64_t b = 0; lane.dc_output && b < step.rows; ++b)
-      for (std::int64_t j = first_unit; j < first_unit + count; ++j)
+    for (std::int64_t b = mine.rows.begin; lane.dc_output && b < mine.rows.end; ++b)
+      for (std::int64_t j = mine.units.begin; j < mine.units.end; ++j)
         lane.own.dc[b * H + j] += lane.dc_output.at(row + b)[j];
-    for (std::int64_t unit = first_unit; unit < first_unit + count; unit += run_.width()) {
-      const std::int64_t units = std::min<std::int64_t>(run_.width(), first_unit + count - unit);
-      for_each_c_before(lane, step, s, s0, [&](std::int64_t first, std::int64_t last, const T* c_prev) {
-        CellTile<T> cell = cell_tile(lane, row + first, last - first, unit, units);
-        cell.c_prev = c_prev + unit;
-        cell.dh = scratch_.dh + first * H + unit;
-        cell.dc = lane.own.dc + first * H + unit;
-        cell.dh_row = cell.dc_row = H;
-        cell.sums = lane.own.sums + unit;
-        run_.kernels.cell_backward[run_.shape().cell_index](cell);
-      });
+    zone_out_cells(lane, step, mine);
+    // One vector of units at a time, or all of them; the rows of one group of sums at a time.
+    const std::int64_t most = shape.cell.whole_rows ? H : run_.width(), group_rows = sum_group_rows(shape);
+    for (std::int64_t unit = mine.units.begin; unit < mine.units.end; unit += most) {
+      const Team::Range units{unit, std::min(mine.units.end, unit + most)};
+      for (std::int64_t first = mine.rows.begin; first < mine.rows.end; first += group_rows) {
+        const Team::Range group{first, std::min(mine.rows.end, first + group_rows)};
+        for_each_c_before(lane, step, s, s0, group, [&](Team::Range rows, const T* c_prev) {
+          CellTile<T> cell = cell_tile(lane, row, rows, units);
+          cell.c_prev = c_prev + unit;
+          cell.dh = scratch_.dh + rows.begin * H + unit;
+          cell.dc = lane.own.dc + rows.begin * H + unit;
+          cell.dh_row = cell.dc_row = H;
+          cell.sums = lane.own.sums + first / group_rows * sums_size(shape, H) + unit;
+          cell.work = scratch_.work + run_.team.id() * scratch_.work_size;
+          run_.kernels.cell_backward[shape.cell_index](cell);
+        });
+      }
+    }
+    for (std::int64_t b = mine.rows.begin; shape.zoneout_c > 0 && b < mine.rows.end; ++b)
+      for (std::int64_t j = mine.units.begin; j < mine.units.end; ++j)
+        lane.own.dc[b * H + j] += scratch_.past_c[b * H + j];
+  }
+
+  // Of dc, what zoneout lets pass the step.
+  void zone_out_cells(const BackwardLane<T>& lane, const Step& step, const Region& mine) const {
+    const Shape& s = run_.shape();
+    if (s.zoneout_c == 0) return;
+    const std::int64_t H = size_of(lane).H;
+    ZoneoutRow<T> row = make_zoneout<T>(s, MaskKind::kZoneoutC, lane.layer, lane.direction, step.t);
+    row.columns = mine.units.end - mine.units.begin;
+    row.mask.first = mine.units.begin;
+    for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {
+      row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+      row.past = scratch_.past_c + b * H + mine.units.begin;
+      row.value = lane.own.dc + b * H + mine.units.begin;
+      run_.kernels.zoneout_backward(row);
     }
   }
 
@@ -328,12 +410,12 @@ class BackwardTile {
   void initial_gradients(const BackwardLane<T>& lane, const Step& step) const {
     const LayerShape& size = size_of(lane);
     const Team::Range units = run_.columns(size.H);
+    if (lane.dh0 || run_.shape().cell.whole_rows) run_.team.barrier();  // dr, and dc of whole rows, of others
     if (lane.dc0)
       for (std::int64_t b = step.carried; b < step.rows; ++b)
         for (std::int64_t j = units.begin; j < units.end; ++j)
           lane.dc0[b * size.H + j] = lane.own.dc[b * size.H + j];
     if (!lane.dh0) return;
-    run_.team.barrier();  // dr of all units
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
       GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
       gemm.a = dr(lane).at(run_.shape().offset(step.t) + step.carried);
@@ -342,22 +424,46 @@ class BackwardTile {
       gemm.c = lane.dh0 + step.carried * size.R + first;
       gemm.c_row = size.R;
       run_.kernels.gemm(gemm);
+      for (std::int64_t b = step.carried; b < step.rows; ++b) {
+        const std::int64_t place = b * size.R + first;
+        for (std::int64_t j = place; lane.own.factors && j < place + columns; ++j)
+          lane.dh0[j] = lane.dh0[j] * lane.own.factors[j];
+        for (std::int64_t j = place; lane.own.past_h && j < place + columns; ++j)
+          lane.dh0[j] = lane.dh0[j] + lane.own.past_h[j];
+      }
     });
   }
 
-  // Weights' gradients sum over rows in the order in which backward meets them, so that K changes no bit.
-  void fill_order(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
-    const Shape& shape = run_.shape();
+  // h before a sequence's row of step s.
+  const T* state_before(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
+                        std::int64_t b) const {
     const std::int64_t R = size_of(lane).R;
+    if (lane.h_before && s == s0 && s > 0) return lane.h_before + b * R;
+    return b < step.carried ? lane.h.at(run_.shape().offset(step.before) + b) : lane.h0 + b * R;
+  }
+
+  // h before each row after recurrent dropout; this thread's share of the steps.
+  void drop_states(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, const Rows<T>& seen) const {
+    const std::int64_t R = size_of(lane).R;
+    const Team::Range steps = run_.team.share(s1 - s0);
+    for (std::int64_t s = s0 + steps.begin; s < s0 + steps.end; ++s) {
+      const Step step = step_at(run_.shape(), lane.direction, s);
+      for (std::int64_t b = 0; b < step.rows; ++b)
+        scale_values(state_before(lane, step, s, s0, b), lane.own.factors + b * R, R,
+                     seen.at(run_.shape().offset(step.t) + b));
+    }
+  }
+
+  // Weights' gradients sum over rows in the order in which backward meets them, so that K changes no bit.
+  void fill_order(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, const Rows<T>& seen) const {
+    const Shape& shape = run_.shape();
     std::int64_t k = 0;
     for (std::int64_t s = s1 - 1; s >= s0; --s) {
       const Step step = step_at(shape, lane.direction, s);
-      const bool before_piece = lane.h_before && s == s0 && s > 0;
       for (std::int64_t b = 0; b < step.rows; ++b, ++k) {
-        scratch_.order[k] = shape.offset(step.t) + b;
-        scratch_.previous[k] = before_piece       ? lane.h_before + b * R
-                               : b < step.carried ? lane.h.at(shape.offset(step.before) + b)
-                                                  : lane.h0 + b * R;
+        const std::int64_t row = shape.offset(step.t) + b;
+        scratch_.order[k] = row;
+        scratch_.previous[k] = seen ? seen.at(row) : state_before(lane, step, s, s0, b);
       }
     }
   }
@@ -396,7 +502,7 @@ class BackwardTile {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     if (lane.kept) {
-      if (run_.team.id() == 0) fill_order(lane, s0, s1);
+      if (run_.team.id() == 0) fill_order(lane, s0, s1, {});
       run_.team.barrier();
     }
     accumulate(
@@ -433,16 +539,23 @@ class BackwardTile {
 
   void vector_gradients(const BackwardLane<T>& lane) const {
     const Shape& s = run_.shape();
-    const std::int64_t H = size_of(lane).H, gates = 4 * H;
+    const CellTraits& cell = s.cell;
+    const std::int64_t H = size_of(lane).H, size = sums_size(s, H);
+    const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
     const Team::Range units = run_.columns(H);
     const auto add = [&](T* gradient, std::int64_t j, T value) {
       if (gradient) gradient[j] = overwrite_ ? value : gradient[j] + value;
     };
+    const auto total = [&](std::int64_t place) {
+      T sum = lane.own.sums[place];
+      for (std::int64_t g = 1; g < groups; ++g) sum = sum + lane.own.sums[g * size + place];
+      return sum;
+    };
     for (int gate = 0; gate < kGates; ++gate) {
       for (std::int64_t j = gate * H + units.begin; j < gate * H + units.end; ++j) {
         T sums[kMaxSums] = {}, extra[kMaxExtra] = {};
-        for (int i = 0; i < s.cell.sums; ++i) sums[i] = lane.own.sums[i * gates + j];
-        for (int i = 0; i < s.cell.extra; ++i)
+        for (int i = 0; i < cell.sums; ++i) sums[i] = total(i * kGates * H + j);
+        for (int i = 0; i < cell.extra; ++i)
           extra[i] = lane.weights.extra[i] ? lane.weights.extra[i][j] : T(0);
         VectorGradients<T> g{};
         for_each_cell([&]<class Cell>(int index) {
@@ -450,9 +563,12 @@ class BackwardTile {
         });
         add(lane.gradients.bias_ih, j, g.bias_ih);
         add(lane.gradients.bias_hh, j, g.bias_hh);
-        for (int i = 0; i < s.cell.extra; ++i) add(lane.gradients.extra[i], j, g.extra[i]);
+        for (int i = 0; i < cell.extra; ++i) add(lane.gradients.extra[i], j, g.extra[i]);
       }
     }
+    for (int i = 0; i < cell.unit_vectors; ++i)
+      for (std::int64_t j = units.begin; j < units.end; ++j)
+        add(lane.gradients.extra[cell.extra + i], j, total((cell.sums * kGates + i) * H + j));
   }
 
   const Runner<T>& run_;

@@ -21,9 +21,9 @@ struct Weights {
         weight_hh(static_cast<T*>(w.weight_hh)),
         bias_ih(static_cast<T*>(w.bias_ih)),
         bias_hh(static_cast<T*>(w.bias_hh)),
-        weight_hr(static_cast<T*>(w.weight_hr)),
-        extra{static_cast<T*>(w.extra[0]), static_cast<T*>(w.extra[1]), static_cast<T*>(w.extra[2]),
-              static_cast<T*>(w.extra[3])} {}
+        weight_hr(static_cast<T*>(w.weight_hr)) {
+    for (int e = 0; e < kMaxExtra; ++e) extra[e] = static_cast<T*>(w.extra[e]);
+  }
 };
 
 // Rows of an array of which only a piece may be there: `data` holds rows [first, ...), `stride` values apart.
@@ -51,6 +51,26 @@ struct Runner {
   Team::Range columns(std::int64_t count) const { return team.share(count, width()); }
 };
 
+// Some rows of a step, and some hidden units of them: what one thread's cells work on.
+struct Region {
+  Team::Range rows, units;
+};
+
+// The vectors of a cell from hidden unit `unit` on.
+template <class T>
+void set_vectors(const Shape& s, const Weights<T>& weights, std::int64_t unit, CellTile<T>& cell) {
+  const auto from = [&](const T* vector) { return vector ? vector + unit : nullptr; };
+  for (int e = 0; e < s.cell.vectors(); ++e) cell.extra[e] = from(weights.extra[e]);
+  cell.bias_ih = from(weights.bias_ih);
+  cell.bias_hh = from(weights.bias_hh);
+}
+
+// What begins the recurrent product of a cell that gets it by itself.
+template <class T>
+const T* recurrent_bias(const Shape& s, const Weights<T>& weights) {
+  return s.cell.adds_bias ? nullptr : weights.bias_hh;
+}
+
 inline void* offset_by(const void* base, std::size_t bytes) {
   return const_cast<std::byte*>(static_cast<const std::byte*>(base)) + bytes;
 }
@@ -65,32 +85,6 @@ KeptLayer<T> kept_layer(const Plan& plan, void* kept, std::int64_t layer) {
 template <class T, class Void>
 T* lane_state(Void* states, std::int64_t first, std::int64_t direction, std::int64_t values) {
   return states ? static_cast<T*>(states) + first + direction * values : nullptr;
-}
-
-// out = in * mask / (1 - p) for this thread's share of the steps of `span`; out may be in. The mask of an
-// element is a function of (seed, layer, step, the caller's row, column) and so is the same in forward and
-// backward, whatever the batch.
-template <class T>
-void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const T> in, Rows<T> out) {
-  const Shape& s = run.shape();
-  const double p = s.dropout_probability;
-  DropoutRow<T> row{};
-  row.columns = s.layer(layer).I;
-  row.key = {static_cast<std::uint32_t>(s.seed), static_cast<std::uint32_t>(s.seed >> 32)};
-  row.site = static_cast<std::uint32_t>(layer);
-  row.threshold = static_cast<std::uint32_t>(std::min(p * 4294967296.0, 4294967295.0));
-  row.scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
-  const Team::Range steps = run.team.share(span.t1 - span.t0);
-  for (std::int64_t t = span.t0 + steps.begin; t < span.t0 + steps.end; ++t) {
-    row.step = static_cast<std::uint32_t>(t);
-    const std::int64_t first = s.offset(t);
-    for (std::int64_t b = 0; b < s.batch(t); ++b) {
-      row.row = static_cast<std::uint32_t>(s.row_id(b));
-      row.in = in.at(first + b);
-      row.out = out.at(first + b);
-      run.kernels.dropout(row);
-    }
-  }
 }
 
 }  // namespace rnn_engine

@@ -67,6 +67,7 @@ class Forward {
       lane.a = {kept.a, 0, size.G};
       lane.r = {kept.r, 0, size.G};
       lane.c = {kept.c, 0, size.H};
+      lane.cell = {kept.cell, 0, size.H};
       lane.raw = {kept.raw, 0, size.H};
       lane.c_states = kept.c_states;
       lane.h_states = kept.h_states;

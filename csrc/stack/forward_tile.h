@@ -17,7 +17,7 @@ struct ForwardLane {
   Weights<T> weights;
   PackedForward<T> packed;
   Rows<const T> input;
-  Rows<T> a, r, c, raw;            // where they are kept; else empty, and rolling buffers serve
+  Rows<T> a, r, c, cell, raw;      // where they are kept; else empty, and rolling buffers serve
   Rows<T> h;                       // from this direction's first unit
   Rows<T> c_output;                // the caller's copy of c, or empty
   T *hn = nullptr, *cn = nullptr;  // [B, R], [B, H]
@@ -64,7 +64,10 @@ class ForwardTile {
     const Rows<T> a = lane.a ? lane.a : Rows<T>{rolling_.a, span.row0, size.G};
     multiply_gates(run_, {span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride,
                           lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
-    if (!gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width())) run_.team.barrier();
+    const bool recurrent = s.recurrent_dropout > 0;
+    if (recurrent) begin_recurrent_dropout(lane);
+    if (recurrent || !gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width()))
+      run_.team.barrier();
     for (std::int64_t step = s0; step < s1; ++step) {
       run_step(lane, step_at(s, lane.direction, step), step, a, step == s0, step == s1 - 1);
       run_.team.barrier();
@@ -74,12 +77,25 @@ class ForwardTile {
  private:
   const LayerShape& size_of(const ForwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
 
+  // h of all sequences after recurrent dropout, as it stands before the tile; for steps of either parity, as
+  // a sequence may begin at both.
+  void begin_recurrent_dropout(const ForwardLane<T>& lane) const {
+    const std::int64_t R = size_of(lane).R;
+    const Team::Range rows = run_.team.share(run_.shape().B);
+    recurrent_factors(run_, lane.layer, lane.direction, rows, rolling_.factors);
+    for (T* seen : rolling_.seen)
+      scale_values(lane.hn + rows.begin * R, rolling_.factors + rows.begin * R, (rows.end - rows.begin) * R,
+                   seen + rows.begin * R);
+  }
+
   // Where a step finds its rows.
   struct StepRows {
     std::int64_t row, before;  // first row of the step, and of the one before it
     T *a, *r, *c, *raw;
-    std::int64_t continued_c;  // rows whose c stands in lane.c; the others' in cn
-    bool first;
+    T* cell;        // what the cell puts out for c: c itself, unless zoneout follows
+    const T* seen;  // h before the step after recurrent dropout
+    T* seen_next;
+    bool first, last;  // of the tile
   };
 
   void run_step(const ForwardLane<T>& lane, const Step& step, std::int64_t s, const Rows<T>& a, bool first,
@@ -93,74 +109,136 @@ class ForwardTile {
     at.a = a.at(at.row);
     at.r = !shape.cell.split ? nullptr : lane.r ? lane.r.at(at.row) : rolling_.r;
     at.c = lane.c ? lane.c.at(at.row) : lane.cn;
+    at.cell = shape.zoneout_c == 0 ? at.c : lane.cell ? lane.cell.at(at.row) : rolling_.cell;
+    at.seen = rolling_.seen[s % 2];
+    at.seen_next = rolling_.seen[(s + 1) % 2];
     at.raw = !shape.projected ? lane.h.at(at.row) : lane.raw ? lane.raw.at(at.row) : rolling_.raw;
     at.first = first;
+    at.last = last;
     const std::int64_t width = run_.width();
     const Team::Range tiles = run_.unit_tiles(size.H);
+    const bool whole = shape.cell.whole_rows;
     for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
-      const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, size.H - unit);
-      run_units(lane, step, at, unit, units);
-      const std::int64_t ended = last ? 0 : step.continued;  // the states of these rows go on into cn
-      for (std::int64_t b = lane.c ? ended : step.rows; b < step.rows; ++b)
-        std::memcpy(lane.cn + b * size.H + unit, at.c + b * size.H + unit, sizeof(T) * units);
-      for (std::int64_t b = 0; lane.c_output && b < step.rows; ++b)
-        std::memcpy(lane.c_output.at(at.row + b) + unit, at.c + b * size.H + unit, sizeof(T) * units);
+      const Team::Range units{p * width, std::min(size.H, (p + 1) * width)};
+      recurrent_product(lane, step, at, units);
+      if (!whole) run_cells(lane, step, at, {{0, step.rows}, units});
     }
-    Team::Range columns{tiles.begin * width, std::min(size.H, tiles.end * width)};
+    Region mine{{0, step.rows}, {tiles.begin * width, std::min(size.H, tiles.end * width)}};
+    if (whole) {
+      run_.team.barrier();
+      mine = {run_.team.share(step.rows), {0, size.H}};
+      run_cells(lane, step, at, mine);
+    }
     if (shape.projected) {
       run_.team.barrier();
-      columns = project(lane, at, step.rows);
-    } else if ((first || step.carried < step.rows) && (last || step.continued < step.rows)) {
+      mine = {{0, step.rows}, project(lane, at, step.rows)};
+    } else if (!whole && (first || step.carried < step.rows) && (last || step.continued < step.rows)) {
       run_.team.barrier();  // others may still read from hn what is about to be replaced
     }
-    run_h_states(lane, at, step, last, columns);
+    finish_h(lane, at, step, mine);
+    run_h_states(lane, at, step, mine);
   }
 
-  // h of one tile of units, of all rows of the step.
-  void run_units(const ForwardLane<T>& lane, const Step& step, const StepRows& at, std::int64_t unit,
-                 std::int64_t units) const {
+  // Zoneout of a region of h, and recurrent dropout for the step after.
+  void finish_h(const ForwardLane<T>& lane, const StepRows& at, const Step& step, const Region& mine) const {
+    const Shape& s = run_.shape();
+    const std::int64_t R = size_of(lane).R, first = mine.units.begin, count = mine.units.end - first;
+    if (count <= 0) return;
+    for_each_part(lane, step, at, [&](Team::Range rows, const T* before, std::int64_t before_row, const T*) {
+      if (s.zoneout_h == 0) return;
+      ZoneoutRow<T> row = make_zoneout<T>(s, MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
+      row.columns = count;
+      row.mask.first = first;
+      for (std::int64_t b = std::max(rows.begin, mine.rows.begin); b < std::min(rows.end, mine.rows.end);
+           ++b) {
+        row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+        row.before = before + (b - rows.begin) * before_row + first;
+        row.value = lane.h.at(at.row + b) + first;
+        row.next = row.value;
+        run_.kernels.zoneout_forward(row);
+      }
+    });
+    for (std::int64_t b = mine.rows.begin; s.recurrent_dropout > 0 && b < mine.rows.end; ++b)
+      scale_values(lane.h.at(at.row + b) + first, rolling_.factors + b * R + first, count,
+                   at.seen_next + b * R + first);
+  }
+
+  // Calls visit(rows, h before, its stride, c before) for the parts of a step: inside a tile, rows that
+  // continue a sequence find their states at the step before; all others in hn, cn.
+  template <class Visit>
+  void for_each_part(const ForwardLane<T>& lane, const Step& step, const StepRows& at,
+                     const Visit& visit) const {
+    const LayerShape& size = size_of(lane);
+    const std::int64_t carried = at.first ? 0 : step.carried;
+    if (carried)
+      visit(Team::Range{0, carried}, lane.h.at(at.before), lane.h.stride,
+            lane.c ? lane.c.at(at.before) : lane.cn);
+    if (carried < step.rows)
+      visit(Team::Range{carried, step.rows}, lane.hn + carried * size.R, size.R, lane.cn + carried * size.H);
+  }
+
+  // U h' of one tile of units, for all rows of the step.
+  void recurrent_product(const ForwardLane<T>& lane, const Step& step, const StepRows& at,
+                         Team::Range units) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
+    const T* bias = recurrent_bias(s, lane.weights);
     GemmTile<T> gemm{};
     gemm.a_col = 1;
-    gemm.panel = lane.packed.weight_hh + unit * kGates * size.R;
+    gemm.panel = lane.packed.weight_hh + units.begin * kGates * size.R;
     gemm.k = size.R;
     gemm.vectors = kGates;
     gemm.vector_stride = size.H;
     gemm.gates = true;
-    gemm.columns = units;
+    gemm.columns = units.end - units.begin;
     gemm.c_row = size.G;
     gemm.init_row = s.cell.split ? 0 : size.G;
+    const auto multiply = [&](Team::Range rows, const T* h, std::int64_t h_row, const T*) {
+      gemm.rows = rows.end - rows.begin;
+      gemm.a = h;
+      gemm.a_row = h_row;
+      gemm.c = (s.cell.split ? at.r : at.a) + rows.begin * size.G + units.begin;
+      gemm.init = !s.cell.split ? gemm.c : bias ? bias + units.begin : nullptr;
+      run_.kernels.gemm(gemm);
+    };
+    if (s.recurrent_dropout > 0)
+      multiply({0, step.rows}, at.seen, size.R, nullptr);
+    else
+      for_each_part(lane, step, at, multiply);
+  }
+
+  // c and h of a region; c of sequences that end here, and at the tile's last step of all, goes to cn.
+  void run_cells(const ForwardLane<T>& lane, const Step& step, const StepRows& at, const Region& mine) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = size_of(lane);
+    const std::int64_t unit = mine.units.begin;
     CellTile<T> cell{};
-    cell.units = units;
+    cell.units = mine.units.end - unit;
     cell.gate_stride = size.H;
     cell.a_row = cell.r_row = size.G;
-    for (int e = 0; e < s.cell.extra; ++e)
-      cell.extra[e] = lane.weights.extra[e] ? lane.weights.extra[e] + unit : nullptr;
+    set_vectors(s, lane.weights, unit, cell);
     cell.c_prev_row = cell.c_row = size.H;
     cell.h_row = s.projected ? size.H : lane.h.stride;
-    const auto part = [&](std::int64_t first, std::int64_t last, const T* h_prev, std::int64_t h_prev_row,
-                          const T* c_prev) {
-      if (first == last) return;
-      gemm.rows = cell.rows = last - first;
-      gemm.a = h_prev;
-      gemm.a_row = h_prev_row;
-      gemm.c = (s.cell.split ? at.r : at.a) + first * size.G + unit;
-      gemm.init = !s.cell.split ? gemm.c : lane.weights.bias_hh ? lane.weights.bias_hh + unit : nullptr;
-      run_.kernels.gemm(gemm);
-      cell.a = at.a + first * size.G + unit;
-      cell.r = at.r ? at.r + first * size.G + unit : nullptr;
-      cell.c_prev = c_prev + unit;
-      cell.c = at.c + first * size.H + unit;
-      cell.h = at.raw + first * cell.h_row + unit;
+    for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const T* c_prev) {
+      const std::int64_t row = std::max(rows.begin, mine.rows.begin);
+      cell.rows = std::min(rows.end, mine.rows.end) - row;
+      if (cell.rows <= 0) return;
+      cell.a = at.a + row * size.G + unit;
+      cell.r = at.r ? at.r + row * size.G + unit : nullptr;
+      cell.c_prev = c_prev + (row - rows.begin) * size.H + unit;
+      cell.c = at.cell + row * size.H + unit;
+      cell.h = at.raw + row * cell.h_row + unit;
       run_.kernels.cell_forward[s.cell_index](cell);
-    };
-    // Inside a tile, rows that continue a sequence find their states at the step before; all others in hn,
-    // cn.
-    const std::int64_t carried = at.first ? 0 : step.carried;
-    part(0, carried, carried ? lane.h.at(at.before) : nullptr, lane.h.stride,
-         lane.c && carried ? lane.c.at(at.before) : lane.cn);
-    part(carried, step.rows, lane.hn + carried * size.R, size.R, lane.cn + carried * size.H);
+      if (s.zoneout_c > 0)
+        zone_out_c(run_, lane.layer, lane.direction, step.t, {{row, row + cell.rows}, mine.units}, cell,
+                   at.c + row * size.H + unit);
+    });
+    const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(cell.units);
+    for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {
+      const T* c = at.c + b * size.H + unit;
+      if (lane.c && (at.last || b >= step.continued)) std::memcpy(lane.cn + b * size.H + unit, c, bytes);
+      if (lane.c_output) std::memcpy(lane.c_output.at(at.row + b) + unit, c, bytes);
+    }
   }
 
   // h = W_hr (o tanh c); this thread's columns of it.
@@ -187,13 +265,13 @@ class ForwardTile {
   }
 
   // h of sequences that end here, and at the tile's last step of all, goes to hn.
-  void run_h_states(const ForwardLane<T>& lane, const StepRows& at, const Step& step, bool last,
-                    Team::Range columns) const {
+  void run_h_states(const ForwardLane<T>& lane, const StepRows& at, const Step& step,
+                    const Region& mine) const {
     const LayerShape& size = size_of(lane);
-    const std::int64_t count = columns.end - columns.begin;
+    const std::int64_t count = mine.units.end - mine.units.begin;
     if (count <= 0) return;
-    for (std::int64_t b = last ? 0 : step.continued; b < step.rows; ++b)
-      std::memcpy(lane.hn + b * size.R + columns.begin, lane.h.at(at.row + b) + columns.begin,
+    for (std::int64_t b = std::max(mine.rows.begin, at.last ? 0 : step.continued); b < mine.rows.end; ++b)
+      std::memcpy(lane.hn + b * size.R + mine.units.begin, lane.h.at(at.row + b) + mine.units.begin,
                   sizeof(T) * static_cast<std::size_t>(count));
   }
 

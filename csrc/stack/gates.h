@@ -3,6 +3,7 @@
 
 #include "stack/common.h"
 #include "stack/gemm.h"
+#include "stack/masks.h"
 
 namespace rnn_engine {
 
@@ -74,7 +75,7 @@ void pack_forward(const Team& team, const Kernels<T>& kernels, const Shape& s, c
   pack_gates(team, kernels, w.weight_ih, size.H, size.I, packed.weight_ih);
   pack_gates(team, kernels, w.weight_hh, size.H, size.R, packed.weight_hh);
   if (s.projected) pack_weight_transposed(team, kernels, w.weight_hr, size.R, size.H, packed.weight_hr);
-  if (team.id() == 0 && s.bias) sum_biases(s, size, w, packed.bias);
+  if (team.id() == 0 && s.bias && !s.cell.adds_bias) sum_biases(s, size, w, packed.bias);
 }
 
 }  // namespace rnn_engine

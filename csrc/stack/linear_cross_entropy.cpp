@@ -6,11 +6,11 @@
 #include "stack/linear_cross_entropy.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <string>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "stack/gemm.h"
 
 namespace rnn_engine {
@@ -161,7 +161,7 @@ class Loss {
   void add_up(rnn_engine_loss_result& result) const {
     for (std::int64_t j = 0; j < count_; ++j) {
       const double chosen = s_.chosen[j], mean = static_cast<double>(s_.sum[j]) / p_.vocabulary;
-      const double nll = std::log(static_cast<double>(s_.all[j])) + (s_.highest[j] - chosen);
+      const double nll = portable_log(static_cast<double>(s_.all[j])) + (s_.highest[j] - chosen);
       result.nll += nll;
       // Without smoothing the mean must not count: it may be -inf.
       result.loss += p_.smoothing > 0 ? nll + p_.smoothing * (chosen - mean) : nll;

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 import rnn_engine
 from nmt.sizes import shown_bytes
-from rnn_engine import LSTM, MILSTM, Memory, Stepper
+from rnn_engine import LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper
 
 __all__ = [
     "CELLS",
@@ -27,7 +27,15 @@ __all__ = [
     "steppers",
 ]
 
-CELLS: dict[str, type[nn.Module]] = {"lstm": LSTM, "mi_lstm": MILSTM}
+_ENGINE = {
+    "lstm": LSTM,
+    "mi_lstm": MILSTM,
+    "layer_norm_lstm": LayerNormLSTM,
+    "layer_norm_mi_lstm": LayerNormMILSTM,
+}
+_ENGINE_LAYERS = tuple(_ENGINE.values())
+
+CELLS: dict[str, type[nn.Module]] = dict(_ENGINE)
 """Layer class by the name in `model.cell`. A new cell is one more row here (and one more choice in the config)."""
 
 
@@ -62,7 +70,7 @@ def recurrent(
         dropout=dropout if num_layers > 1 else 0.0,
         bidirectional=bidirectional,
     )
-    if isinstance(layer, (LSTM, MILSTM)):
+    if isinstance(layer, _ENGINE_LAYERS):
         layer.memory = Memory.parse(memory)
     initialise(layer, hidden_size)
     return layer
@@ -95,7 +103,7 @@ def run(layer: nn.Module, inputs: Tensor | PackedSequence, states: tuple[Tensor,
     Returns:
         As the layer returns it.
     """
-    if not isinstance(layer, (LSTM, MILSTM)) or Memory.parse(layer.memory).policy != "budget":
+    if not isinstance(layer, _ENGINE_LAYERS) or Memory.parse(layer.memory).policy != "budget":
         return layer(inputs, states)
     return layer(inputs, states, memory=fitting(layer, *_shape(inputs)) if torch.is_grad_enabled() else "store")
 
@@ -147,7 +155,7 @@ def needs(layer: Any, lengths: list[int] | int, batch: int) -> tuple[int, int]:
         lengths: Steps of each sequence, or of all.
         batch: B.
     """
-    if not isinstance(layer, (LSTM, MILSTM)):  # a stranger put into CELLS: as much as ours keeps at most
+    if not isinstance(layer, _ENGINE_LAYERS):  # a stranger put into CELLS: as much as ours keeps at most
         rows = sum(lengths) if isinstance(lengths, list) else lengths * batch
         return 4 * 12 * rows * layer.hidden_size * layer.num_layers * (1 + layer.bidirectional), 0
     planned = plan(layer, lengths, batch, fitting(layer, lengths, batch))
@@ -166,7 +174,7 @@ def describe(layer: Any, lengths: list[int] | int, batch: int) -> dict[str, Any]
         `layers` (the policy of each), `kept_bytes`, `scratch_bytes`, and in words `why`.
     """
     kept, scratch = needs(layer, lengths, batch)
-    if not isinstance(layer, (LSTM, MILSTM)):
+    if not isinstance(layer, _ENGINE_LAYERS):
         return {"layers": [], "kept_bytes": kept, "scratch_bytes": scratch, "why": "not a layer of rnn_engine"}
     asked, taken = Memory.parse(layer.memory), fitting(layer, lengths, batch)
     policies = list(plan(layer, lengths, batch, taken).policies)

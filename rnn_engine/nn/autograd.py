@@ -27,7 +27,9 @@ class Call:
         batch_sizes: [T] sequences still running at each step.
         row_ids: [B] the caller's index of each sequence; None: 0 to B-1.
         dropout: Probability between layers; 0 in evaluation.
-        seed: Key of the dropout masks.
+        recurrent_dropout: Probability for h before U; 0 in evaluation.
+        zoneout_masks: Whether zoneout draws masks; else it takes the expectation.
+        seed: Key of all masks.
         threads: Number of CPU threads.
         memory: What is kept for backward.
         schedule: How threads share the work.
@@ -39,6 +41,8 @@ class Call:
     batch_sizes: list[int]
     row_ids: list[int] | None = None
     dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout_masks: bool = False
     seed: int = 0
     threads: int = 1
     memory: Memory = STORE
@@ -67,6 +71,8 @@ class Call:
             batch=self.batch_sizes[0],
             training=training,
             dropout=self.dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            zoneout_masks=self.zoneout_masks,
             seed=self.seed,
             batch_sizes=None if self.batch_sizes[0] == self.batch_sizes[-1] else self.batch_sizes,  # never growing
             row_ids=self.row_ids,

@@ -61,6 +61,8 @@ class _Recurrent(nn.Module):
         *,
         memory: str | int | Memory = "store",
         schedule: str = "auto",
+        recurrent_dropout: float = 0.0,
+        zoneout: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         super().__init__()
         if dtype is not None and dtype not in _DTYPES:
@@ -69,7 +71,16 @@ class _Recurrent(nn.Module):
         if isinstance(hidden_size, Sequence) and not isinstance(hidden_size, str):
             hidden_size = tuple(hidden_size)
         self.spec = StackSpec(
-            self.cell, input_size, hidden_size, num_layers, bias, bidirectional, float(dropout), proj_size
+            self.cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            bidirectional,
+            float(dropout),
+            proj_size,
+            float(recurrent_dropout),
+            (zoneout[0], zoneout[1]),
         )
         self.memory: str | int | Memory = Memory.parse(memory)
         self.schedule = check_schedule(schedule)
@@ -86,6 +97,8 @@ class _Recurrent(nn.Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
+        self.recurrent_dropout = float(recurrent_dropout)
+        self.zoneout = self.spec.zoneout
         for name, shape in self.spec.parameter_shapes().items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
@@ -93,7 +106,7 @@ class _Recurrent(nn.Module):
     def reset_parameters(self) -> None:
         """Draws all parameters from U(-1/sqrt(H), 1/sqrt(H)), H that of the layer, as torch.nn.LSTM does.
 
-        The MI-LSTM's alpha, beta1 and beta2 start at one and its bias at zero instead.
+        A cell's further vectors start at one or zero instead (`rnn_engine.spec.CELLS`).
         """
         cell = CELLS[self.cell]
         for lane in range(self.spec.lanes):
@@ -102,7 +115,7 @@ class _Recurrent(nn.Module):
                 if shape is None:
                     continue
                 vector = name.split("_l", 1)[0]
-                if vector in cell.vectors:
+                if vector in (*cell.vectors, *cell.unit_vectors):
                     nn.init.constant_(getattr(self, name), 1.0 if vector in cell.ones else 0.0)
                 else:
                     nn.init.uniform_(getattr(self, name), -bound, bound)
@@ -128,6 +141,8 @@ class _Recurrent(nn.Module):
             "batch_first": False,
             "dropout": 0.0,
             "bidirectional": False,
+            "recurrent_dropout": 0.0,
+            "zoneout": (0.0, 0.0),
         }
         for name, default in defaults.items():
             if getattr(self, name) != default:
@@ -217,13 +232,17 @@ class _Recurrent(nn.Module):
 
     def _run(self, rows: Rows, states: tuple[Tensor | None, Tensor | None], wanted: _Wanted) -> Outputs:
         dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
+        recurrent_dropout = self.recurrent_dropout if self.training else 0.0
+        zoneout_masks = self.training and any(self.zoneout)
         call = Call(
             self.spec,
             rows.batch_sizes,
             None if rows.order is None else rows.order.tolist(),
             dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            zoneout_masks=zoneout_masks,
             # Masks follow torch's generator, so that torch.manual_seed makes them repeatable.
-            seed=int(torch.randint(2**62, ()).item()) if dropout > 0 else 0,
+            seed=int(torch.randint(2**62, ()).item()) if dropout > 0 or recurrent_dropout > 0 or zoneout_masks else 0,
             threads=torch.get_num_threads(),
             memory=wanted.memory,
             schedule=wanted.schedule,
@@ -282,6 +301,10 @@ class LSTM(_Recurrent):
             as "256MiB" within which the fastest mix is chosen (`rnn_engine.spec.Memory`). Results do not depend on it.
         schedule: How threads share the work: "layers", "wavefront", or "auto", whichever is predicted to be faster
             (`rnn_engine.spec.SCHEDULES`). Nor do results depend on it.
+        recurrent_dropout: Probability of dropping a value of h before U, in training, with one mask for all steps of a
+            sequence; dropout between layers then has one mask for all steps too (Gal & Ghahramani 2016).
+        zoneout: Probabilities with which a value of c, and one of h, stays what it was a step before, in training; in
+            evaluation c and h are the expectation (Krueger et al. 2016).
 
     Source:
         Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000; equations in csrc/cells/lstm.h.
@@ -303,3 +326,31 @@ class MILSTM(_Recurrent):
     """
 
     cell = "mi_lstm"
+
+
+class LayerNormLSTM(_Recurrent):
+    """LSTM with layer normalisation.
+
+    Its gates are made of LN(W x; gamma_ih) + bias_ih + LN(U h'; gamma_hh) + bias_hh, each normalised over the 4H values
+    of a step, and h = o*tanh(LN(c; gamma_c) + beta_c). Takes the arguments of `LSTM`. Beside an LSTM's parameters it
+    has gamma_ih and gamma_hh, each [4H], and gamma_c and beta_c, each [H], for each layer and direction.
+
+    Source:
+        Ba, Kiros & Hinton 2016, "Layer normalization", equations 20 to 22; equations in csrc/cells/layer_norm.h.
+    """
+
+    cell = "layer_norm_lstm"
+
+
+class LayerNormMILSTM(_Recurrent):
+    """LSTM with multiplicative integration of layer-normalised products.
+
+    As `MILSTM`, with a = LN(W x; gamma_ih) + bias_ih and r = LN(U h'; gamma_hh) + bias_hh, and
+    h = o*tanh(LN(c; gamma_c) + beta_c) as in `LayerNormLSTM`. Takes the arguments of `LSTM`, and has the parameters of
+    both.
+
+    Source:
+        Wu et al. 2016 and Ba, Kiros & Hinton 2016; equations in csrc/cells/layer_norm.h.
+    """
+
+    cell = "layer_norm_mi_lstm"

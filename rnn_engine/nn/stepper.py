@@ -19,7 +19,7 @@ class Stepper:
     keeps them packed: make a new one when the weights have changed.
 
     Args:
-        spec: The stack; without dropout in effect.
+        spec: The stack; without dropout in effect, and with zoneout's expectation.
         parameters: As for `run_stack`.
         threads: CPU threads.
 

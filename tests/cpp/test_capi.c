@@ -2,25 +2,10 @@
  * instruction set, number of threads and memory policy, no byte outside the planned arenas touched and
  * nothing read that was not written, and errors that say what was expected. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "rnn_engine.h"
+#include "support.h"
 
-enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 8 };
-
-static int failures = 0;
-
-#define CHECK(condition, ...)                         \
-  do {                                                \
-    if (!(condition)) {                               \
-      ++failures;                                     \
-      fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
-      fprintf(stderr, __VA_ARGS__);                   \
-      fputc('\n', stderr);                            \
-    }                                                 \
-  } while (0)
+enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 10 };
 
 typedef struct {
   int cell, T, B, I;
@@ -28,6 +13,7 @@ typedef struct {
   int P, L, D, bias;
   double dropout;
   int64_t batch_sizes[MAX_STEPS]; /* first 0: all B */
+  double recurrent_dropout, zoneout[2];
 } Case;
 
 static const Case kCases[] = {
@@ -43,15 +29,20 @@ static const Case kCases[] = {
     {RNN_ENGINE_MI_LSTM, 3, 13, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},
     {RNN_ENGINE_MI_LSTM, 2, 7, 16, {33}, 0, 1, 1, 1, 0, {0}},
     {RNN_ENGINE_MI_LSTM, 5, 3, 4, {9, 17, 20}, 5, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
+    {RNN_ENGINE_LAYER_NORM_LSTM, 5, 3, 4, {9, 9}, 0, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}},
+    {RNN_ENGINE_LAYER_NORM_LSTM, 3, 37, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},
+    {RNN_ENGINE_LAYER_NORM_MI_LSTM, 5, 3, 4, {9, 17, 20}, 5, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
+    {RNN_ENGINE_LSTM, 5, 3, 4, {9, 9}, 0, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}, 0.3, {0.2, 0.3}},
+    {RNN_ENGINE_MI_LSTM, 5, 3, 4, {9, 17, 20}, 5, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}, 0.3, {0.2, 0.3}},
+    {RNN_ENGINE_LAYER_NORM_LSTM, 3, 13, 7, {17, 17}, 0, 2, 1, 1, 0, {0}, 0.3, {0.2, 0.3}},
+    {RNN_ENGINE_LAYER_NORM_MI_LSTM, 4, 21, 5, {19, 19}, 0, 1, 2, 1, 0, {0}},
 };
 
-static uint64_t random_state;
-static double uniform(void) { /* xorshift64*, in [-0.5, 0.5) */
-  random_state ^= random_state >> 12;
-  random_state ^= random_state << 25;
-  random_state ^= random_state >> 27;
-  return (double)((random_state * 2685821657736338717ull) >> 11) / 9007199254740992.0 - 0.5;
-}
+/* More rows and units than a few tiles have; for digests alone, since they take long in an emulator. */
+static const Case kLargeCases[] = {
+    {RNN_ENGINE_LSTM, 4, 29, 19, {70}, 0, 1, 2, 1, 0, {29, 29, 17, 2}},
+    {RNN_ENGINE_MI_LSTM, 4, 25, 37, {35, 30}, 21, 2, 1, 1, 0.3, {0}},
+};
 
 /* A block of NaN with red zones on both sides of `bytes` aligned bytes. */
 typedef struct {
@@ -111,6 +102,9 @@ static Layout make_layout(const Case* c, int dtype) {
                                    .input_gradient = 1,
                                    .batch_sizes = c->batch_sizes[0] ? c->batch_sizes : NULL,
                                    .dropout = c->dropout,
+                                   .recurrent_dropout = c->recurrent_dropout,
+                                   .zoneout = {c->zoneout[0], c->zoneout[1]},
+                                   .zoneout_masks = 1,
                                    .seed = 77};
   for (int t = 0; t < c->T; ++t) l.rows += (size_t)(c->batch_sizes[0] ? c->batch_sizes[t] : c->B);
   for (int lane = 0; lane < c->L * c->D; ++lane) {
@@ -142,8 +136,11 @@ static void set_weights(const Case* c, const Layout* l, char* base, rnn_engine_w
       w->bias_ih = vectors;
       w->bias_hh = vectors + gates * l->size;
     }
-    if (c->cell == RNN_ENGINE_MI_LSTM)
-      for (int e = 0; e < (c->bias ? 4 : 3); ++e) w->extra[e] = vectors + (2 + e) * gates * l->size;
+    for (int e = 0; rnn_engine_vector_width(c->cell, e) > 0; ++e)
+      w->extra[e] = vectors + (2 + e) * gates * l->size;
+    if (c->bias) continue;
+    if (c->cell == RNN_ENGINE_MI_LSTM) w->extra[3] = NULL;
+    if (c->cell == RNN_ENGINE_LAYER_NORM_LSTM) w->extra[3] = NULL;
   }
 }
 
@@ -226,9 +223,9 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
   char *values = malloc(inputs_of(&l) * 4), *expected = malloc(outputs_of(&l) * 4),
        *got = malloc(outputs_of(&l) * 4);
   const size_t states = (l.outputs + l.cells) * 4;
-  random_state = 12345;
-  for (size_t i = 0; i < inputs_of(&l); ++i) ((float*)values)[i] = (float)uniform();
-  l.problem.dropout = 0;
+  fill_values(values, inputs_of(&l), 4, 1);
+  l.problem.dropout = l.problem.recurrent_dropout = 0;
+  l.problem.zoneout_masks = 0;
   run(context, c, &l, values, NULL, expected);
   l.problem.training = 0;
   l.problem.input_gradient = 0;
@@ -269,22 +266,11 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
   free(got);
 }
 
-static void fill(const Layout* l, char* values) {
-  random_state = 12345;
-  for (size_t i = 0; i < inputs_of(l); ++i) {
-    const double v = uniform();
-    if (l->size == 4)
-      ((float*)values)[i] = (float)v;
-    else
-      ((double*)values)[i] = v;
-  }
-}
-
 static void test_gradients(rnn_engine_context* context, const Case* c, int number) {
   const Layout l = make_layout(c, RNN_ENGINE_FLOAT64);
   const size_t count = inputs_of(&l), outputs = outputs_of(&l);
   double *values = malloc(count * 8), *gradients = malloc(count * 8), *out = malloc(outputs * 8);
-  fill(&l, (char*)values);
+  fill_values((char*)values, count, 8, 1);
   run(context, c, &l, (char*)values, (char*)gradients, (char*)out);
   const double step = 1e-5;
   for (size_t i = 0; i < count; i += 1 + count / 150) {
@@ -317,33 +303,25 @@ static uint64_t least_budget(rnn_engine_context* context, rnn_engine_problem pro
 
 /* Outputs and gradients of every instruction set, number of threads, policy and schedule are those of the
  * first, bit for bit. */
-static void test_same_bits(const Case* c, int number, int dtype) {
-  static const char* const kIsas[] = {"generic", "avx2", "avx512"};
+static void test_same_bits(const Machine* machines, int machine_count, const Case* c, int number, int dtype) {
   Layout l = make_layout(c, dtype);
   const size_t count = inputs_of(&l), outputs = outputs_of(&l);
   char *values = malloc(count * l.size), *result = calloc(count + outputs, l.size), *first = NULL;
-  fill(&l, values);
-  for (int isa = 0; isa < 3; ++isa) {
-    if (!rnn_engine_has_isa(kIsas[isa])) continue;
-    for (int threads = 1; threads <= 4; threads += threads == 1 ? 2 : 1) {
-      rnn_engine_context* context = NULL;
-      CHECK(rnn_engine_context_create(threads, kIsas[isa], &context) == 0, "context: %s",
-            rnn_engine_last_error());
-      for (int i = 0; i < 2 * (RNN_ENGINE_BUDGET + 1); ++i) {
-        const int memory = i / 2, schedule = i % 2 ? RNN_ENGINE_WAVEFRONT : RNN_ENGINE_LAYERS;
-        l.problem.memory = memory;
-        l.problem.schedule = schedule;
-        if (memory == RNN_ENGINE_BUDGET) l.problem.budget = least_budget(context, l.problem);
-        run(context, c, &l, values, result, result + count * l.size);
-        if (!first) {
-          first = malloc((count + outputs) * l.size);
-          memcpy(first, result, (count + outputs) * l.size);
-        }
-        CHECK(memcmp(first, result, (count + outputs) * l.size) == 0,
-              "case %d, %zu-byte floats, memory %d, schedule %d: %s on %d threads differs from %s", number,
-              l.size, memory, schedule, kIsas[isa], threads, kIsas[0]);
+  fill_values(values, count, l.size, 1);
+  for (const Machine* m = machines; m < machines + machine_count; ++m) {
+    for (int i = 0; i < 2 * (RNN_ENGINE_BUDGET + 1); ++i) {
+      const int memory = i / 2, schedule = i % 2 ? RNN_ENGINE_WAVEFRONT : RNN_ENGINE_LAYERS;
+      l.problem.memory = memory;
+      l.problem.schedule = schedule;
+      if (memory == RNN_ENGINE_BUDGET) l.problem.budget = least_budget(m->context, l.problem);
+      run(m->context, c, &l, values, result, result + count * l.size);
+      if (!first) {
+        first = malloc((count + outputs) * l.size);
+        memcpy(first, result, (count + outputs) * l.size);
       }
-      rnn_engine_context_destroy(context);
+      CHECK(memcmp(first, result, (count + outputs) * l.size) == 0,
+            "case %d, %zu-byte floats, memory %d, schedule %d: %s on %d threads differs from %s", number,
+            l.size, memory, schedule, m->isa, m->threads, machines[0].isa);
     }
   }
   free(values);
@@ -351,10 +329,29 @@ static void test_same_bits(const Case* c, int number, int dtype) {
   free(first);
 }
 
-static void expect_error(int code, const char* part) {
-  CHECK(code == RNN_ENGINE_INVALID, "expected an error about %s, got code %d", part, code);
-  CHECK(strstr(rnn_engine_last_error(), part) != NULL, "expected a message with \"%s\", got \"%s\"", part,
-        rnn_engine_last_error());
+/* A line for each case, type, policy and size of the values (the larger ones saturate the gates): instruction
+ * set, what it is of, and what others must print too. */
+static void print_digests(const Machine* m, const Case* cases, int case_count, const char* name) {
+  for (int i = 0; i < case_count; ++i) {
+    for (int dtype = RNN_ENGINE_FLOAT32; dtype <= RNN_ENGINE_FLOAT64; ++dtype) {
+      Layout l = make_layout(&cases[i], dtype);
+      const size_t count = inputs_of(&l), outputs = outputs_of(&l);
+      char *values = malloc(count * l.size), *result = calloc(count + outputs, l.size);
+      for (int memory = RNN_ENGINE_STORE; memory <= RNN_ENGINE_CHECKPOINT; ++memory) {
+        for (int scale = 1; scale <= 30; scale += 29) {
+          l.problem.memory = memory;
+          fill_values(values, count, l.size, scale);
+          run(m->context, &cases[i], &l, values, result, result + count * l.size);
+          printf("%s\t%s %d, %zu-byte floats, memory %d, scale %d\toutputs %016llx, gradients %016llx\n",
+                 m->isa, name, i, l.size, memory, scale,
+                 (unsigned long long)digest(result + count * l.size, outputs * l.size),
+                 (unsigned long long)digest(result, count * l.size));
+        }
+      }
+      free(values);
+      free(result);
+    }
+  }
 }
 
 static void test_errors(void) {
@@ -401,23 +398,35 @@ static void test_errors(void) {
   rnn_engine_context_destroy(context);
 }
 
-int main(void) {
+static void all_digests(const Machine* machines, int count) {
+  for (int m = 0; m < count; m += 2) { /* on one thread */
+    print_digests(&machines[m], kCases, sizeof kCases / sizeof kCases[0], "case");
+    print_digests(&machines[m], kLargeCases, sizeof kLargeCases / sizeof kLargeCases[0], "large case");
+  }
+}
+
+static void all_tests(const Machine* machines, int count) {
   test_errors();
   const int cases = (int)(sizeof kCases / sizeof kCases[0]);
   for (int i = 0; i < cases; ++i) {
-    static const char* const kIsas[] = {"generic", "avx2", "avx512"};
-    for (int isa = 0; isa < 3; ++isa) {
-      if (!rnn_engine_has_isa(kIsas[isa])) continue;
-      rnn_engine_context* context = NULL;
-      CHECK(rnn_engine_context_create(1 + i % 2, kIsas[isa], &context) == 0, "context: %s",
-            rnn_engine_last_error());
-      test_gradients(context, &kCases[i], i);
-      test_forward_only(context, &kCases[i], i);
-      rnn_engine_context_destroy(context);
+    for (int m = i % 2; m < count; m += 2) { /* one of each instruction set's two numbers of threads */
+      test_gradients(machines[m].context, &kCases[i], i);
+      test_forward_only(machines[m].context, &kCases[i], i);
     }
-    test_same_bits(&kCases[i], i, RNN_ENGINE_FLOAT32);
-    test_same_bits(&kCases[i], i, RNN_ENGINE_FLOAT64);
+    test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT32);
+    test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT64);
   }
   printf("%d cases, %d failures\n", cases, failures);
+}
+
+/* Without arguments, the tests; `test_capi digests` prints digests of what every instruction set gives. */
+int main(int argc, char** argv) {
+  Machine machines[MACHINES];
+  const int count = make_machines(machines);
+  if (argc == 2 && strcmp(argv[1], "digests") == 0)
+    all_digests(machines, count);
+  else
+    all_tests(machines, count);
+  release_machines(machines, count);
   return failures != 0;
 }

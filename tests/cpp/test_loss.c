@@ -2,25 +2,10 @@
  * instruction set and number of threads, no byte outside the planned scratch touched, none kept from before,
  * and errors that say what was expected. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "rnn_engine.h"
+#include "support.h"
 
 enum { RED_ZONE = 4096, ALL = RNN_ENGINE_LOSS_HIDDEN | RNN_ENGINE_LOSS_WEIGHT | RNN_ENGINE_LOSS_BIAS };
-
-static int failures = 0;
-
-#define CHECK(condition, ...)                         \
-  do {                                                \
-    if (!(condition)) {                               \
-      ++failures;                                     \
-      fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
-      fprintf(stderr, __VA_ARGS__);                   \
-      fputc('\n', stderr);                            \
-    }                                                 \
-  } while (0)
 
 typedef struct {
   int M, E, V, bias, ignore; /* every ignore-th token is left out; 0: none */
@@ -31,14 +16,6 @@ static const Case kCases[] = {
     {1, 1, 1, 1, 0, 0.1}, {0, 3, 2, 1, 0, 0.1},     {5, 3, 7, 1, 0, 0},      {17, 9, 33, 0, 3, 0.1},
     {9, 4, 97, 1, 1, 0},  {35, 18, 193, 1, 2, 0.2}, {300, 5, 20, 1, 7, 0.1},
 };
-
-static uint64_t random_state;
-static double uniform(void) { /* xorshift64*, in [-0.5, 0.5) */
-  random_state ^= random_state >> 12;
-  random_state ^= random_state << 25;
-  random_state ^= random_state >> 27;
-  return (double)((random_state * 2685821657736338717ull) >> 11) / 9007199254740992.0 - 0.5;
-}
 
 /* hidden, weight, bias one after the other, and the same for their gradients; values of `size` bytes. */
 typedef struct {
@@ -87,21 +64,10 @@ static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, co
   return result;
 }
 
-static void fill(const Layout* l, char* values) {
-  random_state = 12345;
-  for (size_t i = 0; i < l->count; ++i) {
-    const double v = 4 * uniform();
-    if (l->size == 4)
-      ((float*)values)[i] = (float)v;
-    else
-      ((double*)values)[i] = v;
-  }
-}
-
 static void test_gradients(rnn_engine_context* context, const Case* c, int number) {
   const Layout l = make_layout(c, RNN_ENGINE_FLOAT64, ALL), plain = make_layout(c, RNN_ENGINE_FLOAT64, 0);
   double *values = malloc(l.count * 8), *gradients = malloc(l.count * 8);
-  fill(&l, (char*)values);
+  fill_values((char*)values, l.count, 8, 4);
   const rnn_engine_loss_result with = run(context, c, &l, (char*)values, (char*)gradients, 0xA5);
   const rnn_engine_loss_result without = run(context, c, &plain, (char*)values, NULL, 0xA5);
   CHECK(memcmp(&with, &without, sizeof with) == 0, "case %d: another result without gradients", number);
@@ -125,42 +91,49 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
 
 /* Results and gradients of every instruction set on 1 and 3 threads are those of the first, bit for bit,
  * whatever the scratch held before. */
-static void test_same_bits(const Case* c, int number, int dtype) {
-  static const char* const kIsas[] = {"generic", "avx2", "avx512"};
+static void test_same_bits(const Machine* machines, int machine_count, const Case* c, int number, int dtype) {
   const Layout l = make_layout(c, dtype, ALL);
   char *values = malloc(l.count * l.size), *gradients = malloc(l.count * l.size), *first = NULL;
   rnn_engine_loss_result first_result;
-  fill(&l, values);
-  for (int i = 0; i < 3; ++i) {
-    if (!rnn_engine_has_isa(kIsas[i])) continue;
-    for (int threads = 1; threads <= 3; threads += 2) {
-      rnn_engine_context* context = NULL;
-      CHECK(rnn_engine_context_create(threads, kIsas[i], &context) == 0, "context: %s",
-            rnn_engine_last_error());
-      /* 0xFF: a scratch of NaN */
-      const rnn_engine_loss_result result =
-          run(context, c, &l, values, gradients, threads == 1 ? 0xA5 : 0xFF);
-      rnn_engine_context_destroy(context);
-      if (!first) {
-        first = malloc(l.count * l.size);
-        memcpy(first, gradients, l.count * l.size);
-        first_result = result;
-      }
-      CHECK(memcmp(first, gradients, l.count * l.size) == 0 &&
-                memcmp(&first_result, &result, sizeof result) == 0,
-            "case %d, %zu-byte floats: %s on %d threads differs from %s", number, l.size, kIsas[i], threads,
-            kIsas[0]);
+  fill_values(values, l.count, l.size, 4);
+  for (const Machine* m = machines; m < machines + machine_count; ++m) {
+    /* 0xFF: a scratch of NaN */
+    const rnn_engine_loss_result result =
+        run(m->context, c, &l, values, gradients, m->threads == 1 ? 0xA5 : 0xFF);
+    if (!first) {
+      first = malloc(l.count * l.size);
+      memcpy(first, gradients, l.count * l.size);
+      first_result = result;
     }
+    CHECK(
+        memcmp(first, gradients, l.count * l.size) == 0 && memcmp(&first_result, &result, sizeof result) == 0,
+        "case %d, %zu-byte floats: %s on %d threads differs from %s", number, l.size, m->isa, m->threads,
+        machines[0].isa);
   }
   free(values);
   free(gradients);
   free(first);
 }
 
-static void expect_error(int code, const char* part) {
-  CHECK(code == RNN_ENGINE_INVALID, "expected an error about %s, got code %d", part, code);
-  CHECK(strstr(rnn_engine_last_error(), part) != NULL, "expected a message with \"%s\", got \"%s\"", part,
-        rnn_engine_last_error());
+/* A line for each case, type and size of the values (the larger ones make probabilities of almost 0 and 1):
+ * instruction set, what it is of, and what others must print too. */
+static void print_digests(const Machine* m) {
+  for (int i = 0; i < (int)(sizeof kCases / sizeof kCases[0]); ++i) {
+    for (int dtype = RNN_ENGINE_FLOAT32; dtype <= RNN_ENGINE_FLOAT64; ++dtype) {
+      const Layout l = make_layout(&kCases[i], dtype, ALL);
+      char *values = malloc(l.count * l.size), *gradients = malloc(l.count * l.size);
+      for (int scale = 1; scale <= 25; scale += 8) {
+        fill_values(values, l.count, l.size, scale);
+        const rnn_engine_loss_result r = run(m->context, &kCases[i], &l, values, gradients, 0xA5);
+        printf(
+            "%s\tloss case %d, %zu-byte floats, scale %d\tloss %a, nll %a, right %lld, gradients %016llx\n",
+            m->isa, i, l.size, scale, r.loss, r.nll, (long long)r.right,
+            (unsigned long long)digest(gradients, l.count * l.size));
+      }
+      free(values);
+      free(gradients);
+    }
+  }
 }
 
 static void test_errors(void) {
@@ -210,22 +183,26 @@ static void test_errors(void) {
   rnn_engine_context_destroy(context);
 }
 
-int main(void) {
+static void all_tests(const Machine* machines, int count) {
   test_errors();
   const int cases = (int)(sizeof kCases / sizeof kCases[0]);
   for (int i = 0; i < cases; ++i) {
-    static const char* const kIsas[] = {"generic", "avx2", "avx512"};
-    for (int isa = 0; isa < 3; ++isa) {
-      if (!rnn_engine_has_isa(kIsas[isa])) continue;
-      rnn_engine_context* context = NULL;
-      CHECK(rnn_engine_context_create(1 + i % 2, kIsas[isa], &context) == 0, "context: %s",
-            rnn_engine_last_error());
-      test_gradients(context, &kCases[i], i);
-      rnn_engine_context_destroy(context);
-    }
-    test_same_bits(&kCases[i], i, RNN_ENGINE_FLOAT32);
-    test_same_bits(&kCases[i], i, RNN_ENGINE_FLOAT64);
+    for (int m = i % 2; m < count; m += 2) /* one of each instruction set's two numbers of threads */
+      test_gradients(machines[m].context, &kCases[i], i);
+    test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT32);
+    test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT64);
   }
   printf("%d cases, %d failures\n", cases, failures);
+}
+
+/* Without arguments, the tests; `test_loss digests` prints digests of what every instruction set gives. */
+int main(int argc, char** argv) {
+  Machine machines[MACHINES];
+  const int count = make_machines(machines);
+  if (argc == 2 && strcmp(argv[1], "digests") == 0)
+    for (int m = 0; m < count; m += 2) print_digests(&machines[m]); /* on one thread */
+  else
+    all_tests(machines, count);
+  release_machines(machines, count);
   return failures != 0;
 }

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnn_engine.spec import StackSpec
+from rnn_engine.reference import Noise
+from rnn_engine.spec import CELLS, StackSpec
 from rnn_engine.states import joined
 
 
@@ -24,6 +25,8 @@ class Case:
     bias: bool = True
     lengths: tuple[int, ...] | None = None
     dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: tuple[float, float] = (0.0, 0.0)
     states: bool = True
     cells: bool = False
 
@@ -38,6 +41,8 @@ class Case:
             bidirectional=self.bidirectional,
             dropout=self.dropout,
             proj_size=self.P,
+            recurrent_dropout=self.recurrent_dropout,
+            zoneout=self.zoneout,
         )
 
     @property
@@ -48,6 +53,8 @@ class Case:
             ("nobias", not self.bias),
             ("ragged", self.lengths is not None),
             (f"drop{self.dropout:g}", self.dropout > 0),
+            (f"recdrop{self.recurrent_dropout:g}", self.recurrent_dropout > 0),
+            ("zone{:g}_{:g}".format(*self.zoneout), any(self.zoneout)),
             ("nostate", not self.states),
             ("cells", self.cells),
         )
@@ -93,6 +100,26 @@ _SHAPES = (
     # dropout between layers, alone and with everything
     {"T": 5, "B": 4, "I": 6, "H": 8, "L": 2, "dropout": 0.4},
     {"T": 6, "B": 5, "I": 4, "H": 7, "L": 3, "bidirectional": True, "lengths": (6, 2, 5, 1, 4), "dropout": 0.3},
+    # recurrent dropout and zoneout, alone and with everything
+    {"T": 5, "B": 4, "I": 6, "H": 17, "L": 2, "recurrent_dropout": 0.4, "dropout": 0.3},
+    {"T": 6, "B": 5, "I": 4, "H": 7, "bidirectional": True, "lengths": (6, 2, 5, 1, 4), "recurrent_dropout": 0.3},
+    {"T": 5, "B": 3, "I": 4, "H": 9, "L": 2, "zoneout": (0.3, 0.0), "cells": True},
+    {"T": 5, "B": 3, "I": 4, "H": 9, "L": 2, "zoneout": (0.0, 0.3)},
+    {
+        "T": 9,
+        "B": 13,
+        "I": 6,
+        "H": 19,
+        "L": 2,
+        "bidirectional": True,
+        "P": 7,
+        "dropout": 0.3,
+        "cells": True,
+        "lengths": (9, 1, 2, 8, 3, 7, 4, 6, 5, 5, 9, 1, 2),
+        "recurrent_dropout": 0.3,
+        "zoneout": (0.4, 0.2),
+    },
+    {"T": 30, "B": 3, "I": 4, "H": 8, "L": 2, "recurrent_dropout": 0.2, "zoneout": (0.1, 0.2), "lengths": (30, 7, 19)},
     # a projection
     {"T": 1, "B": 1, "I": 1, "H": 2, "P": 1},
     {"T": 5, "B": 3, "I": 4, "H": 9, "P": 5},
@@ -112,7 +139,7 @@ _SHAPES = (
     {"T": 50, "B": 3, "I": 8, "H": 16, "L": 2},
 )
 
-CASES = tuple(Case(cell=cell, **shape) for cell in ("lstm", "mi_lstm") for shape in _SHAPES)
+CASES = tuple(Case(cell=cell, **shape) for cell in CELLS for shape in _SHAPES)
 """Every shape with every cell."""
 
 
@@ -120,7 +147,7 @@ CASES = tuple(Case(cell=cell, **shape) for cell in ("lstm", "mi_lstm") for shape
 class Arrays:
     """Inputs of a case, float64: x [T, B, I], dy [T, B, D*R] and dcells [T, B, D*H]; h0, c0, dhn and dcn in the form of
     a stack's states; lengths int64 [B] or None; parameters by name; masks [T, B, D*R], one for each layer but the last,
-    or None."""
+    or None; masks inside the layers."""
 
     x: np.ndarray
     lengths: np.ndarray | None
@@ -132,6 +159,7 @@ class Arrays:
     dhn: np.ndarray | tuple
     dcn: np.ndarray | tuple
     masks: tuple[np.ndarray, ...] | None
+    noise: Noise
 
 
 def each(work, states):
@@ -146,12 +174,28 @@ def named(name, states):
     return {f"{name}[{layer}]": piece for layer, piece in enumerate(states)}
 
 
+def drawn_noise(case, rng):
+    """Masks of recurrent dropout and zoneout."""
+    spec, recurrent, zoneout = case.spec, None, None
+    widths = [(spec.hidden_sizes[lane // spec.directions], spec.state_sizes[lane // spec.directions])
+              for lane in range(spec.lanes)]  # fmt: skip
+    if case.recurrent_dropout:
+        kept = [rng.random((case.B, state)) >= case.recurrent_dropout for _, state in widths]
+        recurrent = tuple(mask / (1 - case.recurrent_dropout) for mask in kept)
+    if any(case.zoneout):
+        zoneout = tuple(
+            tuple(rng.random((case.T, case.B, w)) < p for w, p in zip(pair, case.zoneout, strict=True))
+            for pair in widths
+        )
+    return Noise(recurrent, zoneout)
+
+
 def make(case, seed=0):
     """The same arrays for the same case and seed. Beyond a sequence's length x and dy are not zero: nobody may look."""
     rng = np.random.default_rng((seed, *case.id.encode()))
     spec = case.spec
     rows, shapes = (case.T, case.B), spec.state_shapes(case.B)
-    near_one = ("alpha", "beta1", "beta2")  # so that no term of the multiplicative cell vanishes
+    near_one = CELLS[case.cell].ones or ("none",)  # so that no term of a multiplicative cell vanishes
     parameters = {
         name: rng.uniform(-1, 1, shape) / np.sqrt(min(spec.hidden_sizes)) + name.startswith(near_one)
         for name, shape in spec.parameter_shapes().items()
@@ -175,4 +219,5 @@ def make(case, seed=0):
         dhn=states(shapes[0]),
         dcn=states(shapes[1]),
         masks=masks,
+        noise=drawn_noise(case, rng),
     )

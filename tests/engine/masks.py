@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rnn_engine.reference import Noise
+
 _MASK = np.uint64(0xFFFFFFFF)
 
 
@@ -16,20 +18,50 @@ def philox(counter, key):
     return np.stack([c0, c1, c2, c3], axis=-1)
 
 
+_LAYER, _RECURRENT, _ZONEOUT_C, _ZONEOUT_H = range(4)
+
+
 def dropout_masks(case, seed):
     """What the input of each layer but the first is multiplied by: L-1 arrays [T, B, D*R]."""
+    spec, scale = case.spec, 1 / (1 - case.dropout)
+    once = case.recurrent_dropout > 0  # then the same mask for all steps
     return tuple(
-        _mask(case, seed, layer, case.spec.directions * width)
-        for layer, width in enumerate(case.spec.state_sizes[:-1], 1)
+        ~_dropped(case, seed, (_LAYER, layer, 0), spec.directions * width, case.dropout, once) * scale
+        for layer, width in enumerate(spec.state_sizes[:-1], 1)
     )
 
 
-def _mask(case, seed, layer, columns):
+def noise(case, seed):
+    """The masks inside the layers."""
+    spec, recurrent, zoneout = case.spec, None, None
+    places = [divmod(lane, spec.directions) for lane in range(spec.lanes)]
+    if case.recurrent_dropout:
+        p = case.recurrent_dropout
+        recurrent = tuple(
+            ~_dropped(case, seed, (_RECURRENT, *place), spec.state_sizes[place[0]], p, True)[0] / (1 - p)
+            for place in places
+        )
+    if any(case.zoneout):
+        zoneout = tuple(
+            tuple(
+                _dropped(case, seed, (kind, *place), sizes[place[0]], p, False)
+                for kind, sizes, p in zip(
+                    (_ZONEOUT_C, _ZONEOUT_H), (spec.hidden_sizes, spec.state_sizes), case.zoneout, strict=True
+                )
+            )
+            for place in places
+        )
+    return Noise(recurrent, zoneout)
+
+
+def _dropped(case, seed, place, columns, probability, once):
+    """Where a mask of (kind, layer, direction) drops a value, bool [T, B, columns]."""
+    kind, layer, direction = place
     blocks = (columns + 3) // 4
     counter = np.zeros((case.T, case.B, blocks, 4), np.uint64)
     counter[..., 0] = np.arange(blocks)
     counter[..., 1] = np.arange(case.B)[:, None]
-    counter[..., 2] = np.arange(case.T)[:, None, None]
-    counter[..., 3] = layer
+    counter[..., 2] = 0 if once else np.arange(case.T)[:, None, None]
+    counter[..., 3] = layer | direction << 24 | kind << 28
     words = philox(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(case.T, case.B, 4 * blocks)[..., :columns]
-    return (words >= np.uint64(case.dropout * 2**32)) / (1 - case.dropout)
+    return words < np.uint64(probability * 2**32)

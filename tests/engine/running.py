@@ -4,7 +4,9 @@ from dataclasses import fields
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from cases import each, named
+from masks import dropout_masks, noise
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnn_engine import reference
@@ -58,6 +60,8 @@ def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store", sch
         packed.batch_sizes.tolist(),
         order.tolist(),
         dropout=case.dropout,
+        recurrent_dropout=case.recurrent_dropout,
+        zoneout_masks=any(case.zoneout),
         seed=seed,
         threads=threads,
         memory=Memory.parse(memory),
@@ -76,18 +80,34 @@ def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store", sch
     return results(case, values, gradients_of((x, h0, c0)), {n: p.grad for n, p in parameters.items()})
 
 
-def run_reference(case, arrays, masks):
+def run_reference(case, arrays, seed=SEED):
+    masks = dropout_masks(case, seed) if case.dropout else None
+    states = arrays.h0, arrays.c0
     result = reference.forward(
-        case.spec, arrays.parameters, arrays.x, arrays.h0, arrays.c0, arrays.lengths, masks if case.dropout else None
+        case.spec, arrays.parameters, arrays.x, *states, arrays.lengths, masks, noise(case, seed)
     )
     back = reference.backward(result.tape, arrays.dy, arrays.dhn, arrays.dcn, arrays.dcells)
     outputs = (result.output, result.cells, result.hn, result.cn)
     return results(case, outputs, (back.dx, back.dh0, back.dc0), back.parameters)
 
 
-def run_plain(case, arrays, masks):
+def plain_step(cell, x, h, c, p):
+    """h and c after a step; p are the lane's parameters, without suffix."""
+    a, r, seen = x @ p["weight_ih"].T, h @ p["weight_hh"].T, lambda c: c
+    if cell.startswith("layer_norm"):
+        a, r = (F.layer_norm(v, v.shape[1:], p[gamma]) for v, gamma in ((a, "gamma_ih"), (r, "gamma_hh")))
+        seen = lambda c: F.layer_norm(c, c.shape[1:], p["gamma_c"]) + p["beta_c"]  # noqa: E731
+    a, r = a + p["bias_ih"], r + p["bias_hh"]
+    z = p["alpha"] * a * r + p["beta1"] * r + p["beta2"] * a + p["bias"] if "mi" in cell else a + r
+    i, f, g, o = z.chunk(4, dim=1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(seen(c)), c
+
+
+def run_plain(case, arrays, seed=SEED):
     """The same in plain float32 torch operations, a step at a time: what the engine's rounding is measured by."""
     dtype, spec = torch.float32, case.spec
+    masks, inside = dropout_masks(case, seed), noise(case, seed)
     x = leaf(arrays.x, dtype)
     h0, c0 = (each(lambda array: leaf(array, dtype), half) for half in (arrays.h0, arrays.c0))
     parameters = {n: leaf(p, dtype) for n, p in arrays.parameters.items()}
@@ -100,18 +120,18 @@ def run_plain(case, arrays, masks):
         outputs, cells = [], []
         for direction in range(spec.directions):
             lane = layer * spec.directions + direction
-            zero = torch.zeros(4 * spec.hidden_sizes[layer])
+            zero = torch.zeros(())  # for biases that are not there
             p = {n.split("_l")[0]: parameters.get(n, zero) for n in spec.lane_parameters(lane)}
             h, c = first_h[lane], first_c[lane]
             rows, cell_rows = [torch.zeros_like(h)] * case.T, [torch.zeros_like(c)] * case.T
             for t in range(case.T) if direction == 0 else reversed(range(case.T)):
-                a, r = inputs[t] @ p["weight_ih"].T + p["bias_ih"], h @ p["weight_hh"].T + p["bias_hh"]
-                z = a + r if case.cell == "lstm" else p["alpha"] * a * r + p["beta1"] * r + p["beta2"] * a + p["bias"]
-                i, f, g, o = z.chunk(4, dim=1)
-                c_next = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-                h_next = torch.sigmoid(o) * torch.tanh(c_next)
+                seen = h if inside.recurrent is None else h * torch.tensor(inside.recurrent[lane], dtype=dtype)
+                h_next, c_next = plain_step(case.cell, inputs[t], seen, c, p)
                 if case.P:
                     h_next = h_next @ p["weight_hr"].T
+                if inside.zoneout is not None:
+                    stays_c, stays_h = (torch.tensor(mask[t]) for mask in inside.zoneout[lane])
+                    h_next, c_next = torch.where(stays_h, h, h_next), torch.where(stays_c, c, c_next)
                 running = (t < lengths)[:, None]
                 h, c = torch.where(running, h_next, h), torch.where(running, c_next, c)
                 rows[t] = torch.where(running, h_next, torch.zeros(()))

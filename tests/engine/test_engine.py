@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, Case, make
-from masks import dropout_masks, philox
-from running import SEED, run_engine, run_plain, run_reference, single
+from masks import philox
+from running import run_engine, run_plain, run_reference, single
 
 from rnn_engine import native
 from rnn_engine.planning import plan
@@ -33,27 +33,32 @@ def test_the_masks_are_philox():
 def test_float64_agrees_with_the_reference(case, isa):
     arrays = make(case)
     engine = run_engine(case, arrays, torch.float64)
-    expected = run_reference(case, arrays, dropout_masks(case, SEED))
+    expected = run_reference(case, arrays)
     assert engine.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_allclose(engine[name].numpy(), value, rtol=1e-11, atol=1e-11, err_msg=name)
+        scale = max(1.0, np.abs(value).max())  # gradients may explode, and rounding errors with them
+        np.testing.assert_allclose(engine[name].numpy(), value, rtol=1e-11, atol=1e-11 * scale, err_msg=name)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_float32_rounds_no_worse_than_plain_operations(cell, isa):
-    """Root mean square errors, relative to each tensor's largest value, over all cases: at most twice those of plain
-    float32 operations. (A single case has too few values for a ratio to mean something.)"""
-    ours = plain = 0.0
+    """Root mean square errors of every tensor of every case, relative to its largest value: in the geometric mean at
+    most 1.5 times those of plain float32 operations. (A single case has too few values for a ratio to mean something.)
+
+    None may be large, either; a normalised row of nearly equal values makes its rounding errors that.
+    """
+    largest = (50 if not cell.startswith("layer_norm") else 1000) * np.finfo(np.float32).eps
+    ratios = []
     for case in (case for case in CASES if case.cell == cell):
-        arrays, masks = single(make(case)), dropout_masks(case, SEED)
-        engine, operations = run_engine(case, arrays, torch.float32), run_plain(case, arrays, masks)
-        for name, exact in run_reference(case, arrays, masks).items():
+        arrays = single(make(case))
+        engine, operations = run_engine(case, arrays, torch.float32), run_plain(case, arrays)
+        for name, exact in run_reference(case, arrays).items():
             scale = np.abs(exact).max() or 1.0
-            error = np.abs(engine[name].numpy() - exact) / scale
-            assert error.max() < 50 * np.finfo(np.float32).eps, (case.id, name)
-            ours += np.mean(error**2)
-            plain += np.mean(((operations[name].numpy() - exact) / scale) ** 2)
-    assert ours <= 2**2 * plain
+            error, usual = (np.abs(result[name].numpy() - exact) / scale for result in (engine, operations))
+            assert error.max() < max(largest, 20 * usual.max()), (case.id, name)
+            ours, plain = (max(1e-9, np.sqrt(np.mean(e**2))) for e in (error, usual))
+            ratios.append(np.log(ours / plain))
+    assert np.exp(np.mean(ratios)) <= 1.5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
@@ -74,7 +79,7 @@ def test_a_long_batch_in_chunks_equals_short_ones():
     case = Case(cell="lstm", T=40, B=30, I=20, H=70, L=2, bidirectional=True)
     arrays = make(case)
     engine = run_engine(case, arrays, torch.float64, threads=2)
-    for name, value in run_reference(case, arrays, None).items():
+    for name, value in run_reference(case, arrays).items():
         np.testing.assert_allclose(engine[name].numpy(), value, rtol=1e-10, atol=1e-10, err_msg=name)
 
 

@@ -33,6 +33,8 @@ def stacks(draw):
         bidirectional=draw(st.booleans()),
         dropout=draw(st.sampled_from([0.0, 0.3])),
         proj_size=projection,
+        recurrent_dropout=draw(st.sampled_from([0.0, 0.3])),
+        zoneout=draw(st.sampled_from([(0.0, 0.0), (0.2, 0.0), (0.1, 0.3)])),
     )
 
 
@@ -87,7 +89,8 @@ def ordered(plan, a, b):
 def users(plan, buffer):
     """The tiles that a buffer is for: those of its lane and call that run the recurrence, or all of the call."""
     forward = plan.tiles[buffer.first].kind == "forward"
-    kinds = ("forward",) if forward else ("replay", "backward")
+    masks = ("weight gradients",) if plan.spec.recurrent_dropout else ()  # they need the lane's
+    kinds = ("forward",) if forward else ("replay", "backward", *masks)
     tiles = [i for i, tile in enumerate(plan.tiles) if (tile.kind == "forward") == forward]
     if buffer.layer < 0:
         return tiles
@@ -251,6 +254,8 @@ def test_no_byte_outside_the_plan_is_touched(spec, call, memory, seed):
         batch=len(lengths),
         training=True,
         dropout=spec.dropout,
+        recurrent_dropout=spec.recurrent_dropout,
+        zoneout_masks=True,
         batch_sizes=sizes,
         memory=Memory(memory),
         schedule=call["schedule"],

@@ -94,7 +94,10 @@ def test_each_problem_has_a_line_of_its_own(config_file: Path) -> None:
     lines = problems(config_file, "training.epochs=0", "model.cell=gru", "training.learning_rate=nan", "section.key=1")
     assert len(lines) == 4
     assert "--set: training.epochs: input should be greater than or equal to 1, got 0" in lines
-    assert "--set: model.cell: input should be 'lstm' or 'mi_lstm', got \"gru\"" in lines
+    assert (
+        "--set: model.cell: input should be 'lstm', 'mi_lstm', 'layer_norm_lstm' or 'layer_norm_mi_lstm', got \"gru\""
+        in lines
+    )
 
 
 @pytest.mark.parametrize("override", ["epochs", "=3", "training.=3", ".epochs=3"])
@@ -155,5 +158,5 @@ def test_every_setting_has_a_meaning() -> None:
     by_key = {row.key: row for row in rows}
     assert by_key["folder"].default == "required"
     assert by_key["training.epochs"].type == "integer >= 1"
-    assert by_key["model.cell"].type == "lstm | mi_lstm"
+    assert by_key["model.cell"].type == "lstm | mi_lstm | layer_norm_lstm | layer_norm_mi_lstm"
     assert by_key["training.max_minutes"].default == "none"

@@ -7,6 +7,7 @@ import torch
 from small import make_config
 
 from nmt.model.attention import Attention
+from nmt.model.recurrent import CELLS
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
 from nmt.training.trainer import build_model
@@ -24,7 +25,7 @@ TARGET = torch.tensor([[2, 2, 2], [5, 7, 9], [10, 4, 0]])  # [T, B]
 
 @pytest.mark.parametrize("attention", ["dot", "general"])
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("cell", ["lstm", "mi_lstm"])
+@pytest.mark.parametrize("cell", CELLS)
 @torch.inference_mode()
 def test_steps_equal_the_whole(cell, layers, attention):
     model = make_model(cell=cell, encoder_layers=layers, decoder_layers=layers, attention=attention)

@@ -1,0 +1,294 @@
+// Layer normalisation of an LSTM-like cell (Ba et al. 2016, "Layer normalization", appendix: LSTM):
+//   a = LN(W x; gamma_ih) + b_ih;  r = LN(U h'; gamma_hh) + b_hh;  z from a and r as the inner cell has it
+//   i, f, o = sigmoid(z);  g = tanh(z);  c = f c' + i g;  h = o tanh(LN(c; gamma_c) + beta_c)
+// LN(x; gamma) = gamma (x - mean) / sqrt(variance + 1e-5), over the 4H values of a row's gates, or the H of
+// c.
+//
+// The bare products are kept, and c; means and deviations are made again in backward. Every pass goes over
+// the units with a block of rows inside, so that parameters and sums are loaded once for the block.
+#pragma once
+
+#include "cells/lanes.h"
+#include "cells/mi_lstm.h"
+
+namespace rnn_engine {
+
+inline constexpr double kLayerNormEpsilon = 1e-5;
+
+inline float square_root(float x) { return __builtin_sqrtf(x); }
+inline double square_root(double x) { return __builtin_sqrt(x); }
+
+// What normalises a row.
+template <class V>
+struct Normal {
+  V mean, scale;
+
+  V operator()(V x) const { return (x - mean) * scale; }
+
+  // Of kParts x units values, the parts `stride` apart.
+  template <int kParts>
+  static inline __attribute__((always_inline)) Normal of(const typename V::Scalar* row, std::ptrdiff_t stride,
+                                                         std::int64_t units) {
+    using T = typename V::Scalar;
+    const auto value = [&](int k, std::int64_t unit, int valid) {
+      return load_units<V>(row + k * stride + (valid ? unit : 0), valid);
+    };
+    const T count = static_cast<T>(kParts * units);
+    const V mean(row_sum<V, kParts>(units, [&](int k, std::int64_t unit, int valid,
+                                               V sum) { return sum + value(k, unit, valid); }) /
+                 count);
+    const T variance = row_sum<V, kParts>(units,
+                                          [&](int k, std::int64_t unit, int valid, V sum) {
+                                            const V away = first_units(value(k, unit, valid) - mean, valid);
+                                            return fma(away, away, sum);
+                                          }) /
+                       count;
+    return {mean, V(T(1) / square_root(variance + static_cast<T>(kLayerNormEpsilon)))};
+  }
+};
+
+// The two sums over a row's values that its gradient through a normalisation needs: of p and of p x, where x
+// is a normalised value and p its gradient.
+template <class V>
+struct NormalGradient {
+  LaneSum<V> sum, product;
+
+  void add(std::int64_t unit, V p, V x, int valid) {
+    p = first_units(p, valid);
+    sum.at(unit) = sum.at(unit) + p;
+    product.at(unit) = fma(p, x, product.at(unit));
+  }
+  // Turns the sums over `count` values into means.
+  struct Means {
+    V p, px;
+    V gradient(V p_here, V x, const Normal<V>& normal) const { return (p_here - p - x * px) * normal.scale; }
+  };
+  Means means(std::int64_t count) const {
+    const auto n = static_cast<typename V::Scalar>(count);
+    return {V(sum.total() / n), V(product.total() / n)};
+  }
+};
+
+template <class Cell>
+struct LayerNorm : CellDefaults {
+  static constexpr bool kSplit = true, kAddsBias = true, kWholeRows = true;
+  static constexpr int kExtra = 2 + Cell::kExtra;  // gamma_ih, gamma_hh, those of the inner cell
+  static constexpr int kUnitVectors = 2;           // gamma_c, beta_c
+  static constexpr unsigned kBiasVectors = Cell::kBiasVectors << 2 | 1u << (kExtra + 1);
+  static constexpr int kSums =
+      2 + Cell::kSums;  // of da and dr, each times what gamma multiplies; the inner cell's
+  static constexpr int kWork = 2 * kGates + 1;
+
+  // The vectors of a vector of units.
+  template <class V>
+  struct Vectors {
+    V extra[kMaxExtra][kGates], bias_ih[kGates], bias_hh[kGates], gamma_c, beta_c;
+
+    template <class Tile>
+    Vectors(const Tile& t, std::int64_t unit, int valid) {
+      const auto load = [&](const auto* p) {
+        return p ? load_units<V>(p + unit, valid) : V(typename V::Scalar(0));
+      };
+      const auto gate = [&](const auto* p, int k) { return load(p ? p + k * t.gate_stride : nullptr); };
+      for (int k = 0; k < kGates; ++k) {
+        for (int e = 0; e < kExtra; ++e) extra[e][k] = gate(t.extra[e], k);
+        bias_ih[k] = gate(t.bias_ih, k);
+        bias_hh[k] = gate(t.bias_hh, k);
+      }
+      gamma_c = load(t.extra[kExtra]);
+      beta_c = load(t.extra[kExtra + 1]);
+    }
+    const V (*inner() const)[kGates] { return extra + 2; }
+  };
+
+  // A row's products at some units: bare, normalised (x_...), and with gain and bias (a, r).
+  template <class V>
+  struct Products {
+    V x_a[kGates], x_r[kGates], a[kGates], r[kGates];
+
+    template <class Tile>
+    Products(const Tile& t, std::int64_t row, std::int64_t unit, int valid, const Vectors<V>& v,
+             const Normal<V>& normal_a, const Normal<V>& normal_r) {
+      for (int k = 0; k < kGates; ++k) {
+        x_a[k] = normal_a(load_units<V>(t.a + row * t.a_row + k * t.gate_stride + unit, valid));
+        x_r[k] = normal_r(load_units<V>(t.r + row * t.r_row + k * t.gate_stride + unit, valid));
+        a[k] = fma(v.extra[0][k], x_a[k], v.bias_ih[k]);
+        r[k] = fma(v.extra[1][k], x_r[k], v.bias_hh[k]);
+      }
+    }
+  };
+
+  // What normalises the products of a block of rows.
+  template <class V>
+  struct Normals {
+    Normal<V> a[kCellRows], r[kCellRows];
+
+    template <class Tile>
+    Normals(const Tile& t, std::int64_t first, int rows) {
+      for (int i = 0; i < rows; ++i) {
+        a[i] = Normal<V>::template of<kGates>(t.a + (first + i) * t.a_row, t.gate_stride, t.units);
+        r[i] = Normal<V>::template of<kGates>(t.r + (first + i) * t.r_row, t.gate_stride, t.units);
+      }
+    }
+  };
+
+  // Rows [first, first + rows) of the tile, at most kCellRows.
+  template <class V, class Tile>
+  static void forward(const Tile& t, std::int64_t first, int rows) {
+    const Normals<V> normals(t, first, rows);
+    for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
+      const int valid = units_at<V>(unit, t.units);
+      const Vectors<V> v(t, unit, valid);
+      for (int i = 0; i < rows; ++i) {
+        const std::int64_t row = first + i;
+        const Products<V> p(t, row, unit, valid, v, normals.a[i], normals.r[i]);
+        V z[kGates];
+        for (int k = 0; k < kGates; ++k) z[k] = Cell::join(p.a[k], p.r[k], v.inner(), k);
+        LstmCell::activate(z);
+        const V c = LstmCell::next_state(z, load_units<V>(t.c_prev + row * t.c_prev_row + unit, valid));
+        store_units(c, t.c + row * t.c_row + unit, valid);
+        if (t.h) store_units(z[3], t.h + row * t.h_row + unit, valid);  // o, until c is known to its end
+      }
+    }
+    for (int i = 0; t.h && i < rows; ++i) {
+      const auto* c = t.c + (first + i) * t.c_row;
+      auto* h = t.h + (first + i) * t.h_row;
+      const auto normal = Normal<V>::template of<1>(c, 0, t.units);
+      for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
+        const int valid = units_at<V>(unit, t.units);
+        const V gamma = load_units<V>(t.extra[kExtra] + unit, valid);
+        const V beta =
+            t.extra[kExtra + 1] ? load_units<V>(t.extra[kExtra + 1] + unit, valid) : V(typename V::Scalar(0));
+        const V x = normal(load_units<V>(c + unit, valid));
+        store_units(load_units<V>(h + unit, valid) * tanh(fma(gamma, x, beta)), h + unit, valid);
+      }
+    }
+  }
+
+  // Backward goes three times over the units: from dh to the gradient of c's normalised values; from that of
+  // c to those of the products' normalised values; and to those of the products. Between them `work` holds
+  // for each row and unit i, f, g and do, then da gamma_ih (4) and dr gamma_hh (4), and the gradient of c's
+  // normalised value.
+  template <class V, class Tile>
+  static void backward(const Tile& t, std::int64_t first, int rows) {
+    const Normals<V> normals(t, first, rows);
+    Normal<V> normal_c[kCellRows];
+    for (int i = 0; i < rows; ++i)
+      normal_c[i] = Normal<V>::template of<1>(t.c + (first + i) * t.c_row, 0, t.units);
+    NormalGradient<V> of_c[kCellRows], of_a[kCellRows], of_r[kCellRows];
+    output_gradients(t, first, rows, normals, normal_c, of_c);
+    gate_gradients(t, first, rows, normals, normal_c, of_c, of_a, of_r);
+    for (int i = 0; i < rows; ++i) {
+      const auto means_a = of_a[i].means(kGates * t.units), means_r = of_r[i].means(kGates * t.units);
+      for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
+        const int valid = units_at<V>(unit, t.units);
+        const auto finish = [&](auto* product, int part, const Normal<V>& normal, const auto& means) {
+          const V x = normal(load_units<V>(product, valid));
+          store_units(means.gradient(load_units<V>(work(t, i, part, unit), valid), x, normal), product,
+                      valid);
+        };
+        for (int k = 0; k < kGates; ++k) {
+          const std::ptrdiff_t place = k * t.gate_stride + unit;
+          finish(t.a + (first + i) * t.a_row + place, k, normals.a[i], means_a);
+          finish(t.r + (first + i) * t.r_row + place, kGates + k, normals.r[i], means_r);
+        }
+      }
+    }
+  }
+
+  template <class T>
+  static VectorGradients<T> finish(const T* sums, const T* extra) {
+    const VectorGradients<T> inner = Cell::template finish<T>(sums + 2, extra + 2);
+    VectorGradients<T> all{inner.bias_ih, inner.bias_hh, {sums[0], sums[1]}};
+    for (int e = 0; e < Cell::kExtra; ++e) all.extra[2 + e] = inner.extra[e];
+    return all;
+  }
+
+ private:
+  template <class Tile>
+  static auto* work(const Tile& t, int row, int part, std::int64_t unit) {
+    return t.work + (row * kWork + part) * t.gate_stride + unit;
+  }
+
+  template <class V, class Tile>
+  static void output_gradients(const Tile& t, std::int64_t first, int rows, const Normals<V>& normals,
+                               const Normal<V> (&normal_c)[kCellRows], NormalGradient<V> (&of_c)[kCellRows]) {
+    auto* gamma_sum = t.sums + kSums * kGates * t.gate_stride;
+    auto* beta_sum = gamma_sum + t.gate_stride;
+    for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
+      const int valid = units_at<V>(unit, t.units);
+      const Vectors<V> v(t, unit, valid);
+      V dgamma = load_units<V>(gamma_sum + unit, valid), dbeta = load_units<V>(beta_sum + unit, valid);
+      for (int i = 0; i < rows; ++i) {
+        const std::int64_t row = first + i;
+        const Products<V> p(t, row, unit, valid, v, normals.a[i], normals.r[i]);
+        V z[kGates];
+        for (int k = 0; k < kGates; ++k) z[k] = Cell::join(p.a[k], p.r[k], v.inner(), k);
+        LstmCell::activate(z);
+        const V one(1), o = z[3], dh = load_units<V>(t.dh + row * t.dh_row + unit, valid);
+        const V x = normal_c[i](load_units<V>(t.c + row * t.c_row + unit, valid));
+        const V tanh_c = tanh(fma(v.gamma_c, x, v.beta_c));
+        const V d = dh * o * (one - tanh_c * tanh_c);
+        z[3] = dh * tanh_c * o * (one - o);
+        dbeta = dbeta + d;
+        dgamma = fma(d, x, dgamma);
+        for (int k = 0; k < kGates; ++k) store_units(z[k], work(t, i, k, unit), valid);
+        store_units(d * v.gamma_c, work(t, i, 2 * kGates, unit), valid);
+        of_c[i].add(unit, d * v.gamma_c, x, valid);
+      }
+      store_units(dgamma, gamma_sum + unit, valid);
+      store_units(dbeta, beta_sum + unit, valid);
+    }
+  }
+
+  template <class V, class Tile>
+  static void gate_gradients(const Tile& t, std::int64_t first, int rows, const Normals<V>& normals,
+                             const Normal<V> (&normal_c)[kCellRows],
+                             const NormalGradient<V> (&of_c)[kCellRows], NormalGradient<V> (&of_a)[kCellRows],
+                             NormalGradient<V> (&of_r)[kCellRows]) {
+    typename NormalGradient<V>::Means means_c[kCellRows];
+    for (int i = 0; i < rows; ++i) means_c[i] = of_c[i].means(t.units);
+    const auto sum_at = [&](int s, int k) { return t.sums + (s * kGates + k) * t.gate_stride; };
+    for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
+      const int valid = units_at<V>(unit, t.units);
+      const Vectors<V> v(t, unit, valid);
+      V sums[kMaxSums][kGates];
+      for (int s = 0; s < kSums; ++s)
+        for (int k = 0; k < kGates; ++k) sums[s][k] = load_units<V>(sum_at(s, k) + unit, valid);
+      for (int i = 0; i < rows; ++i) {
+        const std::int64_t row = first + i;
+        Products<V> p(t, row, unit, valid, v, normals.a[i], normals.r[i]);
+        V d[kGates];
+        for (int k = 0; k < kGates; ++k) d[k] = load_units<V>(work(t, i, k, unit), valid);
+        const V x_c = normal_c[i](load_units<V>(t.c + row * t.c_row + unit, valid));
+        const V p_c = load_units<V>(work(t, i, 2 * kGates, unit), valid);
+        V dc =
+            load_units<V>(t.dc + row * t.dc_row + unit, valid) + means_c[i].gradient(p_c, x_c, normal_c[i]);
+        LstmCell::state_gradients(d, load_units<V>(t.c_prev + row * t.c_prev_row + unit, valid), dc);
+        store_units(dc, t.dc + row * t.dc_row + unit, valid);
+        for (int k = 0; k < kGates; ++k) {
+          Cell::separate(d[k], p.a[k], p.r[k], v.inner(), k, sums + 2);
+          sums[0][k] = fma(p.a[k], p.x_a[k], sums[0][k]);
+          sums[1][k] = fma(p.r[k], p.x_r[k], sums[1][k]);
+          const V p_a = p.a[k] * v.extra[0][k], p_r = p.r[k] * v.extra[1][k];
+          of_a[i].add(unit, p_a, p.x_a[k], valid);
+          of_r[i].add(unit, p_r, p.x_r[k], valid);
+          store_units(p_a, work(t, i, k, unit), valid);
+          store_units(p_r, work(t, i, kGates + k, unit), valid);
+        }
+      }
+      for (int s = 0; s < kSums; ++s)
+        for (int k = 0; k < kGates; ++k) store_units(sums[s][k], sum_at(s, k) + unit, valid);
+    }
+  }
+};
+
+struct LayerNormLstmCell : LayerNorm<LstmCell> {
+  static constexpr const char* kName = "layer_norm_lstm";
+};
+
+struct LayerNormMiLstmCell : LayerNorm<MiLstmCell> {
+  static constexpr const char* kName = "layer_norm_mi_lstm";
+};
+
+}  // namespace rnn_engine

@@ -1,0 +1,99 @@
+// Dropout and zoneout. Masks are never kept: an element's is a function of (seed, kind, layer, direction,
+// step, the caller's row, column), and so the same in forward and backward, whatever the batch.
+#pragma once
+
+#include "stack/common.h"
+
+namespace rnn_engine {
+
+enum class MaskKind : std::uint32_t { kLayer = 0, kRecurrent = 1, kZoneoutC = 2, kZoneoutH = 3 };
+
+inline Mask make_mask(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction,
+                      double probability) {
+  Mask mask{};
+  mask.key = {static_cast<std::uint32_t>(s.seed), static_cast<std::uint32_t>(s.seed >> 32)};
+  mask.site = static_cast<std::uint32_t>(kind) << 28 | static_cast<std::uint32_t>(direction) << 24 |
+              static_cast<std::uint32_t>(layer);
+  mask.threshold = static_cast<std::uint32_t>(std::min(probability * 4294967296.0, 4294967295.0));
+  return mask;
+}
+
+template <class T>
+T dropout_scale(double probability) {
+  return probability < 1 ? static_cast<T>(1 / (1 - probability)) : T(0);
+}
+
+// Dropout between layers: out = in * mask / (1 - p) for this thread's share of the steps of `span`; out may
+// be in.
+template <class T>
+void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const T> in, Rows<T> out) {
+  const Shape& s = run.shape();
+  DropoutRow<T> row{};
+  row.columns = s.layer(layer).I;
+  row.mask = make_mask(s, MaskKind::kLayer, layer, 0, s.dropout_probability);
+  row.scale = dropout_scale<T>(s.dropout_probability);
+  const Team::Range steps = run.team.share(span.t1 - span.t0);
+  for (std::int64_t t = span.t0 + steps.begin; t < span.t0 + steps.end; ++t) {
+    row.mask.step = s.recurrent_dropout > 0 ? 0 : static_cast<std::uint32_t>(t);  // one mask for all steps
+    const std::int64_t first = s.offset(t);
+    for (std::int64_t b = 0; b < s.batch(t); ++b) {
+      row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+      row.in = in.at(first + b);
+      row.out = out.at(first + b);
+      run.kernels.dropout(row);
+    }
+  }
+}
+
+// What h is multiplied by before U, for some sequences of a lane: factors [B, R].
+template <class T>
+void recurrent_factors(const Runner<T>& run, std::int64_t layer, std::int64_t direction, Team::Range rows,
+                       T* factors) {
+  const Shape& s = run.shape();
+  DropoutRow<T> row{};
+  row.columns = s.layer(layer).R;
+  row.mask = make_mask(s, MaskKind::kRecurrent, layer, direction, s.recurrent_dropout);
+  row.scale = dropout_scale<T>(s.recurrent_dropout);
+  for (std::int64_t b = rows.begin; b < rows.end; ++b) {
+    row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+    row.out = factors + b * row.columns;
+    run.kernels.dropout(row);
+  }
+}
+
+// out = factor * in, `count` values.
+template <class T>
+void scale_values(const T* in, const T* factor, std::int64_t count, T* out) {
+  for (std::int64_t j = 0; j < count; ++j) out[j] = factor[j] * in[j];
+}
+
+// Zoneout of c or of h at step t; row, columns and pointers are the caller's to set.
+template <class T>
+ZoneoutRow<T> make_zoneout(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction,
+                           std::int64_t t) {
+  const double probability = kind == MaskKind::kZoneoutC ? s.zoneout_c : s.zoneout_h;
+  ZoneoutRow<T> row{};
+  row.mask = make_mask(s, kind, layer, direction, probability);
+  row.mask.step = static_cast<std::uint32_t>(t);
+  row.drawn = s.zoneout_masks;
+  row.share = static_cast<T>(probability);
+  return row;
+}
+
+// c of a region, from what a cell made of it: `cell` holds the region's rows, c_prev and c before zoneout.
+template <class T>
+void zone_out_c(const Runner<T>& run, std::int64_t layer, std::int64_t direction, std::int64_t t,
+                const Region& region, const CellTile<T>& cell, T* c) {
+  ZoneoutRow<T> row = make_zoneout<T>(run.shape(), MaskKind::kZoneoutC, layer, direction, t);
+  row.columns = cell.units;
+  row.mask.first = region.units.begin;
+  for (std::int64_t i = 0; i < cell.rows; ++i) {
+    row.mask.row = static_cast<std::uint32_t>(run.shape().row_id(region.rows.begin + i));
+    row.before = cell.c_prev + i * cell.c_prev_row;
+    row.next = cell.c + i * cell.c_row;
+    row.value = c + i * cell.c_row;
+    run.kernels.zoneout_forward(row);
+  }
+}
+
+}  // namespace rnn_engine

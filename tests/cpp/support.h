@@ -1,0 +1,90 @@
+/* What the tests of the C API share: checks, inputs that are the same on every machine, the contexts to test,
+ * and digests. */
+#ifndef RNN_ENGINE_TESTS_SUPPORT_H_
+#define RNN_ENGINE_TESTS_SUPPORT_H_
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rnn_engine.h"
+
+enum { ISAS = 4, MACHINES = 2 * ISAS };
+
+static const char* const kIsas[ISAS] = {"generic", "neon", "avx2", "avx512"};
+
+static int failures = 0;
+
+#define CHECK(condition, ...)                         \
+  do {                                                \
+    if (!(condition)) {                               \
+      ++failures;                                     \
+      fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
+      fprintf(stderr, __VA_ARGS__);                   \
+      fputc('\n', stderr);                            \
+    }                                                 \
+  } while (0)
+
+static inline void expect_error(int code, const char* part) {
+  CHECK(code == RNN_ENGINE_INVALID, "expected an error about %s, got code %d", part, code);
+  CHECK(strstr(rnn_engine_last_error(), part) != NULL, "expected a message with \"%s\", got \"%s\"", part,
+        rnn_engine_last_error());
+}
+
+static uint64_t random_state;
+static inline double uniform(void) { /* xorshift64*, in [-0.5, 0.5) */
+  random_state ^= random_state >> 12;
+  random_state ^= random_state << 25;
+  random_state ^= random_state >> 27;
+  return (double)((random_state * 2685821657736338717ull) >> 11) / 9007199254740992.0 - 0.5;
+}
+
+/* Fills `count` values of `size` bytes with numbers in [-scale / 2, scale / 2). */
+static inline void fill_values(char* values, size_t count, size_t size, double scale) {
+  random_state = 12345;
+  for (size_t i = 0; i < count; ++i) {
+    const double v = scale * uniform();
+    if (size == 4)
+      ((float*)values)[i] = (float)v;
+    else
+      ((double*)values)[i] = v;
+  }
+}
+
+typedef struct {
+  const char* isa;
+  int threads;
+  rnn_engine_context* context;
+} Machine;
+
+/* Every instruction set that this machine has, on 1 and on 4 threads (which also divide into groups of two);
+ * returns how many. They are made once for all cases, since each measures its costs when a budget is first
+ * planned. */
+static inline int make_machines(Machine machines[MACHINES]) {
+  int count = 0;
+  for (int i = 0; i < ISAS; ++i) {
+    if (!rnn_engine_has_isa(kIsas[i])) continue;
+    for (int threads = 1; threads <= 4; threads += 3) {
+      Machine* machine = &machines[count++];
+      *machine = (Machine){kIsas[i], threads, NULL};
+      if (rnn_engine_context_create(threads, kIsas[i], &machine->context) == 0) continue;
+      fprintf(stderr, "context: %s\n", rnn_engine_last_error());
+      exit(1);
+    }
+  }
+  return count;
+}
+
+static inline void release_machines(const Machine* machines, int count) {
+  for (int i = 0; i < count; ++i) rnn_engine_context_destroy(machines[i].context);
+}
+
+/* FNV-1a */
+static inline uint64_t digest(const void* data, size_t bytes) {
+  uint64_t hash = 14695981039346656037ull;
+  for (size_t i = 0; i < bytes; ++i) hash = (hash ^ ((const unsigned char*)data)[i]) * 1099511628211ull;
+  return hash;
+}
+
+#endif
