@@ -117,6 +117,7 @@ void decode(Bytes& bytes, Problem& p) {
   raw.prepacked = flag(9) & ~raw.training & 1;
   raw.directions = 1 + flag(10);
   raw.memory = static_cast<std::int32_t>(bytes.between(0, 3));
+  raw.schedule = static_cast<std::int32_t>(bytes.between(0, 2));
   raw.steps = bytes.between(1, 12);
   raw.batch = bytes.between(1, flag(11) ? 40 : 9);
   raw.input_size = bytes.between(1, 20);
