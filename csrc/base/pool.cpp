@@ -21,14 +21,15 @@ inline void pause() {
 #endif
 }
 
-constexpr int kSpinsBeforeYield = 4000;
+// Pauses before a waiting thread gives up its core, some tens of microseconds.
+constexpr int kSpins = 4000;
 // How long a worker waits awake for the next region: about the time between two layers of a model.
 constexpr auto kAwake = std::chrono::microseconds(50);
 
 }  // namespace
 
 void Spin::wait() {
-  if (spins_++ < kSpinsBeforeYield)
+  if (spins_++ < kSpins)
     pause();
   else
     sched_yield();
@@ -40,9 +41,15 @@ void Team::barrier() {
   if (meeting_->arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(size_)) {
     meeting_->arrived.store(0, std::memory_order_relaxed);
     meeting_->round.store(round + 1, std::memory_order_release);
+    meeting_->round.notify_all();
     return;
   }
-  for (Spin spin; meeting_->round.load(std::memory_order_acquire) == round;) spin.wait();
+  // Whoever is late has lost its core to somebody: this one must not keep another from them.
+  for (int spins = 0; spins < kSpins; ++spins) {
+    if (meeting_->round.load(std::memory_order_acquire) != round) return;
+    pause();
+  }
+  meeting_->round.wait(round, std::memory_order_acquire);
 }
 
 struct Pool::Workers {
