@@ -43,7 +43,7 @@ struct Problem {
           bool input_gradient, bool prepacked, double dropout, double recurrent_dropout,
           std::tuple<double, double> zoneout, bool zoneout_masks, uint64_t seed,
           std::optional<std::vector<int64_t>> sizes, std::optional<std::vector<int64_t>> ids, int memory,
-          uint64_t budget)
+          uint64_t budget, int schedule)
       : hidden_sizes(std::move(hidden)),
         batch_sizes(sizes.value_or(std::vector<int64_t>{})),
         row_ids(ids.value_or(std::vector<int64_t>{})) {
@@ -78,7 +78,8 @@ struct Problem {
            .seed = seed,
            .row_ids = ids ? row_ids.data() : nullptr,
            .memory = memory,
-           .budget = budget};
+           .budget = budget,
+           .schedule = schedule};
     rows = steps * batch;
     if (sizes) {
       rows = 0;
@@ -342,14 +343,15 @@ NB_MODULE(_core, m) {
   nb::set_leak_warnings(false);
   nb::exception<EngineError>(m, "EngineError", PyExc_RuntimeError);
   nb::class_<Problem>(m, "Problem")
-      .def(
-          nb::init<int, int, int64_t, int64_t, int64_t, std::vector<int64_t>, int64_t, int, bool, bool, bool,
-                   bool, bool, bool, double, double, std::tuple<double, double>, bool, uint64_t,
-                   std::optional<std::vector<int64_t>>, std::optional<std::vector<int64_t>>, int, uint64_t>(),
-          nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_sizes"_a,
-          "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a,
-          "input_gradient"_a, "prepacked"_a, "dropout"_a, "recurrent_dropout"_a, "zoneout"_a,
-          "zoneout_masks"_a, "seed"_a, "batch_sizes"_a.none(), "row_ids"_a.none(), "memory"_a, "budget"_a)
+      .def(nb::init<int, int, int64_t, int64_t, int64_t, std::vector<int64_t>, int64_t, int, bool, bool, bool,
+                    bool, bool, bool, double, double, std::tuple<double, double>, bool, uint64_t,
+                    std::optional<std::vector<int64_t>>, std::optional<std::vector<int64_t>>, int, uint64_t,
+                    int>(),
+           nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_sizes"_a,
+           "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a,
+           "input_gradient"_a, "prepacked"_a, "dropout"_a, "recurrent_dropout"_a, "zoneout"_a,
+           "zoneout_masks"_a, "seed"_a, "batch_sizes"_a.none(), "row_ids"_a.none(), "memory"_a, "budget"_a,
+           "schedule"_a)
       .def_ro("rows", &Problem::rows);
   nb::class_<PlanHandle>(m, "Plan")
       .def(nb::init<const Context&, const Problem&>(), "context"_a, "problem"_a, nb::keep_alive<1, 2>(),
@@ -362,6 +364,7 @@ NB_MODULE(_core, m) {
                    [](const PlanHandle& p) { return p.sizes().backward_scratch_bytes; })
       .def_prop_ro("steps", [](const PlanHandle& p) { return p.facts().steps; })
       .def_prop_ro("seconds", [](const PlanHandle& p) { return p.facts().seconds; })
+      .def_prop_ro("groups", [](const PlanHandle& p) { return p.facts().groups; })
       .def_prop_ro("tile_count", [](const PlanHandle& p) { return p.facts().tiles; })
       .def("policies", &PlanHandle::policies)
       .def("buffers", &PlanHandle::buffers)

@@ -20,6 +20,7 @@ using namespace rnn_engine;
 struct rnn_engine_context {
   const Backend& backend;
   Pool pool;
+  Wavefronts wavefronts;
 
   rnn_engine_context(const char* isa, int threads) : backend(select_backend(isa)), pool(threads) {}
 
@@ -46,7 +47,8 @@ struct rnn_engine_context {
 struct rnn_engine_plan {
   rnn_engine_context* context;
   Plan plan;
-  std::once_flag listed;  // the table of buffers is made when it is first asked for
+  std::once_flag listed, searched;  // the table of buffers and the inputs are made when they are asked for
+  Edges inputs;
 };
 
 namespace {
@@ -126,11 +128,13 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(plan, "plan");
-    const bool compares = problem->training && problem->memory == RNN_ENGINE_BUDGET;
+    const Machine machine = context->machine(problem->dtype);
+    const bool compares =
+        (problem->training && problem->memory == RNN_ENGINE_BUDGET) || may_divide(*problem, machine);
     const Costs costs = compares ? context->measured_costs() : context->known_costs();
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
-    made->plan = make_plan(*problem, context->machine(problem->dtype), costs);
+    made->plan = make_plan(*problem, machine, costs, &context->wavefronts);
     *plan = made.release();
   });
 }
@@ -140,7 +144,9 @@ void rnn_engine_plan_destroy(rnn_engine_plan* plan) { delete plan; }
 rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan) { return plan->plan.sizes; }
 
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
-  return {plan->plan.schedule.backward_steps, plan->plan.seconds, plan->plan.tiles.count()};
+  const Plan& p = plan->plan;
+  return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs()), p.tiles.count(),
+          p.schedule.groups};
 }
 
 int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
@@ -167,7 +173,7 @@ int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, s
   });
 }
 
-int rnn_engine_plan_tile(const rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile, int64_t* inputs,
+int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile, int64_t* inputs,
                          size_t capacity, size_t* count) {
   return guarded([&] {
     require_pointer(plan, "plan");
@@ -178,7 +184,9 @@ int rnn_engine_plan_tile(const rnn_engine_plan* plan, int64_t index, rnn_engine_
     const Tile& t = tiles.at(index);
     *tile = {static_cast<int32_t>(t.kind), t.layer, t.direction, t.s0, t.s1};
     if (!count) return;
-    const std::vector<std::int64_t> needed = inputs_of(plan->plan.shape, tiles, index);
+    std::call_once(plan->searched,
+                   [&] { plan->inputs = inputs_of(plan->plan.shape, plan->plan.schedule, tiles); });
+    const auto needed = plan->inputs.of(index);
     *count = needed.size();
     for (size_t i = 0; inputs && i < needed.size() && i < capacity; ++i) inputs[i] = needed[i];
   });

@@ -36,6 +36,7 @@ class Problem:
         row_ids: Sequence[int] | None,
         memory: int,
         budget: int,
+        schedule: int,
     ) -> None: ...
 
 class Plan:
@@ -45,6 +46,7 @@ class Plan:
     backward_scratch_bytes: int
     steps: int
     seconds: float
+    groups: int
     tile_count: int
     def __init__(self, context: Context, problem: Problem) -> None: ...
     def policies(self) -> list[int]: ...

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rnn_engine import native
 from rnn_engine.memory import pool
 from rnn_engine.ragged import Ragged
-from rnn_engine.spec import StackSpec
+from rnn_engine.spec import StackSpec, check_schedule
 from rnn_engine.states import joined, pieces_of
 
 Array = NDArray[Any]
@@ -31,17 +31,27 @@ class Stack:
         parameters: Arrays by the names of `StackSpec.parameter_shapes` (those of a torch state dict), all float32 or
             all float64.
         threads: CPU threads; all cores that the process may use if None.
+        schedule: How they share the work (`rnn_engine.spec.SCHEDULES`); results do not depend on it.
 
     Raises:
-        ValueError: A parameter is missing, unknown, or of another shape or type than expected.
+        ValueError: A parameter is missing, unknown, or of another shape or type than expected, or there is no such
+            schedule.
     """
 
-    def __init__(self, spec: StackSpec, parameters: Mapping[str, Array], threads: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: StackSpec,
+        parameters: Mapping[str, Array],
+        threads: int | None = None,
+        *,
+        schedule: str = "auto",
+    ) -> None:
         shapes = spec.parameter_shapes()
         for name in parameters:
             if name not in shapes:
                 raise ValueError(f"parameters: unknown name {name}; expected {', '.join(shapes)}")
         self.spec = spec
+        self.schedule = check_schedule(schedule)
         self.dtype = np.dtype(next(iter(parameters.values())).dtype) if parameters else np.dtype(np.float32)
         for name, shape in shapes.items():
             if name not in parameters:
@@ -65,6 +75,7 @@ class Stack:
         state: State | None = None,
         lengths: Array | Sequence[int] | None = None,
         *,
+        schedule: str | None = None,
         last_state_only: bool = False,
         return_cell_states: bool = False,
     ) -> Any:
@@ -75,6 +86,7 @@ class Stack:
             state: (h0, c0), each [L*D, B, R] or [L*D, B, H], R being P with a projection, else H; with layers of
                 different widths each is a sequence of L arrays [D, B, width]. Zeros if None.
             lengths: [B] steps of each sequence, 1 to T, in any order; all T if None.
+            schedule: In place of the stack's own.
             last_state_only: Return no output: memory then does not grow with T, in one direction.
             return_cell_states: Return c of every step of the last layer too.
 
@@ -90,7 +102,7 @@ class Stack:
         steps, batch, _ = x.shape
         _check("x", x, (steps, batch, self.spec.input_size), self.dtype)
         pieces = None if state is None else self._pieces(state, batch)
-        wanted = (not last_state_only, return_cell_states)
+        wanted = (self.schedule if schedule is None else schedule, not last_state_only, return_cell_states)
         if lengths is None:
             y, cy, last = self._run(x, pieces, [batch] * steps, *wanted)
             shape = (steps, batch, -1)
@@ -135,7 +147,13 @@ class Stack:
         return pieces
 
     def _run(
-        self, x: Array, state: tuple[_Pieces, _Pieces] | None, batch_sizes: list[int], output: bool, cell_output: bool
+        self,
+        x: Array,
+        state: tuple[_Pieces, _Pieces] | None,
+        batch_sizes: list[int],
+        schedule: str,
+        output: bool,
+        cell_output: bool,
     ) -> tuple[Array | None, Array | None, tuple[_Pieces, _Pieces]]:
         """Rows y and cy, and the pieces of (hn, cn)."""
         spec, batch, rows = self.spec, batch_sizes[0], sum(batch_sizes)
@@ -146,6 +164,7 @@ class Stack:
             batch=batch,
             training=False,
             batch_sizes=batch_sizes if batch_sizes[-1] != batch else None,
+            schedule=schedule,
             output=output,
             cell_output=cell_output,
             prepacked=True,

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from rnn_engine._core import Context, EngineError, LossProblem, Plan, Problem, has_isa
-from rnn_engine.spec import CELLS, Memory, StackSpec
+from rnn_engine.spec import CELLS, SCHEDULES, Memory, StackSpec, check_schedule
 
 __all__ = [
     "ISAS",
@@ -75,6 +75,7 @@ def make_problem(
     batch_sizes: Sequence[int] | None = None,
     row_ids: Sequence[int] | None = None,
     memory: Memory = _STORE,
+    schedule: str = "auto",
     output: bool = True,
     cell_output: bool = False,
     input_gradient: bool = False,
@@ -95,13 +96,14 @@ def make_problem(
         batch_sizes: [T] sequences still running at each step, never growing; None: all B.
         row_ids: [B] the caller's index of each sequence, which keys its masks; None: 0 to B-1.
         memory: What training keeps for backward.
+        schedule: How threads share the work, one of `rnn_engine.spec.SCHEDULES`.
         output: Whether y is wanted; only without `training` can it be left out.
         cell_output: Whether c of all steps of the last layer is wanted.
         input_gradient: Whether backward will be asked for x's gradient.
         prepacked: Whether forward gets packed weights; not in training.
 
     Raises:
-        ValueError: A size is out of bounds, or the dtype has no kernels.
+        ValueError: A size is out of bounds, the dtype has no kernels, or there is no such schedule.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype}")
@@ -129,4 +131,5 @@ def make_problem(
         row_ids=row_ids,
         memory=memory.index,
         budget=memory.budget,
+        schedule=SCHEDULES.index(check_schedule(schedule)),
     )

@@ -48,12 +48,14 @@ class Tile:
     """One piece of work: a layer and direction over steps [begin, end) in the order of computation.
 
     Attributes:
-        kind: "forward"; "replay", the same again inside backward, from a checkpoint; "backward".
+        kind: "forward"; "replay", the same again inside backward, from a checkpoint; "backward". Of layers that are
+            stored, "weight gradients" and "input gradient" are tiles of their own; of others, part of "backward".
         layer: Index of the layer.
         direction: 0, or 1 for the reverse direction.
         begin: First step.
         end: Step after the last.
-        inputs: Indices of the tiles whose results it reads.
+        inputs: Indices of the tiles that must have run: those whose results it reads and, where tiles run side by side,
+            those whose part of scratch it takes over.
     """
 
     kind: str
@@ -64,7 +66,8 @@ class Tile:
     inputs: tuple[int, ...]
 
 
-_KINDS = ("forward", "replay", "backward")
+_MOST_DRAWN = 500  # tiles whose edges can be told apart
+_KINDS = ("forward", "replay", "backward", "weight gradients", "input gradient")
 
 
 class Plan:
@@ -101,6 +104,11 @@ class Plan:
         return self._native.steps
 
     @property
+    def groups(self) -> int:
+        """Groups of threads that run tiles side by side; 1: all threads together run tile after tile."""
+        return self._native.groups
+
+    @property
     def seconds(self) -> float:
         """Predicted time of forward, and backward in training."""
         return self._native.seconds
@@ -112,7 +120,7 @@ class Plan:
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
-        """All tiles, in the order in which they run."""
+        """All tiles, in the order in which they run with one group, and in which they may run with more."""
         rows = (self._native.tile(index) for index in range(self._native.tile_count))
         return tuple(
             Tile(_KINDS[kind], layer, direction, begin, end, tuple(inputs))
@@ -138,6 +146,11 @@ class Plan:
         lines.append(f"both: {_mib(self.peak_bytes)}")
         kinds = [_KINDS[kind] for kind in self._native.kinds()]
         lines.append("tiles: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS if kind in kinds))
+        lines.append(
+            "order: as listed, each by all threads"
+            if self.groups == 1
+            else f"order: by {self.groups} groups of threads side by side, a tile once those that it waits for have run"
+        )
         if "backward" in kinds:
             again = sum(policy != "store" for policy in self.policies)
             lines.append(f"policy by layer: {', '.join(self.policies)}; K = {self.steps} steps")
@@ -146,7 +159,10 @@ class Plan:
         return "\n".join(lines)
 
     def plot(self, path: str | Path) -> None:
-        """Draws the buffers over time (tiles) and memory.
+        """Draws the tiles of each layer in their order, and the buffers over tiles and memory.
+
+        With one group of threads tiles run one after the other, and the horizontal axis is time. With more, a tile runs
+        once those that it waits for have; lines lead from them to it.
 
         Args:
             path: File to write, .svg or .png.
@@ -162,8 +178,10 @@ class Plan:
         from matplotlib.patches import Rectangle
 
         figure = Figure(figsize=(11, 7), layout="constrained")
-        axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[max(1, self.kept_bytes), self.scratch_bytes])
-        for axis, arena, size in zip(axes, ("kept", "scratch"), (self.kept_bytes, self.scratch_bytes), strict=True):
+        heights = [max(1, self.kept_bytes), self.scratch_bytes]
+        axes: Any = figure.subplots(3, 1, sharex=True, height_ratios=[sum(heights) / 3, *heights])
+        self._plot_tiles(axes[0])
+        for axis, arena, size in zip(axes[1:], ("kept", "scratch"), (self.kept_bytes, self.scratch_bytes), strict=True):
             for buffer in self.buffers:
                 if buffer.arena != arena:
                     continue
@@ -177,8 +195,23 @@ class Plan:
             axis.set_xlim(0, len(self.tiles))
             axis.set_ylim(0, max(1, size) / 2**20)
             axis.set_ylabel(f"{arena}, MiB")
-        axes[1].set_xlabel("tile; colours are layers, grey is shared")
+        axes[-1].set_xlabel("tile; colours are layers, grey is shared")
         figure.savefig(path)
+
+    def _plot_tiles(self, axis: Any) -> None:
+        """Tiles by lane and number; with groups of threads, the edges of the graph too."""
+
+        def height(tile: Tile) -> float:
+            return tile.layer + 0.5 * tile.direction + 0.12 * _KINDS.index(tile.kind)
+
+        heights, places = [height(tile) for tile in self.tiles], list(range(len(self.tiles)))
+        colors = [f"C{tile.layer % 9}" for tile in self.tiles]
+        axis.hlines(heights, places, [place + 1 for place in places], colors=colors, linewidth=3)
+        for index, tile in enumerate(self.tiles):
+            for before in tile.inputs if self.groups > 1 and len(self.tiles) <= _MOST_DRAWN else ():
+                axis.plot([before + 1, index], [heights[before], heights[index]], color="0.8", linewidth=0.5, zorder=0)
+        axis.set_yticks(range(self.spec.num_layers))
+        axis.set_ylabel(f"layer; {self.groups} group{'s' if self.groups > 1 else ''}")
 
 
 def _table(title: str, buffers: Sequence[Buffer]) -> list[str]:
@@ -202,6 +235,7 @@ def plan(
     batch: int | None = None,
     lengths: Sequence[int] | None = None,
     memory: str | int | Memory = "store",
+    schedule: str = "auto",
     training: bool = True,
     dtype: str = "float32",
     dropout: float | None = None,
@@ -218,6 +252,7 @@ def plan(
         batch: B.
         lengths: In their place, the steps of each sequence.
         memory: As for a layer.
+        schedule: The same.
         training: Whether backward follows.
         dtype: "float32" or "float64".
         dropout: Probability between layers; the stack's own if None.
@@ -264,6 +299,7 @@ def plan(
         zoneout_masks=training,
         batch_sizes=sizes,
         memory=settings,
+        schedule=schedule,
         output=output,
         input_gradient=input_gradient and training,
     )

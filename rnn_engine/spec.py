@@ -223,6 +223,23 @@ def _check_size(name: str, value: object, least: int = 1) -> None:
         raise ValueError(f"{name}: expected at least {least}, got {value}")
 
 
+SCHEDULES = ("auto", "layers", "wavefront")
+"""How threads share a call's work, in the order of their values in `csrc/include/rnn_engine.h`; the results are the
+same bits. "layers": all of them work at one layer after the other. "wavefront": groups of them work at several layers
+or directions side by side. "auto": whichever of these is predicted to be faster."""
+
+
+def check_schedule(schedule: str) -> str:
+    """Returns a setting of `SCHEDULES`.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {schedule!r}")
+    return schedule
+
+
 MEMORY_POLICIES = ("store", "recompute", "checkpoint")
 """What is kept for backward, in the order of their values in `csrc/include/rnn_engine.h`."""
 

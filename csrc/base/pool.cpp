@@ -18,13 +18,18 @@ inline void pause() {
 #endif
 }
 
-// A hand-over inside a step takes well under a microsecond when both threads have a core of their own. Where
-// they do not, spinning only takes the other's time away, so give the core up after a while.
 constexpr int kSpinsBeforeYield = 4000;
 // How long a worker waits awake for the next region: about the time between two layers of a model.
 constexpr auto kAwake = std::chrono::microseconds(50);
 
 }  // namespace
+
+void Spin::wait() {
+  if (spins_++ < kSpinsBeforeYield)
+    pause();
+  else
+    sched_yield();
+}
 
 void Team::barrier() {
   if (size_ == 1) return;
@@ -34,16 +39,12 @@ void Team::barrier() {
     meeting_->round.store(round + 1, std::memory_order_release);
     return;
   }
-  for (int spins = 0; meeting_->round.load(std::memory_order_acquire) == round; ++spins) {
-    if (spins < kSpinsBeforeYield)
-      pause();
-    else
-      sched_yield();
-  }
+  for (Spin spin; meeting_->round.load(std::memory_order_acquire) == round;) spin.wait();
 }
 
 struct Pool::Workers {
-  explicit Workers(int count) : owner(getpid()) {
+  explicit Workers(int count)
+      : owner(getpid()), meetings(new Team::Meeting[static_cast<std::size_t>(count) + 1]) {
     for (int id = 1; id < count; ++id) threads.emplace_back([this, id, count] { serve(id, count); });
   }
   ~Workers() {
@@ -63,7 +64,7 @@ struct Pool::Workers {
       wait_for_change(seen);
       ++seen;
       if (stop.load(std::memory_order_relaxed)) return;
-      Team team(id, count, &meeting);
+      Team team(id, count, meetings.get());
       (*work)(team);
       team.barrier();
     }
@@ -81,8 +82,8 @@ struct Pool::Workers {
   }
 
   const pid_t owner;
+  const std::unique_ptr<Team::Meeting[]> meetings;  // of all threads, and of every group
   const std::function<void(Team&)>* work = nullptr;
-  Team::Meeting meeting;
   alignas(64) std::atomic<std::uint32_t> epoch{0};
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
@@ -106,7 +107,7 @@ void Pool::run(const std::function<void(Team&)>& work) {
   if (!workers_) workers_ = std::make_unique<Workers>(threads_);
   workers_->work = &work;
   workers_->start();
-  Team team(0, threads_, &workers_->meeting);
+  Team team(0, threads_, workers_->meetings.get());
   work(team);
   team.barrier();
 }

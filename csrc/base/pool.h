@@ -10,6 +10,17 @@
 
 namespace rnn_engine {
 
+// Waiting awake. Where both threads have a core of their own, a hand-over inside a step takes well under a
+// microsecond; where they do not, spinning only takes the other's time away, so the core is given up after a
+// while.
+class Spin {
+ public:
+  void wait();
+
+ private:
+  int spins_ = 0;
+};
+
 // One thread's view of a region: which it is, of how many, and how to meet the others.
 class Team {
  public:
@@ -18,7 +29,16 @@ class Team {
     alignas(64) std::atomic<std::uint32_t> round{0};
   };
 
+  // `meeting`: the team's own; those of the groups that it may be divided into follow it.
   Team(int id, int size, Meeting* meeting) : id_(id), size_(size), meeting_(meeting) {}
+
+  // This thread's view of its group, where the team divides into `count` equal ones; which of them it is in
+  // is id() / (size() / count). Groups cannot be divided further.
+  Team group(int count) const {
+    if (count == 1) return *this;
+    const int size = size_ / count;
+    return {id_ % size, size, meeting_ + 1 + id_ / size};
+  }
 
   int id() const { return id_; }
   int size() const { return size_; }

@@ -54,6 +54,11 @@ enum { RNN_ENGINE_MAX_EXTRA = 8 };
  * same bits. */
 enum { RNN_ENGINE_STORE = 0, RNN_ENGINE_RECOMPUTE = 1, RNN_ENGINE_CHECKPOINT = 2, RNN_ENGINE_BUDGET = 3 };
 
+/* How threads share the work: all of them at each tile, one layer after the other; groups of them at tiles of
+ * several layers or directions side by side; whichever of these is predicted to be faster. All give the same
+ * bits. */
+enum { RNN_ENGINE_AUTO = 0, RNN_ENGINE_LAYERS = 1, RNN_ENGINE_WAVEFRONT = 2 };
+
 /* What is to be computed; shapes only. */
 typedef struct {
   int32_t cell;                /* RNN_ENGINE_LSTM, ... */
@@ -81,6 +86,7 @@ typedef struct {
   const int64_t* row_ids;   /* [B] the caller's index of each sequence, keys the masks; NULL: 0..B-1 */
   int32_t memory;           /* RNN_ENGINE_STORE, ... */
   uint64_t budget;          /* RNN_ENGINE_BUDGET: bytes of kept and scratch together */
+  int32_t schedule;         /* RNN_ENGINE_AUTO, ... */
 } rnn_engine_problem;
 
 /* One buffer of a plan. It is used by tiles first_tile to last_tile, counted through forward and backward. */
@@ -93,7 +99,8 @@ typedef struct {
 } rnn_engine_buffer;
 
 /* One tile of a plan: a layer and direction over steps [begin, end) in the order of computation. kind: 0
- * forward, 1 forward again inside backward, 2 backward. */
+ * forward, 1 forward again inside backward, 2 backward; of layers that are stored the products are tiles of
+ * their own: 3 gradients of the weights, 4 gradient of the input. */
 typedef struct {
   int32_t kind;
   int64_t layer, direction, begin, end;
@@ -108,6 +115,7 @@ typedef struct {
   int64_t steps;  /* K, of a backward tile */
   double seconds; /* predicted for forward, and backward in training; 0 before rnn_engine_calibrate */
   int64_t tiles;
+  int64_t groups; /* of threads that run tiles side by side; 1: all threads together run tile after tile */
 } rnn_engine_plan_facts;
 
 /* Pointers to one (layer, direction)'s weights, or to their gradients. */
@@ -181,10 +189,10 @@ RNN_ENGINE_API int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64
 /* The table of buffers behind the sizes; writes at most `capacity` rows and the full number to *count. */
 RNN_ENGINE_API int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity,
                                            size_t* count);
-/* Tile `index` of 0 to tiles - 1, in the order in which they run; the tiles that it reads from: at most
- * `capacity` of them, the full number in *count. With count NULL they are not looked for, which takes a pass
- * over all tiles. */
-RNN_ENGINE_API int rnn_engine_plan_tile(const rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile,
+/* Tile `index` of 0 to tiles - 1, in the order in which they run with one group, and in which they may run
+ * with more; the tiles that it waits for: at most `capacity` of them, the full number in *count. They are
+ * those that it reads from, and with more than one group also those whose part of scratch it takes over. */
+RNN_ENGINE_API int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile,
                                         int64_t* inputs, size_t capacity, size_t* count);
 
 RNN_ENGINE_API int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args);
@@ -198,8 +206,8 @@ RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine
                                    const rnn_engine_weights* weights, void* packed);
 
 /* Measures what products and cells cost on this machine, once for a context (some tens of milliseconds).
- * Plans with a budget do it by themselves; the costs decide which of the feasible schedules is chosen, never
- * a result. */
+ * Plans that choose between schedules do it by themselves; the costs decide which is chosen, never a result.
+ */
 RNN_ENGINE_API int rnn_engine_calibrate(rnn_engine_context* context);
 
 /* Output layer and label-smoothed cross-entropy, with their gradients. The logits of `tokens` hidden vectors,

@@ -1,35 +1,52 @@
-// What work costs on this machine, and what a schedule costs by it. The figures are measured once for a
-// context (stack/calibrate.cpp); the planner only compares with them.
+// What work costs on this machine, and what tiles and schedules cost by it. The figures are measured once for
+// a context (stack/calibrate.cpp); the planner only compares with them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
 
 namespace rnn_engine {
 
+// All rates are those of one thread while all others do the same, each on its own data.
 struct Costs {
-  static constexpr int kClasses = 5;            // rows of a product: 1, 4, 16, 64, 256
-  std::array<double, kClasses> product_rate{};  // floating-point operations a second, all threads
-  double cell_forward = 0, cell_backward = 0;   // seconds a hidden unit and row, all threads
-  double memory_rate = 0;                       // bytes a second
+  static constexpr int kRows = 5;   // rows of a product: 1, 4, 16, 64, 256
+  static constexpr int kSizes = 2;  // bytes of its right-hand side: what a near cache holds, and more
+  static constexpr double kNear = 384 << 10, kFar = 3 << 20;
+  std::array<std::array<double, kRows>, kSizes> product_rate{};  // floating-point operations a second
+  double cell_forward = 0, cell_backward = 0;                    // seconds a hidden unit and row
+  double memory_rate = 0;                                        // bytes a second
+  double barrier = 0;                                            // seconds, of all threads
   bool measured() const { return memory_rate > 0; }
 
-  // Operations a second of a product with this many rows, between the measured classes on a log scale.
-  double rate(std::int64_t rows) const {
-    const double place = std::log2(static_cast<double>(rows < 1 ? 1 : rows)) / 2;
-    const int below = static_cast<int>(place);
-    if (below >= kClasses - 1) return product_rate[kClasses - 1];
-    const double share = place - below;
-    return product_rate[static_cast<std::size_t>(below)] * (1 - share) +
-           product_rate[static_cast<std::size_t>(below) + 1] * share;
+  // Operations a second of a product, between the measured classes on a log scale.
+  double rate(double rows, double bytes) const {
+    const double size = std::clamp(std::log2(bytes / kNear) / std::log2(kFar / kNear), 0.0, 1.0);
+    return of_rows(product_rate[0], rows) * (1 - size) + of_rows(product_rate[1], rows) * size;
+  }
+
+ private:
+  static double of_rows(const std::array<double, kRows>& rates, double rows) {
+    const double place = std::clamp(std::log2(std::max(rows, 1.0)) / 2, 0.0, kRows - 1.0);
+    const auto below = static_cast<std::size_t>(place);
+    const std::size_t above = std::min<std::size_t>(below + 1, kRows - 1);
+    const double share = place - static_cast<double>(below);
+    return rates[below] * (1 - share) + rates[above] * share;
   }
 };
 
-struct Shape;
+struct Machine;
 struct Schedule;
-// Seconds of one call: forward, and backward too in training.
-double predicted_seconds(const Shape& shape, const Schedule& schedule, std::size_t value_bytes,
+struct Shape;
+struct Tile;
+
+// Seconds of a tile on one group of threads; its rows are taken to be as many in each step.
+double tile_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule, const Tile& tile,
+                    const Costs& costs);
+
+// Seconds of one call, and of backward too in training, with one group of threads.
+double predicted_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule,
                          const Costs& costs);
 
 }  // namespace rnn_engine

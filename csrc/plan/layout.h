@@ -69,6 +69,7 @@ struct LayoutInput {
     const auto forward = static_cast<std::int64_t>(tiles->forward.size());
     return in_backward ? Life{forward, tiles->count() - 1} : Life{0, forward - 1};
   }
+  std::int64_t threads_of_group() const { return machine.threads / schedule.groups; }
   // The most rows of any piece of `steps` steps that a call may have.
   std::int64_t rows(std::int64_t steps) const { return std::min(shape.N, steps * shape.B); }
   // States are kept at the beginning of every piece of K steps but the first.
@@ -138,6 +139,38 @@ struct PackedForward {
   }
 };
 
+// Gives each lane a part of the arena; of the lanes in the order in which they begin, number i has the slot
+// i modulo `lanes_at_once`. `lay_out(layer, direction, arena)` takes a lane's part; `slots` is indexed by
+// lane.
+template <class LayOut>
+void lay_out_lanes(const LayoutInput& in, bool in_backward, Arena& arena, Slots& slots,
+                   const LayOut& lay_out) {
+  const Shape& s = in.shape;
+  const std::int64_t lanes = s.L * s.D, count = std::min(in.schedule.lanes_at_once, lanes);
+  const auto layer_of = [&](std::int64_t i) { return in_backward ? s.L - 1 - i / s.D : i / s.D; };
+  std::size_t end = arena.mark();
+  std::vector<std::size_t> begin;
+  for (std::int64_t slot = 0; slot < count; ++slot) {
+    begin.push_back(end);
+    std::size_t largest = 0;
+    for (std::int64_t i = slot; i < lanes; i += count) {
+      Arena alone;
+      lay_out(layer_of(i), i % s.D, alone);
+      largest = std::max(largest, alone.size());
+    }
+    end += largest;
+  }
+  slots.resize(static_cast<std::size_t>(lanes));
+  for (std::int64_t i = 0; i < lanes; ++i) {
+    const std::int64_t layer = layer_of(i), d = i % s.D;
+    arena.rewind(begin[static_cast<std::size_t>(i % count)]);
+    arena.set_life(in.life(layer, d, in_backward));
+    slots[static_cast<std::size_t>(layer * s.D + d)] = arena.mark();
+    lay_out(layer, d, arena);
+  }
+  arena.rewind(end);
+}
+
 struct Widest {
   std::int64_t H = 0, R = 0, G = 0, input = 0;  // input: of the layers above the first
   explicit Widest(const Shape& s) {
@@ -150,7 +183,7 @@ struct Widest {
   }
 };
 
-// Rolling buffers of forward tiles, shared by all layers.
+// Rolling buffers of forward tiles: one set for each group of threads, shared by all layers.
 template <class T>
 struct Rolling {
   T* dropped = nullptr;  // [rows of a tile, D*R] the layer's input after dropout
@@ -182,31 +215,36 @@ struct Rolling {
   }
 };
 
+// What a group of threads sees of the forward call's scratch.
 template <class T>
 struct ForwardScratch {
-  Rolling<T> rolling;
-  T* output[2];  // outputs of the layers below the last, in turn, where they are not kept
+  Rolling<T> rolling;  // the group's own
+  // Outputs of the layers below the last, in turn, where they are not kept: [chunks at once, rows of a chunk,
+  // output_stride].
+  T* output[2];
+  std::int64_t output_stride, output_chunk;  // values of a row, of a chunk
 
   // `slots`: also lay out the lanes' packed weights, and say where; the run has that from the plan.
-  ForwardScratch(const LayoutInput& in, Arena& arena, Slots* slots = nullptr) {
+  ForwardScratch(const LayoutInput& in, Arena& arena, std::int64_t group, Slots* slots = nullptr) {
     const Shape& s = in.shape;
     const Schedule& schedule = in.schedule;
     arena.set_life(in.whole(false));
     bool gates = !s.training;
     for (const Policy policy : schedule.policy) gates = gates || policy != Policy::kStore;
-    rolling = Rolling<T>(in, schedule.forward_steps, gates, arena);
+    for (std::int64_t g = 0; g < schedule.groups; ++g) {
+      const Rolling<T> own(in, schedule.forward_steps, gates, arena);
+      if (g == group) rolling = own;
+    }
     const bool between = !s.training || schedule.checkpoint();
-    const std::int64_t rows = in.rows(schedule.group), width = s.D * Widest(s).R;
     const std::int64_t outputs = !between ? 0 : s.L - (s.output ? 1 : 0);
-    output[0] = arena.take<T>("layer output, even", outputs > 0 ? rows * width : 0);
-    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? rows * width : 0);
+    output_stride = s.D * Widest(s).R;
+    output_chunk = in.rows(schedule.chunk) * output_stride;
+    const std::int64_t all = schedule.chunks_at_once * output_chunk;
+    output[0] = arena.take<T>("layer output, even", outputs > 0 ? all : 0);
+    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? all : 0);
     if (!slots || s.prepacked) return;
-    const std::size_t slot = arena.mark();
-    for_each_lane(s, [&](std::int64_t layer, std::int64_t d) {
-      if (!schedule.resident) arena.rewind(slot);
-      arena.set_life(in.life(layer, d, false));
-      slots->push_back(arena.mark());
-      PackedForward<T>(in, layer, d, arena);
+    lay_out_lanes(in, false, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& own) {
+      PackedForward<T>(in, layer, d, own);
     });
   }
 };
@@ -255,14 +293,13 @@ struct LaneBackward {
   }
 };
 
+// What backward tiles use while they run: one set for each group of threads, shared by all layers.
 template <class T>
-struct BackwardScratch {
+struct GroupBackward {
   std::int64_t* order;  // [rows of a tile] rows in the order in which backward meets them
   const T** previous;   // [rows of a tile] h before each of them
-  T* zeros;             // [B, widest state] stands for absent initial states
   T* dh;                // [B, H] gradient of the cell's output
   T* dstate;            // [rows of a tile, R] with a projection: gradient of h
-  T* doutput[2];        // gradients handed from layer to layer
   T* dropped;           // [rows of a tile, D*R]
   T* seen;              // [rows of a tile, R] h' after recurrent dropout
   T* past_c;            // zoneout: [B, H] gradient of c that passes the step by
@@ -272,65 +309,74 @@ struct BackwardScratch {
   T* work;              // the cell's, for each thread
   std::int64_t pack_a_size, pack_b_size, pack_gates_size, work_size;
 
-  // `slots`: also lay out the lanes' own parts, and say where; they share one slot unless all are needed at
-  // once.
-  BackwardScratch(const LayoutInput& in, Arena& arena, Slots* slots = nullptr) {
+  GroupBackward() = default;
+  GroupBackward(const LayoutInput& in, Arena& arena) {
     const Shape& s = in.shape;
-    const Schedule& schedule = in.schedule;
     const Widest widest(s);
-    const std::int64_t rows = in.rows(schedule.backward_steps);
-    arena.set_life(in.whole(true));
+    const std::int64_t threads = in.threads_of_group();
+    const std::int64_t rows = in.rows(in.schedule.gradient_steps);  // no tile has more
     order = arena.take<std::int64_t>("rows in backward order", rows);
     previous = arena.take<const T*>("previous h of each row", rows);
-    zeros = arena.take<T>("zeros", s.B * std::max(widest.H, widest.R));
     dh = arena.take<T>("dh", s.B * widest.H);
-    dstate = arena.take<T>("gradient of h", s.projected ? rows * widest.R : 0);
-    // In a one-directional stack a tile's input gradient may replace its output gradient, unless they differ
-    // in width; with checkpoints only one piece of time is under way.
-    const std::int64_t between = schedule.checkpoint() ? rows : s.N;
-    const bool own = s.L > 1 && !through_dx(s, schedule);
-    doutput[0] = arena.take<T>("gradient between layers", own ? between * widest.input : 0);
-    doutput[1] =
-        arena.take<T>("gradient between layers, odd", s.L > 2 && !in_place(s) ? between * widest.input : 0);
+    dstate = arena.take<T>("gradient of h", s.projected ? in.rows(in.schedule.backward_steps) * widest.R : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
     seen = arena.take<T>("h after recurrent dropout", s.recurrent_dropout > 0 ? rows * widest.R : 0);
     past_c = arena.take<T>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
     replay.dropped = dropped;
-    if (schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
+    if (in.schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
     pack_a_size = kGradientRows * kGradientDepth;
     pack_b_size =
         std::max(std::min(kGradientDepth, rows), std::min(kDepth, 4 * widest.H)) * 4 * in.machine.width;
     pack_gates_size = 0;
     for (std::int64_t layer = 0; layer < s.L; ++layer)
-      if (schedule.of(layer) == Policy::kRecompute)
+      if (in.schedule.of(layer) == Policy::kRecompute)
         pack_gates_size = std::max(pack_gates_size, std::max(s.layer(layer).I, s.layer(layer).R) * 4 *
                                                         static_cast<std::int64_t>(in.machine.width));
-    pack_gates = arena.take<T>("packed weights of some units", pack_gates_size * in.machine.threads);
-    pack_a = arena.take<T>("packed rows of gradients", pack_a_size * in.machine.threads);
-    pack_b = arena.take<T>("packed columns of inputs", pack_b_size * in.machine.threads);
+    pack_gates = arena.take<T>("packed weights of some units", pack_gates_size * threads);
+    pack_a = arena.take<T>("packed rows of gradients", pack_a_size * threads);
+    pack_b = arena.take<T>("packed columns of inputs", pack_b_size * threads);
     work_size = kCellRows * s.cell.work * widest.H;
-    work = arena.take<T>("cells' working memory", work_size * in.machine.threads);
+    work = arena.take<T>("cells' working memory", work_size * threads);
+  }
+};
+
+// What a group of threads sees of the backward call's scratch.
+template <class T>
+struct BackwardScratch {
+  GroupBackward<T> own;
+  T* zeros;                     // [B, widest state] stands for absent initial states
+  T* doutput[2];                // gradients handed from layer to layer
+  std::int64_t doutput_stride;  // values of a row
+
+  // `slots`: also lay out the lanes' own parts, and say where.
+  BackwardScratch(const LayoutInput& in, Arena& arena, std::int64_t group, Slots* slots = nullptr) {
+    const Shape& s = in.shape;
+    const Schedule& schedule = in.schedule;
+    const Widest widest(s);
+    arena.set_life(in.whole(true));
+    zeros = arena.take<T>("zeros", s.B * std::max(widest.H, widest.R));
+    // In a one-directional stack a tile's input gradient may replace its output gradient, for their rows lie
+    // equally far apart; with checkpoints only one piece of time is under way.
+    const std::int64_t between = schedule.checkpoint() ? in.rows(schedule.backward_steps) : s.N;
+    const bool needed = s.L > 1 && !through_dx(s, schedule);
+    doutput_stride = widest.input;
+    doutput[0] = arena.take<T>("gradient between layers", needed ? between * widest.input : 0);
+    doutput[1] =
+        arena.take<T>("gradient between layers, odd", s.L > 2 && s.D == 2 ? between * widest.input : 0);
+    for (std::int64_t g = 0; g < schedule.groups; ++g) {
+      const GroupBackward<T> part(in, arena);
+      if (g == group) own = part;
+    }
     if (!slots) return;
-    const std::size_t slot = arena.mark();
-    for_each_lane(s, [&](std::int64_t layer, std::int64_t d) {
-      if (!schedule.checkpoint()) arena.rewind(slot);
-      arena.set_life(in.life(layer, d, true));
-      slots->push_back(arena.mark());
-      LaneBackward<T>(in, layer, d, arena);
+    lay_out_lanes(in, true, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& lane) {
+      LaneBackward<T>(in, layer, d, lane);
     });
   }
 
   // The caller's dx holds the gradients between layers before it holds its own.
   static bool through_dx(const Shape& s, const Schedule& schedule) {
-    return s.input_gradient && !schedule.checkpoint() && s.L > 1 && in_place(s) &&
-           s.layer(0).I == s.layer(1).I;
-  }
-
-  static bool in_place(const Shape& s) {
-    if (s.D != 1) return false;
-    for (std::int64_t layer = 2; layer < s.L; ++layer)
-      if (s.layer(layer).I != s.layer(1).I) return false;
-    return true;
+    return s.input_gradient && !schedule.checkpoint() && s.L > 1 && s.D == 1 &&
+           s.layer(0).I == Widest(s).input;
   }
 };
 

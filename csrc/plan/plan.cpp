@@ -22,14 +22,32 @@ rnn_engine_sizes lay_out(const LayoutInput& in, Plan& plan, bool table) {
   });
   plan.packed_bytes = packed.size();
   Arena forward(nullptr, table ? &plan.scratch : nullptr), backward(nullptr, table ? &plan.scratch : nullptr);
-  ForwardScratch<T>(in, forward, &plan.forward_slots);
-  if (in.shape.training) BackwardScratch<T>(in, backward, &plan.backward_slots);
+  ForwardScratch<T>(in, forward, 0, &plan.forward_slots);
+  if (in.shape.training) BackwardScratch<T>(in, backward, 0, &plan.backward_slots);
   return {kept.size(), std::max(forward.size(), backward.size()), forward.size(), backward.size()};
 }
 
 rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
   return in.shape.dtype == RNN_ENGINE_FLOAT32 ? lay_out<float>(in, plan, table)
                                               : lay_out<double>(in, plan, table);
+}
+
+// A wavefront in place of `layers`, if that is what is asked for, or promises to be faster; and if there is
+// memory for it.
+Schedule divided(const rnn_engine_problem& problem, const Shape& shape, const Machine& machine,
+                 const Schedule& layers, const Costs& costs, Wavefronts& wavefronts) {
+  constexpr double kClear = 1.08;  // predictions are not exact
+  const bool choose = problem.schedule == RNN_ENGINE_AUTO;
+  // Where gates are made again, few tiles can run at a time.
+  if (choose && shape.training && !layers.stores_all()) return layers;
+  const Wavefront best = wavefronts.find(shape, machine, layers, costs);
+  if (best.groups == 1 || (choose && best.gain < kClear)) return layers;
+  const Schedule schedule = in_wavefront(shape, layers, best.groups, best.steps);
+  if (shape.training && problem.memory == RNN_ENGINE_BUDGET) {
+    const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
+    if (sizes.kept_bytes + sizes.scratch_bytes > problem.budget) return layers;
+  }
+  return schedule;
 }
 
 }  // namespace
@@ -39,16 +57,35 @@ rnn_engine_sizes arena_sizes(const Shape& shape, const Machine& machine, const S
   return lay_out_any({shape, machine, schedule, nullptr}, unused, false);
 }
 
-Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs) {
+Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs,
+               Wavefronts* wavefronts) {
   Plan plan;
   plan.shape = make_shape(problem);
   plan.machine = machine;
   plan.schedule = make_schedule(plan.shape, machine, problem.memory, problem.budget, costs);
+  if (wavefronts && may_divide(problem, machine) && costs.measured())
+    plan.schedule = divided(problem, plan.shape, machine, plan.schedule, costs, *wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);
   plan.sizes = lay_out_any(plan.layout(), plan, false);
-  const std::size_t value = plan.shape.dtype == RNN_ENGINE_FLOAT32 ? sizeof(float) : sizeof(double);
-  plan.seconds = costs.measured() ? predicted_seconds(plan.shape, plan.schedule, value, costs) : 0;
+  if (plan.schedule.groups > 1) {
+    plan.graph =
+        std::make_unique<TileGraph>(costed_graph(plan.shape, machine, plan.schedule, plan.tiles, costs));
+    plan.queue = std::make_unique<TileQueue>(*plan.graph, plan.schedule.groups);
+  }
   return plan;
+}
+
+bool may_divide(const rnn_engine_problem& problem, const Machine& machine) {
+  const bool parallel = problem.directions > 1 || (problem.layers > 1 && problem.steps > 1);
+  return parallel && problem.schedule != RNN_ENGINE_LAYERS && machine.threads > 1;
+}
+
+double predicted_seconds(const Plan& plan, const Costs& costs) {
+  if (!costs.measured()) return 0;
+  if (!plan.graph) return predicted_seconds(plan.shape, plan.machine, plan.schedule, costs);
+  const auto forward = static_cast<std::int64_t>(plan.tiles.forward.size());
+  return makespan(*plan.graph, 0, forward, plan.schedule.groups) +
+         makespan(*plan.graph, forward, plan.tiles.count(), plan.schedule.groups);
 }
 
 void list_buffers(Plan& plan) {

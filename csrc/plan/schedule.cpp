@@ -17,8 +17,14 @@ constexpr std::int64_t kForwardRows = 256;
 constexpr std::int64_t kBackwardRows = 512;
 // Where gates are made again, weights are packed for every tile.
 constexpr std::int64_t kRecomputeRows = 1024;
-// Without gradients, a group's outputs go from layer to layer; its size must not depend on T.
-constexpr std::int64_t kGroupRows = 2048, kGroupSteps = 64;
+// Without gradients, a chunk's outputs go from layer to layer; its size must not depend on T.
+constexpr std::int64_t kChunkRows = 2048, kChunkSteps = 64;
+
+// In a wavefront a chunk is a tile; this many more of them may be under way than there are layers.
+constexpr std::int64_t kChunksAhead = 2;
+
+// Without gradients memory does not grow with T, if one direction allows it.
+bool rolling(const Shape& shape) { return !shape.training && shape.D == 1; }
 
 std::int64_t steps_for(const Shape& shape, std::int64_t rows) {
   return std::clamp<std::int64_t>((rows + shape.B - 1) / shape.B, 1, shape.T);
@@ -100,19 +106,32 @@ Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps)
   if (policy == Policy::kCheckpoint && !can_checkpoint(shape)) policy = Policy::kRecompute;
   schedule.policy.assign(static_cast<std::size_t>(shape.L), policy);
   schedule.backward_steps = std::min(steps, shape.T);
-  schedule.group = shape.T;
-  if (schedule.checkpoint()) schedule.group = schedule.backward_steps;
-  const bool rolling = !shape.training && shape.D == 1;
-  if (rolling)
-    schedule.group = std::min(shape.T, std::clamp<std::int64_t>(kGroupRows / shape.B, 1, kGroupSteps));
-  schedule.resident = rolling || schedule.checkpoint();
-  schedule.forward_steps = std::min(steps_for(shape, kForwardRows), schedule.group);
+  schedule.gradient_steps = schedule.backward_steps;
+  schedule.chunk = schedule.checkpoint() ? schedule.backward_steps : shape.T;
+  if (rolling(shape))
+    schedule.chunk = std::min(shape.T, std::clamp<std::int64_t>(kChunkRows / shape.B, 1, kChunkSteps));
+  if (rolling(shape) || schedule.checkpoint()) schedule.lanes_at_once = shape.L;
+  schedule.forward_steps = std::min(steps_for(shape, kForwardRows), schedule.chunk);
+  return schedule;
+}
+
+Schedule in_wavefront(const Shape& shape, Schedule schedule, std::int64_t groups, std::int64_t steps) {
+  schedule.groups = groups;
+  schedule.forward_steps = std::min(steps, schedule.chunk);
+  if (rolling(shape)) {
+    schedule.chunk = schedule.forward_steps;
+    schedule.chunks_at_once = shape.L + kChunksAhead;
+  }
+  if (schedule.stores_all()) {
+    schedule.backward_steps = std::min(steps, shape.T);
+    schedule.gradient_steps = round_up(schedule.gradient_steps, schedule.backward_steps);
+  }
+  schedule.lanes_at_once = std::max(schedule.lanes_at_once, std::min(shape.L * shape.D, 2 * groups));
   return schedule;
 }
 
 Schedule schedule_for_budget(const Shape& shape, const Machine& machine, std::uint64_t budget,
                              const Costs& costs) {
-  const std::size_t value = shape.dtype == RNN_ENGINE_FLOAT32 ? sizeof(float) : sizeof(double);
   Schedule best;
   double least_seconds = 0;
   std::uint64_t least_bytes = 0;
@@ -120,7 +139,7 @@ Schedule schedule_for_budget(const Shape& shape, const Machine& machine, std::ui
     const std::uint64_t bytes = bytes_of(shape, machine, schedule);
     if (least_bytes == 0 || bytes < least_bytes) least_bytes = bytes;
     if (bytes > budget) return;
-    const double seconds = predicted_seconds(shape, schedule, value, costs);
+    const double seconds = predicted_seconds(shape, machine, schedule, costs);
     if (best.policy.empty() || seconds < least_seconds) {
       best = schedule;
       least_seconds = seconds;

@@ -1,6 +1,7 @@
 // How a problem is run: what each layer keeps for backward, and how time is cut into tiles.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -25,14 +26,22 @@ struct Schedule {
   std::vector<Policy> policy;   // [L]; kCheckpoint in all layers or in none
   std::int64_t forward_steps;   // of a forward tile
   std::int64_t backward_steps;  // K, of a backward tile, and between the states that are kept
-  std::int64_t group;           // steps that all layers run before time moves on; T: layer by layer
-  bool resident;  // the packed weights of all layers stay; else one slot serves layer after layer
+  std::int64_t gradient_steps;  // of a tile of weights' gradients: a multiple of K
+  std::int64_t chunk;           // steps that all layers run before time moves on; T: layer by layer
+  // Groups of threads that run tiles side by side. With one, all threads together run the tiles in their
+  // order, and no more than one chunk and one lane need be under way unless a chunk takes all lanes.
+  std::int64_t groups = 1;
+  std::int64_t chunks_at_once = 1;  // whose outputs between layers have room
+  std::int64_t lanes_at_once = 1;   // that have a slot of scratch to themselves
 
   Policy of(std::int64_t layer) const { return policy[static_cast<std::size_t>(layer)]; }
   bool checkpoint() const { return policy.front() == Policy::kCheckpoint; }
+  bool stores_all() const {
+    return std::all_of(policy.begin(), policy.end(), [](Policy p) { return p == Policy::kStore; });
+  }
 };
 
-// Only one-directional stacks run in groups of steps: a reverse direction needs the layer below to its end.
+// Only one-directional stacks run in chunks of steps: a reverse direction needs the layer below to its end.
 inline bool can_checkpoint(const Shape& shape) { return shape.D == 1; }
 
 // All layers with one policy; K as large as `steps`. `checkpoint` becomes `recompute` where it cannot be.
@@ -46,6 +55,9 @@ std::int64_t default_steps(const Shape& shape, Policy policy);
 // with the least that would do, and a batch that would fit.
 Schedule schedule_for_budget(const Shape& shape, const Machine& machine, std::uint64_t budget,
                              const Costs& costs);
+
+// The same work for groups of threads side by side, in shorter tiles.
+Schedule in_wavefront(const Shape& shape, Schedule schedule, std::int64_t groups, std::int64_t steps);
 
 Schedule make_schedule(const Shape& shape, const Machine& machine, int memory, std::uint64_t budget,
                        const Costs& costs);

@@ -87,6 +87,8 @@ Shape make_shape(const rnn_engine_problem& p) {
   require(p.memory >= RNN_ENGINE_STORE && p.memory <= RNN_ENGINE_BUDGET,
           "memory: expected store (0), recompute (1), checkpoint (2) or budget (3), got " +
               std::to_string(p.memory));
+  require(p.schedule >= RNN_ENGINE_AUTO && p.schedule <= RNN_ENGINE_WAVEFRONT,
+          "schedule: expected auto (0), layers (1) or wavefront (2), got " + std::to_string(p.schedule));
   require(!p.prepacked || !p.training, "prepacked: expected 0 in training, got 1");
 
   Shape shape{};

@@ -5,44 +5,53 @@
 namespace rnn_engine {
 namespace {
 
-void add_forward(const Schedule& schedule, TileKind kind, std::int64_t layer, std::int64_t direction,
-                 std::int64_t s0, std::int64_t s1, std::vector<Tile>& tiles) {
-  for (std::int64_t s = s0; s < s1; s += schedule.forward_steps)
-    tiles.push_back({kind, layer, direction, s, std::min(s1, s + schedule.forward_steps)});
+// One lane's tiles over steps [begin, end), each of `steps`, in the order of computation.
+void add(std::vector<Tile>& tiles, Tile lane, std::int64_t begin, std::int64_t end, std::int64_t steps) {
+  for (lane.s0 = begin; lane.s0 < end; lane.s0 = lane.s1) {
+    lane.s1 = std::min(end, lane.s0 + steps);
+    tiles.push_back(lane);
+  }
 }
 
-// Whether a tile of layer l computes what one of layer l' must have, over any of the same time.
-bool shares_time(const Shape& shape, const Tile& a, const Tile& b) {
-  const Span x = span_of(shape, a.direction, a.s0, a.s1), y = span_of(shape, b.direction, b.s0, b.s1);
-  return x.t0 < y.t1 && y.t0 < x.t1;
+// Backward tiles of a lane, the last steps first; each is followed by the products that have become possible.
+void add_backward(const Shape& shape, const Schedule& schedule, std::int64_t layer, std::int64_t direction,
+                  std::vector<Tile>& tiles) {
+  const std::int64_t K = schedule.backward_steps, gradients = schedule.gradient_steps;
+  const bool kept = schedule.of(layer) == Policy::kStore, wanted = layer > 0 || shape.input_gradient;
+  for (std::int64_t s0 = (shape.T - 1) / K * K; s0 >= 0; s0 -= K) {
+    Tile tile{TileKind::kBackward, layer, direction, s0, std::min(shape.T, s0 + K)};
+    tiles.push_back(tile);
+    if (!kept) continue;
+    if (s0 % gradients == 0)
+      tiles.push_back({TileKind::kWeightGradients, layer, direction, s0, std::min(shape.T, s0 + gradients)});
+    tile.kind = TileKind::kInputGradient;
+    if (wanted) tiles.push_back(tile);
+  }
 }
 
 }  // namespace
 
 Tiles make_tiles(const Shape& shape, const Schedule& schedule) {
   Tiles tiles;
-  for (std::int64_t g0 = 0; g0 < shape.T; g0 += schedule.group)
+  for (std::int64_t chunk = 0; chunk < shape.T; chunk += schedule.chunk)
     for (std::int64_t layer = 0; layer < shape.L; ++layer)
       for (std::int64_t d = 0; d < shape.D; ++d)
-        add_forward(schedule, TileKind::kForward, layer, d, g0, std::min(shape.T, g0 + schedule.group),
-                    tiles.forward);
+        add(tiles.forward, {TileKind::kForward, layer, d, 0, 0}, chunk,
+            std::min(shape.T, chunk + schedule.chunk), schedule.forward_steps);
   if (!shape.training) return tiles;
-  const std::int64_t K = schedule.backward_steps, pieces = (shape.T + K - 1) / K;
-  const auto backward = [&](std::int64_t layer, std::int64_t d, std::int64_t piece) {
-    tiles.backward.push_back({TileKind::kBackward, layer, d, piece * K, std::min(shape.T, (piece + 1) * K)});
-  };
-  if (schedule.checkpoint()) {
-    for (std::int64_t piece = pieces - 1; piece >= 0; --piece) {
-      for (std::int64_t layer = 0; layer < shape.L; ++layer)
-        tiles.backward.push_back(
-            {TileKind::kReplay, layer, 0, piece * K, std::min(shape.T, (piece + 1) * K)});
-      for (std::int64_t layer = shape.L - 1; layer >= 0; --layer) backward(layer, 0, piece);
-    }
+  if (!schedule.checkpoint()) {
+    for (std::int64_t layer = shape.L - 1; layer >= 0; --layer)
+      for (std::int64_t d = 0; d < shape.D; ++d) add_backward(shape, schedule, layer, d, tiles.backward);
     return tiles;
   }
-  for (std::int64_t layer = shape.L - 1; layer >= 0; --layer)
-    for (std::int64_t d = 0; d < shape.D; ++d)
-      for (std::int64_t piece = pieces - 1; piece >= 0; --piece) backward(layer, d, piece);
+  const std::int64_t K = schedule.backward_steps;
+  for (std::int64_t s0 = (shape.T - 1) / K * K; s0 >= 0; s0 -= K) {
+    const std::int64_t s1 = std::min(shape.T, s0 + K);
+    for (std::int64_t layer = 0; layer < shape.L; ++layer)
+      tiles.backward.push_back({TileKind::kReplay, layer, 0, s0, s1});
+    for (std::int64_t layer = shape.L - 1; layer >= 0; --layer)
+      tiles.backward.push_back({TileKind::kBackward, layer, 0, s0, s1});
+  }
   return tiles;
 }
 
@@ -57,31 +66,6 @@ Life Tiles::life(std::int64_t layer, std::int64_t direction, bool in_backward) c
     life.last = index;
   }
   return life;
-}
-
-std::vector<std::int64_t> inputs_of(const Shape& shape, const Tiles& tiles, std::int64_t index) {
-  const Tile& tile = tiles.at(index);
-  const bool forward = tile.kind != TileKind::kBackward;
-  std::vector<std::int64_t> needed;
-  const auto first = static_cast<std::int64_t>(tile.kind == TileKind::kForward ? 0 : tiles.forward.size());
-  for (std::int64_t i = first; i < tiles.count(); ++i) {
-    const Tile& other = tiles.at(i);
-    if (i == index || (other.kind == TileKind::kForward) != (tile.kind == TileKind::kForward)) continue;
-    const bool same_lane = other.layer == tile.layer && other.direction == tile.direction;
-    if (other.kind == tile.kind) {
-      // The neighbour in time: the state comes from it, or its gradient.
-      const bool neighbour = same_lane && (forward ? other.s1 == tile.s0 : other.s0 == tile.s1) &&
-                             tile.kind != TileKind::kReplay;  // a replay begins at a kept state
-      const bool beside = other.layer == tile.layer + (forward ? -1 : 1) && shares_time(shape, other, tile);
-      // The second direction's input gradient adds to the first's.
-      const bool sum = !forward && other.layer == tile.layer && other.direction < tile.direction &&
-                       shares_time(shape, other, tile);
-      if (neighbour || beside || sum) needed.push_back(i);
-    } else if (tile.kind == TileKind::kBackward && same_lane && other.s0 == tile.s0) {
-      needed.push_back(i);  // its replay
-    }
-  }
-  return needed;
 }
 
 }  // namespace rnn_engine

@@ -11,11 +11,13 @@
 namespace rnn_engine {
 
 enum class TileKind : int {
-  kForward = 0,  // part of the forward call
-  kReplay = 1,   // the same inside the backward call: a checkpointed piece of time runs again
-  kBackward =
-      2,  // gates made again if they were not kept, the recurrence in reverse, and the gradients' products
+  kForward = 0,          // part of the forward call
+  kReplay = 1,           // the same inside the backward call: a checkpointed piece of time runs again
+  kBackward = 2,         // the recurrence in reverse; with all that follows unless the gates were kept
+  kWeightGradients = 3,  // of kept gates: products that nothing waits for
+  kInputGradient = 4,    // of kept gates: what the layer below waits for
 };
+inline constexpr int kTileKinds = 5;
 
 struct Tile {
   TileKind kind;
@@ -36,9 +38,5 @@ struct Tiles {
 };
 
 Tiles make_tiles(const Shape& shape, const Schedule& schedule);
-
-// Indices of the tiles whose results this one reads: its neighbour in time, and the layers beside it. The
-// slots of scratch that tiles share order them further: today each runs after the one before it in the list.
-std::vector<std::int64_t> inputs_of(const Shape& shape, const Tiles& tiles, std::int64_t index);
 
 }  // namespace rnn_engine

@@ -1,7 +1,7 @@
-// The backward call: runs a plan's backward tiles in their order, and replays of forward where the plan keeps
-// checkpoints.
+// The backward call: runs a plan's backward tiles, and replays of forward where the plan keeps checkpoints.
 #include "stack/backward_tile.h"
 #include "stack/forward_tile.h"
+#include "stack/run_tiles.h"
 #include "stack/stack.h"
 
 namespace rnn_engine {
@@ -14,32 +14,23 @@ class Backward {
       : run_(run),
         args_(args),
         scratch_(scratch),
-        replay_(run, scratch.replay),
-        tile_(run, scratch, args.overwrite != 0) {}
+        replay_(run, scratch.own.replay),
+        tile_(run, scratch.own, args.overwrite != 0) {}
 
-  void run() {
-    const Shape& s = run_.shape();
-    if (run_.team.id() == 0 && (!args_.h0 || !args_.c0)) {
-      const Widest widest(s);
-      std::memset(scratch_.zeros, 0,
-                  sizeof(T) * static_cast<std::size_t>(s.B * std::max(widest.H, widest.R)));
+  // Ends with a barrier.
+  void run(const Tile& tile) const {
+    const LaneBackward<T> own = lane_scratch(tile);
+    const Weights<T> weights(args_.weights[lane_index(tile)]);
+    const bool first = tile.s1 == run_.shape().T;
+    if (tile.kind == TileKind::kReplay) return run_replay(tile, own, weights, first);
+    const BackwardLane<T> lane = make_lane(tile, own, weights);
+    if (tile.kind == TileKind::kWeightGradients) return tile_.run_weight_gradients(lane, tile.s0, tile.s1);
+    if (tile.kind == TileKind::kInputGradient) return tile_.run_input_gradient(lane, tile.s0, tile.s1);
+    if (first) {
+      tile_.begin(lane);
+      run_.team.barrier();
     }
-    run_.team.barrier();
-    for (const Tile& tile : run_.plan.tiles.backward) {
-      const bool first = tile.s1 == s.T;
-      const Policy policy = run_.plan.schedule.of(tile.layer);
-      const LaneBackward<T> own = lane_scratch(tile);
-      const Weights<T> weights(args_.weights[lane_index(tile)]);
-      if (first && tile.kind == TileKind::kReplay)
-        pack_forward(run_.team, run_.kernels, s, s.layer(tile.layer), weights, own.forward);
-      if (tile.kind == TileKind::kReplay) {
-        run_replay(tile, own, weights);
-        continue;
-      }
-      const BackwardLane<T> lane = make_lane(tile, own, weights);
-      if (first) tile_.begin(lane);
-      tile_.run(lane, tile.s0, tile.s1, policy == Policy::kRecompute);
-    }
+    tile_.run(lane, tile.s0, tile.s1, run_.plan.schedule.of(tile.layer) == Policy::kRecompute);
   }
 
  private:
@@ -86,9 +77,10 @@ class Backward {
                            : output(tile.layer - 1, tile).as_const();
   }
 
-  void run_replay(const Tile& tile, const LaneBackward<T>& own, const Weights<T>& weights) const {
+  void run_replay(const Tile& tile, const LaneBackward<T>& own, const Weights<T>& weights, bool first) const {
     const Shape& s = run_.shape();
     const LayerShape& size = s.layer(tile.layer);
+    if (first) pack_forward(run_.team, run_.kernels, s, size, weights, own.forward);
     const std::int64_t row0 = s.offset(tile.s0);
     ForwardLane<T> lane(tile, weights);
     lane.packed = own.forward;
@@ -113,12 +105,11 @@ class Backward {
   // The gradient that layer `layer` hands to the one below; empty if nobody wants it.
   Rows<T> input_gradient(std::int64_t layer, const Tile& tile) const {
     const Shape& s = run_.shape();
-    const std::int64_t stride = s.layer(layer).I;
     if (layer == 0 || BackwardScratch<T>::through_dx(s, run_.plan.schedule))
-      return {s.input_gradient ? static_cast<T*>(args_.dx) : nullptr, 0, stride};
+      return {s.input_gradient ? static_cast<T*>(args_.dx) : nullptr, 0, s.layer(0).I};
     const bool odd = scratch_.doutput[1] && layer % 2 == 1;
     const std::int64_t first = run_.plan.schedule.checkpoint() ? s.offset(tile.s0) : 0;
-    return {scratch_.doutput[odd ? 1 : 0], first, stride};
+    return {scratch_.doutput[odd ? 1 : 0], first, scratch_.doutput_stride};
   }
 
   BackwardLane<T> make_lane(const Tile& tile, const LaneBackward<T>& own, const Weights<T>& weights) const {
@@ -167,11 +158,18 @@ class Backward {
 template <class T>
 void run_backward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
                   const rnn_engine_backward_args& args) {
-  Arena arena(args.scratch);
-  const BackwardScratch<T> scratch(plan.layout(), arena);
-  pool.run([&](Team& team) {
+  if (!args.h0 || !args.c0) {
+    const Widest widest(plan.shape);
+    Arena arena(args.scratch);
+    std::fill_n(BackwardScratch<T>(plan.layout(), arena, 0).zeros,
+                plan.shape.B * std::max(widest.H, widest.R), T(0));
+  }
+  run_tiles(plan, pool, true, [&](Team& team, std::int64_t group, const auto& each_tile) {
+    Arena arena(args.scratch);
+    const BackwardScratch<T> scratch(plan.layout(), arena, group);
     const Runner<T> runner{team, plan, kernels};
-    Backward<T>(runner, args, scratch).run();
+    const Backward<T> backward(runner, args, scratch);
+    each_tile([&](const Tile& tile) { backward.run(tile); });
   });
 }
 

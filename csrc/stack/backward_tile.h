@@ -1,8 +1,8 @@
 // A backward tile: one layer and direction over a piece of K steps. The gates are made again if they were not
 // kept; then comes the recurrence in reverse, in which each thread owns some of the hidden units: dh of a
 // step is dy + dr U of the step after it, followed by the cell on the same tile of units, which writes the
-// gates' gradients over what forward kept; then the weights' and the input's gradients, as products over all
-// steps of the piece.
+// gates' gradients over what forward kept. The weights' and the input's gradients are products over all steps
+// of the piece: tiles of their own where the gates' gradients stay, else part of this one.
 #pragma once
 
 #include "stack/large.h"
@@ -34,7 +34,7 @@ template <class T>
 class BackwardTile {
  public:
   // `overwrite`: what stands in the weights' gradients does not matter.
-  BackwardTile(const Runner<T>& run, const BackwardScratch<T>& scratch, bool overwrite)
+  BackwardTile(const Runner<T>& run, const GroupBackward<T>& scratch, bool overwrite)
       : run_(run), scratch_(scratch), overwrite_(overwrite) {}
 
   // Before a lane's first tile. A barrier must follow.
@@ -73,33 +73,56 @@ class BackwardTile {
   // `rebuild`: a, r and c of the piece are to be made again from the input and h. Ends with a barrier.
   void run(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, bool rebuild) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
     const Span span = span_of(s, lane.direction, s0, s1);
     Rows<const T> input = lane.input;
-    if (s.dropout && lane.layer > 0) {
-      const Rows<T> dropped{scratch_.dropped, span.row0, size.I};
-      drop(run_, lane.layer, span, input, dropped);
-      input = dropped.as_const();
-    }
-    if (s.recurrent_dropout > 0 && s1 == s.T) run_.team.barrier();  // the factors, of `begin`
-    const Rows<T> seen{scratch_.seen, span.row0, size.R};
-    if (s.recurrent_dropout > 0) drop_states(lane, s0, s1, seen);
-    if (run_.team.id() == 0) fill_order(lane, s0, s1, seen);
-    run_.team.barrier();
+    if (!lane.kept) input = begin_products(lane, s0, s1);
     if (rebuild) make_gates(lane, input, s0, s1, span);
     for (std::int64_t step = s1 - 1; step >= s0; --step) {
       run_step(lane, step_at(s, lane.direction, step), step, s0, s1);
       run_.team.barrier();
     }
-    weight_gradients(lane, input, span.rows(), overwrite_ && s1 == s.T);
-    if (lane.dx) input_gradient(lane, span);
-    if (!lane.kept) copy_boundary(lane, step_at(s, lane.direction, s0));
+    if (s.projected) projection_gradient(lane, s0, s1);
+    if (!lane.kept) {
+      weight_gradients(lane, input, span.rows(), overwrite_ && s1 == s.T);
+      if (lane.dx) input_gradient(lane, span);
+      copy_boundary(lane, step_at(s, lane.direction, s0));
+    }
     if (s0 == 0) vector_gradients(lane);
+    run_.team.barrier();
+  }
+
+  // Of kept gates, whose gradients now stand in their place. Ends with a barrier.
+  void run_weight_gradients(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+    const Rows<const T> input = begin_products(lane, s0, s1);
+    weight_gradients(lane, input, span_of(run_.shape(), lane.direction, s0, s1).rows(),
+                     overwrite_ && s1 == run_.shape().T);
+    run_.team.barrier();
+  }
+
+  // The same for the input's gradient.
+  void run_input_gradient(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+    input_gradient(lane, span_of(run_.shape(), lane.direction, s0, s1));
     run_.team.barrier();
   }
 
  private:
   const LayerShape& size_of(const BackwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
+
+  // What the layer read in forward, and the order of the piece's rows. Ends with a barrier.
+  Rows<const T> begin_products(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+    Rows<const T> input = lane.input;
+    if (run_.shape().dropout && lane.layer > 0) {
+      const Span span = span_of(run_.shape(), lane.direction, s0, s1);
+      const Rows<T> dropped{scratch_.dropped, span.row0, size_of(lane).I};
+      drop(run_, lane.layer, span, input, dropped);
+      input = dropped.as_const();
+    }
+    const Rows<T> seen{scratch_.seen, span_of(run_.shape(), lane.direction, s0, s1).row0, size_of(lane).R};
+    if (run_.shape().recurrent_dropout > 0) drop_states(lane, s0, s1, seen);
+    if (run_.team.id() == 0) fill_order(lane, s0, s1, seen);
+    run_.team.barrier();
+    return input;
+  }
 
   // The gates of the whole piece in two large products, and c by running the cells alone: the same chains of
   // operations as forward's, so the same bits. A thread that owns units does all of it for some of them while
@@ -445,34 +468,49 @@ class BackwardTile {
     }
   }
 
+  // out[m, n] += left^T right over rows, for each of `outers`.
+  template <class Left, class... Outers>
+  void accumulate(std::int64_t m, std::int64_t rows, const Left& left, const Outers&... outers) const {
+    accumulate_outer(run_.team, run_.kernels, m, rows, left,
+                     scratch_.pack_a + run_.team.id() * scratch_.pack_a_size,
+                     scratch_.pack_b + run_.team.id() * scratch_.pack_b_size, outers...);
+  }
+  template <class Right>
+  static Outer<T, Right> outer(std::int64_t n, const Right& right, T* out, bool overwrite) {
+    return {n, right, out, overwrite};
+  }
+
   void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t rows,
                         bool overwrite) const {
+    const LayerShape& size = size_of(lane);
+    const std::int64_t* order = scratch_.order;
+    const auto gradient = [&](std::int64_t k) { return lane.a.at(order[k]); };
+    const auto of_input = outer(
+        size.I, [&](std::int64_t k) { return input.at(order[k]); }, lane.gradients.weight_ih, overwrite);
+    const auto of_state = outer(
+        size.R, [&](std::int64_t k) { return scratch_.previous[k]; }, lane.gradients.weight_hh, overwrite);
+    if (run_.shape().cell.split) {
+      accumulate(4 * size.H, rows, gradient, of_input);
+      accumulate(4 * size.H, rows, [&](std::int64_t k) { return lane.r.at(order[k]); }, of_state);
+    } else {
+      accumulate(4 * size.H, rows, gradient, of_input, of_state);
+    }
+  }
+
+  // Part of every backward tile: the gradients of h are there for its steps alone.
+  void projection_gradient(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
-    T* pack_a = scratch_.pack_a + run_.team.id() * scratch_.pack_a_size;
-    T* pack_b = scratch_.pack_b + run_.team.id() * scratch_.pack_b_size;
-    const std::int64_t* order = scratch_.order;
-    const auto outer = [&](std::int64_t n, const auto& right, T* out) {
-      return Outer<T, std::decay_t<decltype(right)>>{n, right, out, overwrite};
-    };
-    const auto accumulate = [&](std::int64_t m, const auto& left, const auto&... outers) {
-      accumulate_outer(run_.team, run_.kernels, m, rows, left, pack_a, pack_b, outers...);
-    };
-    const auto gradient = [&](std::int64_t k) { return lane.a.at(order[k]); };
-    const auto of_input =
-        outer(size.I, [&](std::int64_t k) { return input.at(order[k]); }, lane.gradients.weight_ih);
-    const auto of_state =
-        outer(size.R, [&](std::int64_t k) { return scratch_.previous[k]; }, lane.gradients.weight_hh);
-    if (s.cell.split) {
-      accumulate(4 * size.H, gradient, of_input);
-      accumulate(4 * size.H, [&](std::int64_t k) { return lane.r.at(order[k]); }, of_state);
-    } else {
-      accumulate(4 * size.H, gradient, of_input, of_state);
+    if (lane.kept) {
+      if (run_.team.id() == 0) fill_order(lane, s0, s1, {});
+      run_.team.barrier();
     }
-    if (s.projected)
-      accumulate(
-          size.R, [&](std::int64_t k) { return scratch_.dstate + k * size.R; },
-          outer(size.H, [&](std::int64_t k) { return lane.raw.at(order[k]); }, lane.gradients.weight_hr));
+    accumulate(
+        size.R, span_of(s, lane.direction, s0, s1).rows(),
+        [&](std::int64_t k) { return scratch_.dstate + k * size.R; },
+        outer(
+            size.H, [&](std::int64_t k) { return lane.raw.at(scratch_.order[k]); }, lane.gradients.weight_hr,
+            overwrite_ && s1 == s.T));
   }
 
   // dx = da W; the second direction's is added to the first's, and dropout follows when it is complete.
@@ -534,7 +572,7 @@ class BackwardTile {
   }
 
   const Runner<T>& run_;
-  const BackwardScratch<T>& scratch_;
+  const GroupBackward<T>& scratch_;
   const bool overwrite_;
 };
 

@@ -7,13 +7,14 @@
 namespace rnn_engine {
 namespace {
 
-// Seconds of one call: the best of a few, after one that warms up.
+// Seconds of one call: the best of a few, after one that warms up. Others may take the cores meanwhile, so
+// calls are to be short.
 template <class Work>
 double seconds_of(const Work& work) {
   using Clock = std::chrono::steady_clock;
   double best = 0;
   work();
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < 3; ++i) {
     const auto start = Clock::now();
     work();
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -22,40 +23,53 @@ double seconds_of(const Work& work) {
   return best;
 }
 
-}  // namespace
-
-Costs calibrate(const Backend& backend, Pool& pool) {
-  constexpr std::int64_t kHidden = 128, kRows = 256, kUnits = 64;
-  const Kernels<float>& kernels = backend.f32;
+// Rates of one thread's products, all threads at work at once, each with weights of its own.
+void measure_products(const Kernels<float>& kernels, Pool& pool, Costs& costs) {
+  constexpr std::int64_t kDeep = 256, kMostRows = 256, kOperations = 1 << 23;  // of a call, at most
   const Machine machine{kernels.width, pool.threads()};
-  Costs costs;
-  // One panel's worth for each class of rows; its size does not matter much while the weights fit in a cache.
-  std::vector<float> a(static_cast<std::size_t>(kRows * kHidden), 0.5f),
-      packed(static_cast<std::size_t>(packed_size(machine, kHidden, 4 * kHidden)), 0.25f),
-      c(static_cast<std::size_t>(kRows * 4 * kHidden));
-  std::int64_t rows = 1;
-  for (double& rate : costs.product_rate) {
-    const std::int64_t repeats = std::max<std::int64_t>(1, 64 / rows);
-    const double seconds = seconds_of([&] {
-      pool.run([&](Team& team) {
-        for (std::int64_t i = 0; i < repeats; ++i) {
-          multiply(team, kernels,
-                   Product<float>{rows, 4 * kHidden, kHidden, a.data(), kHidden, packed.data(), nullptr, 0,
-                                  c.data(), 4 * kHidden});
-          team.barrier();
-        }
+  const auto columns = [&](double bytes) {
+    return static_cast<std::int64_t>(bytes / (sizeof(float) * kDeep)) / 64 * 64;
+  };
+  const std::int64_t most = columns(Costs::kFar);
+  const auto threads = static_cast<std::size_t>(pool.threads());
+  const auto own_packed = static_cast<std::size_t>(packed_size(machine, kDeep, most));
+  const auto own_c = static_cast<std::size_t>(kOperations / (2 * kDeep) + most);
+  const std::vector<float> a(static_cast<std::size_t>(kMostRows * kDeep), 0.5f),
+      packed(own_packed * threads, 0.25f);
+  std::vector<float> c(own_c * threads);
+  for (int size = 0; size < Costs::kSizes; ++size) {
+    const std::int64_t all = columns(size == 0 ? Costs::kNear : Costs::kFar);
+    std::int64_t rows = 1;
+    for (double& rate : costs.product_rate[static_cast<std::size_t>(size)]) {
+      // With many rows the weights' size matters little, and a part of them will do.
+      const std::int64_t n = std::min(all, kOperations / (2 * kDeep * rows));
+      const std::int64_t repeats = std::max<std::int64_t>(1, kOperations / 2 / (2 * kDeep * n * rows));
+      const double seconds = seconds_of([&] {
+        pool.run([&](Team& team) {
+          const auto thread = static_cast<std::size_t>(team.id());
+          for (std::int64_t i = 0; i < repeats; ++i)
+            multiply(Team(0, 1, nullptr), kernels,
+                     Product<float>{rows, n, kDeep, a.data(), kDeep, packed.data() + thread * own_packed,
+                                    nullptr, 0, c.data() + thread * own_c, n});
+        });
       });
-    });
-    rate = 8.0 * static_cast<double>(rows * kHidden * kHidden * repeats) / seconds;
-    rows *= 4;
+      rate = 2.0 * static_cast<double>(rows * n * kDeep * repeats) / seconds;
+      rows *= 4;
+    }
   }
-  // Cells, on one thread's share.
-  std::vector<float> state(static_cast<std::size_t>(kUnits * kUnits), 0.1f), dh(state), dc(state), h(state),
+}
+
+// Seconds of a cell for one unit of one row, in the nearest cache.
+double measure_cell(const Kernels<float>& kernels, void (*kernel)(const CellTile<float>&)) {
+  constexpr std::int64_t kUnits = 64;
+  constexpr int kRepeats = 8;
+  std::vector<float> a(static_cast<std::size_t>(4 * kUnits * kUnits), 0.5f),
+      state(static_cast<std::size_t>(kUnits * kUnits), 0.1f), dh(state), dc(state), h(state),
       sums(static_cast<std::size_t>(4 * kUnits * kMaxSums));
   CellTile<float> cell{};
   cell.rows = kUnits;
   cell.gate_stride = kUnits;
-  cell.a = c.data();
+  cell.a = a.data();
   cell.a_row = 4 * kUnits;
   cell.c_prev = cell.c = state.data();
   cell.h = h.data();
@@ -63,25 +77,66 @@ Costs calibrate(const Backend& backend, Pool& pool) {
   cell.dc = dc.data();
   cell.sums = sums.data();
   cell.c_prev_row = cell.c_row = cell.h_row = cell.dh_row = cell.dc_row = kUnits;
-  const auto cells = [&](void (*kernel)(const CellTile<float>&)) {
-    const double seconds = seconds_of([&] {
-      for (int repeat = 0; repeat < 8; ++repeat)
-        for (std::int64_t unit = 0; unit < kUnits; unit += kernels.width) {
-          CellTile<float> tile = cell;
-          tile.units = std::min<std::int64_t>(kernels.width, kUnits - unit);
-          tile.a += unit;
-          kernel(tile);
-        }
+  const double seconds = seconds_of([&] {
+    for (int repeat = 0; repeat < kRepeats; ++repeat)
+      for (std::int64_t unit = 0; unit < kUnits; unit += kernels.width) {
+        CellTile<float> tile = cell;
+        tile.units = std::min<std::int64_t>(kernels.width, kUnits - unit);
+        tile.a += unit;
+        kernel(tile);
+      }
+  });
+  return seconds / (kRepeats * static_cast<double>(kUnits * kUnits));
+}
+
+double measure_memory(Pool& pool) {
+  constexpr std::size_t kCopied = std::size_t{2} << 20;  // bytes: more than the nearer caches hold
+  const auto threads = static_cast<std::size_t>(pool.threads());
+  const std::vector<char> from(kCopied * threads, 1);
+  std::vector<char> to(kCopied * threads);
+  const double seconds = seconds_of([&] {
+    pool.run([&](Team& team) {
+      const std::size_t begin = kCopied * static_cast<std::size_t>(team.id());
+      std::memcpy(to.data() + begin, from.data() + begin, kCopied);
     });
-    return seconds / (8.0 * kUnits * kUnits * pool.threads());
+  });
+  return 2.0 * static_cast<double>(kCopied) / seconds;
+}
+
+// What a barrier adds to a step's work, in which threads are never quite equally fast.
+double measure_barrier(const Kernels<float>& kernels, Pool& pool) {
+  constexpr std::int64_t kSize = 128;
+  constexpr int kSteps = 200;
+  const Machine machine{kernels.width, 1};
+  const auto threads = static_cast<std::size_t>(pool.threads());
+  const std::vector<float> a(kSize, 0.5f),
+      packed(static_cast<std::size_t>(packed_size(machine, kSize, kSize)), 0.25f);
+  std::vector<float> c(kSize * threads);
+  const auto steps = [&](bool meet) {
+    return seconds_of([&] {
+      pool.run([&](Team& team) {
+        float* out = c.data() + kSize * team.id();
+        for (int i = 0; i < kSteps; ++i) {
+          multiply(Team(0, 1, nullptr), kernels,
+                   Product<float>{1, kSize, kSize, a.data(), kSize, packed.data(), nullptr, 0, out, kSize});
+          if (meet) team.barrier();
+        }
+      });
+    });
   };
-  costs.cell_forward = cells(kernels.cell_forward[RNN_ENGINE_LSTM]);
-  std::fill(c.begin(), c.end(), 0.5f);
-  costs.cell_backward = cells(kernels.cell_backward[RNN_ENGINE_LSTM]);
-  constexpr std::size_t kCopied = std::size_t{4} << 20;  // bytes: more than the nearer caches hold
-  std::vector<char> from(kCopied, 1), to(kCopied);
-  const double copied = seconds_of([&] { std::memcpy(to.data(), from.data(), kCopied); });
-  costs.memory_rate = 2.0 * static_cast<double>(kCopied) / copied;
+  return std::max(0.0, steps(true) - steps(false)) / kSteps;
+}
+
+}  // namespace
+
+Costs calibrate(const Backend& backend, Pool& pool) {
+  const Kernels<float>& kernels = backend.f32;
+  Costs costs;
+  measure_products(kernels, pool, costs);
+  costs.cell_forward = measure_cell(kernels, kernels.cell_forward[RNN_ENGINE_LSTM]);
+  costs.cell_backward = measure_cell(kernels, kernels.cell_backward[RNN_ENGINE_LSTM]);
+  costs.barrier = measure_barrier(kernels, pool);
+  costs.memory_rate = measure_memory(pool);
   return costs;
 }
 

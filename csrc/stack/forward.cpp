@@ -1,5 +1,6 @@
-// The forward call: runs a plan's forward tiles in their order.
+// The forward call: runs a plan's forward tiles.
 #include "stack/forward_tile.h"
+#include "stack/run_tiles.h"
 #include "stack/stack.h"
 
 namespace rnn_engine {
@@ -11,19 +12,18 @@ class Forward {
   Forward(const Runner<T>& run, const rnn_engine_forward_args& args, const ForwardScratch<T>& scratch)
       : run_(run), args_(args), scratch_(scratch), tile_(run, scratch.rolling) {}
 
-  void run() {
-    for (const Tile& tile : run_.plan.tiles.forward) {
-      const ForwardLane<T> lane = make_lane(tile);
-      if (tile.s0 == 0) {
-        const LayerShape& size = run_.shape().layer(tile.layer);
-        if (!run_.shape().prepacked)
-          pack_forward(run_.team, run_.kernels, run_.shape(), size, lane.weights, lane.packed);
-        tile_.begin(lane, state<const T>(args_.h0, size.h_state, tile, size.R),
-                    state<const T>(args_.c0, size.c_state, tile, size.H));
-        run_.team.barrier();
-      }
-      tile_.run(lane, tile.s0, tile.s1);
+  // Ends with a barrier.
+  void run(const Tile& tile) const {
+    const ForwardLane<T> lane = make_lane(tile);
+    if (tile.s0 == 0) {
+      const LayerShape& size = run_.shape().layer(tile.layer);
+      if (!run_.shape().prepacked)
+        pack_forward(run_.team, run_.kernels, run_.shape(), size, lane.weights, lane.packed);
+      tile_.begin(lane, state<const T>(args_.h0, size.h_state, tile, size.R),
+                  state<const T>(args_.c0, size.c_state, tile, size.H));
+      run_.team.barrier();
     }
+    tile_.run(lane, tile.s0, tile.s1);
   }
 
  private:
@@ -35,12 +35,14 @@ class Forward {
   // All directions' outputs of a layer.
   Rows<T> output(std::int64_t layer, const Tile& tile) const {
     const Shape& s = run_.shape();
+    const Schedule& schedule = run_.plan.schedule;
     const std::int64_t stride = s.D * s.layer(layer).R;
     if (layer == s.L - 1 && s.output) return {static_cast<T*>(args_.y), 0, stride};
-    if (s.training && !run_.plan.schedule.checkpoint())
+    if (s.training && !schedule.checkpoint())
       return {kept_layer<T>(run_.plan, args_.kept, layer).h, 0, stride};
-    const std::int64_t group = run_.plan.schedule.group;
-    return {scratch_.output[layer % 2], span_of(s, 0, tile.s0 / group * group, tile.s1).row0, stride};
+    const std::int64_t chunk = tile.s0 / schedule.chunk, place = chunk % schedule.chunks_at_once;
+    return {scratch_.output[layer % 2] + place * scratch_.output_chunk, s.offset(chunk * schedule.chunk),
+            scratch_.output_stride};
   }
 
   ForwardLane<T> make_lane(const Tile& tile) const {
@@ -76,7 +78,7 @@ class Forward {
   const Runner<T>& run_;
   const rnn_engine_forward_args& args_;
   const ForwardScratch<T>& scratch_;
-  ForwardTile<T> tile_;
+  const ForwardTile<T> tile_;
 };
 
 }  // namespace
@@ -84,11 +86,12 @@ class Forward {
 template <class T>
 void run_forward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
                  const rnn_engine_forward_args& args) {
-  Arena arena(args.scratch);
-  const ForwardScratch<T> scratch(plan.layout(), arena);
-  pool.run([&](Team& team) {
+  run_tiles(plan, pool, false, [&](Team& team, std::int64_t group, const auto& each_tile) {
+    Arena arena(args.scratch);
+    const ForwardScratch<T> scratch(plan.layout(), arena, group);
     const Runner<T> runner{team, plan, kernels};
-    Forward<T>(runner, args, scratch).run();
+    const Forward<T> forward(runner, args, scratch);
+    each_tile([&](const Tile& tile) { forward.run(tile); });
   });
 }
 

@@ -32,6 +32,7 @@ class Call:
         seed: Key of all masks.
         threads: Number of CPU threads.
         memory: What is kept for backward.
+        schedule: How threads share the work.
         output: Whether y is wanted.
         cell_output: Whether c of every step of the last layer is wanted.
     """
@@ -45,6 +46,7 @@ class Call:
     seed: int = 0
     threads: int = 1
     memory: Memory = STORE
+    schedule: str = "auto"
     output: bool = True
     cell_output: bool = False
 
@@ -75,6 +77,7 @@ class Call:
             batch_sizes=None if self.batch_sizes[0] == self.batch_sizes[-1] else self.batch_sizes,  # never growing
             row_ids=self.row_ids,
             memory=self.memory,
+            schedule=self.schedule,
             output=self.output,
             cell_output=self.cell_output,
             input_gradient=input_gradient,

@@ -16,7 +16,7 @@ from rnn_engine.nn.autograd import Call, Outputs, run_stack
 from rnn_engine.nn.rows import Input, Rows, rows_of
 from rnn_engine.nn.states import State, detached, flat_states, shaped_states
 from rnn_engine.nn.stepper import Stepper
-from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag
+from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag, check_schedule
 
 Lengths = Tensor | Sequence[int]
 
@@ -25,9 +25,10 @@ _DTYPES = (torch.float32, torch.float64)
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a call keeps for backward, and what it returns beside the last states."""
+    """How a call runs, and what it returns beside the last states."""
 
     memory: Memory
+    schedule: str
     output: bool
     cell_states: bool
 
@@ -59,6 +60,7 @@ class _Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         memory: str | int | Memory = "store",
+        schedule: str = "auto",
         recurrent_dropout: float = 0.0,
         zoneout: tuple[float, float] = (0.0, 0.0),
     ) -> None:
@@ -81,6 +83,7 @@ class _Recurrent(nn.Module):
             (zoneout[0], zoneout[1]),
         )
         self.memory: str | int | Memory = Memory.parse(memory)
+        self.schedule = check_schedule(schedule)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"dropout={dropout} has no effect with num_layers=1: it acts between layers", UserWarning, stacklevel=2
@@ -145,7 +148,9 @@ class _Recurrent(nn.Module):
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)}"
         memory = Memory.parse(self.memory)
-        return text if memory.policy == "store" else f"{text}, memory={memory}"
+        if memory.policy != "store":
+            text += f", memory={memory}"
+        return text if self.schedule == "auto" else f"{text}, schedule={self.schedule}"
 
     def forward(
         self,
@@ -154,6 +159,7 @@ class _Recurrent(nn.Module):
         *,
         lengths: Lengths | None = None,
         memory: str | int | Memory | None = None,
+        schedule: str | None = None,
         last_state_only: bool = False,
         return_cell_states: bool = False,
     ) -> Any:
@@ -166,6 +172,7 @@ class _Recurrent(nn.Module):
             lengths: [B] steps of each sequence of a dense batch, 1 to T, in any order; all T if not given. What lies
                 beyond them is not looked at, and costs nothing.
             memory: What to keep for backward, in place of the layer's own setting (`rnn_engine.spec.Memory`).
+            schedule: How threads share the work, in place of the layer's own setting (`rnn_engine.spec.SCHEDULES`).
             last_state_only: Return no output: without gradients, memory then does not grow with T.
             return_cell_states: Return c of every step of the last layer too.
 
@@ -180,7 +187,10 @@ class _Recurrent(nn.Module):
             TypeError: The input is no tensor.
         """
         wanted = _Wanted(
-            Memory.parse(self.memory if memory is None else memory), not last_state_only, return_cell_states
+            Memory.parse(self.memory if memory is None else memory),
+            self.schedule if schedule is None else schedule,
+            not last_state_only,
+            return_cell_states,
         )
         self._check(input)
         rows = rows_of(input, lengths, self.batch_first)
@@ -235,6 +245,7 @@ class _Recurrent(nn.Module):
             seed=int(torch.randint(2**62, ()).item()) if dropout > 0 or recurrent_dropout > 0 or zoneout_masks else 0,
             threads=torch.get_num_threads(),
             memory=wanted.memory,
+            schedule=wanted.schedule,
             output=wanted.output,
             cell_output=wanted.cell_states,
         )
@@ -288,6 +299,8 @@ class LSTM(_Recurrent):
         dtype: torch.float32 or torch.float64.
         memory: What a call keeps for its backward pass: "store", "recompute", "checkpoint", or a number of bytes such
             as "256MiB" within which the fastest mix is chosen (`rnn_engine.spec.Memory`). Results do not depend on it.
+        schedule: How threads share the work: "layers", "wavefront", or "auto", whichever is predicted to be faster
+            (`rnn_engine.spec.SCHEDULES`). Nor do results depend on it.
         recurrent_dropout: Probability of dropping a value of h before U, in training, with one mask for all steps of a
             sequence; dropout between layers then has one mask for all steps too (Gal & Ghahramani 2016).
         zoneout: Probabilities with which a value of c, and one of h, stays what it was a step before, in training; in

@@ -58,13 +58,14 @@ typedef struct {
   rnn_engine_context* context;
 } Machine;
 
-/* Every instruction set that this machine has, on 1 and on 3 threads; returns how many. They are made once
- * for all cases, since each measures its costs when a budget is first planned. */
+/* Every instruction set that this machine has, on 1 and on 4 threads (which also divide into groups of two);
+ * returns how many. They are made once for all cases, since each measures its costs when a budget is first
+ * planned. */
 static inline int make_machines(Machine machines[MACHINES]) {
   int count = 0;
   for (int i = 0; i < ISAS; ++i) {
     if (!rnn_engine_has_isa(kIsas[i])) continue;
-    for (int threads = 1; threads <= 3; threads += 2) {
+    for (int threads = 1; threads <= 4; threads += 3) {
       Machine* machine = &machines[count++];
       *machine = (Machine){kIsas[i], threads, NULL};
       if (rnn_engine_context_create(threads, kIsas[i], &machine->context) == 0) continue;

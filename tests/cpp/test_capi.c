@@ -23,6 +23,7 @@ static const Case kCases[] = {
     {RNN_ENGINE_LSTM, 2, 7, 16, {65}, 0, 1, 1, 1, 0, {0}},
     {RNN_ENGINE_LSTM, 5, 3, 4, {9, 17, 6}, 0, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
     {RNN_ENGINE_LSTM, 4, 3, 5, {9, 9}, 4, 2, 2, 1, 0, {3, 3, 1, 1}},
+    {RNN_ENGINE_LSTM, 21, 2, 3, {5, 5, 5}, 0, 3, 1, 1, 0, {0}},
     {RNN_ENGINE_MI_LSTM, 1, 1, 1, {1}, 0, 1, 2, 1, 0, {0}},
     {RNN_ENGINE_MI_LSTM, 5, 3, 4, {9, 9}, 0, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}},
     {RNN_ENGINE_MI_LSTM, 3, 13, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},
@@ -300,16 +301,18 @@ static uint64_t least_budget(rnn_engine_context* context, rnn_engine_problem pro
   return number ? strtoull(number + strlen("at least "), NULL, 10) : 0;
 }
 
-/* Outputs and gradients of every instruction set, number of threads and policy are those of the first, bit
- * for bit. */
+/* Outputs and gradients of every instruction set, number of threads, policy and schedule are those of the
+ * first, bit for bit. */
 static void test_same_bits(const Machine* machines, int machine_count, const Case* c, int number, int dtype) {
   Layout l = make_layout(c, dtype);
   const size_t count = inputs_of(&l), outputs = outputs_of(&l);
   char *values = malloc(count * l.size), *result = calloc(count + outputs, l.size), *first = NULL;
   fill_values(values, count, l.size, 1);
   for (const Machine* m = machines; m < machines + machine_count; ++m) {
-    for (int memory = RNN_ENGINE_STORE; memory <= RNN_ENGINE_BUDGET; ++memory) {
+    for (int i = 0; i < 2 * (RNN_ENGINE_BUDGET + 1); ++i) {
+      const int memory = i / 2, schedule = i % 2 ? RNN_ENGINE_WAVEFRONT : RNN_ENGINE_LAYERS;
       l.problem.memory = memory;
+      l.problem.schedule = schedule;
       if (memory == RNN_ENGINE_BUDGET) l.problem.budget = least_budget(m->context, l.problem);
       run(m->context, c, &l, values, result, result + count * l.size);
       if (!first) {
@@ -317,8 +320,8 @@ static void test_same_bits(const Machine* machines, int machine_count, const Cas
         memcpy(first, result, (count + outputs) * l.size);
       }
       CHECK(memcmp(first, result, (count + outputs) * l.size) == 0,
-            "case %d, %zu-byte floats, memory %d: %s on %d threads differs from %s", number, l.size, memory,
-            m->isa, m->threads, machines[0].isa);
+            "case %d, %zu-byte floats, memory %d, schedule %d: %s on %d threads differs from %s", number,
+            l.size, memory, schedule, m->isa, m->threads, machines[0].isa);
     }
   }
   free(values);
@@ -374,6 +377,9 @@ static void test_errors(void) {
   p = right;
   p.memory = 4;
   expect_error(rnn_engine_plan_create(context, &p, &plan), "memory");
+  p = right;
+  p.schedule = 3;
+  expect_error(rnn_engine_plan_create(context, &p, &plan), "schedule");
   p = right;
   p.prepacked = 1;
   expect_error(rnn_engine_plan_create(context, &p, &plan), "prepacked");

@@ -1,5 +1,5 @@
-// The thread pool: every thread takes part, barriers order what they should, shares cover everything once,
-// and calls from several threads at once and after a fork all get their work done.
+// The thread pool: every thread takes part, barriers order what they should, of all or of groups, shares
+// cover everything once, and calls from several threads at once and after a fork all get their work done.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +45,36 @@ void test_barriers() {
     for (int repeat = 0; repeat < 50; ++repeat)
       check(rounds(pool, 4, 40) == rounds(one, 4, 40), "barriers order the rounds");
   }
+}
+
+// Groups meet on their own: each runs a different number of rounds, and only its own threads take part.
+void test_groups() {
+  Pool pool(4);
+  for (int repeat = 0; repeat < 50; ++repeat)
+    for (int groups : {1, 2, 4}) {
+      std::vector<std::vector<long>> values(groups, std::vector<long>(4, 1));
+      pool.run([&](Team& all) {
+        Team team = all.group(groups);
+        check(team.size() == 4 / groups, "groups are equally large");
+        const int group = all.id() / team.size();
+        std::vector<long>& mine = values[group];
+        for (int round = 0; round < 10 * (group + 1); ++round) {
+          const long before = mine[(team.id() + 1) % team.size()];
+          team.barrier();
+          mine[team.id()] += before % 7 + round;
+          team.barrier();
+        }
+      });
+      for (int group = 0; group < groups; ++group) {
+        std::vector<long> expected(4, 1);
+        const int size = 4 / groups;
+        for (int round = 0; round < 10 * (group + 1); ++round) {
+          const std::vector<long> before = expected;
+          for (int i = 0; i < size; ++i) expected[i] += before[(i + 1) % size] % 7 + round;
+        }
+        check(values[group] == expected, "barriers of groups order their rounds");
+      }
+    }
 }
 
 void test_shares() {
@@ -94,6 +124,7 @@ void test_fork() {
 int main(int argc, char** argv) {
   test_shares();
   test_barriers();
+  test_groups();
   test_callers_at_once();
   if (argc < 2 || std::strcmp(argv[1], "--no-fork") != 0) test_fork();
   std::printf("%d failures\n", failures);

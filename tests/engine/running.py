@@ -48,7 +48,7 @@ def run_backward(case, arrays, dtype, outputs):
     return [None if half is None else each(torch.Tensor.detach, half) for half in outputs]
 
 
-def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store"):
+def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store", schedule="auto"):
     x = leaf(arrays.x, dtype)
     h0, c0 = (each(lambda array: leaf(array, dtype), half) for half in (arrays.h0, arrays.c0))
     lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
@@ -65,6 +65,7 @@ def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store"):
         seed=seed,
         threads=threads,
         memory=Memory.parse(memory),
+        schedule=schedule,
         cell_output=case.cells,
     )
     lanes = [parameters.get(n) for lane in range(case.spec.lanes) for n in case.spec.lane_parameters(lane)]

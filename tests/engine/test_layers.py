@@ -284,6 +284,14 @@ ERRORS = {
         lambda: rnn_engine.LSTM(3, 4, memory="1kB")(torch.zeros(9, 8, 3)),
         r"memory: expected store, .* got '1kB'",
     ),
+    "schedule": (
+        lambda: rnn_engine.LSTM(3, 4, schedule="diagonal"),
+        r"schedule: expected one of auto, layers, wavefront, got 'diagonal'",
+    ),
+    "schedule of a call": (
+        lambda: rnn_engine.LSTM(3, 4)(torch.zeros(9, 8, 3), schedule="rows"),
+        r"schedule: expected one of auto, layers, wavefront, got 'rows'",
+    ),
     "small budget": (
         lambda: rnn_engine.LSTM(3, 4, memory=1000)(torch.zeros(9, 8, 3)),
         r"memory: expected at least \d+ bytes for T = 9, B = 8, got 1000; not even a batch of 1 would fit",

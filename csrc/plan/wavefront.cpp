@@ -1,0 +1,120 @@
+#include "plan/wavefront.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "plan/queue.h"
+
+namespace rnn_engine {
+namespace {
+
+// Steps after which a longer problem gains what this one does, and their number without gradients, where
+// plans must not differ from 64 steps on.
+constexpr std::int64_t kMostSteps = 256, kMostStepsForward = 64;
+constexpr std::int64_t kTileSteps[] = {4, 8, 16, 32, 64};
+
+// The next of four numbers for each power of two.
+std::int64_t rounded(std::int64_t value) {
+  const int bits = std::bit_width(static_cast<std::uint64_t>(value));
+  const std::int64_t grain = bits <= 3 ? 1 : std::int64_t{1} << (bits - 3);
+  return (value + grain - 1) / grain * grain;
+}
+
+// A problem with sequences of equal lengths that stands for all that are like it.
+Shape typical(const Shape& shape) {
+  Shape like = shape;
+  like.T = std::min(rounded(shape.T), shape.training ? kMostSteps : kMostStepsForward);
+  like.B = rounded((shape.N + shape.T - 1) / shape.T);
+  like.N = like.T * like.B;
+  like.offsets.clear();
+  like.row_ids.clear();
+  return like;
+}
+
+std::vector<std::int64_t> key_of(const Shape& shape, Policy policy, const Machine& machine) {
+  std::vector<std::int64_t> key{shape.dtype,
+                                shape.T,
+                                shape.B,
+                                shape.D,
+                                shape.training,
+                                shape.prepacked,
+                                shape.input_gradient,
+                                static_cast<std::int64_t>(policy),
+                                machine.threads,
+                                machine.width};
+  for (const LayerShape& layer : shape.layers) key.insert(key.end(), {layer.I, layer.H, layer.R});
+  return key;
+}
+
+Wavefront search(const Shape& shape, const Machine& machine, const Schedule& layers, const Costs& costs) {
+  Wavefront best;
+  double least = 0;
+  for (std::int64_t groups = 2; groups <= std::min<std::int64_t>(machine.threads, shape.L * shape.D);
+       ++groups) {
+    if (machine.threads % groups != 0) continue;
+    for (const std::int64_t steps : kTileSteps) {
+      if (best.gain > 0 && steps > (shape.T + 1) / 2) break;
+      const Schedule schedule = in_wavefront(shape, layers, groups, steps);
+      const Tiles tiles = make_tiles(shape, schedule);
+      const TileGraph graph = costed_graph(shape, machine, schedule, tiles, costs);
+      const auto forward = static_cast<std::int64_t>(tiles.forward.size());
+      const double seconds =
+          makespan(graph, 0, forward, groups) + makespan(graph, forward, tiles.count(), groups);
+      if (best.gain > 0 && seconds >= least) continue;
+      least = seconds;
+      best = {groups, steps, predicted_seconds(shape, machine, layers, costs) / seconds};
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+double makespan(const TileGraph& graph, std::int64_t begin, std::int64_t end, std::int64_t groups) {
+  struct Running {
+    double until;
+    std::int64_t tile;
+  };
+  ReadyTiles ready(graph);
+  ready.start(begin, end);
+  std::vector<Running> running;
+  double now = 0;
+  while (!ready.done()) {
+    while (static_cast<std::int64_t>(running.size()) < groups) {
+      const std::int64_t tile = ready.take();
+      if (tile < 0) break;
+      running.push_back({now + static_cast<double>(graph.seconds[static_cast<std::size_t>(tile)]), tile});
+    }
+    const auto first = std::min_element(running.begin(), running.end(),
+                                        [](const Running& a, const Running& b) { return a.until < b.until; });
+    now = first->until;
+    ready.complete(first->tile);
+    running.erase(first);
+  }
+  return now;
+}
+
+TileGraph costed_graph(const Shape& shape, const Machine& machine, const Schedule& schedule,
+                       const Tiles& tiles, const Costs& costs) {
+  std::vector<float> seconds;
+  seconds.reserve(static_cast<std::size_t>(tiles.count()));
+  for (std::int64_t i = 0; i < tiles.count(); ++i)
+    seconds.push_back(static_cast<float>(tile_seconds(shape, machine, schedule, tiles.at(i), costs)));
+  return make_graph(shape, schedule, tiles, std::move(seconds));
+}
+
+Wavefront Wavefronts::find(const Shape& shape, const Machine& machine, const Schedule& layers,
+                           const Costs& costs) {
+  const Shape like = typical(shape);
+  const Policy policy = layers.policy.front();
+  std::vector<std::int64_t> key = key_of(like, policy, machine);
+  std::lock_guard lock(lock_);
+  const auto found = found_.find(key);
+  if (found != found_.end()) return found->second;
+  const Schedule base = uniform_schedule(like, policy, shape.training ? default_steps(like, policy) : like.T);
+  const Wavefront best = search(like, machine, base, costs);
+  found_.emplace(std::move(key), best);
+  return best;
+}
+
+}  // namespace rnn_engine

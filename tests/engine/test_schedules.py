@@ -1,0 +1,98 @@
+"""Schedules: layer by layer or in a wavefront, the results are the same bits."""
+
+import numpy as np
+import pytest
+import torch
+from cases import CASES, Case, make
+from running import run_engine
+
+import rnn_engine
+from rnn_engine import native
+from rnn_engine.spec import SCHEDULES, StackSpec
+
+LONGER = tuple(
+    Case(cell=cell, **shape)
+    for cell in ("lstm", "mi_lstm")
+    for shape in (
+        {"T": 83, "B": 3, "I": 9, "H": 21, "L": 4, "dropout": 0.3, "cells": True},
+        {"T": 70, "B": 5, "I": 21, "H": 18, "L": 5, "P": 7},
+        {"T": 65, "B": 4, "I": 7, "H": (9, 20, 12), "L": 3, "lengths": (65, 3, 40, 64)},
+        {"T": 50, "B": 4, "I": 8, "H": 19, "L": 3, "bidirectional": True, "lengths": (50, 3, 31, 17), "dropout": 0.2},
+    )
+)
+"""More tiles in each lane than there are lanes."""
+
+
+@pytest.mark.parametrize("case", CASES + LONGER, ids=lambda case: case.id)
+def test_every_schedule_gives_the_same_bits(case):
+    arrays = make(case)
+    first = run_engine(case, arrays, torch.float32, schedule="layers")
+    for memory in ("store", "recompute", "checkpoint"):
+        for threads in (1, 2, 3, 4):
+            for schedule in ("layers", "wavefront"):
+                tensors = run_engine(case, arrays, torch.float32, threads=threads, memory=memory, schedule=schedule)
+                for key, tensor in tensors.items():
+                    assert torch.equal(tensor, first[key]), (memory, threads, schedule, key)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_faces_take_a_schedule(bidirectional, monkeypatch):
+    asked = []
+    problem = native.make_problem
+
+    def noted(*args, **settings):
+        asked.append(settings.get("schedule"))
+        return problem(*args, **settings)
+
+    monkeypatch.setattr(native, "make_problem", noted)
+    layer = rnn_engine.LSTM(5, 18, 3, bidirectional=bidirectional, schedule="wavefront")
+    assert "schedule=wavefront" in repr(layer)
+    x = torch.randn(70, 3, 5)
+    parameters = {name: value.detach().numpy() for name, value in layer.state_dict().items()}
+    stack = rnn_engine.Stack(layer.spec, parameters, threads=2, schedule="layers")
+    expected, _ = layer(x)
+    for schedule in SCHEDULES:
+        for y in (layer(x, schedule=schedule)[0].detach().numpy(), stack(x.numpy(), schedule=schedule)[0]):
+            assert np.array_equal(y, expected.detach().numpy())
+            assert asked[-1] == schedule
+    with torch.no_grad():
+        layer(x)
+    assert asked[-1] == "wavefront"
+    stack(x.numpy())
+    assert asked[-1] == "layers"
+
+
+def test_plans_say_which_schedule_they_take(tmp_path):
+    spec = StackSpec("lstm", 64, 64, 4)
+    for memory in ("store", "recompute", "checkpoint"):
+        for training in (True, False):
+            asked = {"steps": 64, "batch": 2, "memory": memory, "training": training}
+            assert rnn_engine.plan(spec, **asked, threads=4, schedule="layers").groups == 1
+            assert rnn_engine.plan(spec, **asked, threads=1, schedule="wavefront").groups == 1
+            assert rnn_engine.plan(spec, **asked, threads=1).groups == 1
+            plan = rnn_engine.plan(spec, **asked, threads=4, schedule="wavefront")
+            assert plan.groups in (2, 4)
+            assert f"order: by {plan.groups} groups of threads" in plan.explain()
+            assert plan.seconds > 0
+            if training and memory != "store":
+                assert rnn_engine.plan(spec, **asked, threads=4).groups == 1
+    plan.plot(tmp_path / "plan.svg")
+
+
+def test_auto_takes_what_is_predicted_to_be_faster():
+    """And only if clearly."""
+    for layers, batch, hidden, both in ((4, 1, 16, False), (4, 64, 128, False), (2, 2, 32, True), (1, 4, 64, True)):
+        spec = StackSpec("lstm", hidden, hidden, layers, bidirectional=both)
+        asked = {"steps": 64, "batch": batch, "threads": 2, "training": False}
+        auto, by_layers, wavefront = (rnn_engine.plan(spec, **asked, schedule=schedule) for schedule in SCHEDULES)
+        clear = wavefront.seconds * 1.08 <= by_layers.seconds
+        assert auto.groups == (wavefront.groups if clear else 1)
+
+
+def test_the_budget_holds_in_a_wavefront():
+    spec = StackSpec("lstm", 64, 64, 4)
+    asked = {"steps": 64, "batch": 2, "threads": 2, "schedule": "wavefront"}
+    most, layers = (rnn_engine.plan(spec, **(asked | {"schedule": s})).peak_bytes for s in ("wavefront", "layers"))
+    assert most > layers
+    assert rnn_engine.plan(spec, memory=most, **asked).groups == 2
+    assert rnn_engine.plan(spec, memory=most - 1, **asked).peak_bytes < most
