@@ -101,7 +101,7 @@ struct DropoutRow {
   T* out;
   std::int64_t columns;
   Mask mask;
-  T scale;
+  Value<T> scale;
 };
 
 // With s = 1 where the mask marks a value, else 0, or with the one `share` for all values:
@@ -115,7 +115,7 @@ struct ZoneoutRow {
   std::int64_t columns;
   Mask mask;
   bool drawn;  // by the mask, else `share`
-  T share;
+  Value<T> share;
 };
 
 // Softmax over the rows of a matrix whose columns are tokens, in blocks of rows.
@@ -155,12 +155,26 @@ struct PairedRows {
   std::int64_t block, block_stride, fill;
 };
 
+// out = in, a type to another: `parts` pieces of `columns` values of every row.
+template <class From, class To>
+struct Block {
+  std::int64_t rows, parts, columns;
+  std::ptrdiff_t part_stride;  // in both
+  const From* in;
+  std::ptrdiff_t in_row;
+  To* out;
+  std::ptrdiff_t out_row;
+};
+
 template <class T>
 struct Kernels {
   int width;
   void (*gemm)(const GemmTile<T>&);
   void (*pack_transposed)(const TransposedPanel<T>&);
-  void (*pack_pairs)(const PairedRows&);  // bfloat16 only
+  // Only of a T that is not its own Value: bfloat16.
+  void (*pack_pairs)(const PairedRows&);
+  void (*narrow)(const Block<Value<T>, T>&);
+  void (*widen)(const Block<T, Value<T>>&);
   void (*cell_forward[kCells])(const CellTile<T>&);
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);

@@ -79,6 +79,10 @@ void pair_micro_kernel(const GemmTile<BFloat16>& t, std::int64_t first_row) {
     }
 }
 
+// Its vectors as a type of its own, for templates that another file has for the same vectors.
+template <class P>
+struct PairVector : P::Vector {};
+
 template <class P>
 struct PairMicroKernel {
   using Stored = BFloat16;
@@ -136,6 +140,21 @@ void pack_pairs(const PairedRows& t) {
   }
 }
 
+// Between stored values and those that are computed with.
+template <class P, class From, class To>
+void convert(const Block<From, To>& t) {
+  using V = typename P::Vector;
+  for (std::int64_t row = 0; row < t.rows; ++row)
+    for (std::int64_t part = 0; part < t.parts; ++part) {
+      const From* in = t.in + row * t.in_row + part * t.part_stride;
+      To* out = t.out + row * t.out_row + part * t.part_stride;
+      for (std::int64_t j = 0; j < t.columns; j += V::kWidth) {
+        const int lanes = static_cast<int>(t.columns - j < V::kWidth ? t.columns - j : V::kWidth);
+        store_units(load_units<V>(in + j, lanes), out + j, lanes);
+      }
+    }
+}
+
 template <class P>
 double peak_of_pairs(std::int64_t iterations) {
   using V = typename P::Vector;
@@ -167,6 +186,10 @@ Kernels<BFloat16> make_pair_kernels() {
   table.gemm = gemm<PairMicroKernel<P>, kMaxRows>;
   table.pack_transposed = pack_transposed_pairs<P>;
   table.pack_pairs = pack_pairs<P>;
+  table.narrow = convert<P, float, BFloat16>;
+  table.widen = convert<P, BFloat16, float>;
+  table.dropout = dropout<PairVector<P>, BFloat16>;
+  table.zoneout_forward = zoneout_forward<PairVector<P>, BFloat16>;
   table.peak = peak_of_pairs<P>;
   return table;
 }

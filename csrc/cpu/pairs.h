@@ -102,4 +102,18 @@ RNN_ENGINE_INLINE void store_lanes(V x, BFloat16* p, int n) {
   for (int i = 0; i < n; ++i) p[i] = values[i];
 }
 
+// Values that are stored in bfloat16.
+template <class V>
+inline __attribute__((always_inline)) V load_units(const BFloat16* p, int units) {
+  return units == V::kWidth ? load_lanes<V>(p) : load_lanes<V>(p, units);
+}
+
+template <class V>
+inline __attribute__((always_inline)) void store_units(V value, BFloat16* p, int units) {
+  if (units == V::kWidth)
+    store_lanes(value, p);
+  else
+    store_lanes(value, p, units);
+}
+
 }  // namespace rnn_engine

@@ -22,9 +22,9 @@ struct GateProduct {
   const T* a;
   std::int64_t a_row;
   const T* packed;
-  const T* init;  // [4H] for all rows, or nullptr; if `onto`, c itself is
+  const Value<T>* init;  // [4H] for all rows, or nullptr; if `onto`, c itself is
   bool onto;
-  T* c;
+  Value<T>* c;
 };
 
 // All threads together; each of them its own units (gates_by_units), else its share of the rows, and then a
@@ -43,7 +43,7 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
         gemm.a = p.a + row * p.a_row + k;
         gemm.a_row = p.a_row;
         gemm.a_col = 1;
-        gemm.panel = p.packed + (tile * p.k + k) * kGates * width;
+        gemm.panel = p.packed + (tile * packed_depth<T>(p.k) + k) * kGates * width;
         gemm.rows = std::min(kRows, share.end - row);
         gemm.k = std::min(kDepth, p.k - k);
         gemm.vectors = kGates;
@@ -63,7 +63,7 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
 
 // The sum of the biases that begin the input product, [4H].
 template <class T>
-void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, T* sum) {
+void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, Value<T>* sum) {
   for (std::int64_t j = 0; j < 4 * size.H; ++j)
     sum[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
 }
