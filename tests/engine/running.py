@@ -91,15 +91,23 @@ def run_reference(case, arrays, seed=SEED):
 
 
 def plain_step(cell, x, h, c, p, stored):
-    """h and c after a step; p are the lane's parameters, without suffix; gates are `stored`."""
+    """h and c after a step; p are the lane's parameters, without suffix.
+
+    `stored` is what is kept for backward: a cell's gates, or the two products that another cell makes them of.
+    """
     a, r, seen = x @ p["weight_ih"].T, h @ p["weight_hh"].T, lambda c: c
     if cell.startswith("layer_norm"):
+        a, r = stored(a), stored(r)
         a, r = (F.layer_norm(v, v.shape[1:], p[gamma]) for v, gamma in ((a, "gamma_ih"), (r, "gamma_hh")))
         seen = lambda c: F.layer_norm(c, c.shape[1:], p["gamma_c"]) + p["beta_c"]  # noqa: E731
     a, r = a + p["bias_ih"], r + p["bias_hh"]
+    if cell == "mi_lstm":
+        a, r = stored(a), stored(r)
     z = p["alpha"] * a * r + p["beta1"] * r + p["beta2"] * a + p["bias"] if "mi" in cell else a + r
     i, f, g, o = z.chunk(4, dim=1)
-    i, f, g, o = (stored(gate) for gate in (torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)))
+    i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+    if cell == "lstm":
+        i, f, g, o = (stored(gate) for gate in (i, f, g, o))
     c = f * c + i * g
     return o * torch.tanh(seen(c)), c
 
@@ -107,7 +115,7 @@ def plain_step(cell, x, h, c, p, stored):
 def run_plain(case, arrays, seed=SEED, stored=lambda tensor: tensor):
     """The same in plain float32 torch operations, a step at a time: what the engine's rounding is measured by.
 
-    h, and the gates of every step, are replaced by what `stored` makes of them.
+    h, and what is kept of every step, are replaced by what `stored` makes of them.
     """
     dtype, spec = torch.float32, case.spec
     masks, inside = dropout_masks(case, seed), noise(case, seed)

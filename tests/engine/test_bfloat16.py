@@ -38,7 +38,7 @@ class Stored(torch.autograd.Function):
 @pytest.mark.parametrize("cell", CELLS)
 def test_rounds_no_worse_than_plain_operations(cell, isa):
     """As for float32: root mean square errors over all cases, at most twice those of plain float32 operations that
-    store gates, h and their gradients in bfloat16."""
+    store h and what backward reads, and their gradients, in bfloat16."""
     ours = plain = 0.0
     for case in (case for case in CASES if case.cell == cell):
         arrays = rounded(make(case), BF16)
