@@ -47,9 +47,11 @@ void pair_micro_kernel(const GemmTile<BFloat16>& t, std::int64_t first_row) {
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) {
-      if (t.init)
-        acc[i][j] = load_units<V>(t.init + at(i, j, t.init_row), lanes[j]);
-      else if (t.stored_init)
+      if (t.init) {
+        const float* p = t.init + at(i, j, t.init_row);
+        __builtin_prefetch(p + kRows * t.init_row);  // for the next block of rows
+        acc[i][j] = load_units<V>(p, lanes[j]);
+      } else if (t.stored_init)
         acc[i][j] = load_units<V>(t.stored_init + at(i, j, t.init_row), lanes[j]);
       else
         acc[i][j] = V(0.0f);

@@ -30,13 +30,16 @@ inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, st
 }
 
 // Weight-gradient products pack blocks of this many rows (of 4H) and this many steps of k.
-inline constexpr std::int64_t kGradientRows = 528, kGradientDepth = 256;
+inline constexpr std::int64_t kGradientRows = 528;
+template <class T>
+inline constexpr std::int64_t kGradientDepth = 256 * kGroup<T>;
 // Other products run through k in pieces of this many, so that a piece of a panel stays in a near cache;
 // those that pack their panels on the way pack no more at once.
-inline constexpr std::int64_t kDepth = 1024;
+template <class T>
+inline constexpr std::int64_t kDepth = 1024 * kGroup<T>;
 template <class T>
 inline std::int64_t large_depth(std::int64_t k) {
-  return kRounds<T> ? k : std::min(kDepth, k);
+  return kRounds<T> ? k : std::min(kDepth<T>, k);
 }
 
 // A cell that runs on whole rows sums over rows in at most this many groups of neighbouring rows, which no
@@ -348,9 +351,9 @@ struct GroupBackward {
     past_c = arena.take<Value<T>>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
     replay.dropped = dropped;
     if (in.schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
-    pack_a_size = kGradientRows * kGradientDepth;
+    pack_a_size = kGradientRows * kGradientDepth<T>;
     pack_b_size =
-        std::max(std::min(kGradientDepth, ordered), large_depth<T>(4 * widest.H)) * 4 * in.machine.width;
+        std::max(std::min(kGradientDepth<T>, ordered), large_depth<T>(4 * widest.H)) * 4 * in.machine.width;
     pack_gates_size = 0;
     for (std::int64_t layer = 0; layer < s.L; ++layer)
       if (in.schedule.of(layer) == Policy::kRecompute)

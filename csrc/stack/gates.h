@@ -37,7 +37,7 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
   const Team::Range tiles = by_units ? run.team.share(count) : Team::Range{0, count};
   const Team::Range share = by_units ? Team::Range{0, p.rows} : run.team.share(p.rows, kRowBlock);
   for (std::int64_t row = share.begin; row < share.end; row += kRows) {
-    for (std::int64_t k = 0; k < p.k; k += kDepth) {
+    for (std::int64_t k = 0; k < p.k; k += kDepth<T>) {
       for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
         GemmTile<T> gemm{};
         gemm.a = p.a + row * p.a_row + k;
@@ -45,7 +45,7 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
         gemm.a_col = 1;
         gemm.panel = p.packed + (tile * packed_depth<T>(p.k) + k) * kGates * width;
         gemm.rows = std::min(kRows, share.end - row);
-        gemm.k = std::min(kDepth, p.k - k);
+        gemm.k = std::min(kDepth<T>, p.k - k);
         gemm.vectors = kGates;
         gemm.c = p.c + row * p.c_row + tile * width;
         gemm.c_row = p.c_row;

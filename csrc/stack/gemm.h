@@ -143,7 +143,7 @@ void multiply(const Team& team, const Kernels<T>& kernels, const Product<T>& p) 
   const Team::Range rows = by_rows ? team.share(p.rows, kRowBlock) : Team::Range{0, p.rows};
   const Team::Range mine = by_rows ? Team::Range{0, panels} : team.share(panels);
   for (std::int64_t row = rows.begin; row < rows.end; row += kRows) {
-    for (std::int64_t k = 0; k < p.k; k += kDepth) {
+    for (std::int64_t k = 0; k < p.k; k += kDepth<T>) {
       const Value<T>* init = k == 0 ? p.init : p.c;
       const std::int64_t init_row = k == 0 ? p.init_row : p.c_row;
       for (std::int64_t panel = mine.begin; panel < mine.end; ++panel) {
@@ -155,7 +155,7 @@ void multiply(const Team& team, const Kernels<T>& kernels, const Product<T>& p) 
         tile.a_col = 1;
         tile.panel = p.packed + first * packed_depth<T>(p.k) + k * padded;
         tile.rows = std::min(kRows, rows.end - row);
-        tile.k = std::min(kDepth, p.k - k);
+        tile.k = std::min(kDepth<T>, p.k - k);
         tile.vectors = static_cast<int>(padded / kernels.width);
         tile.init = init ? init + row * init_row + first : nullptr;
         tile.init_row = init_row;
@@ -253,8 +253,8 @@ void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t 
   const std::int64_t most = pieces ? round_up((count + pieces - 1) / pieces, kRowBlock) : 1;
   for (std::int64_t row = rows.begin; row < rows.end; row += most) {
     const std::int64_t height = std::min(most, rows.end - row);
-    for (std::int64_t k0 = 0; k0 < k; k0 += kGradientDepth) {
-      const std::int64_t depth = std::min(kGradientDepth, k - k0);
+    for (std::int64_t k0 = 0; k0 < k; k0 += kGradientDepth<T>) {
+      const std::int64_t depth = std::min(kGradientDepth<T>, k - k0);
       pack_rows(
           kernels, depth, height,
           [&](std::int64_t i) {

@@ -29,8 +29,8 @@ template <class T>
 void multiply_in_depths(const Kernels<T>& kernels, GemmTile<T> tile, std::int64_t k) {
   const T* a = tile.a;
   const T* panel = tile.panel;
-  for (std::int64_t k0 = 0; k0 < k; k0 += kDepth) {
-    tile.k = std::min(kDepth, k - k0);
+  for (std::int64_t k0 = 0; k0 < k; k0 += kDepth<T>) {
+    tile.k = std::min(kDepth<T>, k - k0);
     tile.a = a + k0 * tile.a_col;
     tile.panel = panel + k0 * tile.vectors * kernels.width;
     kernels.gemm(tile);

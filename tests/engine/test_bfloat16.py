@@ -1,5 +1,7 @@
 """bfloat16: stored rounded, computed in float32. Errors, bits, layers and autocast."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,34 @@ def test_threads_policies_and_steps_change_no_bit(case, monkeypatch):
                 tensors = run_engine(case, arrays, BF16, threads=threads, memory=memory)
                 for key, tensor in tensors.items():
                     assert torch.equal(tensor, first[key]), (isa, threads, memory, key)
+
+
+class Guarded:
+    """A pool whose blocks lie between red zones and are full of NaN."""
+
+    def __init__(self):
+        self.zones = []
+
+    def take(self, size, *, brief):
+        whole = np.full(size + 2 * 4096 + 64, 0xFF, np.uint8)
+        first = 4096 + -(whole.ctypes.data + 4096) % 64
+        self.zones += [whole[:first], whole[first + size :]]
+        return SimpleNamespace(array=whole[first : first + size])
+
+    def array(self, shape, dtype):
+        return np.empty(shape, dtype)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_touches_nothing_outside_the_plan_and_reads_nothing_unwritten(case, monkeypatch):
+    arrays, guarded = rounded(make(case), BF16), Guarded()
+    expected = run_engine(case, arrays, BF16)
+    monkeypatch.setattr("rnn_engine.nn.autograd.pool", guarded)
+    for threads in (1, 3):
+        for memory in ("store", "recompute", "checkpoint"):
+            for name, tensor in run_engine(case, arrays, BF16, threads=threads, memory=memory).items():
+                assert torch.equal(tensor, expected[name]), (threads, memory, name)
+    assert all((zone == 0xFF).all() for zone in guarded.zones)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
