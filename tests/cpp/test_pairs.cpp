@@ -120,7 +120,7 @@ void test_product(const Kernels<BFloat16>& kernels, Shape s, bool outer, bool st
 
 int main() {
   test_conversions();
-  for (const char* isa : {"generic", "avx2", "avx512", "avx512_bf16"}) {
+  for (const char* isa : {"generic", "neon", "avx2", "avx512", "avx512_bf16"}) {
     if (!has_backend(isa)) continue;
     const Kernels<BFloat16>& kernels = select_backend(isa).bf16;
     for (const Shape s :
