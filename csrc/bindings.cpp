@@ -20,6 +20,7 @@ using namespace nb::literals;
 namespace {
 
 using Array = nb::ndarray<nb::c_contig, nb::device::cpu>;
+using Input = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;  // may be read-only, as mapped files are
 using Lane = std::vector<std::optional<Array>>;  // weight_ih, weight_hh, bias_ih, bias_hh, extra...
 
 struct EngineError : std::runtime_error {
@@ -113,7 +114,8 @@ const Type& value(const Problem& problem) {
 }
 
 // The array's memory, after its type and number of values were found right.
-void* data_of(const Type& type, const Array& array, int64_t count, const std::string& name) {
+template <class AnyArray>
+auto data_of(const Type& type, const AnyArray& array, int64_t count, const std::string& name) {
   if (array.dtype() != type.native)
     throw nb::type_error((name + ": expected " + type.name + ", got another type").c_str());
   if (static_cast<int64_t>(array.size()) != count)
@@ -123,7 +125,8 @@ void* data_of(const Type& type, const Array& array, int64_t count, const std::st
   return array.data();
 }
 
-void* data_of(const Type& type, const std::optional<Array>& array, int64_t count, const std::string& name) {
+template <class AnyArray>
+auto data_of(const Type& type, const std::optional<AnyArray>& array, int64_t count, const std::string& name) {
   return array ? data_of(type, *array, count, name) : nullptr;
 }
 
@@ -292,8 +295,8 @@ struct PlanHandle {
     return nb::make_tuple(t.kind, t.layer, t.direction, t.begin, t.end, inputs);
   }
 
-  void forward(const std::vector<Lane>& weights, const std::optional<Array>& packed, const Array& x,
-               const std::optional<Array>& h0, const std::optional<Array>& c0, const std::optional<Array>& y,
+  void forward(const std::vector<Lane>& weights, const std::optional<Array>& packed, const Input& x,
+               const std::optional<Input>& h0, const std::optional<Input>& c0, const std::optional<Array>& y,
                const std::optional<Array>& cy, const Array& hn, const Array& cn, const Array& kept,
                const Array& scratch) {
     const rnn_engine_sizes s = sizes();

@@ -52,7 +52,8 @@ class Stack:
                 raise ValueError(f"parameters: unknown name {name}; expected {', '.join(shapes)}")
         self.spec = spec
         self.schedule = check_schedule(schedule)
-        self.dtype = np.dtype(next(iter(parameters.values())).dtype) if parameters else np.dtype(np.float32)
+        first = next(iter(parameters.values()), np.zeros(0, np.float32))
+        self.dtype = np.dtype(getattr(first, "dtype", np.float32)).newbyteorder("=")
         for name, shape in shapes.items():
             if name not in parameters:
                 raise ValueError(f"parameters: {name} {list(shape)} is missing")
@@ -97,6 +98,7 @@ class Stack:
         Raises:
             ValueError: A shape or type is not what the stack expects, or a length is out of bounds.
         """
+        _check_array("x", x)
         if x.ndim != 3 or 0 in x.shape[:2]:
             raise ValueError(f"x: expected [T, B, I] with T and B at least 1, got {list(x.shape)}")
         steps, batch, _ = x.shape
@@ -134,6 +136,7 @@ class Stack:
         """
         if self.spec.bidirectional:
             raise ValueError("step: expected a one-directional stack: the reverse direction begins with the last step")
+        _check_array("x", x)
         if x.ndim != 2 or len(x) == 0:
             raise ValueError(f"x: expected [B, I] with B at least 1, got {list(x.shape)}")
         y, after = self(x[None], state)
@@ -179,7 +182,7 @@ class Stack:
         plan.forward(
             self._lanes,
             self._packed.array,
-            np.ascontiguousarray(x),
+            _plain(x),
             h0,
             c0,
             y,
@@ -197,8 +200,13 @@ def _reordered(pieces: tuple[_Pieces, _Pieces], order: Array) -> tuple[_Pieces, 
     return h, c
 
 
+def _plain(array: Array) -> Array:
+    """The array as the engine reads it: contiguous, each value at an address that is a multiple of its size."""
+    return np.require(array, requirements=("C", "A"))
+
+
 def _flat(pieces: _Pieces) -> Array:
-    return np.ascontiguousarray(pieces[0]) if len(pieces) == 1 else np.concatenate([piece.ravel() for piece in pieces])
+    return _plain(pieces[0]) if len(pieces) == 1 else np.concatenate([piece.ravel() for piece in pieces])
 
 
 def _split(flat: Array, shapes: tuple[tuple[int, ...], ...]) -> _Pieces:
@@ -213,7 +221,13 @@ def _spread(rows: Array, ragged: Ragged, shape: tuple[int, int]) -> Array:
     return dense.reshape(*shape, -1)
 
 
+def _check_array(name: str, array: object) -> None:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}")
+
+
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    _check_array(name, array)
     if dtype.name not in native.DTYPES:
         raise ValueError(f"{name}: expected float32 or float64, got {dtype}")
     if array.dtype != dtype:

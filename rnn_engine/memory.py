@@ -8,6 +8,7 @@ at once.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import weakref
 from typing import Any
@@ -43,7 +44,7 @@ class BlockPool:
         self._free: list[NDArray[np.uint8]] = []
         self._in_use = 0
         self._most_in_use = 0
-        self._lock = threading.RLock()  # a block may be collected, and given back, while its thread holds the lock
+        self.lock = threading.RLock()  # a block may be collected, and given back, while its thread holds the lock
 
     def take(self, size: int, *, brief: bool = False) -> Block:
         """A block of at least `size` bytes.
@@ -69,7 +70,7 @@ class BlockPool:
     def _take(self, size: int, most: float) -> NDArray[np.uint8]:
         """Of the free blocks that are large enough, the smallest, if it is at most `most` times as large."""
         needed = size + _ALIGNMENT
-        with self._lock:
+        with self.lock:
             fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= most * needed]
             if fitting:
                 whole = self._free.pop(min(fitting, key=lambda i: self._free[i].nbytes))
@@ -81,7 +82,7 @@ class BlockPool:
 
     def give_back(self, whole: NDArray[np.uint8]) -> None:
         """Keeps the memory for the next `take`, and drops the oldest free blocks beyond what was ever in use."""
-        with self._lock:
+        with self.lock:
             self._in_use -= whole.nbytes
             self._free.append(whole)
             while sum(block.nbytes for block in self._free) > self._most_in_use - self._in_use:
@@ -89,15 +90,22 @@ class BlockPool:
 
     def clear(self) -> None:
         """Gives all free memory back to the system."""
-        with self._lock:
+        with self.lock:
             self._free.clear()
             self._most_in_use = self._in_use
 
     def statistics(self) -> dict[str, Any]:
         """Bytes in use and free."""
-        with self._lock:
+        with self.lock:
             return {"in_use": self._in_use, "free": sum(block.nbytes for block in self._free)}
+
+
+def across_forks(lock: threading.Lock | threading.RLock) -> None:
+    """Lets a fork wait until nobody else holds the lock: in the child there would be nobody to release it."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 pool = BlockPool()
 """The process's blocks."""
+across_forks(pool.lock)

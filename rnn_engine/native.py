@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from rnn_engine._core import Context, EngineError, LossProblem, Plan, Problem, has_isa
+from rnn_engine.memory import across_forks
 from rnn_engine.spec import CELLS, SCHEDULES, Memory, StackSpec, check_schedule
 
 __all__ = [
@@ -31,6 +32,7 @@ _STORE = Memory("store")
 
 _contexts: dict[tuple[int, str | None], Context] = {}
 _lock = threading.Lock()
+across_forks(_lock)
 
 
 def cpu_count() -> int:
@@ -59,6 +61,14 @@ def context(threads: int, isa: str | None = None) -> Context:
         if found is None:
             found = _contexts[key] = Context(threads, key[1])
         return found
+
+
+def check_int64(name: str, value: object) -> None:
+    """Raises TypeError or ValueError where a number is none that the C API could take."""
+    if not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
+    if not -(2**63) <= value.__index__() < 2**63:
+        raise ValueError(f"{name}: expected less than 2**63, got {value}")
 
 
 def make_problem(
@@ -107,6 +117,10 @@ def make_problem(
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype}")
+    for name, value in (("steps", steps), ("batch", batch), ("input_size", spec.input_size)):
+        check_int64(name, value)
+    for hidden in spec.hidden_sizes:
+        check_int64("hidden_size", hidden)
     return Problem(
         cell=CELLS[spec.cell].index,
         dtype=DTYPES[dtype],

@@ -65,7 +65,10 @@ class Ragged:
 
 
 def _checked(lengths: ArrayLike | Sequence[int], steps: int, batch: int) -> Indices:
-    given = np.asarray(lengths)
+    try:
+        given = np.asarray(lengths)
+    except ValueError as error:  # lists of different lengths
+        raise ValueError(f"lengths: expected [B] = [{batch}] integers, got {lengths!r}") from error
     if given.shape != (batch,) or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(f"lengths: expected [B] = [{batch}] integers, got {list(given.shape)} {given.dtype}")
     wrong = np.flatnonzero((given < 1) | (given > steps))

@@ -23,6 +23,8 @@ def pieces_of(spec: StackSpec, states: Sequence[Any], batch: int | None) -> tupl
     Raises:
         ValueError: The form or a shape is not what the stack expects.
     """
+    if not isinstance(states, (tuple, list)):
+        raise ValueError(f"state: expected (h0, c0), got {type(states).__name__}")
     if len(states) != 2:
         raise ValueError(f"state: expected (h0, c0), got {len(states)} entries")
     h, c = spec.state_shapes(batch)

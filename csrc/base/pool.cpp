@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -45,9 +48,18 @@ void Team::barrier() {
 struct Pool::Workers {
   explicit Workers(int count)
       : owner(getpid()), meetings(new Team::Meeting[static_cast<std::size_t>(count) + 1]) {
-    for (int id = 1; id < count; ++id) threads.emplace_back([this, id, count] { serve(id, count); });
+    try {
+      for (int id = 1; id < count; ++id) threads.emplace_back([this, id, count] { serve(id, count); });
+    } catch (const std::system_error& error) {
+      const std::size_t started = threads.size() + 1;
+      join();
+      throw std::runtime_error("threads: " + std::to_string(count) + " were asked for, the system gave " +
+                               std::to_string(started) + ": " + error.what());
+    }
   }
-  ~Workers() {
+  ~Workers() { join(); }
+
+  void join() {
     stop.store(true, std::memory_order_relaxed);
     start();
     for (auto& thread : threads) thread.join();

@@ -1,9 +1,15 @@
 #include "plan/tiles.h"
 
 #include <algorithm>
+#include <string>
+
+#include "base/error.h"
 
 namespace rnn_engine {
 namespace {
+
+// A list of tiles takes 40 bytes a tile; whoever asks for more has mistaken something.
+constexpr std::int64_t kMostTiles = 1 << 24;
 
 // One lane's tiles over steps [begin, end), each of `steps`, in the order of computation.
 void add(std::vector<Tile>& tiles, Tile lane, std::int64_t begin, std::int64_t end, std::int64_t steps) {
@@ -33,6 +39,12 @@ void add_backward(const Shape& shape, const Schedule& schedule, std::int64_t lay
 
 Tiles make_tiles(const Shape& shape, const Schedule& schedule) {
   Tiles tiles;
+  const std::int64_t shortest = std::min(schedule.forward_steps, schedule.backward_steps);
+  const std::int64_t most =
+      shape.L * shape.D * ((shape.T + shortest - 1) / shortest) * (shape.training ? 4 : 1);
+  require(most <= kMostTiles, "steps: expected a plan of at most " + std::to_string(kMostTiles) +
+                                  " tiles, got about " + std::to_string(most) +
+                                  " for T = " + std::to_string(shape.T));
   for (std::int64_t chunk = 0; chunk < shape.T; chunk += schedule.chunk)
     for (std::int64_t layer = 0; layer < shape.L; ++layer)
       for (std::int64_t d = 0; d < shape.D; ++d)

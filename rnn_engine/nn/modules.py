@@ -225,6 +225,8 @@ class _Recurrent(nn.Module):
             raise ValueError(f"input: expected last dimension I = {self.input_size}, got {list(x.shape)}")
         if x.dtype not in (dtype, weight.dtype):
             raise ValueError(f"input: expected {weight.dtype} as the weights, got {x.dtype}")
+        if x.layout != torch.strided:
+            raise ValueError(f"input: expected a dense tensor, got {x.layout}")
         if x.device.type != "cpu" or weight.device.type != "cpu":
             raise ValueError(f"input: expected weights and tensors on the CPU, got {weight.device}, {x.device}")
         if weight.dtype not in _DTYPES:

@@ -53,6 +53,7 @@ def rows_of(given: Input, lengths: Any, batch_first: bool) -> Rows:
             raise ValueError("lengths: expected none with a PackedSequence, which has its own")
         data, batch_sizes, order, original = given
         sizes: list[int] = batch_sizes.tolist()
+        _check_not_empty(data, len(sizes), sizes[0] if sizes else 0)
         return Rows(
             data, sizes, order, original, sizes[0], lambda rows: PackedSequence(rows, batch_sizes, order, original)
         )
@@ -64,6 +65,10 @@ def rows_of(given: Input, lengths: Any, batch_first: bool) -> Rows:
     batch, steps = given.shape[:2] if batch_first else (given.shape[1], given.shape[0])
     _check_not_empty(given, steps, batch)
     if lengths is not None:
+        if isinstance(lengths, Tensor):
+            if lengths.device.type != "cpu":
+                raise ValueError(f"lengths: expected a tensor on the CPU, got {lengths.device}")
+            lengths = lengths.detach()
         return _ragged_rows(given, Ragged.of(lengths, steps, batch, batch_first))
 
     def shaped(rows: Tensor) -> Tensor:

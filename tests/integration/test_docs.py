@@ -1,8 +1,9 @@
 """The code of every page runs as it stands there.
 
-A page's fenced blocks are run in their order, in a folder of their own: `sh` by bash, `python` by Python; `toml NAME`
-and `json NAME` become the file NAME; `text` shows what comes out and is not run. Pages beside the tutorial go on from
-the folder that the tutorial leaves. Only the minutes of training, and the lines to translate, are fewer here.
+A page's fenced blocks are run in their order, in a folder of their own: `sh` by bash, `python` by Python; `toml NAME`,
+`json NAME` and `c NAME` become the file NAME (tests/cpp builds and runs the C program); `text` shows what comes out and
+is not run. Pages beside the tutorial go on from the folder that the tutorial leaves. Only the minutes of training, and
+the lines to translate, are fewer here.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def run_page(page: Path, folder: Path) -> None:
     environment.pop("PYTHONSAFEPATH", None)  # which the tests set, and readers do not
     for block in blocks(page):
         code = re.sub(r"max_minutes = [\d.]+", "max_minutes = 0.05", block.code)
-        if block.kind in ("toml", "json") and block.name:
+        if block.kind in ("toml", "json", "c") and block.name:
             (folder / block.name).write_text(code, encoding="utf-8")
         elif block.kind in ("sh", "python"):
             command = ["bash", "-euo", "pipefail", "-c", code] if block.kind == "sh" else [sys.executable, "-c", code]

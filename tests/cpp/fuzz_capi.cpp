@@ -1,0 +1,350 @@
+// The C API under arbitrary problems: bytes become a problem, which is planned, given exactly the memory that
+// the plan asks for, and run forward and backward.
+//
+// What must hold: a problem is refused with a message, or it runs. It then writes every result and nothing
+// else, and its bits are those of one thread of the generic instruction set that keeps everything. Inputs
+// that nobody may read are not there: every block ends where it should, so that a sanitizer sees the first
+// byte beyond it.
+//
+// The entry is libFuzzer's; replay.cpp calls it without libFuzzer.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "rnn_engine.h"
+
+namespace {
+
+constexpr std::size_t kMostBytes = std::size_t{1} << 24;  // of an arena; larger problems are only planned
+
+[[noreturn]] void fail(const char* what) {
+  std::fprintf(stderr, "fuzz_capi: %s; last error: %s\n", what, rnn_engine_last_error());
+  std::abort();
+}
+
+void expect(bool condition, const char* what) {
+  if (!condition) fail(what);
+}
+
+// The fuzzer's bytes, in order; zeros once they are used up.
+class Bytes {
+ public:
+  Bytes(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
+  std::uint64_t take(int count) {
+    std::uint64_t value = 0;
+    for (int i = 0; i < count; ++i) value = value << 8 | (size_ ? (--size_, *data_++) : 0);
+    return value;
+  }
+  std::int64_t between(std::int64_t least, std::int64_t most) {
+    return least + static_cast<std::int64_t>(take(1)) % (most - least + 1);
+  }
+  bool flag() { return take(1) & 1; }
+
+ private:
+  const std::uint8_t* data_;
+  std::size_t size_;
+};
+
+// Memory of exactly so many bytes, aligned for the engine.
+struct Free {
+  void operator()(void* pointer) const { std::free(pointer); }
+};
+using Block = std::unique_ptr<void, Free>;
+
+Block block_of(std::size_t bytes, int fill = 0xFF) {  // 0xFF: nan
+  void* pointer = nullptr;
+  expect(posix_memalign(&pointer, 64, std::max<std::size_t>(bytes, 1)) == 0, "no memory");
+  std::memset(pointer, fill, bytes);
+  return Block(pointer);
+}
+
+struct Problem {
+  rnn_engine_problem raw{};
+  std::vector<std::int64_t> hidden, batch_sizes, row_ids;
+
+  std::size_t value() const { return raw.dtype == RNN_ENGINE_FLOAT32 ? 4 : 8; }
+  std::int64_t state(std::int64_t layer) const {
+    return raw.projection ? raw.projection : hidden[static_cast<std::size_t>(layer)];
+  }
+  std::int64_t rows() const {
+    std::int64_t sum = 0;
+    for (std::int64_t size : batch_sizes) sum += size;
+    return raw.batch_sizes ? sum : raw.steps * raw.batch;
+  }
+};
+
+// Now and then one field is anything at all. What a pointer's length depends on stays in step with it.
+void spoil(Problem& p, Bytes& bytes) {
+  const int field = static_cast<int>(bytes.between(0, 15));
+  const auto any = static_cast<std::int64_t>(bytes.take(8));
+  rnn_engine_problem& raw = p.raw;
+  if (field == 0) raw.cell = static_cast<std::int32_t>(any);
+  if (field == 1) raw.dtype = static_cast<std::int32_t>(any);
+  if (field == 2) raw.steps = any, raw.batch_sizes = nullptr;
+  if (field == 3) raw.batch = any, raw.batch_sizes = nullptr, raw.row_ids = nullptr;
+  if (field == 4) raw.input_size = any;
+  if (field == 5) raw.layers = std::min<std::int64_t>(any, raw.layers);
+  if (field == 6) raw.projection = any;
+  if (field == 7) raw.directions = static_cast<std::int32_t>(any);
+  if (field == 8) std::memcpy(&raw.dropout, &any, sizeof any);
+  if (field == 9) raw.memory = static_cast<std::int32_t>(any);
+  if (field == 10) raw.budget = static_cast<std::uint64_t>(any);
+  if (field == 11) p.hidden.back() = any;
+  if (field == 12) raw.hidden_sizes = nullptr;
+  if (field == 13 && raw.batch_sizes) p.batch_sizes.back() = any;
+  if (field == 15)
+    std::memcpy(&raw.zoneout[any & 1], &any, sizeof any), raw.recurrent_dropout = raw.zoneout[1];
+  if (field == 14) raw.steps = 1 + (any & 0xFFFFFFFFFF), raw.batch_sizes = nullptr;
+}
+
+void decode(Bytes& bytes, Problem& p) {
+  rnn_engine_problem& raw = p.raw;
+  const auto flags = bytes.take(3);
+  const auto flag = [&](int bit) { return static_cast<std::int32_t>(flags >> bit & 1); };
+  raw.cell = flag(0) + 2 * flag(16);
+  raw.dtype = flag(1);
+  raw.bias = flag(2);
+  raw.training = flag(3) | flag(4);
+  raw.output = flag(5) | flag(6);
+  raw.cell_output = flag(7);
+  raw.input_gradient = flag(8);
+  raw.prepacked = flag(9) & ~raw.training & 1;
+  raw.directions = 1 + flag(10);
+  raw.memory = static_cast<std::int32_t>(bytes.between(0, 3));
+  raw.schedule = static_cast<std::int32_t>(bytes.between(0, 2));
+  raw.steps = bytes.between(1, 12);
+  raw.batch = bytes.between(1, flag(11) ? 40 : 9);
+  raw.input_size = bytes.between(1, 20);
+  raw.layers = bytes.between(1, 4);
+  // One normalised unit is always zero, and the gradients through its zero rows grow until they overflow.
+  const std::int64_t fewest = raw.cell >= RNN_ENGINE_LAYER_NORM_LSTM ? 2 : 1;
+  const std::int64_t equal = bytes.between(fewest, 36);
+  for (std::int64_t l = 0; l < raw.layers; ++l)
+    p.hidden.push_back(flag(12) ? bytes.between(fewest, 36) : equal);
+  const std::int64_t least = *std::min_element(p.hidden.begin(), p.hidden.end());
+  if (flag(13)) raw.projection = bytes.between(0, least - 1);
+  if (flag(14)) {
+    std::int64_t running = raw.batch;
+    for (std::int64_t t = 0; t < raw.steps; ++t) {
+      p.batch_sizes.push_back(running);
+      running = bytes.flag() ? running : bytes.between(1, running);
+    }
+    raw.batch_sizes = p.batch_sizes.data();
+  }
+  if (flag(15)) {
+    for (std::int64_t b = 0; b < raw.batch; ++b)
+      p.row_ids.push_back(static_cast<std::int64_t>(bytes.take(1)));
+    raw.row_ids = p.row_ids.data();
+  }
+  raw.hidden_sizes = p.hidden.data();
+  raw.dropout = std::array{0.0, 0.3, 1.0, 1e-9}[static_cast<std::size_t>(bytes.between(0, 3))];
+  if (flag(17)) raw.recurrent_dropout = 0.4;
+  if (flag(18)) raw.zoneout[0] = 0.2;
+  if (flag(19)) raw.zoneout[1] = 0.1;
+  raw.zoneout_masks = flag(20) & raw.training;
+  raw.seed = bytes.take(8);
+  raw.budget = bytes.take(3);
+  if (bytes.between(0, 7) == 0) spoil(p, bytes);
+}
+
+// Arrays of a run, by name in the order in which they are made, of values that follow from a seed.
+class Arrays {
+ public:
+  Arrays(const Problem& problem, std::uint64_t seed) : problem_(problem), state_(seed | 1) {}
+
+  void* input(std::int64_t count) {
+    void* data = output(count);
+    for (std::int64_t i = 0; i < count; ++i) {
+      state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+      const double x = static_cast<double>(state_ >> 40) / (1 << 24) - 0.5;
+      if (problem_.value() == 4)
+        static_cast<float*>(data)[i] = static_cast<float>(x);
+      else
+        static_cast<double*>(data)[i] = x;
+    }
+    return data;
+  }
+  void* output(std::int64_t count) {
+    const std::size_t bytes = static_cast<std::size_t>(count) * problem_.value();
+    blocks_.push_back(block_of(bytes));
+    return blocks_.back().get();
+  }
+  // An output that is compared in the end: it must have been written, all of it.
+  void* result(std::int64_t count) {
+    results_.push_back({output(count), static_cast<std::size_t>(count)});
+    return results_.back().first;
+  }
+  std::vector<double> results() const {
+    std::vector<double> all;
+    for (const auto& [data, count] : results_)
+      for (std::size_t i = 0; i < count; ++i)
+        all.push_back(problem_.value() == 4 ? static_cast<const float*>(data)[i]
+                                            : static_cast<const double*>(data)[i]);
+    return all;
+  }
+
+ private:
+  const Problem& problem_;
+  std::uint64_t state_;
+  std::vector<Block> blocks_;
+  std::vector<std::pair<void*, std::size_t>> results_;
+};
+
+bool is_bias(int cell, int extra) {
+  return (extra == 3 && (cell == RNN_ENGINE_MI_LSTM || cell == RNN_ENGINE_LAYER_NORM_LSTM)) ||
+         (extra == 5 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM) ||
+         (extra == 7 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM);
+}
+
+// One set for each layer and direction, each array from make(count); of gradients, some are not wanted.
+template <class Make>
+std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wanted, const Make& make) {
+  const rnn_engine_problem& raw = p.raw;
+  std::vector<rnn_engine_weights> all;
+  int index = 0;
+  const auto made = [&](std::int64_t count) { return wanted >> index++ % 64 & 1 ? make(count) : nullptr; };
+  for (std::int64_t l = 0; l < raw.layers; ++l)
+    for (int d = 0; d < raw.directions; ++d) {
+      const std::int64_t H = p.hidden[static_cast<std::size_t>(l)], R = p.state(l), gates = 4 * H;
+      rnn_engine_weights w{};
+      w.weight_ih = made(gates * (l ? raw.directions * p.state(l - 1) : raw.input_size));
+      w.weight_hh = made(gates * R);
+      if (raw.bias) w.bias_ih = made(gates), w.bias_hh = made(gates);
+      if (raw.projection) w.weight_hr = made(raw.projection * H);
+      for (int e = 0; e < RNN_ENGINE_MAX_EXTRA; ++e) {
+        const std::int64_t width = rnn_engine_vector_width(raw.cell, e);
+        if (width > 0 && (raw.bias || !is_bias(raw.cell, e))) w.extra[e] = made(width * H);
+      }
+      all.push_back(w);
+    }
+  return all;
+}
+
+// What the caller leaves out, and which required pointer is missing (most often none).
+struct Choices {
+  std::uint64_t states, gradients;
+  int missing;
+};
+
+std::vector<double> run(rnn_engine_context* context, const Problem& p, const Choices& choices) {
+  const rnn_engine_problem& raw = p.raw;
+  rnn_engine_plan* made = nullptr;
+  if (rnn_engine_plan_create(context, &raw, &made) != RNN_ENGINE_OK) {
+    expect(*rnn_engine_last_error() != 0, "an error without a message");
+    return {};
+  }
+  const std::unique_ptr<rnn_engine_plan, decltype(&rnn_engine_plan_destroy)> plan(made,
+                                                                                  rnn_engine_plan_destroy);
+  const rnn_engine_sizes sizes = rnn_engine_plan_sizes(made);
+  std::size_t count = 0;
+  expect(rnn_engine_plan_buffers(made, nullptr, 0, &count) == 0, "no table of buffers");
+  const auto rows = static_cast<double>(raw.steps) * static_cast<double>(raw.batch);
+  double widths = static_cast<double>(raw.input_size);
+  for (std::int64_t l = 0; l < raw.layers; ++l)
+    widths += 8.0 * static_cast<double>(p.hidden[static_cast<std::size_t>(l)]);
+  if (sizes.kept_bytes + sizes.scratch_bytes > kMostBytes || (rows + widths) * widths > kMostBytes) return {};
+
+  Arrays arrays(p, raw.seed);
+  std::int64_t h = 0, c = 0;
+  for (std::int64_t l = 0; l < raw.layers; ++l) {
+    h += raw.directions * raw.batch * p.state(l);
+    c += raw.directions * raw.batch * p.hidden[static_cast<std::size_t>(l)];
+  }
+  const std::int64_t N = p.rows(), last = raw.layers - 1;
+  const std::int64_t Y = N * raw.directions * p.state(last),
+                     CY = N * raw.directions * p.hidden[static_cast<std::size_t>(last)];
+  const auto input = [&](std::int64_t size) { return arrays.input(size); };
+  const auto result = [&](std::int64_t size) { return arrays.result(size); };
+  const auto optional = [&](int bit, std::int64_t size) {
+    return choices.states >> bit & 1 ? arrays.input(size) : nullptr;
+  };
+
+  const std::vector<rnn_engine_weights> weights = weights_of(p, ~std::uint64_t{0}, input);
+  const Block kept = block_of(sizes.kept_bytes), scratch = block_of(sizes.forward_scratch_bytes);
+  Block packed;
+  rnn_engine_forward_args f{};
+  f.weights = weights.data();
+  if (raw.prepacked) {
+    std::uint64_t bytes = 0;
+    expect(rnn_engine_packed_bytes(context, &raw, &bytes) == 0, "packed_bytes");
+    packed = block_of(bytes);
+    expect(rnn_engine_pack(context, &raw, weights.data(), packed.get()) == 0, "pack");
+  }
+  f.packed = packed.get();
+  f.x = arrays.input(N * raw.input_size);
+  f.h0 = optional(0, h);
+  f.c0 = optional(1, c);
+  f.y = raw.output || raw.training ? result(Y) : nullptr;
+  f.cy = raw.cell_output ? result(CY) : nullptr;
+  f.hn = result(h);
+  f.cn = result(c);
+  f.kept = kept.get();
+  f.scratch = scratch.get();
+  if (choices.missing >= 1 && choices.missing <= 4) {
+    rnn_engine_forward_args without = f;
+    if (choices.missing == 1) without.weights = nullptr;
+    if (choices.missing == 2) without.x = nullptr;
+    if (choices.missing == 3) without.hn = nullptr;
+    if (choices.missing == 4) without.scratch = static_cast<char*>(scratch.get()) + 8;
+    expect(rnn_engine_forward(made, &without) == RNN_ENGINE_INVALID, "forward ran without a pointer");
+  }
+  expect(rnn_engine_forward(made, &f) == 0, "forward");
+  if (!raw.training) return arrays.results();
+
+  const Block own = block_of(sizes.backward_scratch_bytes);
+  rnn_engine_backward_args b{};
+  b.weights = weights.data();
+  b.x = f.x;
+  b.h0 = f.h0;
+  b.c0 = f.c0;
+  b.y = f.y;
+  b.dy = optional(2, Y);
+  b.dcy = raw.cell_output ? optional(3, CY) : nullptr;
+  b.dhn = optional(4, h);
+  b.dcn = optional(5, c);
+  b.dx = raw.input_gradient ? result(N * raw.input_size) : nullptr;
+  b.dh0 = choices.states >> 6 & 1 ? result(h) : nullptr;
+  b.dc0 = choices.states >> 7 & 1 ? result(c) : nullptr;
+  b.overwrite = static_cast<std::int32_t>(choices.states >> 8 & 1);
+  const std::vector<rnn_engine_weights> gradients = weights_of(p, choices.gradients, [&](std::int64_t size) {
+    void* gradient = arrays.result(size);
+    if (!b.overwrite) std::memset(gradient, 0, static_cast<std::size_t>(size) * p.value());
+    return gradient;
+  });
+  b.gradients = gradients.data();
+  b.kept = kept.get();
+  b.scratch = own.get();
+  expect(rnn_engine_backward(made, &b) == 0, "backward");
+  return arrays.results();
+}
+
+rnn_engine_context* context_of(int threads, const char* isa) {
+  rnn_engine_context* context = nullptr;
+  expect(rnn_engine_context_create(threads, isa, &context) == 0, "context");
+  return context;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static rnn_engine_context* const plain = context_of(1, "generic");
+  static rnn_engine_context* const best[] = {context_of(1, nullptr), context_of(2, nullptr)};
+  Bytes bytes(data, size);
+  Problem problem;
+  decode(bytes, problem);
+  const Choices choices{bytes.take(2), bytes.flag() ? ~std::uint64_t{0} : bytes.take(8),
+                        static_cast<int>(bytes.between(0, 31))};
+  const std::vector<double> results = run(best[bytes.flag()], problem, choices);
+  if (results.empty()) return 0;
+  for (double value : results) expect(std::isfinite(value), "a result that was not written");
+  problem.raw.memory = RNN_ENGINE_STORE;
+  const std::vector<double> same = run(plain, problem, choices);
+  expect(results == same, "other bits than one generic thread's");
+  return 0;
+}
