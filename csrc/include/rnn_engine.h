@@ -261,10 +261,10 @@ RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64
                                    const float* a, const float* b, float* c, void* scratch,
                                    size_t scratch_bytes);
 RNN_ENGINE_API size_t rnn_engine_gemm_scratch(const rnn_engine_context* context, int64_t n, int64_t k);
-/* Runs `iterations` x 16 independent fused multiply-adds on vectors, with bfloat16 products of pairs, on every
- * thread and returns the number of floating-point operations done: the machine's arithmetic peak when timed. */
-RNN_ENGINE_API double rnn_engine_peak(rnn_engine_context* context, int32_t dtype,
-                                      int64_t iterations);
+/* Runs `iterations` x 16 independent fused multiply-adds on vectors, with bfloat16 products of pairs, on
+ * every thread and returns the number of floating-point operations done: the machine's arithmetic peak when
+ * timed. */
+RNN_ENGINE_API double rnn_engine_peak(rnn_engine_context* context, int32_t dtype, int64_t iterations);
 
 #ifdef __cplusplus
 }

@@ -277,7 +277,8 @@ struct LaneBackward {
   T* h;                      // checkpoint: [B, R], [B, H] states of the replay
   Value<T>* c;
   // What was not kept of a piece of K steps.
-  Value<T>*piece_c, *piece_cell;
+  Value<T>* piece_c;
+  Value<T>* piece_cell;
   T *piece_a, *piece_r, *piece_raw, *piece_h;
 
   LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
@@ -328,7 +329,10 @@ struct GroupBackward {
   // Where gates are kept rounded: [rows of a piece, 4H] products of a piece whose gates are made again, and,
   // for each thread, those that backward is at: of as many rows of a vector of units as 4H values hold, or
   // [kCellRows, 4H].
-  Value<T>*piece_a, *piece_r, *gates_a, *gates_r;
+  Value<T>* piece_a;
+  Value<T>* piece_r;
+  Value<T>* gates_a;
+  Value<T>* gates_r;
   std::int64_t gates_size;
   std::int64_t pack_a_size, pack_b_size, pack_gates_size, work_size;
 

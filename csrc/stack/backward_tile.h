@@ -25,7 +25,9 @@ struct BackwardLane {
   // Of h [B, R], of c [B, H]: states, their gradients (dhn, dcn nullptr: zeros; dh0, dc0 nullptr: not
   // wanted), and the states before the piece, where they are not in c and h.
   const T *h0 = nullptr, *dhn = nullptr, *h_before = nullptr;
-  const Value<T>*c0 = nullptr, *dcn = nullptr, *c_before = nullptr;
+  const Value<T>* c0 = nullptr;
+  const Value<T>* dcn = nullptr;
+  const Value<T>* c_before = nullptr;
   T* dh0 = nullptr;
   Value<T>* dc0 = nullptr;
   bool kept = false;  // a, r, c and h hold all rows, not just the piece's

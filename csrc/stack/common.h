@@ -17,7 +17,9 @@ namespace rnn_engine {
 template <class T>
 struct Weights {
   T *weight_ih, *weight_hh, *weight_hr;
-  Value<T>*bias_ih, *bias_hh, *extra[kMaxExtra];
+  Value<T>* bias_ih;
+  Value<T>* bias_hh;
+  Value<T>* extra[kMaxExtra];
 
   explicit Weights(const rnn_engine_weights& w)
       : weight_ih(static_cast<T*>(w.weight_ih)),

@@ -96,7 +96,9 @@ class ForwardTile {
   // Where a step finds its rows.
   struct StepRows {
     std::int64_t row, before;  // first row of the step, and of the one before it
-    Value<T>*a, *r, *c;        // what the cells work on
+    Value<T>* a;               // a, r and c: what the cells work on
+    Value<T>* r;
+    Value<T>* c;
     T* raw;
     Value<T>* cell;  // what the cell puts out for c: c itself, unless zoneout follows
     const T* seen;   // h before the step after recurrent dropout
