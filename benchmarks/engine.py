@@ -3,13 +3,14 @@
     python benchmarks/engine.py [--dtype float32] [--shapes L,T,B,H ...] [--threads 2] [--repeats 9] [--json FILE]
 
 Three passes: forward (inference), forward+backward (x.requires_grad), and the same with memory="recompute". The peers
-are torch.nn.LSTM, and for the other cells the faster of torch operations and the same under torch.jit.script; the peer
-of a regulariser (`--cells`) is our own layer without it, in training. Rows of the table are medians over the repeats; a
-ratio is the median over the repeats of peer time / engine time, with its smallest and largest value; `of store` is
-recompute's time over our own store's. GFLOP/s counts the matrix products of the layers alone: 8 B T H (I + H) a layer
-forward, three times that with backward (what recompute does again does not count). The arithmetic peak is measured in
-the same run, by independent fused multiply-adds on all threads. With --dtype bfloat16 both sides are bfloat16 layers;
-`over float32` is the time of our own float32 layer with `store` over ours.
+are torch.nn.LSTM and torch.nn.GRU, and for the other cells the faster of torch operations and the same under
+torch.jit.script; the peer of a regulariser (`--cells`) is our own layer without it, in training. Rows of the table are
+medians over the repeats; a ratio is the median over the repeats of peer time / engine time, with its smallest and
+largest value; `of store` is recompute's time over our own store's. GFLOP/s counts the matrix products of the layers
+alone: 8 B T H (I + H) a layer forward (the GRU 6), three times that with backward (what recompute does again does not
+count). The arithmetic peak is measured in the same run, by independent fused multiply-adds on all threads. With
+--dtype bfloat16 both sides are bfloat16 layers; `over float32` is the time of our own float32 layer with `store` over
+ours.
 """
 
 from __future__ import annotations
@@ -106,6 +107,9 @@ def peers_of(cell: str, hidden: int, layers: int) -> tuple[nn.Module, nn.Module,
     elif cell == "lstm":
         ours = rnn_engine.LSTM
         peers = [nn.LSTM(hidden, hidden, layers)]
+    elif cell == "gru":
+        ours = rnn_engine.GRU
+        peers = [nn.GRU(hidden, hidden, layers)]
     elif cell == "mi_lstm":
         ours = rnn_engine.MILSTM
         peers = [TorchLayers(hidden, layers, MI_VECTORS, layer) for layer in (mi_lstm_layer, SCRIPTED)]
@@ -118,7 +122,7 @@ def peers_of(cell: str, hidden: int, layers: int) -> tuple[nn.Module, nn.Module,
 
 SCRIPTED = torch.jit.script(mi_lstm_layer)
 SCRIPTED_LAYER_NORM = torch.jit.script(layer_norm_lstm_layer)
-CELLS = ("lstm", "mi_lstm", "layer_norm_lstm")
+CELLS = ("lstm", "mi_lstm", "layer_norm_lstm", "gru")
 REGULARISERS: dict[str, dict[str, Any]] = {
     "lstm + recurrent_dropout": {"recurrent_dropout": 0.2},
     "lstm + zoneout": {"zoneout": (0.1, 0.1)},
@@ -197,7 +201,8 @@ def measure_cell(cell: str, shape: list[int], arguments: argparse.Namespace) -> 
         fastest = min(theirs, key=statistics.median)
         for name, ours in zip(group, times, strict=False):
             ratios = [other / mine for mine, other in zip(ours, fastest, strict=True)]
-            flops = layers * steps * 16.0 * batch * hidden * hidden * (3 if backward else 1)
+            gates = 3 if cell == "gru" else 4
+            flops = layers * steps * 4.0 * gates * batch * hidden * hidden * (3 if backward else 1)
             row: dict[str, Any] = {
                 "shape": shape,
                 "cell": cell,

@@ -154,7 +154,8 @@ std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::ve
       throw nb::value_error((where + ": expected 5 to " + std::to_string(5 + RNN_ENGINE_MAX_EXTRA) +
                              " arrays, got " + std::to_string(lane.size()))
                                 .c_str());
-    const int64_t layer = i / p.directions, hidden = p.hidden_sizes[layer], gates = 4 * hidden;
+    const int64_t layer = i / p.directions, hidden = p.hidden_sizes[layer],
+                  gates = rnn_engine_gates(p.cell) * hidden;
     const int64_t state = p.projection ? p.projection : hidden;
     const int64_t below = layer == 0 || p.projection ? p.projection : p.hidden_sizes[layer - 1];
     const int64_t input = layer == 0 ? p.input_size : p.directions * below;

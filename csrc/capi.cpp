@@ -120,6 +120,8 @@ const char* rnn_engine_context_isa(const rnn_engine_context* context) { return c
 
 int rnn_engine_has_isa(const char* isa) { return isa && has_backend(isa); }
 
+int rnn_engine_gates(int32_t cell) { return cell < 0 || cell >= kCells ? 0 : kCellTable[cell].gates; }
+
 int rnn_engine_vector_width(int32_t cell, int32_t vector) {
   if (cell < 0 || cell >= kCells || vector < 0 || vector >= kCellTable[cell].vectors()) return 0;
   return kCellTable[cell].vector_width(vector);

@@ -1,8 +1,8 @@
 """A recurrent engine: LSTM layers and their variants, with own kernels, for torch and for NumPy.
 
-`LSTM`, `MILSTM`, `LayerNormLSTM` and `LayerNormMILSTM` stand in for `torch.nn.LSTM`; `arrays.Stack` runs the same
-stacks forward without torch. Names are loaded when they are first used, so that importing this package imports neither
-torch nor the native part.
+`LSTM`, `MILSTM`, `LayerNormLSTM` and `LayerNormMILSTM` stand in for `torch.nn.LSTM`, `GRU` for `torch.nn.GRU`;
+`arrays.Stack` runs the same stacks forward without torch. Names are loaded when they are first used, so that importing
+this package imports neither torch nor the native part.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from rnn_engine.arrays import Stack
     from rnn_engine.native import EngineError, available_isas
     from rnn_engine.nn.cross_entropy import CrossEntropy, linear_cross_entropy
-    from rnn_engine.nn.modules import LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM
+    from rnn_engine.nn.modules import GRU, LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM
     from rnn_engine.nn.stepper import Stepper
     from rnn_engine.planning import Plan, plan
     from rnn_engine.spec import CELLS, CellSpec, Memory, StackSpec
 
 _HOMES = {
+    "GRU": "rnn_engine.nn.modules",
     "LSTM": "rnn_engine.nn.modules",
     "MILSTM": "rnn_engine.nn.modules",
     "LayerNormLSTM": "rnn_engine.nn.modules",
@@ -40,6 +41,7 @@ _HOMES = {
 
 __all__ = [
     "CELLS",
+    "GRU",
     "LSTM",
     "MILSTM",
     "CellSpec",

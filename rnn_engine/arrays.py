@@ -13,7 +13,7 @@ from rnn_engine import native
 from rnn_engine.memory import pool
 from rnn_engine.ragged import Ragged
 from rnn_engine.spec import StackSpec, check_schedule
-from rnn_engine.states import joined, pieces_of
+from rnn_engine.states import joined, pair_of, pieces_of, state_of
 
 Array = NDArray[Any]
 Half = Array | Sequence[Array]
@@ -84,8 +84,8 @@ class Stack:
 
         Args:
             x: [T, B, I].
-            state: (h0, c0), each [L*D, B, R] or [L*D, B, H], R being P with a projection, else H; with layers of
-                different widths each is a sequence of L arrays [D, B, width]. Zeros if None.
+            state: (h0, c0), for a GRU h0 alone, each [L*D, B, R] or [L*D, B, H], R being P with a projection, else H;
+                with layers of different widths each is a sequence of L arrays [D, B, width]. Zeros if None.
             lengths: [B] steps of each sequence, 1 to T, in any order; all T if None.
             schedule: In place of the stack's own.
             last_state_only: Return no output: memory then does not grow with T, in one direction.
@@ -118,7 +118,7 @@ class Stack:
             y, cy, last = self._run(rows, pieces, ragged.batch_sizes, *wanted)
             y, cy = (None if rows is None else _spread(rows, ragged, (steps, batch)) for rows in (y, cy))
             last = _reordered(last, ragged.original)
-        states = tuple(joined(half) for half in last)
+        states = state_of(self.spec, (joined(last[0]), joined(last[1])))
         return (y, states, cy) if return_cell_states else (y, states)
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
@@ -143,7 +143,7 @@ class Stack:
         return y[0], after
 
     def _pieces(self, state: State, batch: int) -> tuple[_Pieces, _Pieces]:
-        pieces = pieces_of(self.spec, state, batch)
+        pieces = pieces_of(self.spec, pair_of(self.spec, state), batch)
         for name, half in zip(("h0", "c0"), pieces, strict=True):
             for array in half:
                 _check(name, array, array.shape, self.dtype)

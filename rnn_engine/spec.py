@@ -1,6 +1,7 @@
 """What a stack of recurrent layers is made of: cells, shapes, parameters. Imports neither torch nor the native part.
 
-Symbols: I input size, H hidden size, L layers, D directions (1 or 2). Gate order i, f, g, o.
+Symbols: I input size, H hidden size, L layers, D directions (1 or 2). Gate order i, f, g, o; of the GRU, which has 3H
+where 4H stands, r, z, n.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-CellName = Literal["lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"]
+CellName = Literal["lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm", "gru"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class CellSpec:
         unit_vectors: Those that are [H]; they come after `vectors`.
         bias_vectors: Those of both that are left out with `bias=False`.
         ones: Those of both that start at one; the others start at zero.
+        gates: Blocks of H rows in the weights.
+        single_state: Whether c is h, so that a stack has one state; it then has no projection, and no zoneout of c.
     """
 
     name: str
@@ -31,6 +34,8 @@ class CellSpec:
     unit_vectors: tuple[str, ...] = ()
     bias_vectors: tuple[str, ...] = ()
     ones: tuple[str, ...] = ()
+    gates: int = 4
+    single_state: bool = False
 
 
 CELLS: dict[str, CellSpec] = {
@@ -58,6 +63,7 @@ CELLS: dict[str, CellSpec] = {
         bias_vectors=("bias", "beta_c"),
         ones=("gamma_ih", "gamma_hh", "gamma_c", "alpha", "beta1", "beta2"),
     ),
+    "gru": CellSpec("gru", 4, gates=3, single_state=True),
 }
 
 
@@ -124,6 +130,11 @@ class StackSpec:
             raise ValueError(f"zoneout: expected two probabilities, for c and for h, got {self.zoneout}")
         for name, probability in zip(("zoneout of c", "zoneout of h"), self.zoneout, strict=True):
             _check_probability(name, probability)
+        if CELLS[self.cell].single_state:
+            if self.proj_size:
+                raise ValueError(f"proj_size: expected 0 for a {self.cell}, got {self.proj_size}")
+            if self.zoneout[0]:
+                raise ValueError(f"zoneout of c: expected 0 for a {self.cell}, which has no c, got {self.zoneout[0]}")
 
     @property
     def directions(self) -> int:
@@ -182,7 +193,7 @@ class StackSpec:
         """
         cell, suffix, layer = CELLS[self.cell], self.suffix(lane), lane // self.directions
         hidden, state = self.hidden_sizes[layer], self.state_sizes[layer]
-        gates = 4 * hidden
+        gates = cell.gates * hidden
         shapes: dict[str, tuple[int, ...] | None] = {
             "weight_ih": (gates, self.directions * self.state_sizes[layer - 1] if layer else self.input_size),
             "weight_hh": (gates, state),

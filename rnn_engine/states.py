@@ -1,7 +1,8 @@
 """The form of a stack's states in both faces: (h, c), each one array [L*D, B, width], or L arrays [D, B, width].
 
 They are L arrays where the layers differ in width. h is R wide (P with a projection, else H), c is H wide, so with a
-projection h can be one array where c is L. Imports neither torch nor the native part.
+projection h can be one array where c is L. For a cell with a single state its callers see h alone. Imports neither
+torch nor the native part.
 """
 
 from __future__ import annotations
@@ -9,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rnn_engine.spec import StackSpec
+from rnn_engine.spec import CELLS, StackSpec
+
+
+def pair_of(spec: StackSpec, state: Any) -> Any:
+    """(h, c) of what a caller gives as the state: both, or for cells with a single state the one."""
+    return (state, state) if state is not None and CELLS[spec.cell].single_state else state
+
+
+def state_of(spec: StackSpec, pair: tuple[Any, Any]) -> Any:
+    """The inverse of `pair_of`."""
+    return pair[0] if CELLS[spec.cell].single_state else pair
 
 
 def pieces_of(spec: StackSpec, states: Sequence[Any], batch: int | None) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -3,25 +3,26 @@
 // A cell is a struct that inherits CellDefaults, where the traits are explained, and has
 //   kName         its name in settings and errors
 //   forward       turns a (and r), in place, into what backward needs, and c' into c and h
-//   backward      turns what forward kept, in place, into da (and dr); dc (gradient of c) into dc' (gradient
-//   of
-//                 c'); adds to the sums
+//   backward      turns what forward kept, in place, into da (and dr), and dc into dc'; adds to the sums
 //   finish        one gate element's gradients from its sums; scalars
 // forward and backward work on a vector V of neighbouring hidden units of one sequence; those of a cell with
 // kWholeRows, which sums over the units, on all units of some sequences.
-// Gate order i, f, g, o. To add a cell: one file like lstm.h, one line in `for_each_cell`, one value in
-// rnn_engine.h.
+// Gate order i, f, g, o unless the cell says otherwise. To add a cell: one file like lstm.h, one line in
+// `for_each_cell`, one value in rnn_engine.h.
 #pragma once
 
 namespace rnn_engine {
 
-inline constexpr int kGates = 4;
 inline constexpr int kMaxExtra = 8;
 inline constexpr int kMaxSums = 6;
 // Rows that a cell with kWholeRows takes at once, so that it loads its vectors once for all of them.
 inline constexpr int kCellRows = 4;
 
 struct CellDefaults {
+  // Blocks of H rows in W and U; at most as many as a panel has vectors (backend/kernels.h).
+  static constexpr int kGates = 4;
+  // c is h: the stack has one state.
+  static constexpr bool kSingleState = false;
   // false: the recurrent product U h' is added onto the input product W x + b in one chain, and arrives in
   // `a`; true: `a` holds W x + bias_ih and `r` holds U h' + bias_hh.
   static constexpr bool kSplit = false;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cells/gru.h"
 #include "cells/layer_norm.h"
 #include "cells/lstm.h"
 #include "cells/mi_lstm.h"
@@ -12,6 +13,8 @@ namespace rnn_engine {
 // Facts about a cell that planner and runner need (cells/cell.h); index as in rnn_engine.h.
 struct CellTraits {
   const char* name;
+  int gates;
+  bool single_state;
   bool split, adds_bias, whole_rows;
   int extra, unit_vectors;
   unsigned bias_vectors;
@@ -20,14 +23,15 @@ struct CellTraits {
   int vectors() const { return extra + unit_vectors; }
   bool is_bias(int vector) const { return bias_vectors >> vector & 1; }
   // Values of vector `vector`, and of one set of sums, for each hidden unit.
-  int vector_width(int vector) const { return vector < extra ? kGates : 1; }
-  int sums_width() const { return sums * kGates + unit_vectors; }
+  int vector_width(int vector) const { return vector < extra ? gates : 1; }
+  int sums_width() const { return sums * gates + unit_vectors; }
 };
 
 template <class Cell>
 constexpr CellTraits traits_of() {
-  return {Cell::kName,        Cell::kSplit,       Cell::kAddsBias, Cell::kWholeRows, Cell::kExtra,
-          Cell::kUnitVectors, Cell::kBiasVectors, Cell::kSums,     Cell::kWork};
+  return {Cell::kName,        Cell::kGates,     Cell::kSingleState, Cell::kSplit,
+          Cell::kAddsBias,    Cell::kWholeRows, Cell::kExtra,       Cell::kUnitVectors,
+          Cell::kBiasVectors, Cell::kSums,      Cell::kWork};
 }
 
 // Calls visit.operator()<Cell>(index) for every cell.
@@ -37,11 +41,12 @@ constexpr void for_each_cell(Visitor visit) {
   visit.template operator()<MiLstmCell>(1);
   visit.template operator()<LayerNormLstmCell>(2);
   visit.template operator()<LayerNormMiLstmCell>(3);
+  visit.template operator()<GruCell>(4);
 }
 
-inline constexpr int kCells = 4;
+inline constexpr int kCells = 5;
 inline constexpr CellTraits kCellTable[kCells] = {traits_of<LstmCell>(), traits_of<MiLstmCell>(),
                                                   traits_of<LayerNormLstmCell>(),
-                                                  traits_of<LayerNormMiLstmCell>()};
+                                                  traits_of<LayerNormMiLstmCell>(), traits_of<GruCell>()};
 
 }  // namespace rnn_engine

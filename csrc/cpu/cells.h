@@ -8,9 +8,9 @@ namespace rnn_engine::cpu {
 
 template <class V, class Cell>
 inline __attribute__((always_inline)) void load_extra(const CellTile<typename V::Scalar>& t, int units,
-                                                      V (&extra)[kMaxExtra][kGates]) {
+                                                      V (&extra)[kMaxExtra][Cell::kGates]) {
   for (int p = 0; p < Cell::kExtra; ++p)
-    for (int k = 0; k < kGates; ++k)
+    for (int k = 0; k < Cell::kGates; ++k)
       extra[p][k] =
           t.extra[p] ? load_units<V>(t.extra[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
 }
@@ -19,16 +19,16 @@ inline __attribute__((always_inline)) void load_extra(const CellTile<typename V:
 template <class V, class Cell, bool kHidden>
 void cell_rows(const CellTile<typename V::Scalar>& t) {
   const int units = static_cast<int>(t.units);
-  V extra[kMaxExtra][kGates];
+  V extra[kMaxExtra][Cell::kGates];
   load_extra<V, Cell>(t, units, extra);
   for (std::int64_t row = 0; row < t.rows; ++row) {
-    V a[kGates], r[kGates], c, h;
-    for (int k = 0; k < kGates; ++k) {
+    V a[Cell::kGates], r[Cell::kGates], c, h;
+    for (int k = 0; k < Cell::kGates; ++k) {
       a[k] = load_units<V>(t.a + row * t.a_row + k * t.gate_stride, units);
       if constexpr (Cell::kSplit) r[k] = load_units<V>(t.r + row * t.r_row + k * t.gate_stride, units);
     }
     Cell::forward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
-    for (int k = 0; k < kGates; ++k) {
+    for (int k = 0; k < Cell::kGates; ++k) {
       if constexpr (!Cell::kSplit) store_units(a[k], t.a + row * t.a_row + k * t.gate_stride, units);
     }
     store_units(c, t.c + row * t.c_row, units);
@@ -45,6 +45,8 @@ inline __attribute__((always_inline)) void for_each_block(const CellTile<T>& t, 
 
 template <class V, class Cell>
 void cell_forward(const CellTile<typename V::Scalar>& t) {
+  static_assert(Cell::kGates <= kPanelVectors && Cell::kSums <= kMaxSums &&
+                Cell::kExtra + Cell::kUnitVectors <= kMaxExtra);
   if constexpr (Cell::kWholeRows)
     for_each_block(t, [&](std::int64_t first, int rows) { Cell::template forward<V>(t, first, rows); });
   else if (t.h)
@@ -56,14 +58,14 @@ void cell_forward(const CellTile<typename V::Scalar>& t) {
 template <class V, class Cell>
 void unit_backward(const CellTile<typename V::Scalar>& t) {
   const int units = static_cast<int>(t.units);
-  V extra[kMaxExtra][kGates], sums[kMaxSums][kGates];
+  V extra[kMaxExtra][Cell::kGates], sums[kMaxSums][Cell::kGates];
   load_extra<V, Cell>(t, units, extra);
   for (int s = 0; s < Cell::kSums; ++s)
-    for (int k = 0; k < kGates; ++k)
-      sums[s][k] = load_units<V>(t.sums + (s * kGates + k) * t.gate_stride, units);
+    for (int k = 0; k < Cell::kGates; ++k)
+      sums[s][k] = load_units<V>(t.sums + (s * Cell::kGates + k) * t.gate_stride, units);
   for (std::int64_t row = 0; row < t.rows; ++row) {
-    V a[kGates], r[kGates];
-    for (int k = 0; k < kGates; ++k) {
+    V a[Cell::kGates], r[Cell::kGates];
+    for (int k = 0; k < Cell::kGates; ++k) {
       a[k] = load_units<V>(t.a + row * t.a_row + k * t.gate_stride, units);
       if constexpr (Cell::kSplit) r[k] = load_units<V>(t.r + row * t.r_row + k * t.gate_stride, units);
     }
@@ -71,15 +73,15 @@ void unit_backward(const CellTile<typename V::Scalar>& t) {
     Cell::backward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units),
                    load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc,
                    sums);
-    for (int k = 0; k < kGates; ++k) {
+    for (int k = 0; k < Cell::kGates; ++k) {
       store_units(a[k], t.a + row * t.a_row + k * t.gate_stride, units);
       if constexpr (Cell::kSplit) store_units(r[k], t.r + row * t.r_row + k * t.gate_stride, units);
     }
     store_units(dc, t.dc + row * t.dc_row, units);
   }
   for (int s = 0; s < Cell::kSums; ++s)
-    for (int k = 0; k < kGates; ++k)
-      store_units(sums[s][k], t.sums + (s * kGates + k) * t.gate_stride, units);
+    for (int k = 0; k < Cell::kGates; ++k)
+      store_units(sums[s][k], t.sums + (s * Cell::kGates + k) * t.gate_stride, units);
 }
 
 template <class V, class Cell>

@@ -9,13 +9,22 @@
  * I] array is the same with batch_sizes[t] = B.
  *
  * Weights, one set for each (layer, direction), index layer*D + direction; gate order i, f, g, o:
+ *
  *   weight_ih [4H, I or D*R]   weight_hh [4H, R]   bias_ih [4H]   bias_hh [4H]   (biases may all be NULL)
+ *
  *   weight_hr [P, H], only with a projection
- *   extra[p] [4H] or [H] (rnn_engine_vector_width): further vectors of the cell, in this order:
- *     MI-LSTM             alpha, beta1, beta2, bias
- *     layer-norm LSTM     gamma_ih, gamma_hh, gamma_c [H], beta_c [H]
- *     layer-norm MI-LSTM  gamma_ih, gamma_hh, alpha, beta1, beta2, bias, gamma_c [H], beta_c [H]
- *   bias and beta_c are NULL without biases.
+ *
+ *   extra[p] [4H] or [H] (rnn_engine_vector_width): further vectors of the cell, in this order
+ *
+ *   - MI-LSTM: alpha, beta1, beta2, bias
+ *
+ *   - layer-norm LSTM: gamma_ih, gamma_hh, gamma_c [H], beta_c [H]
+ *
+ *   - layer-norm MI-LSTM: gamma_ih, gamma_hh, alpha, beta1, beta2, bias, gamma_c [H], beta_c [H]
+ *
+ * bias and beta_c are NULL without biases. The GRU has 3H where 4H stands, in the order r, z, n, no
+ * projection, and one state: its c0 and h0 must be equal, cn and hn then are, and the gradient of the state
+ * is the sum of both. Its zoneout of c must be 0, that of h is the state's.
  *
  * States (h0, hn and their gradients: R wide; c0, cn: H wide) are [B, width] for each (layer, direction), one
  * after the other: [L*D, B, width] where all layers are equally wide.
@@ -49,7 +58,8 @@ enum {
   RNN_ENGINE_LSTM = 0,
   RNN_ENGINE_MI_LSTM = 1,
   RNN_ENGINE_LAYER_NORM_LSTM = 2,
-  RNN_ENGINE_LAYER_NORM_MI_LSTM = 3
+  RNN_ENGINE_LAYER_NORM_MI_LSTM = 3,
+  RNN_ENGINE_GRU = 4
 };
 enum { RNN_ENGINE_FLOAT32 = 0, RNN_ENGINE_FLOAT64 = 1, RNN_ENGINE_BFLOAT16 = 2 };
 enum { RNN_ENGINE_MAX_EXTRA = 8 };
@@ -179,7 +189,10 @@ RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* cont
 /* 1 if this build and machine can run `isa`. */
 RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
 
-/* Values of extra[vector] of a cell for each hidden unit, 4 or 1; 0 if it has no such vector. */
+/* Gates of a cell, 3 for the GRU and 4 for all others; 0 if there is no such cell. */
+RNN_ENGINE_API int rnn_engine_gates(int32_t cell);
+/* Values of extra[vector] of a cell for each hidden unit: as many as gates, or 1; 0 if it has no such vector.
+ */
 RNN_ENGINE_API int rnn_engine_vector_width(int32_t cell, int32_t vector);
 
 /* Makes a plan for this context: its threads and instruction set. Pure: it allocates the plan alone. */

@@ -20,6 +20,7 @@ class LayerCost {
         I_(static_cast<double>(shape.layer(layer).I)),
         R_(static_cast<double>(shape.layer(layer).R)),
         value_(bytes_of_value(shape.dtype)),
+        gates_(shape.cell.gates),
         threads_(threads),
         barrier_(threads > 1 ? costs.barrier : 0),
         projected_(shape.projected) {
@@ -28,7 +29,7 @@ class LayerCost {
   }
 
   double pack(double columns) const {
-    return 2 * value_ * 4 * H_ * columns / (threads_ * costs_.memory_rate);
+    return 2 * value_ * gates_ * H_ * columns / (threads_ * costs_.memory_rate);
   }
   double pack_forward() const { return pack(I_ + R_); }
   double pack_backward() const { return pack(R_); }
@@ -40,7 +41,9 @@ class LayerCost {
   }
 
   // W x of many rows.
-  double input_product(double rows) const { return product(rows, 8 * rows * H_ * I_, 4 * H_ * I_); }
+  double input_product(double rows) const {
+    return product(rows, 2 * gates_ * rows * H_ * I_, gates_ * H_ * I_);
+  }
   // U h' and the cells, a step at a time.
   double forward_steps(double steps, double rows) const {
     return this->steps(steps, rows, costs_.cell_forward);
@@ -50,16 +53,16 @@ class LayerCost {
   }
   // The same as forward_steps in large products, and the cells alone.
   double gates_again(double rows) const {
-    return input_product(rows) + product(rows, 8 * rows * H_ * R_, 4 * H_ * R_) +
+    return input_product(rows) + product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) +
            rows * H_ * share_ * costs_.cell_forward + pack(I_ + R_) + barrier_;
   }
   double weight_gradients(double rows) const {
     const double passes = std::ceil(rows / 256);  // over the gradients, in and out of memory
-    return 8 * rows * H_ * (I_ + R_) / (threads_ * costs_.rate(256, Costs::kNear)) + passes * pack(I_ + R_) +
-           barrier_;
+    return 2 * gates_ * rows * H_ * (I_ + R_) / (threads_ * costs_.rate(256, Costs::kNear)) +
+           passes * pack(I_ + R_) + barrier_;
   }
   double input_gradient(double rows) const {
-    return product(rows, 8 * rows * H_ * I_, 4 * H_ * I_) + pack(I_) + barrier_;
+    return product(rows, 2 * gates_ * rows * H_ * I_, gates_ * H_ * I_) + pack(I_) + barrier_;
   }
 
  private:
@@ -68,13 +71,14 @@ class LayerCost {
     return operations * share_ / costs_.rate(rows, values * value_ * share_);
   }
   double steps(double steps, double rows, double cell) const {
-    double step = product(rows, 8 * rows * H_ * R_, 4 * H_ * R_) + rows * H_ * share_ * cell + barrier_;
+    double step =
+        product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) + rows * H_ * share_ * cell + barrier_;
     if (projected_) step += product(rows, 2 * rows * H_ * R_, H_ * R_) + barrier_;
     return steps * step;
   }
 
   const Costs& costs_;
-  const double H_, I_, R_, value_, threads_, barrier_;
+  const double H_, I_, R_, value_, gates_, threads_, barrier_;
   const bool projected_;
   double share_;
 };

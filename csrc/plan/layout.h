@@ -24,9 +24,10 @@ inline std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 inline std::int64_t packed_size(const Machine& machine, std::int64_t k, std::int64_t n) {
   return round_up(k, machine.group) * round_up(n, machine.width);
 }
-// Values of a [K, 4H] matrix packed with the four gates of the same units side by side.
-inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, std::int64_t hidden) {
-  return round_up(k, machine.group) * 4 * round_up(hidden, machine.width);
+// Values of a [K, Z] matrix packed with the gates of the same units side by side.
+inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, std::int64_t hidden,
+                                      int gates) {
+  return round_up(k, machine.group) * gates * round_up(hidden, machine.width);
 }
 
 // Weight-gradient products pack blocks of this many rows (of 4H) and this many steps of k.
@@ -143,11 +144,13 @@ struct PackedForward {
   PackedForward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
     const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
-    weight_ih = arena.take<T>("packed weight_ih", packed_gates_size(in.machine, size.I, size.H), layer, d);
-    weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H), layer, d);
+    weight_ih = arena.take<T>("packed weight_ih", packed_gates_size(in.machine, size.I, size.H, s.cell.gates),
+                              layer, d);
+    weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H, s.cell.gates),
+                              layer, d);
     weight_hr = arena.take<T>("packed weight_hr", s.projected ? packed_size(in.machine, size.H, size.R) : 0,
                               layer, d);
-    bias = arena.take<Value<T>>("bias", s.bias && !s.cell.adds_bias ? 4 * size.H : 0, layer, d);
+    bias = arena.take<Value<T>>("bias", s.bias && !s.cell.adds_bias ? size.Z : 0, layer, d);
   }
 };
 
@@ -288,8 +291,8 @@ struct LaneBackward {
     const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
     forward = replayed ? PackedForward<T>(in, layer, d, arena) : PackedForward<T>{};
     const bool begins = s.bias && !s.cell.adds_bias && policy == Policy::kRecompute;
-    bias = arena.take<Value<T>>("bias", begins ? 4 * size.H : 0, layer, d);
-    weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, 4 * size.H, size.R), layer, d);
+    bias = arena.take<Value<T>>("bias", begins ? size.Z : 0, layer, d);
+    weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, size.Z, size.R), layer, d);
     weight_hr = arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0,
                               layer, d);
     dc = arena.take<Value<T>>("dc", s.B * size.H, layer, d);
@@ -356,13 +359,14 @@ struct GroupBackward {
     replay.dropped = dropped;
     if (in.schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
     pack_a_size = kGradientRows * kGradientDepth<T>;
-    pack_b_size =
-        std::max(std::min(kGradientDepth<T>, ordered), large_depth<T>(4 * widest.H)) * 4 * in.machine.width;
+    pack_b_size = std::max(std::min(kGradientDepth<T>, ordered), large_depth<T>(s.cell.gates * widest.H)) *
+                  4 * in.machine.width;
     pack_gates_size = 0;
     for (std::int64_t layer = 0; layer < s.L; ++layer)
       if (in.schedule.of(layer) == Policy::kRecompute)
         pack_gates_size = std::max(
-            pack_gates_size, packed_gates_size(in.machine, std::max(s.layer(layer).I, s.layer(layer).R), 1));
+            pack_gates_size,
+            packed_gates_size(in.machine, std::max(s.layer(layer).I, s.layer(layer).R), 1, s.cell.gates));
     pack_gates = arena.take<T>("packed weights of some units", pack_gates_size * threads);
     pack_a = arena.take<T>("packed rows of gradients", pack_a_size * threads);
     pack_b = arena.take<T>("packed columns of inputs", pack_b_size * threads);

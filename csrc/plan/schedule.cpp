@@ -94,8 +94,8 @@ std::int64_t batch_that_fits(const Shape& shape, const Machine& machine, std::ui
 std::int64_t default_steps(const Shape& shape, Policy policy) {
   const std::int64_t fast = steps_for(shape, kBackwardRows);
   if (policy == Policy::kStore) return fast;
-  // Scratch of K steps against c every K steps: K = sqrt(L T / 5), or 9 for a split cell (docs/engine.md).
-  const double arrays = shape.cell.split ? 9 : 5;
+  // Scratch of K steps against c every K steps: K = sqrt(L T / 5), or 9 for a split LSTM (docs/engine.md).
+  const double arrays = shape.cell.gates * (shape.cell.split ? 2 : 1) + 1;
   const auto lean = static_cast<std::int64_t>(
       std::lround(std::sqrt(static_cast<double>(shape.L * shape.D * shape.T) / arrays)));
   return std::clamp<std::int64_t>(std::max(steps_for(shape, kRecomputeRows), lean), 1, shape.T);

@@ -34,10 +34,10 @@ std::vector<std::int64_t> offsets_of(const rnn_engine_problem& p) {
 }
 
 // Rows of gates a power of two apart would share few sets of the caches: one line more sets them apart.
-std::int64_t gate_stride(std::int64_t hidden, int dtype) {
+std::int64_t gate_stride(std::int64_t gates, int dtype) {
   constexpr std::int64_t kLine = 64, kConflict = 1024;
   const auto value = static_cast<std::int64_t>(bytes_of_value(dtype));
-  return 4 * hidden + (4 * hidden * value % kConflict == 0 ? kLine / value : 0);
+  return gates + (gates * value % kConflict == 0 ? kLine / value : 0);
 }
 
 std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
@@ -58,7 +58,8 @@ std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
         "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
             std::to_string(values));
     const std::int64_t state = p.projection ? p.projection : hidden;
-    layers.push_back({input, hidden, state, gate_stride(hidden, p.dtype), h_state, c_state});
+    const std::int64_t gates = kCellTable[p.cell].gates * hidden;
+    layers.push_back({input, hidden, state, gates, gate_stride(gates, p.dtype), h_state, c_state});
     h_state += p.directions * p.batch * state;
     c_state += p.directions * p.batch * hidden;
     input = p.directions * state;
@@ -73,6 +74,12 @@ Shape make_shape(const rnn_engine_problem& p) {
           "cell: expected 0 to " + std::to_string(kCells - 1) + ", got " + std::to_string(p.cell));
   require(p.dtype >= RNN_ENGINE_FLOAT32 && p.dtype <= RNN_ENGINE_BFLOAT16,
           "dtype: expected float32 (0), float64 (1) or bfloat16 (2), got " + std::to_string(p.dtype));
+  const CellTraits& cell = kCellTable[p.cell];
+  require(!cell.single_state || p.projection == 0,
+          "projection: expected 0 for a " + std::string(cell.name) + ", got " + std::to_string(p.projection));
+  require(!cell.single_state || p.zoneout[0] == 0, "zoneout[0]: expected 0 for a " + std::string(cell.name) +
+                                                       ", which has no c, got " +
+                                                       std::to_string(p.zoneout[0]));
   require_at_least("steps", 1, p.steps);
   require_at_least("batch", 1, p.batch);
   require_at_least("input_size", 1, p.input_size);
@@ -107,7 +114,7 @@ Shape make_shape(const rnn_engine_problem& p) {
   shape.dropout = p.dropout > 0 && p.layers > 1;
   shape.dropout_probability = p.dropout;
   shape.recurrent_dropout = p.recurrent_dropout;
-  shape.zoneout_c = p.zoneout[0];
+  shape.zoneout_c = cell.single_state ? p.zoneout[1] : p.zoneout[0];
   shape.zoneout_h = p.zoneout[1];
   shape.zoneout_masks = p.zoneout_masks != 0;
   shape.seed = p.seed;

@@ -13,7 +13,8 @@ namespace rnn_engine {
 // else H.
 struct LayerShape {
   std::int64_t I, H, R;
-  std::int64_t G;                 // values from one row of gates to the next: 4H, or a little more
+  std::int64_t Z;                 // values of all gates of a row: 4H, or 3H of a GRU
+  std::int64_t G;                 // values from one row of gates to the next: Z, or a little more
   std::int64_t h_state, c_state;  // values before its first direction's in h0/hn and c0/cn
 };
 

@@ -57,7 +57,7 @@ class BackwardTile {
             packed + first * packed_depth<T>(k));
       });
     };
-    pack(run_.columns(size.R), 4 * size.H, lane.weights.weight_hh, size.R, lane.own.weight_hh);
+    pack(run_.columns(size.R), size.Z, lane.weights.weight_hh, size.R, lane.own.weight_hh);
     if (s.projected) pack(run_.columns(size.H), size.R, lane.weights.weight_hr, size.H, lane.own.weight_hr);
     if (s.recurrent_dropout > 0)
       recurrent_factors(run_, lane.layer, lane.direction, run_.team.share(s.B), lane.own.factors);
@@ -181,8 +181,8 @@ class BackwardTile {
           const Region part{rows, mine.units};
           const std::int64_t G = size_of(lane).G;
           if (h) narrow_units(run_, part, H, 1, h, H, lane.raw.at(row), H);
-          narrow_units(run_, part, H, kGates, a.at(row), G, lane.a.at(row), G);
-          if (s.cell.split) narrow_units(run_, part, H, kGates, r.at(row), G, lane.r.at(row), G);
+          narrow_units(run_, part, H, s.cell.gates, a.at(row), G, lane.a.at(row), G);
+          if (s.cell.split) narrow_units(run_, part, H, s.cell.gates, r.at(row), G, lane.r.at(row), G);
         }
         if (s.zoneout_c > 0)
           zone_out_c(run_, lane.layer, lane.direction, at.t, {rows, mine.units}, cell,
@@ -221,12 +221,12 @@ class BackwardTile {
       const Team::Range rows = alone ? Team::Range{0, p.rows} : run_.team.share(p.rows, kRowBlock);
       multiply_gates_large(run_, p, weight, pack_gates(), {tiles, rows});
     };
-    multiply({span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride, nullptr, lane.own.bias,
-              false, a.at(span.row0)},
+    multiply({s.cell.gates, span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride, nullptr,
+              lane.own.bias, false, a.at(span.row0)},
              lane.weights.weight_ih);
     if (!alone) run_.team.barrier();  // its shares of rows are others than those below
     if (s.recurrent_dropout > 0)
-      return multiply({span.rows(), size.R, size.H, size.G, scratch_.seen, size.R, nullptr,
+      return multiply({s.cell.gates, span.rows(), size.R, size.H, size.G, scratch_.seen, size.R, nullptr,
                        recurrent_bias(s, lane.weights), !s.cell.split, out.at(span.row0)},
                       lane.weights.weight_hh);
     struct {
@@ -236,7 +236,7 @@ class BackwardTile {
     } run{0, 0, nullptr, 0};
     const auto flush = [&] {
       if (run.rows > 0)
-        multiply({run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr,
+        multiply({s.cell.gates, run.rows, size.R, size.H, size.G, run.h, run.stride, nullptr,
                   recurrent_bias(s, lane.weights), !s.cell.split, out.at(run.row)},
                  lane.weights.weight_hh);
     };
@@ -366,7 +366,7 @@ class BackwardTile {
     const T* dy = lane.dy ? lane.dy.at(row) : nullptr;
     const bool recurrent = run_.shape().recurrent_dropout > 0;
     if (step.continued > 0) {
-      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * size.Z, size.Z, columns);
       gemm.a = after;
       gemm.a_row = size.G;
       gemm.rows = step.continued;
@@ -375,7 +375,7 @@ class BackwardTile {
       gemm.init_row = lane.dy.stride;
       set_end(gemm, dstate + first);
       gemm.c_row = size.R;
-      multiply_in_depths(run_.kernels, gemm, 4 * size.H);
+      multiply_in_depths(run_.kernels, gemm, size.Z);
     }
     for (std::int64_t b = step.continued; b < step.rows; ++b)
       for (std::int64_t j = first; j < first + columns; ++j)
@@ -468,17 +468,18 @@ class BackwardTile {
       kernel(cell);
     } else {
       const bool whole = s.cell.whole_rows;
-      const std::int64_t stride = whole ? 4 * H : run_.width(), rows = cell.rows;
+      const std::int64_t stride = whole ? size_of(lane).Z : run_.width(), rows = cell.rows;
       const std::int64_t most = whole ? kCellRows : std::max<std::int64_t>(1, H / run_.width());
       cell.a = scratch_.gates_a + run_.team.id() * scratch_.gates_size;
       cell.r = s.cell.split ? scratch_.gates_r + run_.team.id() * scratch_.gates_size : nullptr;
       cell.a_row = cell.r_row = stride;
       const auto widen_gates = [&](const Rows<T>& gates, Value<T>* wide, std::int64_t first) {
-        run_.kernels.widen({cell.rows, kGates, cell.units, H, gates.at(row + first) + unit, G, wide, stride});
+        run_.kernels.widen(
+            {cell.rows, s.cell.gates, cell.units, H, gates.at(row + first) + unit, G, wide, stride});
       };
       const auto narrow_gates = [&](const Value<T>* wide, const Rows<T>& gates, std::int64_t first) {
         run_.kernels.narrow(
-            {cell.rows, kGates, cell.units, H, wide, stride, gates.at(row + first) + unit, G});
+            {cell.rows, s.cell.gates, cell.units, H, wide, stride, gates.at(row + first) + unit, G});
       };
       for (std::int64_t first = 0; first < rows; first += most) {
         cell.rows = std::min(most, rows - first);
@@ -507,7 +508,7 @@ class BackwardTile {
           lane.dc0[b * size.H + j] = lane.own.dc[b * size.H + j];
     if (!lane.dh0) return;
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
-      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * 4 * size.H, 4 * size.H, columns);
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * size.Z, size.Z, columns);
       gemm.a = dr(lane).at(run_.shape().offset(step.t) + step.carried);
       gemm.a_row = size.G;
       gemm.rows = step.rows - step.carried;
@@ -592,10 +593,10 @@ class BackwardTile {
     const auto of_state = outer(
         size.R, [&](std::int64_t k) { return scratch_.previous[k]; }, lane.gradients.weight_hh, overwrite);
     if (run_.shape().cell.split) {
-      accumulate(4 * size.H, rows, gradient, of_input);
-      accumulate(4 * size.H, rows, in_order(lane.r), of_state);
+      accumulate(size.Z, rows, gradient, of_input);
+      accumulate(size.Z, rows, in_order(lane.r), of_state);
     } else {
-      accumulate(4 * size.H, rows, gradient, of_input, of_state);
+      accumulate(size.Z, rows, gradient, of_input, of_state);
     }
   }
 
@@ -621,7 +622,7 @@ class BackwardTile {
     T* dx = lane.dx.at(span.row0);
     multiply_large(
         run_,
-        Product<T, T>{span.rows(), size.I, 4 * size.H, lane.a.at(span.row0), size.G, lane.weights.weight_ih,
+        Product<T, T>{span.rows(), size.I, size.Z, lane.a.at(span.row0), size.G, lane.weights.weight_ih,
                       lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx, lane.dx.stride},
         scratch_.pack_b + run_.team.id() * scratch_.pack_b_size);
     if (!s.dropout || lane.layer == 0 || lane.direction + 1 < s.D) return;
@@ -652,10 +653,10 @@ class BackwardTile {
       for (std::int64_t g = 1; g < groups; ++g) sum = sum + lane.own.sums[g * size + place];
       return sum;
     };
-    for (int gate = 0; gate < kGates; ++gate) {
+    for (int gate = 0; gate < cell.gates; ++gate) {
       for (std::int64_t j = gate * H + units.begin; j < gate * H + units.end; ++j) {
         Value<T> sums[kMaxSums] = {}, extra[kMaxExtra] = {};
-        for (int i = 0; i < cell.sums; ++i) sums[i] = total(i * kGates * H + j);
+        for (int i = 0; i < cell.sums; ++i) sums[i] = total(i * cell.gates * H + j);
         for (int i = 0; i < cell.extra; ++i)
           extra[i] = lane.weights.extra[i] ? lane.weights.extra[i][j] : Value<T>(0);
         VectorGradients<Value<T>> g{};
@@ -669,7 +670,7 @@ class BackwardTile {
     }
     for (int i = 0; i < cell.unit_vectors; ++i)
       for (std::int64_t j = units.begin; j < units.end; ++j)
-        add(lane.gradients.extra[cell.extra + i], j, total((cell.sums * kGates + i) * H + j));
+        add(lane.gradients.extra[cell.extra + i], j, total((cell.sums * cell.gates + i) * H + j));
   }
 
   const Runner<T>& run_;

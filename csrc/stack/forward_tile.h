@@ -67,8 +67,8 @@ class ForwardTile {
     Rows<Value<T>> a{rolling_.a, span.row0, size.G};
     if constexpr (!kRounds<T>)
       if (lane.a) a = lane.a;
-    multiply_gates(run_, {span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride,
-                          lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
+    multiply_gates(run_, {s.cell.gates, span.rows(), size.I, size.H, size.G, input.at(span.row0),
+                          input.stride, lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
     const bool recurrent = s.recurrent_dropout > 0;
     if (recurrent) begin_recurrent_dropout(lane);
     if (recurrent || !gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width()))
@@ -196,9 +196,9 @@ class ForwardTile {
     const Value<T>* bias = recurrent_bias(s, lane.weights);
     GemmTile<T> gemm{};
     gemm.a_col = 1;
-    gemm.panel = lane.packed.weight_hh + units.begin * kGates * packed_depth<T>(size.R);
+    gemm.panel = lane.packed.weight_hh + units.begin * s.cell.gates * packed_depth<T>(size.R);
     gemm.k = size.R;
-    gemm.vectors = kGates;
+    gemm.vectors = s.cell.gates;
     gemm.vector_stride = size.H;
     gemm.gates = true;
     gemm.columns = units.end - units.begin;
@@ -249,8 +249,10 @@ class ForwardTile {
     });
     if constexpr (kRounds<T>) {
       narrow_units(run_, mine, size.H, 1, h, size.H, at.raw, h_row);
-      narrow_units(run_, mine, size.H, kGates, at.a, size.G, lane.a ? lane.a.at(at.row) : nullptr, size.G);
-      narrow_units(run_, mine, size.H, kGates, at.r, size.G, lane.r ? lane.r.at(at.row) : nullptr, size.G);
+      narrow_units(run_, mine, size.H, s.cell.gates, at.a, size.G, lane.a ? lane.a.at(at.row) : nullptr,
+                   size.G);
+      narrow_units(run_, mine, size.H, s.cell.gates, at.r, size.G, lane.r ? lane.r.at(at.row) : nullptr,
+                   size.G);
     }
     const std::size_t bytes = sizeof(Value<T>) * static_cast<std::size_t>(cell.units);
     for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {

@@ -14,15 +14,16 @@ inline bool gates_by_units(const Team& team, std::int64_t tiles) {
   return most * team.size() * 20 <= tiles * 21;  // at most 5 % of waiting
 }
 
-// c[rows, 4H] = init + a[rows, k] W^T with W packed by pack_gates.
+// c[rows, Z] = init + a[rows, k] W^T with W packed by pack_gates.
 template <class T>
 struct GateProduct {
+  int gates;
   std::int64_t rows, k, H;
   std::int64_t c_row;
   const T* a;
   std::int64_t a_row;
   const T* packed;
-  const Value<T>* init;  // [4H] for all rows, or nullptr; if `onto`, c itself is
+  const Value<T>* init;  // [Z] for all rows, or nullptr; if `onto`, c itself is
   bool onto;
   Value<T>* c;
 };
@@ -43,10 +44,10 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
         gemm.a = p.a + row * p.a_row + k;
         gemm.a_row = p.a_row;
         gemm.a_col = 1;
-        gemm.panel = p.packed + (tile * packed_depth<T>(p.k) + k) * kGates * width;
+        gemm.panel = p.packed + (tile * packed_depth<T>(p.k) + k) * p.gates * width;
         gemm.rows = std::min(kRows, share.end - row);
         gemm.k = std::min(kDepth<T>, p.k - k);
-        gemm.vectors = kGates;
+        gemm.vectors = p.gates;
         gemm.c = p.c + row * p.c_row + tile * width;
         gemm.c_row = p.c_row;
         const bool continued = k > 0 || p.onto;
@@ -61,10 +62,10 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
   }
 }
 
-// The sum of the biases that begin the input product, [4H].
+// The sum of the biases that begin the input product, [Z].
 template <class T>
 void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, Value<T>* sum) {
-  for (std::int64_t j = 0; j < 4 * size.H; ++j)
+  for (std::int64_t j = 0; j < size.Z; ++j)
     sum[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
 }
 
@@ -72,8 +73,8 @@ void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, Val
 template <class T>
 void pack_forward(const Team& team, const Kernels<T>& kernels, const Shape& s, const LayerShape& size,
                   const Weights<T>& w, const PackedForward<T>& packed) {
-  pack_gates(team, kernels, w.weight_ih, size.H, size.I, packed.weight_ih);
-  pack_gates(team, kernels, w.weight_hh, size.H, size.R, packed.weight_hh);
+  pack_gates(team, kernels, s.cell.gates, w.weight_ih, size.H, size.I, packed.weight_ih);
+  pack_gates(team, kernels, s.cell.gates, w.weight_hh, size.H, size.R, packed.weight_hh);
   if (s.projected) pack_weight_transposed(team, kernels, w.weight_hr, size.R, size.H, packed.weight_hr);
   if (team.id() == 0 && s.bias && !s.cell.adds_bias) sum_biases(s, size, w, packed.bias);
 }

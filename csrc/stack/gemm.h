@@ -66,18 +66,18 @@ void pack_weight_transposed(const Team& team, const Kernels<T>& kernels, const T
   }
 }
 
-// weight [4H, K] -> panels of `width` units x 4 gates; this thread's share.
+// weight [Z, K] -> panels of `width` units x `gates`; this thread's share.
 template <class T>
-void pack_gates(const Team& team, const Kernels<T>& kernels, const T* weight, std::int64_t hidden,
+void pack_gates(const Team& team, const Kernels<T>& kernels, int gates, const T* weight, std::int64_t hidden,
                 std::int64_t k, T* packed) {
   const int width = kernels.width;
   const Team::Range tiles = team.share((hidden + width - 1) / width);
   for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
     const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, hidden - unit);
-    for (std::int64_t gate = 0; gate < kGates; ++gate)
+    for (std::int64_t gate = 0; gate < gates; ++gate)
       kernels.pack_transposed({weight + (gate * hidden + unit) * k, k, units, k,
-                               packed + p * kGates * width * packed_depth<T>(k) + gate * width * kGroup<T>,
-                               kGates * width});
+                               packed + p * gates * width * packed_depth<T>(k) + gate * width * kGroup<T>,
+                               gates * width});
   }
 }
 

@@ -39,7 +39,7 @@ void multiply_in_depths(const Kernels<T>& kernels, GemmTile<T> tile, std::int64_
   }
 }
 
-// As multiply_gates, with W [4H, k] as it is, for some tiles of units and some rows; `panel` is this
+// As multiply_gates, with W [Z, k] as it is, for some tiles of units and some rows; `panel` is this
 // thread's, of 4 k vectors.
 template <class T>
 void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T* weight, T* panel,
@@ -47,16 +47,16 @@ void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T
   const std::int64_t width = run.width();
   for (std::int64_t i = share.panels.begin; i < share.panels.end; ++i) {
     const std::int64_t unit = i * width, units = std::min(width, p.H - unit);
-    for (std::int64_t gate = 0; gate < kGates; ++gate)
+    for (std::int64_t gate = 0; gate < p.gates; ++gate)
       run.kernels.pack_transposed({weight + (gate * p.H + unit) * p.k, p.k, units, p.k,
-                                   panel + gate * width * kGroup<T>, kGates * width});
+                                   panel + gate * width * kGroup<T>, p.gates * width});
     GemmTile<T> gemm{};
     gemm.a = p.a + share.rows.begin * p.a_row;
     gemm.a_row = p.a_row;
     gemm.a_col = 1;
     gemm.panel = panel;
     gemm.rows = share.rows.end - share.rows.begin;
-    gemm.vectors = kGates;
+    gemm.vectors = p.gates;
     gemm.c = p.c + share.rows.begin * p.c_row + unit;
     gemm.c_row = p.c_row;
     gemm.init = p.onto ? gemm.c : p.init ? p.init + unit : nullptr;

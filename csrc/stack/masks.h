@@ -71,6 +71,7 @@ void scale_values(const T* in, const Value<T>* factor, std::int64_t count, T* ou
 template <class T>
 ZoneoutRow<T> make_zoneout(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction,
                            std::int64_t t) {
+  if (s.cell.single_state) kind = MaskKind::kZoneoutH;  // c is h
   const double probability = kind == MaskKind::kZoneoutC ? s.zoneout_c : s.zoneout_h;
   ZoneoutRow<T> row{};
   row.mask = make_mask(s, kind, layer, direction, probability);

@@ -17,6 +17,7 @@ from rnn_engine.nn.rows import Input, Rows, rows_of
 from rnn_engine.nn.states import State, cast, detached, flat_states, shaped_states
 from rnn_engine.nn.stepper import Stepper
 from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag, check_schedule
+from rnn_engine.states import pair_of, state_of
 
 Lengths = Tensor | Sequence[int]
 
@@ -168,8 +169,9 @@ class _Recurrent(nn.Module):
 
         Args:
             input: [T, B, I] ([B, T, I] with batch_first), [T, I] unbatched, or a PackedSequence of such rows.
-            hx: (h0, c0), each [L*D, B, R] or [L*D, B, H] ([L*D, R] unbatched; R is P with a projection, else H); with
-                layers of different widths each is a sequence of L such tensors [D, B, width]. Zeros if not given.
+            hx: (h0, c0), for a GRU h0 alone, each [L*D, B, R] or [L*D, B, H] ([L*D, R] unbatched; R is P with a
+                projection, else H); with layers of different widths each is a sequence of L such tensors
+                [D, B, width]. Zeros if not given.
             lengths: [B] steps of each sequence of a dense batch, 1 to T, in any order; all T if not given. What lies
                 beyond them is not looked at, and costs nothing.
             memory: What to keep for backward, in place of the layer's own setting (`rnn_engine.spec.Memory`).
@@ -197,10 +199,13 @@ class _Recurrent(nn.Module):
         self._check(input, dtype)
         rows = rows_of(input, lengths, self.batch_first)
         rows = replace(rows, data=rows.data.to(dtype))
-        hx = None if hx is None else cast(hx, dtype) if dtype != self._weight.dtype else hx
-        outputs = self._run(rows, flat_states(self.spec, hx, rows.batch, rows.data, rows.order), wanted)
+        pair = pair_of(self.spec, hx)
+        if pair is not None and dtype != self._weight.dtype:
+            pair = cast(pair, dtype)
+        states = flat_states(self.spec, pair, rows.batch, rows.data, rows.order)
+        outputs = self._run(rows, states, wanted)
         last = shaped_states(self.spec, outputs.hn, outputs.cn, rows.batch, rows.original)
-        return wanted.returned(outputs, rows.shaped, last)
+        return wanted.returned(outputs, rows.shaped, state_of(self.spec, last))
 
     @property
     def _weight(self) -> Tensor:
@@ -289,7 +294,7 @@ class _Recurrent(nn.Module):
         for window in torch.split(input, steps, dim=1 if self.batch_first and input.dim() == 3 else 0):
             output, state = self(window, hx)
             yield output, state
-            hx = detached(state)
+            hx = state_of(self.spec, detached(pair_of(self.spec, state)))
 
     def stepper(self) -> Stepper:
         """A forward-only runner with packed weights, for one step after another: see `Stepper`."""
@@ -368,3 +373,17 @@ class LayerNormMILSTM(_Recurrent):
     """
 
     cell = "layer_norm_mi_lstm"
+
+
+class GRU(_Recurrent):
+    """Gated recurrent unit; a drop-in for `torch.nn.GRU`, with its equations, gate order r, z, n, and one state.
+
+    Takes the arguments of `LSTM`, but for `proj_size`; its weights have 3H rows, and where others take and return
+    (h, c), it takes and returns h. Its zoneout is (0, p_h).
+
+    Source:
+        Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder for statistical machine
+        translation", with the reset gate behind U as in torch.nn.GRU; equations in csrc/cells/gru.h.
+    """
+
+    cell = "gru"

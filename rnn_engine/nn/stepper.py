@@ -10,6 +10,7 @@ from rnn_engine.memory import pool
 from rnn_engine.nn.autograd import Call, lanes_of, run_forward
 from rnn_engine.nn.states import State, flat_states, shaped_states
 from rnn_engine.spec import StackSpec
+from rnn_engine.states import pair_of, state_of
 
 
 class Stepper:
@@ -46,7 +47,7 @@ class Stepper:
 
         Args:
             x: [T, B, I], or [B, I] for a single step.
-            state: (h, c) before them, as for the layer; zeros if None.
+            state: (h, c), for a GRU h alone, before them, as for the layer; zeros if None.
 
         Returns:
             output [T, B, R] ([B, R]), and (h, c) after the steps.
@@ -61,7 +62,7 @@ class Stepper:
             raise ValueError(f"x: expected {self._dtype} as the weights, got {x.dtype}")
         steps, batch = (1, x.shape[0]) if single else (x.shape[0], x.shape[1])
         like = next(p for p in self._parameters if p is not None)
-        h0, c0 = flat_states(self.spec, state, batch, like)
+        h0, c0 = flat_states(self.spec, pair_of(self.spec, state), batch, like)
         call = Call(self.spec, [batch] * steps, threads=self._threads)
         with torch.no_grad():
             plan = call.plan(self._dtype, training=False, prepacked=True)
@@ -70,4 +71,4 @@ class Stepper:
             )
         assert outputs.y is not None
         y = outputs.y if single else outputs.y.view(steps, batch, -1)
-        return y, shaped_states(self.spec, outputs.hn, outputs.cn, batch)
+        return y, state_of(self.spec, shaped_states(self.spec, outputs.hn, outputs.cn, batch))

@@ -107,7 +107,7 @@ void decode(Bytes& bytes, Problem& p) {
   rnn_engine_problem& raw = p.raw;
   const auto flags = bytes.take(3);
   const auto flag = [&](int bit) { return static_cast<std::int32_t>(flags >> bit & 1); };
-  raw.cell = flag(0) + 2 * flag(16);
+  raw.cell = flag(21) & flag(22) ? RNN_ENGINE_GRU : flag(0) + 2 * flag(16);
   raw.dtype = flag(1);
   raw.bias = flag(2);
   raw.training = flag(3) | flag(4);
@@ -128,7 +128,7 @@ void decode(Bytes& bytes, Problem& p) {
   for (std::int64_t l = 0; l < raw.layers; ++l)
     p.hidden.push_back(flag(12) ? bytes.between(fewest, 36) : equal);
   const std::int64_t least = *std::min_element(p.hidden.begin(), p.hidden.end());
-  if (flag(13)) raw.projection = bytes.between(0, least - 1);
+  if (flag(13) && raw.cell != RNN_ENGINE_GRU) raw.projection = bytes.between(0, least - 1);
   if (flag(14)) {
     std::int64_t running = raw.batch;
     for (std::int64_t t = 0; t < raw.steps; ++t) {
@@ -145,7 +145,7 @@ void decode(Bytes& bytes, Problem& p) {
   raw.hidden_sizes = p.hidden.data();
   raw.dropout = std::array{0.0, 0.3, 1.0, 1e-9}[static_cast<std::size_t>(bytes.between(0, 3))];
   if (flag(17)) raw.recurrent_dropout = 0.4;
-  if (flag(18)) raw.zoneout[0] = 0.2;
+  if (flag(18) && raw.cell != RNN_ENGINE_GRU) raw.zoneout[0] = 0.2;
   if (flag(19)) raw.zoneout[1] = 0.1;
   raw.zoneout_masks = flag(20) & raw.training;
   raw.seed = bytes.take(8);
@@ -211,7 +211,8 @@ std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wante
   const auto made = [&](std::int64_t count) { return wanted >> index++ % 64 & 1 ? make(count) : nullptr; };
   for (std::int64_t l = 0; l < raw.layers; ++l)
     for (int d = 0; d < raw.directions; ++d) {
-      const std::int64_t H = p.hidden[static_cast<std::size_t>(l)], R = p.state(l), gates = 4 * H;
+      const std::int64_t H = p.hidden[static_cast<std::size_t>(l)], R = p.state(l),
+                         gates = rnn_engine_gates(raw.cell) * H;
       rnn_engine_weights w{};
       w.weight_ih = made(gates * (l ? raw.directions * p.state(l - 1) : raw.input_size));
       w.weight_hh = made(gates * R);

@@ -120,6 +120,18 @@ _SHAPES = (
         "zoneout": (0.4, 0.2),
     },
     {"T": 30, "B": 3, "I": 4, "H": 8, "L": 2, "recurrent_dropout": 0.2, "zoneout": (0.1, 0.2), "lengths": (30, 7, 19)},
+    {
+        "T": 9,
+        "B": 7,
+        "I": 6,
+        "H": 19,
+        "L": 2,
+        "bidirectional": True,
+        "lengths": (9, 1, 2, 8, 3, 7, 4),
+        "dropout": 0.3,
+        "recurrent_dropout": 0.3,
+        "zoneout": (0.0, 0.2),
+    },
     # a projection
     {"T": 1, "B": 1, "I": 1, "H": 2, "P": 1},
     {"T": 5, "B": 3, "I": 4, "H": 9, "P": 5},
@@ -139,7 +151,13 @@ _SHAPES = (
     {"T": 50, "B": 3, "I": 8, "H": 16, "L": 2},
 )
 
-CASES = tuple(Case(cell=cell, **shape) for cell in CELLS for shape in _SHAPES)
+
+def _fits(cell, shape):
+    """A cell with a single state has no projection, and no zoneout of c."""
+    return not CELLS[cell].single_state or ("P" not in shape and not shape.get("zoneout", (0,))[0])
+
+
+CASES = tuple(Case(cell=cell, **shape) for cell in CELLS for shape in _SHAPES if _fits(cell, shape))
 """Every shape with every cell."""
 
 
@@ -187,6 +205,8 @@ def drawn_noise(case, rng):
             tuple(rng.random((case.T, case.B, w)) < p for w, p in zip(pair, case.zoneout, strict=True))
             for pair in widths
         )
+        if CELLS[case.cell].single_state:  # c is h
+            zoneout = tuple((h, h) for _, h in zoneout)
     return Noise(recurrent, zoneout)
 
 
@@ -208,11 +228,12 @@ def make(case, seed=0):
     if case.dropout:
         kept = [rng.random((*rows, spec.directions * width)) >= case.dropout for width in spec.state_sizes[:-1]]
         masks = tuple(mask / (1 - case.dropout) for mask in kept)
+    h0, c0 = (states(half, case.states) for half in shapes)
     return Arrays(
         x=rng.standard_normal((*rows, case.I)),
         lengths=None if case.lengths is None else np.array(case.lengths, dtype=np.int64),
-        h0=states(shapes[0], case.states),
-        c0=states(shapes[1], case.states),
+        h0=h0,
+        c0=h0 if CELLS[case.cell].single_state else c0,
         parameters=parameters,
         dy=rng.standard_normal((*rows, spec.output_size)),
         dcells=rng.standard_normal((*rows, spec.directions * spec.hidden_sizes[-1])) * case.cells,

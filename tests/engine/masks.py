@@ -3,6 +3,7 @@
 import numpy as np
 
 from rnn_engine.reference import Noise
+from rnn_engine.spec import CELLS
 
 _MASK = np.uint64(0xFFFFFFFF)
 
@@ -51,6 +52,8 @@ def noise(case, seed):
             )
             for place in places
         )
+        if CELLS[case.cell].single_state:  # c is h
+            zoneout = tuple((h, h) for _, h in zoneout)
     return Noise(recurrent, zoneout)
 
 

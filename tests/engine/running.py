@@ -95,6 +95,12 @@ def plain_step(cell, x, h, c, p, stored):
 
     `stored` is what is kept for backward: a cell's gates, or the two products that another cell makes them of.
     """
+    if cell == "gru":
+        a = stored(x @ p["weight_ih"].T + p["bias_ih"]).chunk(3, 1)
+        u = stored(h @ p["weight_hh"].T + p["bias_hh"]).chunk(3, 1)
+        r, z = torch.sigmoid(a[0] + u[0]), torch.sigmoid(a[1] + u[1])
+        c = (1 - z) * torch.tanh(a[2] + r * u[2]) + z * c
+        return c, c
     a, r, seen = x @ p["weight_ih"].T, h @ p["weight_hh"].T, lambda c: c
     if cell.startswith("layer_norm"):
         a, r = stored(a), stored(r)

@@ -9,14 +9,17 @@ from cases import CASES, make, named
 
 from rnn_engine import Stack, StackSpec, reference
 from rnn_engine.memory import BlockPool
+from rnn_engine.states import pair_of, state_of
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.dropout], ids=lambda case: case.id)
 def test_agrees_with_the_reference(case):
     arrays = make(case)
-    stack, state = Stack(case.spec, arrays.parameters, threads=2), (arrays.h0, arrays.c0)
-    y, (hn, cn), cells = stack(arrays.x, state, arrays.lengths, return_cell_states=True)
-    expected = reference.forward(case.spec, arrays.parameters, arrays.x, *state, arrays.lengths)
+    stack, states = Stack(case.spec, arrays.parameters, threads=2), (arrays.h0, arrays.c0)
+    state = state_of(case.spec, states)
+    y, last, cells = stack(arrays.x, state, arrays.lengths, return_cell_states=True)
+    hn, cn = pair_of(case.spec, last)
+    expected = reference.forward(case.spec, arrays.parameters, arrays.x, *states, arrays.lengths)
     for ours, exact in ((y, expected.output), (cells, expected.cells)):
         np.testing.assert_allclose(ours, exact, rtol=1e-11, atol=1e-11)
     for ours, exact in ((hn, expected.hn), (cn, expected.cn)):
@@ -25,7 +28,7 @@ def test_agrees_with_the_reference(case):
             np.testing.assert_allclose(piece, exact_piece, rtol=1e-11, atol=1e-11)
     nothing, last = stack(arrays.x, state, arrays.lengths, last_state_only=True)
     assert nothing is None
-    for ours, first in zip(last, (hn, cn), strict=True):
+    for ours, first in zip(pair_of(case.spec, last), (hn, cn), strict=True):
         for piece, same in zip(named("", ours).values(), named("", first).values(), strict=True):
             np.testing.assert_array_equal(piece, same)
 
@@ -37,12 +40,12 @@ def test_agrees_with_the_reference(case):
 )
 def test_step_by_step_gives_the_bits_of_one_call(case):
     arrays = make(case)
-    stack, state = Stack(case.spec, arrays.parameters), (arrays.h0, arrays.c0)
+    stack, state = Stack(case.spec, arrays.parameters), state_of(case.spec, (arrays.h0, arrays.c0))
     y, last = stack(arrays.x, state)
     for t in range(case.T):
         output, state = stack.step(arrays.x[t], state)
         np.testing.assert_array_equal(output, y[t])
-    for ours, expected in zip(state, last, strict=True):
+    for ours, expected in zip(pair_of(case.spec, state), pair_of(case.spec, last), strict=True):
         for piece, exact in zip(named("", ours).values(), named("", expected).values(), strict=True):
             np.testing.assert_array_equal(piece, exact)
 

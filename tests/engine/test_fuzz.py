@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import rnn_engine
 from rnn_engine import native, reference
-from rnn_engine.spec import StackSpec
+from rnn_engine.spec import CELLS, StackSpec
+from rnn_engine.states import pair_of, state_of
 
 MORE = int(os.environ.get("RNN_ENGINE_FUZZ", "0"))
 LAYERS = {
@@ -22,6 +23,7 @@ LAYERS = {
     "mi_lstm": rnn_engine.MILSTM,
     "layer_norm_lstm": rnn_engine.LayerNormLSTM,
     "layer_norm_mi_lstm": rnn_engine.LayerNormMILSTM,
+    "gru": rnn_engine.GRU,
 }
 
 fuzzed = settings(
@@ -39,14 +41,15 @@ def cases(draw):
     hidden = draw(st.integers(2, 34) | st.tuples(*[st.integers(2, 34)] * layers))
     steps, batch = draw(st.integers(1, 9)), draw(st.integers(1, 9))
     widths = hidden if isinstance(hidden, tuple) else (hidden,)
+    cell = draw(st.sampled_from(sorted(LAYERS)))
     return Case(
-        cell=draw(st.sampled_from(sorted(LAYERS))),
+        cell=cell,
         T=steps,
         B=batch,
         I=draw(st.integers(1, 18)),
         H=hidden,
         L=layers,
-        P=draw(st.just(0) | st.integers(1, min(widths) - 1)),
+        P=0 if CELLS[cell].single_state else draw(st.just(0) | st.integers(1, min(widths) - 1)),
         bidirectional=draw(st.booleans()),
         bias=draw(st.booleans()),
         lengths=draw(st.none() | st.tuples(*[st.integers(1, steps)] * batch)),
@@ -74,7 +77,8 @@ def test_layers_agree_with_the_reference(case, memory, batch_first, training):
         for half in (arrays.h0, arrays.c0)
     )
     with torch.set_grad_enabled(training):
-        y, last, cells = layer(x, state, lengths=arrays.lengths, return_cell_states=True)
+        given_state = state_of(spec, state)
+        y, last, cells = layer(x, given_state, lengths=arrays.lengths, return_cell_states=True)
     result = reference.forward(spec, arrays.parameters, arrays.x, arrays.h0, arrays.c0, arrays.lengths)
 
     def same(ours, exact, name):
@@ -85,7 +89,7 @@ def test_layers_agree_with_the_reference(case, memory, batch_first, training):
 
     same(y, turned(result.output), "output")
     same(cells, turned(result.cells), "cells")
-    for ours, exact in zip(last, (result.hn, result.cn), strict=True):
+    for ours, exact in zip(pair_of(spec, last), (result.hn, result.cn), strict=True):
         for piece, exact_piece in zip(named("", ours).values(), named("", exact).values(), strict=True):
             same(piece, exact_piece, "states")
     if not training:

@@ -23,18 +23,19 @@ RED_ZONE = 256
 def stacks(draw):
     layers = draw(st.integers(1, 4))
     widths = draw(st.lists(st.integers(2, 40), min_size=layers, max_size=layers))
-    projection = draw(st.sampled_from([0, 0, 1]))
+    cell = draw(st.sampled_from(sorted(CELLS)))
+    single = CELLS[cell].single_state
     return StackSpec(
-        cell=draw(st.sampled_from(sorted(CELLS))),
+        cell=cell,
         input_size=draw(st.integers(1, 40)),
         hidden_size=tuple(widths) if draw(st.booleans()) else widths[0],
         num_layers=layers,
         bias=draw(st.booleans()),
         bidirectional=draw(st.booleans()),
         dropout=draw(st.sampled_from([0.0, 0.3])),
-        proj_size=projection,
+        proj_size=0 if single else draw(st.sampled_from([0, 0, 1])),
         recurrent_dropout=draw(st.sampled_from([0.0, 0.3])),
-        zoneout=draw(st.sampled_from([(0.0, 0.0), (0.2, 0.0), (0.1, 0.3)])),
+        zoneout=draw(st.sampled_from([(0.0, 0.0), (0.0 if single else 0.2, 0.0), (0.0 if single else 0.1, 0.3)])),
     )
 
 
