@@ -359,7 +359,8 @@ struct GroupBackward {
     replay.dropped = dropped;
     if (in.schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
     pack_a_size = kGradientRows * kGradientDepth<T>;
-    pack_b_size = std::max(std::min(kGradientDepth<T>, ordered), large_depth<T>(s.cell.gates * widest.H)) *
+    pack_b_size = std::max(std::min(kGradientDepth<T>, ordered),
+                           large_depth<T>(round_up(s.cell.gates * widest.H, in.machine.group))) *
                   4 * in.machine.width;
     pack_gates_size = 0;
     for (std::int64_t layer = 0; layer < s.L; ++layer)

@@ -366,7 +366,7 @@ class BackwardTile {
     const T* dy = lane.dy ? lane.dy.at(row) : nullptr;
     const bool recurrent = run_.shape().recurrent_dropout > 0;
     if (step.continued > 0) {
-      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * size.Z, size.Z, columns);
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * packed_depth<T>(size.Z), size.Z, columns);
       gemm.a = after;
       gemm.a_row = size.G;
       gemm.rows = step.continued;
@@ -508,7 +508,7 @@ class BackwardTile {
           lane.dc0[b * size.H + j] = lane.own.dc[b * size.H + j];
     if (!lane.dh0) return;
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
-      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * size.Z, size.Z, columns);
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * packed_depth<T>(size.Z), size.Z, columns);
       gemm.a = dr(lane).at(run_.shape().offset(step.t) + step.carried);
       gemm.a_row = size.G;
       gemm.rows = step.rows - step.carried;
