@@ -2,8 +2,8 @@
 // 3"). The same (key, counter) gives the same four words everywhere, so masks need not be stored.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <cstring>
 
 namespace rnn_engine {
 
@@ -11,23 +11,26 @@ struct PhiloxKey {
   std::uint32_t low, high;
 };
 
-// kLanes generators side by side, in arrays that the compiler turns into vectors. words[i][lane] is both the
-// counter that goes in and the random word that comes out.
-template <int kLanes>
-inline __attribute__((always_inline)) void philox(std::uint32_t (&words)[4][kLanes], PhiloxKey key) {
+// 16 generators side by side, in the compiler's vectors: it does not find them in a loop.
+inline constexpr int kPhiloxLanes = 16;
+typedef std::uint32_t PhiloxWord __attribute__((vector_size(4 * kPhiloxLanes)));
+typedef std::uint64_t PhiloxProduct __attribute__((vector_size(8 * kPhiloxLanes)));
+
+// words[i][lane] is both the counter that goes in and the random word that comes out.
+inline __attribute__((always_inline)) void philox(std::uint32_t (&words)[4][kPhiloxLanes], PhiloxKey key) {
+  PhiloxWord w[4];
+  for (int i = 0; i < 4; ++i) std::memcpy(&w[i], words[i], sizeof w[i]);
   for (int round = 0; round < 10; ++round) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * words[0][lane];
-      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * words[2][lane];
-      const std::uint32_t w1 = words[1][lane], w3 = words[3][lane];
-      words[0][lane] = static_cast<std::uint32_t>(p1 >> 32) ^ w1 ^ key.low;
-      words[1][lane] = static_cast<std::uint32_t>(p1);
-      words[2][lane] = static_cast<std::uint32_t>(p0 >> 32) ^ w3 ^ key.high;
-      words[3][lane] = static_cast<std::uint32_t>(p0);
-    }
+    const PhiloxProduct p0 = __builtin_convertvector(w[0], PhiloxProduct) * 0xD2511F53u;
+    const PhiloxProduct p1 = __builtin_convertvector(w[2], PhiloxProduct) * 0xCD9E8D57u;
+    w[0] = __builtin_convertvector(p1 >> 32, PhiloxWord) ^ w[1] ^ key.low;
+    w[1] = __builtin_convertvector(p1, PhiloxWord);
+    w[2] = __builtin_convertvector(p0 >> 32, PhiloxWord) ^ w[3] ^ key.high;
+    w[3] = __builtin_convertvector(p0, PhiloxWord);
     key.low += 0x9E3779B9u;
     key.high += 0xBB67AE85u;
   }
+  for (int i = 0; i < 4; ++i) std::memcpy(words[i], &w[i], sizeof w[i]);
 }
 
 }  // namespace rnn_engine

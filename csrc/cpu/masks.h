@@ -5,46 +5,38 @@
 
 namespace rnn_engine::cpu {
 
-// Calls visit(first, last, marked) for pieces of the columns [0, columns), with what the mask marks of each.
-// Counter: (block of four columns, row, step, site), kBlocks blocks at a time.
-template <int kBlocks, class Visit>
-inline __attribute__((always_inline)) void visit_mask(const Mask& mask, std::int64_t columns,
-                                                      const Visit& visit) {
+// Calls visit(first, last, marks) for pieces of the columns [0, columns): marks has 1 for each value of the
+// piece that the mask marks, else 0. Counter: (block of four columns, row, step, site).
+template <class V, class Visit>
+inline __attribute__((always_inline)) void for_each_marks(const Mask& mask, std::int64_t columns,
+                                                          const Visit& visit) {
+  using T = typename V::Scalar;
+  constexpr int kColumns = 4 * kPhiloxLanes;
   const std::int64_t end = mask.first + columns;
-  for (std::int64_t start = mask.first / 4 * 4; start < end; start += 4 * kBlocks) {
-    std::uint32_t words[4][kBlocks];
-    for (int block = 0; block < kBlocks; ++block) {
-      words[0][block] = static_cast<std::uint32_t>(start / 4) + static_cast<std::uint32_t>(block);
-      words[1][block] = mask.row;
-      words[2][block] = mask.step;
-      words[3][block] = mask.site;
+  for (std::int64_t start = mask.first / 4 * 4; start < end; start += kColumns) {
+    std::uint32_t words[4][kPhiloxLanes];
+    for (int lane = 0; lane < kPhiloxLanes; ++lane) {
+      words[0][lane] = static_cast<std::uint32_t>(start / 4) + static_cast<std::uint32_t>(lane);
+      words[1][lane] = mask.row;
+      words[2][lane] = mask.step;
+      words[3][lane] = mask.site;
     }
     philox(words, mask.key);
-    bool marked[4 * kBlocks];
-    for (int block = 0; block < kBlocks; ++block)
-      for (int i = 0; i < 4; ++i) marked[4 * block + i] = words[i][block] < mask.threshold;
+    T marks[kColumns];
+    for (int lane = 0; lane < kPhiloxLanes; ++lane)
+      for (int i = 0; i < 4; ++i) marks[4 * lane + i] = words[i][lane] < mask.threshold ? T(1) : T(0);
     const std::int64_t first = start < mask.first ? mask.first : start;
-    const std::int64_t last = end < start + 4 * kBlocks ? end : start + 4 * kBlocks;
-    visit(first - mask.first, last - mask.first, marked + (first - start));
+    const std::int64_t last = end < start + kColumns ? end : start + kColumns;
+    visit(first - mask.first, last - mask.first, marks + (first - start));
   }
-}
-
-// A tile of units is narrow, a thread's columns are not.
-template <class V, class Visit>
-inline __attribute__((always_inline)) void for_each_marked(const Mask& mask, std::int64_t columns,
-                                                           const Visit& visit) {
-  if (columns <= 16)
-    visit_mask<4>(mask, columns, visit);
-  else
-    visit_mask<16>(mask, columns, visit);
 }
 
 template <class V, class Stored = typename V::Scalar>
 void dropout(const DropoutRow<Stored>& t) {
   using T = typename V::Scalar;
-  for_each_marked<V>(t.mask, t.columns, [&](std::int64_t first, std::int64_t last, const bool* marked) {
+  for_each_marks<V>(t.mask, t.columns, [&](std::int64_t first, std::int64_t last, const T* marks) {
     for (std::int64_t i = first; i < last; ++i)
-      t.out[i] = narrow<Stored>((t.in ? widen(t.in[i]) : T(1)) * (marked[i - first] ? T(0) : t.scale));
+      t.out[i] = narrow<Stored>((t.in ? widen(t.in[i]) : T(1)) * ((T(1) - marks[i - first]) * t.scale));
   });
 }
 
@@ -56,8 +48,8 @@ inline __attribute__((always_inline)) void zoneout(const ZoneoutRow<Stored>& t, 
     for (std::int64_t i = 0; i < t.columns; ++i) update(i, t.share);
     return;
   }
-  for_each_marked<V>(t.mask, t.columns, [&](std::int64_t first, std::int64_t last, const bool* marked) {
-    for (std::int64_t i = first; i < last; ++i) update(i, marked[i - first] ? T(1) : T(0));
+  for_each_marks<V>(t.mask, t.columns, [&](std::int64_t first, std::int64_t last, const T* marks) {
+    for (std::int64_t i = first; i < last; ++i) update(i, marks[i - first]);
   });
 }
 

@@ -185,7 +185,7 @@ class BackwardTile {
           if (s.cell.split) narrow_units(run_, part, H, s.cell.gates, r.at(row), G, lane.r.at(row), G);
         }
         if (s.zoneout_c > 0)
-          zone_out_c(run_, lane.layer, lane.direction, at.t, {rows, mine.units}, cell,
+          zone_out_c(run_, lane.layer, lane.direction, at.t, {rows, mine.units}, cell.c_prev, cell.c,
                      lane.c.at(row + rows.begin) + mine.units.begin);
       });
     }

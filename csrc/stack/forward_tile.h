@@ -139,6 +139,7 @@ class ForwardTile {
       mine = {run_.team.share(step.rows), {0, size.H}};
       run_cells(lane, step, at, mine);
     }
+    finish_c(lane, step, at, mine);
     if (shape.projected) {
       run_.team.barrier();
       mine = {{0, step.rows}, project(lane, at, step.rows)};
@@ -218,7 +219,7 @@ class ForwardTile {
       for_each_part(lane, step, at, multiply);
   }
 
-  // c and h of a region; c of sequences that end here, and at the tile's last step of all, goes to cn.
+  // The cells of a region.
   void run_cells(const ForwardLane<T>& lane, const Step& step, const StepRows& at, const Region& mine) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
@@ -243,9 +244,6 @@ class ForwardTile {
       cell.c = at.cell + row * size.H + unit;
       cell.h = h + row * cell.h_row + unit;
       run_.cells.cell_forward[s.cell_index](cell);
-      if (s.zoneout_c > 0)
-        zone_out_c(run_, lane.layer, lane.direction, step.t, {{row, row + cell.rows}, mine.units}, cell,
-                   at.c + row * size.H + unit);
     });
     if constexpr (kRounds<T>) {
       narrow_units(run_, mine, size.H, 1, h, size.H, at.raw, h_row);
@@ -254,11 +252,24 @@ class ForwardTile {
       narrow_units(run_, mine, size.H, s.cell.gates, at.r, size.G, lane.r ? lane.r.at(at.row) : nullptr,
                    size.G);
     }
-    const std::size_t bytes = sizeof(Value<T>) * static_cast<std::size_t>(cell.units);
+  }
+
+  // Zoneout of a region of c; c of sequences that end here, and at the tile's last step of all, goes to cn.
+  void finish_c(const ForwardLane<T>& lane, const Step& step, const StepRows& at, const Region& mine) const {
+    const Shape& s = run_.shape();
+    const std::int64_t H = size_of(lane).H, first = mine.units.begin, count = mine.units.end - first;
+    if (count <= 0) return;
+    for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const Value<T>* c_prev) {
+      if (s.zoneout_c == 0) return;
+      const std::int64_t row = std::max(rows.begin, mine.rows.begin), end = std::min(rows.end, mine.rows.end);
+      zone_out_c(run_, lane.layer, lane.direction, step.t, {{row, end}, mine.units},
+                 c_prev + (row - rows.begin) * H + first, at.cell + row * H + first, at.c + row * H + first);
+    });
+    const std::size_t bytes = sizeof(Value<T>) * static_cast<std::size_t>(count);
     for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {
-      const Value<T>* c = at.c + b * size.H + unit;
-      if (lane.c && (at.last || b >= step.continued)) std::memcpy(lane.cn + b * size.H + unit, c, bytes);
-      if (lane.c_output) std::memcpy(lane.c_output.at(at.row + b) + unit, c, bytes);
+      const Value<T>* c = at.c + b * H + first;
+      if (lane.c && (at.last || b >= step.continued)) std::memcpy(lane.cn + b * H + first, c, bytes);
+      if (lane.c_output) std::memcpy(lane.c_output.at(at.row + b) + first, c, bytes);
     }
   }
 

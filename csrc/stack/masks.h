@@ -81,18 +81,21 @@ ZoneoutRow<T> make_zoneout(const Shape& s, MaskKind kind, std::int64_t layer, st
   return row;
 }
 
-// c of a region, from what a cell made of it: `cell` holds the region's rows, c_prev and c before zoneout.
+// c of a region from c before the step and what the cell made of it; pointers stand at its first value, and
+// rows are H apart.
 template <class T>
 void zone_out_c(const Runner<T>& run, std::int64_t layer, std::int64_t direction, std::int64_t t,
-                const Region& region, const CellTile<Value<T>>& cell, Value<T>* c) {
+                const Region& region, const Value<T>* c_prev, const Value<T>* cell, Value<T>* c) {
+  const std::int64_t H = run.shape().layer(layer).H;
   ZoneoutRow<Value<T>> row = make_zoneout<Value<T>>(run.shape(), MaskKind::kZoneoutC, layer, direction, t);
-  row.columns = cell.units;
+  row.columns = region.units.end - region.units.begin;
   row.mask.first = region.units.begin;
-  for (std::int64_t i = 0; i < cell.rows; ++i) {
-    row.mask.row = static_cast<std::uint32_t>(run.shape().row_id(region.rows.begin + i));
-    row.before = cell.c_prev + i * cell.c_prev_row;
-    row.next = cell.c + i * cell.c_row;
-    row.value = c + i * cell.c_row;
+  for (std::int64_t b = region.rows.begin; b < region.rows.end; ++b) {
+    const std::int64_t place = (b - region.rows.begin) * H;
+    row.mask.row = static_cast<std::uint32_t>(run.shape().row_id(b));
+    row.before = c_prev + place;
+    row.next = cell + place;
+    row.value = c + place;
     run.cells.zoneout_forward(row);
   }
 }
