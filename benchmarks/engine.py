@@ -1,6 +1,6 @@
-"""The engine beside torch, float32, all sides interleaved in one run.
+"""The engine beside torch, all sides interleaved in one run.
 
-    python benchmarks/engine.py [--shapes L,T,B,H ...] [--threads 2] [--repeats 9] [--json FILE]
+    python benchmarks/engine.py [--dtype float32] [--shapes L,T,B,H ...] [--threads 2] [--repeats 9] [--json FILE]
 
 Three passes: forward (inference), forward+backward (x.requires_grad), and the same with memory="recompute". The peers
 are torch.nn.LSTM and torch.nn.GRU, and for the other cells the faster of torch operations and the same under
@@ -8,12 +8,15 @@ torch.jit.script; the peer of a regulariser (`--cells`) is our own layer without
 medians over the repeats; a ratio is the median over the repeats of peer time / engine time, with its smallest and
 largest value; `of store` is recompute's time over our own store's. GFLOP/s counts the matrix products of the layers
 alone: 8 B T H (I + H) a layer forward (the GRU 6), three times that with backward (what recompute does again does not
-count). The arithmetic peak is measured in the same run, by independent fused multiply-adds on all threads.
+count). The arithmetic peak is measured in the same run, by independent fused multiply-adds on all threads. With
+--dtype bfloat16 both sides are bfloat16 layers; `over float32` is the time of our own float32 layer with `store` over
+ours.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import platform
 import statistics
@@ -162,12 +165,12 @@ def make_work(module: nn.Module, x: Tensor, backward: bool) -> Callable[[], None
     return forward_backward
 
 
-def measure_peak(threads: int) -> float:
+def measure_peak(threads: int, dtype: str) -> float:
     """Arithmetic peak of the machine in GFLOP/s."""
     context, best = native.context(threads), 0.0
     for _ in range(5):
         start = time.perf_counter()
-        operations = context.peak(4_000_000)
+        operations = context.peak(4_000_000, native.DTYPES[dtype])
         best = max(best, operations / (time.perf_counter() - start) / 1e9)
     return best
 
@@ -175,11 +178,16 @@ def measure_peak(threads: int) -> float:
 def measure_cell(cell: str, shape: list[int], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The rows of one cell and shape."""
     layers, steps, batch, hidden = shape
+    dtype = getattr(torch, arguments.dtype)
     x = torch.randn(steps, batch, hidden)
     store, recompute, peers = peers_of(cell, hidden, layers)
+    single = [copy.deepcopy(store)] if dtype == torch.bfloat16 else []
+    for module in (store, recompute, *peers):
+        module.to(dtype)
     for group in (("forward",), ("forward+backward", "recompute")):
         backward = group[0] != "forward"
-        work = [make_work(module, x, backward) for module in (store, recompute, *peers)]
+        work = [make_work(module, x.to(dtype), backward) for module in (store, recompute, *peers)]
+        work += [make_work(module, x, backward) for module in single]
         if not backward:
             work[1] = work[0]  # policies concern backward
         for w in work:
@@ -189,9 +197,10 @@ def measure_cell(cell: str, shape: list[int], arguments: argparse.Namespace) -> 
             for index, w in enumerate(work):
                 if index != 1 or backward:
                     times[index].append(median_seconds(w, arguments.seconds))
-        fastest = min(times[2:], key=statistics.median)
+        theirs = times[2 : 2 + len(peers)]
+        fastest = min(theirs, key=statistics.median)
         for name, ours in zip(group, times, strict=False):
-            ratios = [theirs / mine for mine, theirs in zip(ours, fastest, strict=True)]
+            ratios = [other / mine for mine, other in zip(ours, fastest, strict=True)]
             gates = 3 if cell == "gru" else 4
             flops = layers * steps * 4.0 * gates * batch * hidden * hidden * (3 if backward else 1)
             row: dict[str, Any] = {
@@ -200,12 +209,14 @@ def measure_cell(cell: str, shape: list[int], arguments: argparse.Namespace) -> 
                 "pass": name,
                 "engine_ms": statistics.median(ours) * 1e3,
                 "peer_ms": statistics.median(fastest) * 1e3,
-                "peers_ms": [statistics.median(t) * 1e3 for t in times[2:]],
+                "peers_ms": [statistics.median(t) * 1e3 for t in theirs],
                 "ratio": statistics.median(ratios),
                 "ratio_min": min(ratios),
                 "ratio_max": max(ratios),
                 "gflops": flops / statistics.median(ours) / 1e9,
             }
+            if single:
+                row["over_float32"] = statistics.median(a / b for a, b in zip(times[-1], ours, strict=True))
             if name == "recompute":
                 row["of_store"] = statistics.median(a / b for a, b in zip(ours, times[0], strict=True))
             yield row
@@ -216,6 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", default=DEFAULT_SHAPES, metavar="L,T,B,H", help="I = H in every layer")
     parser.add_argument("--cells", nargs="+", choices=(*CELLS, *REGULARISERS), default=list(CELLS))
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=9, help="interleaved rounds")
     parser.add_argument("--seconds", type=float, default=0.2, help="least time of one measurement")
@@ -224,13 +236,14 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
 
-    peak = measure_peak(arguments.threads)
+    peak = measure_peak(arguments.threads, arguments.dtype)
     isa = native.context(arguments.threads).isa
     print(f"{isa}, {arguments.threads} threads, torch {torch.__version__}, peak {peak:.0f} GFLOP/s", file=sys.stderr)
     rows = []
     print(
         f"{'(L, T, B, H)':>18} {'cell':>24} {'pass':>17} {'engine ms':>10} {'peer ms':>9} "
         f"{'ratio (min-max)':>20} {'of store':>8} {'GFLOP/s':>8} {'of peak':>8}"
+        f"{' over float32' if arguments.dtype == 'bfloat16' else ''}"
     )
     for text in arguments.shapes:
         shape = [int(n) for n in text.split(",")]
@@ -242,7 +255,8 @@ def main() -> None:
                 print(
                     f"{text:>18} {cell:>24} {row['pass']:>17} {row['engine_ms']:10.2f} {row['peer_ms']:9.2f} "
                     f"{row['ratio']:7.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f}) {of_store} "
-                    f"{row['gflops']:8.0f} {row['of_peak']:8.0%}",
+                    f"{row['gflops']:8.0f} {row['of_peak']:8.0%}"
+                    f"{' {:12.2f}'.format(row['over_float32']) if 'over_float32' in row else ''}",
                     flush=True,
                 )
     for cell in arguments.cells:
@@ -254,6 +268,7 @@ def main() -> None:
             "date": date.today().isoformat(),
             "machine": platform.processor() or platform.machine(),
             "isa": isa,
+            "dtype": arguments.dtype,
             "threads": arguments.threads,
             "torch": torch.__version__,
             "peak_gflops": peak,

@@ -96,14 +96,28 @@ struct Problem {
   Problem(const Problem&) = delete;
 };
 
+// A type of values, by its name in rnn_engine.spec and NumPy's or torch's.
+struct Type {
+  const char* name;
+  nb::dlpack::dtype native;
+};
+
+constexpr auto kFloat = static_cast<uint8_t>(nb::dlpack::dtype_code::Float);
+constexpr auto kBfloat = static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat);
+constexpr Type kTypes[] = {
+    {"float32", {kFloat, 32, 1}}, {"float64", {kFloat, 64, 1}}, {"bfloat16", {kBfloat, 16, 1}}};
+
+// What is stored, and what is computed with: sums, vectors, cell states.
+const Type& stored(const Problem& problem) { return kTypes[problem.raw.dtype]; }
+const Type& value(const Problem& problem) {
+  return kTypes[problem.raw.dtype == RNN_ENGINE_BFLOAT16 ? RNN_ENGINE_FLOAT32 : problem.raw.dtype];
+}
+
 // The array's memory, after its type and number of values were found right.
 template <class AnyArray>
-auto data_of(const Problem& problem, const AnyArray& array, int64_t count, const std::string& name) {
-  const bool single = problem.raw.dtype == RNN_ENGINE_FLOAT32;
-  const bool right = single ? array.dtype() == nb::dtype<float>() : array.dtype() == nb::dtype<double>();
-  if (!right)
-    throw nb::type_error(
-        (name + ": expected " + (single ? "float32" : "float64") + ", got another type").c_str());
+auto data_of(const Type& type, const AnyArray& array, int64_t count, const std::string& name) {
+  if (array.dtype() != type.native)
+    throw nb::type_error((name + ": expected " + type.name + ", got another type").c_str());
   if (static_cast<int64_t>(array.size()) != count)
     throw nb::value_error(
         (name + ": expected " + std::to_string(count) + " values, got " + std::to_string(array.size()))
@@ -112,9 +126,8 @@ auto data_of(const Problem& problem, const AnyArray& array, int64_t count, const
 }
 
 template <class AnyArray>
-auto data_of(const Problem& problem, const std::optional<AnyArray>& array, int64_t count,
-             const std::string& name) {
-  return array ? data_of(problem, *array, count, name) : nullptr;
+auto data_of(const Type& type, const std::optional<AnyArray>& array, int64_t count, const std::string& name) {
+  return array ? data_of(type, *array, count, name) : nullptr;
 }
 
 void* bytes_of(const Array& array, uint64_t bytes, const char* name) {
@@ -126,7 +139,7 @@ void* bytes_of(const Array& array, uint64_t bytes, const char* name) {
 }
 
 std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::vector<Lane>& lanes,
-                                           const char* name) {
+                                           const Type& matrix, const char* name) {
   const rnn_engine_problem& p = problem.raw;
   const int64_t count = p.layers * p.directions;
   if (count < 1 || static_cast<int64_t>(lanes.size()) != count)
@@ -146,13 +159,13 @@ std::vector<rnn_engine_weights> weights_of(const Problem& problem, const std::ve
     const int64_t state = p.projection ? p.projection : hidden;
     const int64_t below = layer == 0 || p.projection ? p.projection : p.hidden_sizes[layer - 1];
     const int64_t input = layer == 0 ? p.input_size : p.directions * below;
-    out[i].weight_ih = data_of(problem, lane[0], gates * input, where + ".weight_ih");
-    out[i].weight_hh = data_of(problem, lane[1], gates * state, where + ".weight_hh");
-    out[i].bias_ih = data_of(problem, lane[2], gates, where + ".bias_ih");
-    out[i].bias_hh = data_of(problem, lane[3], gates, where + ".bias_hh");
-    out[i].weight_hr = data_of(problem, lane[4], p.projection * hidden, where + ".weight_hr");
+    out[i].weight_ih = data_of(matrix, lane[0], gates * input, where + ".weight_ih");
+    out[i].weight_hh = data_of(matrix, lane[1], gates * state, where + ".weight_hh");
+    out[i].bias_ih = data_of(value(problem), lane[2], gates, where + ".bias_ih");
+    out[i].bias_hh = data_of(value(problem), lane[3], gates, where + ".bias_hh");
+    out[i].weight_hr = data_of(matrix, lane[4], p.projection * hidden, where + ".weight_hr");
     for (int e = 0; e + 5 < static_cast<int>(lane.size()); ++e)
-      out[i].extra[e] = data_of(problem, lane[e + 5], rnn_engine_vector_width(p.cell, e) * hidden,
+      out[i].extra[e] = data_of(value(problem), lane[e + 5], rnn_engine_vector_width(p.cell, e) * hidden,
                                 where + ".extra[" + std::to_string(e) + "]");
   }
   return out;
@@ -175,7 +188,7 @@ struct Context {
   }
 
   void pack(const Problem& problem, const std::vector<Lane>& weights, const Array& packed) const {
-    const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
+    const std::vector<rnn_engine_weights> w = weights_of(problem, weights, stored(problem), "weights");
     void* block = bytes_of(packed, packed_bytes(problem), "packed");
     nb::gil_scoped_release release;
     const int code = rnn_engine_pack(raw, &problem.raw, w.data(), block);
@@ -222,9 +235,9 @@ struct Context {
     return nb::make_tuple(result.loss, result.nll, result.right);
   }
 
-  double peak(int64_t iterations) {
+  double peak(int64_t iterations, int dtype) {
     nb::gil_scoped_release release;
-    return rnn_engine_peak(raw, iterations);
+    return rnn_engine_peak(raw, dtype, iterations);
   }
 };
 
@@ -288,17 +301,17 @@ struct PlanHandle {
                const std::optional<Array>& cy, const Array& hn, const Array& cn, const Array& kept,
                const Array& scratch) {
     const rnn_engine_sizes s = sizes();
-    const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
+    const std::vector<rnn_engine_weights> w = weights_of(problem, weights, stored(problem), "weights");
     rnn_engine_forward_args args{};
     args.weights = w.data();
     args.packed = packed ? bytes_of(*packed, packed_bytes, "packed") : nullptr;
-    args.x = data_of(problem, x, problem.rows * problem.raw.input_size, "x");
-    args.h0 = data_of(problem, h0, problem.h_values, "h0");
-    args.c0 = data_of(problem, c0, problem.c_values, "c0");
-    args.y = data_of(problem, y, problem.rows * problem.output_width, "y");
-    args.cy = data_of(problem, cy, problem.rows * problem.cell_width, "cy");
-    args.hn = data_of(problem, hn, problem.h_values, "hn");
-    args.cn = data_of(problem, cn, problem.c_values, "cn");
+    args.x = data_of(stored(problem), x, problem.rows * problem.raw.input_size, "x");
+    args.h0 = data_of(stored(problem), h0, problem.h_values, "h0");
+    args.c0 = data_of(value(problem), c0, problem.c_values, "c0");
+    args.y = data_of(stored(problem), y, problem.rows * problem.output_width, "y");
+    args.cy = data_of(value(problem), cy, problem.rows * problem.cell_width, "cy");
+    args.hn = data_of(stored(problem), hn, problem.h_values, "hn");
+    args.cn = data_of(value(problem), cn, problem.c_values, "cn");
     args.kept = bytes_of(kept, s.kept_bytes, "kept");
     args.scratch = bytes_of(scratch, s.forward_scratch_bytes, "scratch");
     nb::gil_scoped_release release;
@@ -314,23 +327,23 @@ struct PlanHandle {
                 const std::optional<Array>& dx, const std::optional<Array>& dh0,
                 const std::optional<Array>& dc0, const Array& kept, const Array& scratch, bool overwrite) {
     const rnn_engine_sizes s = sizes();
-    const std::vector<rnn_engine_weights> w = weights_of(problem, weights, "weights");
-    const std::vector<rnn_engine_weights> g = weights_of(problem, gradients, "gradients");
+    const std::vector<rnn_engine_weights> w = weights_of(problem, weights, stored(problem), "weights");
+    const std::vector<rnn_engine_weights> g = weights_of(problem, gradients, value(problem), "gradients");
     rnn_engine_backward_args args{};
     args.weights = w.data();
     args.gradients = g.data();
     args.overwrite = overwrite;
-    args.x = data_of(problem, x, problem.rows * problem.raw.input_size, "x");
-    args.h0 = data_of(problem, h0, problem.h_values, "h0");
-    args.c0 = data_of(problem, c0, problem.c_values, "c0");
-    args.y = data_of(problem, y, problem.rows * problem.output_width, "y");
-    args.dy = data_of(problem, dy, problem.rows * problem.output_width, "dy");
-    args.dcy = data_of(problem, dcy, problem.rows * problem.cell_width, "dcy");
-    args.dhn = data_of(problem, dhn, problem.h_values, "dhn");
-    args.dcn = data_of(problem, dcn, problem.c_values, "dcn");
-    args.dx = data_of(problem, dx, problem.rows * problem.raw.input_size, "dx");
-    args.dh0 = data_of(problem, dh0, problem.h_values, "dh0");
-    args.dc0 = data_of(problem, dc0, problem.c_values, "dc0");
+    args.x = data_of(stored(problem), x, problem.rows * problem.raw.input_size, "x");
+    args.h0 = data_of(stored(problem), h0, problem.h_values, "h0");
+    args.c0 = data_of(value(problem), c0, problem.c_values, "c0");
+    args.y = data_of(stored(problem), y, problem.rows * problem.output_width, "y");
+    args.dy = data_of(stored(problem), dy, problem.rows * problem.output_width, "dy");
+    args.dcy = data_of(value(problem), dcy, problem.rows * problem.cell_width, "dcy");
+    args.dhn = data_of(stored(problem), dhn, problem.h_values, "dhn");
+    args.dcn = data_of(value(problem), dcn, problem.c_values, "dcn");
+    args.dx = data_of(stored(problem), dx, problem.rows * problem.raw.input_size, "dx");
+    args.dh0 = data_of(stored(problem), dh0, problem.h_values, "dh0");
+    args.dc0 = data_of(value(problem), dc0, problem.c_values, "dc0");
     args.kept = bytes_of(kept, s.kept_bytes, "kept");
     args.scratch = bytes_of(scratch, s.backward_scratch_bytes, "scratch");
     nb::gil_scoped_release release;
@@ -393,6 +406,6 @@ NB_MODULE(_core, m) {
       .def("gemm", &Context::gemm, "a"_a, "b"_a, "c"_a, "scratch"_a)
       .def("gemm_scratch",
            [](const Context& c, int64_t n, int64_t k) { return rnn_engine_gemm_scratch(c.raw, n, k); })
-      .def("peak", &Context::peak, "iterations"_a);
+      .def("peak", &Context::peak, "iterations"_a, "dtype"_a = RNN_ENGINE_FLOAT32 + 0);
   m.def("has_isa", [](const std::string& isa) { return rnn_engine_has_isa(isa.c_str()) != 0; }, "isa"_a);
 }

@@ -9,6 +9,7 @@
 #include "backend/kernels.h"
 #include "base/error.h"
 #include "base/pool.h"
+#include "plan/dtype.h"
 #include "plan/plan.h"
 #include "rnn_engine.h"
 #include "stack/gemm.h"
@@ -25,7 +26,9 @@ struct rnn_engine_context {
   rnn_engine_context(const char* isa, int threads) : backend(select_backend(isa)), pool(threads) {}
 
   Machine machine(int dtype) const {
-    return {dtype == RNN_ENGINE_FLOAT32 ? backend.f32.width : backend.f64.width, pool.threads()};
+    return visit_dtype(dtype, [&]<class T>() {
+      return Machine{backend.template kernels<T>().width, pool.threads(), kGroup<T>};
+    });
   }
 
   // Measured once, by the first who asks.
@@ -208,11 +211,9 @@ int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* arg
     require_pointer(args->cn, "cn");
     require_aligned(args->kept, plan->plan.sizes.kept_bytes, "kept");
     require_aligned(args->scratch, plan->plan.sizes.forward_scratch_bytes, "scratch");
-    const Backend& backend = plan->context->backend;
-    if (shape.dtype == RNN_ENGINE_FLOAT32)
-      run_forward(plan->plan, backend.f32, plan->context->pool, *args);
-    else
-      run_forward(plan->plan, backend.f64, plan->context->pool, *args);
+    visit_dtype(shape.dtype, [&]<class T>() {
+      run_forward<T>(plan->plan, plan->context->backend, plan->context->pool, *args);
+    });
   });
 }
 
@@ -229,11 +230,9 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
     if (shape.input_gradient) require_pointer(args->dx, "dx");
     require_aligned(args->kept, plan->plan.sizes.kept_bytes, "kept");
     require_aligned(args->scratch, plan->plan.sizes.backward_scratch_bytes, "scratch");
-    const Backend& backend = plan->context->backend;
-    if (shape.dtype == RNN_ENGINE_FLOAT32)
-      run_backward(plan->plan, backend.f32, plan->context->pool, *args);
-    else
-      run_backward(plan->plan, backend.f64, plan->context->pool, *args);
+    visit_dtype(shape.dtype, [&]<class T>() {
+      run_backward<T>(plan->plan, plan->context->backend, plan->context->pool, *args);
+    });
   });
 }
 
@@ -254,10 +253,8 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
     const Plan plan = make_plan(*problem, context->machine(problem->dtype), {});
     require_weights(plan.shape, weights);
     require_aligned(packed, plan.packed_bytes, "packed");
-    if (plan.shape.dtype == RNN_ENGINE_FLOAT32)
-      run_pack(plan, context->backend.f32, context->pool, weights, packed);
-    else
-      run_pack(plan, context->backend.f64, context->pool, weights, packed);
+    visit_dtype(plan.shape.dtype,
+                [&]<class T>() { run_pack<T>(plan, context->backend, context->pool, weights, packed); });
   });
 }
 
@@ -333,10 +330,11 @@ int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k
   });
 }
 
-double rnn_engine_peak(rnn_engine_context* context, int64_t iterations) {
+double rnn_engine_peak(rnn_engine_context* context, int32_t dtype, int64_t iterations) {
   std::atomic<double> operations{0};
   context->pool.run([&](Team&) {
-    const double mine = context->backend.f32.peak(iterations);
+    const double mine = visit_dtype(
+        dtype, [&]<class T>() { return context->backend.template kernels<T>().peak(iterations); });
     double seen = operations.load();
     while (!operations.compare_exchange_weak(seen, seen + mine)) {
     }

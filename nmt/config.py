@@ -164,6 +164,9 @@ class ModelConfig(Section):
     change between stopping and going on."""
 
 
+Precision = Literal["float32", "bfloat16"]
+
+
 class TrainingConfig(Section):
     """How the network is trained."""
 
@@ -201,6 +204,9 @@ class TrainingConfig(Section):
     """What the learning rate is multiplied by when validations stop improving; schedule plateau only."""
     plateau_patience: int = Field(default=2, ge=1)
     """Validations without improvement after which it is; schedule plateau only."""
+    precision: Precision = "float32"
+    """`bfloat16`: the recurrent layers and the attention store and multiply in bfloat16, and add up in float32; the
+    loss, the parameters and the optimiser stay in float32."""
     clip_norm: float = Field(default=1.0, gt=0)
     """Global norm to which gradients are clipped."""
     label_smoothing: Fraction = 0.1

@@ -228,7 +228,7 @@ def _check_array(name: str, array: object) -> None:
 
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     _check_array(name, array)
-    if dtype.name not in native.DTYPES:
+    if dtype.name not in ("float32", "float64"):
         raise ValueError(f"{name}: expected float32 or float64, got {dtype}")
     if array.dtype != dtype:
         raise ValueError(f"{name}: expected {dtype}, got {array.dtype}")

@@ -23,10 +23,10 @@ __all__ = [
     "make_problem",
 ]
 
-ISAS = ("avx512", "avx2", "neon", "generic")
+ISAS = ("avx512_bf16", "avx512", "avx2", "neon", "generic")
 """Instruction sets, best first."""
 
-DTYPES = {"float32": 0, "float64": 1}
+DTYPES = {"float32": 0, "float64": 1, "bfloat16": 2}
 
 _STORE = Memory("store")
 
@@ -95,7 +95,7 @@ def make_problem(
 
     Args:
         spec: The stack.
-        dtype: "float32" or "float64".
+        dtype: "float32", "float64" or "bfloat16".
         steps: T.
         batch: B.
         training: Whether to keep what backward needs.

@@ -254,7 +254,7 @@ def plan(
         memory: As for a layer.
         schedule: The same.
         training: Whether backward follows.
-        dtype: "float32" or "float64".
+        dtype: "float32", "float64" or "bfloat16".
         dropout: Probability between layers; the stack's own if None.
         output: False: only the last states are wanted (forward only).
         input_gradient: Whether backward will be asked for the input's gradient; its memory then serves as scratch.

@@ -8,11 +8,15 @@
 // Bit equality: every element of a product is one chain of fused multiply-adds over ascending k that begins
 // with `init`. How rows, columns and k are cut into pieces therefore changes no bit, nor does the instruction
 // set.
+//
+// bfloat16 is stored; products accumulate in float32 over pairs of neighbouring k, which packed operands hold
+// side by side (kGroup), an odd last k beside a zero. k may be cut between pairs.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "base/bfloat16.h"
 #include "base/philox.h"
 #include "cells/table.h"
 
@@ -25,18 +29,22 @@ inline constexpr int kMaxWidth = 16;
 // c[rows, panel] = init + a[rows, k] * panel[k, :]
 template <class T>
 struct GemmTile {
-  const T* a;  // element (m, k) at a[m * a_row + k * a_col]
+  const T* a;  // element (m, k) at a[m * a_row + k * a_col]; bfloat16: pair k / 2 at a[m * a_row + k * a_col]
   std::ptrdiff_t a_row, a_col;
   const T* panel;
   std::int64_t rows, k;
   int vectors;              // of the panel
-  const T* init;            // nullptr: zeros; may be c
+  const Value<T>* init;     // nullptr: zeros; may be c
   std::ptrdiff_t init_row;  // 0: one row for all
-  T* c;
+  Value<T>* c;
   std::ptrdiff_t c_row;
   std::ptrdiff_t vector_stride;  // between the panel's vectors, in c and in init
   bool gates;                    // the vectors are the gates of the same units; else neighbouring columns
   std::int64_t columns;          // valid values: of every vector if `gates`, else of all together
+  // Where T is not its own Value: the product may begin with, and end in, stored values in place of the
+  // above.
+  const T* stored_init;
+  T* stored_c;
 };
 
 // One step of a cell on a tile of rows x at most `width` hidden units, or all units for a cell with
@@ -93,7 +101,7 @@ struct DropoutRow {
   T* out;
   std::int64_t columns;
   Mask mask;
-  T scale;
+  Value<T> scale;
 };
 
 // With s = 1 where the mask marks a value, else 0, or with the one `share` for all values:
@@ -107,7 +115,7 @@ struct ZoneoutRow {
   std::int64_t columns;
   Mask mask;
   bool drawn;  // by the mask, else `share`
-  T share;
+  Value<T> share;
 };
 
 // Softmax over the rows of a matrix whose columns are tokens, in blocks of rows.
@@ -136,11 +144,37 @@ struct SoftmaxJoin {
   T *highest, *all;  // [columns] written: the highest logit, and the sum of exp(logit - highest)
 };
 
+// Rows [k] of values -> packed operands in pairs of neighbouring k (bfloat16). A nullptr is a row of zeros.
+struct PairedRows {
+  const BFloat16* const* rows;
+  std::int64_t k;
+  std::int64_t first, columns;  // of every row
+  BFloat16* packed;
+  // Columns are cut into blocks of `block`, which hold all k and lie `block_stride` values apart; the last
+  // one is filled up with zeros to a multiple of `fill`.
+  std::int64_t block, block_stride, fill;
+};
+
+// out = in, a type to another: `parts` pieces of `columns` values of every row.
+template <class From, class To>
+struct Block {
+  std::int64_t rows, parts, columns;
+  std::ptrdiff_t part_stride;  // in both
+  const From* in;
+  std::ptrdiff_t in_row;
+  To* out;
+  std::ptrdiff_t out_row;
+};
+
 template <class T>
 struct Kernels {
   int width;
   void (*gemm)(const GemmTile<T>&);
   void (*pack_transposed)(const TransposedPanel<T>&);
+  // Only of a T that is not its own Value: bfloat16.
+  void (*pack_pairs)(const PairedRows&);
+  void (*narrow)(const Block<Value<T>, T>&);
+  void (*widen)(const Block<T, Value<T>>&);
   void (*cell_forward[kCells])(const CellTile<T>&);
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);
@@ -157,6 +191,7 @@ struct Backend {
   const char* isa;
   Kernels<float> f32;
   Kernels<double> f64;
+  Kernels<BFloat16> bf16;
 
   template <class T>
   const Kernels<T>& kernels() const;
@@ -169,6 +204,10 @@ inline const Kernels<float>& Backend::kernels<float>() const {
 template <>
 inline const Kernels<double>& Backend::kernels<double>() const {
   return f64;
+}
+template <>
+inline const Kernels<BFloat16>& Backend::kernels<BFloat16>() const {
+  return bf16;
 }
 
 // The backend called `isa`; the best that the machine has if it is nullptr or empty. Throws InvalidArgument

@@ -14,6 +14,7 @@ Backend generic_backend();
 #if defined(__x86_64__)
 Backend avx2_backend();
 Backend avx512_backend();
+Backend avx512_bf16_backend();
 #elif defined(__aarch64__)
 Backend neon_backend();
 #endif
@@ -33,10 +34,12 @@ bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 
 constexpr Entry kEntries[] = {
 #if defined(__x86_64__)
+    {"avx512_bf16", has_avx512_bf16, cpu::avx512_bf16_backend},
     {"avx512", has_avx512, cpu::avx512_backend},
     {"avx2", has_avx2, cpu::avx2_backend},
 #elif defined(__aarch64__)

@@ -82,52 +82,62 @@ void micro_kernel(const GemmTile<typename V::Scalar>& t, std::int64_t first_row)
   }
 }
 
+// What `gemm` is made of: a micro-kernel for the type that is stored.
+template <class V>
+struct MicroKernel {
+  using Stored = typename V::Scalar;
+  template <int kRows, int kVectors>
+  static inline __attribute__((always_inline)) void run(const GemmTile<Stored>& t, std::int64_t row) {
+    micro_kernel<V, kRows, kVectors>(t, row);
+  }
+};
+
 // Cuts the rows into blocks of nearly equal height.
-template <class V, int kVectors, int kMaxRows>
-inline __attribute__((always_inline)) void gemm_rows(const GemmTile<typename V::Scalar>& t) {
+template <class M, int kVectors, int kMaxRows>
+inline __attribute__((always_inline)) void gemm_rows(const GemmTile<typename M::Stored>& t) {
   const std::int64_t blocks = (t.rows + kMaxRows - 1) / kMaxRows;
   std::int64_t row = 0;
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::int64_t height = (t.rows - row + (blocks - block) - 1) / (blocks - block);
     switch (height) {
       case 1:
-        micro_kernel<V, 1, kVectors>(t, row);
+        M::template run<1, kVectors>(t, row);
         break;
       case 2:
-        micro_kernel<V, 2, kVectors>(t, row);
+        M::template run<2, kVectors>(t, row);
         break;
       case 3:
-        micro_kernel<V, 3, kVectors>(t, row);
+        M::template run<3, kVectors>(t, row);
         break;
       case 4:
-        if constexpr (kMaxRows >= 4) micro_kernel<V, 4, kVectors>(t, row);
+        if constexpr (kMaxRows >= 4) M::template run<4, kVectors>(t, row);
         break;
       case 5:
-        if constexpr (kMaxRows >= 5) micro_kernel<V, 5, kVectors>(t, row);
+        if constexpr (kMaxRows >= 5) M::template run<5, kVectors>(t, row);
         break;
       default:
-        if constexpr (kMaxRows >= 6) micro_kernel<V, 6, kVectors>(t, row);
+        if constexpr (kMaxRows >= 6) M::template run<6, kVectors>(t, row);
         break;
     }
     row += height;
   }
 }
 
-// kMaxRows: as many as the registers of V hold beside the panel's vectors.
-template <class V, int kMaxRows>
-void gemm(const GemmTile<typename V::Scalar>& t) {
+// kMaxRows: as many as the registers hold beside the panel's vectors.
+template <class M, int kMaxRows>
+void gemm(const GemmTile<typename M::Stored>& t) {
   switch (t.vectors) {
     case 1:
-      gemm_rows<V, 1, kMaxRows>(t);
+      gemm_rows<M, 1, kMaxRows>(t);
       break;
     case 2:
-      gemm_rows<V, 2, kMaxRows>(t);
+      gemm_rows<M, 2, kMaxRows>(t);
       break;
     case 3:
-      gemm_rows<V, 3, kMaxRows>(t);
+      gemm_rows<M, 3, kMaxRows>(t);
       break;
     default:
-      gemm_rows<V, 4, kMaxRows>(t);
+      gemm_rows<M, 4, kMaxRows>(t);
       break;
   }
 }
@@ -196,7 +206,7 @@ template <class V, int kMaxRows>
 Kernels<typename V::Scalar> make_kernels() {
   Kernels<typename V::Scalar> table{};
   table.width = V::kWidth;
-  table.gemm = gemm<V, kMaxRows>;
+  table.gemm = gemm<MicroKernel<V>, kMaxRows>;
   table.pack_transposed = pack_transposed<V>;
   for_each_cell([&]<class Cell>(int index) {
     table.cell_forward[index] = cell_forward<V, Cell>;

@@ -1,9 +1,12 @@
 // Compiled for AVX2 and FMA.
-#include "cpu/kernels.h"
+#include "cpu/pair_kernels.h"
 #include "cpu/vec_avx2.h"
 
 namespace rnn_engine::cpu {
 
-Backend avx2_backend() { return {"avx2", make_kernels<Avx2Float, 3>(), make_kernels<Avx2Double, 3>()}; }
+Backend avx2_backend() {
+  return {"avx2", make_kernels<Avx2Float, 3>(), make_kernels<Avx2Double, 3>(),
+          make_pair_kernels<Pairs<Avx2Float>, 2>()};
+}
 
 }  // namespace rnn_engine::cpu

@@ -31,19 +31,18 @@ inline __attribute__((always_inline)) void for_each_marks(const Mask& mask, std:
   }
 }
 
-template <class V>
-void dropout(const DropoutRow<typename V::Scalar>& t) {
+template <class V, class Stored = typename V::Scalar>
+void dropout(const DropoutRow<Stored>& t) {
   using T = typename V::Scalar;
   for_each_marks<V>(t.mask, t.columns, [&](std::int64_t first, std::int64_t last, const T* marks) {
     for (std::int64_t i = first; i < last; ++i)
-      t.out[i] = (t.in ? t.in[i] : T(1)) * ((T(1) - marks[i - first]) * t.scale);
+      t.out[i] = narrow<Stored>((t.in ? widen(t.in[i]) : T(1)) * ((T(1) - marks[i - first]) * t.scale));
   });
 }
 
 // update(i, how much of value i stays)
-template <class V, class Update>
-inline __attribute__((always_inline)) void zoneout(const ZoneoutRow<typename V::Scalar>& t,
-                                                   const Update& update) {
+template <class V, class Stored, class Update>
+inline __attribute__((always_inline)) void zoneout(const ZoneoutRow<Stored>& t, const Update& update) {
   using T = typename V::Scalar;
   if (!t.drawn) {
     for (std::int64_t i = 0; i < t.columns; ++i) update(i, t.share);
@@ -54,10 +53,12 @@ inline __attribute__((always_inline)) void zoneout(const ZoneoutRow<typename V::
   });
 }
 
-template <class V>
-void zoneout_forward(const ZoneoutRow<typename V::Scalar>& t) {
+template <class V, class Stored = typename V::Scalar>
+void zoneout_forward(const ZoneoutRow<Stored>& t) {
   using T = typename V::Scalar;
-  zoneout<V>(t, [&](std::int64_t i, T s) { t.value[i] = s * t.before[i] + (T(1) - s) * t.next[i]; });
+  zoneout<V>(t, [&](std::int64_t i, T s) {
+    t.value[i] = narrow<Stored>(s * widen(t.before[i]) + (T(1) - s) * widen(t.next[i]));
+  });
 }
 
 template <class V>

@@ -29,6 +29,10 @@
  * States (h0, hn and their gradients: R wide; c0, cn: H wide) are [B, width] for each (layer, direction), one
  * after the other: [L*D, B, width] where all layers are equally wide.
  *
+ * Types. Everything is of the problem's dtype. Only with bfloat16, which is stored but not computed with,
+ * these are float32: all vectors of weights (biases, extra), all gradients of weights, c0, cn, cy and their
+ * gradients.
+ *
  * Plans. A plan is made from a problem before anything runs, and says how many bytes of `kept` (written by
  * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides,
  * 64-byte aligned. Running a plan allocates nothing. Weight gradients accumulate, activation gradients
@@ -57,7 +61,7 @@ enum {
   RNN_ENGINE_LAYER_NORM_MI_LSTM = 3,
   RNN_ENGINE_GRU = 4
 };
-enum { RNN_ENGINE_FLOAT32 = 0, RNN_ENGINE_FLOAT64 = 1 };
+enum { RNN_ENGINE_FLOAT32 = 0, RNN_ENGINE_FLOAT64 = 1, RNN_ENGINE_BFLOAT16 = 2 };
 enum { RNN_ENGINE_MAX_EXTRA = 8 };
 /* What is kept for backward: everything; h, and c every K steps; h and c every K steps for all layers at once
  * (one direction only: with two it is RECOMPUTE); whatever is fastest within a number of bytes. All give the
@@ -177,8 +181,8 @@ typedef struct rnn_engine_plan rnn_engine_plan;
 /* Message of the calling thread's last failure. */
 RNN_ENGINE_API const char* rnn_engine_last_error(void);
 
-/* A context owns the threads. `threads` >= 1. `isa`: "generic", "neon", "avx2", "avx512", or NULL:
- * RNN_ENGINE_ISA from the environment, else the best that the machine has. */
+/* A context owns the threads. `threads` >= 1. `isa`: "generic", "neon", "avx2", "avx512", "avx512_bf16", or
+ * NULL: RNN_ENGINE_ISA from the environment, else the best that the machine has. */
 RNN_ENGINE_API int rnn_engine_context_create(int32_t threads, const char* isa, rnn_engine_context** context);
 RNN_ENGINE_API void rnn_engine_context_destroy(rnn_engine_context* context);
 RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* context);
@@ -270,9 +274,10 @@ RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64
                                    const float* a, const float* b, float* c, void* scratch,
                                    size_t scratch_bytes);
 RNN_ENGINE_API size_t rnn_engine_gemm_scratch(const rnn_engine_context* context, int64_t n, int64_t k);
-/* Runs `iterations` x 16 independent fused multiply-adds on vectors on every thread and returns the number of
- * floating-point operations done: the machine's arithmetic peak when timed. */
-RNN_ENGINE_API double rnn_engine_peak(rnn_engine_context* context, int64_t iterations);
+/* Runs `iterations` x 16 independent fused multiply-adds on vectors, with bfloat16 products of pairs, on
+ * every thread and returns the number of floating-point operations done: the machine's arithmetic peak when
+ * timed. */
+RNN_ENGINE_API double rnn_engine_peak(rnn_engine_context* context, int32_t dtype, int64_t iterations);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,7 @@
 #include "plan/cost.h"
 
+#include "plan/dtype.h"
+
 #include "plan/tiles.h"
 
 namespace rnn_engine {
@@ -17,7 +19,7 @@ class LayerCost {
         H_(static_cast<double>(shape.layer(layer).H)),
         I_(static_cast<double>(shape.layer(layer).I)),
         R_(static_cast<double>(shape.layer(layer).R)),
-        value_(shape.dtype == RNN_ENGINE_FLOAT32 ? sizeof(float) : sizeof(double)),
+        value_(bytes_of_value(shape.dtype)),
         gates_(shape.cell.gates),
         threads_(threads),
         barrier_(threads > 1 ? costs.barrier : 0),

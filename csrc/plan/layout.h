@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "base/bfloat16.h"
 #include "plan/schedule.h"
 #include "plan/tiles.h"
 
@@ -21,19 +22,26 @@ inline std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 
 // Values of a [K, N] matrix packed into panels of 4 vectors (the last may have fewer).
 inline std::int64_t packed_size(const Machine& machine, std::int64_t k, std::int64_t n) {
-  return k * round_up(n, machine.width);
+  return round_up(k, machine.group) * round_up(n, machine.width);
 }
 // Values of a [K, Z] matrix packed with the gates of the same units side by side.
 inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, std::int64_t hidden,
                                       int gates) {
-  return k * gates * round_up(hidden, machine.width);
+  return round_up(k, machine.group) * gates * round_up(hidden, machine.width);
 }
 
 // Weight-gradient products pack blocks of this many rows (of 4H) and this many steps of k.
-inline constexpr std::int64_t kGradientRows = 528, kGradientDepth = 256;
+inline constexpr std::int64_t kGradientRows = 528;
+template <class T>
+inline constexpr std::int64_t kGradientDepth = 256 * kGroup<T>;
 // Other products run through k in pieces of this many, so that a piece of a panel stays in a near cache;
 // those that pack their panels on the way pack no more at once.
-inline constexpr std::int64_t kDepth = 1024;
+template <class T>
+inline constexpr std::int64_t kDepth = 1024 * kGroup<T>;
+template <class T>
+inline std::int64_t large_depth(std::int64_t k) {
+  return kRounds<T> ? k : std::min(kDepth<T>, k);
+}
 
 // A cell that runs on whole rows sums over rows in at most this many groups of neighbouring rows, which no
 // number of threads changes.
@@ -73,6 +81,10 @@ struct LayoutInput {
   std::int64_t threads_of_group() const { return machine.threads / schedule.groups; }
   // The most rows of any piece of `steps` steps that a call may have.
   std::int64_t rows(std::int64_t steps) const { return std::min(shape.N, steps * shape.B); }
+  // The same with each step's rows filled up to whole groups, as weight gradients sum over them.
+  std::int64_t grouped_rows(std::int64_t steps) const {
+    return std::min(shape.N + steps * (machine.group - 1), steps * round_up(shape.B, machine.group));
+  }
   // States are kept at the beginning of every piece of K steps but the first.
   std::int64_t kept_states() const {
     return (shape.T + schedule.backward_steps - 1) / schedule.backward_steps - 1;
@@ -81,13 +93,13 @@ struct LayoutInput {
 
 template <class T>
 struct KeptDirection {
-  T* a;         // store: [N, 4H] what the cell keeps: LSTM activated gates, a split cell W x (+ b)
-  T* r;         // store: [N, 4H] of a split cell: U h' (+ b)
-  T* c;         // store: [N, H]
-  T* cell;      // store, with zoneout of c: [N, H] c before zoneout
-  T* raw;       // store, with a projection: [N, H] o tanh(c)
-  T* c_states;  // else: [pieces - 1, B, H] c before each piece of K steps but the first
-  T* h_states;  // checkpoint: [pieces - 1, B, R]
+  T* a;                // store: [N, 4H] what the cell keeps: LSTM activated gates, a split cell W x (+ b)
+  T* r;                // store: [N, 4H] of a split cell: U h' (+ b)
+  Value<T>* c;         // store: [N, H]
+  Value<T>* cell;      // store, with zoneout of c: [N, H] c before zoneout
+  T* raw;              // store, with a projection: [N, H] o tanh(c)
+  Value<T>* c_states;  // else: [pieces - 1, B, H] c before each piece of K steps but the first
+  T* h_states;         // checkpoint: [pieces - 1, B, R]
 };
 
 template <class T>
@@ -107,12 +119,12 @@ struct KeptLayer {
       life.last = in.life(layer, d, true).last;
       direction[d].a = arena.take<T>("input product / gates", store ? s.N * size.G : 0, layer, d);
       direction[d].r = arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
-      direction[d].c = arena.take<T>("c", store ? s.N * size.H : 0, layer, d);
+      direction[d].c = arena.take<Value<T>>("c", store ? s.N * size.H : 0, layer, d);
       direction[d].cell =
-          arena.take<T>("c before zoneout", store && s.zoneout_c > 0 ? s.N * size.H : 0, layer, d);
+          arena.take<Value<T>>("c before zoneout", store && s.zoneout_c > 0 ? s.N * size.H : 0, layer, d);
       direction[d].raw =
           arena.take<T>("h before projection", store && s.projected ? s.N * size.H : 0, layer, d);
-      direction[d].c_states = arena.take<T>("c every K steps", states * size.H, layer, d);
+      direction[d].c_states = arena.take<Value<T>>("c every K steps", states * size.H, layer, d);
       direction[d].h_states =
           arena.take<T>("h every K steps", policy == Policy::kCheckpoint ? states * size.R : 0, layer, d);
     }
@@ -126,7 +138,7 @@ struct KeptLayer {
 template <class T>
 struct PackedForward {
   T *weight_ih, *weight_hh, *weight_hr;
-  T* bias;  // [4H] sum of the biases that begin the input product
+  Value<T>* bias;  // [4H] sum of the biases that begin the input product
 
   PackedForward() = default;
   PackedForward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
@@ -138,7 +150,7 @@ struct PackedForward {
                               layer, d);
     weight_hr = arena.take<T>("packed weight_hr", s.projected ? packed_size(in.machine, size.H, size.R) : 0,
                               layer, d);
-    bias = arena.take<T>("bias", s.bias && !s.cell.adds_bias ? size.Z : 0, layer, d);
+    bias = arena.take<Value<T>>("bias", s.bias && !s.cell.adds_bias ? size.Z : 0, layer, d);
   }
 };
 
@@ -189,13 +201,14 @@ struct Widest {
 // Rolling buffers of forward tiles: one set for each group of threads, shared by all layers.
 template <class T>
 struct Rolling {
-  T* dropped = nullptr;  // [rows of a tile, D*R] the layer's input after dropout
-  T* a = nullptr;        // [rows of a tile, 4H]
-  T* r = nullptr;        // [B, 4H]
-  T* raw = nullptr;      // [B, H] with a projection
-  T* cell = nullptr;     // [B, H] c before zoneout
-  T* factors = nullptr;  // [B, R] what recurrent dropout multiplies h by
-  T* seen[2] = {};       // [B, R] h after recurrent dropout, of steps in turn
+  T* dropped = nullptr;         // [rows of a tile, D*R] the layer's input after dropout
+  Value<T>* a = nullptr;        // [rows of a tile, 4H]
+  Value<T>* r = nullptr;        // [B, 4H]
+  T* raw = nullptr;             // [B, H] with a projection
+  Value<T>* h = nullptr;        // [B, H] what the cells leave, where it is then rounded
+  Value<T>* cell = nullptr;     // [B, H] c before zoneout
+  Value<T>* factors = nullptr;  // [B, R] what recurrent dropout multiplies h by
+  T* seen[2] = {};              // [B, R] h after recurrent dropout, of steps in turn
 
   Rolling() = default;
   // `steps`: of a tile. `gates`: whether any layer's are not kept.
@@ -203,16 +216,17 @@ struct Rolling {
     const Shape& s = in.shape;
     const Widest widest(s);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? in.rows(steps) * widest.input : 0);
-    a = arena.take<T>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
-    r = arena.take<T>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
+    a = arena.take<Value<T>>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
+    r = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
     raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
-    cell = arena.take<T>("c before zoneout, rolling", gates && s.zoneout_c > 0 ? s.B * widest.H : 0);
+    h = arena.take<Value<T>>("h before rounding", kRounds<T> ? s.B * widest.H : 0);
+    cell = arena.take<Value<T>>("c before zoneout, rolling", gates && s.zoneout_c > 0 ? s.B * widest.H : 0);
     take_recurrent(s, widest, arena);
   }
 
   void take_recurrent(const Shape& s, const Widest& widest, Arena& arena) {
     const std::int64_t values = s.recurrent_dropout > 0 ? s.B * widest.R : 0;
-    factors = arena.take<T>("recurrent dropout", values);
+    factors = arena.take<Value<T>>("recurrent dropout", values);
     seen[0] = arena.take<T>("h after recurrent dropout, even", values);
     seen[1] = arena.take<T>("h after recurrent dropout, odd", values);
   }
@@ -232,7 +246,7 @@ struct ForwardScratch {
     const Shape& s = in.shape;
     const Schedule& schedule = in.schedule;
     arena.set_life(in.whole(false));
-    bool gates = !s.training;
+    bool gates = !s.training || kRounds<T>;  // gates are kept rounded, and made elsewhere
     for (const Policy policy : schedule.policy) gates = gates || policy != Policy::kStore;
     for (std::int64_t g = 0; g < schedule.groups; ++g) {
       const Rolling<T> own(in, schedule.forward_steps, gates, arena);
@@ -256,16 +270,19 @@ struct ForwardScratch {
 template <class T>
 struct LaneBackward {
   PackedForward<T> forward;  // checkpoint: for the replay
-  T* bias;                   // recompute: [4H] as in PackedForward
+  Value<T>* bias;            // recompute: [4H] as in PackedForward
   T *weight_hh, *weight_hr;  // packed for the gradients' products of single steps
-  T* dc;                     // [B, H]
+  Value<T>* dc;              // [B, H]
   T* boundary;               // [B, 4H] dr of the step after the piece, unless gates were kept
-  T* sums;                   // [groups of rows, kSums * 4H + unit vectors * H]
-  T* factors;                // [B, R] what recurrent dropout multiplies h by
-  T* past_h;                 // zoneout: [B, R] gradient of h that passes the step by
-  T *h, *c;                  // checkpoint: [B, R], [B, H] states of the replay
-  T *piece_a, *piece_r, *piece_c, *piece_cell, *piece_raw,
-      *piece_h;  // what was not kept of a piece of K steps
+  Value<T>* sums;            // [groups of rows, kSums * 4H + unit vectors * H]
+  Value<T>* factors;         // [B, R] what recurrent dropout multiplies h by
+  Value<T>* past_h;          // zoneout: [B, R] gradient of h that passes the step by
+  T* h;                      // checkpoint: [B, R], [B, H] states of the replay
+  Value<T>* c;
+  // What was not kept of a piece of K steps.
+  Value<T>* piece_c;
+  Value<T>* piece_cell;
+  T *piece_a, *piece_r, *piece_raw, *piece_h;
 
   LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
     const Shape& s = in.shape;
@@ -274,23 +291,24 @@ struct LaneBackward {
     const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
     forward = replayed ? PackedForward<T>(in, layer, d, arena) : PackedForward<T>{};
     const bool begins = s.bias && !s.cell.adds_bias && policy == Policy::kRecompute;
-    bias = arena.take<T>("bias", begins ? size.Z : 0, layer, d);
+    bias = arena.take<Value<T>>("bias", begins ? size.Z : 0, layer, d);
     weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, size.Z, size.R), layer, d);
     weight_hr = arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0,
                               layer, d);
-    dc = arena.take<T>("dc", s.B * size.H, layer, d);
+    dc = arena.take<Value<T>>("dc", s.B * size.H, layer, d);
     boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
     const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
-    sums = arena.take<T>("sums of vector gradients", groups * sums_size(s, size.H), layer, d);
-    factors = arena.take<T>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
-    past_h = arena.take<T>("gradient past zoneout of h", s.zoneout_h > 0 ? s.B * size.R : 0, layer, d);
+    sums = arena.take<Value<T>>("sums of vector gradients", groups * sums_size(s, size.H), layer, d);
+    factors = arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
+    past_h = arena.take<Value<T>>("gradient past zoneout of h", s.zoneout_h > 0 ? s.B * size.R : 0, layer, d);
     h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
-    c = arena.take<T>("c of the replay", replayed ? s.B * size.H : 0, layer, d);
+    c = arena.take<Value<T>>("c of the replay", replayed ? s.B * size.H : 0, layer, d);
     const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
     piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
     piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
-    piece_c = arena.take<T>("c of a piece", rows * size.H, layer, d);
-    piece_cell = arena.take<T>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
+    piece_c = arena.take<Value<T>>("c of a piece", rows * size.H, layer, d);
+    piece_cell =
+        arena.take<Value<T>>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
     piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
     piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
@@ -299,17 +317,26 @@ struct LaneBackward {
 // What backward tiles use while they run: one set for each group of threads, shared by all layers.
 template <class T>
 struct GroupBackward {
-  std::int64_t* order;  // [rows of a tile] rows in the order in which backward meets them
+  std::int64_t* order;  // [rows of a tile] rows in the order in which backward meets them; -1: none
   const T** previous;   // [rows of a tile] h before each of them
-  T* dh;                // [B, H] gradient of the cell's output
+  Value<T>* dh;         // [B, H] gradient of the cell's output; before the recurrence: h before rounding
   T* dstate;            // [rows of a tile, R] with a projection: gradient of h
+  Value<T>* dstep;      // [B, R] with a projection: that of one step, where it is then rounded
   T* dropped;           // [rows of a tile, D*R]
   T* seen;              // [rows of a tile, R] h' after recurrent dropout
-  T* past_c;            // zoneout: [B, H] gradient of c that passes the step by
+  Value<T>* past_c;     // zoneout: [B, H] gradient of c that passes the step by
   Rolling<T> replay;    // what a replay needs beside what it keeps
   T *pack_a, *pack_b;   // one piece a thread
   T* pack_gates;        // recompute: one panel of weights a thread
-  T* work;              // the cell's, for each thread
+  Value<T>* work;       // the cell's, for each thread
+  // Where gates are kept rounded: [rows of a piece, 4H] products of a piece whose gates are made again, and,
+  // for each thread, those that backward is at: of as many rows of a vector of units as 4H values hold, or
+  // [kCellRows, 4H].
+  Value<T>* piece_a;
+  Value<T>* piece_r;
+  Value<T>* gates_a;
+  Value<T>* gates_r;
+  std::int64_t gates_size;
   std::int64_t pack_a_size, pack_b_size, pack_gates_size, work_size;
 
   GroupBackward() = default;
@@ -318,29 +345,48 @@ struct GroupBackward {
     const Widest widest(s);
     const std::int64_t threads = in.threads_of_group();
     const std::int64_t rows = in.rows(in.schedule.gradient_steps);  // no tile has more
-    order = arena.take<std::int64_t>("rows in backward order", rows);
-    previous = arena.take<const T*>("previous h of each row", rows);
-    dh = arena.take<T>("dh", s.B * widest.H);
-    dstate = arena.take<T>("gradient of h", s.projected ? in.rows(in.schedule.backward_steps) * widest.R : 0);
+    const std::int64_t ordered = in.grouped_rows(in.schedule.gradient_steps);
+    order = arena.take<std::int64_t>("rows in backward order", ordered);
+    previous = arena.take<const T*>("previous h of each row", ordered);
+    dh = arena.take<Value<T>>("dh", s.B * widest.H);
+    dstate = arena.take<T>("gradient of h",
+                           s.projected ? in.grouped_rows(in.schedule.backward_steps) * widest.R : 0);
+    dstep =
+        arena.take<Value<T>>("gradient of h before rounding", kRounds<T> && s.projected ? s.B * widest.R : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
     seen = arena.take<T>("h after recurrent dropout", s.recurrent_dropout > 0 ? rows * widest.R : 0);
-    past_c = arena.take<T>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
+    past_c = arena.take<Value<T>>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
     replay.dropped = dropped;
     if (in.schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
-    pack_a_size = kGradientRows * kGradientDepth;
-    pack_b_size = std::max(std::min(kGradientDepth, rows), std::min(kDepth, s.cell.gates * widest.H)) * 4 *
-                  in.machine.width;
+    pack_a_size = kGradientRows * kGradientDepth<T>;
+    pack_b_size = std::max(std::min(kGradientDepth<T>, ordered),
+                           large_depth<T>(round_up(s.cell.gates * widest.H, in.machine.group))) *
+                  4 * in.machine.width;
     pack_gates_size = 0;
     for (std::int64_t layer = 0; layer < s.L; ++layer)
       if (in.schedule.of(layer) == Policy::kRecompute)
-        pack_gates_size =
-            std::max(pack_gates_size, std::max(s.layer(layer).I, s.layer(layer).R) * s.cell.gates *
-                                          static_cast<std::int64_t>(in.machine.width));
+        pack_gates_size = std::max(
+            pack_gates_size,
+            packed_gates_size(in.machine, std::max(s.layer(layer).I, s.layer(layer).R), 1, s.cell.gates));
     pack_gates = arena.take<T>("packed weights of some units", pack_gates_size * threads);
     pack_a = arena.take<T>("packed rows of gradients", pack_a_size * threads);
     pack_b = arena.take<T>("packed columns of inputs", pack_b_size * threads);
     work_size = kCellRows * s.cell.work * widest.H;
-    work = arena.take<T>("cells' working memory", work_size * threads);
+    work = arena.take<Value<T>>("cells' working memory", work_size * threads);
+    bool again = false;
+    for (const Policy policy : in.schedule.policy) again = again || policy != Policy::kStore;
+    const std::int64_t made = kRounds<T> && again ? in.rows(in.schedule.backward_steps) * widest.G : 0;
+    piece_a = arena.take<Value<T>>("gates of a piece before rounding", made);
+    piece_r = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? made : 0);
+    gates_size =
+        kRounds<T> ? (s.cell.whole_rows ? kCellRows : 1) * round_up(widest.H, in.machine.width) * 4 : 0;
+    gates_a = arena.take<Value<T>>("gates in work", gates_size * threads);
+    if constexpr (kRounds<T>) {
+      replay.a = piece_a;
+      replay.r = piece_r;
+      replay.h = dh;
+    }
+    gates_r = arena.take<Value<T>>("recurrent product in work", s.cell.split ? gates_size * threads : 0);
   }
 };
 
@@ -348,7 +394,7 @@ struct GroupBackward {
 template <class T>
 struct BackwardScratch {
   GroupBackward<T> own;
-  T* zeros;                     // [B, widest state] stands for absent initial states
+  Value<T>* zeros;              // [B, widest state] stands for absent initial states
   T* doutput[2];                // gradients handed from layer to layer
   std::int64_t doutput_stride;  // values of a row
 
@@ -358,7 +404,7 @@ struct BackwardScratch {
     const Schedule& schedule = in.schedule;
     const Widest widest(s);
     arena.set_life(in.whole(true));
-    zeros = arena.take<T>("zeros", s.B * std::max(widest.H, widest.R));
+    zeros = arena.take<Value<T>>("zeros", s.B * std::max(widest.H, widest.R));
     // In a one-directional stack a tile's input gradient may replace its output gradient, for their rows lie
     // equally far apart; with checkpoints only one piece of time is under way.
     const std::int64_t between = schedule.checkpoint() ? in.rows(schedule.backward_steps) : s.N;

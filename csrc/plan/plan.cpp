@@ -1,5 +1,7 @@
 #include "plan/plan.h"
 
+#include "plan/dtype.h"
+
 namespace rnn_engine {
 namespace {
 
@@ -28,8 +30,7 @@ rnn_engine_sizes lay_out(const LayoutInput& in, Plan& plan, bool table) {
 }
 
 rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
-  return in.shape.dtype == RNN_ENGINE_FLOAT32 ? lay_out<float>(in, plan, table)
-                                              : lay_out<double>(in, plan, table);
+  return visit_dtype(in.shape.dtype, [&]<class T>() { return lay_out<T>(in, plan, table); });
 }
 
 // A wavefront in place of `layers`, if that is what is asked for, or promises to be faster; and if there is

@@ -11,8 +11,9 @@
 namespace rnn_engine {
 
 struct Machine {
-  int width;    // values in a vector
-  int threads;  // of the context
+  int width;      // values in a vector
+  int threads;    // of the context
+  int group = 1;  // neighbouring k that packed operands hold side by side
 };
 
 enum class Policy : int {

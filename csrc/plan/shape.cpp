@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "plan/dtype.h"
 
 namespace rnn_engine {
 namespace {
@@ -35,7 +36,7 @@ std::vector<std::int64_t> offsets_of(const rnn_engine_problem& p) {
 // Rows of gates a power of two apart would share few sets of the caches: one line more sets them apart.
 std::int64_t gate_stride(std::int64_t gates, int dtype) {
   constexpr std::int64_t kLine = 64, kConflict = 1024;
-  const std::int64_t value = dtype == RNN_ENGINE_FLOAT32 ? sizeof(float) : sizeof(double);
+  const auto value = static_cast<std::int64_t>(bytes_of_value(dtype));
   return gates + (gates * value % kConflict == 0 ? kLine / value : 0);
 }
 
@@ -71,8 +72,8 @@ std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
 Shape make_shape(const rnn_engine_problem& p) {
   require(p.cell >= 0 && p.cell < kCells,
           "cell: expected 0 to " + std::to_string(kCells - 1) + ", got " + std::to_string(p.cell));
-  require(p.dtype == RNN_ENGINE_FLOAT32 || p.dtype == RNN_ENGINE_FLOAT64,
-          "dtype: expected float32 (0) or float64 (1), got " + std::to_string(p.dtype));
+  require(p.dtype >= RNN_ENGINE_FLOAT32 && p.dtype <= RNN_ENGINE_BFLOAT16,
+          "dtype: expected float32 (0), float64 (1) or bfloat16 (2), got " + std::to_string(p.dtype));
   const CellTraits& cell = kCellTable[p.cell];
   require(!cell.single_state || p.projection == 0,
           "projection: expected 0 for a " + std::string(cell.name) + ", got " + std::to_string(p.projection));

@@ -47,15 +47,18 @@ class Backward {
     return kept_layer<T>(run_.plan, args_.kept, tile.layer).direction[tile.direction];
   }
 
-  template <class Value, class Void>
-  Value* state(Void* states, std::int64_t first, const Tile& tile, std::int64_t width) const {
-    return lane_state<Value>(states, first, tile.direction, run_.shape().B * width);
+  template <class Any, class Void>
+  Any* state(Void* states, std::int64_t first, const Tile& tile, std::int64_t width) const {
+    return lane_state<Any>(states, first, tile.direction, run_.shape().B * width);
   }
-  const T* initial(const void* states, std::int64_t first, const Tile& tile, std::int64_t width) const {
-    return states ? state<const T>(states, first, tile, width) : scratch_.zeros;
+  template <class Any>
+  const Any* initial(const void* states, std::int64_t first, const Tile& tile, std::int64_t width) const {
+    return states ? state<const Any>(states, first, tile, width)
+                  : reinterpret_cast<const Any*>(scratch_.zeros);
   }
   // The state kept before a piece of K steps; nullptr for the first.
-  const T* state_before(const T* states, const Tile& tile, std::int64_t width) const {
+  template <class Any>
+  const Any* state_before(const Any* states, const Tile& tile, std::int64_t width) const {
     const std::int64_t piece = tile.s0 / run_.plan.schedule.backward_steps;
     return states && piece > 0 ? states + (piece - 1) * run_.shape().B * width : nullptr;
   }
@@ -94,10 +97,10 @@ class Backward {
     lane.hn = own.h;
     lane.cn = own.c;
     const KeptDirection<T> states = kept(tile);
-    const T* h = state_before(states.h_states, tile, size.R);
-    const T* c = state_before(states.c_states, tile, size.H);
-    replay_.begin(lane, h ? h : initial(args_.h0, size.h_state, tile, size.R),
-                  c ? c : initial(args_.c0, size.c_state, tile, size.H));
+    const T* h = state_before<T>(states.h_states, tile, size.R);
+    const Value<T>* c = state_before<Value<T>>(states.c_states, tile, size.H);
+    replay_.begin(lane, h ? h : initial<T>(args_.h0, size.h_state, tile, size.R),
+                  c ? c : initial<Value<T>>(args_.c0, size.c_state, tile, size.H));
     run_.team.barrier();
     replay_.run(lane, tile.s0, tile.s1);
   }
@@ -118,13 +121,14 @@ class Backward {
     const bool store = run_.plan.schedule.of(tile.layer) == Policy::kStore;
     const std::int64_t row0 = span_of(s, tile.direction, tile.s0, tile.s1).row0;
     const KeptDirection<T> kept_values = kept(tile);
-    BackwardLane<T> lane(tile, weights, Weights<T>(args_.gradients[lane_index(tile)]), own);
+    BackwardLane<T> lane(tile, weights, Weights<Value<T>>(args_.gradients[lane_index(tile)]), own);
     lane.kept = store;
     lane.input = input(tile);
     lane.a = store ? Rows<T>{kept_values.a, 0, size.G} : Rows<T>{own.piece_a, row0, size.G};
     lane.r = store ? Rows<T>{kept_values.r, 0, size.G} : Rows<T>{own.piece_r, row0, size.G};
-    lane.c = store ? Rows<T>{kept_values.c, 0, size.H} : Rows<T>{own.piece_c, row0, size.H};
-    lane.cell = store ? Rows<T>{kept_values.cell, 0, size.H} : Rows<T>{own.piece_cell, row0, size.H};
+    lane.c = store ? Rows<Value<T>>{kept_values.c, 0, size.H} : Rows<Value<T>>{own.piece_c, row0, size.H};
+    lane.cell =
+        store ? Rows<Value<T>>{kept_values.cell, 0, size.H} : Rows<Value<T>>{own.piece_cell, row0, size.H};
     lane.raw = store ? Rows<T>{kept_values.raw, 0, size.H} : Rows<T>{own.piece_raw, row0, size.H};
     lane.h = output(tile.layer, tile).as_const();
     lane.h.data += tile.direction * size.R;
@@ -133,16 +137,16 @@ class Backward {
                   : input_gradient(tile.layer + 1, tile).as_const();
     if (lane.dy) lane.dy.data += tile.direction * size.R;
     if (top && args_.dcy)
-      lane.dc_output = {static_cast<const T*>(args_.dcy) + tile.direction * size.H, 0, s.D * size.H};
+      lane.dc_output = {static_cast<const Value<T>*>(args_.dcy) + tile.direction * size.H, 0, s.D * size.H};
     lane.dx = input_gradient(tile.layer, tile);
-    lane.h0 = initial(args_.h0, size.h_state, tile, size.R);
-    lane.c0 = initial(args_.c0, size.c_state, tile, size.H);
+    lane.h0 = initial<T>(args_.h0, size.h_state, tile, size.R);
+    lane.c0 = initial<Value<T>>(args_.c0, size.c_state, tile, size.H);
     lane.dhn = state<const T>(args_.dhn, size.h_state, tile, size.R);
-    lane.dcn = state<const T>(args_.dcn, size.c_state, tile, size.H);
+    lane.dcn = state<const Value<T>>(args_.dcn, size.c_state, tile, size.H);
     lane.dh0 = state<T>(args_.dh0, size.h_state, tile, size.R);
-    lane.dc0 = state<T>(args_.dc0, size.c_state, tile, size.H);
-    lane.c_before = state_before(kept_values.c_states, tile, size.H);
-    lane.h_before = state_before(kept_values.h_states, tile, size.R);
+    lane.dc0 = state<Value<T>>(args_.dc0, size.c_state, tile, size.H);
+    lane.c_before = state_before<Value<T>>(kept_values.c_states, tile, size.H);
+    lane.h_before = state_before<T>(kept_values.h_states, tile, size.R);
     return lane;
   }
 
@@ -156,25 +160,25 @@ class Backward {
 }  // namespace
 
 template <class T>
-void run_backward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
+void run_backward(const Plan& plan, const Backend& backend, Pool& pool,
                   const rnn_engine_backward_args& args) {
   if (!args.h0 || !args.c0) {
     const Widest widest(plan.shape);
     Arena arena(args.scratch);
     std::fill_n(BackwardScratch<T>(plan.layout(), arena, 0).zeros,
-                plan.shape.B * std::max(widest.H, widest.R), T(0));
+                plan.shape.B * std::max(widest.H, widest.R), Value<T>(0));
   }
   run_tiles(plan, pool, true, [&](Team& team, std::int64_t group, const auto& each_tile) {
     Arena arena(args.scratch);
     const BackwardScratch<T> scratch(plan.layout(), arena, group);
-    const Runner<T> runner{team, plan, kernels};
+    const Runner<T> runner{team, plan, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
     const Backward<T> backward(runner, args, scratch);
     each_tile([&](const Tile& tile) { backward.run(tile); });
   });
 }
 
-template void run_backward<float>(const Plan&, const Kernels<float>&, Pool&, const rnn_engine_backward_args&);
-template void run_backward<double>(const Plan&, const Kernels<double>&, Pool&,
-                                   const rnn_engine_backward_args&);
+template void run_backward<float>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&);
+template void run_backward<double>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&);
+template void run_backward<BFloat16>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&);
 
 }  // namespace rnn_engine

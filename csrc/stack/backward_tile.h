@@ -12,21 +12,28 @@ namespace rnn_engine {
 template <class T>
 struct BackwardLane {
   std::int64_t layer, direction;
-  Weights<T> weights, gradients;
+  Weights<T> weights;
+  Weights<Value<T>> gradients;
   LaneBackward<T> own;
   Rows<const T> input;
-  Rows<T> a, r, c, cell, raw;   // kept or made again; gradients are written over a and r (= a unless split)
-  Rows<const T> h;              // from this direction's first unit
-  Rows<const T> dy, dc_output;  // or empty: zeros
-  Rows<T> dx;                   // or empty: not wanted
-  const T *h0 = nullptr, *c0 = nullptr;    // [B, R], [B, H]
-  const T *dhn = nullptr, *dcn = nullptr;  // or nullptr: zeros
-  T *dh0 = nullptr, *dc0 = nullptr;        // or nullptr: not wanted
-  // [B, H], [B, R] states before the piece, where they are not in c and h.
-  const T *c_before = nullptr, *h_before = nullptr;
+  Rows<T> a, r, raw;  // kept or made again; gradients are written over a and r (= a unless split)
+  Rows<Value<T>> c, cell;
+  Rows<const T> h;                 // from this direction's first unit
+  Rows<const T> dy;                // or empty: zeros
+  Rows<const Value<T>> dc_output;  // the same
+  Rows<T> dx;                      // or empty: not wanted
+  // Of h [B, R], of c [B, H]: states, their gradients (dhn, dcn nullptr: zeros; dh0, dc0 nullptr: not
+  // wanted), and the states before the piece, where they are not in c and h.
+  const T *h0 = nullptr, *dhn = nullptr, *h_before = nullptr;
+  const Value<T>* c0 = nullptr;
+  const Value<T>* dcn = nullptr;
+  const Value<T>* c_before = nullptr;
+  T* dh0 = nullptr;
+  Value<T>* dc0 = nullptr;
   bool kept = false;  // a, r, c and h hold all rows, not just the piece's
 
-  BackwardLane(const Tile& tile, const Weights<T>& w, const Weights<T>& g, const LaneBackward<T>& scratch)
+  BackwardLane(const Tile& tile, const Weights<T>& w, const Weights<Value<T>>& g,
+               const LaneBackward<T>& scratch)
       : layer(tile.layer), direction(tile.direction), weights(w), gradients(g), own(scratch) {}
 };
 
@@ -46,7 +53,8 @@ class BackwardTile {
     const auto pack = [&](Team::Range columns, std::int64_t k, const T* rows, std::int64_t row, T* packed) {
       for_each_panel(width, columns, [&](std::int64_t first, std::int64_t count) {
         pack_panel(
-            width, k, first, count, [&](std::int64_t i) { return rows + i * row; }, packed + first * k);
+            run_.kernels, k, first, count, [&](std::int64_t i) { return rows + i * row; },
+            packed + first * packed_depth<T>(k));
       });
     };
     pack(run_.columns(size.R), size.Z, lane.weights.weight_hh, size.R, lane.own.weight_hh);
@@ -57,9 +65,9 @@ class BackwardTile {
     const Team::Range units = run_.columns(size.H);
     const std::int64_t count = units.end - units.begin;
     if (count <= 0) return;
-    const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(count);
+    const std::size_t bytes = sizeof(Value<T>) * static_cast<std::size_t>(count);
     for (std::int64_t b = 0; b < s.B; ++b) {
-      T* dc = lane.own.dc + b * size.H + units.begin;
+      Value<T>* dc = lane.own.dc + b * size.H + units.begin;
       if (lane.dcn)
         std::memcpy(dc, lane.dcn + b * size.H + units.begin, bytes);
       else
@@ -83,7 +91,7 @@ class BackwardTile {
     }
     if (s.projected) projection_gradient(lane, s0, s1);
     if (!lane.kept) {
-      weight_gradients(lane, input, span.rows(), overwrite_ && s1 == s.T);
+      weight_gradients(lane, input, rows_from(lane, s0, s1), overwrite_ && s1 == s.T);
       if (lane.dx) input_gradient(lane, span);
       copy_boundary(lane, step_at(s, lane.direction, s0));
     }
@@ -94,8 +102,7 @@ class BackwardTile {
   // Of kept gates, whose gradients now stand in their place. Ends with a barrier.
   void run_weight_gradients(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
     const Rows<const T> input = begin_products(lane, s0, s1);
-    weight_gradients(lane, input, span_of(run_.shape(), lane.direction, s0, s1).rows(),
-                     overwrite_ && s1 == run_.shape().T);
+    weight_gradients(lane, input, rows_from(lane, s0, s1), overwrite_ && s1 == run_.shape().T);
     run_.team.barrier();
   }
 
@@ -148,16 +155,35 @@ class BackwardTile {
   // c of some sequences and units, and their gates from their sums.
   void make_cells(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1, const Region& mine) const {
     const Shape& s = run_.shape();
+    const Span span = span_of(s, lane.direction, s0, s1);
+    const Rows<Value<T>> a = products(lane.a, scratch_.piece_a, span, size_of(lane));
+    const Rows<Value<T>> r = products(lane.r, scratch_.piece_r, span, size_of(lane));
     for (std::int64_t step = s0; step < s1; ++step) {
       const Step at = step_at(s, lane.direction, step);
       const std::int64_t row = s.offset(at.t);
-      for_each_c_before(lane, at, step, s0, mine.rows, [&](Team::Range rows, const T* c_prev) {
-        CellTile<T> cell = cell_tile(lane, row, rows, mine.units);
+      for_each_c_before(lane, at, step, s0, mine.rows, [&](Team::Range rows, const Value<T>* c_prev) {
+        const std::int64_t H = size_of(lane).H;
+        CellTile<Value<T>> cell = cell_tile(lane, row, rows, mine.units);
+        cell.a = a.at(row + rows.begin) + mine.units.begin;
+        cell.r = s.cell.split ? r.at(row + rows.begin) + mine.units.begin : nullptr;
+        cell.a_row = cell.r_row = size_of(lane).G;
         cell.c_prev = c_prev + mine.units.begin;
         cell.c = cell_c(lane).at(row + rows.begin) + mine.units.begin;
-        cell.h = s.projected ? lane.raw.at(row + rows.begin) + mine.units.begin : nullptr;  // else h was kept
-        cell.h_row = size_of(lane).H;
-        run_.kernels.cell_forward[s.cell_index](cell);
+        Value<T>* h = nullptr;  // was kept
+        if (s.projected) {
+          h = scratch_.dh;
+          if constexpr (!kRounds<T>) h = lane.raw.at(row);
+        }
+        cell.h = h ? h + rows.begin * H + mine.units.begin : nullptr;
+        cell.h_row = H;
+        run_.cells.cell_forward[s.cell_index](cell);
+        if constexpr (kRounds<T>) {
+          const Region part{rows, mine.units};
+          const std::int64_t G = size_of(lane).G;
+          if (h) narrow_units(run_, part, H, 1, h, H, lane.raw.at(row), H);
+          narrow_units(run_, part, H, s.cell.gates, a.at(row), G, lane.a.at(row), G);
+          if (s.cell.split) narrow_units(run_, part, H, s.cell.gates, r.at(row), G, lane.r.at(row), G);
+        }
         if (s.zoneout_c > 0)
           zone_out_c(run_, lane.layer, lane.direction, at.t, {rows, mine.units}, cell.c_prev, cell.c,
                      lane.c.at(row + rows.begin) + mine.units.begin);
@@ -166,8 +192,18 @@ class BackwardTile {
   }
 
   // c as the cell puts it out, before any zoneout.
-  const Rows<T>& cell_c(const BackwardLane<T>& lane) const {
+  const Rows<Value<T>>& cell_c(const BackwardLane<T>& lane) const {
     return run_.shape().zoneout_c > 0 ? lane.cell : lane.c;
+  }
+
+  // Where the products of a piece grow whose gates are made again: in the place of the gates, unless those
+  // are rounded.
+  Rows<Value<T>> products(const Rows<T>& gates, Value<T>* unrounded, const Span& span,
+                          const LayerShape& size) const {
+    if constexpr (kRounds<T>)
+      return {unrounded, span.row0, size.G};
+    else
+      return gates;
   }
 
   T* pack_gates() const { return scratch_.pack_gates + run_.team.id() * scratch_.pack_gates_size; }
@@ -179,13 +215,14 @@ class BackwardTile {
                      Team::Range tiles, bool alone) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
-    const Rows<T>& out = s.cell.split ? lane.r : lane.a;
+    const Rows<Value<T>> a = products(lane.a, scratch_.piece_a, span, size);
+    const Rows<Value<T>> out = s.cell.split ? products(lane.r, scratch_.piece_r, span, size) : a;
     const auto multiply = [&](const GateProduct<T>& p, const T* weight) {
       const Team::Range rows = alone ? Team::Range{0, p.rows} : run_.team.share(p.rows, kRowBlock);
       multiply_gates_large(run_, p, weight, pack_gates(), {tiles, rows});
     };
     multiply({s.cell.gates, span.rows(), size.I, size.H, size.G, input.at(span.row0), input.stride, nullptr,
-              lane.own.bias, false, lane.a.at(span.row0)},
+              lane.own.bias, false, a.at(span.row0)},
              lane.weights.weight_ih);
     if (!alone) run_.team.barrier();  // its shares of rows are others than those below
     if (s.recurrent_dropout > 0)
@@ -227,7 +264,7 @@ class BackwardTile {
   void for_each_c_before(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
                          Team::Range mine, const Visit& visit) const {
     const std::int64_t H = size_of(lane).H;
-    const auto part = [&](std::int64_t first, std::int64_t last, const T* c, std::int64_t c_first) {
+    const auto part = [&](std::int64_t first, std::int64_t last, const Value<T>* c, std::int64_t c_first) {
       const Team::Range rows{std::max(first, mine.begin), std::min(last, mine.end)};
       if (rows.begin < rows.end) visit(rows, c + (rows.begin - c_first) * H);
     };
@@ -236,18 +273,15 @@ class BackwardTile {
     part(step.carried, step.rows, lane.c0, 0);
   }
 
-  // Some rows of the step whose first row is `row`, and some units.
-  CellTile<T> cell_tile(const BackwardLane<T>& lane, std::int64_t row, Team::Range rows,
-                        Team::Range units) const {
+  // Some rows of the step whose first row is `row`, and some units; a and r are the caller's to set.
+  CellTile<Value<T>> cell_tile(const BackwardLane<T>& lane, std::int64_t row, Team::Range rows,
+                               Team::Range units) const {
     const Shape& s = run_.shape();
     const std::int64_t H = size_of(lane).H, first = row + rows.begin;
-    CellTile<T> cell{};
+    CellTile<Value<T>> cell{};
     cell.rows = rows.end - rows.begin;
     cell.units = units.end - units.begin;
     cell.gate_stride = H;
-    cell.a = lane.a.at(first) + units.begin;
-    cell.r = s.cell.split ? lane.r.at(first) + units.begin : nullptr;
-    cell.a_row = cell.r_row = size_of(lane).G;
     set_vectors(s, lane.weights, units.begin, cell);
     cell.c = cell_c(lane).at(first) + units.begin;
     cell.c_prev_row = cell.c_row = H;
@@ -260,22 +294,30 @@ class BackwardTile {
     const LayerShape& size = size_of(lane);
     const std::int64_t row = shape.offset(step.t);
     // Without a projection the gradient of h is that of the cell's output, and rolls.
-    T* dstate = shape.projected ? scratch_.dstate + rows_after(lane, s, s1) * size.R : scratch_.dh;
     const T* after = !step.continued             ? nullptr
                      : !lane.kept && s == s1 - 1 ? lane.own.boundary
                                                  : dr(lane).at(shape.offset(step.after));
+    T* dstate = shape.projected ? scratch_.dstate + rows_from(lane, s + 1, s1) * size.R : nullptr;
     const bool whole = shape.cell.whole_rows;
     const auto cells = [&](std::int64_t first, std::int64_t columns) {
       if (!whole) run_cells(lane, step, s, s0, row, {{0, step.rows}, {first, first + columns}});
     };
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
-      state_gradient(lane, step, row, after, dstate, first, columns);
-      if (!shape.projected) cells(first, columns);
+      if (!shape.projected) {
+        state_gradient(lane, step, row, after, scratch_.dh, first, columns);
+        cells(first, columns);
+      } else if constexpr (kRounds<T>) {
+        state_gradient(lane, step, row, after, scratch_.dstep, first, columns);
+        narrow_units(run_, {{0, step.rows}, {first, first + columns}}, size.R, 1, scratch_.dstep, size.R,
+                     dstate, size.R);
+      } else {
+        state_gradient(lane, step, row, after, dstate, first, columns);
+      }
     });
     if (shape.projected) {
       run_.team.barrier();
       for_each_panel(run_.width(), run_.columns(size.H), [&](std::int64_t first, std::int64_t columns) {
-        GemmTile<T> gemm = tile_of(lane.own.weight_hr + first * size.R, size.R, columns);
+        GemmTile<T> gemm = tile_of(lane.own.weight_hr + first * packed_depth<T>(size.R), size.R, columns);
         gemm.a = dstate;
         gemm.a_row = size.R;
         gemm.rows = step.rows;
@@ -293,9 +335,14 @@ class BackwardTile {
     if (step.carried < step.rows) initial_gradients(lane, step);
   }
 
-  // Rows of the piece that come before those of step s in the order of `order`: from the last to the first.
-  std::int64_t rows_after(const BackwardLane<T>& lane, std::int64_t s, std::int64_t s1) const {
-    return s + 1 < s1 ? span_of(run_.shape(), lane.direction, s + 1, s1).rows() : 0;
+  // Entries of `order` for steps [s0, s1).
+  std::int64_t rows_from(const BackwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+    const Shape& shape = run_.shape();
+    if (kGroup<T> == 1) return s0 < s1 ? span_of(shape, lane.direction, s0, s1).rows() : 0;
+    std::int64_t count = 0;
+    for (std::int64_t s = s0; s < s1; ++s)
+      count += round_up(step_at(shape, lane.direction, s).rows, kGroup<T>);
+    return count;
   }
 
   Rows<T> dr(const BackwardLane<T>& lane) const { return run_.shape().cell.split ? lane.r : lane.a; }
@@ -314,38 +361,39 @@ class BackwardTile {
 
   // dstate = dy + dr U of the step after; sequences that end here take dhn instead.
   void state_gradient(const BackwardLane<T>& lane, const Step& step, std::int64_t row, const T* after,
-                      T* dstate, std::int64_t first, std::int64_t columns) const {
+                      Value<T>* dstate, std::int64_t first, std::int64_t columns) const {
     const LayerShape& size = size_of(lane);
     const T* dy = lane.dy ? lane.dy.at(row) : nullptr;
     const bool recurrent = run_.shape().recurrent_dropout > 0;
     if (step.continued > 0) {
-      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * size.Z, size.Z, columns);
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * packed_depth<T>(size.Z), size.Z, columns);
       gemm.a = after;
       gemm.a_row = size.G;
       gemm.rows = step.continued;
-      gemm.init = dy && !recurrent ? dy + first : nullptr;
+      const bool begins = dy && !recurrent;
+      set_init(gemm, begins ? dy + first : static_cast<const T*>(nullptr));
       gemm.init_row = lane.dy.stride;
-      gemm.c = dstate + first;
+      set_end(gemm, dstate + first);
       gemm.c_row = size.R;
       multiply_in_depths(run_.kernels, gemm, size.Z);
     }
     for (std::int64_t b = step.continued; b < step.rows; ++b)
       for (std::int64_t j = first; j < first + columns; ++j)
-        dstate[b * size.R + j] =
-            (dy ? dy[b * lane.dy.stride + j] : T(0)) + (lane.dhn ? lane.dhn[b * size.R + j] : T(0));
+        dstate[b * size.R + j] = (dy ? widen(dy[b * lane.dy.stride + j]) : Value<T>(0)) +
+                                 (lane.dhn ? widen(lane.dhn[b * size.R + j]) : Value<T>(0));
     for (std::int64_t b = 0; recurrent && b < step.continued; ++b)
       for (std::int64_t j = first; j < first + columns; ++j)
         dstate[b * size.R + j] = dstate[b * size.R + j] * lane.own.factors[b * size.R + j] +
-                                 (dy ? dy[b * lane.dy.stride + j] : T(0));
+                                 (dy ? widen(dy[b * lane.dy.stride + j]) : Value<T>(0));
     if (run_.shape().zoneout_h > 0) zone_out_state(lane, step, dstate, first, columns);
   }
 
   // What zoneout let pass the step after arrives; and what it lets pass this step goes on its way.
-  void zone_out_state(const BackwardLane<T>& lane, const Step& step, T* dstate, std::int64_t first,
+  void zone_out_state(const BackwardLane<T>& lane, const Step& step, Value<T>* dstate, std::int64_t first,
                       std::int64_t columns) const {
     const std::int64_t R = size_of(lane).R;
-    ZoneoutRow<T> row =
-        make_zoneout<T>(run_.shape(), MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
+    ZoneoutRow<Value<T>> row =
+        make_zoneout<Value<T>>(run_.shape(), MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
     row.columns = columns;
     row.mask.first = first;
     for (std::int64_t b = 0; b < step.rows; ++b) {
@@ -354,7 +402,7 @@ class BackwardTile {
       row.value = dstate + b * R + first;
       for (std::int64_t j = 0; b < step.continued && j < columns; ++j)
         row.value[j] = row.value[j] + row.past[j];
-      run_.kernels.zoneout_backward(row);
+      run_.cells.zoneout_backward(row);
     }
   }
 
@@ -372,15 +420,15 @@ class BackwardTile {
       const Team::Range units{unit, std::min(mine.units.end, unit + most)};
       for (std::int64_t first = mine.rows.begin; first < mine.rows.end; first += group_rows) {
         const Team::Range group{first, std::min(mine.rows.end, first + group_rows)};
-        for_each_c_before(lane, step, s, s0, group, [&](Team::Range rows, const T* c_prev) {
-          CellTile<T> cell = cell_tile(lane, row, rows, units);
+        for_each_c_before(lane, step, s, s0, group, [&](Team::Range rows, const Value<T>* c_prev) {
+          CellTile<Value<T>> cell = cell_tile(lane, row, rows, units);
           cell.c_prev = c_prev + unit;
           cell.dh = scratch_.dh + rows.begin * H + unit;
           cell.dc = lane.own.dc + rows.begin * H + unit;
           cell.dh_row = cell.dc_row = H;
           cell.sums = lane.own.sums + first / group_rows * sums_size(shape, H) + unit;
           cell.work = scratch_.work + run_.team.id() * scratch_.work_size;
-          run_.kernels.cell_backward[shape.cell_index](cell);
+          run_cell(lane, cell, row + rows.begin, unit);
         });
       }
     }
@@ -394,14 +442,57 @@ class BackwardTile {
     const Shape& s = run_.shape();
     if (s.zoneout_c == 0) return;
     const std::int64_t H = size_of(lane).H;
-    ZoneoutRow<T> row = make_zoneout<T>(s, MaskKind::kZoneoutC, lane.layer, lane.direction, step.t);
+    ZoneoutRow<Value<T>> row =
+        make_zoneout<Value<T>>(s, MaskKind::kZoneoutC, lane.layer, lane.direction, step.t);
     row.columns = mine.units.end - mine.units.begin;
     row.mask.first = mine.units.begin;
     for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {
       row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
       row.past = scratch_.past_c + b * H + mine.units.begin;
       row.value = lane.own.dc + b * H + mine.units.begin;
-      run_.kernels.zoneout_backward(row);
+      run_.cells.zoneout_backward(row);
+    }
+  }
+
+  // The cell's kernel on rows from `row` on, over what was kept. Rounded gates are widened for it, as many
+  // rows at a time as stay near.
+  void run_cell(const BackwardLane<T>& lane, CellTile<Value<T>>& cell, std::int64_t row,
+                std::int64_t unit) const {
+    const Shape& s = run_.shape();
+    const std::int64_t H = size_of(lane).H, G = size_of(lane).G;
+    const auto kernel = run_.cells.cell_backward[s.cell_index];
+    if constexpr (!kRounds<T>) {
+      cell.a = lane.a.at(row) + unit;
+      cell.r = s.cell.split ? lane.r.at(row) + unit : nullptr;
+      cell.a_row = cell.r_row = G;
+      kernel(cell);
+    } else {
+      const bool whole = s.cell.whole_rows;
+      const std::int64_t stride = whole ? size_of(lane).Z : run_.width(), rows = cell.rows;
+      const std::int64_t most = whole ? kCellRows : std::max<std::int64_t>(1, H / run_.width());
+      cell.a = scratch_.gates_a + run_.team.id() * scratch_.gates_size;
+      cell.r = s.cell.split ? scratch_.gates_r + run_.team.id() * scratch_.gates_size : nullptr;
+      cell.a_row = cell.r_row = stride;
+      const auto widen_gates = [&](const Rows<T>& gates, Value<T>* wide, std::int64_t first) {
+        run_.kernels.widen(
+            {cell.rows, s.cell.gates, cell.units, H, gates.at(row + first) + unit, G, wide, stride});
+      };
+      const auto narrow_gates = [&](const Value<T>* wide, const Rows<T>& gates, std::int64_t first) {
+        run_.kernels.narrow(
+            {cell.rows, s.cell.gates, cell.units, H, wide, stride, gates.at(row + first) + unit, G});
+      };
+      for (std::int64_t first = 0; first < rows; first += most) {
+        cell.rows = std::min(most, rows - first);
+        widen_gates(lane.a, cell.a, first);
+        if (cell.r) widen_gates(lane.r, cell.r, first);
+        kernel(cell);
+        narrow_gates(cell.a, lane.a, first);
+        if (cell.r) narrow_gates(cell.r, lane.r, first);
+        cell.c += cell.rows * H;
+        cell.c_prev += cell.rows * H;
+        cell.dh += cell.rows * H;
+        cell.dc += cell.rows * H;
+      }
     }
   }
 
@@ -417,19 +508,19 @@ class BackwardTile {
           lane.dc0[b * size.H + j] = lane.own.dc[b * size.H + j];
     if (!lane.dh0) return;
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
-      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * size.Z, size.Z, columns);
+      GemmTile<T> gemm = tile_of(lane.own.weight_hh + first * packed_depth<T>(size.Z), size.Z, columns);
       gemm.a = dr(lane).at(run_.shape().offset(step.t) + step.carried);
       gemm.a_row = size.G;
       gemm.rows = step.rows - step.carried;
-      gemm.c = lane.dh0 + step.carried * size.R + first;
+      set_end(gemm, lane.dh0 + step.carried * size.R + first);
       gemm.c_row = size.R;
       run_.kernels.gemm(gemm);
       for (std::int64_t b = step.carried; b < step.rows; ++b) {
         const std::int64_t place = b * size.R + first;
         for (std::int64_t j = place; lane.own.factors && j < place + columns; ++j)
-          lane.dh0[j] = lane.dh0[j] * lane.own.factors[j];
+          lane.dh0[j] = narrow<T>(widen(lane.dh0[j]) * lane.own.factors[j]);
         for (std::int64_t j = place; lane.own.past_h && j < place + columns; ++j)
-          lane.dh0[j] = lane.dh0[j] + lane.own.past_h[j];
+          lane.dh0[j] = narrow<T>(widen(lane.dh0[j]) + lane.own.past_h[j]);
       }
     });
   }
@@ -465,7 +556,21 @@ class BackwardTile {
         scratch_.order[k] = row;
         scratch_.previous[k] = seen ? seen.at(row) : state_before(lane, step, s, s0, b);
       }
+      for (; k % kGroup<T> != 0; ++k) {  // pairs lie within a step, so that K does not matter
+        scratch_.order[k] = -1;
+        scratch_.previous[k] = nullptr;
+      }
     }
+  }
+
+  // Row order[k] of what the layer has for each row, nullptr for none.
+  template <class Any>
+  auto in_order(const Rows<Any>& rows) const {
+    return [rows, order = scratch_.order](std::int64_t k) -> const T* {
+      if constexpr (kGroup<T> > 1)
+        if (order[k] < 0) return nullptr;
+      return rows.at(order[k]);
+    };
   }
 
   // out[m, n] += left^T right over rows, for each of `outers`.
@@ -476,22 +581,20 @@ class BackwardTile {
                      scratch_.pack_b + run_.team.id() * scratch_.pack_b_size, outers...);
   }
   template <class Right>
-  static Outer<T, Right> outer(std::int64_t n, const Right& right, T* out, bool overwrite) {
+  static Outer<T, Right> outer(std::int64_t n, const Right& right, Value<T>* out, bool overwrite) {
     return {n, right, out, overwrite};
   }
 
   void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t rows,
                         bool overwrite) const {
     const LayerShape& size = size_of(lane);
-    const std::int64_t* order = scratch_.order;
-    const auto gradient = [&](std::int64_t k) { return lane.a.at(order[k]); };
-    const auto of_input = outer(
-        size.I, [&](std::int64_t k) { return input.at(order[k]); }, lane.gradients.weight_ih, overwrite);
+    const auto gradient = in_order(lane.a);
+    const auto of_input = outer(size.I, in_order(input), lane.gradients.weight_ih, overwrite);
     const auto of_state = outer(
         size.R, [&](std::int64_t k) { return scratch_.previous[k]; }, lane.gradients.weight_hh, overwrite);
     if (run_.shape().cell.split) {
       accumulate(size.Z, rows, gradient, of_input);
-      accumulate(size.Z, rows, [&](std::int64_t k) { return lane.r.at(order[k]); }, of_state);
+      accumulate(size.Z, rows, in_order(lane.r), of_state);
     } else {
       accumulate(size.Z, rows, gradient, of_input, of_state);
     }
@@ -505,12 +608,11 @@ class BackwardTile {
       if (run_.team.id() == 0) fill_order(lane, s0, s1, {});
       run_.team.barrier();
     }
-    accumulate(
-        size.R, span_of(s, lane.direction, s0, s1).rows(),
-        [&](std::int64_t k) { return scratch_.dstate + k * size.R; },
-        outer(
-            size.H, [&](std::int64_t k) { return lane.raw.at(scratch_.order[k]); }, lane.gradients.weight_hr,
-            overwrite_ && s1 == s.T));
+    const auto gradient = [&](std::int64_t k) -> const T* {
+      return scratch_.order[k] < 0 ? nullptr : scratch_.dstate + k * size.R;
+    };
+    accumulate(size.R, rows_from(lane, s0, s1), gradient,
+               outer(size.H, in_order(lane.raw), lane.gradients.weight_hr, overwrite_ && s1 == s.T));
   }
 
   // dx = da W; the second direction's is added to the first's, and dropout follows when it is complete.
@@ -520,8 +622,8 @@ class BackwardTile {
     T* dx = lane.dx.at(span.row0);
     multiply_large(
         run_,
-        Product<T>{span.rows(), size.I, size.Z, lane.a.at(span.row0), size.G, lane.weights.weight_ih,
-                   lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx, lane.dx.stride},
+        Product<T, T>{span.rows(), size.I, size.Z, lane.a.at(span.row0), size.G, lane.weights.weight_ih,
+                      lane.direction == 0 ? nullptr : dx, lane.dx.stride, dx, lane.dx.stride},
         scratch_.pack_b + run_.team.id() * scratch_.pack_b_size);
     if (!s.dropout || lane.layer == 0 || lane.direction + 1 < s.D) return;
     run_.team.barrier();
@@ -543,23 +645,23 @@ class BackwardTile {
     const std::int64_t H = size_of(lane).H, size = sums_size(s, H);
     const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
     const Team::Range units = run_.columns(H);
-    const auto add = [&](T* gradient, std::int64_t j, T value) {
+    const auto add = [&](Value<T>* gradient, std::int64_t j, Value<T> value) {
       if (gradient) gradient[j] = overwrite_ ? value : gradient[j] + value;
     };
     const auto total = [&](std::int64_t place) {
-      T sum = lane.own.sums[place];
+      Value<T> sum = lane.own.sums[place];
       for (std::int64_t g = 1; g < groups; ++g) sum = sum + lane.own.sums[g * size + place];
       return sum;
     };
     for (int gate = 0; gate < cell.gates; ++gate) {
       for (std::int64_t j = gate * H + units.begin; j < gate * H + units.end; ++j) {
-        T sums[kMaxSums] = {}, extra[kMaxExtra] = {};
+        Value<T> sums[kMaxSums] = {}, extra[kMaxExtra] = {};
         for (int i = 0; i < cell.sums; ++i) sums[i] = total(i * cell.gates * H + j);
         for (int i = 0; i < cell.extra; ++i)
-          extra[i] = lane.weights.extra[i] ? lane.weights.extra[i][j] : T(0);
-        VectorGradients<T> g{};
+          extra[i] = lane.weights.extra[i] ? lane.weights.extra[i][j] : Value<T>(0);
+        VectorGradients<Value<T>> g{};
         for_each_cell([&]<class Cell>(int index) {
-          if (index == s.cell_index) g = Cell::template finish<T>(sums, extra);
+          if (index == s.cell_index) g = Cell::template finish<Value<T>>(sums, extra);
         });
         add(lane.gradients.bias_ih, j, g.bias_ih);
         add(lane.gradients.bias_hh, j, g.bias_hh);

@@ -12,17 +12,22 @@
 
 namespace rnn_engine {
 
+// Matrices are stored as T, vectors as they are computed with. The gradients of both are sums:
+// Weights<Value<T>>.
 template <class T>
 struct Weights {
-  T *weight_ih, *weight_hh, *bias_ih, *bias_hh, *weight_hr, *extra[kMaxExtra];
+  T *weight_ih, *weight_hh, *weight_hr;
+  Value<T>* bias_ih;
+  Value<T>* bias_hh;
+  Value<T>* extra[kMaxExtra];
 
   explicit Weights(const rnn_engine_weights& w)
       : weight_ih(static_cast<T*>(w.weight_ih)),
         weight_hh(static_cast<T*>(w.weight_hh)),
-        bias_ih(static_cast<T*>(w.bias_ih)),
-        bias_hh(static_cast<T*>(w.bias_hh)),
-        weight_hr(static_cast<T*>(w.weight_hr)) {
-    for (int e = 0; e < kMaxExtra; ++e) extra[e] = static_cast<T*>(w.extra[e]);
+        weight_hr(static_cast<T*>(w.weight_hr)),
+        bias_ih(static_cast<Value<T>*>(w.bias_ih)),
+        bias_hh(static_cast<Value<T>*>(w.bias_hh)) {
+    for (int e = 0; e < kMaxExtra; ++e) extra[e] = static_cast<Value<T>*>(w.extra[e]);
   }
 };
 
@@ -43,6 +48,7 @@ struct Runner {
   Team& team;
   const Plan& plan;
   const Kernels<T>& kernels;
+  const Kernels<Value<T>>& cells;
 
   const Shape& shape() const { return plan.shape; }
   int width() const { return plan.machine.width; }
@@ -58,8 +64,8 @@ struct Region {
 
 // The vectors of a cell from hidden unit `unit` on.
 template <class T>
-void set_vectors(const Shape& s, const Weights<T>& weights, std::int64_t unit, CellTile<T>& cell) {
-  const auto from = [&](const T* vector) { return vector ? vector + unit : nullptr; };
+void set_vectors(const Shape& s, const Weights<T>& weights, std::int64_t unit, CellTile<Value<T>>& cell) {
+  const auto from = [&](const Value<T>* vector) { return vector ? vector + unit : nullptr; };
   for (int e = 0; e < s.cell.vectors(); ++e) cell.extra[e] = from(weights.extra[e]);
   cell.bias_ih = from(weights.bias_ih);
   cell.bias_hh = from(weights.bias_hh);
@@ -67,8 +73,18 @@ void set_vectors(const Shape& s, const Weights<T>& weights, std::int64_t unit, C
 
 // What begins the recurrent product of a cell that gets it by itself.
 template <class T>
-const T* recurrent_bias(const Shape& s, const Weights<T>& weights) {
+const Value<T>* recurrent_bias(const Shape& s, const Weights<T>& weights) {
   return s.cell.adds_bias ? nullptr : weights.bias_hh;
+}
+
+// Rounds what the cells left to what is stored: all gates (parts = 4) or one value of a region.
+template <class T>
+void narrow_units(const Runner<T>& run, const Region& region, std::int64_t H, int parts, const Value<T>* from,
+                  std::int64_t from_row, T* to, std::int64_t to_row) {
+  if (!to) return;
+  const std::int64_t row = region.rows.begin, unit = region.units.begin;
+  run.kernels.narrow({region.rows.end - row, parts, region.units.end - unit, H, from + row * from_row + unit,
+                      from_row, to + row * to_row + unit, to_row});
 }
 
 inline void* offset_by(const void* base, std::size_t bytes) {

@@ -20,16 +20,16 @@ class Forward {
       if (!run_.shape().prepacked)
         pack_forward(run_.team, run_.kernels, run_.shape(), size, lane.weights, lane.packed);
       tile_.begin(lane, state<const T>(args_.h0, size.h_state, tile, size.R),
-                  state<const T>(args_.c0, size.c_state, tile, size.H));
+                  state<const Value<T>>(args_.c0, size.c_state, tile, size.H));
       run_.team.barrier();
     }
     tile_.run(lane, tile.s0, tile.s1);
   }
 
  private:
-  template <class Value, class Void>
-  Value* state(Void* states, std::int64_t first, const Tile& tile, std::int64_t width) const {
-    return lane_state<Value>(states, first, tile.direction, run_.shape().B * width);
+  template <class Any, class Void>
+  Any* state(Void* states, std::int64_t first, const Tile& tile, std::int64_t width) const {
+    return lane_state<Any>(states, first, tile.direction, run_.shape().B * width);
   }
 
   // All directions' outputs of a layer.
@@ -58,9 +58,9 @@ class Forward {
     lane.h = output(tile.layer, tile);
     lane.h.data += tile.direction * size.R;
     if (args_.cy && tile.layer == s.L - 1)
-      lane.c_output = {static_cast<T*>(args_.cy) + tile.direction * size.H, 0, s.D * size.H};
+      lane.c_output = {static_cast<Value<T>*>(args_.cy) + tile.direction * size.H, 0, s.D * size.H};
     lane.hn = state<T>(args_.hn, size.h_state, tile, size.R);
-    lane.cn = state<T>(args_.cn, size.c_state, tile, size.H);
+    lane.cn = state<Value<T>>(args_.cn, size.c_state, tile, size.H);
     if (s.training) {
       const KeptDirection<T> kept =
           kept_layer<T>(run_.plan, args_.kept, tile.layer).direction[tile.direction];
@@ -84,33 +84,34 @@ class Forward {
 }  // namespace
 
 template <class T>
-void run_forward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
-                 const rnn_engine_forward_args& args) {
+void run_forward(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_forward_args& args) {
   run_tiles(plan, pool, false, [&](Team& team, std::int64_t group, const auto& each_tile) {
     Arena arena(args.scratch);
     const ForwardScratch<T> scratch(plan.layout(), arena, group);
-    const Runner<T> runner{team, plan, kernels};
+    const Runner<T> runner{team, plan, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
     const Forward<T> forward(runner, args, scratch);
     each_tile([&](const Tile& tile) { forward.run(tile); });
   });
 }
 
 template <class T>
-void run_pack(const Plan& plan, const Kernels<T>& kernels, Pool& pool, const rnn_engine_weights* weights,
+void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_weights* weights,
               void* packed) {
   pool.run([&](Team& team) {
     for_each_lane(plan.shape, [&](std::int64_t layer, std::int64_t d) {
       const auto index = static_cast<std::size_t>(layer * plan.shape.D + d);
       Arena arena(offset_by(packed, plan.packed_slots[index]));
-      pack_forward(team, kernels, plan.shape, plan.shape.layer(layer), Weights<T>(weights[index]),
-                   PackedForward<T>(plan.layout(), layer, d, arena));
+      pack_forward(team, backend.template kernels<T>(), plan.shape, plan.shape.layer(layer),
+                   Weights<T>(weights[index]), PackedForward<T>(plan.layout(), layer, d, arena));
     });
   });
 }
 
-template void run_forward<float>(const Plan&, const Kernels<float>&, Pool&, const rnn_engine_forward_args&);
-template void run_forward<double>(const Plan&, const Kernels<double>&, Pool&, const rnn_engine_forward_args&);
-template void run_pack<float>(const Plan&, const Kernels<float>&, Pool&, const rnn_engine_weights*, void*);
-template void run_pack<double>(const Plan&, const Kernels<double>&, Pool&, const rnn_engine_weights*, void*);
+template void run_forward<float>(const Plan&, const Backend&, Pool&, const rnn_engine_forward_args&);
+template void run_forward<double>(const Plan&, const Backend&, Pool&, const rnn_engine_forward_args&);
+template void run_forward<BFloat16>(const Plan&, const Backend&, Pool&, const rnn_engine_forward_args&);
+template void run_pack<float>(const Plan&, const Backend&, Pool&, const rnn_engine_weights*, void*);
+template void run_pack<double>(const Plan&, const Backend&, Pool&, const rnn_engine_weights*, void*);
+template void run_pack<BFloat16>(const Plan&, const Backend&, Pool&, const rnn_engine_weights*, void*);
 
 }  // namespace rnn_engine

@@ -17,12 +17,15 @@ struct ForwardLane {
   Weights<T> weights;
   PackedForward<T> packed;
   Rows<const T> input;
-  Rows<T> a, r, c, cell, raw;      // where they are kept; else empty, and rolling buffers serve
-  Rows<T> h;                       // from this direction's first unit
-  Rows<T> c_output;                // the caller's copy of c, or empty
-  T *hn = nullptr, *cn = nullptr;  // [B, R], [B, H]
+  Rows<T> a, r, raw;        // where they are kept; else empty, and rolling buffers serve
+  Rows<Value<T>> c, cell;   // the same
+  Rows<T> h;                // from this direction's first unit
+  Rows<Value<T>> c_output;  // the caller's copy of c, or empty
+  T* hn = nullptr;          // [B, R]
+  Value<T>* cn = nullptr;   // [B, H]
   // Kept at the beginning of every piece of K steps but the first, or nullptr.
-  T *c_states = nullptr, *h_states = nullptr;
+  Value<T>* c_states = nullptr;
+  T* h_states = nullptr;
 
   ForwardLane(const Tile& tile, const Weights<T>& w)
       : layer(tile.layer), direction(tile.direction), weights(w) {}
@@ -34,19 +37,19 @@ class ForwardTile {
   ForwardTile(const Runner<T>& run, const Rolling<T>& rolling) : run_(run), rolling_(rolling) {}
 
   // Before a lane's first tile: the states begin as `h0` and `c0` (nullptr: zeros). A barrier must follow.
-  void begin(const ForwardLane<T>& lane, const T* h0, const T* c0) const {
+  void begin(const ForwardLane<T>& lane, const T* h0, const Value<T>* c0) const {
     const LayerShape& size = size_of(lane);
-    const auto copy = [&](std::int64_t count, const T* from, T* to) {
+    const auto copy = [&]<class Any>(std::int64_t count, const Any* from, Any* to) {
       const Team::Range mine = run_.team.share(count);
-      const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(mine.end - mine.begin);
+      const std::size_t bytes = sizeof(Any) * static_cast<std::size_t>(mine.end - mine.begin);
       if (mine.begin == mine.end || from == to) return;
       if (from)
         std::memcpy(to + mine.begin, from + mine.begin, bytes);
       else
         std::memset(to + mine.begin, 0, bytes);
     };
-    copy(run_.shape().B * size.R, h0, lane.hn);
-    copy(run_.shape().B * size.H, c0, lane.cn);
+    copy.template operator()<T>(run_.shape().B * size.R, h0, lane.hn);
+    copy.template operator()<Value<T>>(run_.shape().B * size.H, c0, lane.cn);
   }
 
   // Ends with a barrier.
@@ -61,7 +64,9 @@ class ForwardTile {
       run_.team.barrier();
       input = dropped.as_const();
     }
-    const Rows<T> a = lane.a ? lane.a : Rows<T>{rolling_.a, span.row0, size.G};
+    Rows<Value<T>> a{rolling_.a, span.row0, size.G};
+    if constexpr (!kRounds<T>)
+      if (lane.a) a = lane.a;
     multiply_gates(run_, {s.cell.gates, span.rows(), size.I, size.H, size.G, input.at(span.row0),
                           input.stride, lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
     const bool recurrent = s.recurrent_dropout > 0;
@@ -91,15 +96,18 @@ class ForwardTile {
   // Where a step finds its rows.
   struct StepRows {
     std::int64_t row, before;  // first row of the step, and of the one before it
-    T *a, *r, *c, *raw;
-    T* cell;        // what the cell puts out for c: c itself, unless zoneout follows
-    const T* seen;  // h before the step after recurrent dropout
+    Value<T>* a;               // a, r and c: what the cells work on
+    Value<T>* r;
+    Value<T>* c;
+    T* raw;
+    Value<T>* cell;  // what the cell puts out for c: c itself, unless zoneout follows
+    const T* seen;   // h before the step after recurrent dropout
     T* seen_next;
     bool first, last;  // of the tile
   };
 
-  void run_step(const ForwardLane<T>& lane, const Step& step, std::int64_t s, const Rows<T>& a, bool first,
-                bool last) const {
+  void run_step(const ForwardLane<T>& lane, const Step& step, std::int64_t s, const Rows<Value<T>>& a,
+                bool first, bool last) const {
     const Shape& shape = run_.shape();
     const LayerShape& size = size_of(lane);
     keep_states(lane, step, s);
@@ -107,7 +115,9 @@ class ForwardTile {
     at.row = shape.offset(step.t);
     at.before = step.carried ? shape.offset(step.before) : 0;
     at.a = a.at(at.row);
-    at.r = !shape.cell.split ? nullptr : lane.r ? lane.r.at(at.row) : rolling_.r;
+    at.r = shape.cell.split ? rolling_.r : nullptr;
+    if constexpr (!kRounds<T>)
+      if (lane.r) at.r = lane.r.at(at.row);
     at.c = lane.c ? lane.c.at(at.row) : lane.cn;
     at.cell = shape.zoneout_c == 0 ? at.c : lane.cell ? lane.cell.at(at.row) : rolling_.cell;
     at.seen = rolling_.seen[s % 2];
@@ -145,20 +155,21 @@ class ForwardTile {
     const Shape& s = run_.shape();
     const std::int64_t R = size_of(lane).R, first = mine.units.begin, count = mine.units.end - first;
     if (count <= 0) return;
-    for_each_part(lane, step, at, [&](Team::Range rows, const T* before, std::int64_t before_row, const T*) {
-      if (s.zoneout_h == 0) return;
-      ZoneoutRow<T> row = make_zoneout<T>(s, MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
-      row.columns = count;
-      row.mask.first = first;
-      for (std::int64_t b = std::max(rows.begin, mine.rows.begin); b < std::min(rows.end, mine.rows.end);
-           ++b) {
-        row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
-        row.before = before + (b - rows.begin) * before_row + first;
-        row.value = lane.h.at(at.row + b) + first;
-        row.next = row.value;
-        run_.kernels.zoneout_forward(row);
-      }
-    });
+    for_each_part(
+        lane, step, at, [&](Team::Range rows, const T* before, std::int64_t before_row, const Value<T>*) {
+          if (s.zoneout_h == 0) return;
+          ZoneoutRow<T> row = make_zoneout<T>(s, MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
+          row.columns = count;
+          row.mask.first = first;
+          for (std::int64_t b = std::max(rows.begin, mine.rows.begin); b < std::min(rows.end, mine.rows.end);
+               ++b) {
+            row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+            row.before = before + (b - rows.begin) * before_row + first;
+            row.value = lane.h.at(at.row + b) + first;
+            row.next = row.value;
+            run_.kernels.zoneout_forward(row);
+          }
+        });
     for (std::int64_t b = mine.rows.begin; s.recurrent_dropout > 0 && b < mine.rows.end; ++b)
       scale_values(lane.h.at(at.row + b) + first, rolling_.factors + b * R + first, count,
                    at.seen_next + b * R + first);
@@ -183,10 +194,10 @@ class ForwardTile {
                          Team::Range units) const {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
-    const T* bias = recurrent_bias(s, lane.weights);
+    const Value<T>* bias = recurrent_bias(s, lane.weights);
     GemmTile<T> gemm{};
     gemm.a_col = 1;
-    gemm.panel = lane.packed.weight_hh + units.begin * s.cell.gates * size.R;
+    gemm.panel = lane.packed.weight_hh + units.begin * s.cell.gates * packed_depth<T>(size.R);
     gemm.k = size.R;
     gemm.vectors = s.cell.gates;
     gemm.vector_stride = size.H;
@@ -194,7 +205,7 @@ class ForwardTile {
     gemm.columns = units.end - units.begin;
     gemm.c_row = size.G;
     gemm.init_row = s.cell.split ? 0 : size.G;
-    const auto multiply = [&](Team::Range rows, const T* h, std::int64_t h_row, const T*) {
+    const auto multiply = [&](Team::Range rows, const T* h, std::int64_t h_row, const Value<T>*) {
       gemm.rows = rows.end - rows.begin;
       gemm.a = h;
       gemm.a_row = h_row;
@@ -213,14 +224,17 @@ class ForwardTile {
     const Shape& s = run_.shape();
     const LayerShape& size = size_of(lane);
     const std::int64_t unit = mine.units.begin;
-    CellTile<T> cell{};
+    CellTile<Value<T>> cell{};
     cell.units = mine.units.end - unit;
     cell.gate_stride = size.H;
     cell.a_row = cell.r_row = size.G;
     set_vectors(s, lane.weights, unit, cell);
     cell.c_prev_row = cell.c_row = size.H;
-    cell.h_row = s.projected ? size.H : lane.h.stride;
-    for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const T* c_prev) {
+    const std::int64_t h_row = s.projected ? size.H : lane.h.stride;
+    Value<T>* h = rolling_.h;
+    if constexpr (!kRounds<T>) h = at.raw;
+    cell.h_row = kRounds<T> ? size.H : h_row;
+    for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const Value<T>* c_prev) {
       const std::int64_t row = std::max(rows.begin, mine.rows.begin);
       cell.rows = std::min(rows.end, mine.rows.end) - row;
       if (cell.rows <= 0) return;
@@ -228,9 +242,16 @@ class ForwardTile {
       cell.r = at.r ? at.r + row * size.G + unit : nullptr;
       cell.c_prev = c_prev + (row - rows.begin) * size.H + unit;
       cell.c = at.cell + row * size.H + unit;
-      cell.h = at.raw + row * cell.h_row + unit;
-      run_.kernels.cell_forward[s.cell_index](cell);
+      cell.h = h + row * cell.h_row + unit;
+      run_.cells.cell_forward[s.cell_index](cell);
     });
+    if constexpr (kRounds<T>) {
+      narrow_units(run_, mine, size.H, 1, h, size.H, at.raw, h_row);
+      narrow_units(run_, mine, size.H, s.cell.gates, at.a, size.G, lane.a ? lane.a.at(at.row) : nullptr,
+                   size.G);
+      narrow_units(run_, mine, size.H, s.cell.gates, at.r, size.G, lane.r ? lane.r.at(at.row) : nullptr,
+                   size.G);
+    }
   }
 
   // Zoneout of a region of c; c of sequences that end here, and at the tile's last step of all, goes to cn.
@@ -238,15 +259,15 @@ class ForwardTile {
     const Shape& s = run_.shape();
     const std::int64_t H = size_of(lane).H, first = mine.units.begin, count = mine.units.end - first;
     if (count <= 0) return;
-    for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const T* c_prev) {
+    for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const Value<T>* c_prev) {
       if (s.zoneout_c == 0) return;
       const std::int64_t row = std::max(rows.begin, mine.rows.begin), end = std::min(rows.end, mine.rows.end);
       zone_out_c(run_, lane.layer, lane.direction, step.t, {{row, end}, mine.units},
                  c_prev + (row - rows.begin) * H + first, at.cell + row * H + first, at.c + row * H + first);
     });
-    const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(count);
+    const std::size_t bytes = sizeof(Value<T>) * static_cast<std::size_t>(count);
     for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {
-      const T* c = at.c + b * H + first;
+      const Value<T>* c = at.c + b * H + first;
       if (lane.c && (at.last || b >= step.continued)) std::memcpy(lane.cn + b * H + first, c, bytes);
       if (lane.c_output) std::memcpy(lane.c_output.at(at.row + b) + first, c, bytes);
     }
@@ -262,11 +283,11 @@ class ForwardTile {
       gemm.a = at.raw;
       gemm.a_row = size.H;
       gemm.a_col = 1;
-      gemm.panel = lane.packed.weight_hr + first * size.H;
+      gemm.panel = lane.packed.weight_hr + first * packed_depth<T>(size.H);
       gemm.rows = rows;
       gemm.k = size.H;
       gemm.vectors = static_cast<int>((count + run_.width() - 1) / run_.width());
-      gemm.c = lane.h.at(at.row) + first;
+      set_end(gemm, lane.h.at(at.row) + first);
       gemm.c_row = lane.h.stride;
       gemm.vector_stride = run_.width();
       gemm.columns = count;
@@ -293,15 +314,16 @@ class ForwardTile {
     if (!lane.c_states || s == 0 || s % K != 0) return;
     const LayerShape& size = size_of(lane);
     const std::int64_t B = run_.shape().B, piece = s / K - 1, width = run_.width();
-    const auto keep = [&](Team::Range columns, std::int64_t row, const T* from, T* to) {
+    const auto keep = [&]<class Any>(Team::Range columns, std::int64_t row, const Any* from, Any* to) {
       if (columns.begin >= columns.end) return;
       for (std::int64_t b = 0; b < step.rows; ++b)
         std::memcpy(to + (piece * B + b) * row + columns.begin, from + b * row + columns.begin,
-                    sizeof(T) * static_cast<std::size_t>(columns.end - columns.begin));
+                    sizeof(Any) * static_cast<std::size_t>(columns.end - columns.begin));
     };
     const Team::Range tiles = run_.unit_tiles(size.H);
-    keep({tiles.begin * width, std::min(size.H, tiles.end * width)}, size.H, lane.cn, lane.c_states);
-    if (lane.h_states) keep(run_.columns(size.R), size.R, lane.hn, lane.h_states);
+    keep.template operator()<Value<T>>({tiles.begin * width, std::min(size.H, tiles.end * width)}, size.H,
+                                       lane.cn, lane.c_states);
+    if (lane.h_states) keep.template operator()<T>(run_.columns(size.R), size.R, lane.hn, lane.h_states);
   }
 
   const Runner<T>& run_;

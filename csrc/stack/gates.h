@@ -23,9 +23,9 @@ struct GateProduct {
   const T* a;
   std::int64_t a_row;
   const T* packed;
-  const T* init;  // [Z] for all rows, or nullptr; if `onto`, c itself is
+  const Value<T>* init;  // [Z] for all rows, or nullptr; if `onto`, c itself is
   bool onto;
-  T* c;
+  Value<T>* c;
 };
 
 // All threads together; each of them its own units (gates_by_units), else its share of the rows, and then a
@@ -38,15 +38,15 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
   const Team::Range tiles = by_units ? run.team.share(count) : Team::Range{0, count};
   const Team::Range share = by_units ? Team::Range{0, p.rows} : run.team.share(p.rows, kRowBlock);
   for (std::int64_t row = share.begin; row < share.end; row += kRows) {
-    for (std::int64_t k = 0; k < p.k; k += kDepth) {
+    for (std::int64_t k = 0; k < p.k; k += kDepth<T>) {
       for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
         GemmTile<T> gemm{};
         gemm.a = p.a + row * p.a_row + k;
         gemm.a_row = p.a_row;
         gemm.a_col = 1;
-        gemm.panel = p.packed + (tile * p.k + k) * p.gates * width;
+        gemm.panel = p.packed + (tile * packed_depth<T>(p.k) + k) * p.gates * width;
         gemm.rows = std::min(kRows, share.end - row);
-        gemm.k = std::min(kDepth, p.k - k);
+        gemm.k = std::min(kDepth<T>, p.k - k);
         gemm.vectors = p.gates;
         gemm.c = p.c + row * p.c_row + tile * width;
         gemm.c_row = p.c_row;
@@ -64,7 +64,7 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
 
 // The sum of the biases that begin the input product, [Z].
 template <class T>
-void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, T* sum) {
+void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, Value<T>* sum) {
   for (std::int64_t j = 0; j < size.Z; ++j)
     sum[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
 }

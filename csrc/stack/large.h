@@ -29,12 +29,12 @@ template <class T>
 void multiply_in_depths(const Kernels<T>& kernels, GemmTile<T> tile, std::int64_t k) {
   const T* a = tile.a;
   const T* panel = tile.panel;
-  for (std::int64_t k0 = 0; k0 < k; k0 += kDepth) {
-    tile.k = std::min(kDepth, k - k0);
+  for (std::int64_t k0 = 0; k0 < k; k0 += kDepth<T>) {
+    tile.k = std::min(kDepth<T>, k - k0);
     tile.a = a + k0 * tile.a_col;
     tile.panel = panel + k0 * tile.vectors * kernels.width;
     kernels.gemm(tile);
-    tile.init = tile.c;
+    set_init(tile, static_cast<const Value<T>*>(tile.c));
     tile.init_row = tile.c_row;
   }
 }
@@ -48,8 +48,8 @@ void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T
   for (std::int64_t i = share.panels.begin; i < share.panels.end; ++i) {
     const std::int64_t unit = i * width, units = std::min(width, p.H - unit);
     for (std::int64_t gate = 0; gate < p.gates; ++gate)
-      run.kernels.pack_transposed(
-          {weight + (gate * p.H + unit) * p.k, p.k, units, p.k, panel + gate * width, p.gates * width});
+      run.kernels.pack_transposed({weight + (gate * p.H + unit) * p.k, p.k, units, p.k,
+                                   panel + gate * width * kGroup<T>, p.gates * width});
     GemmTile<T> gemm{};
     gemm.a = p.a + share.rows.begin * p.a_row;
     gemm.a_row = p.a_row;
@@ -69,17 +69,17 @@ void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T
 }
 
 // c[rows, n] = init + a[rows, k] b with b [k, n] as it is (p.packed); `panel` is this thread's, of 4
-// kDepth vectors.
+// large_depth(k) vectors. A product that ends rounded is not cut.
 template <class T>
-void multiply_large(const Runner<T>& run, const Product<T>& p, T* panel) {
+void multiply_large(const Runner<T>& run, const Product<T, T>& p, T* panel) {
   const std::int64_t width = run.width(), panel_columns = kPanelVectors * width;
   const LargeShare share(run.team, (p.n + panel_columns - 1) / panel_columns, p.rows);
   for (std::int64_t i = share.panels.begin; i < share.panels.end; ++i) {
     const std::int64_t first = i * panel_columns, columns = std::min(panel_columns, p.n - first);
-    for (std::int64_t k0 = 0; k0 < p.k; k0 += kDepth) {
-      const std::int64_t depth = std::min(kDepth, p.k - k0);
+    for (std::int64_t k0 = 0; k0 < p.k; k0 += large_depth<T>(p.k)) {
+      const std::int64_t depth = std::min(large_depth<T>(p.k), p.k - k0);
       pack_panel(
-          run.width(), depth, first, columns, [&](std::int64_t k) { return p.packed + (k0 + k) * p.n; },
+          run.kernels, depth, first, columns, [&](std::int64_t k) { return p.packed + (k0 + k) * p.n; },
           panel);
       GemmTile<T> gemm{};
       gemm.a = p.a + share.rows.begin * p.a_row + k0;
@@ -89,9 +89,11 @@ void multiply_large(const Runner<T>& run, const Product<T>& p, T* panel) {
       gemm.rows = share.rows.end - share.rows.begin;
       gemm.k = depth;
       gemm.vectors = static_cast<int>((columns + width - 1) / width);
-      gemm.c = p.c + share.rows.begin * p.c_row + first;
+      T* c = p.c + share.rows.begin * p.c_row + first;
+      const T* init = k0 > 0 ? c : p.init ? p.init + share.rows.begin * p.init_row + first : nullptr;
+      set_init(gemm, init);
+      set_end(gemm, c);
       gemm.c_row = p.c_row;
-      gemm.init = k0 > 0 ? gemm.c : p.init ? p.init + share.rows.begin * p.init_row + first : nullptr;
       gemm.init_row = k0 > 0 ? p.c_row : p.init_row;
       gemm.vector_stride = width;
       gemm.columns = columns;

@@ -84,7 +84,7 @@ class Loss {
       for (std::int64_t p = panels.begin; p < panels.end; ++p) {
         const std::int64_t first = p * panel_columns;
         pack_panel(
-            kernels_.width, count_, first, std::min(panel_columns, E - first),
+            kernels_, count_, first, std::min(panel_columns, E - first),
             [&](std::int64_t j) { return s_.x + j * E; }, s_.x_packed + first * count_);
       }
     }

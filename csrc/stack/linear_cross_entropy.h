@@ -67,8 +67,8 @@ struct LossScratch {
                              d_weight ? packed_size(m, chunk, p.features) : 0);
     row_sums = arena.take<T>("sums for the bias", kClassBlock * m.threads);
     z = arena.take<T>("logits", chunk * (p.gradients ? p.vocabulary : kClassBlock * m.threads));
-    pack_a_size = kGradientRows * kGradientDepth;
-    pack_b_size = kGradientDepth * kPanelVectors * m.width;
+    pack_a_size = kGradientRows * kGradientDepth<T>;
+    pack_b_size = kGradientDepth<T> * kPanelVectors * m.width;
     pack_a = arena.take<T>("packed slopes", d_hidden ? pack_a_size * m.threads : 0);
     pack_b = arena.take<T>("packed weight", d_hidden ? pack_b_size * m.threads : 0);
   }

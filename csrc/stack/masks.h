@@ -31,7 +31,7 @@ void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const
   DropoutRow<T> row{};
   row.columns = s.layer(layer).I;
   row.mask = make_mask(s, MaskKind::kLayer, layer, 0, s.dropout_probability);
-  row.scale = dropout_scale<T>(s.dropout_probability);
+  row.scale = dropout_scale<Value<T>>(s.dropout_probability);
   const Team::Range steps = run.team.share(span.t1 - span.t0);
   for (std::int64_t t = span.t0 + steps.begin; t < span.t0 + steps.end; ++t) {
     row.mask.step = s.recurrent_dropout > 0 ? 0 : static_cast<std::uint32_t>(t);  // one mask for all steps
@@ -48,23 +48,23 @@ void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const
 // What h is multiplied by before U, for some sequences of a lane: factors [B, R].
 template <class T>
 void recurrent_factors(const Runner<T>& run, std::int64_t layer, std::int64_t direction, Team::Range rows,
-                       T* factors) {
+                       Value<T>* factors) {
   const Shape& s = run.shape();
-  DropoutRow<T> row{};
+  DropoutRow<Value<T>> row{};
   row.columns = s.layer(layer).R;
   row.mask = make_mask(s, MaskKind::kRecurrent, layer, direction, s.recurrent_dropout);
-  row.scale = dropout_scale<T>(s.recurrent_dropout);
+  row.scale = dropout_scale<Value<T>>(s.recurrent_dropout);
   for (std::int64_t b = rows.begin; b < rows.end; ++b) {
     row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
     row.out = factors + b * row.columns;
-    run.kernels.dropout(row);
+    run.cells.dropout(row);
   }
 }
 
 // out = factor * in, `count` values.
 template <class T>
-void scale_values(const T* in, const T* factor, std::int64_t count, T* out) {
-  for (std::int64_t j = 0; j < count; ++j) out[j] = factor[j] * in[j];
+void scale_values(const T* in, const Value<T>* factor, std::int64_t count, T* out) {
+  for (std::int64_t j = 0; j < count; ++j) out[j] = narrow<T>(factor[j] * widen(in[j]));
 }
 
 // Zoneout of c or of h at step t; row, columns and pointers are the caller's to set.
@@ -77,7 +77,7 @@ ZoneoutRow<T> make_zoneout(const Shape& s, MaskKind kind, std::int64_t layer, st
   row.mask = make_mask(s, kind, layer, direction, probability);
   row.mask.step = static_cast<std::uint32_t>(t);
   row.drawn = s.zoneout_masks;
-  row.share = static_cast<T>(probability);
+  row.share = static_cast<Value<T>>(probability);
   return row;
 }
 
@@ -85,9 +85,9 @@ ZoneoutRow<T> make_zoneout(const Shape& s, MaskKind kind, std::int64_t layer, st
 // rows are H apart.
 template <class T>
 void zone_out_c(const Runner<T>& run, std::int64_t layer, std::int64_t direction, std::int64_t t,
-                const Region& region, const T* c_prev, const T* cell, T* c) {
+                const Region& region, const Value<T>* c_prev, const Value<T>* cell, Value<T>* c) {
   const std::int64_t H = run.shape().layer(layer).H;
-  ZoneoutRow<T> row = make_zoneout<T>(run.shape(), MaskKind::kZoneoutC, layer, direction, t);
+  ZoneoutRow<Value<T>> row = make_zoneout<Value<T>>(run.shape(), MaskKind::kZoneoutC, layer, direction, t);
   row.columns = region.units.end - region.units.begin;
   row.mask.first = region.units.begin;
   for (std::int64_t b = region.rows.begin; b < region.rows.end; ++b) {
@@ -96,7 +96,7 @@ void zone_out_c(const Runner<T>& run, std::int64_t layer, std::int64_t direction
     row.before = c_prev + place;
     row.next = cell + place;
     row.value = c + place;
-    run.kernels.zoneout_forward(row);
+    run.cells.zoneout_forward(row);
   }
 }
 

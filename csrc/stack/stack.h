@@ -8,16 +8,14 @@
 namespace rnn_engine {
 
 template <class T>
-void run_forward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
-                 const rnn_engine_forward_args& args);
+void run_forward(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_forward_args& args);
 
 template <class T>
-void run_backward(const Plan& plan, const Kernels<T>& kernels, Pool& pool,
-                  const rnn_engine_backward_args& args);
+void run_backward(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_backward_args& args);
 
 // Packs the weights of all lanes at the plan's packed_slots.
 template <class T>
-void run_pack(const Plan& plan, const Kernels<T>& kernels, Pool& pool, const rnn_engine_weights* weights,
+void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_weights* weights,
               void* packed);
 
 // Measures what work costs (plan/cost.h), on float32 kernels.

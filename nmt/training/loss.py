@@ -5,19 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nmt.config import Precision
 from nmt.data.batching import Batch
 from nmt.data.subwords import PAD
 from nmt.model.output import output_loss
 from nmt.model.seq2seq import Seq2Seq
 
 
-def batch_loss(model: Seq2Seq, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor, int]:
+def batch_loss(
+    model: Seq2Seq, batch: Batch, smoothing: float, precision: Precision = "float32"
+) -> tuple[Tensor, Tensor, int]:
     """Run a batch through a network.
 
     Args:
         model: The network.
         batch: The pairs.
         smoothing: See `output_loss`.
+        precision: "bfloat16": the network up to the output layer runs under torch.autocast.
 
     Returns:
         The smoothed loss and the negative log-likelihood, both summed over the target tokens, in nats, and the number
@@ -26,6 +30,8 @@ def batch_loss(model: Seq2Seq, batch: Batch, smoothing: float) -> tuple[Tensor, 
     device = model.device
     source = torch.from_numpy(batch.source).to(device)  # [S, B]
     target = torch.from_numpy(batch.target_output).to(device)  # [T, B]
-    encoded = model.encode(source, torch.from_numpy(batch.source_lengths))
-    hidden = model.decode(encoded, torch.from_numpy(batch.target_input).to(device))  # [T, B, E]
-    return output_loss(hidden, *model.output_layer, target, smoothing, padding=PAD)
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        encoded = model.encode(source, torch.from_numpy(batch.source_lengths))
+        hidden = model.decode(encoded, torch.from_numpy(batch.target_input).to(device))  # [T, B, E]
+    weight, bias = model.output_layer
+    return output_loss(hidden.to(weight.dtype), weight, bias, target, smoothing, padding=PAD)

@@ -241,7 +241,9 @@ class Trainer:
         tokens = sum(piece.target_tokens for piece in pieces)
         loss = nll = 0.0
         for batch in pieces:
-            batch_sum, batch_nll, _ = batch_loss(self.model, batch, self.settings.label_smoothing)
+            batch_sum, batch_nll, _ = batch_loss(
+                self.model, batch, self.settings.label_smoothing, self.settings.precision
+            )
             (batch_sum / tokens).backward()  # type: ignore[no-untyped-call]
             loss, nll = loss + batch_sum.item(), nll + batch_nll.item()
         norm = self.clipper.clip()

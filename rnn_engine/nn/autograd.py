@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rnn_engine import native
@@ -105,7 +106,8 @@ def run_stack(call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, param
         x: [N, I] rows, time-major and packed as in `torch.nn.utils.rnn.PackedSequence`.
         h0: The lanes' states one after the other (`Outputs.hn`), of any shape, or None for zeros.
         c0: The same.
-        parameters: The lanes' parameters one after the other, None where absent (`StackSpec.lane_parameters`).
+        parameters: The lanes' parameters one after the other, None where absent (`StackSpec.lane_parameters`). With a
+            bfloat16 x they may be float32: they are then rounded for this call, and their gradients are not.
     """
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *parameters)):
         outputs: tuple[Tensor, Tensor, Tensor, Tensor | None] = _Stack.apply(  # type: ignore[no-untyped-call]
@@ -115,9 +117,24 @@ def run_stack(call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, param
     return run_forward(call, call.plan(x.dtype, training=False), x, h0, c0, parameters)[0]
 
 
-def lanes_of(spec: StackSpec, parameters: list[Tensor | None]) -> list[list[Tensor | None]]:
-    """The parameters of each lane, contiguous and without their history."""
-    flat = [plain(p) for p in parameters]
+def value_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What tensors of a dtype are computed in: sums, vectors of weights and cell states of bfloat16 are float32."""
+    return torch.float32 if dtype == torch.bfloat16 else dtype
+
+
+def lanes_of(
+    spec: StackSpec, parameters: Sequence[Tensor | None], dtype: torch.dtype, vectors: torch.dtype | None = None
+) -> list[list[Tensor | None]]:
+    """The parameters of each lane, contiguous and without their history.
+
+    Args:
+        spec: The stack.
+        parameters: As for `run_stack`.
+        dtype: Of the matrices.
+        vectors: Of the vectors; the dtype's own `value_dtype` if None.
+    """
+    vectors = vectors or value_dtype(dtype)
+    flat = [None if p is None else plain(p, dtype if p.dim() == 2 else vectors) for p in parameters]
     each = len(flat) // spec.lanes
     return [flat[i * each : (i + 1) * each] for i in range(spec.lanes)]
 
@@ -134,16 +151,17 @@ def run_forward(
     """Runs a plan forward; returns what it kept, too."""
     spec, rows, batch = call.spec, x.shape[0], call.batch_sizes[0]
     y = new_tensor((rows, spec.output_size), x.dtype) if call.output else None
-    cy = new_tensor((rows, spec.directions * spec.hidden_sizes[-1]), x.dtype) if call.cell_output else None
+    values = value_dtype(x.dtype)
+    cy = new_tensor((rows, spec.directions * spec.hidden_sizes[-1]), values) if call.cell_output else None
     hn = new_tensor((spec.directions * batch * sum(spec.state_sizes),), x.dtype)
-    cn = new_tensor((spec.directions * batch * sum(spec.hidden_sizes),), x.dtype)
+    cn = new_tensor((spec.directions * batch * sum(spec.hidden_sizes),), values)
     kept, scratch = (pool.take(size, brief=True) for size in (plan.kept_bytes, plan.scratch_bytes))
     plan.forward(
-        lanes_of(spec, parameters),
+        lanes_of(spec, parameters, x.dtype),
         None if packed is None else packed.array,
         plain(x),
-        plain(h0),
-        plain(c0),
+        plain(h0, x.dtype),
+        plain(c0, values),
         y,
         cy,
         hn,
@@ -151,19 +169,28 @@ def run_forward(
         kept.array,
         scratch.array,
     )
-    return Outputs(y, hn, cn, cy), kept
+    return Outputs(y, hn, cn.to(x.dtype), None if cy is None else cy.to(x.dtype)), kept
 
 
 def new_tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Uninitialised; a large one lies in the engine's pool, aligned, in pages that the system need not clear again."""
     if math.prod(shape) < _SMALL:
         return torch.empty(shape, dtype=dtype)
+    if dtype == torch.bfloat16:  # NumPy has none
+        return torch.from_numpy(pool.array(tuple(shape), "int16")).view(dtype)
     return torch.from_numpy(pool.array(tuple(shape), str(dtype).removeprefix("torch.")))
 
 
-def plain(tensor: Tensor | None) -> Tensor | None:
-    """The values alone, contiguous."""
-    return None if tensor is None else tensor.detach().contiguous()
+def array_of(tensor: Tensor) -> NDArray[Any]:
+    """A tensor's memory as an array; bfloat16, which NumPy has not, as int16."""
+    tensor = tensor.detach()
+    array: NDArray[Any] = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return array
+
+
+def plain(tensor: Tensor | None, dtype: torch.dtype | None = None) -> Tensor | None:
+    """The values alone, contiguous, of that dtype if one is given."""
+    return None if tensor is None else tensor.detach().to(dtype or tensor.dtype).contiguous()
 
 
 class _Stack(torch.autograd.Function):
@@ -204,22 +231,23 @@ def _backward(
     scratch = pool.take(plan.scratch_bytes, brief=True)
     needs = ctx.needs_input_grad
     dx = new_tensor(x.shape, x.dtype) if needs[1] else None
+    values = value_dtype(x.dtype)
     dh0 = new_tensor(h0.shape, x.dtype) if needs[2] else None
-    dc0 = new_tensor(c0.shape, x.dtype) if needs[3] else None
+    dc0 = new_tensor(c0.shape, values) if needs[3] else None
     gradients = [
-        new_tensor(p.shape, p.dtype) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)
+        new_tensor(p.shape, values) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)
     ]
     plan.backward(
-        lanes_of(call.spec, parameters),
-        lanes_of(call.spec, gradients),
+        lanes_of(call.spec, parameters, x.dtype),
+        lanes_of(call.spec, gradients, values),
         plain(x),
-        plain(h0),
-        plain(c0),
+        plain(h0, x.dtype),
+        plain(c0, values),
         y.detach(),
-        plain(dy),
-        plain(dcy),
-        plain(dhn),
-        plain(dcn),
+        plain(dy, x.dtype),
+        plain(dcy, values),
+        plain(dhn, x.dtype),
+        plain(dcn, values),
         dx,
         dh0,
         dc0,
@@ -227,7 +255,8 @@ def _backward(
         scratch.array,
         overwrite=True,
     )
-    return None, dx, dh0, dc0, *gradients
+    rounded = [None if g is None else g.to(p.dtype) for p, g in zip(parameters, gradients, strict=True)]
+    return None, dx, dh0, None if dc0 is None else dc0.to(c0.dtype), *rounded
 
 
-__all__ = ["Call", "Outputs", "lanes_of", "new_tensor", "plain", "run_forward", "run_stack"]
+__all__ = ["Call", "Outputs", "array_of", "lanes_of", "new_tensor", "plain", "run_forward", "run_stack"]

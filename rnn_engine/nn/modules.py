@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -14,14 +14,15 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnn_engine.nn.autograd import Call, Outputs, run_stack
 from rnn_engine.nn.rows import Input, Rows, rows_of
-from rnn_engine.nn.states import State, detached, flat_states, shaped_states
+from rnn_engine.nn.states import State, cast, detached, flat_states, shaped_states
 from rnn_engine.nn.stepper import Stepper
 from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag, check_schedule
 from rnn_engine.states import pair_of, state_of
 
 Lengths = Tensor | Sequence[int]
 
-_DTYPES = (torch.float32, torch.float64)
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+_KNOWN = "torch.float32, torch.float64 or torch.bfloat16"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class _Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         if dtype is not None and dtype not in _DTYPES:
-            raise ValueError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
+            raise ValueError(f"dtype: expected {_KNOWN}, got {dtype}")
         check_flag("batch_first", batch_first)
         if isinstance(hidden_size, Sequence) and not isinstance(hidden_size, str):
             hidden_size = tuple(hidden_size)
@@ -194,9 +195,14 @@ class _Recurrent(nn.Module):
             not last_state_only,
             return_cell_states,
         )
-        self._check(input)
+        dtype = self._call_dtype()
+        self._check(input, dtype)
         rows = rows_of(input, lengths, self.batch_first)
-        states = flat_states(self.spec, pair_of(self.spec, hx), rows.batch, self._weight, rows.order)
+        rows = replace(rows, data=rows.data.to(dtype))
+        pair = pair_of(self.spec, hx)
+        if pair is not None and dtype != self._weight.dtype:
+            pair = cast(pair, dtype)
+        states = flat_states(self.spec, pair, rows.batch, rows.data, rows.order)
         outputs = self._run(rows, states, wanted)
         last = shaped_states(self.spec, outputs.hn, outputs.cn, rows.batch, rows.original)
         return wanted.returned(outputs, rows.shaped, state_of(self.spec, last))
@@ -206,7 +212,14 @@ class _Recurrent(nn.Module):
         """A tensor of the parameters' dtype and device."""
         return self.get_parameter("weight_ih_l0")
 
-    def _check(self, input: Input) -> None:
+    def _call_dtype(self) -> torch.dtype:
+        """Of the weights; bfloat16 under torch.autocast("cpu", torch.bfloat16)."""
+        dtype = self._weight.dtype
+        if dtype != torch.float32 or not torch.is_autocast_enabled("cpu"):
+            return dtype
+        return torch.bfloat16 if torch.get_autocast_dtype("cpu") == torch.bfloat16 else dtype
+
+    def _check(self, input: Input, dtype: torch.dtype) -> None:
         x = input.data if isinstance(input, PackedSequence) else input
         if not isinstance(x, Tensor):
             raise TypeError(f"input: expected a tensor or a PackedSequence, got {type(x).__name__}")
@@ -215,14 +228,14 @@ class _Recurrent(nn.Module):
         weight = self._weight
         if x.shape[-1] != self.input_size:
             raise ValueError(f"input: expected last dimension I = {self.input_size}, got {list(x.shape)}")
-        if x.dtype != weight.dtype:
+        if x.dtype not in (dtype, weight.dtype):
             raise ValueError(f"input: expected {weight.dtype} as the weights, got {x.dtype}")
         if x.layout != torch.strided:
             raise ValueError(f"input: expected a dense tensor, got {x.layout}")
         if x.device.type != "cpu" or weight.device.type != "cpu":
             raise ValueError(f"input: expected weights and tensors on the CPU, got {weight.device}, {x.device}")
         if weight.dtype not in _DTYPES:
-            raise ValueError(f"weights: expected torch.float32 or torch.float64, got {weight.dtype}")
+            raise ValueError(f"weights: expected {_KNOWN}, got {weight.dtype}")
 
     def _parameter(self, name: str) -> Tensor:
         parameter: Tensor = getattr(self, name)
@@ -301,7 +314,8 @@ class LSTM(_Recurrent):
         bidirectional: Whether to run each layer in both directions and concatenate.
         proj_size: P, width to which h is projected (Sak et al. 2014), less than H; 0: no projection.
         device: As in torch; the CPU.
-        dtype: torch.float32 or torch.float64.
+        dtype: torch.float32, torch.float64 or torch.bfloat16. bfloat16 is what is stored; sums and cell states are
+            float32. A float32 layer computes so under torch.autocast("cpu", torch.bfloat16), with gradients in float32.
         memory: What a call keeps for its backward pass: "store", "recompute", "checkpoint", or a number of bytes such
             as "256MiB" within which the fastest mix is chosen (`rnn_engine.spec.Memory`). Results do not depend on it.
         schedule: How threads share the work: "layers", "wavefront", or "auto", whichever is predicted to be faster

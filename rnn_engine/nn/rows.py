@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from rnn_engine.nn.autograd import new_tensor
+from rnn_engine.nn.autograd import array_of, new_tensor
 from rnn_engine.ragged import Ragged
 
 Input = Tensor | PackedSequence
@@ -100,7 +100,7 @@ class _Gather(torch.autograd.Function):
     def forward(ctx: Any, dense: Tensor, ragged: Ragged) -> Tensor:
         ctx.ragged, ctx.size = ragged, len(dense)
         rows = new_tensor((len(ragged.places), dense.shape[1]), dense.dtype)
-        ragged.gather(dense.detach().numpy(), rows.numpy())
+        ragged.gather(array_of(dense), array_of(rows))
         return rows
 
     @staticmethod
@@ -115,7 +115,7 @@ class _Spread(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
         ctx.ragged = ragged
         dense = new_tensor((size, rows.shape[1]), rows.dtype)
-        ragged.spread(rows.detach().numpy(), dense.numpy())
+        ragged.spread(array_of(rows), array_of(dense))
         return dense
 
     @staticmethod

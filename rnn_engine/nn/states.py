@@ -62,6 +62,15 @@ def shaped_states(spec: StackSpec, hn: Tensor, cn: Tensor, batch: int | None, or
     return half(hn, h), half(cn, c)
 
 
+def cast(states: State, dtype: torch.dtype) -> State:
+    """The same states in another dtype."""
+
+    def half(tensors: Half) -> Half:
+        return tensors.to(dtype) if isinstance(tensors, Tensor) else tuple(tensor.to(dtype) for tensor in tensors)
+
+    return half(states[0]), half(states[1])
+
+
 def detached(states: State) -> State:
     """The same values without their history."""
 

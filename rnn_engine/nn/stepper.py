@@ -40,7 +40,7 @@ class Stepper:
         )
         context = native.context(threads)
         self._packed = pool.take(context.packed_bytes(problem))
-        context.pack(problem, lanes_of(spec, self._parameters), self._packed.array)
+        context.pack(problem, lanes_of(spec, self._parameters, self._dtype), self._packed.array)
 
     def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Runs some steps.

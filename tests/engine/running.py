@@ -2,7 +2,6 @@
 
 from dataclasses import fields
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from cases import each, named
@@ -91,26 +90,39 @@ def run_reference(case, arrays, seed=SEED):
     return results(case, outputs, (back.dx, back.dh0, back.dc0), back.parameters)
 
 
-def plain_step(cell, x, h, c, p):
-    """h and c after a step; p are the lane's parameters, without suffix."""
+def plain_step(cell, x, h, c, p, stored):
+    """h and c after a step; p are the lane's parameters, without suffix.
+
+    `stored` is what is kept for backward: a cell's gates, or the two products that another cell makes them of.
+    """
     if cell == "gru":
-        a, u = (x @ p["weight_ih"].T + p["bias_ih"]).chunk(3, 1), (h @ p["weight_hh"].T + p["bias_hh"]).chunk(3, 1)
+        a = stored(x @ p["weight_ih"].T + p["bias_ih"]).chunk(3, 1)
+        u = stored(h @ p["weight_hh"].T + p["bias_hh"]).chunk(3, 1)
         r, z = torch.sigmoid(a[0] + u[0]), torch.sigmoid(a[1] + u[1])
         c = (1 - z) * torch.tanh(a[2] + r * u[2]) + z * c
         return c, c
     a, r, seen = x @ p["weight_ih"].T, h @ p["weight_hh"].T, lambda c: c
     if cell.startswith("layer_norm"):
+        a, r = stored(a), stored(r)
         a, r = (F.layer_norm(v, v.shape[1:], p[gamma]) for v, gamma in ((a, "gamma_ih"), (r, "gamma_hh")))
         seen = lambda c: F.layer_norm(c, c.shape[1:], p["gamma_c"]) + p["beta_c"]  # noqa: E731
     a, r = a + p["bias_ih"], r + p["bias_hh"]
+    if cell == "mi_lstm":
+        a, r = stored(a), stored(r)
     z = p["alpha"] * a * r + p["beta1"] * r + p["beta2"] * a + p["bias"] if "mi" in cell else a + r
     i, f, g, o = z.chunk(4, dim=1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(seen(c)), c
+    i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+    if cell == "lstm":
+        i, f, g, o = (stored(gate) for gate in (i, f, g, o))
+    c = f * c + i * g
+    return o * torch.tanh(seen(c)), c
 
 
-def run_plain(case, arrays, seed=SEED):
-    """The same in plain float32 torch operations, a step at a time: what the engine's rounding is measured by."""
+def run_plain(case, arrays, seed=SEED, stored=lambda tensor: tensor):
+    """The same in plain float32 torch operations, a step at a time: what the engine's rounding is measured by.
+
+    h, and what is kept of every step, are replaced by what `stored` makes of them.
+    """
     dtype, spec = torch.float32, case.spec
     masks, inside = dropout_masks(case, seed), noise(case, seed)
     x = leaf(arrays.x, dtype)
@@ -131,12 +143,13 @@ def run_plain(case, arrays, seed=SEED):
             rows, cell_rows = [torch.zeros_like(h)] * case.T, [torch.zeros_like(c)] * case.T
             for t in range(case.T) if direction == 0 else reversed(range(case.T)):
                 seen = h if inside.recurrent is None else h * torch.tensor(inside.recurrent[lane], dtype=dtype)
-                h_next, c_next = plain_step(case.cell, inputs[t], seen, c, p)
+                h_next, c_next = plain_step(case.cell, inputs[t], seen, c, p, stored)
                 if case.P:
                     h_next = h_next @ p["weight_hr"].T
                 if inside.zoneout is not None:
                     stays_c, stays_h = (torch.tensor(mask[t]) for mask in inside.zoneout[lane])
                     h_next, c_next = torch.where(stays_h, h, h_next), torch.where(stays_c, c, c_next)
+                h_next = stored(h_next)
                 running = (t < lengths)[:, None]
                 h, c = torch.where(running, h_next, h), torch.where(running, c_next, c)
                 rows[t] = torch.where(running, h_next, torch.zeros(()))
@@ -151,10 +164,14 @@ def run_plain(case, arrays, seed=SEED):
     return results(case, values, gradients_of((x, h0, c0)), {n: p.grad for n, p in parameters.items()})
 
 
-def single(arrays):
-    """The arrays rounded to float32, so that only what is computed with them can differ."""
+def rounded(arrays, dtype):
+    """The arrays rounded to a dtype, so that only what is computed with them can differ."""
+
+    def nearest(array):
+        return torch.tensor(array).to(dtype).double().numpy()
+
     changed = {f.name: getattr(arrays, f.name) for f in fields(arrays)}
     for name in ("x", "h0", "c0", "dy", "dcells", "dhn", "dcn"):
-        changed[name] = each(lambda array: array.astype(np.float32).astype(np.float64), changed[name])
-    changed["parameters"] = {n: p.astype(np.float32).astype(np.float64) for n, p in arrays.parameters.items()}
+        changed[name] = each(nearest, changed[name])
+    changed["parameters"] = {n: nearest(p) for n, p in arrays.parameters.items()}
     return type(arrays)(**changed)

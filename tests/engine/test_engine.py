@@ -8,7 +8,7 @@ import pytest
 import torch
 from cases import CASES, Case, make
 from masks import philox
-from running import run_engine, run_plain, run_reference, single
+from running import rounded, run_engine, run_plain, run_reference
 
 from rnn_engine import native
 from rnn_engine.planning import plan
@@ -50,7 +50,7 @@ def test_float32_rounds_no_worse_than_plain_operations(cell, isa):
     largest = (50 if not cell.startswith("layer_norm") else 1000) * np.finfo(np.float32).eps
     ratios = []
     for case in (case for case in CASES if case.cell == cell):
-        arrays = single(make(case))
+        arrays = rounded(make(case), torch.float32)
         engine, operations = run_engine(case, arrays, torch.float32), run_plain(case, arrays)
         for name, exact in run_reference(case, arrays).items():
             scale = np.abs(exact).max() or 1.0

@@ -1,0 +1,185 @@
+"""bfloat16: stored rounded, computed in float32. Errors, bits, layers and autocast."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from cases import CASES, Case, make
+from running import rounded, run_engine, run_plain, run_reference
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import rnn_engine
+from rnn_engine import native
+from rnn_engine.planning import plan
+from rnn_engine.spec import CELLS
+
+BF16 = torch.bfloat16
+ISAS = native.available_isas()
+LAYERS = [rnn_engine.LSTM, rnn_engine.MILSTM]
+
+
+@pytest.fixture(params=ISAS)
+def isa(request, monkeypatch):
+    monkeypatch.setenv("RNN_ENGINE_ISA", request.param)
+    return request.param
+
+
+class Stored(torch.autograd.Function):
+    """A value that is stored in bfloat16, and so is its gradient."""
+
+    @staticmethod
+    def forward(ctx, tensor):
+        return tensor.to(BF16).to(tensor.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.to(BF16).to(gradient.dtype)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_rounds_no_worse_than_plain_operations(cell, isa):
+    """As for float32: root mean square errors over all cases, at most twice those of plain float32 operations that
+    store h and what backward reads, and their gradients, in bfloat16."""
+    ours = plain = 0.0
+    for case in (case for case in CASES if case.cell == cell):
+        arrays = rounded(make(case), BF16)
+        engine, operations = run_engine(case, arrays, BF16), run_plain(case, arrays, stored=Stored.apply)
+        for name, exact in run_reference(case, arrays).items():
+            scale = np.abs(exact).max() or 1.0
+            ours += np.mean(((engine[name].double().numpy() - exact) / scale) ** 2)
+            nearest = operations[name].to(BF16).double().numpy()
+            plain += np.mean(((nearest - exact) / scale) ** 2)
+    assert ours <= 2**2 * plain
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_threads_policies_and_steps_change_no_bit(case, monkeypatch):
+    arrays, lengths = rounded(make(case), BF16), list(case.lengths or [case.T] * case.B)
+    for isa in ISAS:
+        monkeypatch.setenv("RNN_ENGINE_ISA", isa)
+        first = run_engine(case, arrays, BF16)
+        leanest = plan(case.spec, lengths=lengths, memory="checkpoint", dropout=case.dropout, dtype="bfloat16")
+        for threads in (1, 2, 3):
+            for memory in ("store", "recompute", "checkpoint", 2 * leanest.peak_bytes):
+                tensors = run_engine(case, arrays, BF16, threads=threads, memory=memory)
+                for key, tensor in tensors.items():
+                    assert torch.equal(tensor, first[key]), (isa, threads, memory, key)
+
+
+class Guarded:
+    """A pool whose blocks lie between red zones and are full of NaN."""
+
+    def __init__(self):
+        self.zones = []
+
+    def take(self, size, *, brief):
+        whole = np.full(size + 2 * 4096 + 64, 0xFF, np.uint8)
+        first = 4096 + -(whole.ctypes.data + 4096) % 64
+        self.zones += [whole[:first], whole[first + size :]]
+        return SimpleNamespace(array=whole[first : first + size])
+
+    def array(self, shape, dtype):
+        return np.empty(shape, dtype)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_touches_nothing_outside_the_plan_and_reads_nothing_unwritten(case, monkeypatch):
+    arrays, guarded = rounded(make(case), BF16), Guarded()
+    expected = run_engine(case, arrays, BF16)
+    monkeypatch.setattr("rnn_engine.nn.autograd.pool", guarded)
+    for threads in (1, 3):
+        for memory in ("store", "recompute", "checkpoint"):
+            for name, tensor in run_engine(case, arrays, BF16, threads=threads, memory=memory).items():
+                assert torch.equal(tensor, expected[name]), (threads, memory, name)
+    assert all((zone == 0xFF).all() for zone in guarded.zones)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_instruction_sets_that_multiply_in_float32_agree(case, monkeypatch):
+    """AVX-512 BF16 rounds in its own way."""
+    arrays, first = rounded(make(case), BF16), None
+    for isa in ISAS:
+        if isa == "avx512_bf16":
+            continue
+        monkeypatch.setenv("RNN_ENGINE_ISA", isa)
+        tensors = run_engine(case, arrays, BF16)
+        first = first or tensors
+        for key, tensor in tensors.items():
+            assert torch.equal(tensor, first[key]), (isa, key)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_sequence_alone_gives_the_bits_of_the_batch(layer):
+    rnn, x = layer(9, 33, 2).bfloat16(), torch.randn(7, 5, 9, dtype=BF16)
+    lengths = [7, 3, 5, 1, 6]
+    with torch.no_grad():
+        packed, _ = rnn(pack_padded_sequence(x, lengths, enforce_sorted=False))
+        dense, (hn, cn) = rnn(x, lengths=lengths)
+        for row, length in enumerate(lengths):
+            y, (h, c) = rnn(x[:length, row : row + 1])
+            assert torch.equal(dense[:length, row : row + 1], y)
+            assert torch.equal(hn[:, row : row + 1], h)
+            assert torch.equal(cn[:, row : row + 1], c)
+    assert packed.data.dtype == dense.dtype == hn.dtype == cn.dtype == BF16
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_stepper_gives_the_bits_of_the_layer(layer):
+    rnn, x = layer(9, 33).bfloat16(), torch.randn(1, 5, 9, dtype=BF16)
+    with torch.no_grad():
+        y, (h, c) = rnn(x)
+        stepped, (h1, c1) = rnn.stepper()(x[0])
+    assert torch.equal(y[0], stepped)
+    assert torch.equal(h, h1)
+    assert torch.equal(c, c1)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_autocast_rounds_the_weights_and_not_their_gradients(layer):
+    single = layer(9, 33, 2, bidirectional=True)
+    with torch.no_grad():
+        for parameter in single.parameters():
+            parameter.copy_(parameter.to(BF16))
+    half = layer(9, 33, 2, bidirectional=True).bfloat16()
+    half.load_state_dict({name: value.to(BF16) for name, value in single.state_dict().items()})
+    x = torch.randn(5, 3, 9, dtype=BF16)
+    inputs = x.float().requires_grad_(), x.clone().requires_grad_()
+    with torch.autocast("cpu", BF16):
+        y, (hn, cn) = single(inputs[0])
+    expected, (h, c) = half(inputs[1])
+    for mine, theirs in ((y, expected), (hn, h), (cn, c)):
+        assert mine.dtype == BF16
+        assert torch.equal(mine, theirs)
+    y.backward(torch.ones_like(y))
+    expected.backward(torch.ones_like(y))
+    assert inputs[0].grad.dtype == torch.float32
+    assert torch.equal(inputs[0].grad.to(BF16), inputs[1].grad)
+    for mine, theirs in zip(single.parameters(), half.parameters(), strict=True):
+        assert mine.grad.dtype == torch.float32
+        assert torch.equal(mine.grad.to(BF16), theirs.grad)
+
+
+def test_autocast_takes_states_of_either_dtype():
+    rnn, x = rnn_engine.LSTM(4, 6), torch.randn(3, 2, 4)
+    state = torch.randn(1, 2, 6), torch.randn(1, 2, 6)
+    with torch.autocast("cpu", BF16):
+        first, _ = rnn(x, state)
+        second, _ = rnn(x.to(BF16), tuple(half.to(BF16) for half in state))
+    assert torch.equal(first, second)
+    assert rnn(x, state)[0].dtype == torch.float32
+
+
+def test_store_keeps_gates_and_h_in_half_the_bytes():
+    case = Case(cell="lstm", T=8, B=4, I=6, H=10, L=2)
+    buffers = plan(case.spec, steps=8, batch=4, dtype="bfloat16").buffers
+    u = 8 * 4 * 10 * 2  # bytes of one [T, B, H] array in bfloat16
+    kept = sum(buffer.bytes for buffer in buffers if buffer.arena == "kept")
+    assert kept == 2 * (4 + 2) * u + u  # gates, and c in float32, of both layers; h of the first
+
+
+def test_errors_name_the_dtypes():
+    with pytest.raises(ValueError, match=r"torch\.bfloat16, got torch\.float16"):
+        rnn_engine.LSTM(2, 2, dtype=torch.float16)
+    with pytest.raises(ValueError, match=r"input: expected torch\.bfloat16 as the weights, got torch\.float32"):
+        rnn_engine.LSTM(2, 2, dtype=BF16)(torch.zeros(1, 1, 2))

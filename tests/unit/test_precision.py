@@ -1,0 +1,46 @@
+"""training.precision: what runs in bfloat16, and what stays in float32."""
+
+import numpy as np
+import pytest
+import torch
+from small import make_config
+
+from nmt.data.batching import Batch
+from nmt.model.seq2seq import Seq2Seq
+from nmt.training.loss import batch_loss
+
+
+def make_batch() -> Batch:
+    rng = np.random.default_rng(0)
+    lengths, steps, pairs = np.array([7, 5, 3]), 6, 3
+    source, target = rng.integers(4, 20, (7, pairs)), rng.integers(4, 20, (steps + 1, pairs))
+    source[np.arange(7)[:, None] >= lengths] = 0
+    return Batch(
+        source=source,
+        source_lengths=lengths,
+        target_input=target[:-1],
+        target_output=target[1:],
+        target_lengths=np.full(pairs, steps),
+        source_tokens=int(lengths.sum()),
+        target_tokens=steps * pairs,
+        indices=np.arange(pairs),
+    )
+
+
+@pytest.mark.parametrize("cell", ["lstm", "mi_lstm"])
+def test_bfloat16_is_near_and_its_gradients_are_float32(cell):
+    torch.manual_seed(0)
+    model, batch = Seq2Seq.from_config(make_config(cell=cell, hidden_size=16, embedding_size=12), 20, 20), make_batch()
+    loss, _, tokens = batch_loss(model, batch, 0.1)
+    loss.backward()
+    expected = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    rounded, nll, same = batch_loss(model, batch, 0.1, "bfloat16")
+    rounded.backward()
+    assert (rounded.dtype, nll.dtype, same) == (torch.float32, torch.float32, tokens)
+    assert rounded.item() == pytest.approx(loss.item(), rel=1e-2)
+    assert rounded.item() != loss.item()
+    for name, parameter in model.named_parameters():
+        assert parameter.dtype == parameter.grad.dtype == torch.float32
+        error = (parameter.grad - expected[name]).norm() / expected[name].norm()
+        assert error < 0.1, name
