@@ -361,7 +361,7 @@ static void test_errors(void) {
   expect_error(rnn_engine_context_create(0, NULL, &context), "threads");
   expect_error(rnn_engine_context_create(1, "sse9", &context), "sse9");
   CHECK(rnn_engine_context_create(1, NULL, &context) == 0, "context: %s", rnn_engine_last_error());
-  const Case good = {RNN_ENGINE_LSTM, 3, 2, 4, {5}, 0, 1, 1, 1, 0, {0}};
+  const Case good = {RNN_ENGINE_LSTM, 3, 2, 4, {5}, 0, 1, 1, 1, 0, {0}, 0, {0}};
   const rnn_engine_problem right = make_layout(&good, RNN_ENGINE_FLOAT32).problem;
   rnn_engine_plan* plan = NULL;
   const int64_t none[] = {0}, huge[] = {(int64_t)1 << 40}, growing[] = {2, 1, 2};
