@@ -29,6 +29,10 @@ def test_the_masks_are_philox():
     ]  # fmt: skip  # the generator's published test vector
 
 
+def normalised(cell):
+    return cell.startswith("layer_norm")
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_float64_agrees_with_the_reference(case, isa):
     arrays = make(case)
@@ -36,29 +40,34 @@ def test_float64_agrees_with_the_reference(case, isa):
     expected = run_reference(case, arrays)
     assert engine.keys() == expected.keys()
     for name, value in expected.items():
-        scale = max(1.0, np.abs(value).max())  # gradients may explode, and rounding errors with them
+        # Gradients through a normalisation may explode, and rounding errors with them.
+        scale = max(1.0, np.abs(value).max()) if normalised(case.cell) else 1.0
         np.testing.assert_allclose(engine[name].numpy(), value, rtol=1e-11, atol=1e-11 * scale, err_msg=name)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_float32_rounds_no_worse_than_plain_operations(cell, isa):
-    """Root mean square errors of every tensor of every case, relative to its largest value: in the geometric mean at
-    most 1.5 times those of plain float32 operations. (A single case has too few values for a ratio to mean something.)
+    """Root mean square errors, relative to each tensor's largest value, over all cases: at most twice those of plain
+    float32 operations. (A single case has too few values for a ratio to mean something.)
 
-    None may be large, either; a normalised row of nearly equal values makes its rounding errors that.
+    A normalised row of nearly equal values makes its rounding errors large, in either, and one such row would decide
+    that ratio alone: there the errors of the tensors are at most 1.5 times as large in the geometric mean.
     """
-    largest = (50 if not cell.startswith("layer_norm") else 1000) * np.finfo(np.float32).eps
-    ratios = []
+    ours, plain, ratios = 0.0, 0.0, []
     for case in (case for case in CASES if case.cell == cell):
         arrays = rounded(make(case), torch.float32)
         engine, operations = run_engine(case, arrays, torch.float32), run_plain(case, arrays)
         for name, exact in run_reference(case, arrays).items():
             scale = np.abs(exact).max() or 1.0
             error, usual = (np.abs(result[name].numpy() - exact) / scale for result in (engine, operations))
-            assert error.max() < max(largest, 20 * usual.max()), (case.id, name)
-            ours, plain = (max(1e-9, np.sqrt(np.mean(e**2))) for e in (error, usual))
-            ratios.append(np.log(ours / plain))
+            eps = np.finfo(np.float32).eps
+            largest = max(1000 * eps, 20 * usual.max()) if normalised(cell) else 50 * eps
+            assert error.max() < largest, (case.id, name)
+            squares = np.mean(error**2), np.mean(usual**2)
+            ours, plain = ours + squares[0], plain + squares[1]
+            ratios.append(np.log(max(1e-9, np.sqrt(squares[0])) / max(1e-9, np.sqrt(squares[1]))))
     assert np.exp(np.mean(ratios)) <= 1.5
+    assert normalised(cell) or ours <= 2**2 * plain
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])

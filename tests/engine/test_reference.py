@@ -126,7 +126,8 @@ def test_gradients_agree_with_central_differences(case):
             ends.append(loss(arrays, run(case, arrays, **changes)))
         slope = (8 * (ends[0] - ends[1]) - (ends[2] - ends[3])) / 12e-6  # exact to the fourth power of the step
         pairs = zip(named("", gradient).values(), named("", direction).values(), strict=True)
-        scale = max(1.0, np.abs(ends[0]) * 1e-2)  # the loss is rounded
+        # The loss is rounded, and through a normalisation it may be large.
+        scale = max(1.0, np.abs(ends[0]) * 1e-2) if case.cell.startswith("layer_norm") else 1.0
         np.testing.assert_allclose(
             sum((g * d).sum() for g, d in pairs), slope, rtol=2e-6, atol=2e-6 * scale, err_msg=name
         )
@@ -151,14 +152,15 @@ def test_a_sequence_does_not_depend_on_its_batch(cell, bidirectional):
     case = Case(cell, T=6, B=3, I=4, H=5, L=2, bidirectional=bidirectional, lengths=(2, 6, 4))
     arrays = make(case)
     together = run(case, arrays)
+    atol = 1e-13 if cell.startswith("layer_norm") else 1e-15
     for row, length in enumerate(case.lengths):
         one = slice(row, row + 1)
         alone = reference.forward(
             case.spec, arrays.parameters, arrays.x[:length, one], arrays.h0[:, one], arrays.c0[:, one]
         )
-        np.testing.assert_allclose(together.output[:length, one], alone.output, rtol=1e-13, atol=1e-13)
-        np.testing.assert_allclose(together.hn[:, one], alone.hn, rtol=1e-13, atol=1e-13)
-        np.testing.assert_allclose(together.cn[:, one], alone.cn, rtol=1e-13, atol=1e-13)
+        np.testing.assert_allclose(together.output[:length, one], alone.output, rtol=1e-13, atol=atol)
+        np.testing.assert_allclose(together.hn[:, one], alone.hn, rtol=1e-13, atol=atol)
+        np.testing.assert_allclose(together.cn[:, one], alone.cn, rtol=1e-13, atol=atol)
 
 
 def test_what_lies_beyond_a_length_is_not_looked_at():
