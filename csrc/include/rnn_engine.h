@@ -29,9 +29,14 @@
  * States (h0, hn and their gradients: R wide; c0, cn: H wide) are [B, width] for each (layer, direction), one
  * after the other: [L*D, B, width] where all layers are equally wide.
  *
- * Types. Everything is of the problem's dtype. Only with bfloat16, which is stored but not computed with,
- * these are float32: all vectors of weights (biases, extra), all gradients of weights, c0, cn, cy and their
- * gradients.
+ * Types. Everything is of the problem's dtype. Only with bfloat16 and float16, which are stored but not
+ * computed with, these are float32: all vectors of weights (biases, extra), all gradients of weights, c0, cn,
+ * cy and their gradients.
+ *
+ * CUDA. librnn_engine_cuda is a second library with this same API; it is loaded at run time by who wants it.
+ * Its contexts come from rnn_engine_cuda_context_create, all data pointers are to that device's memory, and
+ * forward, backward, pack and linear_cross_entropy put their work on the caller's stream and return: they
+ * neither wait nor allocate device memory, and errors of the work itself show up at the next synchronisation.
  *
  * Plans. A plan is made from a problem before anything runs, and says how many bytes of `kept` (written by
  * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides,
@@ -61,7 +66,8 @@ enum {
   RNN_ENGINE_LAYER_NORM_MI_LSTM = 3,
   RNN_ENGINE_GRU = 4
 };
-enum { RNN_ENGINE_FLOAT32 = 0, RNN_ENGINE_FLOAT64 = 1, RNN_ENGINE_BFLOAT16 = 2 };
+/* float16 only on CUDA. */
+enum { RNN_ENGINE_FLOAT32 = 0, RNN_ENGINE_FLOAT64 = 1, RNN_ENGINE_BFLOAT16 = 2, RNN_ENGINE_FLOAT16 = 3 };
 enum { RNN_ENGINE_MAX_EXTRA = 8 };
 /* What is kept for backward: everything; h, and c every K steps; h and c every K steps for all layers at once
  * (one direction only: with two it is RECOMPUTE); whatever is fastest within a number of bytes. All give the
@@ -101,6 +107,7 @@ typedef struct {
   int32_t memory;           /* RNN_ENGINE_STORE, ... */
   uint64_t budget;          /* RNN_ENGINE_BUDGET: bytes of kept and scratch together */
   int32_t schedule;         /* RNN_ENGINE_AUTO, ... */
+  int32_t tf32;             /* float32 on CUDA: 1: products may round what they multiply to TF32 (10 bits) */
 } rnn_engine_problem;
 
 /* One buffer of a plan. It is used by tiles first_tile to last_tile, counted through forward and backward. */
@@ -154,6 +161,7 @@ typedef struct {
   void* cn;                          /* [L*D, B, H] */
   void* kept;
   void* scratch;
+  void* stream; /* cudaStream_t; NULL on the CPU */
 } rnn_engine_forward_args;
 
 typedef struct {
@@ -173,6 +181,7 @@ typedef struct {
   int32_t overwrite;                   /* 1: gradients' values do not matter, they are written over */
   void* kept;                          /* consumed: gradients are written over what it holds */
   void* scratch;
+  void* stream; /* cudaStream_t; NULL on the CPU */
 } rnn_engine_backward_args;
 
 typedef struct rnn_engine_context rnn_engine_context;
@@ -186,6 +195,10 @@ RNN_ENGINE_API const char* rnn_engine_last_error(void);
 RNN_ENGINE_API int rnn_engine_context_create(int32_t threads, const char* isa, rnn_engine_context** context);
 RNN_ENGINE_API void rnn_engine_context_destroy(rnn_engine_context* context);
 RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* context);
+/* Only in librnn_engine_cuda: a context of CUDA device `device`, whose instruction set is called e.g.
+ * "sm_90".
+ */
+RNN_ENGINE_API int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context);
 /* 1 if this build and machine can run `isa`. */
 RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
 
@@ -253,6 +266,7 @@ typedef struct {
   void* d_weight;         /* [V, E], accumulated into */
   void* d_bias;           /* [V], accumulated into */
   void* scratch;          /* 64-byte aligned */
+  void* stream;           /* cudaStream_t; NULL on the CPU */
 } rnn_engine_loss_args;
 
 typedef struct {
@@ -267,7 +281,7 @@ RNN_ENGINE_API int rnn_engine_loss_scratch(const rnn_engine_context* context,
 RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context,
                                                    const rnn_engine_loss_problem* problem,
                                                    const rnn_engine_loss_args* args,
-                                                   rnn_engine_loss_result* result);
+                                                   rnn_engine_loss_result* result); /* CUDA: on the device */
 
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
 RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k,
