@@ -10,7 +10,7 @@ from rnn_engine import linear_cross_entropy, native
 
 def output_loss(
     hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, *, padding: int = -100
-) -> tuple[Tensor, Tensor, int]:
+) -> tuple[Tensor, Tensor, int | Tensor]:
     """Score the vocabulary, and compare with targets of which a share is spread evenly over it.
 
     No tensor of all tokens' scores is made; `rnn_engine.linear_cross_entropy` says how.
@@ -25,7 +25,7 @@ def output_loss(
 
     Returns:
         The loss and the plain negative log-likelihood, both summed over the tokens that are not padding, in nats, and
-        the number of these tokens; only the loss carries gradients, to the first three.
+        the number of these tokens, on CUDA a tensor like them; only the loss carries gradients, to the first three.
 
     Source: Szegedy et al. 2016, section 7.
     """

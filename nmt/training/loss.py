@@ -34,4 +34,5 @@ def batch_loss(
         encoded = model.encode(source, torch.from_numpy(batch.source_lengths))
         hidden = model.decode(encoded, torch.from_numpy(batch.target_input).to(device))  # [T, B, E]
     weight, bias = model.output_layer
-    return output_loss(hidden.to(weight.dtype), weight, bias, target, smoothing, padding=PAD)
+    loss, nll, _ = output_loss(hidden.to(weight.dtype), weight, bias, target, smoothing, padding=PAD)
+    return loss, nll, batch.target_tokens
