@@ -7,7 +7,8 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 PlanHandle::PlanHandle(const Context& context, const Problem& p) : api(context.api), problem(p) {
-  released(api, [&] { return api.plan_create(context.raw, &p.raw, &raw); });
+  // With Python's lock: a process that forks does so with the lock too, and never amid a context's own.
+  api.check(api.plan_create(context.raw, &p.raw, &raw));
   if (p.raw.prepacked) packed_bytes = context.packed_bytes(p);
 }
 

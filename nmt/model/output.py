@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rnn_engine import linear_cross_entropy, native
+from rnn_engine.nn.devices import device_of
 
 
 def output_loss(
@@ -51,4 +52,4 @@ def loss_scratch(weight: Tensor, tokens: int) -> int:
         ignore_index=-100,
         smoothing=0.1,
     )
-    return native.context(torch.get_num_threads()).loss_scratch(problem)
+    return device_of(weight).context(torch.get_num_threads()).loss_scratch(problem)

@@ -215,10 +215,11 @@ class _Recurrent(nn.Module):
     def _call_dtype(self) -> torch.dtype:
         """Of the weights; under torch.autocast its dtype, if the device has kernels for that."""
         weight = self._weight
+        known = device_of(weight).dtypes
         if weight.dtype != torch.float32 or not torch.is_autocast_enabled(weight.device.type):
             return weight.dtype
         lower = torch.get_autocast_dtype(weight.device.type)
-        return lower if lower in device_of(weight).dtypes else weight.dtype
+        return lower if lower in known else weight.dtype
 
     def _check(self, input: Input, dtype: torch.dtype) -> None:
         x = input.data if isinstance(input, PackedSequence) else input

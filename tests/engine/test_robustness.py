@@ -45,7 +45,7 @@ REFUSED = {
     "weights nowhere": (
         ValueError,
         lambda: rnn_engine.LSTM(3, 4, device="meta")(X),
-        "input: expected a tensor on meta as the weights, got one on cpu",
+        "expected tensors on the CPU or on a CUDA device, got meta",
     ),
     "no engine there": (
         ValueError,
