@@ -7,8 +7,8 @@
 #include <string>
 
 #include "backend/kernels.h"
-#include "base/error.h"
 #include "base/pool.h"
+#include "plan/arguments.h"
 #include "plan/dtype.h"
 #include "plan/plan.h"
 #include "rnn_engine.h"
@@ -54,57 +54,9 @@ struct rnn_engine_plan {
   Edges inputs;
 };
 
-namespace {
-
-thread_local std::string last_error;
-
-template <class Work>
-int guarded(const Work& work) {
-  try {
-    work();
-    return RNN_ENGINE_OK;
-  } catch (const InvalidArgument& error) {
-    last_error = error.what();
-    return RNN_ENGINE_INVALID;
-  } catch (const std::exception& error) {
-    last_error = error.what();
-    return RNN_ENGINE_FAILED;
-  }
-}
-
-void require_pointer(const void* pointer, const std::string& name) {
-  require(pointer != nullptr, name + ": expected a pointer, got NULL");
-}
-
-void require_aligned(const void* pointer, std::size_t bytes, const char* name) {
-  if (bytes == 0) return;
-  require_pointer(pointer, name);
-  require(reinterpret_cast<std::uintptr_t>(pointer) % kAlignment == 0,
-          std::string(name) + ": expected an address that is a multiple of " + std::to_string(kAlignment));
-}
-
-void require_weights(const Shape& shape, const rnn_engine_weights* weights) {
-  require_pointer(weights, "weights");
-  for (std::int64_t i = 0; i < shape.L * shape.D; ++i) {
-    const std::string where = "weights[" + std::to_string(i) + "].";
-    require_pointer(weights[i].weight_ih, where + "weight_ih");
-    require_pointer(weights[i].weight_hh, where + "weight_hh");
-    if (shape.bias) {
-      require_pointer(weights[i].bias_ih, where + "bias_ih");
-      require_pointer(weights[i].bias_hh, where + "bias_hh");
-    }
-    if (shape.projected) require_pointer(weights[i].weight_hr, where + "weight_hr");
-    for (int e = 0; e < shape.cell.vectors(); ++e)
-      if (shape.bias || !shape.cell.is_bias(e))
-        require_pointer(weights[i].extra[e], where + "extra[" + std::to_string(e) + "]");
-  }
-}
-
-}  // namespace
-
 extern "C" {
 
-const char* rnn_engine_last_error(void) { return last_error.c_str(); }
+const char* rnn_engine_last_error(void) { return last_error().c_str(); }
 
 int rnn_engine_context_create(int32_t threads, const char* isa, rnn_engine_context** context) {
   return guarded([&] {
@@ -165,16 +117,8 @@ int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, s
     require_pointer(count, "count");
     std::call_once(plan->listed, [&] { list_buffers(plan->plan); });
     *count = 0;
-    const auto list = [&](const char* arena, const std::vector<BufferRecord>& records) {
-      for (const BufferRecord& r : records) {
-        if (buffers && *count < capacity)
-          buffers[*count] = {r.name,   arena,   r.layer,      r.direction,
-                             r.offset, r.bytes, r.life.first, r.life.last};
-        ++*count;
-      }
-    };
-    list("kept", plan->plan.kept);
-    list("scratch", plan->plan.scratch);
+    append_buffers("kept", plan->plan.kept, buffers, capacity, *count);
+    append_buffers("scratch", plan->plan.scratch, buffers, capacity, *count);
   });
 }
 
@@ -184,16 +128,11 @@ int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* 
     require_pointer(plan, "plan");
     require_pointer(tile, "tile");
     const Tiles& tiles = plan->plan.tiles;
-    require(index >= 0 && index < tiles.count(),
-            "index: expected 0 to " + std::to_string(tiles.count() - 1) + ", got " + std::to_string(index));
-    const Tile& t = tiles.at(index);
-    *tile = {static_cast<int32_t>(t.kind), t.layer, t.direction, t.s0, t.s1};
+    *tile = tile_at(tiles, index);
     if (!count) return;
     std::call_once(plan->searched,
                    [&] { plan->inputs = inputs_of(plan->plan.shape, plan->plan.schedule, tiles); });
-    const auto needed = plan->inputs.of(index);
-    *count = needed.size();
-    for (size_t i = 0; inputs && i < needed.size() && i < capacity; ++i) inputs[i] = needed[i];
+    copy_inputs(plan->inputs, index, inputs, capacity, *count);
   });
 }
 
@@ -202,15 +141,7 @@ int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* arg
     require_pointer(plan, "plan");
     require_pointer(args, "args");
     const Shape& shape = plan->plan.shape;
-    require_weights(shape, args->weights);
-    if (shape.prepacked) require_aligned(args->packed, plan->plan.packed_bytes, "packed");
-    require_pointer(args->x, "x");
-    if (shape.output) require_pointer(args->y, "y");
-    if (shape.cell_output) require_pointer(args->cy, "cy");
-    require_pointer(args->hn, "hn");
-    require_pointer(args->cn, "cn");
-    require_aligned(args->kept, plan->plan.sizes.kept_bytes, "kept");
-    require_aligned(args->scratch, plan->plan.sizes.forward_scratch_bytes, "scratch");
+    require_forward(shape, plan->plan.sizes, plan->plan.packed_bytes, *args);
     visit_dtype(shape.dtype, [&]<class T>() {
       run_forward<T>(plan->plan, plan->context->backend, plan->context->pool, *args);
     });
@@ -222,14 +153,7 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
     require_pointer(plan, "plan");
     require_pointer(args, "args");
     const Shape& shape = plan->plan.shape;
-    require(shape.training, "plan: expected one with training = 1");
-    require_weights(shape, args->weights);
-    require_pointer(args->gradients, "gradients");
-    require_pointer(args->x, "x");
-    require_pointer(args->y, "y");
-    if (shape.input_gradient) require_pointer(args->dx, "dx");
-    require_aligned(args->kept, plan->plan.sizes.kept_bytes, "kept");
-    require_aligned(args->scratch, plan->plan.sizes.backward_scratch_bytes, "scratch");
+    require_backward(shape, plan->plan.sizes, *args);
     visit_dtype(shape.dtype, [&]<class T>() {
       run_backward<T>(plan->plan, plan->context->backend, plan->context->pool, *args);
     });
@@ -284,20 +208,7 @@ int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engin
     require_pointer(args, "args");
     require_pointer(result, "result");
     check_loss(*problem);
-    require_pointer(args->weight, "weight");
-    if (problem->tokens > 0) {
-      require_pointer(args->hidden, "hidden");
-      require_pointer(args->targets, "targets");
-    }
-    const auto require_wanted = [&](int gradient, const void* pointer, const char* name) {
-      const bool wanted = (problem->gradients & gradient) != 0;
-      if (wanted && (problem->tokens > 0 || gradient != RNN_ENGINE_LOSS_HIDDEN))
-        require_pointer(pointer, name);
-      require(wanted || !pointer, std::string(name) + ": expected NULL, as problem.gradients leaves it out");
-    };
-    require_wanted(RNN_ENGINE_LOSS_HIDDEN, args->d_hidden, "d_hidden");
-    require_wanted(RNN_ENGINE_LOSS_WEIGHT, args->d_weight, "d_weight");
-    require_wanted(RNN_ENGINE_LOSS_BIAS, args->d_bias, "d_bias");
+    require_loss(*problem, *args);
     const Machine machine = context->machine(problem->dtype);
     require_aligned(args->scratch, loss_scratch_bytes(*problem, machine), "scratch");
     if (problem->dtype == RNN_ENGINE_FLOAT32)

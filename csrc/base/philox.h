@@ -3,7 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
+
+#include "base/device.h"
 
 namespace rnn_engine {
 
@@ -11,26 +12,23 @@ struct PhiloxKey {
   std::uint32_t low, high;
 };
 
-// 16 generators side by side, in the compiler's vectors: it does not find them in a loop.
-inline constexpr int kPhiloxLanes = 16;
-typedef std::uint32_t PhiloxWord __attribute__((vector_size(4 * kPhiloxLanes)));
-typedef std::uint64_t PhiloxProduct __attribute__((vector_size(8 * kPhiloxLanes)));
+struct PhiloxWords {
+  std::uint32_t word[4];
+};
 
-// words[i][lane] is both the counter that goes in and the random word that comes out.
-inline __attribute__((always_inline)) void philox(std::uint32_t (&words)[4][kPhiloxLanes], PhiloxKey key) {
-  PhiloxWord w[4];
-  for (int i = 0; i < 4; ++i) std::memcpy(&w[i], words[i], sizeof w[i]);
+// Of one counter.
+RNN_ENGINE_DEVICE inline PhiloxWords philox(PhiloxWords counter, PhiloxKey key) {
+  std::uint32_t* w = counter.word;
   for (int round = 0; round < 10; ++round) {
-    const PhiloxProduct p0 = __builtin_convertvector(w[0], PhiloxProduct) * 0xD2511F53u;
-    const PhiloxProduct p1 = __builtin_convertvector(w[2], PhiloxProduct) * 0xCD9E8D57u;
-    w[0] = __builtin_convertvector(p1 >> 32, PhiloxWord) ^ w[1] ^ key.low;
-    w[1] = __builtin_convertvector(p1, PhiloxWord);
-    w[2] = __builtin_convertvector(p0 >> 32, PhiloxWord) ^ w[3] ^ key.high;
-    w[3] = __builtin_convertvector(p0, PhiloxWord);
+    const std::uint64_t p0 = std::uint64_t{w[0]} * 0xD2511F53u, p1 = std::uint64_t{w[2]} * 0xCD9E8D57u;
+    w[0] = static_cast<std::uint32_t>(p1 >> 32) ^ w[1] ^ key.low;
+    w[1] = static_cast<std::uint32_t>(p1);
+    w[2] = static_cast<std::uint32_t>(p0 >> 32) ^ w[3] ^ key.high;
+    w[3] = static_cast<std::uint32_t>(p0);
     key.low += 0x9E3779B9u;
     key.high += 0xBB67AE85u;
   }
-  for (int i = 0; i < 4; ++i) std::memcpy(words[i], &w[i], sizeof w[i]);
+  return counter;
 }
 
 }  // namespace rnn_engine

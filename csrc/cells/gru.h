@@ -15,8 +15,9 @@ struct GruCell : CellDefaults {
   static constexpr int kSums = 2;  // sums of da, of du
 
   template <class V>
-  static inline __attribute__((always_inline)) void activate(const V (&a)[kGates], const V (&u)[kGates], V& r,
-                                                             V& z, V& n) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void activate(const V (&a)[kGates],
+                                                                               const V (&u)[kGates], V& r,
+                                                                               V& z, V& n) {
     r = sigmoid(a[0] + u[0]);
     z = sigmoid(a[1] + u[1]);
     n = tanh(fma(r, u[2], a[2]));
@@ -24,8 +25,9 @@ struct GruCell : CellDefaults {
 
   // a and u are kept as they are. c is h.
   template <class V>
-  static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&u)[kGates],
-                                                            const V (*)[kGates], V c_prev, V& c, V& h) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&u)[kGates],
+                                                                              const V (*)[kGates], V c_prev,
+                                                                              V& c, V& h) {
     V r, z, n;
     activate(a, u, r, z, n);
     c = h = fma(z, c_prev - n, n);
@@ -33,9 +35,10 @@ struct GruCell : CellDefaults {
 
   // What comes to h from the outputs and through U is in dh, what comes through z in dc.
   template <class V>
-  static inline __attribute__((always_inline)) void backward(V (&a)[kGates], V (&u)[kGates],
-                                                             const V (*)[kGates], V c_prev, V, V dh, V& dc,
-                                                             V (*sums)[kGates]) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(V (&a)[kGates], V (&u)[kGates],
+                                                                               const V (*)[kGates], V c_prev,
+                                                                               V, V dh, V& dc,
+                                                                               V (*sums)[kGates]) {
     V r, z, n;
     activate(a, u, r, z, n);
     const V one(1), d = dh + dc, dn = d * (one - z) * (one - n * n);
@@ -53,7 +56,7 @@ struct GruCell : CellDefaults {
   }
 
   template <class T>
-  static VectorGradients<T> finish(const T* sums, const T*) {
+  RNN_ENGINE_DEVICE static VectorGradients<T> finish(const T* sums, const T*) {
     return {sums[0], sums[1], {}};
   }
 };

@@ -15,20 +15,21 @@ namespace rnn_engine {
 
 inline constexpr double kLayerNormEpsilon = 1e-5;
 
-inline float square_root(float x) { return __builtin_sqrtf(x); }
-inline double square_root(double x) { return __builtin_sqrt(x); }
+RNN_ENGINE_DEVICE inline float square_root(float x) { return __builtin_sqrtf(x); }
+RNN_ENGINE_DEVICE inline double square_root(double x) { return __builtin_sqrt(x); }
 
 // What normalises a row.
 template <class V>
 struct Normal {
   V mean, scale;
 
-  V operator()(V x) const { return (x - mean) * scale; }
+  RNN_ENGINE_DEVICE V operator()(V x) const { return (x - mean) * scale; }
 
   // Of kParts x units values, the parts `stride` apart.
   template <int kParts>
-  static inline __attribute__((always_inline)) Normal of(const typename V::Scalar* row, std::ptrdiff_t stride,
-                                                         std::int64_t units) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) Normal of(const typename V::Scalar* row,
+                                                                           std::ptrdiff_t stride,
+                                                                           std::int64_t units) {
     using T = typename V::Scalar;
     const auto value = [&](int k, std::int64_t unit, int valid) {
       return load_units<V>(row + k * stride + (valid ? unit : 0), valid);
@@ -53,7 +54,7 @@ template <class V>
 struct NormalGradient {
   LaneSum<V> sum, product;
 
-  void add(std::int64_t unit, V p, V x, int valid) {
+  RNN_ENGINE_DEVICE void add(std::int64_t unit, V p, V x, int valid) {
     p = first_units(p, valid);
     sum.at(unit) = sum.at(unit) + p;
     product.at(unit) = fma(p, x, product.at(unit));
@@ -61,9 +62,11 @@ struct NormalGradient {
   // Turns the sums over `count` values into means.
   struct Means {
     V p, px;
-    V gradient(V p_here, V x, const Normal<V>& normal) const { return (p_here - p - x * px) * normal.scale; }
+    RNN_ENGINE_DEVICE V gradient(V p_here, V x, const Normal<V>& normal) const {
+      return (p_here - p - x * px) * normal.scale;
+    }
   };
-  Means means(std::int64_t count) const {
+  RNN_ENGINE_DEVICE Means means(std::int64_t count) const {
     const auto n = static_cast<typename V::Scalar>(count);
     return {V(sum.total() / n), V(product.total() / n)};
   }
@@ -85,7 +88,7 @@ struct LayerNorm : CellDefaults {
     V extra[kMaxExtra][kGates], bias_ih[kGates], bias_hh[kGates], gamma_c, beta_c;
 
     template <class Tile>
-    Vectors(const Tile& t, std::int64_t unit, int valid) {
+    RNN_ENGINE_DEVICE Vectors(const Tile& t, std::int64_t unit, int valid) {
       const auto load = [&](const auto* p) {
         return p ? load_units<V>(p + unit, valid) : V(typename V::Scalar(0));
       };
@@ -98,7 +101,7 @@ struct LayerNorm : CellDefaults {
       gamma_c = load(t.extra[kExtra]);
       beta_c = load(t.extra[kExtra + 1]);
     }
-    const V (*inner() const)[kGates] { return extra + 2; }
+    RNN_ENGINE_DEVICE const V (*inner() const)[kGates] { return extra + 2; }
   };
 
   // A row's products at some units: bare, normalised (x_...), and with gain and bias (a, r).
@@ -107,8 +110,8 @@ struct LayerNorm : CellDefaults {
     V x_a[kGates], x_r[kGates], a[kGates], r[kGates];
 
     template <class Tile>
-    Products(const Tile& t, std::int64_t row, std::int64_t unit, int valid, const Vectors<V>& v,
-             const Normal<V>& normal_a, const Normal<V>& normal_r) {
+    RNN_ENGINE_DEVICE Products(const Tile& t, std::int64_t row, std::int64_t unit, int valid,
+                               const Vectors<V>& v, const Normal<V>& normal_a, const Normal<V>& normal_r) {
       for (int k = 0; k < kGates; ++k) {
         x_a[k] = normal_a(load_units<V>(t.a + row * t.a_row + k * t.gate_stride + unit, valid));
         x_r[k] = normal_r(load_units<V>(t.r + row * t.r_row + k * t.gate_stride + unit, valid));
@@ -124,7 +127,7 @@ struct LayerNorm : CellDefaults {
     Normal<V> a[kCellRows], r[kCellRows];
 
     template <class Tile>
-    Normals(const Tile& t, std::int64_t first, int rows) {
+    RNN_ENGINE_DEVICE Normals(const Tile& t, std::int64_t first, int rows) {
       for (int i = 0; i < rows; ++i) {
         a[i] = Normal<V>::template of<kGates>(t.a + (first + i) * t.a_row, t.gate_stride, t.units);
         r[i] = Normal<V>::template of<kGates>(t.r + (first + i) * t.r_row, t.gate_stride, t.units);
@@ -134,7 +137,7 @@ struct LayerNorm : CellDefaults {
 
   // Rows [first, first + rows) of the tile, at most kCellRows.
   template <class V, class Tile>
-  static void forward(const Tile& t, std::int64_t first, int rows) {
+  RNN_ENGINE_DEVICE static void forward(const Tile& t, std::int64_t first, int rows) {
     const Normals<V> normals(t, first, rows);
     for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
       const int valid = units_at<V>(unit, t.units);
@@ -170,7 +173,7 @@ struct LayerNorm : CellDefaults {
   // for each row and unit i, f, g and do, then da gamma_ih (4) and dr gamma_hh (4), and the gradient of c's
   // normalised value.
   template <class V, class Tile>
-  static void backward(const Tile& t, std::int64_t first, int rows) {
+  RNN_ENGINE_DEVICE static void backward(const Tile& t, std::int64_t first, int rows) {
     const Normals<V> normals(t, first, rows);
     Normal<V> normal_c[kCellRows];
     for (int i = 0; i < rows; ++i)
@@ -197,7 +200,7 @@ struct LayerNorm : CellDefaults {
   }
 
   template <class T>
-  static VectorGradients<T> finish(const T* sums, const T* extra) {
+  RNN_ENGINE_DEVICE static VectorGradients<T> finish(const T* sums, const T* extra) {
     const VectorGradients<T> inner = Cell::template finish<T>(sums + 2, extra + 2);
     VectorGradients<T> all{inner.bias_ih, inner.bias_hh, {sums[0], sums[1]}};
     for (int e = 0; e < Cell::kExtra; ++e) all.extra[2 + e] = inner.extra[e];
@@ -206,13 +209,15 @@ struct LayerNorm : CellDefaults {
 
  private:
   template <class Tile>
-  static auto* work(const Tile& t, int row, int part, std::int64_t unit) {
+  RNN_ENGINE_DEVICE static auto* work(const Tile& t, int row, int part, std::int64_t unit) {
     return t.work + (row * kWork + part) * t.gate_stride + unit;
   }
 
   template <class V, class Tile>
-  static void output_gradients(const Tile& t, std::int64_t first, int rows, const Normals<V>& normals,
-                               const Normal<V> (&normal_c)[kCellRows], NormalGradient<V> (&of_c)[kCellRows]) {
+  RNN_ENGINE_DEVICE static void output_gradients(const Tile& t, std::int64_t first, int rows,
+                                                 const Normals<V>& normals,
+                                                 const Normal<V> (&normal_c)[kCellRows],
+                                                 NormalGradient<V> (&of_c)[kCellRows]) {
     auto* gamma_sum = t.sums + kSums * kGates * t.gate_stride;
     auto* beta_sum = gamma_sum + t.gate_stride;
     for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
@@ -242,10 +247,12 @@ struct LayerNorm : CellDefaults {
   }
 
   template <class V, class Tile>
-  static void gate_gradients(const Tile& t, std::int64_t first, int rows, const Normals<V>& normals,
-                             const Normal<V> (&normal_c)[kCellRows],
-                             const NormalGradient<V> (&of_c)[kCellRows], NormalGradient<V> (&of_a)[kCellRows],
-                             NormalGradient<V> (&of_r)[kCellRows]) {
+  RNN_ENGINE_DEVICE static void gate_gradients(const Tile& t, std::int64_t first, int rows,
+                                               const Normals<V>& normals,
+                                               const Normal<V> (&normal_c)[kCellRows],
+                                               const NormalGradient<V> (&of_c)[kCellRows],
+                                               NormalGradient<V> (&of_a)[kCellRows],
+                                               NormalGradient<V> (&of_r)[kCellRows]) {
     typename NormalGradient<V>::Means means_c[kCellRows];
     for (int i = 0; i < rows; ++i) means_c[i] = of_c[i].means(t.units);
     const auto sum_at = [&](int s, int k) { return t.sums + (s * kGates + k) * t.gate_stride; };

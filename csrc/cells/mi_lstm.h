@@ -15,13 +15,15 @@ struct MiLstmCell : CellDefaults {
   static constexpr int kSums = 4;  // with d = dz: sums of d, d r, d a, d a r
 
   template <class V>
-  static inline __attribute__((always_inline)) V join(V a, V r, const V (*extra)[kGates], int k) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) V join(V a, V r, const V (*extra)[kGates],
+                                                                        int k) {
     return fma(fma(extra[0][k], a, extra[1][k]), r, fma(extra[2][k], a, extra[3][k]));
   }
 
   template <class V>
-  static inline __attribute__((always_inline)) void separate(V d, V& a, V& r, const V (*extra)[kGates], int k,
-                                                             V (*sums)[kGates]) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void separate(V d, V& a, V& r,
+                                                                               const V (*extra)[kGates],
+                                                                               int k, V (*sums)[kGates]) {
     const V dr = d * r;
     sums[0][k] = sums[0][k] + d;
     sums[1][k] = sums[1][k] + dr;
@@ -34,17 +36,19 @@ struct MiLstmCell : CellDefaults {
 
   // a and r are kept as they are: backward makes the gates from them again.
   template <class V>
-  static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&r)[kGates],
-                                                            const V (*extra)[kGates], V c_prev, V& c, V& h) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&r)[kGates],
+                                                                              const V (*extra)[kGates],
+                                                                              V c_prev, V& c, V& h) {
     V z[kGates];
     for (int k = 0; k < kGates; ++k) z[k] = join(a[k], r[k], extra, k);
     LstmCell::forward(z, r, extra, c_prev, c, h);
   }
 
   template <class V>
-  static inline __attribute__((always_inline)) void backward(V (&a)[kGates], V (&r)[kGates],
-                                                             const V (*extra)[kGates], V c_prev, V c, V dh,
-                                                             V& dc, V (*sums)[kGates]) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(V (&a)[kGates], V (&r)[kGates],
+                                                                               const V (*extra)[kGates],
+                                                                               V c_prev, V c, V dh, V& dc,
+                                                                               V (*sums)[kGates]) {
     V d[kGates], ignored[1][kGates] = {};
     for (int k = 0; k < kGates; ++k) d[k] = join(a[k], r[k], extra, k);
     LstmCell::activate(d);
@@ -54,7 +58,7 @@ struct MiLstmCell : CellDefaults {
 
   // da = d (alpha r + beta2) and dr = d (alpha a + beta1), so their sums follow from those of d, d r and d a.
   template <class T>
-  static VectorGradients<T> finish(const T* sums, const T* extra) {
+  RNN_ENGINE_DEVICE static VectorGradients<T> finish(const T* sums, const T* extra) {
     return {extra[0] * sums[1] + extra[2] * sums[0],
             extra[0] * sums[2] + extra[1] * sums[0],
             {sums[3], sums[1], sums[2], sums[0]}};

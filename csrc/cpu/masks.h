@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/kernels.h"
+#include "cpu/philox_lanes.h"
 
 namespace rnn_engine::cpu {
 

@@ -1,5 +1,6 @@
 #include "plan/plan.h"
 
+#include "base/error.h"
 #include "plan/dtype.h"
 
 namespace rnn_engine {
@@ -61,9 +62,18 @@ rnn_engine_sizes arena_sizes(const Shape& shape, const Machine& machine, const S
 Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs,
                Wavefronts* wavefronts) {
   Plan plan;
+  require(problem.dtype != RNN_ENGINE_FLOAT16,
+          "dtype: expected float32 (0), float64 (1) or bfloat16 (2), got float16 (3), which needs CUDA");
   plan.shape = make_shape(problem);
   plan.machine = machine;
-  plan.schedule = make_schedule(plan.shape, machine, problem.memory, problem.budget, costs);
+  const Estimates estimates{[&](const Shape& shape, const Schedule& schedule) {
+                              const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
+                              return sizes.kept_bytes + sizes.scratch_bytes;
+                            },
+                            [&](const Shape& shape, const Schedule& schedule) {
+                              return predicted_seconds(shape, machine, schedule, costs);
+                            }};
+  plan.schedule = make_schedule(plan.shape, problem.memory, problem.budget, estimates);
   if (wavefronts && may_divide(problem, machine) && costs.measured())
     plan.schedule = divided(problem, plan.shape, machine, plan.schedule, costs, *wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);

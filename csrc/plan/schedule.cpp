@@ -6,7 +6,6 @@
 #include <string>
 
 #include "base/error.h"
-#include "plan/layout.h"
 
 namespace rnn_engine {
 namespace {
@@ -28,11 +27,6 @@ bool rolling(const Shape& shape) { return !shape.training && shape.D == 1; }
 
 std::int64_t steps_for(const Shape& shape, std::int64_t rows) {
   return std::clamp<std::int64_t>((rows + shape.B - 1) / shape.B, 1, shape.T);
-}
-
-std::uint64_t bytes_of(const Shape& shape, const Machine& machine, const Schedule& schedule) {
-  const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
-  return sizes.kept_bytes + sizes.scratch_bytes;
 }
 
 // Calls visit(schedule) for every schedule that a budget may choose.
@@ -68,7 +62,7 @@ void for_each_candidate(const Shape& shape, const Visit& visit) {
 }
 
 // The largest batch of which the leanest schedule fits; 0 if not even one sequence does.
-std::int64_t batch_that_fits(const Shape& shape, const Machine& machine, std::uint64_t budget) {
+std::int64_t batch_that_fits(const Shape& shape, std::uint64_t budget, const Estimates& estimates) {
   const auto fits = [&](std::int64_t batch) {
     Shape part = shape;
     part.B = batch;
@@ -76,9 +70,8 @@ std::int64_t batch_that_fits(const Shape& shape, const Machine& machine, std::ui
       part.offsets[t] = part.offsets[t - 1] + std::min(batch, shape.offsets[t] - shape.offsets[t - 1]);
     part.N = part.offset(part.T);
     bool found = false;
-    for_each_candidate(part, [&](const Schedule& schedule) {
-      found = found || bytes_of(part, machine, schedule) <= budget;
-    });
+    for_each_candidate(
+        part, [&](const Schedule& schedule) { found = found || estimates.bytes(part, schedule) <= budget; });
     return found;
   };
   std::int64_t good = 0, bad = shape.B;
@@ -123,30 +116,30 @@ Schedule in_wavefront(const Shape& shape, Schedule schedule, std::int64_t groups
     schedule.chunks_at_once = shape.L + kChunksAhead;
   }
   if (schedule.stores_all()) {
-    schedule.backward_steps = std::min(steps, shape.T);
-    schedule.gradient_steps = round_up(schedule.gradient_steps, schedule.backward_steps);
+    const std::int64_t piece = std::min(steps, shape.T);
+    schedule.backward_steps = piece;
+    schedule.gradient_steps = (schedule.gradient_steps + piece - 1) / piece * piece;
   }
   schedule.lanes_at_once = std::max(schedule.lanes_at_once, std::min(shape.L * shape.D, 2 * groups));
   return schedule;
 }
 
-Schedule schedule_for_budget(const Shape& shape, const Machine& machine, std::uint64_t budget,
-                             const Costs& costs) {
+Schedule schedule_for_budget(const Shape& shape, std::uint64_t budget, const Estimates& estimates) {
   Schedule best;
   double least_seconds = 0;
   std::uint64_t least_bytes = 0;
   for_each_candidate(shape, [&](const Schedule& schedule) {
-    const std::uint64_t bytes = bytes_of(shape, machine, schedule);
+    const std::uint64_t bytes = estimates.bytes(shape, schedule);
     if (least_bytes == 0 || bytes < least_bytes) least_bytes = bytes;
     if (bytes > budget) return;
-    const double seconds = predicted_seconds(shape, machine, schedule, costs);
+    const double seconds = estimates.seconds(shape, schedule);
     if (best.policy.empty() || seconds < least_seconds) {
       best = schedule;
       least_seconds = seconds;
     }
   });
   if (best.policy.empty()) {
-    const std::int64_t batch = batch_that_fits(shape, machine, budget);
+    const std::int64_t batch = batch_that_fits(shape, budget, estimates);
     throw InvalidArgument("memory: expected at least " + std::to_string(least_bytes) +
                           " bytes for T = " + std::to_string(shape.T) + ", B = " + std::to_string(shape.B) +
                           ", got " + std::to_string(budget) +
@@ -156,10 +149,9 @@ Schedule schedule_for_budget(const Shape& shape, const Machine& machine, std::ui
   return best;
 }
 
-Schedule make_schedule(const Shape& shape, const Machine& machine, int memory, std::uint64_t budget,
-                       const Costs& costs) {
+Schedule make_schedule(const Shape& shape, int memory, std::uint64_t budget, const Estimates& estimates) {
   if (!shape.training) return uniform_schedule(shape, Policy::kStore, shape.T);
-  if (memory == RNN_ENGINE_BUDGET) return schedule_for_budget(shape, machine, budget, costs);
+  if (memory == RNN_ENGINE_BUDGET) return schedule_for_budget(shape, budget, estimates);
   const auto policy = static_cast<Policy>(memory);
   return uniform_schedule(shape, policy, default_steps(shape, policy));
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "plan/cost.h"
@@ -52,15 +53,19 @@ Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps)
 // full speed.
 std::int64_t default_steps(const Shape& shape, Policy policy);
 
+// What a machine says of a schedule: bytes of kept and scratch together, and predicted seconds.
+struct Estimates {
+  std::function<std::uint64_t(const Shape&, const Schedule&)> bytes;
+  std::function<double(const Shape&, const Schedule&)> seconds;
+};
+
 // The fastest schedule that needs at most `budget` bytes of kept and scratch together. Throws InvalidArgument
 // with the least that would do, and a batch that would fit.
-Schedule schedule_for_budget(const Shape& shape, const Machine& machine, std::uint64_t budget,
-                             const Costs& costs);
+Schedule schedule_for_budget(const Shape& shape, std::uint64_t budget, const Estimates& estimates);
 
 // The same work for groups of threads side by side, in shorter tiles.
 Schedule in_wavefront(const Shape& shape, Schedule schedule, std::int64_t groups, std::int64_t steps);
 
-Schedule make_schedule(const Shape& shape, const Machine& machine, int memory, std::uint64_t budget,
-                       const Costs& costs);
+Schedule make_schedule(const Shape& shape, int memory, std::uint64_t budget, const Estimates& estimates);
 
 }  // namespace rnn_engine

@@ -45,7 +45,7 @@ struct Shape {
   const LayerShape& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
 };
 
-// Throws InvalidArgument with what was expected and what came.
+// Throws InvalidArgument with what was expected and what came. Which dtypes a machine has is for it to say.
 Shape make_shape(const rnn_engine_problem& problem);
 
 // Where step s of direction d, counted in the order of computation, lies in time, and which of its rows

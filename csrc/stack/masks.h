@@ -1,26 +1,17 @@
-// Dropout and zoneout. Masks are never kept: an element's is a function of (seed, kind, layer, direction,
-// step, the caller's row, column), and so the same in forward and backward, whatever the batch.
+// Dropout and zoneout, by the masks of plan/mask_sites.h.
 #pragma once
 
+#include "plan/mask_sites.h"
 #include "stack/common.h"
 
 namespace rnn_engine {
 
-enum class MaskKind : std::uint32_t { kLayer = 0, kRecurrent = 1, kZoneoutC = 2, kZoneoutH = 3 };
-
-inline Mask make_mask(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction,
-                      double probability) {
+inline Mask mask_at(const MaskSite& site) {
   Mask mask{};
-  mask.key = {static_cast<std::uint32_t>(s.seed), static_cast<std::uint32_t>(s.seed >> 32)};
-  mask.site = static_cast<std::uint32_t>(kind) << 28 | static_cast<std::uint32_t>(direction) << 24 |
-              static_cast<std::uint32_t>(layer);
-  mask.threshold = static_cast<std::uint32_t>(std::min(probability * 4294967296.0, 4294967295.0));
+  mask.key = site.key;
+  mask.site = site.site;
+  mask.threshold = site.threshold;
   return mask;
-}
-
-template <class T>
-T dropout_scale(double probability) {
-  return probability < 1 ? static_cast<T>(1 / (1 - probability)) : T(0);
 }
 
 // Dropout between layers: out = in * mask / (1 - p) for this thread's share of the steps of `span`; out may
@@ -30,7 +21,7 @@ void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const
   const Shape& s = run.shape();
   DropoutRow<T> row{};
   row.columns = s.layer(layer).I;
-  row.mask = make_mask(s, MaskKind::kLayer, layer, 0, s.dropout_probability);
+  row.mask = mask_at(make_mask_site(s, MaskKind::kLayer, layer, 0, s.dropout_probability));
   row.scale = dropout_scale<Value<T>>(s.dropout_probability);
   const Team::Range steps = run.team.share(span.t1 - span.t0);
   for (std::int64_t t = span.t0 + steps.begin; t < span.t0 + steps.end; ++t) {
@@ -52,7 +43,7 @@ void recurrent_factors(const Runner<T>& run, std::int64_t layer, std::int64_t di
   const Shape& s = run.shape();
   DropoutRow<Value<T>> row{};
   row.columns = s.layer(layer).R;
-  row.mask = make_mask(s, MaskKind::kRecurrent, layer, direction, s.recurrent_dropout);
+  row.mask = mask_at(make_mask_site(s, MaskKind::kRecurrent, layer, direction, s.recurrent_dropout));
   row.scale = dropout_scale<Value<T>>(s.recurrent_dropout);
   for (std::int64_t b = rows.begin; b < rows.end; ++b) {
     row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
@@ -71,13 +62,11 @@ void scale_values(const T* in, const Value<T>* factor, std::int64_t count, T* ou
 template <class T>
 ZoneoutRow<T> make_zoneout(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction,
                            std::int64_t t) {
-  if (s.cell.single_state) kind = MaskKind::kZoneoutH;  // c is h
-  const double probability = kind == MaskKind::kZoneoutC ? s.zoneout_c : s.zoneout_h;
   ZoneoutRow<T> row{};
-  row.mask = make_mask(s, kind, layer, direction, probability);
+  row.mask = mask_at(zoneout_site(s, kind, layer, direction));
   row.mask.step = static_cast<std::uint32_t>(t);
   row.drawn = s.zoneout_masks;
-  row.share = static_cast<Value<T>>(probability);
+  row.share = static_cast<Value<T>>(kind == MaskKind::kZoneoutC ? s.zoneout_c : s.zoneout_h);
   return row;
 }
 

@@ -1,0 +1,45 @@
+# librnn_engine_cuda: the engine on NVIDIA GPUs, a library of its own with the same C API, which is loaded at run time.
+# tests/cpp/emulator compiles the same sources for the CPU.
+
+set(RNN_ENGINE_CUDA_SOURCES
+  csrc/cuda/backward.cpp
+  csrc/cuda/capi.cpp
+  csrc/cuda/forward.cpp
+  csrc/cuda/plan.cpp
+  csrc/plan/arguments.cpp
+  csrc/plan/graph.cpp
+  csrc/plan/schedule.cpp
+  csrc/plan/shape.cpp
+  csrc/plan/tiles.cpp)
+set(RNN_ENGINE_CUDA_KERNELS
+  csrc/cuda/cells.cu
+  csrc/cuda/elementwise.cu
+  csrc/cuda/gemm.cu)
+list(TRANSFORM RNN_ENGINE_CUDA_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
+list(TRANSFORM RNN_ENGINE_CUDA_KERNELS PREPEND ${PROJECT_SOURCE_DIR}/)
+
+if(NOT RNN_ENGINE_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(RNN_ENGINE_CUDA STREQUAL "ON" AND NOT CMAKE_CUDA_COMPILER)
+    message(FATAL_ERROR "RNN_ENGINE_CUDA=ON: expected nvcc in PATH, found none")
+  endif()
+endif()
+
+if(CMAKE_CUDA_COMPILER)
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90-real 120)  # the last one also as PTX, for what comes after it
+  endif()
+  enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 20)
+  add_library(rnn_engine_cuda SHARED ${RNN_ENGINE_CUDA_SOURCES} ${RNN_ENGINE_CUDA_KERNELS})
+  target_include_directories(rnn_engine_cuda PRIVATE ${PROJECT_SOURCE_DIR}/csrc ${PROJECT_SOURCE_DIR}/csrc/include
+    ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+  set_target_properties(rnn_engine_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static CXX_VISIBILITY_PRESET hidden
+    CUDA_VISIBILITY_PRESET hidden)
+  # As on the CPU, no multiply-add but those that are written out. 1675: about pragmas of gcc's.
+  target_compile_options(rnn_engine_cuda PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:-O2;-ffp-contract=off;-Wall;-Wextra>
+    $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;--threads=2;-diag-suppress=1675>)
+  target_link_options(rnn_engine_cuda PRIVATE -Wl,--exclude-libs,ALL)
+endif()

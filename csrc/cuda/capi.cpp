@@ -1,0 +1,194 @@
+// The C API of librnn_engine_cuda: csrc/capi.cpp's twin.
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "cuda/run.h"
+#include "plan/arguments.h"
+#include "rnn_engine.h"
+
+using namespace rnn_engine;
+
+struct rnn_engine_context {
+  int device;
+  cuda::DeviceFacts facts;
+  std::string isa;
+};
+
+struct rnn_engine_plan {
+  rnn_engine_context* context;
+  cuda::Plan plan;
+  std::once_flag listed, searched;  // the table of buffers and the inputs are made when they are asked for
+  Edges inputs;
+};
+
+namespace {
+
+// A GPU reads weights as they are, so there is nothing to pack.
+void refuse_prepacked(const rnn_engine_problem& problem) {
+  require(!problem.prepacked, "prepacked: expected 0 on a GPU, which reads weights as they are, got 1");
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* rnn_engine_last_error(void) { return last_error().c_str(); }
+
+int rnn_engine_context_create(int32_t, const char*, rnn_engine_context**) {
+  return guarded([] {
+    throw InvalidArgument("context: expected rnn_engine_cuda_context_create, as this library runs on GPUs");
+  });
+}
+
+int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    const int count = cuda::device_count();
+    require(device >= 0 && device < count,
+            "device: expected 0 to " + std::to_string(count - 1) + ", got " + std::to_string(device));
+    const cuda::DeviceFacts facts = cuda::device_facts(device);
+    const std::string isa = "sm_" + std::to_string(facts.major) + std::to_string(facts.minor);
+    require(10 * facts.major + facts.minor >= 75, "device: expected sm_75 or newer, got " + isa);
+    *context = new rnn_engine_context{device, facts, isa};
+  });
+}
+
+void rnn_engine_context_destroy(rnn_engine_context* context) { delete context; }
+const char* rnn_engine_context_isa(const rnn_engine_context* context) { return context->isa.c_str(); }
+int rnn_engine_has_isa(const char*) { return 0; }
+int rnn_engine_gates(int32_t cell) { return cell < 0 || cell >= kCells ? 0 : kCellTable[cell].gates; }
+
+int rnn_engine_vector_width(int32_t cell, int32_t vector) {
+  if (cell < 0 || cell >= kCells || vector < 0 || vector >= kCellTable[cell].vectors()) return 0;
+  return kCellTable[cell].vector_width(vector);
+}
+
+int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
+                           rnn_engine_plan** plan) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    require_pointer(plan, "plan");
+    refuse_prepacked(*problem);
+    auto made = std::make_unique<rnn_engine_plan>();
+    made->context = context;
+    made->plan = cuda::make_plan(*problem, context->facts);
+    *plan = made.release();
+  });
+}
+
+void rnn_engine_plan_destroy(rnn_engine_plan* plan) { delete plan; }
+rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan) { return plan->plan.sizes; }
+
+rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
+  const cuda::Plan& p = plan->plan;
+  return {p.schedule.backward_steps, cuda::predicted_seconds(p.shape, p.schedule, p.device), p.tiles.count(),
+          1};
+}
+
+int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
+  return static_cast<int32_t>(plan->plan.schedule.of(layer));
+}
+
+int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity,
+                            size_t* count) {
+  return guarded([&] {
+    require_pointer(plan, "plan");
+    require_pointer(count, "count");
+    std::call_once(plan->listed, [&] { cuda::list_buffers(plan->plan); });
+    *count = 0;
+    append_buffers("kept", plan->plan.kept, buffers, capacity, *count);
+    append_buffers("scratch", plan->plan.scratch, buffers, capacity, *count);
+  });
+}
+
+int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile, int64_t* inputs,
+                         size_t capacity, size_t* count) {
+  return guarded([&] {
+    require_pointer(plan, "plan");
+    require_pointer(tile, "tile");
+    const cuda::Plan& p = plan->plan;
+    *tile = tile_at(p.tiles, index);
+    if (!count) return;
+    std::call_once(plan->searched, [&] { plan->inputs = inputs_of(p.shape, p.schedule, p.tiles); });
+    copy_inputs(plan->inputs, index, inputs, capacity, *count);
+  });
+}
+
+int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {
+  return guarded([&] {
+    require_pointer(plan, "plan");
+    require_pointer(args, "args");
+    require_forward(plan->plan.shape, plan->plan.sizes, 0, *args);
+    const cuda::OnDevice on(plan->context->device);
+    cuda::visit_dtype(plan->plan.shape.dtype, [&]<class T>() { cuda::run_forward<T>(plan->plan, *args); });
+  });
+}
+
+int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* args) {
+  return guarded([&] {
+    require_pointer(plan, "plan");
+    require_pointer(args, "args");
+    require_backward(plan->plan.shape, plan->plan.sizes, *args);
+    const cuda::OnDevice on(plan->context->device);
+    cuda::visit_dtype(plan->plan.shape.dtype, [&]<class T>() { cuda::run_backward<T>(plan->plan, *args); });
+  });
+}
+
+int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_problem* problem, uint64_t* bytes) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    require_pointer(bytes, "bytes");
+    refuse_prepacked(*problem);
+    *bytes = 0;
+  });
+}
+
+int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem, const rnn_engine_weights*,
+                    void*) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    refuse_prepacked(*problem);
+  });
+}
+
+int rnn_engine_loss_scratch(const rnn_engine_context*, const rnn_engine_loss_problem*, uint64_t*) {
+  return guarded(
+      [&] { throw InvalidArgument("linear_cross_entropy: expected a CPU; GPUs do not have it yet"); });
+}
+
+int rnn_engine_linear_cross_entropy(rnn_engine_context*, const rnn_engine_loss_problem*,
+                                    const rnn_engine_loss_args*, rnn_engine_loss_result*) {
+  return guarded(
+      [&] { throw InvalidArgument("linear_cross_entropy: expected a CPU; GPUs do not have it yet"); });
+}
+
+// On the default stream.
+int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a,
+                    const float* b, float* c, void*, size_t) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require(m >= 1 && n >= 1 && k >= 1, "m, n, k: expected at least 1");
+    const cuda::OnDevice on(context->device);
+    cuda::Product<float> p{};
+    p.m = m;
+    p.n = n;
+    p.k = k;
+    p.a = cuda::by_rows(a, k);
+    p.b = cuda::by_rows(b, k);
+    p.c = c;
+    p.c_row = n;
+    cuda::multiply(cuda::Stream{}, p, context->facts.processors, false);
+  });
+}
+size_t rnn_engine_gemm_scratch(const rnn_engine_context*, int64_t, int64_t) { return 0; }
+double rnn_engine_peak(rnn_engine_context*, int32_t, int64_t) { return 0; }
+
+int rnn_engine_calibrate(rnn_engine_context* context) {
+  return guarded([&] { require_pointer(context, "context"); });  // nothing is measured
+}
+
+}  // extern "C"

@@ -1,0 +1,199 @@
+// Cells whose units do not need one another: a thread has one unit, forward of one sequence, backward of a
+// few.
+#include "cuda/states.cuh"
+#include "cuda/vector.h"
+
+namespace rnn_engine::cuda {
+namespace {
+
+constexpr int kThreads = 128;
+
+template <class T, class Cell>
+__device__ inline void load_extra(const CellWeights<T>& weights, std::int64_t units, std::int64_t unit,
+                                  One<Value<T>> (&extra)[kMaxExtra][Cell::kGates]) {
+#pragma unroll
+  for (int e = 0; e < Cell::kExtra; ++e)
+#pragma unroll
+    for (int k = 0; k < Cell::kGates; ++k)
+      extra[e][k] = One<Value<T>>(weights.extra[e] ? weights.extra[e][k * units + unit] : Value<T>(0));
+}
+
+template <class T, class Cell>
+__global__ void __launch_bounds__(kThreads) forward_kernel(CellForward<T> p) {
+  using V = One<Value<T>>;
+  const std::int32_t b = static_cast<std::int32_t>(block_x());
+  const std::int32_t unit = static_cast<std::int32_t>(block_y()) * block_threads() + thread_index();
+  if (unit >= p.units) return;
+  const std::int64_t H = p.units, gates = b * p.gate_row + unit, place = b * H + unit;
+  V a[Cell::kGates], r[Cell::kGates], extra[kMaxExtra][Cell::kGates];
+  load_extra<T, Cell>(p.weights, H, unit, extra);
+#pragma unroll
+  for (int k = 0; k < Cell::kGates; ++k) {
+    a[k] = V(p.a[gates + k * H]);
+    if constexpr (Cell::kSplit) r[k] = V(p.r[gates + k * H]);
+  }
+  const V before(p.c_prev[place]);
+  V c, h;
+  Cell::forward(a, r, extra, before, c, h);
+#pragma unroll
+  for (int k = 0; k < Cell::kGates; ++k) {
+    if (p.kept_a) p.kept_a[gates + k * H] = narrow<T>(a[k].v);
+    if constexpr (Cell::kSplit) {
+      if (p.kept_r) p.kept_r[gates + k * H] = narrow<T>(r[k].v);
+    }
+  }
+  if (p.cell) p.cell[place] = c.v;
+  if (p.zoneout.on) c.v = zone_out(p.zoneout, b, unit, before.v, c.v);
+  if (p.state) p.state[place] = c.v;
+  if (p.c) p.c[place] = c.v;
+  if (p.c_output) p.c_output[b * p.c_output_row + unit] = c.v;
+  if (p.raw)
+    p.raw[place] = narrow<T>(h.v);
+  else if (p.end.units)
+    end_hidden_value(p.end, b, unit, narrow<T>(h.v));
+}
+
+// A thread has one unit of kSumRows sequences, whose contributions to the sums it adds up in their order.
+template <class T, class Cell>
+__global__ void __launch_bounds__(kThreads) backward_kernel(CellBackward<T> p) {
+  using V = One<Value<T>>;
+  const std::int32_t group = static_cast<std::int32_t>(block_x());
+  const std::int32_t unit = static_cast<std::int32_t>(block_y()) * block_threads() + thread_index();
+  if (unit >= p.units) return;
+  const std::int64_t H = p.units;
+  V extra[kMaxExtra][Cell::kGates], sums[kMaxSums][Cell::kGates];
+  load_extra<T, Cell>(p.weights, H, unit, extra);
+  Value<T>* own = p.sums + group * (Cell::kSums * Cell::kGates * H) + unit;
+#pragma unroll
+  for (int s = 0; s < Cell::kSums; ++s)
+#pragma unroll
+    for (int k = 0; k < Cell::kGates; ++k) sums[s][k] = V(own[(s * Cell::kGates + k) * H]);
+#pragma unroll
+  for (int i = 0; i < kSumRows; ++i) {
+    const std::int32_t b = group * kSumRows + i;
+    if (b >= p.rows) break;
+    const std::int64_t gates = b * p.gate_row + unit, place = b * H + unit;
+    V a[Cell::kGates], r[Cell::kGates];
+#pragma unroll
+    for (int k = 0; k < Cell::kGates; ++k) {
+      a[k] = V(widen(p.a[gates + k * H]));
+      if constexpr (Cell::kSplit) r[k] = V(widen(p.r[gates + k * H]));
+    }
+    const V dh(p.dh ? p.dh[place] : state_gradient_value(p.gradient, b, unit));
+    V dc(p.dc[place]);
+    if (p.dc_output) dc.v = dc.v + p.dc_output[b * p.dc_output_row + unit];
+    Value<T> past(0);
+    if (p.zoneout.on) {
+      const Value<T> s = stays(p.zoneout, b, unit);
+      past = s * dc.v;
+      dc.v = (Value<T>(1) - s) * dc.v;
+    }
+    const V c_prev(b < p.known ? p.c_prev[place] : p.c_first ? p.c_first[place] : Value<T>(0));
+    Cell::backward(a, r, extra, c_prev, V(p.c[place]), dh, dc, sums);
+#pragma unroll
+    for (int k = 0; k < Cell::kGates; ++k) {
+      p.a[gates + k * H] = narrow<T>(a[k].v);
+      if constexpr (Cell::kSplit) p.r[gates + k * H] = narrow<T>(r[k].v);
+    }
+    if (p.zoneout.on) dc.v = dc.v + past;
+    p.dc[place] = dc.v;
+    if (p.dc0 && b >= p.carried) p.dc0[place] = dc.v;
+  }
+#pragma unroll
+  for (int s = 0; s < Cell::kSums; ++s)
+#pragma unroll
+    for (int k = 0; k < Cell::kGates; ++k) own[(s * Cell::kGates + k) * H] = sums[s][k].v;
+}
+
+// One thread for each gate's element, and behind those one for each element of a vector of units.
+template <class T, class Cell>
+__global__ void vector_kernel(VectorSums<T> p) {
+  using S = Value<T>;
+  constexpr int kGates = Cell::kGates;
+  const std::int64_t H = p.units, size = (Cell::kSums * kGates + Cell::kUnitVectors) * H;
+  const std::int64_t j = block_x() * block_threads() + thread_index();
+  const auto total = [&](std::int64_t place) {
+    S sum = p.sums[place];
+    for (std::int32_t g = 1; g < p.groups; ++g) sum = sum + p.sums[g * size + place];
+    return sum;
+  };
+  const auto add = [&](S* gradient, std::int64_t place, S value) {
+    if (gradient) gradient[place] = p.overwrite ? value : gradient[place] + value;
+  };
+  if (j >= (kGates + Cell::kUnitVectors) * H) return;
+  if (j >= kGates * H) {
+    const int vector = static_cast<int>(j / H) - kGates;
+#pragma unroll
+    for (int e = 0; e < Cell::kUnitVectors; ++e)
+      if (e == vector) add(p.extra[Cell::kExtra + e], j % H, total((Cell::kSums * kGates + e) * H + j % H));
+    return;
+  }
+  S sums[kMaxSums] = {}, extra[kMaxExtra] = {};
+#pragma unroll
+  for (int i = 0; i < Cell::kSums; ++i) sums[i] = total(i * kGates * H + j);
+#pragma unroll
+  for (int e = 0; e < Cell::kExtra; ++e) extra[e] = p.weights.extra[e] ? p.weights.extra[e][j] : S(0);
+  const VectorGradients<S> g = Cell::template finish<S>(sums, extra);
+  add(p.bias_ih, j, g.bias_ih);
+  add(p.bias_hh, j, g.bias_hh);
+#pragma unroll
+  for (int e = 0; e < Cell::kExtra; ++e) add(p.extra[e], j, g.extra[e]);
+}
+
+template <class Visit>
+void with_cell(int index, const Visit& visit) {
+  for_each_cell([&]<class Cell>(int i) {
+    if (i == index) visit.template operator()<Cell>();
+  });
+}
+
+int threads_for(std::int64_t units) {
+  return units >= kThreads ? kThreads : static_cast<int>((units + 31) / 32 * 32);
+}
+
+Grid grid_of(std::int64_t rows, std::int64_t units) {
+  const int threads = threads_for(units);
+  return {rows, (units + threads - 1) / threads};
+}
+
+}  // namespace
+
+template <class T>
+void cell_forward(Stream stream, int cell, const CellForward<T>& p) {
+  with_cell(cell, [&]<class Cell>() {
+    if constexpr (!Cell::kWholeRows)
+      launch<Nothing>(forward_kernel<T, Cell>, grid_of(p.rows, p.units), threads_for(p.units), stream, p);
+  });
+}
+
+template <class T>
+void cell_backward(Stream stream, int cell, const CellBackward<T>& p) {
+  with_cell(cell, [&]<class Cell>() {
+    if constexpr (!Cell::kWholeRows)
+      launch<Nothing>(backward_kernel<T, Cell>, grid_of((p.rows + kSumRows - 1) / kSumRows, p.units),
+                      threads_for(p.units), stream, p);
+  });
+}
+
+template <class T>
+void vector_gradients(Stream stream, int cell, const VectorSums<T>& p) {
+  with_cell(cell, [&]<class Cell>() {
+    const std::int64_t count = std::int64_t{Cell::kGates + Cell::kUnitVectors} * p.units;
+    launch<Nothing>(vector_kernel<T, Cell>, Grid{(count + kThreads - 1) / kThreads}, kThreads, stream, p);
+  });
+}
+
+template void cell_forward<float>(Stream, int, const CellForward<float>&);
+template void cell_backward<float>(Stream, int, const CellBackward<float>&);
+template void vector_gradients<float>(Stream, int, const VectorSums<float>&);
+template void cell_forward<double>(Stream, int, const CellForward<double>&);
+template void cell_backward<double>(Stream, int, const CellBackward<double>&);
+template void vector_gradients<double>(Stream, int, const VectorSums<double>&);
+template void cell_forward<BFloat16>(Stream, int, const CellForward<BFloat16>&);
+template void cell_backward<BFloat16>(Stream, int, const CellBackward<BFloat16>&);
+template void vector_gradients<BFloat16>(Stream, int, const VectorSums<BFloat16>&);
+template void cell_forward<Float16>(Stream, int, const CellForward<Float16>&);
+template void cell_backward<Float16>(Stream, int, const CellBackward<Float16>&);
+template void vector_gradients<Float16>(Stream, int, const VectorSums<Float16>&);
+
+}  // namespace rnn_engine::cuda

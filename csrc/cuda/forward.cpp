@@ -1,0 +1,92 @@
+// The forward call: runs a plan's forward tiles.
+#include "cuda/forward_tile.h"
+
+namespace rnn_engine::cuda {
+namespace {
+
+template <class T>
+class Forward {
+ public:
+  Forward(const Runner<T>& run, const rnn_engine_forward_args& args, const ForwardScratch<T>& scratch)
+      : run_(run), args_(args), scratch_(scratch), tile_(run, scratch.rolling) {}
+
+  void run(const Tile& tile) const {
+    const LayerShape& size = run_.shape().layer(tile.layer);
+    const ForwardLane<T> lane = make_lane(tile);
+    if (tile.s0 == 0)
+      tile_.begin(lane, state<const T>(args_.h0, size.h_state, tile, size.R),
+                  state<const Value<T>>(args_.c0, size.c_state, tile, size.H));
+    tile_.run(lane, tile.s0, tile.s1);
+  }
+
+ private:
+  template <class Any, class Void>
+  Any* state(Void* states, std::int64_t first, const Tile& tile, std::int64_t width) const {
+    return lane_state<Any>(states, first, tile.direction, run_.shape().B * width);
+  }
+
+  // All directions' outputs of a layer.
+  Rows<T> output(std::int64_t layer, const Tile& tile) const {
+    const Shape& s = run_.shape();
+    const Schedule& schedule = run_.plan.schedule;
+    const std::int64_t stride = s.D * s.layer(layer).R;
+    if (layer == s.L - 1 && s.output) return {static_cast<T*>(args_.y), 0, stride};
+    if (s.training && !schedule.checkpoint())
+      return {kept_layer<T>(run_.plan, args_.kept, layer).h, 0, stride};
+    return {scratch_.output[layer % 2], s.offset(tile.s0 / schedule.chunk * schedule.chunk),
+            scratch_.output_stride};
+  }
+
+  ForwardLane<T> make_lane(const Tile& tile) const {
+    const Shape& s = run_.shape();
+    const LayerShape& size = s.layer(tile.layer);
+    const auto index = static_cast<std::size_t>(tile.layer * s.D + tile.direction);
+    Arena arena(offset_by(args_.scratch, run_.plan.forward_slots[index]));
+    ForwardLane<T> lane(tile, Weights<T>(args_.weights[index]),
+                        LaneStates<T>(run_.plan.layout(), tile.layer, tile.direction, arena));
+    lane.input = tile.layer == 0 ? Rows<const T>{static_cast<const T*>(args_.x), 0, size.I}
+                                 : output(tile.layer - 1, tile).as_const();
+    lane.h = output(tile.layer, tile);
+    lane.h.data += tile.direction * size.R;
+    if (args_.cy && tile.layer == s.L - 1)
+      lane.c_output = {static_cast<Value<T>*>(args_.cy) + tile.direction * size.H, 0, s.D * size.H};
+    lane.hn = state<T>(args_.hn, size.h_state, tile, size.R);
+    lane.cn = state<Value<T>>(args_.cn, size.c_state, tile, size.H);
+    if (s.training) {
+      const KeptDirection<T> kept =
+          kept_layer<T>(run_.plan, args_.kept, tile.layer).direction[tile.direction];
+      lane.a = {kept.a, 0, size.G};
+      lane.r = {kept.r, 0, size.G};
+      lane.c = {kept.c, 0, size.H};
+      lane.cell = {kept.cell, 0, size.H};
+      lane.raw = {kept.raw, 0, size.H};
+      lane.c_states = kept.c_states;
+      lane.h_states = kept.h_states;
+    }
+    return lane;
+  }
+
+  const Runner<T>& run_;
+  const rnn_engine_forward_args& args_;
+  const ForwardScratch<T>& scratch_;
+  const ForwardTile<T> tile_;
+};
+
+}  // namespace
+
+template <class T>
+void run_forward(const Plan& plan, const rnn_engine_forward_args& args) {
+  Arena arena(args.scratch);
+  const ForwardScratch<T> scratch(plan.layout(), arena);
+  const Runner<T> runner{plan, static_cast<Stream>(args.stream), scratch.tables};
+  runner.write_tables();
+  const Forward<T> forward(runner, args, scratch);
+  for (const Tile& tile : plan.tiles.forward) forward.run(tile);
+}
+
+template void run_forward<float>(const Plan&, const rnn_engine_forward_args&);
+template void run_forward<double>(const Plan&, const rnn_engine_forward_args&);
+template void run_forward<BFloat16>(const Plan&, const rnn_engine_forward_args&);
+template void run_forward<Float16>(const Plan&, const rnn_engine_forward_args&);
+
+}  // namespace rnn_engine::cuda

@@ -1,0 +1,105 @@
+// The products' kernel, and the choice of its tiles.
+#include <type_traits>
+
+#include "cuda/gemm_mma.cuh"
+#include "cuda/gemm_simt.cuh"
+
+namespace rnn_engine::cuda {
+namespace {
+
+template <class Tile>
+struct Buffers {
+  typename Tile::Buffer half[2];
+};
+
+// One block computes one tile of c. While it computes with one half of shared memory, the other is filled.
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads) multiply_kernel(Product<typename Tile::T> p) {
+  using T = typename Tile::T;
+  auto& buffers = shared_memory<Buffers<Tile>>();
+  const std::int64_t row0 = block_x() * Tile::kM, column0 = block_y() * Tile::kN;
+  Tile tile;
+  tile.for_each([&](int row, int column, Value<T>& sum) {
+    const bool inside = row0 + row < p.m && column0 + column < p.n;
+    sum = inside ? initial_value(p, row0 + row, column0 + column) : Value<T>(0);
+  });
+  Loader<T, Tile::kM, Tile::kDepth, Tile::kThreads> a;
+  Loader<T, Tile::kN, Tile::kDepth, Tile::kThreads> b;
+  a.fetch(p.a, row0, 0, p.m, p.k);
+  b.fetch(p.b, column0, 0, p.n, p.k);
+  int half = 0;
+  for (std::int64_t k = 0; k < p.k; k += Tile::kDepth) {
+    auto& buffer = buffers.half[half];
+    a.put(p.a, [&](int row, int at, T value) { buffer.put_a(row, at, value); });
+    b.put(p.b, [&](int row, int at, T value) { buffer.put_b(row, at, value); });
+    barrier();
+    if (k + Tile::kDepth < p.k) {
+      a.fetch(p.a, row0, k + Tile::kDepth, p.m, p.k);
+      b.fetch(p.b, column0, k + Tile::kDepth, p.n, p.k);
+    }
+    const std::int64_t left = p.k - k;
+    tile.multiply(buffer, left < Tile::kDepth ? static_cast<int>(left) : Tile::kDepth);
+    half ^= 1;
+  }
+  tile.for_each([&](int row, int column, Value<T>& sum) {
+    if (row0 + row < p.m && column0 + column < p.n) end_value(p, row0 + row, column0 + column, sum);
+  });
+}
+
+template <class Tile>
+Grid grid_of(const Product<typename Tile::T>& p) {
+  return {(p.m + Tile::kM - 1) / Tile::kM, (p.n + Tile::kN - 1) / Tile::kN};
+}
+
+template <class Tile>
+void multiply_with(Stream stream, const Product<typename Tile::T>& p) {
+  launch<Buffers<Tile>>(multiply_kernel<Tile>, grid_of<Tile>(p), Tile::kThreads, stream, p);
+}
+
+// Large tiles load less for each product; small ones keep all processors at work.
+template <class Large, class Small, class T>
+void multiply_with_either(Stream stream, const Product<T>& p, int processors) {
+  const Grid large = grid_of<Large>(p);
+  if (large.x * large.y >= processors)
+    multiply_with<Large>(stream, p);
+  else
+    multiply_with<Small>(stream, p);
+}
+
+template <class T>
+struct Tiles {
+  using Large = MatrixTile<T, 4, 2, 2, 4, 32>;  // 128 x 64
+  using Small = MatrixTile<T, 2, 2, 1, 2, 64>;  // 32 x 32
+};
+template <>
+struct Tiles<float> {
+  using Large = SimtTile<float, 64, 64, 16, 4, 4>;
+  using Small = SimtTile<float, 32, 32, 32, 2, 4>;
+};
+template <>
+struct Tiles<double> {
+  using Large = SimtTile<double, 64, 64, 16, 4, 4>;
+  using Small = SimtTile<double, 32, 32, 32, 2, 4>;
+};
+struct TfTiles {
+  using Large = MatrixTile<float, 4, 2, 2, 4, 16>;
+  using Small = MatrixTile<float, 2, 2, 1, 2, 32>;
+};
+
+}  // namespace
+
+template <class T>
+void multiply(Stream stream, const Product<T>& p, int processors, bool matrix_units) {
+  if (p.m == 0 || p.n == 0) return;
+  if constexpr (std::is_same_v<T, float>) {
+    if (matrix_units) return multiply_with_either<TfTiles::Large, TfTiles::Small>(stream, p, processors);
+  }
+  multiply_with_either<typename Tiles<T>::Large, typename Tiles<T>::Small>(stream, p, processors);
+}
+
+template void multiply<float>(Stream, const Product<float>&, int, bool);
+template void multiply<double>(Stream, const Product<double>&, int, bool);
+template void multiply<BFloat16>(Stream, const Product<BFloat16>&, int, bool);
+template void multiply<Float16>(Stream, const Product<Float16>&, int, bool);
+
+}  // namespace rnn_engine::cuda

@@ -1,0 +1,194 @@
+// What lies where in a GPU's scratch. Pure functions of the plan, walked by the planner without memory and by
+// the run with it; kept memory is laid out as on the CPU (plan/kept.h).
+#pragma once
+
+#include "base/float16.h"
+#include "cuda/kernels.h"
+#include "plan/kept.h"
+
+namespace rnn_engine::cuda {
+
+// Tables that kernels read: only where a batch is ragged, or rows have numbers of their own.
+struct TableScratch {
+  std::int32_t* offsets;   // [T + 1]
+  std::uint32_t* row_ids;  // [B]
+
+  TableScratch() = default;
+  TableScratch(const Shape& s, Arena& arena) {
+    offsets = arena.take<std::int32_t>("first rows of steps", static_cast<std::int64_t>(s.offsets.size()));
+    row_ids = arena.take<std::uint32_t>("the caller's rows", static_cast<std::int64_t>(s.row_ids.size()));
+  }
+};
+
+// Rolling buffers of the tile that runs, shared by all layers.
+template <class T>
+struct Rolling {
+  T* dropped;      // [rows of a tile, D*R] the layer's input after dropout
+  Value<T>* a;     // [rows of a tile, Z] where gates are not kept, or kept rounded
+  Value<T>* r;     // [B, Z]
+  T* raw;          // [B, H] with a projection
+  Value<T>* cell;  // [B, H] c before zoneout, of a cell on whole rows
+  Value<T>* h;     // [B, H] of a cell on whole rows
+
+  Rolling() = default;
+  // `gates`: whether any layer's are not kept as they are made.
+  Rolling(const LayoutInput& in, std::int64_t steps, bool gates, Arena& arena) {
+    const Shape& s = in.shape;
+    const Widest widest(s);
+    dropped = arena.take<T>("layer input after dropout", s.dropout ? in.rows(steps) * widest.input : 0);
+    a = arena.take<Value<T>>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
+    r = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
+    raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
+    cell = arena.take<Value<T>>("c before zoneout, rolling",
+                                s.cell.whole_rows && s.zoneout_c > 0 ? s.B * widest.H : 0);
+    h = arena.take<Value<T>>("h before rounding", s.cell.whole_rows ? s.B * widest.H : 0);
+  }
+};
+
+// A lane's states while it runs forward.
+template <class T>
+struct LaneStates {
+  T* next[2];         // [B, R] what U sees, of steps in turn
+  Value<T>* factors;  // [B, R] what recurrent dropout multiplies h by
+
+  LaneStates() = default;
+  LaneStates(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+    const Shape& s = in.shape;
+    const std::int64_t values = s.B * s.layer(layer).R;
+    next[0] = arena.take<T>("h before even steps", values, layer, d);
+    next[1] = arena.take<T>("h before odd steps", values, layer, d);
+    factors = arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? values : 0, layer, d);
+  }
+};
+
+template <class T>
+struct ForwardScratch {
+  TableScratch tables;
+  Rolling<T> rolling;
+  // Outputs of the layers below the last, in turn, where they are not kept: [rows of a chunk, output_stride].
+  T* output[2];
+  std::int64_t output_stride;
+
+  // `slots`: also lay out the lanes' states, and say where; the run has that from the plan.
+  ForwardScratch(const LayoutInput& in, Arena& arena, Slots* slots = nullptr) {
+    const Shape& s = in.shape;
+    arena.set_life(in.whole(false));
+    tables = TableScratch(s, arena);
+    rolling = Rolling<T>(in, in.schedule.forward_steps,
+                         !s.training || kRounds<T> || !in.schedule.stores_all(), arena);
+    const bool between = !s.training || in.schedule.checkpoint();
+    const std::int64_t outputs = between ? s.L - (s.output ? 1 : 0) : 0;
+    output_stride = s.D * Widest(s).R;
+    const std::int64_t chunk = in.rows(in.schedule.chunk) * output_stride;
+    output[0] = arena.take<T>("layer output, even", outputs > 0 ? chunk : 0);
+    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? chunk : 0);
+    if (!slots) return;
+    lay_out_lanes(in, false, arena, *slots,
+                  [&](std::int64_t layer, std::int64_t d, Arena& own) { LaneStates<T>(in, layer, d, own); });
+  }
+};
+
+// Values of one group's sums, and of all.
+inline std::int64_t sums_size(const Shape& s, std::int64_t hidden) { return s.cell.sums_width() * hidden; }
+inline std::int64_t sum_groups(const Shape& s) { return (s.B + sum_rows(s.cell) - 1) / sum_rows(s.cell); }
+
+// What one lane's backward tiles share.
+template <class T>
+struct LaneBackward {
+  LaneStates<T> states;  // of a replay; else only the factors are used
+  Value<T>* dc;          // [B, H]
+  T* boundary;           // [B, Z] dr of the step after the piece, unless gates were kept
+  Value<T>* sums;        // [groups of rows, kSums * Z + unit vectors * H]
+  Value<T>* past_h;      // zoneout: [B, R] gradient of h that passes the step by
+  T* h;                  // of the replay: [B, R]
+  Value<T>* c;           // [B, H] of the replay, or where gates are made again
+  // What was not kept of a piece of K steps.
+  Value<T>*piece_c, *piece_cell;
+  T *piece_a, *piece_r, *piece_raw, *piece_h;
+
+  LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+    const Shape& s = in.shape;
+    const LayerShape& size = s.layer(layer);
+    const Policy policy = in.schedule.of(layer);
+    const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
+    if (replayed) {
+      states = LaneStates<T>(in, layer, d, arena);
+    } else {
+      states = {};
+      states.factors =
+          arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
+    }
+    dc = arena.take<Value<T>>("dc", s.B * size.H, layer, d);
+    boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
+    sums = arena.take<Value<T>>("sums of vector gradients", sum_groups(s) * sums_size(s, size.H), layer, d);
+    past_h = arena.take<Value<T>>("gradient past zoneout of h", s.zoneout_h > 0 ? s.B * size.R : 0, layer, d);
+    h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
+    c = arena.take<Value<T>>("c of the replay", store ? 0 : s.B * size.H, layer, d);
+    const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
+    piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
+    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
+    piece_c = arena.take<Value<T>>("c of a piece", rows * size.H, layer, d);
+    piece_cell =
+        arena.take<Value<T>>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
+    piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
+    piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
+  }
+};
+
+template <class T>
+struct BackwardScratch {
+  TableScratch tables;
+  T* doutput[2];                    // gradients handed from layer to layer
+  std::int64_t doutput_stride;      // values of a row
+  Value<T>* product;                // [B, R] dr U of a step
+  Value<T>* dh;                     // [B, H] with a projection: gradient of the cell's output
+  T* dstate;                        // [rows of a tile, R] with a projection: gradient of h
+  T* dropped;                       // [rows of a tile, D*R]
+  T* seen;                          // [rows of a tile, R] h' as U saw it
+  Rolling<T> replay;                // what a replay, or making gates again, needs beside what it keeps
+  Value<T>*work, *wide_a, *wide_r;  // of a cell on whole rows: see CellBackward
+  Value<T>*piece_a, *piece_r;       // [rows of a piece, Z] gates that are made again, before they are rounded
+
+  // `slots`: also lay out the lanes' own parts, and say where.
+  BackwardScratch(const LayoutInput& in, Arena& arena, Slots* slots = nullptr) {
+    const Shape& s = in.shape;
+    const Schedule& schedule = in.schedule;
+    const Widest widest(s);
+    arena.set_life(in.whole(true));
+    tables = TableScratch(s, arena);
+    // In a one-directional stack a tile's input gradient replaces its output gradient; with checkpoints only
+    // one piece of time is under way.
+    const std::int64_t between = schedule.checkpoint() ? in.rows(schedule.backward_steps) : s.N;
+    doutput_stride = widest.input;
+    doutput[0] = arena.take<T>("gradient between layers", s.L > 1 ? between * widest.input : 0);
+    doutput[1] =
+        arena.take<T>("gradient between layers, odd", s.L > 2 && s.D == 2 ? between * widest.input : 0);
+    product = arena.take<Value<T>>("recurrent gradient of a step", s.B * widest.R);
+    dh = arena.take<Value<T>>("gradient of the cells' output", s.projected ? s.B * widest.H : 0);
+    dstate = arena.take<T>("gradient of h", s.projected ? in.rows(schedule.backward_steps) * widest.R : 0);
+    const std::int64_t rows = in.rows(std::max(schedule.gradient_steps, schedule.backward_steps));
+    dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
+    seen = arena.take<T>("h before each step", rows * widest.R);
+    const bool whole = s.cell.whole_rows, wide = whole && kRounds<T>;
+    work = arena.take<Value<T>>("cells' working memory", whole ? s.B * s.cell.work * widest.H : 0);
+    wide_a = arena.take<Value<T>>("gates in work", wide ? s.B * widest.G : 0);
+    wide_r = arena.take<Value<T>>("recurrent product in work", wide ? s.B * widest.G : 0);
+    replay = {};
+    replay.cell =
+        arena.take<Value<T>>("gradient past zoneout of c", whole && s.zoneout_c > 0 ? s.B * widest.H : 0);
+    replay.h = arena.take<Value<T>>("h before rounding", whole ? s.B * widest.H : 0);
+    replay.dropped = dropped;
+    const bool rounded = kRounds<T> && !schedule.stores_all();
+    const std::int64_t again = rounded ? in.rows(schedule.backward_steps) * widest.G : 0;
+    piece_a = arena.take<Value<T>>("gates of a piece before rounding", again);
+    piece_r = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? again : 0);
+    replay.a = piece_a;
+    replay.r = piece_r;
+    if (!slots) return;
+    lay_out_lanes(in, true, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& lane) {
+      LaneBackward<T>(in, layer, d, lane);
+    });
+  }
+};
+
+}  // namespace rnn_engine::cuda

@@ -1,0 +1,51 @@
+// A problem with everything that running it on a GPU needs to know, made before anything runs and never
+// changed.
+#pragma once
+
+#include <vector>
+
+#include "cuda/layout.h"
+#include "plan/kept.h"
+#include "rnn_engine.h"
+
+namespace rnn_engine::cuda {
+
+struct Plan {
+  Shape shape;
+  DeviceFacts device;
+  Machine machine{1, 1, 1};  // no vectors, no threads: what the shared layouts ask for
+  Schedule schedule;
+  Tiles tiles;
+  bool tf32;
+  rnn_engine_sizes sizes;
+  Slots kept_slots;                     // [L] each layer's piece of kept
+  Slots forward_slots, backward_slots;  // [L*D] each lane's part of scratch in the two calls
+  std::vector<std::int32_t> offsets;    // as in Shape, for the device
+  std::vector<std::int32_t> row_ids;
+  std::vector<BufferRecord> kept, scratch;  // see list_buffers
+
+  LayoutInput layout() const { return {shape, machine, schedule, nullptr}; }
+};
+
+Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device);
+// Seconds that a plan is predicted to take, forward and in training backward.
+double predicted_seconds(const Shape& shape, const Schedule& schedule, const DeviceFacts& device);
+// The table of buffers; made only when it is asked for.
+void list_buffers(Plan& plan);
+
+// Returns visit.operator()<T>() for the type of a dtype of rnn_engine.h.
+template <class Visit>
+auto visit_dtype(int dtype, const Visit& visit) {
+  switch (dtype) {
+    case RNN_ENGINE_FLOAT32:
+      return visit.template operator()<float>();
+    case RNN_ENGINE_FLOAT64:
+      return visit.template operator()<double>();
+    case RNN_ENGINE_BFLOAT16:
+      return visit.template operator()<BFloat16>();
+    default:
+      return visit.template operator()<Float16>();
+  }
+}
+
+}  // namespace rnn_engine::cuda

@@ -1,0 +1,139 @@
+// Runs a plan: forward and backward put their kernels on a stream. `prepare` is for what they share.
+#pragma once
+
+#include "cuda/plan.h"
+
+namespace rnn_engine::cuda {
+
+template <class T>
+void run_forward(const Plan& plan, const rnn_engine_forward_args& args);
+template <class T>
+void run_backward(const Plan& plan, const rnn_engine_backward_args& args);
+
+// Matrices are stored as T, vectors as they are computed with. The gradients of both are sums:
+// Weights<Value<T>>.
+template <class T>
+struct Weights {
+  T *weight_ih, *weight_hh, *weight_hr;
+  Value<T>*bias_ih, *bias_hh, *extra[kMaxExtra];
+
+  explicit Weights(const rnn_engine_weights& w)
+      : weight_ih(static_cast<T*>(w.weight_ih)),
+        weight_hh(static_cast<T*>(w.weight_hh)),
+        weight_hr(static_cast<T*>(w.weight_hr)),
+        bias_ih(static_cast<Value<T>*>(w.bias_ih)),
+        bias_hh(static_cast<Value<T>*>(w.bias_hh)) {
+    for (int e = 0; e < kMaxExtra; ++e) extra[e] = static_cast<Value<T>*>(w.extra[e]);
+  }
+};
+
+// Rows of an array of which only a piece may be there: `data` holds rows [first, ...), `stride` values apart.
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  std::int64_t first = 0, stride = 0;
+
+  T* at(std::int64_t row) const { return data ? data + (row - first) * stride : nullptr; }
+  explicit operator bool() const { return data != nullptr; }
+  Rows<const T> as_const() const { return {data, first, stride}; }
+};
+
+// A row-major matrix [.., columns] as an operand whose rows are the product's, and as its transpose.
+template <class T>
+Operand<T> by_rows(const T* data, std::int64_t columns) {
+  return {data, columns, 1};
+}
+template <class T>
+Operand<T> by_columns(const T* data, std::int64_t columns) {
+  return {data, 1, columns};
+}
+
+// The plan, the stream, and what is the same for all tiles of a call.
+template <class T>
+struct Runner {
+  const Plan& plan;
+  Stream stream;
+  TableScratch tables;
+
+  const Shape& shape() const { return plan.shape; }
+
+  // Before the first tile.
+  void write_tables() const {
+    write_table(stream, plan.offsets.data(), static_cast<std::int64_t>(plan.offsets.size()), tables.offsets);
+    write_table(stream, plan.row_ids.data(), static_cast<std::int64_t>(plan.row_ids.size()),
+                reinterpret_cast<std::int32_t*>(tables.row_ids));
+  }
+
+  void multiply(const Product<T>& product) const {
+    cuda::multiply(stream, product, plan.device.processors, plan.tf32);
+  }
+
+  RowMap row_map() const {
+    return {tables.offsets, static_cast<std::int32_t>(shape().T), static_cast<std::int32_t>(shape().B)};
+  }
+
+  CellWeights<T> cell_weights(const Weights<T>& weights) const {
+    CellWeights<T> out{};
+    for (int e = 0; e < kMaxExtra; ++e) out.extra[e] = weights.extra[e];
+    out.bias_ih = weights.bias_ih;
+    out.bias_hh = weights.bias_hh;
+    return out;
+  }
+
+  Draw<Value<T>> draw(const MaskSite& site) const {
+    Draw<Value<T>> out{};
+    out.site = site;
+    out.row_ids = tables.row_ids;
+    out.on = out.drawn = true;
+    return out;
+  }
+  Draw<Value<T>> recurrent_draw(std::int64_t layer, std::int64_t direction) const {
+    return draw(make_mask_site(shape(), MaskKind::kRecurrent, layer, direction, shape().recurrent_dropout));
+  }
+  Draw<Value<T>> zoneout_draw(MaskKind kind, std::int64_t layer, std::int64_t direction,
+                              std::int64_t t) const {
+    const double probability = kind == MaskKind::kZoneoutC ? shape().zoneout_c : shape().zoneout_h;
+    Draw<Value<T>> out = draw(zoneout_site(shape(), kind, layer, direction));
+    out.step = static_cast<std::uint32_t>(t);
+    out.on = probability > 0;
+    out.drawn = shape().zoneout_masks;
+    out.share = static_cast<Value<T>>(probability);
+    return out;
+  }
+
+  // The input of a layer above the first, or its gradient, dropped: rows of `span`.
+  void drop(std::int64_t layer, const Span& span, Rows<const T> in, Rows<T> out) const {
+    const Shape& s = shape();
+    LayerDropout<T> dropout{};
+    dropout.first = span.row0;
+    dropout.rows = span.rows();
+    dropout.columns = static_cast<std::int32_t>(s.layer(layer).I);
+    dropout.in = in.at(span.row0);
+    dropout.in_row = in.stride;
+    dropout.out = out.at(span.row0);
+    dropout.out_row = out.stride;
+    dropout.map = row_map();
+    dropout.draw = draw(make_mask_site(s, MaskKind::kLayer, layer, 0, s.dropout_probability));
+    dropout.every_step = s.recurrent_dropout == 0;
+    dropout.scale = dropout_scale<Value<T>>(s.dropout_probability);
+    layer_dropout(stream, dropout);
+  }
+};
+
+inline void* offset_by(const void* base, std::size_t bytes) {
+  return const_cast<std::byte*>(static_cast<const std::byte*>(base)) + bytes;
+}
+
+template <class T>
+KeptLayer<T> kept_layer(const Plan& plan, void* kept, std::int64_t layer) {
+  Arena arena(offset_by(kept, plan.kept_slots[static_cast<std::size_t>(layer)]));
+  return KeptLayer<T>(plan.layout(), layer, arena);
+}
+
+// The piece of a state array [L*D, B, width] that belongs to a lane; nullptr stays nullptr.
+template <class T, class Void>
+T* lane_state(Void* states, std::int64_t first, std::int64_t direction, std::int64_t values) {
+  return states ? static_cast<T*>(states) + first + direction * values : nullptr;
+}
+
+}  // namespace rnn_engine::cuda

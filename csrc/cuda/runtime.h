@@ -1,0 +1,86 @@
+// The one place that knows the CUDA runtime: launches, copies, facts of a device, and what a kernel may use
+// beside plain C++. tests/cpp/emulator/cuda/runtime.h is its twin, which runs kernels on the CPU.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace rnn_engine::cuda {
+
+using Stream = cudaStream_t;
+
+inline void check(cudaError_t code, const char* what) {
+  if (code != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(code));
+}
+
+struct Grid {
+  std::int64_t x = 1, y = 1;  // y: at most 65535
+};
+
+struct Nothing {};  // shared by threads that share nothing
+
+#ifdef __CUDACC__
+// Runs `kernel` on grid.x * grid.y blocks, each with a `Shared` that its threads share.
+template <class Shared, class Params>
+void launch(void (*kernel)(Params), Grid grid, int threads, Stream stream, const Params& params) {
+  if (grid.x == 0 || grid.y == 0) return;
+  kernel<<<dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y)), threads, sizeof(Shared),
+           stream>>>(params);
+  check(cudaGetLastError(), "CUDA kernel");
+}
+
+template <class Shared>
+__device__ inline Shared& shared_memory() {
+  extern __shared__ __align__(16) unsigned char memory[];
+  return *reinterpret_cast<Shared*>(memory);
+}
+#endif
+
+inline void fill_zero(void* to, std::size_t bytes, Stream stream) {
+  check(cudaMemsetAsync(to, 0, bytes, stream), "CUDA memset");
+}
+
+struct DeviceFacts {
+  int major, minor, processors;  // compute capability; multiprocessors
+  double clock, memory_rate;     // Hz; bytes a second
+};
+
+inline int device_count() {
+  int count = 0;
+  check(cudaGetDeviceCount(&count), "CUDA devices");
+  return count;
+}
+
+inline DeviceFacts device_facts(int device) {
+  const auto attribute = [&](cudaDeviceAttr which) {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, device), "CUDA device");
+    return value;
+  };
+  const double bus = attribute(cudaDevAttrGlobalMemoryBusWidth) / 8.0;
+  return {attribute(cudaDevAttrComputeCapabilityMajor), attribute(cudaDevAttrComputeCapabilityMinor),
+          attribute(cudaDevAttrMultiProcessorCount), 1e3 * attribute(cudaDevAttrClockRate),
+          2e3 * attribute(cudaDevAttrMemoryClockRate) * bus};
+}
+
+// Makes a device the calling thread's, and at the end the one that was before.
+class OnDevice {
+ public:
+  explicit OnDevice(int device) {
+    check(cudaGetDevice(&before_), "CUDA device");
+    if (before_ != device) check(cudaSetDevice(device), "CUDA device");
+    device_ = device;
+  }
+  ~OnDevice() {
+    if (before_ != device_) cudaSetDevice(before_);
+  }
+  OnDevice(const OnDevice&) = delete;
+
+ private:
+  int before_ = 0, device_ = 0;
+};
+
+}  // namespace rnn_engine::cuda

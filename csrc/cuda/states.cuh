@@ -1,0 +1,38 @@
+// What happens to h behind a cell, and to its gradient before one: the same text for a cell's own kernel and
+// for those of stacks with a projection.
+#pragma once
+
+#include "cuda/masks.cuh"
+
+namespace rnn_engine::cuda {
+
+// h of sequence b leaves its step.
+template <class T>
+__device__ inline void end_hidden_value(const HiddenEnd<T>& end, std::int32_t b, std::int32_t j, T h) {
+  const std::int64_t place = std::int64_t{b} * end.units + j;
+  if (end.zoneout.on) h = narrow<T>(zone_out(end.zoneout, b, j, widen(end.state[place]), widen(h)));
+  if (end.h) end.h[b * end.h_row + j] = h;
+  if (end.zoneout.on || b >= end.ended) end.state[place] = h;
+  if (end.next) end.next[place] = end.factors ? narrow<T>(end.factors[place] * widen(h)) : h;
+}
+
+// The gradient of h of sequence b, as its step's operations made it.
+template <class T>
+__device__ inline Value<T> state_gradient_value(const StateGradient<T>& g, std::int32_t b, std::int32_t j) {
+  const std::int64_t place = std::int64_t{b} * g.units + j;
+  const Value<T> dy = g.dy ? widen(g.dy[b * g.dy_row + j]) : Value<T>(0);
+  Value<T> value;
+  if (b < g.continued) {
+    value = g.product[place];
+    value = (g.factors ? value * g.factors[place] : value) + dy;
+  } else {
+    value = dy + (g.dhn ? widen(g.dhn[place]) : Value<T>(0));
+  }
+  if (!g.zoneout.on) return value;
+  if (b < g.continued) value = value + g.past[place];
+  const Value<T> s = stays(g.zoneout, b, j);
+  g.past[place] = s * value;
+  return (Value<T>(1) - s) * value;
+}
+
+}  // namespace rnn_engine::cuda

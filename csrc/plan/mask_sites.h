@@ -1,0 +1,44 @@
+// Which masks a problem draws. Masks are never kept: an element's is a function of (seed, kind, layer,
+// direction, step, the caller's row, column), and so the same in forward and backward, whatever the batch, on
+// the CPU and on a GPU.
+//
+// Philox' counter is (column / 4, row, step, site), and its four words are those of four columns. A mask
+// marks a value whose word is below its threshold: dropped, or staying as it was.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/philox.h"
+#include "plan/shape.h"
+
+namespace rnn_engine {
+
+enum class MaskKind : std::uint32_t { kLayer = 0, kRecurrent = 1, kZoneoutC = 2, kZoneoutH = 3 };
+
+struct MaskSite {
+  PhiloxKey key;
+  std::uint32_t site, threshold;
+};
+
+inline MaskSite make_mask_site(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction,
+                               double probability) {
+  MaskSite mask{};
+  mask.key = {static_cast<std::uint32_t>(s.seed), static_cast<std::uint32_t>(s.seed >> 32)};
+  mask.site = static_cast<std::uint32_t>(kind) << 28 | static_cast<std::uint32_t>(direction) << 24 |
+              static_cast<std::uint32_t>(layer);
+  mask.threshold = static_cast<std::uint32_t>(std::min(probability * 4294967296.0, 4294967295.0));
+  return mask;
+}
+
+inline MaskSite zoneout_site(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction) {
+  if (s.cell.single_state) kind = MaskKind::kZoneoutH;  // c is h
+  return make_mask_site(s, kind, layer, direction, kind == MaskKind::kZoneoutC ? s.zoneout_c : s.zoneout_h);
+}
+
+template <class T>
+T dropout_scale(double probability) {
+  return probability < 1 ? static_cast<T>(1 / (1 - probability)) : T(0);
+}
+
+}  // namespace rnn_engine

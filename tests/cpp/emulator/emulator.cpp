@@ -1,0 +1,153 @@
+// Runs CUDA kernels on the CPU, exactly but slowly: the threads of a block are fibers, which change places at
+// barriers, in an order drawn anew each time; blocks run one after the other, in an order drawn anew each
+// time. What a block's threads share begins as NaN.
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "cuda/intrinsics.h"
+
+namespace rnn_engine::cuda::emulator {
+
+Place place;
+
+namespace {
+
+constexpr std::size_t kStack = 64 << 10;
+constexpr unsigned char kPoison = 0xff;  // NaN in every type
+
+enum class State { kReady, kAtBlockBarrier, kAtWarpBarrier, kDone };
+
+struct Fiber {
+  ucontext_t context;
+  jmp_buf place_in_kernel;
+  std::unique_ptr<char[]> stack;
+  bool begun = false;
+  State state = State::kDone;
+};
+
+struct Machine {
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  std::vector<Warp> warps;
+  std::vector<unsigned char> shared;
+  std::mt19937 random{12345};
+  const std::function<void()>* kernel = nullptr;
+  jmp_buf scheduler;
+  ucontext_t scheduler_context;
+  int running = 0;
+};
+
+Machine machine;
+std::mutex busy;
+
+// A fiber's whole life: the kernel, again and again, each time for another block.
+void live() {
+  for (;;) {
+    (*machine.kernel)();
+    Fiber& own = *machine.fibers[static_cast<std::size_t>(machine.running)];
+    own.state = State::kDone;
+    if (_setjmp(own.place_in_kernel) == 0) _longjmp(machine.scheduler, 1);
+  }
+}
+
+void wait(State state) {
+  Fiber& own = *machine.fibers[static_cast<std::size_t>(machine.running)];
+  own.state = state;
+  if (_setjmp(own.place_in_kernel) == 0) _longjmp(machine.scheduler, 1);
+}
+
+void resume(int thread) {
+  Fiber& fiber = *machine.fibers[static_cast<std::size_t>(thread)];
+  machine.running = thread;
+  place.thread = thread;
+  if (_setjmp(machine.scheduler) != 0) return;
+  if (fiber.begun) _longjmp(fiber.place_in_kernel, 1);
+  fiber.begun = true;
+  getcontext(&fiber.context);
+  fiber.stack = std::make_unique<char[]>(kStack);
+  fiber.context.uc_stack.ss_sp = fiber.stack.get();
+  fiber.context.uc_stack.ss_size = kStack;
+  fiber.context.uc_link = nullptr;
+  makecontext(&fiber.context, live, 0);
+  setcontext(&fiber.context);
+}
+
+bool all_in(int begin, int end, State state) {
+  for (int i = begin; i < end; ++i)
+    if (machine.fibers[static_cast<std::size_t>(i)]->state != state) return false;
+  return true;
+}
+
+void set(int begin, int end, State state) {
+  for (int i = begin; i < end; ++i) machine.fibers[static_cast<std::size_t>(i)]->state = state;
+}
+
+[[noreturn]] void stop(const char* what) {
+  std::fprintf(stderr, "emulator: %s\n", what);
+  std::abort();
+}
+
+void run_block(int threads) {
+  std::fill(machine.shared.begin(), machine.shared.end(), kPoison);
+  std::vector<int> order(static_cast<std::size_t>(threads));
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), machine.random);
+  set(0, threads, State::kReady);
+  for (;;) {
+    bool moved = false;
+    for (const int thread : order) {
+      if (machine.fibers[static_cast<std::size_t>(thread)]->state != State::kReady) continue;
+      resume(thread);
+      moved = true;
+    }
+    if (all_in(0, threads, State::kDone)) return;
+    for (int first = 0; first < threads; first += 32) {
+      const int end = std::min(threads, first + 32);
+      if (!all_in(first, end, State::kAtWarpBarrier)) continue;
+      set(first, end, State::kReady);
+      moved = true;
+    }
+    if (all_in(0, threads, State::kAtBlockBarrier)) {
+      set(0, threads, State::kReady);
+      moved = true;
+    }
+    if (!moved) stop("threads of a block wait at different barriers");
+  }
+}
+
+}  // namespace
+
+void block_barrier() { wait(State::kAtBlockBarrier); }
+void warp_barrier() { wait(State::kAtWarpBarrier); }
+Warp& warp() { return machine.warps[static_cast<std::size_t>(place.thread / 32)]; }
+void* shared() { return machine.shared.data(); }
+
+void run(const std::function<void()>& thread, Grid grid, int threads, std::size_t shared) {
+  if (threads < 1 || threads > 1024) stop("a block has 1 to 1024 threads");
+  if (grid.y > 65535 || grid.x > 0x7fffffff) stop("a grid has at most 2^31 - 1 times 65535 blocks");
+  if (shared > 48 << 10) stop("a block has at most 48 KiB of shared memory");
+  std::lock_guard lock(busy);
+  while (machine.fibers.size() < static_cast<std::size_t>(threads))
+    machine.fibers.push_back(std::make_unique<Fiber>());
+  machine.warps.resize(32);
+  machine.shared.resize(shared + 16);
+  machine.kernel = &thread;
+  place.threads = threads;
+  std::vector<std::int64_t> blocks(static_cast<std::size_t>(grid.x * grid.y));
+  std::iota(blocks.begin(), blocks.end(), 0);
+  std::shuffle(blocks.begin(), blocks.end(), machine.random);
+  for (const std::int64_t block : blocks) {
+    place.x = block % grid.x;
+    place.y = block / grid.x;
+    run_block(threads);
+  }
+}
+
+}  // namespace rnn_engine::cuda::emulator
