@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py runs through, rehearsed on the emulated library: time on a card must not be lost to a slip in it."""
+"""benchmarks/gpu.py, rehearsed on the emulated library: time on a card must not be lost to a slip in it."""
 
 import json
 import os
