@@ -5,6 +5,7 @@ set(RNN_ENGINE_CUDA_SOURCES
   csrc/cuda/backward.cpp
   csrc/cuda/capi.cpp
   csrc/cuda/forward.cpp
+  csrc/cuda/loss.cpp
   csrc/cuda/plan.cpp
   csrc/plan/arguments.cpp
   csrc/plan/graph.cpp
@@ -14,7 +15,9 @@ set(RNN_ENGINE_CUDA_SOURCES
 set(RNN_ENGINE_CUDA_KERNELS
   csrc/cuda/cells.cu
   csrc/cuda/elementwise.cu
-  csrc/cuda/gemm.cu)
+  csrc/cuda/gemm.cu
+  csrc/cuda/softmax.cu
+  csrc/cuda/whole_rows.cu)
 list(TRANSFORM RNN_ENGINE_CUDA_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
 list(TRANSFORM RNN_ENGINE_CUDA_KERNELS PREPEND ${PROJECT_SOURCE_DIR}/)
 
@@ -41,5 +44,5 @@ if(CMAKE_CUDA_COMPILER)
   target_compile_options(rnn_engine_cuda PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-O2;-ffp-contract=off;-Wall;-Wextra>
     $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;--threads=2;-diag-suppress=1675>)
-  target_link_options(rnn_engine_cuda PRIVATE -Wl,--exclude-libs,ALL)
+  target_link_options(rnn_engine_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,defs)
 endif()

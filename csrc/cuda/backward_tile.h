@@ -202,7 +202,9 @@ class BackwardTile {
     const std::int64_t row = shape.offset(step.t);
     if (step.continued > 0) {
       const bool beyond = !lane.kept && s == s1 - 1;
-      state_product(lane, beyond ? lane.own.boundary : dr(lane).at(shape.offset(step.after)), step.continued);
+      const T* after = beyond ? lane.own.boundary : dr(lane).at(shape.offset(step.after));
+      const bool begins = !lane.own.states.factors;
+      state_product(lane, after, step.continued, begins ? lane.dy.at(row) : nullptr);
     }
     const StateGradient<T> gradient = state_gradient_of(lane, step, row);
     CellBackward<T> cell{};
@@ -253,8 +255,8 @@ class BackwardTile {
     return g;
   }
 
-  // product = dr U
-  void state_product(const BackwardLane<T>& lane, const T* gradient, std::int64_t rows) const {
+  // product = init + dr U
+  void state_product(const BackwardLane<T>& lane, const T* gradient, std::int64_t rows, const T* init) const {
     const LayerShape& size = size_of(lane);
     Product<T> p{};
     p.m = rows;
@@ -262,6 +264,8 @@ class BackwardTile {
     p.k = size.Z;
     p.a = by_rows<T>(gradient, size.G);
     p.b = by_columns<T>(lane.weights.weight_hh, size.R);
+    p.stored_init = init;
+    p.init_row = lane.dy.stride;
     p.c = scratch_.product;
     p.c_row = size.R;
     run_.multiply(p);
@@ -283,7 +287,7 @@ class BackwardTile {
 
   // Rows [carried, rows) of this step began their sequences: what flows further back belongs to h0.
   void initial_gradients(const BackwardLane<T>& lane, const Step& step, std::int64_t row) const {
-    state_product(lane, dr(lane).at(row + step.carried), step.rows - step.carried);
+    state_product(lane, dr(lane).at(row + step.carried), step.rows - step.carried, nullptr);
     InitialGradient<T> gradient{};
     gradient.first = static_cast<std::int32_t>(step.carried);
     gradient.rows = static_cast<std::int32_t>(step.rows);

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <string>
 
+#include "cuda/loss.h"
 #include "cuda/run.h"
 #include "plan/arguments.h"
 #include "rnn_engine.h"
@@ -21,15 +22,6 @@ struct rnn_engine_plan {
   std::once_flag listed, searched;  // the table of buffers and the inputs are made when they are asked for
   Edges inputs;
 };
-
-namespace {
-
-// A GPU reads weights as they are, so there is nothing to pack.
-void refuse_prepacked(const rnn_engine_problem& problem) {
-  require(!problem.prepacked, "prepacked: expected 0 on a GPU, which reads weights as they are, got 1");
-}
-
-}  // namespace
 
 extern "C" {
 
@@ -70,7 +62,6 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(plan, "plan");
-    refuse_prepacked(*problem);
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
     made->plan = cuda::make_plan(*problem, context->facts);
@@ -120,7 +111,7 @@ int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* arg
   return guarded([&] {
     require_pointer(plan, "plan");
     require_pointer(args, "args");
-    require_forward(plan->plan.shape, plan->plan.sizes, 0, *args);
+    require_forward(plan->plan.shape, plan->plan.sizes, plan->plan.packed_bytes, *args);
     const cuda::OnDevice on(plan->context->device);
     cuda::visit_dtype(plan->plan.shape.dtype, [&]<class T>() { cuda::run_forward<T>(plan->plan, *args); });
   });
@@ -141,29 +132,48 @@ int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_proble
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(bytes, "bytes");
-    refuse_prepacked(*problem);
-    *bytes = 0;
+    *bytes = cuda::make_plan(*problem, context->facts).packed_bytes;
   });
 }
 
-int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem, const rnn_engine_weights*,
-                    void*) {
+// On the default stream.
+int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
+                    const rnn_engine_weights* weights, void* packed) {
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
-    refuse_prepacked(*problem);
+    const cuda::Plan plan = cuda::make_plan(*problem, context->facts);
+    require_weights(plan.shape, weights);
+    require_aligned(packed, plan.packed_bytes, "packed");
+    const cuda::OnDevice on(context->device);
+    cuda::visit_dtype(plan.shape.dtype, [&]<class T>() { cuda::run_pack<T>(plan, weights, packed); });
   });
 }
 
-int rnn_engine_loss_scratch(const rnn_engine_context*, const rnn_engine_loss_problem*, uint64_t*) {
-  return guarded(
-      [&] { throw InvalidArgument("linear_cross_entropy: expected a CPU; GPUs do not have it yet"); });
+int rnn_engine_loss_scratch(const rnn_engine_context* context, const rnn_engine_loss_problem* problem,
+                            uint64_t* bytes) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    require_pointer(bytes, "bytes");
+    cuda::check_loss(*problem, context->facts);
+    *bytes = cuda::loss_scratch_bytes(*problem);
+  });
 }
 
-int rnn_engine_linear_cross_entropy(rnn_engine_context*, const rnn_engine_loss_problem*,
-                                    const rnn_engine_loss_args*, rnn_engine_loss_result*) {
-  return guarded(
-      [&] { throw InvalidArgument("linear_cross_entropy: expected a CPU; GPUs do not have it yet"); });
+int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engine_loss_problem* problem,
+                                    const rnn_engine_loss_args* args, rnn_engine_loss_result* result) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(problem, "problem");
+    require_pointer(args, "args");
+    require_pointer(result, "result");
+    cuda::check_loss(*problem, context->facts);
+    require_loss(*problem, *args);
+    require_aligned(args->scratch, cuda::loss_scratch_bytes(*problem), "scratch");
+    const cuda::OnDevice on(context->device);
+    cuda::run_linear_cross_entropy(*problem, context->facts, *args, result);
+  });
 }
 
 // On the default stream.

@@ -2,6 +2,7 @@
 // few.
 #include "cuda/states.cuh"
 #include "cuda/vector.h"
+#include "cuda/whole_rows.h"
 
 namespace rnn_engine::cuda {
 namespace {
@@ -161,7 +162,9 @@ Grid grid_of(std::int64_t rows, std::int64_t units) {
 template <class T>
 void cell_forward(Stream stream, int cell, const CellForward<T>& p) {
   with_cell(cell, [&]<class Cell>() {
-    if constexpr (!Cell::kWholeRows)
+    if constexpr (Cell::kWholeRows)
+      whole_rows_forward<T, Cell>(stream, p);
+    else
       launch<Nothing>(forward_kernel<T, Cell>, grid_of(p.rows, p.units), threads_for(p.units), stream, p);
   });
 }
@@ -169,7 +172,9 @@ void cell_forward(Stream stream, int cell, const CellForward<T>& p) {
 template <class T>
 void cell_backward(Stream stream, int cell, const CellBackward<T>& p) {
   with_cell(cell, [&]<class Cell>() {
-    if constexpr (!Cell::kWholeRows)
+    if constexpr (Cell::kWholeRows)
+      whole_rows_backward<T, Cell>(stream, p);
+    else
       launch<Nothing>(backward_kernel<T, Cell>, grid_of((p.rows + kSumRows - 1) / kSumRows, p.units),
                       threads_for(p.units), stream, p);
   });

@@ -37,12 +37,25 @@ class Forward {
             scratch_.output_stride};
   }
 
+  Weights<T> weights(const Tile& tile, std::size_t index) const {
+    Weights<T> all(args_.weights[index]);
+    if (!run_.shape().prepacked) return all;
+    Arena arena(offset_by(args_.packed, run_.plan.packed_slots[index]));
+    const PackedLane<T> packed(run_.shape(), tile.layer, tile.direction, arena);
+    all.weight_ih = packed.weight_ih;
+    all.weight_hh = packed.weight_hh;
+    all.weight_hr = packed.weight_hr;
+    all.bias_ih = packed.bias_ih;
+    all.bias_hh = packed.bias_hh;
+    return all;
+  }
+
   ForwardLane<T> make_lane(const Tile& tile) const {
     const Shape& s = run_.shape();
     const LayerShape& size = s.layer(tile.layer);
     const auto index = static_cast<std::size_t>(tile.layer * s.D + tile.direction);
     Arena arena(offset_by(args_.scratch, run_.plan.forward_slots[index]));
-    ForwardLane<T> lane(tile, Weights<T>(args_.weights[index]),
+    ForwardLane<T> lane(tile, weights(tile, index),
                         LaneStates<T>(run_.plan.layout(), tile.layer, tile.direction, arena));
     lane.input = tile.layer == 0 ? Rows<const T>{static_cast<const T*>(args_.x), 0, size.I}
                                  : output(tile.layer - 1, tile).as_const();
@@ -84,9 +97,32 @@ void run_forward(const Plan& plan, const rnn_engine_forward_args& args) {
   for (const Tile& tile : plan.tiles.forward) forward.run(tile);
 }
 
+template <class T>
+void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed) {
+  const Shape& s = plan.shape;
+  for_each_lane(s, [&](std::int64_t layer, std::int64_t d) {
+    const auto index = static_cast<std::size_t>(layer * s.D + d);
+    const LayerShape& size = s.layer(layer);
+    const Weights<T> from(weights[index]);
+    Arena arena(offset_by(packed, plan.packed_slots[index]));
+    const PackedLane<T> to(s, layer, d, arena);
+    const Stream stream{};
+    copy_values<T>(stream, from.weight_ih, size.Z * size.I, to.weight_ih);
+    copy_values<T>(stream, from.weight_hh, size.Z * size.R, to.weight_hh);
+    if (s.projected) copy_values<T>(stream, from.weight_hr, size.R * size.H, to.weight_hr);
+    if (!s.bias) return;
+    copy_values<Value<T>>(stream, from.bias_ih, size.Z, to.bias_ih);
+    copy_values<Value<T>>(stream, from.bias_hh, size.Z, to.bias_hh);
+  });
+}
+
 template void run_forward<float>(const Plan&, const rnn_engine_forward_args&);
 template void run_forward<double>(const Plan&, const rnn_engine_forward_args&);
 template void run_forward<BFloat16>(const Plan&, const rnn_engine_forward_args&);
 template void run_forward<Float16>(const Plan&, const rnn_engine_forward_args&);
+template void run_pack<float>(const Plan&, const rnn_engine_weights*, void*);
+template void run_pack<double>(const Plan&, const rnn_engine_weights*, void*);
+template void run_pack<BFloat16>(const Plan&, const rnn_engine_weights*, void*);
+template void run_pack<Float16>(const Plan&, const rnn_engine_weights*, void*);
 
 }  // namespace rnn_engine::cuda

@@ -116,7 +116,7 @@ class ForwardTile {
     cell.weights = run_.cell_weights(lane.weights);
     cell.c_prev = cell.state = lane.cn;
     cell.c = lane.c.at(row);
-    cell.cell = shape.zoneout_c > 0 ? lane.cell.at(row) : nullptr;
+    cell.cell = shape.zoneout_c == 0 ? nullptr : lane.cell ? lane.cell.at(row) : rolling_.cell;
     cell.c_output = lane.c_output.at(row);
     cell.c_output_row = lane.c_output.stride;
     cell.zoneout = run_.zoneout_draw(MaskKind::kZoneoutC, lane.layer, lane.direction, step.t);

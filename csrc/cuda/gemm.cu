@@ -12,17 +12,42 @@ struct Buffers {
   typename Tile::Buffer half[2];
 };
 
-// One block computes one tile of c. While it computes with one half of shared memory, the other is filled.
+// The values of a tile of c before its product, and after.
 template <class Tile>
-__global__ void __launch_bounds__(Tile::kThreads) multiply_kernel(Product<typename Tile::T> p) {
+__device__ inline void begin_tile(const Product<typename Tile::T>& p, std::int64_t row0, std::int64_t column0,
+                                  Tile& tile) {
+  using S = Value<typename Tile::T>;
+  tile.for_each([&](int row, int column, S& sum) {
+    const bool inside = row0 + row < p.m && column0 + column < p.n;
+    sum = inside ? initial_value(p, row0 + row, column0 + column) : S(0);
+  });
+}
+template <class Tile>
+__device__ inline void end_tile(const Product<typename Tile::T>& p, std::int64_t row0, std::int64_t column0,
+                                Tile& tile) {
+  tile.for_each([&](int row, int column, Value<typename Tile::T>& sum) {
+    if (row0 + row < p.m && column0 + column < p.n) end_value(p, row0 + row, column0 + column, sum);
+  });
+}
+
+// One block computes one tile of c.
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads) matrix_kernel(Product<typename Tile::T> p) {
+  const std::int64_t row0 = block_x() * Tile::kM, column0 = block_y() * Tile::kN;
+  Tile tile;
+  begin_tile(p, row0, column0, tile);
+  tile.multiply(p.a, p.b, p.k, NeighbouringRows{row0, p.m}, NeighbouringRows{column0, p.n});
+  end_tile(p, row0, column0, tile);
+}
+
+// The same. While a block computes with one half of shared memory, the other is filled.
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads) simt_kernel(Product<typename Tile::T> p) {
   using T = typename Tile::T;
   auto& buffers = shared_memory<Buffers<Tile>>();
   const std::int64_t row0 = block_x() * Tile::kM, column0 = block_y() * Tile::kN;
   Tile tile;
-  tile.for_each([&](int row, int column, Value<T>& sum) {
-    const bool inside = row0 + row < p.m && column0 + column < p.n;
-    sum = inside ? initial_value(p, row0 + row, column0 + column) : Value<T>(0);
-  });
+  begin_tile(p, row0, column0, tile);
   Loader<T, Tile::kM, Tile::kDepth, Tile::kThreads> a;
   Loader<T, Tile::kN, Tile::kDepth, Tile::kThreads> b;
   a.fetch(p.a, row0, 0, p.m, p.k);
@@ -41,9 +66,7 @@ __global__ void __launch_bounds__(Tile::kThreads) multiply_kernel(Product<typena
     tile.multiply(buffer, left < Tile::kDepth ? static_cast<int>(left) : Tile::kDepth);
     half ^= 1;
   }
-  tile.for_each([&](int row, int column, Value<T>& sum) {
-    if (row0 + row < p.m && column0 + column < p.n) end_value(p, row0 + row, column0 + column, sum);
-  });
+  end_tile(p, row0, column0, tile);
 }
 
 template <class Tile>
@@ -53,7 +76,10 @@ Grid grid_of(const Product<typename Tile::T>& p) {
 
 template <class Tile>
 void multiply_with(Stream stream, const Product<typename Tile::T>& p) {
-  launch<Buffers<Tile>>(multiply_kernel<Tile>, grid_of<Tile>(p), Tile::kThreads, stream, p);
+  if constexpr (requires { Tile::kStages; })
+    launch<typename Tile::Shared>(matrix_kernel<Tile>, grid_of<Tile>(p), Tile::kThreads, stream, p);
+  else
+    launch<Buffers<Tile>>(simt_kernel<Tile>, grid_of<Tile>(p), Tile::kThreads, stream, p);
 }
 
 // Large tiles load less for each product; small ones keep all processors at work.
@@ -68,8 +94,8 @@ void multiply_with_either(Stream stream, const Product<T>& p, int processors) {
 
 template <class T>
 struct Tiles {
-  using Large = MatrixTile<T, 4, 2, 2, 4, 32>;  // 128 x 64
-  using Small = MatrixTile<T, 2, 2, 1, 2, 64>;  // 32 x 32
+  using Large = MatrixTile<T, 4, 2, 2, 4, 32, 3>;  // 128 x 64
+  using Small = MatrixTile<T, 2, 2, 1, 2, 64, 4>;  // 32 x 32
 };
 template <>
 struct Tiles<float> {
@@ -82,8 +108,8 @@ struct Tiles<double> {
   using Small = SimtTile<double, 32, 32, 32, 2, 4>;
 };
 struct TfTiles {
-  using Large = MatrixTile<float, 4, 2, 2, 4, 16>;
-  using Small = MatrixTile<float, 2, 2, 1, 2, 32>;
+  using Large = MatrixTile<float, 4, 2, 2, 4, 16, 3>;
+  using Small = MatrixTile<float, 2, 2, 1, 2, 32, 4>;
 };
 
 }  // namespace

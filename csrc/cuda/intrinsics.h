@@ -23,10 +23,67 @@ __device__ inline std::int64_t block_y() { return blockIdx.y; }
 __device__ inline float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 __device__ inline double multiply_add(double a, double b, double c) { return __fma_rn(a, b, c); }
 
+__device__ inline double logarithm(double x) { return ::log(x); }
+
 // The value of `lane ^ mask` of the warp; all lanes call it.
 template <class T>
 __device__ inline T from_lane_xor(T value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+
+// 16 bytes into shared memory, behind the thread's back; `wanted` = false: zeros. Both addresses are
+// multiples of 16. sm_75 waits for them.
+__device__ inline void copy_async(void* shared, const void* global, bool wanted) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                   static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+               "l"(global), "r"(wanted ? 16 : 0)
+               : "memory");
+#else
+  *static_cast<uint4*>(shared) = wanted ? *static_cast<const uint4*>(global) : uint4{0, 0, 0, 0};
+#endif
+}
+// Ends a group of copies; wait_copies returns when all but the last n groups have arrived.
+__device__ inline void commit_copies() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+template <int n>
+__device__ inline void wait_copies() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory");
+#endif
+}
+
+// Matrices of 8 x 8 values of 16 bits out of shared memory: lane 8 i + r gives the address of row r of matrix
+// i, and gets of each matrix the values (g, 2q) and (g, 2q + 1), or those of its transpose. All lanes of a
+// warp call it.
+__device__ inline void load_matrices(std::uint32_t (&m)[4], const void* row, bool transposed) {
+  const auto at = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  if (transposed)
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3])
+                 : "r"(at)
+                 : "memory");
+  else
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3])
+                 : "r"(at)
+                 : "memory");
+}
+__device__ inline void load_matrices(std::uint32_t (&m)[2], const void* row, bool transposed) {
+  const auto at = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  if (transposed)
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
+                 : "=r"(m[0]), "=r"(m[1])
+                 : "r"(at)
+                 : "memory");
+  else
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];"
+                 : "=r"(m[0]), "=r"(m[1])
+                 : "r"(at)
+                 : "memory");
 }
 
 // A float rounded to TF32, as bits.

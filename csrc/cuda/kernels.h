@@ -8,6 +8,7 @@
 #include "cells/table.h"
 #include "cuda/runtime.h"
 #include "plan/mask_sites.h"
+#include "rnn_engine.h"
 
 namespace rnn_engine::cuda {
 
@@ -109,7 +110,7 @@ void end_hidden(Stream stream, const HiddenEnd<T>& end);
 template <class T>
 struct StateGradient {
   std::int32_t rows, units, continued;
-  const Value<T>* product;  // [continued, R] dr U of the step after
+  const Value<T>* product;  // [continued, R] dr U of the step after, and dy unless there are factors
   const T* dy;              // [rows, ...]; nullptr: zeros
   std::int64_t dy_row;
   const T* dhn;             // [B, R]; nullptr: zeros
@@ -125,6 +126,9 @@ void state_gradient(Stream stream, const StateGradient<T>& gradient, T* out);
 // Rows whose contributions to the sums are one chain.
 inline constexpr int kSumRows = 4;
 inline std::int64_t sum_rows(const CellTraits& cell) { return cell.whole_rows ? 1 : kSumRows; }
+
+// Values for each unit of a row that a backward step of a cell on whole rows works in.
+RNN_ENGINE_DEVICE constexpr std::int64_t whole_rows_work(int work) { return work + 3; }
 
 // One backward step of a cell.
 template <class T>
@@ -146,7 +150,7 @@ struct CellBackward {
   Value<T>* dc0;  // [B, H] written for the rows that begin here; nullptr: not wanted
   Draw<Value<T>> zoneout;
   Value<T>* sums;  // [groups of rows, sums of the cell]
-  // Of a cell on whole rows: [rows, kWork H], and [rows, Z] twice where gates are kept rounded.
+  // Of a cell on whole rows: [rows, whole_rows_work, H], and [rows, Z] twice where gates are kept rounded.
   Value<T>*work, *wide_a, *wide_r;
 };
 
@@ -232,5 +236,29 @@ void write_table(Stream stream, const std::int32_t* numbers, std::int64_t count,
 
 template <class T>
 void copy_values(Stream stream, const T* from, std::int64_t count, T* to);
+
+// The loss of some tokens, and their logits into slopes, the gradients of scale * loss.
+template <class T>
+struct TokenLoss {
+  std::int64_t tokens, classes;
+  Value<T>* z;                  // [tokens, V] logits in; slopes out, unless `slopes` is
+  T* slopes;                    // [tokens, V] or nullptr
+  const std::int64_t* targets;  // [tokens]
+  std::int64_t ignore_index;
+  Value<T> on, off, scale;  // scale (1 - smoothing), scale smoothing / V
+  double smoothing;
+  bool gradients;
+  rnn_engine_loss_result* found;  // [tokens] of each
+};
+template <class T>
+void token_loss(Stream stream, const TokenLoss<T>& loss);
+
+// result += the sum of `found`, in its order.
+void add_losses(Stream stream, const rnn_engine_loss_result* found, std::int64_t tokens,
+                rnn_engine_loss_result* result);
+
+// out[V] += the sums of slopes [tokens, V] over the tokens, in their order.
+template <class T>
+void add_slopes(Stream stream, const T* slopes, std::int64_t tokens, std::int64_t classes, Value<T>* out);
 
 }  // namespace rnn_engine::cuda

@@ -20,6 +20,22 @@ struct TableScratch {
   }
 };
 
+// One lane's weights as a packed block holds them: copies, as products read them where they lie.
+template <class T>
+struct PackedLane {
+  T *weight_ih, *weight_hh, *weight_hr;
+  Value<T>*bias_ih, *bias_hh;
+
+  PackedLane(const Shape& s, std::int64_t layer, std::int64_t d, Arena& arena) {
+    const LayerShape& size = s.layer(layer);
+    weight_ih = arena.take<T>("packed weight_ih", size.Z * size.I, layer, d);
+    weight_hh = arena.take<T>("packed weight_hh", size.Z * size.R, layer, d);
+    weight_hr = arena.take<T>("packed weight_hr", s.projected ? size.R * size.H : 0, layer, d);
+    bias_ih = arena.take<Value<T>>("packed bias_ih", s.bias ? size.Z : 0, layer, d);
+    bias_hh = arena.take<Value<T>>("packed bias_hh", s.bias ? size.Z : 0, layer, d);
+  }
+};
+
 // Rolling buffers of the tile that runs, shared by all layers.
 template <class T>
 struct Rolling {
@@ -170,12 +186,13 @@ struct BackwardScratch {
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
     seen = arena.take<T>("h before each step", rows * widest.R);
     const bool whole = s.cell.whole_rows, wide = whole && kRounds<T>;
-    work = arena.take<Value<T>>("cells' working memory", whole ? s.B * s.cell.work * widest.H : 0);
+    work = arena.take<Value<T>>("cells' working memory",
+                                whole ? s.B * whole_rows_work(s.cell.work) * widest.H : 0);
     wide_a = arena.take<Value<T>>("gates in work", wide ? s.B * widest.G : 0);
     wide_r = arena.take<Value<T>>("recurrent product in work", wide ? s.B * widest.G : 0);
     replay = {};
     replay.cell =
-        arena.take<Value<T>>("gradient past zoneout of c", whole && s.zoneout_c > 0 ? s.B * widest.H : 0);
+        arena.take<Value<T>>("c before zoneout, rolling", whole && s.zoneout_c > 0 ? s.B * widest.H : 0);
     replay.h = arena.take<Value<T>>("h before rounding", whole ? s.B * widest.H : 0);
     replay.dropped = dropped;
     const bool rounded = kRounds<T> && !schedule.stores_all();

@@ -14,12 +14,8 @@ std::string name_of(const DeviceFacts& device) {
   return "sm_" + std::to_string(device.major) + std::to_string(device.minor);
 }
 
-// What can be said of a problem before its shape is known.
-void require_supported(const rnn_engine_problem& problem, const DeviceFacts& device) {
-  require(problem.dtype != RNN_ENGINE_BFLOAT16 || device.major >= 8,
-          "dtype: expected float32 (0), float64 (1) or float16 (3) on " + name_of(device) +
-              ", which has no matrix units for bfloat16 (2)");
-  // Kernels count rows and steps in 32 bits.
+// Kernels count rows and steps in 32 bits.
+void require_countable(const rnn_engine_problem& problem) {
   constexpr double kMost = 2e9;
   const double rows = static_cast<double>(problem.steps) * static_cast<double>(problem.batch);
   require(rows < kMost, "steps, batch: expected less than 2e9 rows on a GPU, got " + std::to_string(rows));
@@ -47,6 +43,13 @@ rnn_engine_sizes lay_out(const LayoutInput& in, Plan& plan, bool table) {
     plan.kept_slots.push_back(kept.mark());
     KeptLayer<T>(in, layer, kept);
   }
+  Arena packed;
+  plan.packed_slots.clear();
+  for_each_lane(in.shape, [&](std::int64_t layer, std::int64_t d) {
+    plan.packed_slots.push_back(packed.mark());
+    PackedLane<T>(in.shape, layer, d, packed);
+  });
+  plan.packed_bytes = packed.size();
   Arena forward(nullptr, table ? &plan.scratch : nullptr), backward(nullptr, table ? &plan.scratch : nullptr);
   ForwardScratch<T>(in, forward, &plan.forward_slots);
   if (in.shape.training) BackwardScratch<T>(in, backward, &plan.backward_slots);
@@ -59,13 +62,21 @@ rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
 
 }  // namespace
 
+void require_dtype(int dtype, const DeviceFacts& device) {
+  require(
+      dtype >= RNN_ENGINE_FLOAT32 && dtype <= RNN_ENGINE_FLOAT16,
+      "dtype: expected float32 (0), float64 (1), bfloat16 (2) or float16 (3), got " + std::to_string(dtype));
+  require(dtype != RNN_ENGINE_BFLOAT16 || device.major >= 8,
+          "dtype: expected float32 (0), float64 (1) or float16 (3) on " + name_of(device) +
+              ", which has no matrix units for bfloat16 (2)");
+}
+
 Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device) {
-  require_supported(problem, device);
+  require_dtype(problem.dtype, device);
   Plan plan;
   plan.device = device;
   plan.shape = make_shape(problem);
-  require(!plan.shape.cell.whole_rows,
-          "cell: expected one without layer norm on a GPU, got " + std::string(plan.shape.cell.name));
+  require_countable(problem);
   plan.tf32 = problem.tf32 != 0 && device.major >= 8;
   const Estimates estimates{[&](const Shape& shape, const Schedule& schedule) {
                               Plan unused;

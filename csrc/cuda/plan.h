@@ -20,12 +20,17 @@ struct Plan {
   rnn_engine_sizes sizes;
   Slots kept_slots;                     // [L] each layer's piece of kept
   Slots forward_slots, backward_slots;  // [L*D] each lane's part of scratch in the two calls
-  std::vector<std::int32_t> offsets;    // as in Shape, for the device
+  Slots packed_slots;                   // [L*D] each lane's weights in a packed block
+  std::size_t packed_bytes;
+  std::vector<std::int32_t> offsets;  // as in Shape, for the device
   std::vector<std::int32_t> row_ids;
   std::vector<BufferRecord> kept, scratch;  // see list_buffers
 
   LayoutInput layout() const { return {shape, machine, schedule, nullptr}; }
 };
+
+// Throws InvalidArgument for a dtype that the device does not compute with.
+void require_dtype(int dtype, const DeviceFacts& device);
 
 Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device);
 // Seconds that a plan is predicted to take, forward and in training backward.

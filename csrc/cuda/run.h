@@ -1,4 +1,4 @@
-// Runs a plan: forward and backward put their kernels on a stream. `prepare` is for what they share.
+// Runs a plan: forward and backward put their kernels on a stream.
 #pragma once
 
 #include "cuda/plan.h"
@@ -9,6 +9,9 @@ template <class T>
 void run_forward(const Plan& plan, const rnn_engine_forward_args& args);
 template <class T>
 void run_backward(const Plan& plan, const rnn_engine_backward_args& args);
+// Copies the weights of all lanes to the plan's packed_slots.
+template <class T>
+void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed);
 
 // Matrices are stored as T, vectors as they are computed with. The gradients of both are sums:
 // Weights<Value<T>>.

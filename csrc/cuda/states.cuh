@@ -24,7 +24,7 @@ __device__ inline Value<T> state_gradient_value(const StateGradient<T>& g, std::
   Value<T> value;
   if (b < g.continued) {
     value = g.product[place];
-    value = (g.factors ? value * g.factors[place] : value) + dy;
+    if (g.factors) value = value * g.factors[place] + dy;
   } else {
     value = dy + (g.dhn ? widen(g.dhn[place]) : Value<T>(0));
   }

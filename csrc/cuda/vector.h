@@ -1,6 +1,6 @@
-// The vector types that csrc/cells is compiled with on a GPU. One<S>: a thread has a unit of its own.
-// Spread<S, n>: the n threads of a block run on the same row together, and each holds one value of a vector;
-// load(p) reads p[thread].
+// The vector type that csrc/cells is compiled with on a GPU: n values, one in each of n threads; load(p)
+// reads p[thread]. With n = 1 a thread has a unit of its own, else the n threads of a block run on one row
+// together.
 #pragma once
 
 #include <cstdint>
@@ -9,32 +9,44 @@
 #include "cells/lanes.h"
 #include "cuda/intrinsics.h"
 
-namespace rnn_engine::cuda {
+namespace rnn_engine {
+namespace cuda {
 
-template <class S>
-struct One {
+template <class S, int n>
+struct Units {
   using Scalar = S;
-  static constexpr int kWidth = 1;
+  static constexpr int kWidth = n;
   S v;
 
-  One() = default;
-  __device__ explicit One(S value) : v(value) {}
+  Units() = default;
+  __device__ explicit Units(S value) : v(value) {}
 
-  friend __device__ inline One operator+(One a, One b) { return One(a.v + b.v); }
-  friend __device__ inline One operator-(One a, One b) { return One(a.v - b.v); }
-  friend __device__ inline One operator*(One a, One b) { return One(a.v * b.v); }
-  friend __device__ inline One operator/(One a, One b) { return One(a.v / b.v); }
-  friend __device__ inline One operator-(One a) { return One(-a.v); }
-  friend __device__ inline One min(One a, One b) { return a.v < b.v ? a : b; }
-  friend __device__ inline One max(One a, One b) { return a.v > b.v ? a : b; }
-  friend __device__ inline One fma(One a, One b, One c) { return One(multiply_add(a.v, b.v, c.v)); }
-  friend __device__ inline One round_even(One x) {
+  __device__ static int lane() { return n == 1 ? 0 : thread_index(); }
+  __device__ static Units load(const S* p) { return Units(p[lane()]); }
+  __device__ static Units load(const S* p, int count) { return Units(lane() < count ? p[lane()] : S(0)); }
+  __device__ void store(S* p) const { p[lane()] = v; }
+  __device__ void store(S* p, int count) const {
+    if (lane() < count) p[lane()] = v;
+  }
+
+  friend __device__ inline Units operator+(Units a, Units b) { return Units(a.v + b.v); }
+  friend __device__ inline Units operator-(Units a, Units b) { return Units(a.v - b.v); }
+  friend __device__ inline Units operator*(Units a, Units b) { return Units(a.v * b.v); }
+  friend __device__ inline Units operator/(Units a, Units b) { return Units(a.v / b.v); }
+  friend __device__ inline Units operator-(Units a) { return Units(-a.v); }
+  friend __device__ inline Units min(Units a, Units b) { return a.v < b.v ? a : b; }
+  friend __device__ inline Units max(Units a, Units b) { return a.v > b.v ? a : b; }
+  friend __device__ inline Units fma(Units a, Units b, Units c) { return Units(multiply_add(a.v, b.v, c.v)); }
+  friend __device__ inline Units first_units(Units x, int count) {
+    return Units(lane() < count ? x.v : S(0));
+  }
+  friend __device__ inline Units round_even(Units x) {
     const S magic = sizeof(S) == 4 ? S(12582912.0) : S(6755399441055744.0);
-    return One((x.v + magic) - magic);
+    return Units((x.v + magic) - magic);
   }
   // 2^n for whole n within the normal numbers.
-  friend __device__ inline One pow2(One n) {
-    const int whole = n.v == n.v ? static_cast<int>(n.v) : 0;
+  friend __device__ inline Units pow2(Units x) {
+    const int whole = x.v == x.v ? static_cast<int>(x.v) : 0;
     S value;
     if constexpr (sizeof(S) == 4) {
       const std::uint32_t bits = static_cast<std::uint32_t>(whole + 127) << 23;
@@ -43,8 +55,47 @@ struct One {
       const std::uint64_t bits = static_cast<std::uint64_t>(whole + 1023) << 52;
       std::memcpy(&value, &bits, sizeof value);
     }
-    return One(value);
+    return Units(value);
   }
 };
 
-}  // namespace rnn_engine::cuda
+template <class S>
+using One = Units<S, 1>;
+
+// What a block's warps hand to one another in a sum.
+struct BlockSums {
+  double part[32];
+};
+
+// join(value of every thread) of the block's n threads, in one fixed order; all of them call it, in a kernel
+// that shares BlockSums.
+template <int n, class S, class Join>
+__device__ inline S over_block(S value, const Join& join) {
+  static_assert(n % 32 == 0 && n <= 1024);
+  for (int mask = 16; mask > 0; mask /= 2) value = join(value, from_lane_xor(value, mask));
+  auto& part = shared_memory<BlockSums>().part;
+  if (thread_index() % 32 == 0) part[thread_index() / 32] = value;
+  barrier();
+  S all = static_cast<S>(part[0]);
+  for (int warp = 1; warp < n / 32; ++warp) all = join(all, static_cast<S>(part[warp]));
+  barrier();  // before the next sum writes
+  return all;
+}
+
+}  // namespace cuda
+
+// A sum over the units of a row that a block runs on: each thread has its own part.
+template <class S, int n>
+struct LaneSum<cuda::Units<S, n>> {
+  using V = cuda::Units<S, n>;
+  static constexpr int kVectors = 1;
+  V part[kVectors];
+
+  __device__ LaneSum() { part[0] = V(S(0)); }
+  __device__ V& at(std::int64_t) { return part[0]; }
+  __device__ S total() const {
+    return cuda::over_block<n>(part[0].v, [](S a, S b) { return a + b; });
+  }
+};
+
+}  // namespace rnn_engine

@@ -46,6 +46,8 @@ void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, std::siz
                      const rnn_engine_forward_args& args);
 void require_backward(const Shape& shape, const rnn_engine_sizes& sizes,
                       const rnn_engine_backward_args& args);
+// All but the dtype, of which a machine knows.
+void require_loss_problem(const rnn_engine_loss_problem& problem);
 void require_loss(const rnn_engine_loss_problem& problem, const rnn_engine_loss_args& args);
 
 // Writes as many of the records as there is room for behind the `count` rows already counted.

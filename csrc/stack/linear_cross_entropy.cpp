@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "plan/arguments.h"
 #include "stack/gemm.h"
 
 namespace rnn_engine {
@@ -236,25 +237,9 @@ void check_targets(const rnn_engine_loss_problem& p, const std::int64_t* targets
 }  // namespace
 
 void check_loss(const rnn_engine_loss_problem& p) {
-  const auto at_least = [](const char* name, std::int64_t least, std::int64_t value) {
-    require(value >= least, std::string(name) + ": expected at least " + std::to_string(least) + ", got " +
-                                std::to_string(value));
-  };
   require(p.dtype == RNN_ENGINE_FLOAT32 || p.dtype == RNN_ENGINE_FLOAT64,
           "dtype: expected float32 (0) or float64 (1), got " + std::to_string(p.dtype));
-  at_least("tokens", 0, p.tokens);
-  at_least("features", 1, p.features);
-  at_least("vocabulary", 1, p.vocabulary);
-  require(p.smoothing >= 0 && p.smoothing <= 1,
-          "smoothing: expected a share in [0, 1], got " + std::to_string(p.smoothing));
-  constexpr int kAll = RNN_ENGINE_LOSS_HIDDEN | RNN_ENGINE_LOSS_WEIGHT | RNN_ENGINE_LOSS_BIAS;
-  require(p.gradients >= 0 && p.gradients <= kAll,
-          "gradients: expected a sum of RNN_ENGINE_LOSS_..., got " + std::to_string(p.gradients));
-  // Beyond this, offsets in bytes could overflow; no machine has the memory.
-  const double features = static_cast<double>(p.features);
-  const double values = (static_cast<double>(p.tokens) + p.vocabulary) * features + 256.0 * p.vocabulary;
-  require(values < 1e15, "tokens, features, vocabulary: expected a problem of less than 1e15 values, got " +
-                             std::to_string(values));
+  require_loss_problem(p);
 }
 
 std::size_t loss_scratch_bytes(const rnn_engine_loss_problem& problem, const Machine& machine) {

@@ -25,7 +25,14 @@ constexpr unsigned char kPoison = 0xff;  // NaN in every type
 
 enum class State { kReady, kAtBlockBarrier, kAtWarpBarrier, kDone };
 
+struct Copy {
+  void* to;
+  const void* from;
+  std::size_t bytes;
+};
+
 struct Fiber {
+  std::vector<std::vector<Copy>> groups;  // of copies that were not waited for; the last is open
   ucontext_t context;
   jmp_buf place_in_kernel;
   std::unique_ptr<char[]> stack;
@@ -94,7 +101,10 @@ void set(int begin, int end, State state) {
   std::abort();
 }
 
+Fiber& running() { return *machine.fibers[static_cast<std::size_t>(machine.running)]; }
+
 void run_block(int threads) {
+  for (int i = 0; i < threads; ++i) machine.fibers[static_cast<std::size_t>(i)]->groups.assign(1, {});
   std::fill(machine.shared.begin(), machine.shared.end(), kPoison);
   std::vector<int> order(static_cast<std::size_t>(threads));
   std::iota(order.begin(), order.end(), 0);
@@ -128,6 +138,22 @@ void block_barrier() { wait(State::kAtBlockBarrier); }
 void warp_barrier() { wait(State::kAtWarpBarrier); }
 Warp& warp() { return machine.warps[static_cast<std::size_t>(place.thread / 32)]; }
 void* shared() { return machine.shared.data(); }
+
+void copy_later(void* to, const void* from, std::size_t bytes) {
+  running().groups.back().push_back({to, from, bytes});
+}
+void end_group() { running().groups.emplace_back(); }
+void copy_all_but(std::size_t groups) {
+  auto& all = running().groups;
+  while (all.size() > groups + 1) {
+    for (const Copy& copy : all.front())
+      if (copy.from)
+        std::memcpy(copy.to, copy.from, copy.bytes);
+      else
+        std::memset(copy.to, 0, copy.bytes);
+    all.erase(all.begin());
+  }
+}
 
 void run(const std::function<void()>& thread, Grid grid, int threads, std::size_t shared) {
   if (threads < 1 || threads > 1024) stop("a block has 1 to 1024 threads");

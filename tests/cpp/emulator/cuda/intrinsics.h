@@ -29,6 +29,11 @@ struct Warp {
 };
 Warp& warp();
 
+// The running thread's asynchronous copies; from nowhere: zeros.
+void copy_later(void* to, const void* from, std::size_t bytes);
+void end_group();
+void copy_all_but(std::size_t groups);
+
 }  // namespace emulator
 
 inline void barrier() { emulator::block_barrier(); }
@@ -40,6 +45,8 @@ inline std::int64_t block_y() { return emulator::place.y; }
 inline float multiply_add(float a, float b, float c) { return std::fma(a, b, c); }
 inline double multiply_add(double a, double b, double c) { return std::fma(a, b, c); }
 
+inline double logarithm(double x) { return std::log(x); }
+
 template <class T>
 T from_lane_xor(T value, int mask) {
   emulator::Warp& warp = emulator::warp();
@@ -49,6 +56,33 @@ T from_lane_xor(T value, int mask) {
   std::memcpy(&value, warp.value[lane ^ mask], sizeof value);
   emulator::warp_barrier();
   return value;
+}
+
+// A copy is made when it is waited for, and not before.
+inline void copy_async(void* shared, const void* global, bool wanted) {
+  emulator::copy_later(shared, wanted ? global : nullptr, 16);
+}
+inline void commit_copies() { emulator::end_group(); }
+template <int n>
+void wait_copies() {
+  emulator::copy_all_but(n);
+}
+
+template <int kMatrices>
+void load_matrices(std::uint32_t (&m)[kMatrices], const void* row, bool transposed) {
+  emulator::Warp& warp = emulator::warp();
+  const int lane = thread_index() % 32, g = lane / 4, q = lane % 4;
+  std::memcpy(warp.value[lane], &row, sizeof row);
+  emulator::warp_barrier();
+  const auto value = [&](int matrix, int i, int j) {
+    const std::uint16_t* values;
+    std::memcpy(&values, warp.value[8 * matrix + i], sizeof values);
+    return std::uint32_t{values[j]};
+  };
+  for (int i = 0; i < kMatrices; ++i)
+    m[i] = transposed ? value(i, 2 * q, g) | value(i, 2 * q + 1, g) << 16
+                      : value(i, g, 2 * q) | value(i, g, 2 * q + 1) << 16;
+  emulator::warp_barrier();
 }
 
 // To the nearest with 10 bits of mantissa, ties away from zero.

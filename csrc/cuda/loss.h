@@ -1,0 +1,20 @@
+// Output layer and label-smoothed cross-entropy with their gradients, some tokens at a time.
+#pragma once
+
+#include <cstddef>
+
+#include "cuda/runtime.h"
+#include "rnn_engine.h"
+
+namespace rnn_engine::cuda {
+
+// Throws InvalidArgument with what was expected and what came.
+void check_loss(const rnn_engine_loss_problem& problem, const DeviceFacts& device);
+
+std::size_t loss_scratch_bytes(const rnn_engine_loss_problem& problem);
+
+// `result`: on the device.
+void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const DeviceFacts& device,
+                              const rnn_engine_loss_args& args, rnn_engine_loss_result* result);
+
+}  // namespace rnn_engine::cuda

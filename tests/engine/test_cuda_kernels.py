@@ -1,0 +1,114 @@
+"""The kernels of librnn_engine_cuda, run by the emulator, over the table of cases: RNN_ENGINE_CUDA_EMULATED names the
+library, or it lies where `cmake -S . -B build/native -DRNN_ENGINE_TESTS=ON` puts it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cases import CASES, make
+from library import Library, run_library
+from running import rounded, run_engine, run_plain, run_reference
+
+from rnn_engine.spec import CELLS
+
+_BUILT = Path(__file__).parents[2] / "build/native/tests/cpp/emulator/librnn_engine_cuda_emulated.so"
+_PATH = Path(os.environ.get("RNN_ENGINE_CUDA_EMULATED", _BUILT))
+
+pytestmark = pytest.mark.skipif(not _PATH.exists(), reason=f"needs {_PATH}")
+
+
+@pytest.fixture(scope="module")
+def library():
+    return Library(_PATH)
+
+
+def normalised(cell):
+    return cell.startswith("layer_norm")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_float64_agrees_with_the_reference(case, library):
+    arrays = make(case)
+    found = run_library(library, case, arrays, torch.float64)
+    expected = run_reference(case, arrays)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        # Gradients through a normalisation may explode, and rounding errors with them.
+        scale = max(1.0, np.abs(value).max()) if normalised(case.cell) else 1.0
+        np.testing.assert_allclose(found[name].numpy(), value, rtol=1e-11, atol=1e-11 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not normalised(case.cell)], ids=lambda case: case.id)
+def test_float32_has_the_bits_of_the_cpu(case, library):
+    """Outputs and the gradients of inputs and states are the same chains of operations; sums over rows are not."""
+    arrays = rounded(make(case), torch.float32)
+    found, cpu = (
+        run(*args)
+        for run, args in (
+            (run_library, (library, case, arrays, torch.float32)),
+            (run_engine, (case, arrays, torch.float32)),
+        )
+    )
+    for name, tensor in cpu.items():
+        if name.split("[")[0] in ("output", "cells", "hn", "cn", "dx", "dh0", "dc0"):
+            assert torch.equal(found[name], tensor), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_every_policy_gives_the_same_bits(case, dtype, library):
+    """But for the weights' gradients, which are summed in pieces of different lengths."""
+    arrays = rounded(make(case), dtype)
+    first = run_library(library, case, arrays, dtype)
+    for memory in ("recompute", "checkpoint"):
+        tensors = run_library(library, case, arrays, dtype, memory=memory)
+        for key, tensor in tensors.items():
+            if key.startswith("weight"):
+                scale = first[key].abs().max().clamp_min(1e-30)
+                assert ((tensor - first[key]).abs() / scale).max() < 1e-5, (memory, key)
+            else:
+                assert torch.equal(tensor, first[key]), (memory, key)
+
+
+@pytest.mark.parametrize(
+    "dtype, epsilon", [(torch.bfloat16, 2**-8), (torch.float16, 2**-11), ("tf32", 2**-11)], ids=str
+)
+@pytest.mark.parametrize("cell", CELLS)
+def test_rounded_types_round_no_worse_than_plain_operations(cell, dtype, epsilon, library):
+    """Root mean square errors, relative to each tensor's largest value, over all cases: at most twice those of float32
+    operations that round h and what is kept of every step."""
+    tf32 = dtype == "tf32"
+    stored = torch.float32 if tf32 else dtype
+    ours, plain = 0.0, 0.0
+    for case in (case for case in CASES if case.cell == cell):
+        arrays = rounded(make(case), stored)
+        found = run_library(library, case, arrays, stored, tf32=tf32)
+        operations = run_plain(case, arrays, stored=lambda tensor: Rounded.apply(tensor, epsilon, stored))
+        for name, exact in run_reference(case, arrays).items():
+            scale = np.abs(exact).max() or 1.0
+            error, usual = (np.abs(r[name].double().numpy() - exact) / scale for r in (found, operations))
+            assert error.max() < max(100 * epsilon, 20 * usual.max()), (case.id, name)
+            ours, plain = ours + np.mean(error**2), plain + np.mean(usual**2)
+    assert ours <= 2**2 * plain
+
+
+class Rounded(torch.autograd.Function):
+    """Rounds to a type in both directions; of float32 to 10 bits, as TF32 has them."""
+
+    @staticmethod
+    def forward(ctx, tensor, epsilon, dtype):
+        ctx.arguments = epsilon, dtype
+        return Rounded.nearest(tensor, epsilon, dtype)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return Rounded.nearest(gradient, *ctx.arguments), None, None
+
+    @staticmethod
+    def nearest(tensor, epsilon, dtype):
+        if dtype != torch.float32:
+            return tensor.to(dtype).to(tensor.dtype)
+        mantissa, exponent = torch.frexp(tensor)
+        return torch.ldexp((mantissa / epsilon).round() * epsilon, exponent)
