@@ -127,7 +127,7 @@ def _do_not_look_at(targets: Tensor, vocabulary: int, ignore_index: int, *, mean
     """Where a look at a number would wait for the device: the same, as far as it can be done there."""
     ignored = targets == ignore_index
     wrong = _wrong(targets, vocabulary, ignored)
-    factor = torch.where(wrong.any(), math.nan, 1.0)
+    factor = torch.where(wrong.any(), math.nan, 1.0).double()
     offset = None
     if mean:
         tokens = (~ignored).sum()
