@@ -29,8 +29,10 @@ with socket.socket(socket.AF_UNIX) as server:
     socket.send_fds(server, [b"+"], [0, 1, 2])
     server.sendall(json.dumps(asked).encode())
     server.shutdown(socket.SHUT_WR)
-    code = server.recv(1)
-sys.exit(code[0] if code else 99)
+    code = int(server.recv(8) or "99")
+if code < 0:  # a signal ended it
+    os.kill(os.getpid(), -code)
+sys.exit(code)
 """
 
 
@@ -76,7 +78,7 @@ def serve(listener: socket.socket, end: int) -> None:
 
 
 def answer(connection: socket.socket) -> None:
-    """Be the program that a client asks for, and tell it the exit code."""
+    """Let the program run that a client asks for, and tell how it ended: the exit code, or minus the signal."""
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
     asked = json.loads(b"".join(iter(lambda: connection.recv(1 << 16), b"")))
     program = os.fork()
@@ -94,7 +96,7 @@ def answer(connection: socket.socket) -> None:
     for stream in streams:
         os.close(stream)
     code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
-    connection.sendall(bytes([code % 256]))
+    connection.sendall(str(code).encode())
     os._exit(0)
 
 

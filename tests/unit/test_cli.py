@@ -111,9 +111,11 @@ def test_wrong_settings(config_file: Path) -> None:
 
 @pytest.mark.parametrize("command", ["prepare", "train"])
 def test_missing_files(config_file: Path, tmp_path: Path, command: str) -> None:
-    assert error_of(nmt(command, tmp_path / "no.toml"), FAILED) == f"{tmp_path}/no.toml: No such file or directory"
-    expected = "data.train[0] source: expected a file, got no.a, which does not exist"
-    assert error_of(nmt(command, config_file), FAILED) == expected
+    for path, message in (
+        (tmp_path / "no.toml", f"{tmp_path}/no.toml: No such file or directory"),
+        (config_file, "data.train[0] source: expected a file, got no.a, which does not exist"),
+    ):
+        assert parsed(command, str(path)) == (FAILED, "", f"nmt: error: {message}\n")
 
 
 def test_missing_model(tmp_path: Path) -> None:
