@@ -113,7 +113,7 @@ double measure_memory(Pool& pool) {
 double measure_meeting(const Backend& backend, Pool& pool, Costs costs) {
   const Probe probe(backend, pool, 64, 4, 128, costs);
   const double measured = probe.measured();
-  double low = 0, high = 1e-6;
+  double low = 0, high = 100e-9;  // some times what an idle machine needs
   for (int i = 0; i < 24; ++i) {
     costs.meeting = (low + high) / 2;
     (probe.predicted(costs) < measured ? low : high) = costs.meeting;  // predictions rise with it
