@@ -57,9 +57,9 @@ def test_auto_takes_what_is_predicted_to_be_faster():
     """And only if clearly."""
     for layers, batch, hidden, both in ((4, 1, 16, False), (4, 64, 128, False), (2, 2, 32, True), (1, 4, 64, True)):
         spec = StackSpec("lstm", hidden, hidden, layers, bidirectional=both)
-        asked = {"steps": 64, "batch": batch, "threads": 2, "training": False}
+        asked = {"steps": 128, "batch": batch, "threads": 2, "training": False}
         auto, by_layers, wavefront = (rnn_engine.plan(spec, **asked, schedule=schedule) for schedule in SCHEDULES)
-        clear = wavefront.seconds * 1.03 <= by_layers.seconds
+        clear = wavefront.seconds * 1.01 <= by_layers.seconds
         assert auto.groups == (wavefront.groups if clear else 1)
 
 
