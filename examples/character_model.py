@@ -52,13 +52,13 @@ class CharacterModel(nn.Module):
 def train(model: CharacterModel, ids: Tensor, minutes: float) -> float:
     """Passes over the text [T, B] until the time is over; returns the last windows' bits a character."""
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    inputs, targets = model.one_hot(ids[:-1]), ids[1:].split(WINDOW)
+    inputs, targets = model.one_hot(ids[:-1]), torch.split(ids[1:], WINDOW)
     end, window, bits = time.monotonic() + 60 * minutes, 0, math.log2(len(model.alphabet))
     while time.monotonic() < end:
         for (hidden, _), target in zip(model.layers.windows(inputs, WINDOW), targets, strict=True):
             loss = nn.functional.cross_entropy(model.output(hidden).flatten(0, 1), target.flatten())
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             window += 1

@@ -67,7 +67,7 @@ class Ragged:
 def _checked(lengths: ArrayLike | Sequence[int], steps: int, batch: int) -> Indices:
     try:
         given = np.asarray(lengths)
-    except ValueError as error:  # lists of different lengths
+    except (TypeError, ValueError) as error:  # lists of different lengths, tensors that NumPy has no type for
         raise ValueError(f"lengths: expected [B] = [{batch}] integers, got {lengths!r}") from error
     if given.shape != (batch,) or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(f"lengths: expected [B] = [{batch}] integers, got {list(given.shape)} {given.dtype}")

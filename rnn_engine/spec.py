@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 CellName = Literal["lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm", "gru"]
@@ -104,8 +105,8 @@ class StackSpec:
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
             raise ValueError(f"cell: expected one of {', '.join(CELLS)}, got {self.cell!r}")
-        _check_size("input_size", self.input_size)
-        _check_size("num_layers", self.num_layers)
+        check_size("input_size", self.input_size)
+        check_size("num_layers", self.num_layers)
         check_flag("bias", self.bias)
         check_flag("bidirectional", self.bidirectional)
         if isinstance(self.hidden_size, tuple):
@@ -114,12 +115,12 @@ class StackSpec:
                     f"hidden_size: expected one for each of {self.num_layers} layers, got {len(self.hidden_size)}"
                 )
             for size in self.hidden_size:
-                _check_size("hidden_size", size)
+                check_size("hidden_size", size)
             if len(set(self.hidden_size)) == 1:  # one spelling for one stack
                 object.__setattr__(self, "hidden_size", self.hidden_size[0])
         else:
-            _check_size("hidden_size", self.hidden_size)
-        _check_size("proj_size", self.proj_size, least=0)
+            check_size("hidden_size", self.hidden_size)
+        check_size("proj_size", self.proj_size, least=0)
         if self.proj_size >= min(self.hidden_sizes):
             raise ValueError(
                 f"proj_size: expected less than hidden_size = {min(self.hidden_sizes)}, got {self.proj_size}"
@@ -127,7 +128,7 @@ class StackSpec:
         _check_probability("dropout", self.dropout)
         _check_probability("recurrent_dropout", self.recurrent_dropout)
         if not isinstance(self.zoneout, tuple) or len(self.zoneout) != len("ch"):
-            raise ValueError(f"zoneout: expected two probabilities, for c and for h, got {self.zoneout}")
+            raise ValueError(f"zoneout: expected two probabilities, for c and for h, got {self.zoneout!r}")
         for name, probability in zip(("zoneout of c", "zoneout of h"), self.zoneout, strict=True):
             _check_probability(name, probability)
         if CELLS[self.cell].single_state:
@@ -216,9 +217,9 @@ class StackSpec:
         }
 
 
-def _check_probability(name: str, value: float) -> None:
-    if isinstance(value, bool) or not 0 <= value <= 1:
-        raise ValueError(f"{name}: expected a probability in [0, 1], got {value}")
+def _check_probability(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
+        raise ValueError(f"{name}: expected a probability in [0, 1], got {value!r}")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -227,7 +228,8 @@ def check_flag(name: str, value: object) -> None:
         raise TypeError(f"{name}: expected a bool, got {type(value).__name__}")
 
 
-def _check_size(name: str, value: object, least: int = 1) -> None:
+def check_size(name: str, value: object, least: int = 1) -> None:
+    """Raises TypeError where an argument is not an int, and ValueError where it is less than `least`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
     if value < least:

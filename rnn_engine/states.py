@@ -50,8 +50,9 @@ def _half(name: str, half: Any, shapes: tuple[tuple[int, ...], ...], letters: st
             raise ValueError(f"{name}: expected one array, got {type(half).__name__}")
         _check_shape(name, half, shapes[0], f"[L*D, {letters}]")
         return (half,)
-    if hasattr(half, "shape") or len(half) != len(shapes):
-        given = "one array" if hasattr(half, "shape") else f"{len(half)}"
+    if not isinstance(half, Sequence) or len(half) != len(shapes):
+        given = "one array" if hasattr(half, "shape") else type(half).__name__
+        given = f"{len(half)}" if isinstance(half, Sequence) else given
         raise ValueError(
             f"{name}: expected a sequence of L = {len(shapes)} arrays, as the layers differ in width, got {given}"
         )
@@ -61,6 +62,8 @@ def _half(name: str, half: Any, shapes: tuple[tuple[int, ...], ...], letters: st
 
 
 def _check_shape(name: str, array: Any, expected: tuple[int, ...], letters: str) -> None:
+    if not hasattr(array, "shape"):
+        raise ValueError(f"{name}: expected an array, got {type(array).__name__}")
     if tuple(array.shape) != expected:
         raise ValueError(f"{name}: expected {letters} = {list(expected)}, got {list(array.shape)}")
 

@@ -26,7 +26,7 @@ native_tests() {
         tail -n 60 "$build.log" >&2
         fail "the native tests could not be built; all of the output: $build.log"
     }
-    ctest --test-dir "$build" --output-on-failure --no-tests=error
+    ctest --test-dir "$build" --parallel "$(nproc)" --output-on-failure --no-tests=error
 }
 
 need_aarch64_tools() {

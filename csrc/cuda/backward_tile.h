@@ -245,7 +245,7 @@ class BackwardTile {
     g.rows = static_cast<std::int32_t>(step.rows);
     g.units = static_cast<std::int32_t>(size_of(lane).R);
     g.continued = static_cast<std::int32_t>(step.continued);
-    g.product = scratch_.product;
+    g.product = state_sum(g.continued, g.units);
     g.dy = lane.dy.at(row);
     g.dy_row = lane.dy.stride;
     g.dhn = lane.dhn;
@@ -253,6 +253,10 @@ class BackwardTile {
     g.past = lane.own.past_h;
     g.zoneout = run_.zoneout_draw(MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
     return g;
+  }
+
+  SlicedSum<T> state_sum(std::int64_t rows, std::int64_t units) const {
+    return {scratch_.product, static_cast<std::int32_t>(state_slices<T>(run_.shape())), rows * units};
   }
 
   // product = init + dr U
@@ -268,6 +272,8 @@ class BackwardTile {
     p.init_row = lane.dy.stride;
     p.c = scratch_.product;
     p.c_row = size.R;
+    p.slices = state_slices<T>(run_.shape());
+    p.slice_c = rows * size.R;
     run_.multiply(p);
   }
 
@@ -292,7 +298,7 @@ class BackwardTile {
     gradient.first = static_cast<std::int32_t>(step.carried);
     gradient.rows = static_cast<std::int32_t>(step.rows);
     gradient.units = static_cast<std::int32_t>(size_of(lane).R);
-    gradient.product = scratch_.product;
+    gradient.product = state_sum(gradient.rows - gradient.first, gradient.units);
     gradient.factors = lane.own.states.factors;
     gradient.past = lane.own.past_h;
     gradient.out = lane.dh0;

@@ -1,7 +1,6 @@
 // Cells whose units do not need one another: a thread has one unit, forward of one sequence, backward of a
 // few.
-#include "cuda/states.cuh"
-#include "cuda/vector.h"
+#include "cuda/cells.cuh"
 #include "cuda/whole_rows.h"
 
 namespace rnn_engine::cuda {
@@ -10,48 +9,18 @@ namespace {
 constexpr int kThreads = 128;
 
 template <class T, class Cell>
-__device__ inline void load_extra(const CellWeights<T>& weights, std::int64_t units, std::int64_t unit,
-                                  One<Value<T>> (&extra)[kMaxExtra][Cell::kGates]) {
-#pragma unroll
-  for (int e = 0; e < Cell::kExtra; ++e)
-#pragma unroll
-    for (int k = 0; k < Cell::kGates; ++k)
-      extra[e][k] = One<Value<T>>(weights.extra[e] ? weights.extra[e][k * units + unit] : Value<T>(0));
-}
-
-template <class T, class Cell>
 __global__ void __launch_bounds__(kThreads) forward_kernel(CellForward<T> p) {
-  using V = One<Value<T>>;
   const std::int32_t b = static_cast<std::int32_t>(block_x());
   const std::int32_t unit = static_cast<std::int32_t>(block_y()) * block_threads() + thread_index();
   if (unit >= p.units) return;
-  const std::int64_t H = p.units, gates = b * p.gate_row + unit, place = b * H + unit;
-  V a[Cell::kGates], r[Cell::kGates], extra[kMaxExtra][Cell::kGates];
-  load_extra<T, Cell>(p.weights, H, unit, extra);
+  One<Value<T>> a[Cell::kGates], r[Cell::kGates];
 #pragma unroll
   for (int k = 0; k < Cell::kGates; ++k) {
-    a[k] = V(p.a[gates + k * H]);
-    if constexpr (Cell::kSplit) r[k] = V(p.r[gates + k * H]);
+    const std::int64_t gate = b * p.gate_row + std::int64_t{k} * p.units + unit;
+    a[k] = One<Value<T>>(p.a[gate]);
+    if constexpr (Cell::kSplit) r[k] = One<Value<T>>(p.r[gate]);
   }
-  const V before(p.c_prev[place]);
-  V c, h;
-  Cell::forward(a, r, extra, before, c, h);
-#pragma unroll
-  for (int k = 0; k < Cell::kGates; ++k) {
-    if (p.kept_a) p.kept_a[gates + k * H] = narrow<T>(a[k].v);
-    if constexpr (Cell::kSplit) {
-      if (p.kept_r) p.kept_r[gates + k * H] = narrow<T>(r[k].v);
-    }
-  }
-  if (p.cell) p.cell[place] = c.v;
-  if (p.zoneout.on) c.v = zone_out(p.zoneout, b, unit, before.v, c.v);
-  if (p.state) p.state[place] = c.v;
-  if (p.c) p.c[place] = c.v;
-  if (p.c_output) p.c_output[b * p.c_output_row + unit] = c.v;
-  if (p.raw)
-    p.raw[place] = narrow<T>(h.v);
-  else if (p.end.units)
-    end_hidden_value(p.end, b, unit, narrow<T>(h.v));
+  forward_unit<T, Cell>(p, b, unit, a, r);
 }
 
 // A thread has one unit of kSumRows sequences, whose contributions to the sums it adds up in their order.

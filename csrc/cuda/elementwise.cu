@@ -119,7 +119,7 @@ __global__ void initial_gradient_kernel(InitialGradient<T> p) {
   const std::int32_t b = p.first + static_cast<std::int32_t>(block_x()), j = column_index();
   if (j >= p.units) return;
   const std::int64_t place = std::int64_t{b} * p.units + j;
-  Value<T> value = p.product[block_x() * p.units + j];
+  Value<T> value = value_at(p.product, block_x() * p.units + j);
   if (p.factors) value = value * p.factors[place];
   if (p.past) value = value + p.past[place];
   p.out[place] = narrow<T>(value);

@@ -102,17 +102,16 @@ class ForwardTile {
     if constexpr (!kRounds<T>) {
       if (lane.r) r = lane.r.at(row);
     }
-    recurrent_product(lane, step, s, a.at(row), r);
     CellForward<T> cell{};
     cell.rows = static_cast<std::int32_t>(step.rows);
     cell.units = static_cast<std::int32_t>(size.H);
     cell.gate_row = size.G;
     cell.a = a.at(row);
     cell.r = r;
-    // A split cell's products stay as they are.
+    // What the cell leaves as it is stays where it is: a split cell's products, unless they were never there.
     const bool in_place = !kRounds<T> && (shape.cell.split || !lane.a);
     cell.kept_a = in_place ? nullptr : lane.a.at(row);
-    cell.kept_r = in_place ? nullptr : lane.r.at(row);
+    cell.kept_r = in_place && !run_.fuses() ? nullptr : lane.r.at(row);
     cell.weights = run_.cell_weights(lane.weights);
     cell.c_prev = cell.state = lane.cn;
     cell.c = lane.c.at(row);
@@ -123,7 +122,12 @@ class ForwardTile {
     cell.raw = !shape.projected ? nullptr : lane.raw ? lane.raw.at(row) : rolling_.raw;
     cell.end = hidden_end(lane, step, s, last);
     cell.work = rolling_.h;
-    cell_forward(run_.stream, shape.cell_index, cell);
+    if (run_.fuses()) {
+      run_fused(lane, s, cell);
+    } else {
+      recurrent_product(lane, step, s, cell.a, r);
+      cell_forward(run_.stream, shape.cell_index, cell);
+    }
     if (shape.projected) {
       project(lane, step, cell.raw);
       end_hidden(run_.stream, cell.end);
@@ -163,6 +167,18 @@ class ForwardTile {
     p.c = r ? r : a;
     p.c_row = size.G;
     run_.multiply(p);
+  }
+
+  // The product U h' with the cell behind it.
+  void run_fused(const ForwardLane<T>& lane, std::int64_t s, const CellForward<T>& cell) const {
+    const LayerShape& size = size_of(lane);
+    StepForward<T> step{};
+    step.h = by_rows<T>(lane.states.next[s % 2], size.R);
+    step.u = by_rows<T>(lane.weights.weight_hh, size.R);
+    step.depth = size.R;
+    step.bias = lane.weights.bias_hh;
+    step.cell = cell;
+    if constexpr (!std::is_same_v<T, double>) step_forward(run_.stream, run_.shape().cell_index, step);
   }
 
   // h = W_hr (o tanh c)

@@ -12,6 +12,23 @@ struct Buffers {
   typename Tile::Buffer half[2];
 };
 
+// A block's slice of k, in place of the whole product; returns the first row of its tile.
+template <class T>
+__device__ inline std::int64_t take_slice(Product<T>& p, int rows) {
+  const std::int64_t tiles = (p.m + rows - 1) / rows, slice = block_x() / tiles;
+  if (p.slices > 1) {
+    p.k /= p.slices;
+    p.a.data += slice * p.k * p.a.column;
+    p.b.data += slice * p.k * p.b.column;
+    p.c += slice * p.slice_c;
+  }
+  if (slice > 0) {
+    p.bias[0] = p.bias[1] = p.init = nullptr;
+    p.stored_init = nullptr;
+  }
+  return block_x() % tiles * rows;
+}
+
 // The values of a tile of c before its product, and after.
 template <class Tile>
 __device__ inline void begin_tile(const Product<typename Tile::T>& p, std::int64_t row0, std::int64_t column0,
@@ -33,7 +50,7 @@ __device__ inline void end_tile(const Product<typename Tile::T>& p, std::int64_t
 // One block computes one tile of c.
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads) matrix_kernel(Product<typename Tile::T> p) {
-  const std::int64_t row0 = block_x() * Tile::kM, column0 = block_y() * Tile::kN;
+  const std::int64_t row0 = take_slice(p, Tile::kM), column0 = block_y() * Tile::kN;
   Tile tile;
   begin_tile(p, row0, column0, tile);
   tile.multiply(p.a, p.b, p.k, NeighbouringRows{row0, p.m}, NeighbouringRows{column0, p.n});
@@ -45,7 +62,7 @@ template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads) simt_kernel(Product<typename Tile::T> p) {
   using T = typename Tile::T;
   auto& buffers = shared_memory<Buffers<Tile>>();
-  const std::int64_t row0 = block_x() * Tile::kM, column0 = block_y() * Tile::kN;
+  const std::int64_t row0 = take_slice(p, Tile::kM), column0 = block_y() * Tile::kN;
   Tile tile;
   begin_tile(p, row0, column0, tile);
   Loader<T, Tile::kM, Tile::kDepth, Tile::kThreads> a;
@@ -71,7 +88,7 @@ __global__ void __launch_bounds__(Tile::kThreads) simt_kernel(Product<typename T
 
 template <class Tile>
 Grid grid_of(const Product<typename Tile::T>& p) {
-  return {(p.m + Tile::kM - 1) / Tile::kM, (p.n + Tile::kN - 1) / Tile::kN};
+  return {(p.m + Tile::kM - 1) / Tile::kM * (p.slices ? p.slices : 1), (p.n + Tile::kN - 1) / Tile::kN};
 }
 
 template <class Tile>

@@ -50,9 +50,10 @@ struct Fragments<float> {
 
 // A block computes kM x kN values by kDown x kAcross warps, each of which has kHigh x kWide fragments of 16 x
 // 8 values; kStages tiles of kDepth k are under way.
-template <class Number, int kDown, int kAcross, int kHigh, int kWide, int kDepth_, int kStages_>
+template <class Number, int kDown, int kAcross, int kHigh_, int kWide, int kDepth_, int kStages_>
 struct MatrixTile {
   using T = Number;
+  static constexpr int kHigh = kHigh_;
   static constexpr int kM = kDown * kHigh * 16, kN = kAcross * kWide * 8, kDepth = kDepth_,
                        kStages = kStages_;
   static constexpr int kThreads = kDown * kAcross * 32;
@@ -73,6 +74,15 @@ struct MatrixTile {
   // Of element e of fragment (i, j).
   __device__ static int row_of(int i, int e) { return first_row() + 16 * i + lane() / 4 + e / 2 * 8; }
   __device__ static int column_of(int j, int e) { return first_column() + 8 * j + lane() % 4 * 2 + e % 2; }
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < kHigh; ++i)
+#pragma unroll
+      for (int j = 0; j < kWide; ++j)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) sum[i][j][e] = 0;
+  }
 
   // Calls visit(row, column, value) for this thread's values.
   template <class Visit>

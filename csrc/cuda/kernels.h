@@ -36,11 +36,22 @@ struct Product {
   Value<T>* c;  // one of these is written
   T* stored_c;
   std::int64_t c_row;
+  // Unless 0: so many equal pieces of k, each a product of its own, whose c lie `slice_c` apart; only the
+  // first begins with the above. Whoever reads adds them up.
+  std::int64_t slices, slice_c;
 };
 
 // `matrix_units`: of float32, whether TF32 may be used; other types have but one way.
 template <class T>
 void multiply(Stream stream, const Product<T>& product, int processors, bool matrix_units);
+
+// What a product in slices has left, to be added up in their order.
+template <class T>
+struct SlicedSum {
+  const Value<T>* slice;
+  std::int32_t count;
+  std::int64_t stride;
+};
 
 // Which step a row of a batch belongs to. offsets [steps + 1]: first row of each step; nullptr: all steps
 // have `batch` rows.
@@ -106,12 +117,24 @@ void cell_forward(Stream stream, int cell, const CellForward<T>& step);
 template <class T>
 void end_hidden(Stream stream, const HiddenEnd<T>& end);
 
+// The product U h' of a step and its cell in one. The cell's r is not used; with kSplit `bias` begins it.
+template <class T>
+struct StepForward {
+  Operand<T> h, u;  // [rows, R], [Z, R]
+  std::int64_t depth;
+  const Value<T>* bias;
+  CellForward<T> cell;
+};
+// Not of a cell on whole rows. float32 is rounded to TF32.
+template <class T>
+void step_forward(Stream stream, int cell, const StepForward<T>& step);
+
 // The gradient of h at a step. Sequences that go on have it from the step after, the others from the caller.
 template <class T>
 struct StateGradient {
   std::int32_t rows, units, continued;
-  const Value<T>* product;  // [continued, R] dr U of the step after, and dy unless there are factors
-  const T* dy;              // [rows, ...]; nullptr: zeros
+  SlicedSum<T> product;  // [continued, R] dr U of the step after, and dy unless there are factors
+  const T* dy;           // [rows, ...]; nullptr: zeros
   std::int64_t dy_row;
   const T* dhn;             // [B, R]; nullptr: zeros
   const Value<T>* factors;  // [B, R]; nullptr: no recurrent dropout
@@ -223,7 +246,7 @@ void previous_states(Stream stream, const PreviousStates<T>& states);
 template <class T>
 struct InitialGradient {
   std::int32_t first, rows, units;
-  const Value<T>* product;  // [rows - first, R]
+  SlicedSum<T> product;  // [rows - first, R]
   const Value<T>*factors, *past;
   T* out;  // [B, R]
 };

@@ -1,6 +1,8 @@
 // Runs a plan: forward and backward put their kernels on a stream.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/plan.h"
 
 namespace rnn_engine::cuda {
@@ -69,6 +71,12 @@ struct Runner {
 
   void multiply(const Product<T>& product) const {
     cuda::multiply(stream, product, plan.device.processors, plan.tf32);
+  }
+
+  // Whether a step's product and its cell are one kernel.
+  bool fuses() const {
+    if constexpr (std::is_same_v<T, double>) return false;
+    return (kRounds<T> || plan.tf32) && !shape().cell.whole_rows;
   }
 
   RowMap row_map() const {

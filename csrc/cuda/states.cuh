@@ -6,6 +6,13 @@
 
 namespace rnn_engine::cuda {
 
+template <class T>
+__device__ inline Value<T> value_at(const SlicedSum<T>& sum, std::int64_t place) {
+  Value<T> value = sum.slice[place];
+  for (std::int32_t i = 1; i < sum.count; ++i) value = value + sum.slice[i * sum.stride + place];
+  return value;
+}
+
 // h of sequence b leaves its step.
 template <class T>
 __device__ inline void end_hidden_value(const HiddenEnd<T>& end, std::int32_t b, std::int32_t j, T h) {
@@ -23,7 +30,7 @@ __device__ inline Value<T> state_gradient_value(const StateGradient<T>& g, std::
   const Value<T> dy = g.dy ? widen(g.dy[b * g.dy_row + j]) : Value<T>(0);
   Value<T> value;
   if (b < g.continued) {
-    value = g.product[place];
+    value = value_at(g.product, place);
     if (g.factors) value = value * g.factors[place] + dy;
   } else {
     value = dy + (g.dhn ? widen(g.dhn[place]) : Value<T>(0));

@@ -42,7 +42,7 @@ __device__ void for_each_unit(std::int64_t units, const Visit& visit) {
 }
 
 template <class T, class Cell>
-__global__ void __launch_bounds__(kThreads) forward_kernel(CellForward<T> p) {
+__global__ void __launch_bounds__(kThreads, 1) forward_kernel(CellForward<T> p) {
   using S = Value<T>;
   const auto b = static_cast<std::int32_t>(block_x());
   const std::int64_t H = p.units, first = b * H, gates = b * p.gate_row;
@@ -93,7 +93,7 @@ __device__ void narrowed(const Value<T>* wide, T* gates, std::int64_t units) {
 }
 
 template <class T, class Cell>
-__global__ void __launch_bounds__(kThreads) backward_kernel(CellBackward<T> p) {
+__global__ void __launch_bounds__(kThreads, 1) backward_kernel(CellBackward<T> p) {
   using S = Value<T>;
   const auto b = static_cast<std::int32_t>(block_x());
   const std::int64_t H = p.units, first = b * H, gates = b * p.gate_row;

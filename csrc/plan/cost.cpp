@@ -8,7 +8,7 @@ namespace rnn_engine {
 namespace {
 
 // Seconds to take a tile from the queue.
-constexpr double kTake = 1e-6;
+constexpr double kTake = 2.5e-6;
 
 // The parts that tiles are made of, for one layer on `threads` threads.
 class LayerCost {
@@ -22,7 +22,7 @@ class LayerCost {
         value_(bytes_of_value(shape.dtype)),
         gates_(shape.cell.gates),
         threads_(threads),
-        barrier_(threads > 1 ? costs.barrier : 0),
+        meeting_(threads > 1 ? costs.meeting : 0),
         projected_(shape.projected) {
     const double units = std::ceil(H_ / machine.width);
     share_ = std::ceil(units / threads) / units;  // of the thread that has the most units
@@ -37,7 +37,7 @@ class LayerCost {
   // queue.
   double hand_over(TileKind kind) const {
     const bool steps = kind == TileKind::kForward || kind == TileKind::kReplay || kind == TileKind::kBackward;
-    return (steps ? pack(R_) / 2 : 0) + kTake + barrier_;
+    return (steps ? pack(R_) / 2 : 0) + kTake;
   }
 
   // W x of many rows.
@@ -54,15 +54,15 @@ class LayerCost {
   // The same as forward_steps in large products, and the cells alone.
   double gates_again(double rows) const {
     return input_product(rows) + product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) +
-           rows * H_ * share_ * costs_.cell_forward + pack(I_ + R_) + barrier_;
+           rows * H_ * share_ * costs_.cell_forward + pack(I_ + R_);
   }
   double weight_gradients(double rows) const {
     const double passes = std::ceil(rows / 256);  // over the gradients, in and out of memory
     return 2 * gates_ * rows * H_ * (I_ + R_) / (threads_ * costs_.rate(256, Costs::kNear)) +
-           passes * pack(I_ + R_) + barrier_;
+           passes * pack(I_ + R_);
   }
   double input_gradient(double rows) const {
-    return product(rows, 2 * gates_ * rows * H_ * I_, gates_ * H_ * I_) + pack(I_) + barrier_;
+    return product(rows, 2 * gates_ * rows * H_ * I_, gates_ * H_ * I_) + pack(I_);
   }
 
  private:
@@ -70,15 +70,16 @@ class LayerCost {
   double product(double rows, double operations, double values) const {
     return operations * share_ / costs_.rate(rows, values * value_ * share_);
   }
+  double meeting(double rows) const { return std::sqrt(rows * R_ * value_) * meeting_; }
   double steps(double steps, double rows, double cell) const {
-    double step =
-        product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) + rows * H_ * share_ * cell + barrier_;
-    if (projected_) step += product(rows, 2 * rows * H_ * R_, H_ * R_) + barrier_;
+    double step = product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) + rows * H_ * share_ * cell +
+                  meeting(rows);
+    if (projected_) step += product(rows, 2 * rows * H_ * R_, H_ * R_) + meeting(rows);
     return steps * step;
   }
 
   const Costs& costs_;
-  const double H_, I_, R_, value_, gates_, threads_, barrier_;
+  const double H_, I_, R_, value_, gates_, threads_, meeting_;
   const bool projected_;
   double share_;
 };

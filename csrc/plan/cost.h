@@ -17,7 +17,11 @@ struct Costs {
   std::array<std::array<double, kRows>, kSizes> product_rate{};  // floating-point operations a second
   double cell_forward = 0, cell_backward = 0;                    // seconds a hidden unit and row
   double memory_rate = 0;                                        // bytes a second
-  double barrier = 0;                                            // seconds, of all threads
+  // Seconds that threads lose in a step that they share, for each square root of a byte that they write for
+  // each other in it: waiting, and reading what has just been written elsewhere, where more can be fetched
+  // ahead the more there is.
+  double meeting = 0;
+
   bool measured() const { return memory_rate > 0; }
 
   // Operations a second of a product, between the measured classes on a log scale.

@@ -38,7 +38,7 @@ rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
 // memory for it.
 Schedule divided(const rnn_engine_problem& problem, const Shape& shape, const Machine& machine,
                  const Schedule& layers, const Costs& costs, Wavefronts& wavefronts) {
-  constexpr double kClear = 1.03;  // predictions are not exact
+  constexpr double kClear = 1.01;  // predictions are not exact
   const bool choose = problem.schedule == RNN_ENGINE_AUTO;
   // Where gates are made again, few tiles can run at a time.
   if (choose && shape.training && !layers.stores_all()) return layers;

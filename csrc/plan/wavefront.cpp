@@ -8,9 +8,10 @@
 namespace rnn_engine {
 namespace {
 
-// Steps after which a longer problem gains what this one does, and their number without gradients, where
-// plans must not differ from 64 steps on.
-constexpr std::int64_t kMostSteps = 256, kMostStepsForward = 64;
+// Steps after which a longer problem gains what this one does.
+constexpr std::int64_t kMostSteps = 256;
+// Without gradients, plans must not differ from 64 steps on: all these gain what so many steps do.
+constexpr std::int64_t kManySteps = 64, kStandForMany = 128;
 constexpr std::int64_t kTileSteps[] = {4, 8, 16, 32, 64};
 
 // The next of four numbers for each power of two.
@@ -23,7 +24,8 @@ std::int64_t rounded(std::int64_t value) {
 // A problem with sequences of equal lengths that stands for all that are like it.
 Shape typical(const Shape& shape) {
   Shape like = shape;
-  like.T = std::min(rounded(shape.T), shape.training ? kMostSteps : kMostStepsForward);
+  like.T = std::min(rounded(shape.T), kMostSteps);
+  if (!shape.training && shape.T >= kManySteps) like.T = kStandForMany;
   like.B = rounded((shape.N + shape.T - 1) / shape.T);
   like.N = like.T * like.B;
   like.offsets.clear();

@@ -85,7 +85,7 @@ class Backward {
     const LayerShape& size = s.layer(tile.layer);
     if (first) pack_forward(run_.team, run_.kernels, s, size, weights, own.forward);
     const std::int64_t row0 = s.offset(tile.s0);
-    ForwardLane<T> lane(tile, weights);
+    ForwardLane<T> lane(s, tile, weights);
     lane.packed = own.forward;
     lane.input = input(tile);
     lane.a = {own.piece_a, row0, size.G};
@@ -121,7 +121,7 @@ class Backward {
     const bool store = run_.plan.schedule.of(tile.layer) == Policy::kStore;
     const std::int64_t row0 = span_of(s, tile.direction, tile.s0, tile.s1).row0;
     const KeptDirection<T> kept_values = kept(tile);
-    BackwardLane<T> lane(tile, weights, Weights<Value<T>>(args_.gradients[lane_index(tile)]), own);
+    BackwardLane<T> lane(s, tile, weights, Weights<Value<T>>(args_.gradients[lane_index(tile)]), own);
     lane.kept = store;
     lane.input = input(tile);
     lane.a = store ? Rows<T>{kept_values.a, 0, size.G} : Rows<T>{own.piece_a, row0, size.G};

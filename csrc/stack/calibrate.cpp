@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "stack/gemm.h"
+#include "stack/probe.h"
 #include "stack/stack.h"
 
 namespace rnn_engine {
@@ -107,33 +108,17 @@ double measure_memory(Pool& pool) {
   return 2.0 * static_cast<double>(kCopied) / seconds;
 }
 
-// What a barrier adds to a step's work, in which threads are never quite equally fast.
-double measure_barrier(const Kernels<float>& kernels, Pool& pool) {
-  constexpr std::int64_t kSize = 128;
-  constexpr int kSteps = 200;
-  const Machine machine{kernels.width, 1};
-  const auto threads = static_cast<std::size_t>(pool.threads());
-  const std::vector<float> a(kSize, 0.5f),
-      packed(static_cast<std::size_t>(packed_size(machine, kSize, kSize)), 0.25f);
-  std::vector<float> c(kSize * threads);
-  // The median of some calls, not the best: waiting for others is the rule.
-  const auto steps = [&](bool meet) {
-    std::array<double, 7> found{};
-    for (double& seconds : found)
-      seconds = seconds_once([&] {
-        pool.run([&](Team& team) {
-          float* out = c.data() + kSize * team.id();
-          for (int i = 0; i < kSteps; ++i) {
-            multiply(Team(0, 1, nullptr), kernels,
-                     Product<float>{1, kSize, kSize, a.data(), kSize, packed.data(), nullptr, 0, out, kSize});
-            if (meet) team.barrier();
-          }
-        });
-      });
-    std::nth_element(found.begin(), found.begin() + 3, found.end());
-    return found[3];
-  };
-  return std::max(0.0, steps(true) - steps(false)) / kSteps;
+// What makes the prediction for a probe come true. The ratio of two ways to run one stack is measured better
+// than either time: what disturbs one run also disturbs the next.
+double measure_meeting(const Backend& backend, Pool& pool, Costs costs) {
+  const Probe probe(backend, pool, 64, 4, 128, costs);
+  const double measured = probe.measured();
+  double low = 0, high = 100e-9;  // some times what an idle machine needs
+  for (int i = 0; i < 24; ++i) {
+    costs.meeting = (low + high) / 2;
+    (probe.predicted(costs) < measured ? low : high) = costs.meeting;  // predictions rise with it
+  }
+  return costs.meeting;
 }
 
 }  // namespace
@@ -144,8 +129,8 @@ Costs calibrate(const Backend& backend, Pool& pool) {
   measure_products(kernels, pool, costs);
   costs.cell_forward = measure_cell(kernels, kernels.cell_forward[RNN_ENGINE_LSTM]);
   costs.cell_backward = measure_cell(kernels, kernels.cell_backward[RNN_ENGINE_LSTM]);
-  costs.barrier = measure_barrier(kernels, pool);
   costs.memory_rate = measure_memory(pool);
+  if (pool.threads() > 1) costs.meeting = measure_meeting(backend, pool, costs);
   return costs;
 }
 

@@ -49,7 +49,7 @@ class Forward {
     const Shape& s = run_.shape();
     const LayerShape& size = s.layer(tile.layer);
     const auto index = static_cast<std::size_t>(tile.layer * s.D + tile.direction);
-    ForwardLane<T> lane(tile, Weights<T>(args_.weights[index]));
+    ForwardLane<T> lane(s, tile, Weights<T>(args_.weights[index]));
     const Slots& slots = s.prepacked ? run_.plan.packed_slots : run_.plan.forward_slots;
     Arena arena(offset_by(s.prepacked ? args_.packed : args_.scratch, slots[index]));
     lane.packed = PackedForward<T>(run_.plan.layout(), tile.layer, tile.direction, arena);

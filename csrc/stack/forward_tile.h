@@ -6,30 +6,10 @@
 // last time at its last step.
 #pragma once
 
+#include "stack/forward_lane.h"
 #include "stack/gates.h"
 
 namespace rnn_engine {
-
-// One layer, one direction: what it reads and writes.
-template <class T>
-struct ForwardLane {
-  std::int64_t layer, direction;
-  Weights<T> weights;
-  PackedForward<T> packed;
-  Rows<const T> input;
-  Rows<T> a, r, raw;        // where they are kept; else empty, and rolling buffers serve
-  Rows<Value<T>> c, cell;   // the same
-  Rows<T> h;                // from this direction's first unit
-  Rows<Value<T>> c_output;  // the caller's copy of c, or empty
-  T* hn = nullptr;          // [B, R]
-  Value<T>* cn = nullptr;   // [B, H]
-  // Kept at the beginning of every piece of K steps but the first, or nullptr.
-  Value<T>* c_states = nullptr;
-  T* h_states = nullptr;
-
-  ForwardLane(const Tile& tile, const Weights<T>& w)
-      : layer(tile.layer), direction(tile.direction), weights(w) {}
-};
 
 template <class T>
 class ForwardTile {
@@ -38,7 +18,7 @@ class ForwardTile {
 
   // Before a lane's first tile: the states begin as `h0` and `c0` (nullptr: zeros). A barrier must follow.
   void begin(const ForwardLane<T>& lane, const T* h0, const Value<T>* c0) const {
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const auto copy = [&]<class Any>(std::int64_t count, const Any* from, Any* to) {
       const Team::Range mine = run_.team.share(count);
       const std::size_t bytes = sizeof(Any) * static_cast<std::size_t>(mine.end - mine.begin);
@@ -55,7 +35,7 @@ class ForwardTile {
   // Ends with a barrier.
   void run(const ForwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const Span span = span_of(s, lane.direction, s0, s1);
     Rows<const T> input = lane.input;
     if (s.dropout && lane.layer > 0) {
@@ -80,12 +60,10 @@ class ForwardTile {
   }
 
  private:
-  const LayerShape& size_of(const ForwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
-
   // h of all sequences after recurrent dropout, as it stands before the tile; for steps of either parity, as
   // a sequence may begin at both.
   void begin_recurrent_dropout(const ForwardLane<T>& lane) const {
-    const std::int64_t R = size_of(lane).R;
+    const std::int64_t R = lane.size.R;
     const Team::Range rows = run_.team.share(run_.shape().B);
     recurrent_factors(run_, lane.layer, lane.direction, rows, rolling_.factors);
     for (T* seen : rolling_.seen)
@@ -93,25 +71,12 @@ class ForwardTile {
                    seen + rows.begin * R);
   }
 
-  // Where a step finds its rows.
-  struct StepRows {
-    std::int64_t row, before;  // first row of the step, and of the one before it
-    Value<T>* a;               // a, r and c: what the cells work on
-    Value<T>* r;
-    Value<T>* c;
-    T* raw;
-    Value<T>* cell;  // what the cell puts out for c: c itself, unless zoneout follows
-    const T* seen;   // h before the step after recurrent dropout
-    T* seen_next;
-    bool first, last;  // of the tile
-  };
-
   void run_step(const ForwardLane<T>& lane, const Step& step, std::int64_t s, const Rows<Value<T>>& a,
                 bool first, bool last) const {
     const Shape& shape = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     keep_states(lane, step, s);
-    StepRows at{};
+    ForwardStep<T> at{};
     at.row = shape.offset(step.t);
     at.before = step.carried ? shape.offset(step.before) : 0;
     at.a = a.at(at.row);
@@ -151,9 +116,10 @@ class ForwardTile {
   }
 
   // Zoneout of a region of h, and recurrent dropout for the step after.
-  void finish_h(const ForwardLane<T>& lane, const StepRows& at, const Step& step, const Region& mine) const {
+  void finish_h(const ForwardLane<T>& lane, const ForwardStep<T>& at, const Step& step,
+                const Region& mine) const {
     const Shape& s = run_.shape();
-    const std::int64_t R = size_of(lane).R, first = mine.units.begin, count = mine.units.end - first;
+    const std::int64_t R = lane.size.R, first = mine.units.begin, count = mine.units.end - first;
     if (count <= 0) return;
     for_each_part(
         lane, step, at, [&](Team::Range rows, const T* before, std::int64_t before_row, const Value<T>*) {
@@ -175,25 +141,11 @@ class ForwardTile {
                    at.seen_next + b * R + first);
   }
 
-  // Calls visit(rows, h before, its stride, c before) for the parts of a step: inside a tile, rows that
-  // continue a sequence find their states at the step before; all others in hn, cn.
-  template <class Visit>
-  void for_each_part(const ForwardLane<T>& lane, const Step& step, const StepRows& at,
-                     const Visit& visit) const {
-    const LayerShape& size = size_of(lane);
-    const std::int64_t carried = at.first ? 0 : step.carried;
-    if (carried)
-      visit(Team::Range{0, carried}, lane.h.at(at.before), lane.h.stride,
-            lane.c ? lane.c.at(at.before) : lane.cn);
-    if (carried < step.rows)
-      visit(Team::Range{carried, step.rows}, lane.hn + carried * size.R, size.R, lane.cn + carried * size.H);
-  }
-
   // U h' of one tile of units, for all rows of the step.
-  void recurrent_product(const ForwardLane<T>& lane, const Step& step, const StepRows& at,
+  void recurrent_product(const ForwardLane<T>& lane, const Step& step, const ForwardStep<T>& at,
                          Team::Range units) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const Value<T>* bias = recurrent_bias(s, lane.weights);
     GemmTile<T> gemm{};
     gemm.a_col = 1;
@@ -220,9 +172,10 @@ class ForwardTile {
   }
 
   // The cells of a region.
-  void run_cells(const ForwardLane<T>& lane, const Step& step, const StepRows& at, const Region& mine) const {
+  void run_cells(const ForwardLane<T>& lane, const Step& step, const ForwardStep<T>& at,
+                 const Region& mine) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const std::int64_t unit = mine.units.begin;
     CellTile<Value<T>> cell{};
     cell.units = mine.units.end - unit;
@@ -255,9 +208,10 @@ class ForwardTile {
   }
 
   // Zoneout of a region of c; c of sequences that end here, and at the tile's last step of all, goes to cn.
-  void finish_c(const ForwardLane<T>& lane, const Step& step, const StepRows& at, const Region& mine) const {
+  void finish_c(const ForwardLane<T>& lane, const Step& step, const ForwardStep<T>& at,
+                const Region& mine) const {
     const Shape& s = run_.shape();
-    const std::int64_t H = size_of(lane).H, first = mine.units.begin, count = mine.units.end - first;
+    const std::int64_t H = lane.size.H, first = mine.units.begin, count = mine.units.end - first;
     if (count <= 0) return;
     for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const Value<T>* c_prev) {
       if (s.zoneout_c == 0) return;
@@ -274,8 +228,8 @@ class ForwardTile {
   }
 
   // h = W_hr (o tanh c); this thread's columns of it.
-  Team::Range project(const ForwardLane<T>& lane, const StepRows& at, std::int64_t rows) const {
-    const LayerShape& size = size_of(lane);
+  Team::Range project(const ForwardLane<T>& lane, const ForwardStep<T>& at, std::int64_t rows) const {
+    const LayerShape& size = lane.size;
     const Team::Range columns = run_.team.share(size.R, kPanelVectors * run_.width());
     for (std::int64_t first = columns.begin; first < columns.end; first += kPanelVectors * run_.width()) {
       const std::int64_t count = std::min<std::int64_t>(kPanelVectors * run_.width(), size.R - first);
@@ -297,9 +251,9 @@ class ForwardTile {
   }
 
   // h of sequences that end here, and at the tile's last step of all, goes to hn.
-  void run_h_states(const ForwardLane<T>& lane, const StepRows& at, const Step& step,
+  void run_h_states(const ForwardLane<T>& lane, const ForwardStep<T>& at, const Step& step,
                     const Region& mine) const {
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const std::int64_t count = mine.units.end - mine.units.begin;
     if (count <= 0) return;
     for (std::int64_t b = std::max(mine.rows.begin, at.last ? 0 : step.continued); b < mine.rows.end; ++b)
@@ -312,7 +266,7 @@ class ForwardTile {
   void keep_states(const ForwardLane<T>& lane, const Step& step, std::int64_t s) const {
     const std::int64_t K = run_.plan.schedule.backward_steps;
     if (!lane.c_states || s == 0 || s % K != 0) return;
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const std::int64_t B = run_.shape().B, piece = s / K - 1, width = run_.width();
     const auto keep = [&]<class Any>(Team::Range columns, std::int64_t row, const Any* from, Any* to) {
       if (columns.begin >= columns.end) return;

@@ -17,7 +17,7 @@ from rnn_engine.nn.devices import device_of, either
 from rnn_engine.nn.rows import Input, Rows, rows_of
 from rnn_engine.nn.states import State, cast, detached, flat_states, shaped_states
 from rnn_engine.nn.stepper import Stepper
-from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag, check_schedule
+from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag, check_schedule, check_size
 from rnn_engine.states import pair_of, state_of
 
 Lengths = Tensor | Sequence[int]
@@ -79,10 +79,10 @@ class _Recurrent(nn.Module):
             num_layers,
             bias,
             bidirectional,
-            float(dropout),
+            dropout,
             proj_size,
-            float(recurrent_dropout),
-            (zoneout[0], zoneout[1]),
+            recurrent_dropout,
+            tuple(zoneout) if isinstance(zoneout, list) else zoneout,
         )
         self.memory: str | int | Memory = Memory.parse(memory)
         self.schedule = check_schedule(schedule)
@@ -288,13 +288,13 @@ class _Recurrent(nn.Module):
 
         Raises:
             ValueError: `steps` is less than 1, or as in `forward`.
+            TypeError: `steps` is no int, or as in `forward`.
 
         Source:
             Williams & Peng 1990, "An efficient gradient-based algorithm for on-line training of recurrent network
             trajectories".
         """
-        if steps < 1:
-            raise ValueError(f"steps: expected at least 1, got {steps}")
+        check_size("steps", steps)
         for window in torch.split(input, steps, dim=1 if self.batch_first and input.dim() == 3 else 0):
             output, state = self(window, hx)
             yield output, state

@@ -3,18 +3,7 @@
  * nothing read that was not written, and errors that say what was expected. */
 #include <math.h>
 
-#include "support.h"
-
-enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 10 };
-
-typedef struct {
-  int cell, T, B, I;
-  int64_t H[MAX_LAYERS];
-  int P, L, D, bias;
-  double dropout;
-  int64_t batch_sizes[MAX_STEPS]; /* first 0: all B */
-  double recurrent_dropout, zoneout[2];
-} Case;
+#include "problem.h"
 
 static const Case kCases[] = {
     {RNN_ENGINE_LSTM, 1, 1, 1, {1}, 0, 1, 1, 1, 0, {0}},
@@ -45,178 +34,6 @@ static const Case kLargeCases[] = {
     {RNN_ENGINE_LSTM, 4, 29, 19, {70}, 0, 1, 2, 1, 0, {29, 29, 17, 2}},
     {RNN_ENGINE_MI_LSTM, 4, 25, 37, {35, 30}, 21, 2, 1, 1, 0.3, {0}},
 };
-
-/* A block of NaN with red zones on both sides of `bytes` aligned bytes. */
-typedef struct {
-  unsigned char *whole, *data;
-  size_t bytes;
-} Block;
-
-static Block make_block(size_t bytes) {
-  Block block = {aligned_alloc(64, (bytes + 63) / 64 * 64 + 2 * RED_ZONE), NULL, bytes};
-  block.data = block.whole + RED_ZONE;
-  memset(block.whole, 0xA5, (bytes + 63) / 64 * 64 + 2 * RED_ZONE);
-  memset(block.data, 0xFF, bytes);
-  return block;
-}
-
-static void release_block(Block block, const char* name) {
-  int touched = 0;
-  for (size_t i = 0; i < RED_ZONE; ++i)
-    touched |= block.whole[i] != 0xA5 || block.data[block.bytes + i] != 0xA5;
-  CHECK(!touched, "%s: wrote outside its %zu bytes", name, block.bytes);
-  free(block.whole);
-}
-
-/* All values of a case in one array of `size`-byte floats: parameters first, then x, h0, c0; the same for
- * gradients. Outputs: y, cells, hn, cn. */
-typedef struct {
-  rnn_engine_problem problem;
-  size_t size; /* of a value */
-  size_t parameters, x, h, c, outputs, cells, rows;
-  size_t lane_first[MAX_LANES];
-} Layout;
-
-static size_t inputs_of(const Layout* l) { return l->parameters + l->x + l->h + l->c; }
-static size_t outputs_of(const Layout* l) { return l->outputs + l->cells + l->h + l->c; }
-static size_t state_of(const Case* c, int layer) { return (size_t)(c->P ? c->P : c->H[layer]); }
-static size_t input_of(const Case* c, int layer) {
-  return layer ? (size_t)c->D * state_of(c, layer - 1) : (size_t)c->I;
-}
-
-static Layout make_layout(const Case* c, int dtype) {
-  Layout l;
-  memset(&l, 0, sizeof l);
-  l.size = dtype == RNN_ENGINE_FLOAT32 ? 4 : 8;
-  l.problem = (rnn_engine_problem){.cell = c->cell,
-                                   .dtype = dtype,
-                                   .steps = c->T,
-                                   .batch = c->B,
-                                   .input_size = c->I,
-                                   .hidden_sizes = c->H,
-                                   .layers = c->L,
-                                   .projection = c->P,
-                                   .directions = c->D,
-                                   .bias = c->bias,
-                                   .training = 1,
-                                   .output = 1,
-                                   .cell_output = 1,
-                                   .input_gradient = 1,
-                                   .batch_sizes = c->batch_sizes[0] ? c->batch_sizes : NULL,
-                                   .dropout = c->dropout,
-                                   .recurrent_dropout = c->recurrent_dropout,
-                                   .zoneout = {c->zoneout[0], c->zoneout[1]},
-                                   .zoneout_masks = 1,
-                                   .seed = 77};
-  for (int t = 0; t < c->T; ++t) l.rows += (size_t)(c->batch_sizes[0] ? c->batch_sizes[t] : c->B);
-  for (int lane = 0; lane < c->L * c->D; ++lane) {
-    const int layer = lane / c->D;
-    const size_t H = (size_t)c->H[layer], R = state_of(c, layer);
-    l.lane_first[lane] = l.parameters;
-    l.parameters += 4 * H * (input_of(c, layer) + R + VECTORS) + (size_t)c->P * H;
-    l.h += (size_t)c->B * R;
-    l.c += (size_t)c->B * H;
-  }
-  l.x = l.rows * (size_t)c->I;
-  l.outputs = l.rows * (size_t)c->D * state_of(c, c->L - 1);
-  l.cells = l.rows * (size_t)c->D * (size_t)c->H[c->L - 1];
-  return l;
-}
-
-static void set_weights(const Case* c, const Layout* l, char* base, rnn_engine_weights* weights) {
-  for (int lane = 0; lane < c->L * c->D; ++lane) {
-    const int layer = lane / c->D;
-    const size_t H = (size_t)c->H[layer], gates = 4 * H, input = input_of(c, layer), R = state_of(c, layer);
-    char* p = base + l->lane_first[lane] * l->size;
-    rnn_engine_weights* w = &weights[lane];
-    memset(w, 0, sizeof *w);
-    w->weight_ih = p;
-    w->weight_hh = p + gates * input * l->size;
-    char* vectors = p + gates * (input + R) * l->size;
-    if (c->P) w->weight_hr = vectors + gates * VECTORS * l->size;
-    if (c->bias) {
-      w->bias_ih = vectors;
-      w->bias_hh = vectors + gates * l->size;
-    }
-    for (int e = 0; rnn_engine_vector_width(c->cell, e) > 0; ++e)
-      w->extra[e] = vectors + (2 + e) * gates * l->size;
-    if (c->bias) continue;
-    if (c->cell == RNN_ENGINE_MI_LSTM) w->extra[3] = NULL;
-    if (c->cell == RNN_ENGINE_LAYER_NORM_LSTM) w->extra[3] = NULL;
-  }
-}
-
-/* Runs forward, and backward if `gradients`; returns the sum of all outputs times fixed upstream gradients.
- */
-static double run(rnn_engine_context* context, const Case* c, const Layout* l, char* values, char* gradients,
-                  char* outputs) {
-  rnn_engine_weights weights[MAX_LANES], dweights[MAX_LANES];
-  set_weights(c, l, values, weights);
-  char *x = values + l->parameters * l->size, *h0 = x + l->x * l->size, *c0 = h0 + l->h * l->size;
-  char *y = outputs, *cy = y + l->outputs * l->size, *hn = cy + l->cells * l->size, *cn = hn + l->h * l->size;
-  rnn_engine_plan* plan = NULL;
-  CHECK(rnn_engine_plan_create(context, &l->problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
-  const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
-  CHECK(sizes.scratch_bytes >= sizes.forward_scratch_bytes &&
-            sizes.scratch_bytes >= sizes.backward_scratch_bytes,
-        "scratch: %zu bytes", (size_t)sizes.scratch_bytes);
-  const Block kept = make_block(sizes.kept_bytes), forward = make_block(sizes.forward_scratch_bytes);
-  const rnn_engine_forward_args f = {.weights = weights,
-                                     .x = x,
-                                     .h0 = h0,
-                                     .c0 = c0,
-                                     .y = y,
-                                     .cy = cy,
-                                     .hn = hn,
-                                     .cn = cn,
-                                     .kept = kept.data,
-                                     .scratch = forward.data};
-  CHECK(rnn_engine_forward(plan, &f) == 0, "forward: %s", rnn_engine_last_error());
-  release_block(forward, "forward scratch");
-
-  const size_t total = outputs_of(l);
-  char* upstream = malloc(total * l->size);
-  double loss = 0;
-  random_state = 4242;
-  for (size_t i = 0; i < total; ++i) {
-    const double d = uniform();
-    if (l->size == 4) {
-      ((float*)upstream)[i] = (float)d;
-      loss += (double)((float*)outputs)[i] * (float)d;
-    } else {
-      ((double*)upstream)[i] = d;
-      loss += ((double*)outputs)[i] * d;
-    }
-  }
-  if (gradients) {
-    memset(gradients, 0, inputs_of(l) * l->size);
-    set_weights(c, l, gradients, dweights);
-    char* dx = gradients + l->parameters * l->size;
-    char* dcy = upstream + l->outputs * l->size;
-    const Block backward = make_block(sizes.backward_scratch_bytes);
-    const rnn_engine_backward_args b = {.weights = weights,
-                                        .x = x,
-                                        .h0 = h0,
-                                        .c0 = c0,
-                                        .y = y,
-                                        .dy = upstream,
-                                        .dcy = dcy,
-                                        .dhn = dcy + l->cells * l->size,
-                                        .dcn = dcy + (l->cells + l->h) * l->size,
-                                        .dx = dx,
-                                        .dh0 = dx + l->x * l->size,
-                                        .dc0 = dx + (l->x + l->h) * l->size,
-                                        .gradients = dweights,
-                                        .kept = kept.data,
-                                        .scratch = backward.data};
-    CHECK(rnn_engine_backward(plan, &b) == 0, "backward: %s", rnn_engine_last_error());
-    release_block(backward, "backward scratch");
-  }
-  release_block(kept, "kept");
-  rnn_engine_plan_destroy(plan);
-  free(upstream);
-  return loss;
-}
 
 /* Forward without gradients, with weights packed beforehand: its outputs are those of training; without y the
  * last states are. */
@@ -275,7 +92,7 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
   fill_values((char*)values, count, 8, 1);
   run(context, c, &l, (char*)values, (char*)gradients, (char*)out);
   const double step = 1e-5;
-  for (size_t i = 0; i < count; i += 1 + count / 150) {
+  for (size_t i = 0; i < count; i += 1 + count / DIFFERENCES) {
     const double before = values[i];
     values[i] = before + step;
     const double above = run(context, c, &l, (char*)values, NULL, (char*)out);

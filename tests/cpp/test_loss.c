@@ -73,7 +73,7 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
   CHECK(memcmp(&with, &without, sizeof with) == 0, "case %d: another result without gradients", number);
   const double step = 1e-5;
   const size_t count = c->bias ? l.count : l.hidden + l.weight;
-  for (size_t i = 0; i < count; i += 1 + count / 100) {
+  for (size_t i = 0; i < count; i += 1 + count / DIFFERENCES) {
     const double before = values[i];
     values[i] = before + step;
     const double above = run(context, c, &plain, (char*)values, NULL, 0xA5).loss;

@@ -77,13 +77,13 @@ class Guarded:
     def __init__(self):
         self._blocks = []
 
-    def new(self, count, dtype, zeros=False):
+    def new(self, count, dtype, fill=None):
         size = torch.empty((), dtype=dtype).element_size()
         block = torch.full((count * size + RED_ZONE + 64,), 0xFF, dtype=torch.uint8)
         start = -block.data_ptr() % 64
         tensor = block[start : start + count * size].view(dtype)
-        if zeros:
-            tensor.zero_()
+        if fill is not None:
+            tensor.fill_(fill)
         self._blocks.append((block, start + count * size))
         return tensor
 
@@ -107,93 +107,157 @@ def lanes_of(spec, parameters):
     return lanes
 
 
-def run_library(library, case, arrays, dtype, *, memory="store", budget=0, seed=SEED, tf32=False, overwrite=True):
-    """The same results as `running.run_engine`, of float32 where vectors, sums and gradients are."""
-    spec, guarded = case.spec, Guarded()
-    value = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
-    lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
-    dense = torch.tensor(arrays.x, dtype=dtype)
-    packed = pack_padded_sequence(dense, lengths, enforce_sorted=False)
-    order, original = packed.sorted_indices, packed.unsorted_indices
-    rows = packed.data.shape[0]
+class Stack:
+    """A case, planned: its problem, and its inputs as tensors in the engine's order of rows."""
 
-    def gather(array, kind):
-        return pack_padded_sequence(torch.tensor(array, dtype=kind), lengths, enforce_sorted=False).data.contiguous()
+    def __init__(self, library, case, arrays, dtype, *, memory="store", budget=0, seed=SEED, **settings):
+        self.library, self.case, self.dtype, self.guarded = library, case, dtype, Guarded()
+        self.value = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+        self.lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
+        self.packed = pack_padded_sequence(torch.tensor(arrays.x, dtype=dtype), self.lengths, enforce_sorted=False)
+        self.rows = self.packed.data.shape[0]
+        spec, sizes, order = case.spec, self.packed.batch_sizes.tolist(), self.packed.sorted_indices.tolist()
+        self.parameters = {
+            name: torch.tensor(p, dtype=self.value if p.ndim == 1 else dtype) for name, p in arrays.parameters.items()
+        }
+        self.lanes = lanes_of(spec, self.parameters)
+        self.problem = Problem(
+            cell=CELLS[case.cell].index,
+            dtype=DTYPES[dtype],
+            steps=len(sizes),
+            batch=case.B,
+            input_size=case.I,
+            hidden_sizes=(c_int64 * case.L)(*spec.hidden_sizes),
+            layers=case.L,
+            projection=case.P,
+            directions=spec.directions,
+            bias=case.bias,
+            output=1,
+            cell_output=case.cells,
+            batch_sizes=None if arrays.lengths is None else (c_int64 * len(sizes))(*sizes),
+            dropout=case.dropout,
+            recurrent_dropout=case.recurrent_dropout,
+            zoneout=(c_double * 2)(*case.zoneout),
+            zoneout_masks=any(case.zoneout),
+            seed=seed,
+            row_ids=(c_int64 * case.B)(*order),
+            memory=3 if budget else MEMORY[memory],
+            budget=budget,
+            **settings,
+        )
+        self.plan = c_void_p()
+        library.check(library.raw.rnn_engine_plan_create(library.context, byref(self.problem), byref(self.plan)))
+        self.sizes = library.raw.rnn_engine_plan_sizes(self.plan)
+        self.x = self.packed.data.contiguous()
+        self.h0, self.c0 = self.flat(arrays.h0, dtype), self.flat(arrays.c0, self.value)
+        self.first = (self.h0, self.c0) if case.states else (None, None)
 
-    def flat(states, kind):
+    def __del__(self):
+        self.library.raw.rnn_engine_plan_destroy(self.plan)
+
+    def flat(self, states, dtype):
         pieces = states if isinstance(states, tuple) else (states,)
-        return torch.cat([torch.tensor(p, dtype=kind).index_select(1, order).reshape(-1) for p in pieces])
+        order = self.packed.sorted_indices
+        return torch.cat([torch.tensor(p, dtype=dtype).index_select(1, order).reshape(-1) for p in pieces])
 
-    parameters = {
-        name: torch.tensor(p, dtype=value if len(p.shape) == 1 else dtype) for name, p in arrays.parameters.items()
-    }
-    hidden = (c_int64 * case.L)(*spec.hidden_sizes)
-    sizes = (c_int64 * len(packed.batch_sizes))(*packed.batch_sizes.tolist())
-    ids = (c_int64 * case.B)(*order.tolist())
-    problem = Problem(
-        cell=CELLS[case.cell].index,
-        dtype=DTYPES[dtype],
-        steps=len(packed.batch_sizes),
-        batch=case.B,
-        input_size=case.I,
-        hidden_sizes=hidden,
-        layers=case.L,
-        projection=case.P,
-        directions=spec.directions,
-        bias=case.bias,
-        training=1,
-        output=1,
-        cell_output=case.cells,
-        input_gradient=1,
-        batch_sizes=None if arrays.lengths is None else sizes,
-        dropout=case.dropout,
-        recurrent_dropout=case.recurrent_dropout,
-        zoneout=(c_double * 2)(*case.zoneout),
-        zoneout_masks=any(case.zoneout),
-        seed=seed,
-        row_ids=ids,
-        memory=3 if budget else MEMORY[memory],
-        budget=budget,
-        tf32=tf32,
+    def gathered(self, array, dtype):
+        tensor = torch.tensor(array, dtype=dtype)
+        return pack_padded_sequence(tensor, self.lengths, enforce_sorted=False).data.contiguous()
+
+    def padded(self, data, width):
+        rows = self.packed._replace(data=data.view(self.rows, width))
+        return pad_packed_sequence(rows, total_length=self.case.T)[0]
+
+    def shaped(self, h, c):
+        return shaped_states(self.case.spec, h, c, self.case.B, self.packed.unsorted_indices)
+
+    def forward(self):
+        """Leaves y, cy and kept; returns outputs as `running.results` takes them."""
+        spec, new = self.case.spec, self.guarded.new
+        width = spec.directions * spec.hidden_sizes[-1]
+        self.kept, scratch = (new(count, torch.uint8) for count in (self.sizes.kept, self.sizes.forward_scratch))
+        self.y = new(self.rows * spec.output_size, self.dtype) if self.problem.output else None
+        self.cy = new(self.rows * width, self.value) if self.case.cells else None
+        hn, cn = new(self.h0.numel(), self.dtype), new(self.c0.numel(), self.value)
+        packed = None
+        if self.problem.prepacked:
+            count, arguments = c_uint64(), (self.library.context, byref(self.problem))
+            self.library.check(self.library.raw.rnn_engine_packed_bytes(*arguments, byref(count)))
+            packed = new(count.value, torch.uint8)
+            self.library.check(self.library.raw.rnn_engine_pack(*arguments, self.lanes, pointer(packed)))
+            for name in ("weight", "bias_"):  # what was packed is not read again
+                [tensor.fill_(torch.nan) for key, tensor in self.parameters.items() if key.startswith(name)]
+        args = Forward(
+            self.lanes, *map(pointer, (packed, self.x, *self.first, self.y, self.cy, hn, cn, self.kept, scratch))
+        )
+        self.library.check(self.library.raw.rnn_engine_forward(self.plan, byref(args)))
+        self.guarded.check()
+        y = None if self.y is None else self.padded(self.y, spec.output_size)
+        return y, self.padded(self.cy, width) if self.case.cells else None, *self.shaped(hn, cn)
+
+    def backward(self, arrays, overwrite):
+        """Gradients of x, h0 and c0, and those of the parameters: unless `overwrite`, added to ones."""
+        new = self.guarded.new
+        gradients = {
+            name: new(p.numel(), self.value, fill=None if overwrite else 1).view(p.shape)
+            for name, p in self.parameters.items()
+        }
+        dx, dh0 = new(self.x.numel(), self.dtype), new(self.h0.numel(), self.dtype)
+        dc0, scratch = new(self.c0.numel(), self.value), new(self.sizes.backward_scratch, torch.uint8)
+        dy = self.gathered(arrays.dy, self.dtype)
+        dcy = self.gathered(arrays.dcells, self.value) if self.case.cells else None
+        dhn, dcn = self.flat(arrays.dhn, self.dtype), self.flat(arrays.dcn, self.value)
+        args = Backward(
+            self.lanes,
+            *map(pointer, (self.x, *self.first, self.y, dy, dcy, dhn, dcn, dx, dh0, dc0)),
+            lanes_of(self.case.spec, gradients),
+            overwrite,
+            *map(pointer, (self.kept, scratch)),
+        )
+        self.library.check(self.library.raw.rnn_engine_backward(self.plan, byref(args)))
+        self.guarded.check()
+        return (self.padded(dx, self.case.I), *self.shaped(dh0, dc0)), gradients
+
+
+def run_library(library, case, arrays, dtype, *, overwrite=True, **settings):
+    """The same results as `running.run_engine`; of rounded types, float32 where vectors, sums and gradients are."""
+    stack = Stack(library, case, arrays, dtype, training=1, input_gradient=1, **settings)
+    outputs = stack.forward()
+    return results(case, outputs, *stack.backward(arrays, overwrite))
+
+
+LossProblem = structure(
+    "LossProblem",
+    ("dtype gradients", c_int32),
+    ("tokens features vocabulary ignore_index", c_int64),
+    ("smoothing", c_double),
+)
+LossArgs = structure(
+    "LossArgs",
+    ("hidden weight bias targets", c_void_p),
+    ("scale", c_double),
+    ("d_hidden d_weight d_bias scratch stream", c_void_p),
+)
+LossResult = structure("LossResult", ("loss nll", c_double), ("right tokens", c_int64))
+
+
+def run_loss(library, hidden, weight, bias, targets, *, dtype, smoothing, ignore_index=-100, scale=1.0, gradients=7):
+    """Loss, and gradients by name; those of weight and bias are added to ones."""
+    guarded, value = Guarded(), torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+    hidden, weight = torch.tensor(hidden, dtype=dtype), torch.tensor(weight, dtype=dtype)
+    bias, targets = None if bias is None else torch.tensor(bias, dtype=value), torch.tensor(targets, dtype=torch.int64)
+    problem = LossProblem(DTYPES[dtype], gradients, *hidden.shape, len(weight), ignore_index, smoothing)
+    count = c_uint64()
+    library.check(library.raw.rnn_engine_loss_scratch(library.context, byref(problem), byref(count)))
+    scratch = guarded.new(count.value, torch.uint8)
+    d_hidden = guarded.new(hidden.numel(), dtype).view(hidden.shape)
+    d_weight = guarded.new(weight.numel(), value, fill=1).view(weight.shape)
+    d_bias = guarded.new(len(weight), value, fill=1)
+    wanted = [t if gradients >> i & 1 else None for i, t in enumerate((d_hidden, d_weight, d_bias))]
+    args = LossArgs(*map(pointer, (hidden, weight, bias, targets)), scale, *map(pointer, (*wanted, scratch)))
+    result = LossResult()
+    library.check(
+        library.raw.rnn_engine_linear_cross_entropy(library.context, byref(problem), byref(args), byref(result))
     )
-    plan = c_void_p()
-    library.check(library.raw.rnn_engine_plan_create(library.context, byref(problem), byref(plan)))
-    planned = library.raw.rnn_engine_plan_sizes(plan)
-    kept, scratch = (guarded.new(count, torch.uint8) for count in (planned.kept, planned.forward_scratch))
-    x = packed.data.contiguous()
-    h0, c0 = flat(arrays.h0, dtype), flat(arrays.c0, value)
-    y = guarded.new(rows * spec.output_size, dtype)
-    cy = guarded.new(rows * spec.directions * spec.hidden_sizes[-1], value) if case.cells else None
-    hn, cn = guarded.new(h0.numel(), dtype), guarded.new(c0.numel(), value)
-    lanes = lanes_of(spec, parameters)
-    forward = Forward(
-        weights=lanes, x=pointer(x), h0=pointer(h0) if case.states else None, c0=pointer(c0) if case.states else None,
-        y=pointer(y), cy=pointer(cy), hn=pointer(hn), cn=pointer(cn), kept=pointer(kept), scratch=pointer(scratch),
-    )  # fmt: skip
-    library.check(library.raw.rnn_engine_forward(plan, byref(forward)))
     guarded.check()
-    gradients = {name: guarded.new(p.numel(), value, zeros=not overwrite) for name, p in parameters.items()}
-    dx, dh0, dc0 = guarded.new(x.numel(), dtype), guarded.new(h0.numel(), dtype), guarded.new(c0.numel(), value)
-    scratch = guarded.new(planned.backward_scratch, torch.uint8)
-    dy = gather(arrays.dy, dtype)
-    dcy = gather(arrays.dcells, value) if case.cells else None
-    dhn, dcn = flat(arrays.dhn, dtype), flat(arrays.dcn, value)
-    backward = Backward(
-        weights=lanes, x=pointer(x), h0=forward.h0, c0=forward.c0, y=pointer(y), dy=pointer(dy), dcy=pointer(dcy),
-        dhn=pointer(dhn), dcn=pointer(dcn), dx=pointer(dx), dh0=pointer(dh0), dc0=pointer(dc0),
-        gradients=lanes_of(spec, gradients), overwrite=overwrite, kept=pointer(kept), scratch=pointer(scratch),
-    )  # fmt: skip
-    library.check(library.raw.rnn_engine_backward(plan, byref(backward)))
-    guarded.check()
-    library.raw.rnn_engine_plan_destroy(plan)
-
-    def padded(data, width):
-        return pad_packed_sequence(packed._replace(data=data.view(rows, width)), total_length=case.T)[0]
-
-    outputs = (
-        padded(y, spec.output_size),
-        padded(cy, spec.directions * spec.hidden_sizes[-1]) if case.cells else None,
-        *shaped_states(spec, hn, cn, case.B, original),
-    )
-    found = (padded(dx, case.I), *shaped_states(spec, dh0, dc0, case.B, original))
-    return results(case, outputs, found, {name: gradients[name].view(p.shape) for name, p in parameters.items()})
+    return result, dict(zip(("d_hidden", "d_weight", "d_bias"), wanted, strict=True))

@@ -1,6 +1,4 @@
-"""bfloat16: stored rounded, computed in float32. Errors, bits, layers and autocast."""
-
-from types import SimpleNamespace
+"""bfloat16: stored rounded, computed in float32. Errors, layers and autocast."""
 
 import numpy as np
 import pytest
@@ -15,11 +13,12 @@ from rnn_engine.planning import plan
 from rnn_engine.spec import CELLS
 
 BF16 = torch.bfloat16
-ISAS = native.available_isas()
+ROUNDINGS = [isa for isa in native.available_isas() if isa in ("avx512_bf16", "generic")]
+"""One instruction set of each kind: AVX-512 BF16 rounds in its own way, the bits of the others are the same."""
 LAYERS = [rnn_engine.LSTM, rnn_engine.MILSTM]
 
 
-@pytest.fixture(params=ISAS)
+@pytest.fixture(params=ROUNDINGS)
 def isa(request, monkeypatch):
     monkeypatch.setenv("RNN_ENGINE_ISA", request.param)
     return request.param
@@ -51,62 +50,6 @@ def test_rounds_no_worse_than_plain_operations(cell, isa):
             nearest = operations[name].to(BF16).double().numpy()
             plain += np.mean(((nearest - exact) / scale) ** 2)
     assert ours <= 2**2 * plain
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_threads_policies_and_steps_change_no_bit(case, monkeypatch):
-    arrays, lengths = rounded(make(case), BF16), list(case.lengths or [case.T] * case.B)
-    for isa in ISAS:
-        monkeypatch.setenv("RNN_ENGINE_ISA", isa)
-        first = run_engine(case, arrays, BF16)
-        leanest = plan(case.spec, lengths=lengths, memory="checkpoint", dropout=case.dropout, dtype="bfloat16")
-        for threads in (1, 2, 3):
-            for memory in ("store", "recompute", "checkpoint", 2 * leanest.peak_bytes):
-                tensors = run_engine(case, arrays, BF16, threads=threads, memory=memory)
-                for key, tensor in tensors.items():
-                    assert torch.equal(tensor, first[key]), (isa, threads, memory, key)
-
-
-class Guarded:
-    """A pool whose blocks lie between red zones and are full of NaN."""
-
-    def __init__(self):
-        self.zones = []
-
-    def take(self, size, *, brief):
-        whole = np.full(size + 2 * 4096 + 64, 0xFF, np.uint8)
-        first = 4096 + -(whole.ctypes.data + 4096) % 64
-        self.zones += [whole[:first], whole[first + size :]]
-        return SimpleNamespace(array=whole[first : first + size])
-
-    def array(self, shape, dtype):
-        return np.empty(shape, dtype)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_touches_nothing_outside_the_plan_and_reads_nothing_unwritten(case, monkeypatch):
-    arrays, guarded = rounded(make(case), BF16), Guarded()
-    expected = run_engine(case, arrays, BF16)
-    monkeypatch.setattr("rnn_engine.nn.devices.pool", guarded)
-    for threads in (1, 3):
-        for memory in ("store", "recompute", "checkpoint"):
-            for name, tensor in run_engine(case, arrays, BF16, threads=threads, memory=memory).items():
-                assert torch.equal(tensor, expected[name]), (threads, memory, name)
-    assert all((zone == 0xFF).all() for zone in guarded.zones)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_instruction_sets_that_multiply_in_float32_agree(case, monkeypatch):
-    """AVX-512 BF16 rounds in its own way."""
-    arrays, first = rounded(make(case), BF16), None
-    for isa in ISAS:
-        if isa == "avx512_bf16":
-            continue
-        monkeypatch.setenv("RNN_ENGINE_ISA", isa)
-        tensors = run_engine(case, arrays, BF16)
-        first = first or tensors
-        for key, tensor in tensors.items():
-            assert torch.equal(tensor, first[key]), (isa, key)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -20,6 +20,8 @@ from rnn_engine.nn import devices
 from rnn_engine.spec import CELLS
 
 LAYERS = [rnn_engine.LSTM, rnn_engine.MILSTM, rnn_engine.LayerNormLSTM, rnn_engine.LayerNormMILSTM, rnn_engine.GRU]
+# Every third shape, another third with every cell: kernels have their own tests, test_cuda_kernels.py, of all of them.
+SOME = [case for i, case in enumerate(CASES) if i % 3 == list(CELLS).index(case.cell) % 3]
 HALVES = [torch.bfloat16, torch.float16]
 
 
@@ -32,10 +34,10 @@ def normalised(cell):
     return cell.startswith("layer_norm")
 
 
-@pytest.mark.parametrize("memory", ["store", "recompute", "checkpoint"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_float64_agrees_with_the_reference(case, memory):
-    arrays = make(case)
+@pytest.mark.parametrize("case", SOME, ids=lambda case: case.id)
+def test_float64_agrees_with_the_reference(case):
+    """The policies by turns."""
+    arrays, memory = make(case), ("store", "recompute", "checkpoint")[SOME.index(case) % 3]
     engine = run_engine(case, arrays, torch.float64, memory=memory)
     expected = run_reference(case, arrays)
     assert engine.keys() == expected.keys()
@@ -44,18 +46,21 @@ def test_float64_agrees_with_the_reference(case, memory):
         np.testing.assert_allclose(engine[name].numpy(), value, rtol=1e-11, atol=1e-11 * scale, err_msg=name)
 
 
-@pytest.mark.parametrize("memory", ["store", "recompute"])
-@pytest.mark.parametrize("dtype", [torch.float32, *HALVES], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "memory"),
+    [(torch.float32, "store"), (torch.bfloat16, "recompute"), (torch.float16, "store")],
+    ids=["float32", "bfloat16", "float16"],
+)
 @pytest.mark.parametrize("cell", CELLS)
 def test_rounds_no_worse_than_plain_operations(cell, dtype, memory):
-    """Root mean square errors over all cases, relative to each tensor's largest value: at most twice those of plain
-    float32 operations that store what the engine stores in `dtype`.
+    """Root mean square errors relative to each tensor's largest value: at most twice those of plain float32 operations
+    that store what the engine stores in `dtype`.
 
     With layer norm a row of nearly equal values decides that ratio alone: there it is 1.5 in the geometric mean.
     """
     ours, plain, ratios = 0.0, 0.0, []
     stored = (lambda tensor: tensor) if dtype == torch.float32 else stored_in(dtype)
-    for case in (case for case in CASES if case.cell == cell):
+    for case in (case for case in SOME if case.cell == cell):
         arrays = rounded(make(case), dtype)
         engine = run_engine(case, arrays, dtype, memory=memory)
         operations = run_plain(case, arrays, stored=stored)

@@ -115,22 +115,33 @@ def test_gradients_agree_with_central_differences(case):
     arrays = make(case)
     gradients = gradients_of(case, arrays)
     rng = np.random.default_rng(1)
-    inputs = {"x": gradients.dx, "h0": gradients.dh0, "c0": gradients.dc0}
-    for name, gradient in (inputs | gradients.parameters).items():
-        # along a random direction: one number for each array, in which every element takes part
-        value = getattr(arrays, name) if name in inputs else arrays.parameters[name]
-        direction, ends = each(lambda array: rng.standard_normal(array.shape), gradient), []
+    # Along random directions, in which every element takes part: of x, of h0, of c0, and of all parameters at once.
+    directions = {name: random_like(getattr(arrays, name), rng) for name in ("x", "h0", "c0")}
+    moves = [({name: direction}, {}) for name, direction in directions.items()]
+    moves.append(({}, {name: random_like(value, rng) for name, value in arrays.parameters.items()}))
+    for inputs, parameters in moves:
+        ends = []
         for step in (1e-6, -1e-6, 2e-6, -2e-6):
-            moved = added(value, direction, step)
-            changes = {name: moved} if name in inputs else {"parameters": arrays.parameters | {name: moved}}
+            changes = {name: added(getattr(arrays, name), move, step) for name, move in inputs.items()}
+            changes["parameters"] = arrays.parameters | {
+                name: added(arrays.parameters[name], move, step) for name, move in parameters.items()
+            }
             ends.append(loss(arrays, run(case, arrays, **changes)))
         slope = (8 * (ends[0] - ends[1]) - (ends[2] - ends[3])) / 12e-6  # exact to the fourth power of the step
-        pairs = zip(named("", gradient).values(), named("", direction).values(), strict=True)
+        along = sum(product(getattr(gradients, f"d{name}"), move) for name, move in inputs.items())
+        along += sum(product(gradients.parameters[name], move) for name, move in parameters.items())
         # The loss is rounded, and through a normalisation it may be large.
         scale = max(1.0, np.abs(ends[0]) * 1e-2) if case.cell.startswith("layer_norm") else 1.0
-        np.testing.assert_allclose(
-            sum((g * d).sum() for g, d in pairs), slope, rtol=2e-6, atol=2e-6 * scale, err_msg=name
-        )
+        np.testing.assert_allclose(along, slope, rtol=2e-6, atol=2e-6 * scale, err_msg=str([*inputs]))
+
+
+def random_like(state, rng):
+    return each(lambda array: rng.standard_normal(array.shape), state)
+
+
+def product(one, other):
+    pairs = zip(named("", one).values(), named("", other).values(), strict=True)
+    return sum((a * b).sum() for a, b in pairs)
 
 
 def added(value, direction, step):

@@ -1,38 +1,12 @@
-"""Schedules: layer by layer or in a wavefront, the results are the same bits."""
+"""Schedules as the faces take and plans say them; that they change no bit is for test_bits.py."""
 
 import numpy as np
 import pytest
 import torch
-from cases import CASES, Case, make
-from running import run_engine
 
 import rnn_engine
 from rnn_engine import native
 from rnn_engine.spec import SCHEDULES, StackSpec
-
-LONGER = tuple(
-    Case(cell=cell, **shape)
-    for cell in ("lstm", "mi_lstm")
-    for shape in (
-        {"T": 83, "B": 3, "I": 9, "H": 21, "L": 4, "dropout": 0.3, "cells": True},
-        {"T": 70, "B": 5, "I": 21, "H": 18, "L": 5, "P": 7},
-        {"T": 65, "B": 4, "I": 7, "H": (9, 20, 12), "L": 3, "lengths": (65, 3, 40, 64)},
-        {"T": 50, "B": 4, "I": 8, "H": 19, "L": 3, "bidirectional": True, "lengths": (50, 3, 31, 17), "dropout": 0.2},
-    )
-)
-"""More tiles in each lane than there are lanes."""
-
-
-@pytest.mark.parametrize("case", CASES + LONGER, ids=lambda case: case.id)
-def test_every_schedule_gives_the_same_bits(case):
-    arrays = make(case)
-    first = run_engine(case, arrays, torch.float32, schedule="layers")
-    for memory in ("store", "recompute", "checkpoint"):
-        for threads in (1, 2, 3, 4):
-            for schedule in ("layers", "wavefront"):
-                tensors = run_engine(case, arrays, torch.float32, threads=threads, memory=memory, schedule=schedule)
-                for key, tensor in tensors.items():
-                    assert torch.equal(tensor, first[key]), (memory, threads, schedule, key)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -83,9 +57,9 @@ def test_auto_takes_what_is_predicted_to_be_faster():
     """And only if clearly."""
     for layers, batch, hidden, both in ((4, 1, 16, False), (4, 64, 128, False), (2, 2, 32, True), (1, 4, 64, True)):
         spec = StackSpec("lstm", hidden, hidden, layers, bidirectional=both)
-        asked = {"steps": 64, "batch": batch, "threads": 2, "training": False}
+        asked = {"steps": 128, "batch": batch, "threads": 2, "training": False}
         auto, by_layers, wavefront = (rnn_engine.plan(spec, **asked, schedule=schedule) for schedule in SCHEDULES)
-        clear = wavefront.seconds * 1.03 <= by_layers.seconds
+        clear = wavefront.seconds * 1.01 <= by_layers.seconds
         assert auto.groups == (wavefront.groups if clear else 1)
 
 

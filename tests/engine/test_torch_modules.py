@@ -174,7 +174,7 @@ def passes_gradcheck(constructor, arguments):
         # gradcheck perturbs the very tensors that it was given
         return tuple(tensors(module(*arguments)))
 
-    assert torch.autograd.gradcheck(run, leaves, nondet_tol=0.0)
+    assert torch.autograd.gradcheck(run, leaves, nondet_tol=0.0, fast_mode=True)  # as torch does with its modules
     with pytest.raises(RuntimeError, match=r"create_graph=True\) is not supported"):
         torch.autograd.gradgradcheck(run, leaves)
 

@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import matplotlib.backends.backend_agg  # noqa: F401  (training imports it late, and so would every fork)
 import torch
@@ -26,33 +29,55 @@ def nmt(*arguments: str | Path) -> Done:
     return subprocess.run(command, capture_output=True, timeout=300, check=False, text=True)
 
 
-def forked(*arguments: str | Path, before: Callable[[], None] = lambda: None) -> Done:
+def become_program(work: Callable[[], object]) -> NoReturn:
+    """Run `work` as all that this process, a fork, is for: on the streams 0, 1 and 2, and then end it.
+
+    Args:
+        work: What a program does; may raise SystemExit.
+    """
+    code = 99
+    try:  # a fork must not come back into pytest
+        sys.stdin, sys.stdout, sys.stderr = (
+            io.TextIOWrapper(os.fdopen(os.dup(number), mode), encoding="utf-8", write_through=True)
+            for number, mode in enumerate(("rb", "wb", "wb"))
+        )
+        torch.set_num_threads(1)  # a fork has none of its parent's other threads
+        work()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    finally:
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def forked(*arguments: str | Path, before: Callable[[], None] = lambda: None, stdin: bytes = b"") -> Done:
     """Run `nmt` in a process of its own that need not import torch: a copy of this one.
 
     Args:
         arguments: Of the command.
         before: Is called in the new process.
+        stdin: What it reads.
     """
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        given.write(stdin)
+        given.seek(0)
+
+        def work() -> None:
+            sys.argv = ["nmt", *map(str, arguments)]
+            before()
+            main()
+
         process = os.fork()
-        if not process:  # the child must not come back into pytest
-            code = 99
-            try:
-                sys.stdout, sys.stderr = (
-                    io.TextIOWrapper(os.fdopen(os.dup(file.fileno()), "wb"), encoding="utf-8", write_through=True)
-                    for file in (output, errors)
-                )
-                os.dup2(errors.fileno(), 2)
-                sys.argv = ["nmt", *map(str, arguments)]
-                torch.set_num_threads(1)
-                before()
-                main()
-            except SystemExit as end:
-                code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
+        if not process:
+            for number, file in enumerate((given, output, errors)):
+                os.dup2(file.fileno(), number)
+            become_program(work)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         output.seek(0)
         errors.seek(0)

@@ -8,14 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import forked, nmt
 from synthetic import make_pairs, write_corpus
 
 ODD_LINES = b"The old dog sees the small cat.\r\n\nbad \xff bytes\n a\rb \xe2\x80\xa8 c\n\t \n\0\nno end of line"
-
-
-def nmt(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "nmt", *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +33,7 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(config_file: Path) -> Path:
     done = nmt("train", config_file)  # prepares by itself
-    assert (done.returncode, done.stdout) == (0, b""), done.stderr.decode()
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
     return config_file.parent / "model"
 
 
@@ -52,14 +48,14 @@ def test_the_folder_is_complete_and_nothing_is_left_to_do(config_file: Path, mod
         "checkpoints",
         "data",
     } <= names
-    assert b"nothing to do" in nmt("prepare", config_file).stderr
-    again = nmt("train", config_file)
-    assert again.returncode == 0, again.stderr.decode()
+    assert "nothing to do" in forked("prepare", config_file).stderr
+    again = forked("train", config_file)
+    assert again.returncode == 0, again.stderr
 
 
 def test_info_knows_how_training_went(model: Path) -> None:
-    done = nmt("info", model, "--json")
-    assert done.returncode == 0, done.stderr.decode()
+    done = forked("info", model, "--json")
+    assert done.returncode == 0, done.stderr
     training = json.loads(done.stdout)["training"]
     rows = [json.loads(line) for line in (model / "scores.jsonl").read_text().splitlines()]
     validations = [row for row in rows if row["kind"] == "validation"]
@@ -70,24 +66,24 @@ def test_info_knows_how_training_went(model: Path) -> None:
 
 def test_training_on_other_data_is_refused(config_file: Path, model: Path) -> None:
     for command in ("train", "prepare"):
-        done = nmt(command, config_file, "--set", "data.max_length=50")
+        done = forked(command, config_file, "--set", "data.max_length=50")
         assert done.returncode == 1
-        assert done.stderr.startswith(f"nmt: error: {model}/data: prepared with data.max_length = 100".encode())
+        assert done.stderr.startswith(f"nmt: error: {model}/data: prepared with data.max_length = 100")
 
 
 def test_one_line_out_for_each_line_in(model: Path) -> None:
-    done = nmt("translate", model, "--beam-size", "2", "--threads", "1", stdin=ODD_LINES)
-    assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout.count(b"\n") == ODD_LINES.count(b"\n") + 1
-    lines = done.stdout.decode("utf-8").split("\n")
+    done = forked("translate", model, "--beam-size", "2", "--threads", "1", stdin=ODD_LINES)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == ODD_LINES.count(b"\n") + 1
+    lines = done.stdout.split("\n")
     assert (lines[1], lines[4]) == ("", "")
-    assert not any(break_ in done.stdout.decode() for break_ in "\r\u2028")
+    assert not any(break_ in done.stdout for break_ in "\r\u2028")
 
 
 def test_scores_are_printed_and_kept(model: Path, tmp_path: Path) -> None:
-    done = nmt("evaluate", model, "--test", "small", "--beam-size", "1", "--output", tmp_path / "out")
-    assert done.returncode == 0, done.stderr.decode()
-    bleu, chrf = done.stdout.decode().splitlines()
+    done = forked("evaluate", model, "--test", "small", "--beam-size", "1", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    bleu, chrf = done.stdout.splitlines()
     assert bleu.startswith("BLEU ")
     assert "tok:13a" in bleu
     assert chrf.startswith("chrF ")
@@ -100,12 +96,12 @@ def test_scores_are_printed_and_kept(model: Path, tmp_path: Path) -> None:
 def test_files_that_do_not_fit_together_are_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("The dog.\n")
     (tmp_path / "b").write_text("")
-    done = nmt("evaluate", model, "--source", tmp_path / "a", "--reference", tmp_path / "b")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert b"got 1 in" in done.stderr
-    named = nmt("evaluate", model, "--test", "large")
-    assert (named.returncode, named.stdout) == (2, b"")
-    assert b"no such test set in the model's settings; they name: small" in named.stderr
+    done = forked("evaluate", model, "--source", tmp_path / "a", "--reference", tmp_path / "b")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "got 1 in" in done.stderr
+    named = forked("evaluate", model, "--test", "large")
+    assert (named.returncode, named.stdout) == (2, "")
+    assert "no such test set in the model's settings; they name: small" in named.stderr
 
 
 def test_a_reader_that_leaves_is_no_traceback(model: Path) -> None:

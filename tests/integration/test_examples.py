@@ -10,10 +10,10 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CASES = {
     "character_model.py": (
-        ["--minutes", "0.05", "--memory", "8MiB"],
+        ["--minutes", "0.02", "--memory", "8MiB"],
         r"[\d.]+ bits a character; the model writes:\n\n\S",
     ),
-    "ctc_recogniser.py": (["--minutes", "0.05"], r"[\d.]+% of the digits are read wrongly, after \d+ steps"),
+    "ctc_recogniser.py": (["--minutes", "0.02"], r"[\d.]+% of the digits are read wrongly, after \d+ steps"),
 }
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import error_of, forked, nmt, write_config
+from commands import error_of, forked, write_config
 
 from nmt.model.folder import read_tensors, write_tensors
 from nmt.training.checkpoint import Checkpoints, _write_state
@@ -23,7 +23,7 @@ MORE = ("--set", "training.max_steps=12")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = write_config(tmp_path_factory.mktemp("trained"))
-    done = nmt("train", config)
+    done = forked("train", config)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     return config
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import forked, write_config
+from warm import warm_programs
 
 from nmt.commands import verify_resume
 from nmt.commands.verify_resume import different_tensors
@@ -56,7 +57,9 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_resuming_is_proved(tmp_path: Path) -> None:
     config = write_config(tmp_path, max_minutes=5, subword_sampling=0.5, ema_decay=0.9, accumulate=2)
-    done = forked("train", config, "--verify-resume")
+    with warm_programs() as programs:
+        python = str(programs / "python")
+        done = forked("train", config, "--verify-resume", before=lambda: setattr(sys, "executable", python))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1] == "bit-equal"

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: in processes of its own."""
+"""The command line as its users meet it, most often in processes of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from nmt import cli
-from nmt.cli import FAILED, WRONG_USAGE
+from nmt.cli import FAILED, WRONG_USAGE, app
 from nmt.config import ConfigError
 from nmt.evaluation import EvaluationError
 
@@ -23,6 +24,12 @@ COMMANDS = ["config", "prepare", "train", "plan", "average", "translate", "evalu
 def nmt(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "nmt", *map(str, arguments)]
     return subprocess.run(command, input=stdin, capture_output=True, timeout=120, check=False)
+
+
+def parsed(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of what needs no process of its own."""
+    done = CliRunner().invoke(app, list(arguments), prog_name="nmt")
+    return done.exit_code, done.stdout, done.stderr
 
 
 def error_of(done: subprocess.CompletedProcess[bytes], code: int) -> str:
@@ -55,9 +62,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
-    done = nmt(command, "--help")
-    assert done.returncode == 0
-    assert b"Usage:" in done.stdout
+    code, output, _ = parsed(command, "--help")
+    assert code == 0
+    assert "Usage:" in output
 
 
 def test_version() -> None:
@@ -85,7 +92,13 @@ def test_config_lists_the_settings() -> None:
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
-    done = nmt(*arguments)
+    code, output, errors = parsed(*arguments)
+    assert (code, output) == (WRONG_USAGE, "")
+    assert "Error: " in errors
+
+
+def test_wrong_usage_of_a_process() -> None:
+    done = nmt("translate", "x", "--no-such-option")
     assert (done.returncode, done.stdout) == (WRONG_USAGE, b"")
     assert b"Error: " in done.stderr
     assert b"Traceback" not in done.stderr
@@ -98,9 +111,11 @@ def test_wrong_settings(config_file: Path) -> None:
 
 @pytest.mark.parametrize("command", ["prepare", "train"])
 def test_missing_files(config_file: Path, tmp_path: Path, command: str) -> None:
-    assert error_of(nmt(command, tmp_path / "no.toml"), FAILED) == f"{tmp_path}/no.toml: No such file or directory"
-    expected = "data.train[0] source: expected a file, got no.a, which does not exist"
-    assert error_of(nmt(command, config_file), FAILED) == expected
+    for path, message in (
+        (tmp_path / "no.toml", f"{tmp_path}/no.toml: No such file or directory"),
+        (config_file, "data.train[0] source: expected a file, got no.a, which does not exist"),
+    ):
+        assert parsed(command, str(path)) == (FAILED, "", f"nmt: error: {message}\n")
 
 
 def test_missing_model(tmp_path: Path) -> None:
@@ -111,7 +126,10 @@ def test_missing_model(tmp_path: Path) -> None:
         (["translate"], "empty", "config.json: missing; a model folder is made by `nmt train`"),
         (["evaluate", "--test", "x"], "none", "none: no such model folder"),
     ):
-        assert error_of(nmt(*arguments, tmp_path / folder), FAILED).endswith(message)
+        code, output, errors = parsed(*arguments, str(tmp_path / folder))
+        assert (code, output, errors.count("\n")) == (FAILED, "", 1), errors
+        assert errors.startswith("nmt: error: ")
+        assert errors.endswith(f"{message}\n")
 
 
 @pytest.mark.parametrize(
