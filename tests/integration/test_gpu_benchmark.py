@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from emulated import LIBRARY, need_emulated
 
 PROJECT = Path(__file__).parents[2]
-LIBRARY = Path(
-    os.environ.get("RNN_ENGINE_CUDA_EMULATED")
-    or PROJECT / "build/native/tests/cpp/emulator/librnn_engine_cuda_emulated.so"
-)
 
 
 def rehearse(*arguments):
@@ -33,8 +31,7 @@ def ids(tmp_path):
 
 
 def test_every_section_runs_and_is_right(tmp_path, ids):
-    if not LIBRARY.is_file():
-        pytest.skip(f"there is no {LIBRARY}: tests/run.sh builds it")
+    need_emulated()
     done = rehearse("--json", tmp_path / "out.json", "--ids", ids)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "out.json").read_text())
@@ -51,6 +48,7 @@ def test_every_section_runs_and_is_right(tmp_path, ids):
     assert len(table.splitlines()) < 40
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a card")
 def test_without_a_card_it_says_so():
     done = subprocess.run(
         [sys.executable, PROJECT / "benchmarks/gpu.py"], capture_output=True, text=True, check=False, timeout=100
