@@ -155,7 +155,7 @@ class Cuda:
 
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
     loss_dtypes: tuple[torch.dtype, ...] = dtypes
-    packs = False
+    packs = False  # a GPU reads weights as they lie
     waits = False
 
     def __init__(self, index: int, device: torch.device | None = None) -> None:
