@@ -101,6 +101,14 @@ def test_tf32_follows_torch_and_rounds_to_ten_bits(layer, monkeypatch):
     assert 0 < difference < 2**-8
 
 
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "rnn"), reason="this torch has one setting for all of cuDNN")
+def test_tf32_set_for_recurrent_layers_alone(monkeypatch):
+    face = devices.Cuda(0)
+    assert not face.tf32
+    monkeypatch.setattr(torch.backends.cudnn.rnn, "fp32_precision", "tf32")
+    assert face.tf32
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_lengths_and_packed_sequences_in_any_order(layer):
     torch.manual_seed(0)
