@@ -21,7 +21,7 @@ struct GateRows {
 };
 
 template <class T, class Cell, class Tile>
-__global__ void __launch_bounds__(Tile::kThreads) step_kernel(StepForward<T> p) {
+__global__ void __launch_bounds__(Tile::kThreads, 1) step_kernel(StepForward<T> p) {
   constexpr int kGates = Cell::kGates, kUnits = Tile::kN / kGates;
   const CellForward<T>& cell = p.cell;
   const std::int64_t H = cell.units, row0 = block_x() * Tile::kM, unit0 = block_y() * kUnits;

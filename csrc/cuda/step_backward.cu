@@ -26,7 +26,7 @@ struct GateSlices {
 };
 
 template <class T, class Cell, class Slices>
-__global__ void __launch_bounds__(Slices::kThreads) step_kernel(StepBackward<T> p) {
+__global__ void __launch_bounds__(Slices::kThreads, 1) step_kernel(StepBackward<T> p) {
   constexpr int kM = Slices::kM, kN = Slices::kN, kDepth = Slices::kDepth, kStages = Slices::kStages;
   using Stage = typename Slices::Stage;
   using F = Fragments<T>;
