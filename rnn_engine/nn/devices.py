@@ -169,8 +169,10 @@ class Cuda:
 
     @property
     def tf32(self) -> bool:
-        """As for torch's own recurrent layers."""
-        return bool(torch.backends.cudnn.allow_tf32)
+        """As for torch's own recurrent layers, however that was set: newer versions of torch refuse to answer for all
+        of cuDNN once its operators were set apart."""
+        own = getattr(torch.backends.cudnn, "rnn", None)
+        return bool(torch.backends.cudnn.allow_tf32) if own is None else own.fp32_precision == "tf32"
 
     def new(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """From torch's allocator."""
