@@ -18,6 +18,7 @@ set(RNN_ENGINE_CUDA_KERNELS
   csrc/cuda/gemm.cu
   csrc/cuda/softmax.cu
   csrc/cuda/step.cu
+  csrc/cuda/step_backward.cu
   csrc/cuda/whole_rows.cu)
 list(TRANSFORM RNN_ENGINE_CUDA_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
 list(TRANSFORM RNN_ENGINE_CUDA_KERNELS PREPEND ${PROJECT_SOURCE_DIR}/)

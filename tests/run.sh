@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Run every test: `bash tests/run.sh [--sanitize] [--aarch64] [pytest arguments]`.
+# Run every test: `bash tests/run.sh [--sanitize] [--aarch64] [--cuda] [pytest arguments]`.
 #
 # The native tests come first, then pytest against the installed package. `--sanitize` runs the native tests twice more,
 # built to stop at memory errors and undefined behaviour, and at data races. `--aarch64` runs them once more, built for
-# AArch64 and emulated by qemu, and compares the bits of both processors.
+# AArch64 and emulated by qemu, and compares the bits of both processors. `--cuda` compiles the CUDA kernels with nvcc and
+# fails if one of them spills registers; no card is needed.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../recipes/environment.sh"
 
-sanitize=no aarch64=no
+sanitize=no aarch64=no cuda=no
 while :; do
     case "${1:-}" in
     --sanitize) sanitize=yes ;;
     --aarch64) aarch64=yes ;;
+    --cuda) cuda=yes ;;
     *) break ;;
     esac
     shift
@@ -21,12 +23,26 @@ done
 native_tests() {
     local build="$PROJECT/build/$1"
     shift
-    cmake -S "$PROJECT" -B "$build" -G Ninja -DRNN_ENGINE_TESTS=ON "$@" >"$build.log" 2>&1 &&
+    cmake -S "$PROJECT" -B "$build" -G Ninja -DRNN_ENGINE_TESTS=ON -DRNN_ENGINE_CUDA=OFF "$@" >"$build.log" 2>&1 &&
         cmake --build "$build" >>"$build.log" 2>&1 || {
         tail -n 60 "$build.log" >&2
         fail "the native tests could not be built; all of the output: $build.log"
     }
     ctest --test-dir "$build" --parallel "$(nproc)" --output-on-failure --no-tests=error
+}
+
+# compile_kernels: librnn_engine_cuda for every kind of GPU; no kernel may keep anything in memory that belongs in registers.
+compile_kernels() {
+    local build="$PROJECT/build/cuda"
+    cmake -S "$PROJECT" -B "$build" -G Ninja -DRNN_ENGINE_CUDA=ON "-DCMAKE_CUDA_FLAGS=-Xptxas=-v" >"$build.log" 2>&1 &&
+        cmake --build "$build" --target rnn_engine_cuda --clean-first >>"$build.log" 2>&1 || {
+        tail -n 60 "$build.log" >&2
+        fail "the CUDA kernels could not be compiled; all of the output: $build.log"
+    }
+    awk '/Compiling entry function/ { kernel = $0; ++kernels }
+         /bytes stack frame/ && !/ 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads/ { print kernel; print; bad = 1 }
+         END { print kernels " kernels" > "/dev/stderr"; exit bad || !kernels }' "$build.log" >&2 ||
+        fail "the kernels above spill registers"
 }
 
 need_aarch64_tools() {
@@ -85,6 +101,11 @@ if [ "$aarch64" = yes ]; then
     digests aarch64 qemu-aarch64 -L /usr/aarch64-linux-gnu
     same_digests "$PROJECT/build/native.digests" "$PROJECT/build/aarch64.digests" ||
         fail "the instruction sets above do not compute the same bits"
+fi
+
+if [ "$cuda" = yes ]; then
+    say "CUDA kernels for every kind of GPU"
+    compile_kernels
 fi
 
 say "Python tests"

@@ -200,12 +200,14 @@ class BackwardTile {
     const Shape& shape = run_.shape();
     const LayerShape& size = size_of(lane);
     const std::int64_t row = shape.offset(step.t);
-    if (step.continued > 0) {
-      const bool beyond = !lane.kept && s == s1 - 1;
-      const T* after = beyond ? lane.own.boundary : dr(lane).at(shape.offset(step.after));
-      const bool begins = !lane.own.states.factors;
-      state_product(lane, after, step.continued, begins ? lane.dy.at(row) : nullptr);
-    }
+    const bool beyond = !lane.kept && s == s1 - 1;
+    const T* after = step.continued == 0 ? nullptr
+                     : beyond            ? lane.own.boundary
+                                         : dr(lane).at(shape.offset(step.after));
+    // Without recurrent dropout the product begins with dy.
+    const T* begin = lane.own.states.factors ? nullptr : lane.dy.at(row);
+    const bool fused = kRounds<T> && run_.fuses() && !shape.projected;
+    if (after && !fused) state_product(lane, after, step.continued, begin);
     const StateGradient<T> gradient = state_gradient_of(lane, step, row);
     CellBackward<T> cell{};
     cell.rows = static_cast<std::int32_t>(step.rows);
@@ -236,7 +238,12 @@ class BackwardTile {
     cell.work = scratch_.work;
     cell.wide_a = scratch_.wide_a;
     cell.wide_r = scratch_.wide_r;
-    cell_backward(run_.stream, shape.cell_index, cell);
+    if constexpr (kRounds<T>) {
+      if (fused)
+        step_backward(run_.stream, shape.cell_index,
+                      StepBackward<T>{after, lane.weights.weight_hh, begin, lane.dy.stride, cell});
+    }
+    if (!fused) cell_backward(run_.stream, shape.cell_index, cell);
     if (lane.dh0 && step.carried < step.rows) initial_gradients(lane, step, row);
   }
 

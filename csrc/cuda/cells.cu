@@ -23,56 +23,14 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(CellForward<T> p) {
   forward_unit<T, Cell>(p, b, unit, a, r);
 }
 
-// A thread has one unit of kSumRows sequences, whose contributions to the sums it adds up in their order.
 template <class T, class Cell>
 __global__ void __launch_bounds__(kThreads) backward_kernel(CellBackward<T> p) {
-  using V = One<Value<T>>;
   const std::int32_t group = static_cast<std::int32_t>(block_x());
   const std::int32_t unit = static_cast<std::int32_t>(block_y()) * block_threads() + thread_index();
   if (unit >= p.units) return;
-  const std::int64_t H = p.units;
-  V extra[kMaxExtra][Cell::kGates], sums[kMaxSums][Cell::kGates];
-  load_extra<T, Cell>(p.weights, H, unit, extra);
-  Value<T>* own = p.sums + group * (Cell::kSums * Cell::kGates * H) + unit;
-#pragma unroll
-  for (int s = 0; s < Cell::kSums; ++s)
-#pragma unroll
-    for (int k = 0; k < Cell::kGates; ++k) sums[s][k] = V(own[(s * Cell::kGates + k) * H]);
-#pragma unroll
-  for (int i = 0; i < kSumRows; ++i) {
-    const std::int32_t b = group * kSumRows + i;
-    if (b >= p.rows) break;
-    const std::int64_t gates = b * p.gate_row + unit, place = b * H + unit;
-    V a[Cell::kGates], r[Cell::kGates];
-#pragma unroll
-    for (int k = 0; k < Cell::kGates; ++k) {
-      a[k] = V(widen(p.a[gates + k * H]));
-      if constexpr (Cell::kSplit) r[k] = V(widen(p.r[gates + k * H]));
-    }
-    const V dh(p.dh ? p.dh[place] : state_gradient_value(p.gradient, b, unit));
-    V dc(p.dc[place]);
-    if (p.dc_output) dc.v = dc.v + p.dc_output[b * p.dc_output_row + unit];
-    Value<T> past(0);
-    if (p.zoneout.on) {
-      const Value<T> s = stays(p.zoneout, b, unit);
-      past = s * dc.v;
-      dc.v = (Value<T>(1) - s) * dc.v;
-    }
-    const V c_prev(b < p.known ? p.c_prev[place] : p.c_first ? p.c_first[place] : Value<T>(0));
-    Cell::backward(a, r, extra, c_prev, V(p.c[place]), dh, dc, sums);
-#pragma unroll
-    for (int k = 0; k < Cell::kGates; ++k) {
-      p.a[gates + k * H] = narrow<T>(a[k].v);
-      if constexpr (Cell::kSplit) p.r[gates + k * H] = narrow<T>(r[k].v);
-    }
-    if (p.zoneout.on) dc.v = dc.v + past;
-    p.dc[place] = dc.v;
-    if (p.dc0 && b >= p.carried) p.dc0[place] = dc.v;
-  }
-#pragma unroll
-  for (int s = 0; s < Cell::kSums; ++s)
-#pragma unroll
-    for (int k = 0; k < Cell::kGates; ++k) own[(s * Cell::kGates + k) * H] = sums[s][k].v;
+  backward_units<T, Cell>(p, group, unit, [&](std::int32_t b) {
+    return p.dh ? p.dh[std::int64_t{b} * p.units + unit] : state_gradient_value(p.gradient, b, unit);
+  });
 }
 
 // One thread for each gate's element, and behind those one for each element of a vector of units.

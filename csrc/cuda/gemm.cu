@@ -100,33 +100,29 @@ void multiply_with(Stream stream, const Product<typename Tile::T>& p) {
 }
 
 // Large tiles load less for each product; small ones keep all processors at work.
-template <class Large, class Small, class T>
-void multiply_with_either(Stream stream, const Product<T>& p, int processors) {
-  const Grid large = grid_of<Large>(p);
-  if (large.x * large.y >= processors)
-    multiply_with<Large>(stream, p);
+template <class Tiles, class T>
+void multiply_with_fitting(Stream stream, const Product<T>& p, int processors) {
+  const auto enough = [&](const Grid& grid) { return grid.x * grid.y >= processors; };
+  if (enough(grid_of<typename Tiles::Large>(p)))
+    multiply_with<typename Tiles::Large>(stream, p);
+  else if (enough(grid_of<typename Tiles::Middle>(p)))
+    multiply_with<typename Tiles::Middle>(stream, p);
   else
-    multiply_with<Small>(stream, p);
+    multiply_with<typename Tiles::Small>(stream, p);
 }
 
 template <class T>
-struct Tiles {
-  using Large = MatrixTile<T, 4, 2, 2, 4, 32, 3>;  // 128 x 64
-  using Small = MatrixTile<T, 2, 2, 1, 2, 64, 4>;  // 32 x 32
+struct MatrixTiles {
+  static constexpr int kDepth = 64 / sizeof(T);
+  using Large = MatrixTile<T, 2, 4, 4, 4, kDepth, 3>;      // 128 x 128
+  using Middle = MatrixTile<T, 4, 2, 2, 4, kDepth, 3>;     // 128 x 64
+  using Small = MatrixTile<T, 2, 2, 1, 2, 2 * kDepth, 4>;  // 32 x 32
 };
-template <>
-struct Tiles<float> {
-  using Large = SimtTile<float, 64, 64, 16, 4, 4>;
-  using Small = SimtTile<float, 32, 32, 32, 2, 4>;
-};
-template <>
-struct Tiles<double> {
-  using Large = SimtTile<double, 64, 64, 16, 4, 4>;
-  using Small = SimtTile<double, 32, 32, 32, 2, 4>;
-};
-struct TfTiles {
-  using Large = MatrixTile<float, 4, 2, 2, 4, 16, 3>;
-  using Small = MatrixTile<float, 2, 2, 1, 2, 32, 4>;
+template <class T>
+struct SimtTiles {
+  using Large = SimtTile<T, 64, 64, 16, 4, 4>;
+  using Middle = Large;
+  using Small = SimtTile<T, 32, 32, 32, 2, 4>;
 };
 
 }  // namespace
@@ -134,10 +130,16 @@ struct TfTiles {
 template <class T>
 void multiply(Stream stream, const Product<T>& p, int processors, bool matrix_units) {
   if (p.m == 0 || p.n == 0) return;
-  if constexpr (std::is_same_v<T, float>) {
-    if (matrix_units) return multiply_with_either<TfTiles::Large, TfTiles::Small>(stream, p, processors);
+  if constexpr (std::is_same_v<T, double>) {
+    multiply_with_fitting<SimtTiles<T>>(stream, p, processors);
+  } else if constexpr (std::is_same_v<T, float>) {
+    if (matrix_units)
+      multiply_with_fitting<MatrixTiles<T>>(stream, p, processors);
+    else
+      multiply_with_fitting<SimtTiles<T>>(stream, p, processors);
+  } else {
+    multiply_with_fitting<MatrixTiles<T>>(stream, p, processors);
   }
-  multiply_with_either<typename Tiles<T>::Large, typename Tiles<T>::Small>(stream, p, processors);
 }
 
 template void multiply<float>(Stream, const Product<float>&, int, bool);

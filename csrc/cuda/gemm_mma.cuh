@@ -103,8 +103,8 @@ struct MatrixTile {
     const auto begin_stage = [&](std::int64_t tile) {
       if (tile * kDepth < depth) {
         Stage& stage_of = shared.stage[tile % kStages];
-        stage<T, kM, kDepth, kThreads>(a, rows_a, tile * kDepth, depth, stage_of.a);
-        stage<T, kN, kDepth, kThreads>(b, rows_b, tile * kDepth, depth, stage_of.b);
+        stage<T, kM, kDepth, kThreads>(thread_index(), a, rows_a, tile * kDepth, depth, stage_of.a);
+        stage<T, kN, kDepth, kThreads>(thread_index(), b, rows_b, tile * kDepth, depth, stage_of.b);
       }
       commit_copies();
     };

@@ -15,6 +15,7 @@
 namespace rnn_engine::cuda {
 
 __device__ inline void barrier() { __syncthreads(); }
+__device__ inline void warp_barrier() { __syncwarp(); }
 __device__ inline int thread_index() { return static_cast<int>(threadIdx.x); }
 __device__ inline int block_threads() { return static_cast<int>(blockDim.x); }
 __device__ inline std::int64_t block_x() { return blockIdx.x; }

@@ -180,6 +180,19 @@ struct CellBackward {
 template <class T>
 void cell_backward(Stream stream, int cell, const CellBackward<T>& step);
 
+// The product dr U of the step after and the cell in one; cell.gradient.product is not used.
+template <class T>
+struct StepBackward {
+  const T* after;  // [continued, Z] dr of the step after, rows as far apart as the cell's gates
+  const T* u;      // [Z, R]
+  const T* begin;  // [continued, ...] what the product begins with; nullptr: zeros
+  std::int64_t begin_row;
+  CellBackward<T> cell;
+};
+// Not of a cell on whole rows, and without a projection.
+template <class T>
+void step_backward(Stream stream, int cell, const StepBackward<T>& step);
+
 // The gradients of a lane's vectors from its sums.
 template <class T>
 struct VectorSums {

@@ -27,16 +27,16 @@ struct NeighbouringRows {
   __device__ std::int64_t left(int row) const { return rows - first - row; }
 };
 
-// Begins the copies of a tile, whose k begins at k0. Where packs lie along the rows, `row_of` must give
-// neighbours.
+// Begins the copies of a tile, whose k begins at k0, by kThreads threads, of which this is one. Where packs
+// lie along the rows, `row_of` must give neighbours.
 template <class T, int kRows, int kDepth, int kThreads, class RowOf>
-__device__ inline void stage(const Operand<T>& x, const RowOf& row_of, std::int64_t k0, std::int64_t depth,
-                             StagedTile<T, kRows, kDepth>& tile) {
+__device__ inline void stage(int thread, const Operand<T>& x, const RowOf& row_of, std::int64_t k0,
+                             std::int64_t depth, StagedTile<T, kRows, kDepth>& tile) {
   constexpr int kCount = Pack<T>::kCount, kPacks = kRows * kDepth / kCount;
   const bool along = x.column == 1;
 #pragma unroll
   for (int first = 0; first < kPacks; first += kThreads) {
-    const int index = first + thread_index();
+    const int index = first + thread;
     if (kPacks % kThreads != 0 && index >= kPacks) break;
     const int row = along ? index / (kDepth / kCount) : index % (kRows / kCount) * kCount;
     const int k = along ? index % (kDepth / kCount) * kCount : index / (kRows / kCount);
@@ -45,7 +45,9 @@ __device__ inline void stage(const Operand<T>& x, const RowOf& row_of, std::int6
     const std::int64_t left = left_rows <= 0 || left_k <= 0 ? 0 : along ? left_k : left_rows;
     const int inside = left < kCount ? static_cast<int>(left) : kCount;
     const T* from = inside ? x.data + row_of(row) * x.row + (k0 + k) * x.column : x.data;
-    if (inside == 0 || (inside == kCount && reinterpret_cast<std::uintptr_t>(from) % sizeof(Pack<T>) == 0)) {
+    // An address must be a multiple of a pack's size even where nothing is read.
+    const bool aligned = reinterpret_cast<std::uintptr_t>(from) % sizeof(Pack<T>) == 0;
+    if (aligned && (inside == 0 || inside == kCount)) {
       copy_async(to, from, inside > 0);
     } else {
       Pack<T> pack{};

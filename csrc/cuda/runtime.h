@@ -27,6 +27,11 @@ struct Nothing {};  // shared by threads that share nothing
 template <class Shared, class Params>
 void launch(void (*kernel)(Params), Grid grid, int threads, Stream stream, const Params& params) {
   if (grid.x == 0 || grid.y == 0) return;
+  constexpr std::size_t kUsual = 48 << 10, kMost = 64 << 10;  // of sm_75
+  static_assert(sizeof(Shared) <= kMost);
+  if constexpr (sizeof(Shared) > kUsual)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)),
+          "CUDA shared memory");
   kernel<<<dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y)), threads, sizeof(Shared),
            stream>>>(params);
   check(cudaGetLastError(), "CUDA kernel");

@@ -23,14 +23,15 @@ __device__ inline void end_hidden_value(const HiddenEnd<T>& end, std::int32_t b,
   if (end.next) end.next[place] = end.factors ? narrow<T>(end.factors[place] * widen(h)) : h;
 }
 
-// The gradient of h of sequence b, as its step's operations made it.
-template <class T>
-__device__ inline Value<T> state_gradient_value(const StateGradient<T>& g, std::int32_t b, std::int32_t j) {
+// The gradient of h of sequence b. product(): dr U of the step after, for those that go on.
+template <class T, class ProductAt>
+__device__ inline Value<T> state_gradient_value(const StateGradient<T>& g, std::int32_t b, std::int32_t j,
+                                                const ProductAt& product) {
   const std::int64_t place = std::int64_t{b} * g.units + j;
   const Value<T> dy = g.dy ? widen(g.dy[b * g.dy_row + j]) : Value<T>(0);
   Value<T> value;
   if (b < g.continued) {
-    value = value_at(g.product, place);
+    value = product();
     if (g.factors) value = value * g.factors[place] + dy;
   } else {
     value = dy + (g.dhn ? widen(g.dhn[place]) : Value<T>(0));
@@ -40,6 +41,11 @@ __device__ inline Value<T> state_gradient_value(const StateGradient<T>& g, std::
   const Value<T> s = stays(g.zoneout, b, j);
   g.past[place] = s * value;
   return (Value<T>(1) - s) * value;
+}
+
+template <class T>
+__device__ inline Value<T> state_gradient_value(const StateGradient<T>& g, std::int32_t b, std::int32_t j) {
+  return state_gradient_value(g, b, j, [&] { return value_at(g.product, std::int64_t{b} * g.units + j); });
 }
 
 }  // namespace rnn_engine::cuda

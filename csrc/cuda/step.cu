@@ -21,7 +21,7 @@ struct GateRows {
 };
 
 template <class T, class Cell, class Tile>
-__global__ void __launch_bounds__(Tile::kThreads) step_kernel(StepForward<T> p) {
+__global__ void __launch_bounds__(Tile::kThreads, 1) step_kernel(StepForward<T> p) {
   constexpr int kGates = Cell::kGates, kUnits = Tile::kN / kGates;
   const CellForward<T>& cell = p.cell;
   const std::int64_t H = cell.units, row0 = block_x() * Tile::kM, unit0 = block_y() * kUnits;
@@ -76,11 +76,13 @@ void step_forward(Stream stream, int cell, const StepForward<T>& p) {
     if constexpr (!Cell::kWholeRows) {
       constexpr int kDepth = sizeof(T) == 2 ? 64 : 32;
       if (index != cell) return;
-      // Few rows: more blocks, so that all of the units are loaded at once.
+      // Few rows: small tiles, so that every processor has some. Many rows: large ones, which load less.
       if (p.cell.rows <= 32)
         launch_step<T, Cell, MatrixTile<T, 1, 1, 1, Cell::kGates, kDepth, 4>>(stream, p);
-      else
+      else if (p.cell.rows <= 128)
         launch_step<T, Cell, MatrixTile<T, 4, 1, 1, Cell::kGates, kDepth, 3>>(stream, p);
+      else
+        launch_step<T, Cell, MatrixTile<T, 4, 2, 2, Cell::kGates, kDepth / 2, 3>>(stream, p);
     }
   });
 }

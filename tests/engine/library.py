@@ -110,7 +110,7 @@ def lanes_of(spec, parameters):
 class Stack:
     """A case, planned: its problem, and its inputs as tensors in the engine's order of rows."""
 
-    def __init__(self, library, case, arrays, dtype, *, memory="store", budget=0, seed=SEED, **settings):
+    def __init__(self, library, case, arrays, dtype, *, memory="store", budget=0, seed=SEED, output=1, **settings):
         self.library, self.case, self.dtype, self.guarded = library, case, dtype, Guarded()
         self.value = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
         self.lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
@@ -132,7 +132,7 @@ class Stack:
             projection=case.P,
             directions=spec.directions,
             bias=case.bias,
-            output=1,
+            output=output,
             cell_output=case.cells,
             batch_sizes=None if arrays.lengths is None else (c_int64 * len(sizes))(*sizes),
             dropout=case.dropout,

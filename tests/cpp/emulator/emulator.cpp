@@ -27,7 +27,7 @@ enum class State { kReady, kAtBlockBarrier, kAtWarpBarrier, kDone };
 
 struct Copy {
   void* to;
-  const void* from;
+  const void* from;  // nullptr: zeros
   std::size_t bytes;
 };
 
@@ -139,8 +139,10 @@ void warp_barrier() { wait(State::kAtWarpBarrier); }
 Warp& warp() { return machine.warps[static_cast<std::size_t>(place.thread / 32)]; }
 void* shared() { return machine.shared.data(); }
 
-void copy_later(void* to, const void* from, std::size_t bytes) {
-  running().groups.back().push_back({to, from, bytes});
+void copy_later(void* to, const void* from, std::size_t bytes, bool wanted) {
+  const auto misplaced = [&](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % bytes != 0; };
+  if (misplaced(to) || misplaced(from)) stop("an asynchronous copy needs aligned addresses");
+  running().groups.back().push_back({to, wanted ? from : nullptr, bytes});
 }
 void end_group() { running().groups.emplace_back(); }
 void copy_all_but(std::size_t groups) {
@@ -158,7 +160,7 @@ void copy_all_but(std::size_t groups) {
 void run(const std::function<void()>& thread, Grid grid, int threads, std::size_t shared) {
   if (threads < 1 || threads > 1024) stop("a block has 1 to 1024 threads");
   if (grid.y > 65535 || grid.x > 0x7fffffff) stop("a grid has at most 2^31 - 1 times 65535 blocks");
-  if (shared > 48 << 10) stop("a block has at most 48 KiB of shared memory");
+  if (shared > 64 << 10) stop("a block has at most 64 KiB of shared memory");
   std::lock_guard lock(busy);
   while (machine.fibers.size() < static_cast<std::size_t>(threads))
     machine.fibers.push_back(std::make_unique<Fiber>());

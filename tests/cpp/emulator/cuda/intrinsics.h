@@ -29,14 +29,15 @@ struct Warp {
 };
 Warp& warp();
 
-// The running thread's asynchronous copies; from nowhere: zeros.
-void copy_later(void* to, const void* from, std::size_t bytes);
+// The running thread's asynchronous copies; not wanted: zeros.
+void copy_later(void* to, const void* from, std::size_t bytes, bool wanted);
 void end_group();
 void copy_all_but(std::size_t groups);
 
 }  // namespace emulator
 
 inline void barrier() { emulator::block_barrier(); }
+inline void warp_barrier() { emulator::warp_barrier(); }
 inline int thread_index() { return emulator::place.thread; }
 inline int block_threads() { return emulator::place.threads; }
 inline std::int64_t block_x() { return emulator::place.x; }
@@ -60,7 +61,7 @@ T from_lane_xor(T value, int mask) {
 
 // A copy is made when it is waited for, and not before.
 inline void copy_async(void* shared, const void* global, bool wanted) {
-  emulator::copy_later(shared, wanted ? global : nullptr, 16);
+  emulator::copy_later(shared, global, 16, wanted);
 }
 inline void commit_copies() { emulator::end_group(); }
 template <int n>

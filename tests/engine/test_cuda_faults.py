@@ -1,0 +1,97 @@
+"""Faults planted in copies of the CUDA sources: each is compiled for the emulator, and a few cases must catch it."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mixtures import EXHAUSTIVE
+from test_cuda_kernels import BUILT
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+
+pytestmark = pytest.mark.skipif(not BUILT.exists(), reason=f"needs {BUILT}")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`after` in place of `before` in a file of csrc/cuda, and the sources that are compiled anew."""
+
+    what: str
+    file: str
+    before: str
+    after: str
+    sources: tuple[str, ...]
+
+
+FAULTS = (
+    Fault(
+        "copies not waited for", "gemm_mma.cuh", "wait_copies<kStages - 2>", "wait_copies<kStages - 1>", ("gemm.cu",)
+    ),
+    Fault("no barrier in a product", "gemm_mma.cuh", "      barrier();", "", ("gemm.cu",)),
+    Fault("no barrier between halves", "gemm.cu", "    barrier();", "", ("gemm.cu",)),
+    Fault("a stage replaced early", "gemm_mma.cuh", "tile + kStages - 1)", "tile + kStages - 2)", ("gemm.cu",)),
+    Fault("fragments of other k", "gemm_mma.cuh", "third = lane / 16 * 8;", "third = lane / 8 * 8;", ("gemm.cu",)),
+    Fault("beyond the matrix", "gemm.cu", "if (row0 + row < p.m && column0", "if (column0", ("gemm.cu",)),
+    Fault("a slice begins again", "gemm.cu", "if (slice > 0) {", "if (slice > 1) {", ("gemm.cu",)),
+    Fault("gates of other units", "step.cu", "* 8 + row % 8", "* 8 + row % 4", ("step.cu",)),
+    Fault("h written while it is read", "forward_tile.h", "next[(s + 1) % 2]", "next[s % 2]", ("forward.cpp",)),
+    Fault("a sequence's last h lost", "states.cuh", "b >= end.ended", "b > end.ended", ("cells.cu", "step.cu")),
+    Fault("c of another sequence", "cells.cu", "b < p.known", "b <= p.known", ("cells.cu",)),
+    Fault("the other neighbour", "elementwise.cu", "p.direction == 0 ?", "p.direction == 1 ?", ("elementwise.cu",)),
+    Fault("another mask", "masks.cuh", "column / 4)", "column / 2)", ("cells.cu", "step.cu")),
+    Fault("no barrier in a sum", "vector.h", "  barrier();\n  S all", "  S all", ("whole_rows.cu",)),
+    Fault("sums of a row too many", "cells.cu", "i < kSumRows; ++i", "i <= kSumRows; ++i", ("cells.cu",)),
+)
+
+
+def outcome(library):
+    """The exit status of the cases, and what they said."""
+    command = [sys.executable, str(HERE / "few_cases.py"), str(library)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    run = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    return run.returncode, run.stderr
+
+
+def compiled(folder, sources):
+    """The emulated library with some of its sources taken from `folder`."""
+    entries = json.loads((PROJECT / "build/native/compile_commands.json").read_text())
+    objects = []
+    for entry in (entry for entry in entries if "rnn_engine_cuda_emulated.dir" in entry["command"]):
+        words, source = shlex.split(entry["command"]), Path(entry["file"])
+        at = words.index("-o") + 1
+        if source.name in sources:
+            words[words.index(str(source))] = str(folder / "cuda" / source.name)
+            words[at] = str(folder / f"{source.name}.o")
+            # The emulator's own headers come first, as they do in the build.
+            first = next(i for i, word in enumerate(words) if word.endswith("tests/cpp/emulator"))
+            words[first + 1 : first + 1] = [f"-I{folder}"]
+            subprocess.run(words, cwd=entry["directory"], check=True)
+        objects.append(str(Path(entry["directory"]) / words[at]))
+    library = folder / "library.so"
+    subprocess.run(["c++", "-shared", "-Wl,-z,defs", "-o", str(library), *objects, "-pthread"], check=True)
+    return library
+
+
+def test_the_cases_hold_without_a_fault():
+    assert outcome(BUILT) == (0, "")
+
+
+@pytest.mark.parametrize("fault", FAULTS if EXHAUSTIVE else FAULTS[::3], ids=lambda fault: fault.what)
+def test_a_fault_is_caught(fault, tmp_path):
+    shutil.copytree(PROJECT / "csrc/cuda", tmp_path / "cuda")
+    for header in ("runtime.h", "intrinsics.h"):  # the emulator has its own
+        (tmp_path / "cuda" / header).unlink()
+    path = tmp_path / "cuda" / fault.file
+    text = path.read_text()
+    assert text.count(fault.before) == 1, f"{fault.before!r} is not there once"
+    path.write_text(text.replace(fault.before, fault.after))
+    status, said = outcome(compiled(tmp_path, fault.sources))
+    assert status != 0, "nobody noticed"
+    assert "Traceback" not in said, said
