@@ -43,7 +43,7 @@ def mi_lstm_layer(x: Tensor, weights: list[Tensor]) -> Tensor:
     a = nn.functional.linear(x, w, b_w)  # [T, B, 4H]
     shared = beta2 * a + b
     gain = alpha * a + beta1
-    h = torch.zeros([x.shape[1], x.shape[2]], dtype=x.dtype)
+    h = torch.zeros([x.shape[1], x.shape[2]], dtype=x.dtype, device=x.device)
     c = h
     outputs: list[Tensor] = []
     shared_steps = shared.unbind(0)
@@ -61,7 +61,7 @@ def layer_norm_lstm_layer(x: Tensor, weights: list[Tensor]) -> Tensor:
     """The peer: one layer-norm LSTM layer in torch operations, with all of the input's part ahead of the steps."""
     w, u, b, gamma_ih, gamma_hh, gamma_c, beta_c = weights
     a = nn.functional.layer_norm(nn.functional.linear(x, w), gamma_ih.shape, gamma_ih, b)  # [T, B, 4H]
-    h = torch.zeros([x.shape[1], x.shape[2]], dtype=x.dtype)
+    h = torch.zeros([x.shape[1], x.shape[2]], dtype=x.dtype, device=x.device)
     c = h
     outputs: list[Tensor] = []
     a_steps = a.unbind(0)

@@ -19,6 +19,7 @@ from nmt.options import (
     BatchSize,
     BeamSize,
     ConfigFile,
+    Device,
     Format,
     LengthPenalty,
     ModelFolder,
@@ -29,6 +30,7 @@ from nmt.options import (
     TestName,
     TestSet,
     Threads,
+    TrainingDevice,
 )
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
@@ -97,11 +99,13 @@ def train(
         bool,
         typer.Option("--verify-resume", help="Prove that stopping and going on changes nothing; trains no model."),
     ] = False,
+    device: TrainingDevice = None,
 ) -> None:
     """Train a model, or go on where training stopped.
 
     Prepares the data first if that is not done yet. Ctrl-C saves and stops; the same command goes on.
     """
+    overrides = _with_device(overrides, device)
     with _reporting():
         if verify_resume:
             from nmt.commands.verify_resume import run as verify
@@ -119,6 +123,7 @@ def plan(
     config: ConfigFile,
     overrides: Overrides = [],  # noqa: B006
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: TrainingDevice = None,
 ) -> None:
     """Tell what training will take: memory by part, speed, time, the largest batches that fit.
 
@@ -127,7 +132,7 @@ def plan(
     with _reporting():
         from nmt.commands.plan import run
 
-        run(config, overrides, json)
+        run(config, _with_device(overrides, device), json)
 
 
 @app.command()
@@ -163,6 +168,7 @@ def translate(
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
     threads: Threads = None,
+    device: Device = None,
 ) -> None:
     """Translate text, line by line.
 
@@ -179,7 +185,7 @@ def translate(
 
         run(
             model,
-            SearchSettings(beam_size, length_penalty, batch_size, threads),
+            SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu"),
             Request(source, output, format.value, status, scores, alignments, n_best, plot, retry),
         )
 
@@ -196,6 +202,7 @@ def evaluate(
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
     threads: Threads = None,
+    device: Device = None,
 ) -> None:
     """Translate a test set and score it.
 
@@ -205,7 +212,7 @@ def evaluate(
     with _reporting():
         from nmt.commands.evaluate import run
 
-        run(model, chosen, output, SearchSettings(beam_size, length_penalty, batch_size, threads))
+        run(model, chosen, output, SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu"))
 
 
 @app.command()
@@ -216,12 +223,13 @@ def score(
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
     normalize: Annotated[bool, typer.Option("--normalize", help="Divide by the number of subwords.")] = False,
     threads: Threads = None,
+    device: Device = None,
 ) -> None:
     """Print the log-probability that a model gives to each pair of lines."""
     with _reporting():
         from nmt.commands.score import run
 
-        run(model, source, target, format.value, normalize, SearchSettings(threads=threads))
+        run(model, source, target, format.value, normalize, SearchSettings(threads=threads, device=device or "cpu"))
 
 
 @app.command()
@@ -239,6 +247,7 @@ def compare(
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
     threads: Threads = None,
+    device: Device = None,
 ) -> None:
     """Tell whether one system is better than another: paired bootstrap on a test set."""
     if len(systems) != 2:
@@ -247,20 +256,29 @@ def compare(
     with _reporting():
         from nmt.commands.compare import run
 
-        search = SearchSettings(beam_size, length_penalty, batch_size, threads)
+        search = SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu")
         run((systems[0], systems[1]), chosen, html, search, language)
 
 
 @app.command()
 def info(
-    model: ModelFolder,
+    model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="Model folder.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell what a model is: network, sizes, vocabulary, training, scores."""
+    """Tell what a model is: network, sizes, vocabulary, training, scores; without one, what this machine has."""
     with _reporting():
+        if model is None:
+            from nmt.commands.machine import run as machine
+
+            machine(json)
+            return
         from nmt.commands.info import run
 
         run(model, json)
+
+
+def _with_device(overrides: list[str], device: str | None) -> list[str]:
+    return overrides if device is None else [*overrides, f"training.device={device}"]
 
 
 def _test_set(name: str | None, source: Path | None, reference: Path | None) -> TestSet:

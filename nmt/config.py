@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from nmt.devices import EXPECTED, is_device
 from nmt.sizes import parse_bytes
 
 FORMAT_VERSION: Final = 1
@@ -62,6 +63,12 @@ def _check_memory(value: object) -> object:
     raise ValueError(f"expected {', '.join(MEMORY_POLICIES)} or a number of bytes such as 256MiB")
 
 
+def _check_device(value: str) -> str:
+    if is_device(value):
+        return value
+    raise ValueError(EXPECTED)
+
+
 def _check_limit(value: object) -> object:
     if value == "auto" or parse_bytes(value) is not None:
         return value
@@ -74,6 +81,8 @@ MemorySetting = Annotated[str | int, BeforeValidator(_check_memory)]
 """One of `MEMORY_POLICIES`, or a number of bytes."""
 MemoryLimit = Annotated[str | int, BeforeValidator(_check_limit)]
 """`auto`, or a number of bytes."""
+DeviceSetting = Annotated[str, AfterValidator(_check_device)]
+"""`auto`, `cpu`, `cuda` or `cuda:N`."""
 PathSetting = Annotated[Path, BeforeValidator(_expand_variables)]
 Corpus = Annotated[tuple[PathSetting, ...], BeforeValidator(_as_corpus), AfterValidator(_check_corpus)]
 """A source and a target file, or one file of tab-separated pairs."""
@@ -164,7 +173,7 @@ class ModelConfig(Section):
     change between stopping and going on."""
 
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class TrainingConfig(Section):
@@ -174,8 +183,8 @@ class TrainingConfig(Section):
     """Padded tokens per batch, the larger of the source's and the target's side."""
     batch_memory: MemoryLimit = "auto"
     """Bytes such as "2GiB" that a batch may need beside the parameters; `auto` is 60 % of what is available at the
-    start, container limits included. A batch predicted to need more runs in smaller pieces; a pair that alone needs
-    more is left out, and said to be."""
+    start, container limits included, or of what the card has free. A batch predicted to need more runs in smaller
+    pieces; a pair that alone needs more is left out, and said to be."""
     accumulate: int = Field(default=1, ge=1, le=10_000)
     """Batches whose gradients are added up for one optimiser step."""
     epochs: int = Field(default=12, ge=1)
@@ -205,8 +214,14 @@ class TrainingConfig(Section):
     plateau_patience: int = Field(default=2, ge=1)
     """Validations without improvement after which it is; schedule plateau only."""
     precision: Precision = "float32"
-    """`bfloat16`: the recurrent layers and the attention store and multiply in bfloat16, and add up in float32; the
-    loss, the parameters and the optimiser stay in float32."""
+    """`bfloat16`, or on CUDA `float16`: the recurrent layers and the attention store and multiply in it, and add up in
+    float32; the loss, the parameters and the optimiser stay in float32. With `float16` the loss is scaled, so that
+    small gradients are not lost; steps whose gradients overflow are left out."""
+    device: DeviceSetting = "cpu"
+    """`cpu`, `cuda` (the first CUDA device), `cuda:N`, or `auto`: the first CUDA device if it can be used, else the
+    CPU. It may change between stopping and going on."""
+    tf32: bool = False
+    """Let float32 products on CUDA round what they multiply to TF32: 10 bits instead of 23, several times faster."""
     clip_norm: float = Field(default=1.0, gt=0)
     """Global norm to which gradients are clipped."""
     label_smoothing: Fraction = 0.1

@@ -9,6 +9,15 @@ from typing import Annotated
 
 import typer
 
+from nmt.devices import EXPECTED, is_device
+
+
+def _check_device(device: str | None) -> str | None:
+    if device is None or is_device(device):
+        return device
+    raise typer.BadParameter(f"{EXPECTED}, got {device}")
+
+
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; `nmt config` lists its settings.")]
 Overrides = Annotated[
     list[str],
@@ -24,6 +33,16 @@ LengthPenalty = Annotated[
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Sentences searched at once.  [default: the model's]")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.  [default: OMP_NUM_THREADS, or all cores]")]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", callback=_check_device, help="auto, cpu, cuda or cuda:N.  [default: cpu]"),
+]
+TrainingDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="DEVICE", callback=_check_device, help="The same as --set training.device=DEVICE."
+    ),
+]
 TestName = Annotated[str | None, typer.Option("--test", metavar="NAME", help="A test set named in the settings.")]
 SourceFile = Annotated[Path | None, typer.Option("--source", metavar="FILE", help="Text to translate, plain or .gz.")]
 ReferenceFile = Annotated[Path | None, typer.Option("--reference", metavar="FILE", help="Its translation.")]
@@ -46,6 +65,8 @@ class SearchSettings:
     batch_size: int | None = None
     threads: int | None = None
     """CPU threads; None takes all that the process may use."""
+    device: str = "cpu"
+    """Where to translate: auto, cpu, cuda or cuda:N."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ _install_torch() {
 
 _install_project() {
     local extras="$1" sources requirements
-    sources="$(_checksum nmt rnn_engine csrc CMakeLists.txt pyproject.toml README.md LICENSE)"
+    sources="$(_checksum nmt rnn_engine csrc cmake CMakeLists.txt pyproject.toml README.md LICENSE)"
     requirements="$(_checksum pyproject.toml constraints.txt)"
     if [ "$(_stamp project)" = "$sources" ] && [ "$(_stamp "extras-$extras")" = "$requirements" ]; then
         return

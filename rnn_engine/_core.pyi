@@ -1,4 +1,8 @@
-"""The native part: thin calls into the C API (csrc/include/rnn_engine.h). Arrays are contiguous CPU arrays."""
+"""The native part: thin calls into the C API (csrc/include/rnn_engine.h).
+
+Arrays are contiguous CPU arrays, or (address, name of the dtype, number of values) of memory elsewhere. A stream is a
+cudaStream_t; 0: the CPU, or CUDA's default stream.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +41,7 @@ class Problem:
         memory: int,
         budget: int,
         schedule: int,
+        tf32: bool,
     ) -> None: ...
 
 class Plan:
@@ -66,6 +71,7 @@ class Plan:
         cn: Any,
         kept: Any,
         scratch: Any,
+        stream: int = 0,
     ) -> None: ...
     def backward(
         self,
@@ -85,6 +91,7 @@ class Plan:
         kept: Any,
         scratch: Any,
         overwrite: bool = False,
+        stream: int = 0,
     ) -> None: ...
 
 class LossProblem:
@@ -103,6 +110,8 @@ class LossProblem:
 class Context:
     threads: int
     def __init__(self, threads: int, isa: str | None = None) -> None: ...
+    @staticmethod
+    def cuda(library: str, device: int) -> Context: ...
     @property
     def isa(self) -> str: ...
     def packed_bytes(self, problem: Problem) -> int: ...
@@ -112,12 +121,14 @@ class Context:
     def linear_cross_entropy(
         self,
         problem: LossProblem,
-        inputs: tuple[Any, Any, Any, Any],
+        inputs: Sequence[Any],
         scale: float,
-        gradients: tuple[Any, Any, Any],
+        gradients: Sequence[Any],
         scratch: Any,
-    ) -> tuple[float, float, int]: ...
-    def gemm(self, a: Any, b: Any, c: Any, scratch: Any) -> None: ...
+        result: Any,
+        stream: int = 0,
+    ) -> None: ...
+    def gemm(self, m: int, n: int, k: int, a: Any, b: Any, c: Any, scratch: Any) -> None: ...
     def gemm_scratch(self, n: int, k: int) -> int: ...
     def peak(self, iterations: int, dtype: int = 0) -> float: ...
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from rnn_engine._core import Context, EngineError, LossProblem, Plan, Problem, has_isa
 from rnn_engine.memory import across_forks
 from rnn_engine.spec import CELLS, SCHEDULES, Memory, StackSpec, check_schedule
 
 __all__ = [
+    "CUDA_LIBRARY",
+    "DTYPES",
     "ISAS",
     "Context",
     "EngineError",
@@ -20,17 +23,23 @@ __all__ = [
     "available_isas",
     "context",
     "cpu_count",
+    "cuda_context",
+    "cuda_library",
     "make_problem",
 ]
 
 ISAS = ("avx512_bf16", "avx512", "avx2", "neon", "generic")
 """Instruction sets, best first."""
 
-DTYPES = {"float32": 0, "float64": 1, "bfloat16": 2}
+DTYPES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 
 _STORE = Memory("store")
 
+CUDA_LIBRARY = "librnn_engine_cuda.so"
+"""Name of the library for CUDA devices, which is installed beside this file where it was built."""
+
 _contexts: dict[tuple[int, str | None], Context] = {}
+_cuda_contexts: dict[tuple[int, str, int], Context] = {}
 _lock = threading.Lock()
 across_forks(_lock)
 
@@ -63,6 +72,47 @@ def context(threads: int, isa: str | None = None) -> Context:
         return found
 
 
+def cuda_library() -> Path:
+    """Where the library for CUDA devices is, or would be: RNN_ENGINE_CUDA_LIBRARY, else beside this file."""
+    return Path(os.environ.get("RNN_ENGINE_CUDA_LIBRARY") or Path(__file__).with_name(CUDA_LIBRARY))
+
+
+def cuda_context(index: int) -> Context:
+    """The context of a CUDA device; made when first asked for, and kept.
+
+    Args:
+        index: Number of the device.
+
+    Raises:
+        EngineError: There is no library, no driver or no such device; the message says what to do.
+    """
+    path = cuda_library()
+    # A forked child cannot use its parent's, and must not destroy them either.
+    key = (os.getpid(), str(path), index)
+    with _lock:
+        found = _cuda_contexts.get(key)
+        if found is None:
+            found = _cuda_contexts[key] = _make_cuda_context(path, index)
+        return found
+
+
+def _make_cuda_context(path: Path, index: int) -> Context:
+    chosen = "RNN_ENGINE_CUDA_LIBRARY names it" if os.environ.get("RNN_ENGINE_CUDA_LIBRARY") else "its place"
+    if not path.is_file():
+        raise EngineError(
+            f"cuda:{index}: there is no {path} ({chosen}), the part of rnn_engine for CUDA devices. Build it with "
+            "CUDA's nvcc in PATH: pip install . -C cmake.define.RNN_ENGINE_CUDA=ON; or set RNN_ENGINE_CUDA_LIBRARY to "
+            "where it is; or stay on the CPU"
+        )
+    try:
+        return Context.cuda(str(path), index)
+    except (EngineError, ValueError) as error:
+        raise EngineError(
+            f"cuda:{index}: {error} (library {path}). It needs an NVIDIA driver and a device with that number: "
+            "nvidia-smi lists both"
+        ) from None
+
+
 def check_int64(name: str, value: object) -> None:
     """Raises TypeError or ValueError where a number is none that the C API could take."""
     if not hasattr(value, "__index__"):
@@ -90,12 +140,13 @@ def make_problem(
     cell_output: bool = False,
     input_gradient: bool = False,
     prepacked: bool = False,
+    tf32: bool = False,
 ) -> Problem:
     """Shapes of one call.
 
     Args:
         spec: The stack.
-        dtype: "float32", "float64" or "bfloat16".
+        dtype: "float32", "float64", "bfloat16" or, on CUDA, "float16".
         steps: T.
         batch: B.
         training: Whether to keep what backward needs.
@@ -111,6 +162,7 @@ def make_problem(
         cell_output: Whether c of all steps of the last layer is wanted.
         input_gradient: Whether backward will be asked for x's gradient.
         prepacked: Whether forward gets packed weights; not in training.
+        tf32: Whether float32 products on CUDA may round what they multiply to TF32.
 
     Raises:
         ValueError: A size is out of bounds, the dtype has no kernels, or there is no such schedule.
@@ -146,4 +198,5 @@ def make_problem(
         memory=memory.index,
         budget=memory.budget,
         schedule=SCHEDULES.index(check_schedule(schedule)),
+        tf32=tf32,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rnn_engine import native
-from rnn_engine.spec import MEMORY_POLICIES, Memory, StackSpec
+from rnn_engine.spec import MEMORY_POLICIES, Memory, StackSpec, parse_device
 
 
 class HasSpec(Protocol):
@@ -243,6 +243,7 @@ def plan(
     input_gradient: bool = True,
     threads: int | None = None,
     isa: str | None = None,
+    device: str = "cpu",
 ) -> Plan:
     """Plans a call without allocating any of its memory.
 
@@ -254,12 +255,13 @@ def plan(
         memory: As for a layer.
         schedule: The same.
         training: Whether backward follows.
-        dtype: "float32", "float64" or "bfloat16".
+        dtype: "float32", "float64", "bfloat16" or, on CUDA, "float16".
         dropout: Probability between layers; the stack's own if None.
         output: False: only the last states are wanted (forward only).
         input_gradient: Whether backward will be asked for the input's gradient; its memory then serves as scratch.
         threads: CPU threads; all cores that the process may use if None.
         isa: Instruction set; the machine's best if None.
+        device: "cpu", or "cuda:0" and so on.
 
     Returns:
         The plan. Its predicted time rests on a calibration that takes some tens of milliseconds, once for each number
@@ -268,6 +270,7 @@ def plan(
     Raises:
         ValueError: A size is out of bounds, or the budget too small; the message says the least that would do, and a
             batch that would fit.
+        EngineError: The device cannot be used.
     """
     spec = stack if isinstance(stack, StackSpec) else stack.spec
     if (lengths is None) == (steps is None or batch is None):
@@ -286,7 +289,8 @@ def plan(
     assert steps is not None
     assert batch is not None
     settings = Memory.parse(memory)
-    context = native.context(threads or native.cpu_count(), isa)
+    index = parse_device(device)
+    context = native.context(threads or native.cpu_count(), isa) if index is None else native.cuda_context(index)
     context.calibrate()
     problem = native.make_problem(
         spec,
@@ -309,6 +313,6 @@ def plan(
     description = (
         f"{spec.cell} I={spec.input_size} H={spec.hidden_size} L={spec.num_layers} D={spec.directions}"
         f"{f' P={spec.proj_size}' if spec.proj_size else ''}, T={steps} B={batch} ({rows} rows), {dtype}, {purpose}, "
-        f"{context.threads} threads, {context.isa}"
+        f"{f'{context.threads} threads' if index is None else device}, {context.isa}"
     )
     return Plan(spec, native.Plan(context, problem), description)

@@ -77,4 +77,4 @@ def _checked(lengths: ArrayLike | Sequence[int], steps: int, batch: int) -> Indi
     return given.astype(np.int64)
 
 
-__all__ = ["Ragged"]
+__all__ = ["Indices", "Ragged"]

@@ -253,6 +253,20 @@ def check_schedule(schedule: str) -> str:
     return schedule
 
 
+def parse_device(device: str) -> int | None:
+    """The number of the CUDA device that a setting names: "cuda" is the first, "cuda:1" the second; None: "cpu".
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if device == "cpu":
+        return None
+    match = re.fullmatch(r"cuda(?::([0-9]{1,4}))?", device)
+    if match is None:
+        raise ValueError(f"device: expected cpu, cuda or cuda:N, got {device!r}")
+    return int(match[1] or 0)
+
+
 MEMORY_POLICIES = ("store", "recompute", "checkpoint")
 """What is kept for backward, in the order of their values in `csrc/include/rnn_engine.h`."""
 

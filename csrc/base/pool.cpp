@@ -28,31 +28,24 @@ constexpr int kSpins = 4000;
 constexpr auto kAwake = std::chrono::microseconds(50);
 
 #if defined(__linux__)
-// The processors that this thread may run on.
-std::vector<int> allowed_processors() {
-  cpu_set_t set;
-  std::vector<int> processors;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return processors;
-  for (int i = 0; i < CPU_SETSIZE; ++i)
-    if (CPU_ISSET(i, &set)) processors.push_back(i);
-  return processors;
-}
-
 // Moves this thread to the `places`-th processor after `from`, and leaves it free to move on. A new thread
 // otherwise begins where the one that made it runs, and the two may share that core for a tenth of a second.
 void begin_apart(int from, int places) {
-  const std::vector<int> processors = allowed_processors();
-  if (processors.size() < 2) return;
   cpu_set_t before, one;
   if (sched_getaffinity(0, sizeof before, &before) != 0) return;
+  std::vector<int> processors;
+  for (int i = 0; i < CPU_SETSIZE; ++i)
+    if (CPU_ISSET(i, &before)) processors.push_back(i);
   const auto found = std::find(processors.begin(), processors.end(), from);
   const auto place = static_cast<std::size_t>(found - processors.begin()) + static_cast<std::size_t>(places);
   CPU_ZERO(&one);
   CPU_SET(processors[place % processors.size()], &one);
   if (sched_setaffinity(0, sizeof one, &one) == 0) sched_setaffinity(0, sizeof before, &before);
 }
+int this_processor() { return sched_getcpu(); }
 #else
 void begin_apart(int, int) {}
+int this_processor() { return 0; }
 #endif
 
 }  // namespace
@@ -85,7 +78,7 @@ struct Pool::Workers {
   explicit Workers(int count)
       : owner(getpid()), meetings(new Team::Meeting[static_cast<std::size_t>(count) + 1]) {
     try {
-      const int here = sched_getcpu();
+      const int here = this_processor();
       for (int id = 1; id < count; ++id)
         threads.emplace_back([this, id, count, here] {
           begin_apart(here, id);

@@ -106,7 +106,7 @@ def _translations(system: System, test: TestLines, search: SearchSettings) -> li
                 f"{system.path}: expected {len(test.sources)} lines, one for each of {test.name}, got {len(lines)}"
             )
         return lines
-    translator = Translator.load(system.path, threads=search.threads)
+    translator = Translator.load(system.path, threads=search.threads, device=search.device)
     typer.echo(f"nmt compare: {system.name} translates {len(test.sources):,} lines", err=True)
     texts = [translation.text for translation in translate(translator, test.sources, search)]
     del translator

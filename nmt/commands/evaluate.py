@@ -47,7 +47,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         OSError: A file cannot be read or written.
     """
     test = read_test_set(chosen, read_settings(folder))  # before the model: a wrong name is told at once
-    translator = Translator.load(folder, threads=search.threads)
+    translator = Translator.load(folder, threads=search.threads, device=search.device)
     _tell(f"translating {len(test.sources):,} lines")
     started = time.monotonic()
     found = translate(translator, test.sources, search)

@@ -63,6 +63,10 @@ def trial(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     return result
 
 
+def _where(found: Mapping[str, Any]) -> str:
+    return f"with {found['threads']} threads" if found["device"] == "cpu" else f"on {found['device']}"
+
+
 def show(found: Mapping[str, Any], console: Console) -> None:
     """Print it for people."""
     memory = Table("memory", box=box.SIMPLE_HEAD, title_justify="left")
@@ -91,7 +95,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         "limit of a batch": "none" if limit is None else f"{shown_bytes(limit)} (training.batch_memory)",
         "available memory": "unknown" if available is None else shown_bytes(available),
         "largest batch_tokens": "unknown" if available is None else f"about {found['largest_batch_tokens']:,}",
-        "speed": f"{found['target_tokens_per_second']:,.0f} target tokens/s with {found['threads']} threads, "
+        "speed": f"{found['target_tokens_per_second']:,.0f} target tokens/s {_where(found)}, "
         f"over {found['timed_steps']} steps",
         "an epoch": f"{found['batches']:,} batches, {found['target_tokens']:,} target tokens, "
         f"{found['minutes_per_epoch']:.1f} minutes without validation",

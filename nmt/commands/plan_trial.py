@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,11 @@ from nmt.data.batching import Batch, TrainingBatches, validation_batches
 from nmt.data.prepared import PreparedData
 from nmt.model.recurrent import describe
 from nmt.model.threads import use_threads
-from nmt.training.available import available_memory, peak_memory, resident_memory
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import draw_curves
 from nmt.training.footprint import Need
 from nmt.training.guard import MemoryGuard, memory_limit, take
+from nmt.training.memory import DeviceMemory, memory_of
 from nmt.training.trainer import Trainer, build_model
 from nmt.training.validation import run_validation
 
@@ -75,31 +74,32 @@ def measure(config: Config) -> dict[str, Any]:
     model = build_model(config, data.source_subwords.size, data.target_subwords.size)
     trainer = Trainer(config, model, batches, valid, None, {})
     told: list[str] = []
-    limit = memory_limit(config.training)
-    available = available_memory()
+    memory = memory_of(model.device)
+    limit = memory_limit(config.training, memory)
+    available = memory.available()
     trainer.guard = MemoryGuard(trainer.footprint, limit, told.append)
     torch.manual_seed(config.training.seed)
 
     values = sum(4 * parameter.numel() for parameter in model.parameters())
     copies = 3 if config.training.ema_decay else 2
     trainer.step(_smallest(batches, shapes))  # code is read from the disk, moments and gradients come to be
-    base = max(0, (resident_memory() or 0) - (2 + copies) * values)
+    base = max(0, (memory.resident() or 0) - (2 + copies) * values)
 
     largest = _largest(trainer, batches, shapes)
     pieces = trainer.guard.pieces(largest)
     if pieces:  # what really runs of it
         largest = max(pieces, key=lambda piece: _need(trainer, piece).total)
-    slope = _slope(trainer, largest)
+    slope = _slope(trainer, memory, largest)
     pace = _pace(trainer, batches, shapes)
     trainer.step(largest)
     _beside_the_steps(trainer, data)
     for batch in _large(trainer, batches, shapes, _LAST_STEPS):  # whose different sizes pull the free memory apart
         trainer.step(batch)
-    peak = peak_memory() or resident_memory() or 0
+    peak = memory.peak() or memory.resident() or 0
 
     need = _need(trainer, largest)
     parts = {
-        "Python, torch and data": base,
+        "Python, torch and data" if model.device.type == "cpu" else "other tensors": base,
         "parameters": values,
         "gradients": values,
         "optimiser and averages": copies * values,
@@ -116,6 +116,7 @@ def measure(config: Config) -> dict[str, Any]:
     for number, layer in enumerate(model.decoder.layers):
         stacks[f"decoder layer {number + 1}"] = describe(layer, steps, pairs)
     return {
+        "device": str(model.device),
         "threads": threads,
         "parameters": model.number_of_parameters,
         "memory": parts,
@@ -159,14 +160,14 @@ def _smallest(batches: TrainingBatches, shapes: list[tuple[int, int, int, int]])
     return take(next(iter(batches.batches(0, start=number))), np.arange(1))
 
 
-def _slope(trainer: Trainer, batch: Batch) -> float:
+def _slope(trainer: Trainer, memory: DeviceMemory, batch: Batch) -> float:
     """Bytes for each further padded token: from the peaks of two steps, with half of a batch's pairs and with all."""
     size = _padded(batch)
     expected = _need(trainer, batch).total / size
     pairs = len(batch.indices)
     half = take(batch, np.arange(0, pairs, 2)) if pairs > 1 else batch
-    small = _peak_of_step(trainer, half)
-    large = _peak_of_step(trainer, batch)
+    small = _peak_of_step(trainer, memory, half)
+    large = _peak_of_step(trainer, memory, batch)
     if pairs < 2 or small is None or large is None or large <= small or _padded(half) == size:
         return expected
     # Half the batch may have been the size at which the allocator took more at once; half the prediction is sure.
@@ -178,13 +179,12 @@ def _padded(batch: Batch) -> int:
     return max(len(batch.source), len(batch.target_input)) * len(batch.indices)
 
 
-def _peak_of_step(trainer: Trainer, batch: Batch) -> int | None:
-    """Bytes that the process had at most while it did a step; None where the system does not say."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-        trainer.step(batch)
-        return peak_memory()
-    return None
+def _peak_of_step(trainer: Trainer, memory: DeviceMemory, batch: Batch) -> int | None:
+    """Bytes that there were at most while it did a step; None where the system does not say."""
+    if not memory.forget_peak():
+        return None
+    trainer.step(batch)
+    return memory.peak()
 
 
 def _pace(trainer: Trainer, batches: TrainingBatches, shapes: list[tuple[int, int, int, int]]) -> Pace:

@@ -39,7 +39,7 @@ def run(folder: Path, source: Path, target: Path, format: str, normalize: bool, 
         BrokenPipeError: The reader of stdout has left.
     """
     pairs = _open(source, target)
-    translator = Translator.load(folder, threads=search.threads)
+    translator = Translator.load(folder, threads=search.threads, device=search.device)
     out = sys.stdout.buffer
     if format == "tsv":
         out.write(b"line\tscore\tsubwords\n")

@@ -63,7 +63,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     """
     # Files first: a mistake in a name is told at once, and not after a model was read.
     with open_input(request.source) as source, open_output(request.output) as target:
-        translator = Translator.load(folder, threads=search.threads)
+        translator = Translator.load(folder, threads=search.threads, device=search.device)
         if request.plot is not None:
             wrong = _translate_and_draw(translator, source, target, search, request, request.plot)
         else:

@@ -26,12 +26,14 @@ from nmt.config import Config
 from nmt.config_file import load_config, read_config, save_config
 from nmt.data.batching import Batch, validation_batches
 from nmt.data.prepared import PreparedData
+from nmt.model.device import use_device
 from nmt.model.folder import MODEL_FILE, read_tensors
 from nmt.training.checkpoint import OPTIMIZER_FILE, Checkpoints
 from nmt.training.errors import TrainingError
 from nmt.training.guard import memory_limit
 from nmt.training.history import History
 from nmt.training.lock import locked
+from nmt.training.memory import memory_of
 from nmt.training.trainer import BatchSource, build_model, train
 
 STEPS, CHECKPOINT_EVERY, VALIDATE_EVERY, KILL_AFTER = 12, 4, 6, 10
@@ -66,7 +68,8 @@ def run(path: Path, overrides: Sequence[str]) -> None:
     trials = Path(tempfile.mkdtemp(prefix=".verify_resume.", dir=config.folder))
     try:
         original = trials / "config.json"
-        limit = memory_limit(config.training) or "auto"  # one for all trials, however the machine fares meanwhile
+        # One limit for all trials, however the machine fares meanwhile.
+        limit = memory_limit(config.training, memory_of(use_device(config.training.device))) or "auto"
         training = config.training.model_copy(update={"batch_memory": limit})
         save_config(config.model_copy(update={"training": training}), original)
         straight, stopped = trials / "straight", trials / "stopped"

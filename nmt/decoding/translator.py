@@ -26,6 +26,7 @@ from nmt.decoding.translation import (
     identity,
     join_pieces,
 )
+from nmt.model.device import use_device
 from nmt.model.folder import ModelError, load_model
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
@@ -75,21 +76,24 @@ class Translator:
         self._readable = Readable(source_subwords)
 
     @classmethod
-    def load(cls, folder: Path | str, threads: int | None = None) -> Self:
+    def load(cls, folder: Path | str, threads: int | None = None, device: str = "cpu") -> Self:
         """Read a model folder.
 
         Args:
             folder: The folder.
             threads: CPU threads; None takes every core that the process may use.
+            device: Where to translate, as in `nmt.model.device.use_device`.
 
         Returns:
             The translator.
 
         Raises:
+            DeviceError: If the device cannot be used.
             ModelError: If the model is missing, damaged, or does not fit its config or its subword models.
             SubwordError: If a subword model is missing or damaged.
         """
         use_threads(threads)
+        place = use_device(device)  # before the model is read: what is missing is told at once
         config, model = load_model(Path(folder))
         source, target = load_subwords(Path(folder))
         sizes = len(model.source_embedding.weight), len(model.target_embedding.weight)
@@ -98,7 +102,7 @@ class Translator:
                 f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
                 f"got {source.size} and {target.size}"
             )
-        return cls(model, source, target, config)
+        return cls(model.to(place), source, target, config)
 
     def translate(
         self,

@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         packed = pack_padded_sequence(embedded, lengths.cpu())
         states, _ = pad_packed_sequence(run(self.layers, packed)[0], total_length=len(embedded))  # [S, B, C]
         states = self.dropout(states).transpose(0, 1).contiguous()  # [B, S, C]
-        lengths = lengths.to(states.device)
+        lengths = lengths.to(states.device, non_blocking=True)
         padding = torch.arange(states.shape[1], device=states.device) >= lengths[:, None]  # [B, S]
         summary = states.sum(dim=1) / lengths[:, None]  # [B, C]; padding is zero and adds nothing
         return EncoderOutput(states, padding, summary)

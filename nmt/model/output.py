@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from rnn_engine import linear_cross_entropy, native
+from rnn_engine.nn.devices import device_of
 
 
 def output_loss(
     hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, *, padding: int = -100
-) -> tuple[Tensor, Tensor, int]:
+) -> tuple[Tensor, Tensor, int | Tensor]:
     """Score the vocabulary, and compare with targets of which a share is spread evenly over it.
 
     No tensor of all tokens' scores is made; `rnn_engine.linear_cross_entropy` says how.
@@ -25,7 +26,7 @@ def output_loss(
 
     Returns:
         The loss and the plain negative log-likelihood, both summed over the tokens that are not padding, in nats, and
-        the number of these tokens; only the loss carries gradients, to the first three.
+        the number of these tokens, on CUDA a tensor like them; only the loss carries gradients, to the first three.
 
     Source: Szegedy et al. 2016, section 7.
     """
@@ -51,4 +52,4 @@ def loss_scratch(weight: Tensor, tokens: int) -> int:
         ignore_index=-100,
         smoothing=0.1,
     )
-    return native.context(torch.get_num_threads()).loss_scratch(problem)
+    return device_of(weight).context(torch.get_num_threads()).loss_scratch(problem)

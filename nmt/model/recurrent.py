@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 import rnn_engine
 from nmt.sizes import shown_bytes
 from rnn_engine import LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper
+from rnn_engine.nn.devices import device_of
 
 __all__ = [
     "CELLS",
@@ -21,6 +22,7 @@ __all__ = [
     "initialise",
     "needs",
     "plan",
+    "precisions",
     "recurrent",
     "run",
     "share",
@@ -86,6 +88,11 @@ def steppers(layers: Iterable[Any]) -> tuple[Stepper, ...] | None:
     return tuple(layer.stepper() for layer in layers) if all(hasattr(layer, "stepper") for layer in layers) else None
 
 
+def precisions(weight: Tensor) -> tuple[torch.dtype, ...]:
+    """Types that layers can compute with on the device of a weight."""
+    return device_of(weight).dtypes
+
+
 def share(memory: str | int, stacks: int) -> str | int:
     """Divide a setting for several stacks: bytes become each one's part, a policy stays."""
     settings = Memory.parse(memory)
@@ -130,10 +137,10 @@ def plan(layer: Any, lengths: list[int] | int, batch: int, memory: str | int | M
         ValueError: The bytes are too few.
     """
     memory = layer.memory if memory is None else memory
-    threads = torch.get_num_threads()
+    threads, device = torch.get_num_threads(), device_of(next(layer.parameters())).name
     if isinstance(lengths, int):
-        return rnn_engine.plan(layer, steps=lengths, batch=batch, memory=memory, threads=threads)
-    return rnn_engine.plan(layer, lengths=lengths, memory=memory, threads=threads)
+        return rnn_engine.plan(layer, steps=lengths, batch=batch, memory=memory, threads=threads, device=device)
+    return rnn_engine.plan(layer, lengths=lengths, memory=memory, threads=threads, device=device)
 
 
 def fitting(layer: Any, lengths: list[int] | int, batch: int) -> Memory:

@@ -41,6 +41,7 @@ from nmt.training.state import TrainingState
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "state.json"
 RANDOM_STATE = "random_state"
+CUDA_RANDOM_STATE = "cuda_random_state"
 BEST = "best"
 _ADVICE = "remove this checkpoint to go on from the one before"
 
@@ -203,6 +204,8 @@ class Checkpoints:
         if average.averages:
             _copy_all(average.averages, averaged)
         torch.set_rng_state(rest[RANDOM_STATE])
+        if model.device.type == "cuda" and CUDA_RANDOM_STATE in rest:  # else it was trained on the CPU so far
+            torch.cuda.set_rng_state(rest[CUDA_RANDOM_STATE], model.device)
 
     def load_parameters(self, step: int, model: Seq2Seq) -> None:
         """Put the parameters of a checkpoint, those to translate with, into a network.
@@ -228,6 +231,8 @@ class Checkpoints:
         trained = parameters_of(model)
         rest = optimizer_tensors(optimizer, model)
         rest[RANDOM_STATE] = torch.get_rng_state()
+        if model.device.type == "cuda":
+            rest[CUDA_RANDOM_STATE] = torch.cuda.get_rng_state(model.device)
         rest |= {f"parameter.{name}": tensor for name, tensor in trained.items() if average.averages}
         write_tensors(folder / MODEL_FILE, average.averages or trained, vocabulary_sizes(model))
         write_tensors(folder / OPTIMIZER_FILE, rest)

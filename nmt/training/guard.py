@@ -9,18 +9,19 @@ import numpy as np
 from nmt.config import TrainingConfig
 from nmt.data.batching import Batch, Integers
 from nmt.sizes import parse_bytes, shown_bytes
-from nmt.training.available import available_memory
 from nmt.training.footprint import Footprint
+from nmt.training.memory import DeviceMemory
 
 _SHARE = 0.6
 """Part of the memory available at the start that a batch may take, with `training.batch_memory = "auto"`."""
 
 
-def memory_limit(settings: TrainingConfig, before: int | None = None) -> int | None:
+def memory_limit(settings: TrainingConfig, memory: DeviceMemory, before: int | None = None) -> int | None:
     """Tell the bytes that a batch may need.
 
     Args:
         settings: Its `batch_memory`.
+        memory: Of the device that batches run on.
         before: What training that now goes on had found, so that going on repeats what not stopping would have done;
             not taken where the memory is smaller now.
 
@@ -30,7 +31,7 @@ def memory_limit(settings: TrainingConfig, before: int | None = None) -> int | N
     chosen = parse_bytes(settings.batch_memory)
     if chosen is not None:
         return chosen
-    available = available_memory()
+    available = memory.available()
     if before is not None and (available is None or before <= available):
         return before
     return None if available is None else int(_SHARE * available)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,9 @@ from nmt.data.batching import Batch
 from nmt.data.subwords import PAD
 from nmt.model.output import output_loss
 from nmt.model.seq2seq import Seq2Seq
+
+LOWER: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Types of mixed precision by the name in `training.precision`."""
 
 
 def batch_loss(
@@ -21,7 +26,7 @@ def batch_loss(
         model: The network.
         batch: The pairs.
         smoothing: See `output_loss`.
-        precision: "bfloat16": the network up to the output layer runs under torch.autocast.
+        precision: Unless "float32", the network up to the output layer runs under torch.autocast with it.
 
     Returns:
         The smoothed loss and the negative log-likelihood, both summed over the target tokens, in nats, and the number
@@ -30,8 +35,9 @@ def batch_loss(
     device = model.device
     source = torch.from_numpy(batch.source).to(device)  # [S, B]
     target = torch.from_numpy(batch.target_output).to(device)  # [T, B]
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.autocast(device.type, LOWER.get(precision), enabled=precision in LOWER):
         encoded = model.encode(source, torch.from_numpy(batch.source_lengths))
         hidden = model.decode(encoded, torch.from_numpy(batch.target_input).to(device))  # [T, B, E]
     weight, bias = model.output_layer
-    return output_loss(hidden.to(weight.dtype), weight, bias, target, smoothing, padding=PAD)
+    loss, nll, _ = output_loss(hidden.to(weight.dtype), weight, bias, target, smoothing, padding=PAD)
+    return loss, nll, batch.target_tokens

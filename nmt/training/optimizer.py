@@ -67,7 +67,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensor
             if tensor is None or list(tensor.shape) != expected:
                 got = "nothing" if tensor is None else list(tensor.shape)
                 raise TrainingError(f"optimiser state {moment}.{name}: expected {expected}, got {got}")
-            state[moment] = tensor.clone()
+            state[moment] = tensor.to(parameter.device, copy=True)  # wherever it was trained before
         optimizer.state[parameter] = state
 
 
@@ -91,8 +91,11 @@ class GradientClipper:
         self.in_a_row = 0
         """Those among the latest steps."""
 
-    def clip(self) -> float | None:
+    def clip(self, *, forgive: bool = False) -> float | None:
         """Clip the gradients in place.
+
+        Args:
+            forgive: Do not count a refused step among those in a row: its cause is known, and will be gone.
 
         Returns:
             Their norm before clipping; None if it is not finite and the step must be left out.
@@ -105,6 +108,8 @@ class GradientClipper:
             self.in_a_row = 0
             return norm
         self.skipped += 1
+        if forgive:
+            return None
         self.in_a_row += 1
         if self.in_a_row >= self.patience:
             raise TrainingError(

@@ -45,6 +45,10 @@ class TrainingState(BaseModel):
     """Validations without improvement since then."""
     validated_step: int = -1
     """Step of the last validation."""
+    loss_scale: float = 65536.0
+    """What the loss is multiplied by with `training.precision` float16."""
+    loss_scale_steps: int = 0
+    """Steps since gradients last overflowed with it."""
     batch_memory: int | None = None
     """Bytes that a batch may need (`training.batch_memory`)."""
     config: Config

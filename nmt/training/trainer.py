@@ -12,9 +12,12 @@ from itertools import islice
 from typing import Literal, Protocol
 
 import torch
+from torch import Tensor
 
 from nmt.config import Config
 from nmt.data.batching import Batch
+from nmt.model.device import use_device
+from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
 from nmt.training.checkpoint import Checkpoints
@@ -25,9 +28,11 @@ from nmt.training.footprint import Footprint
 from nmt.training.guard import MemoryGuard, memory_limit
 from nmt.training.history import History
 from nmt.training.interrupts import interrupts
-from nmt.training.loss import batch_loss
+from nmt.training.loss import LOWER, batch_loss
+from nmt.training.memory import memory_of
 from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optimizer
 from nmt.training.progress import Pace, Reporter, StepReport, duration
+from nmt.training.scaling import LossScale
 from nmt.training.schedule import Schedule
 from nmt.training.state import TrainingState, check_same_training
 from nmt.training.validation import Validate, describe, run_validation, take_in
@@ -66,7 +71,7 @@ class TrainingResult:
 
 
 def build_model(config: Config, source_vocab_size: int, target_vocab_size: int) -> Seq2Seq:
-    """Build the network of a config with the initial weights of its seed, whatever the number of threads.
+    """Build the network of a config, on its device, with the initial weights of its seed, whatever the threads.
 
     Args:
         config: The settings.
@@ -75,14 +80,26 @@ def build_model(config: Config, source_vocab_size: int, target_vocab_size: int) 
 
     Returns:
         The network, in training mode.
+
+    Raises:
+        DeviceError: The device cannot be used.
+        TrainingError: The device has no kernels of `training.precision`.
     """
+    device = use_device(config.training.device, tf32=config.training.tf32)
     threads = torch.get_num_threads()
     use_threads(1)  # orthogonal weights come of a decomposition whose last bits depend on it
     try:
         torch.manual_seed(config.training.seed)
-        return Seq2Seq.from_config(config, source_vocab_size, target_vocab_size)
+        model = Seq2Seq.from_config(config, source_vocab_size, target_vocab_size).to(device)
     finally:
         use_threads(threads)
+    lower = LOWER.get(config.training.precision)
+    if lower is not None and lower not in precisions(model.output_bias):
+        raise TrainingError(
+            f"training.precision: {config.training.precision} needs training.device = 'cuda', got {device}; the CPU "
+            "has bfloat16"
+        )
+    return model
 
 
 def train(
@@ -152,6 +169,7 @@ class Trainer:
         self.optimizer = make_optimizer(model, self.settings)
         self.average = ParameterAverage(model, self.settings.ema_decay)
         self.clipper = GradientClipper(model, self.settings.clip_norm)
+        self.scale = LossScale(enabled=self.settings.precision == "float16")
         self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints)
         self.schedule = Schedule.from_config(
             self.settings, math.ceil(data.number_of_batches(0) / self.settings.accumulate)
@@ -182,7 +200,8 @@ class Trainer:
                 self.events = Events(self.config.folder, self.state.step)
                 stack.callback(self.events.close)
             reporter.note(self._introduction(resumed=before is not None))
-            self.state.batch_memory = memory_limit(self.settings, self.state.batch_memory)
+            memory = memory_of(self.model.device)
+            self.state.batch_memory = memory_limit(self.settings, memory, self.state.batch_memory)
             self.guard = MemoryGuard(self.footprint, self.state.batch_memory, reporter.note)
             self.pace.go_on()
             while self._end() is None and not interrupted.is_set():
@@ -240,13 +259,18 @@ class Trainer:
         pieces = [piece for batch in batches for piece in self.guard.pieces(batch)]
         tokens = sum(piece.target_tokens for piece in pieces)
         loss = nll = 0.0
+        sums: list[tuple[Tensor, Tensor]] = []
         for batch in pieces:
             batch_sum, batch_nll, _ = batch_loss(
                 self.model, batch, self.settings.label_smoothing, self.settings.precision
             )
-            (batch_sum / tokens).backward()  # type: ignore[no-untyped-call]
+            self.scale.scaled(batch_sum / tokens, state).backward()  # type: ignore[no-untyped-call]
+            sums.append((batch_sum.detach(), batch_nll))
+        self.scale.unscale(self.clipper.parameters, state)
+        norm = self.clipper.clip(forgive=self.scale.can_fall(state))
+        for batch_sum, batch_nll in sums:  # looked at when all is under way: a card need not wait for it
             loss, nll = loss + batch_sum.item(), nll + batch_nll.item()
-        norm = self.clipper.clip()
+        self.scale.update(state, finite=norm is not None)
         if norm is not None:
             self.optimizer.step()
             self.average.update(state.step)
@@ -327,10 +351,11 @@ class Trainer:
 
     def _introduction(self, *, resumed: bool) -> str:
         what = f"continuing at step {self.state.step}" if resumed else "starting"
-        batches, threads = self.data.number_of_batches(0), torch.get_num_threads()
+        batches, device = self.data.number_of_batches(0), self.model.device
+        where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else f"on {device}"
         return (
             f"{what}: {self.model.number_of_parameters:,} parameters, {self.settings.epochs} epochs "
-            f"of {batches:,} batches, {threads} threads"
+            f"of {batches:,} batches, {where}"
         )
 
     def _result(self, status: Status, advice: str) -> TrainingResult:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rnn_engine import native
-from rnn_engine.memory import Block, pool
+from rnn_engine.nn.devices import Arena, Device, device_of
 from rnn_engine.spec import Memory, StackSpec
 
 STORE = Memory("store")
-_SMALL = 16384  # values; torch has such tensors at hand
+_HALVES = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,18 @@ class Call:
     cell_output: bool = False
 
     def plan(
-        self, dtype: torch.dtype, *, training: bool, input_gradient: bool = False, prepacked: bool = False
+        self,
+        device: Device,
+        dtype: torch.dtype,
+        *,
+        training: bool,
+        input_gradient: bool = False,
+        prepacked: bool = False,
     ) -> native.Plan:
         """The plan of this call.
 
         Args:
+            device: Where all tensors are.
             dtype: Of all tensors.
             training: Whether to keep what backward needs.
             input_gradient: Whether backward will be asked for x's gradient.
@@ -64,6 +69,7 @@ class Call:
 
         Raises:
             ValueError: A size is out of bounds, or the memory budget is too small.
+            EngineError: The device cannot be used; the message says why.
         """
         problem = native.make_problem(
             self.spec,
@@ -83,8 +89,9 @@ class Call:
             cell_output=self.cell_output,
             input_gradient=input_gradient,
             prepacked=prepacked,
+            tf32=device.tf32,
         )
-        return native.Plan(native.context(self.threads), problem)
+        return native.Plan(device.context(self.threads), problem)
 
 
 @dataclass
@@ -107,19 +114,20 @@ def run_stack(call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, param
         h0: The lanes' states one after the other (`Outputs.hn`), of any shape, or None for zeros.
         c0: The same.
         parameters: The lanes' parameters one after the other, None where absent (`StackSpec.lane_parameters`). With a
-            bfloat16 x they may be float32: they are then rounded for this call, and their gradients are not.
+            bfloat16 or float16 x they may be float32: they are then rounded for this call, and their gradients are not.
     """
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *parameters)):
         outputs: tuple[Tensor, Tensor, Tensor, Tensor | None] = _Stack.apply(  # type: ignore[no-untyped-call]
             call, x, h0, c0, *parameters
         )
         return Outputs(*outputs)
-    return run_forward(call, call.plan(x.dtype, training=False), x, h0, c0, parameters)[0]
+    device = device_of(x)
+    return run_forward(call, device, call.plan(device, x.dtype, training=False), x, h0, c0, parameters)[0]
 
 
 def value_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What tensors of a dtype are computed in: sums, vectors of weights and cell states of bfloat16 are float32."""
-    return torch.float32 if dtype == torch.bfloat16 else dtype
+    """What tensors of a dtype are computed in: sums, vectors of weights and cell states of halves are float32."""
+    return torch.float32 if dtype in _HALVES else dtype
 
 
 def lanes_of(
@@ -141,22 +149,24 @@ def lanes_of(
 
 def run_forward(
     call: Call,
+    device: Device,
     plan: native.Plan,
     x: Tensor,
     h0: Tensor | None,
     c0: Tensor | None,
     parameters: list[Tensor | None],
-    packed: Block | None = None,
-) -> tuple[Outputs, Block]:
+    packed: Arena | None = None,
+) -> tuple[Outputs, Arena]:
     """Runs a plan forward; returns what it kept, too."""
     spec, rows, batch = call.spec, x.shape[0], call.batch_sizes[0]
-    y = new_tensor((rows, spec.output_size), x.dtype) if call.output else None
+    y = device.new((rows, spec.output_size), x.dtype) if call.output else None
     values = value_dtype(x.dtype)
-    cy = new_tensor((rows, spec.directions * spec.hidden_sizes[-1]), values) if call.cell_output else None
-    hn = new_tensor((spec.directions * batch * sum(spec.state_sizes),), x.dtype)
-    cn = new_tensor((spec.directions * batch * sum(spec.hidden_sizes),), values)
-    kept, scratch = (pool.take(size, brief=True) for size in (plan.kept_bytes, plan.scratch_bytes))
-    plan.forward(
+    cy = device.new((rows, spec.directions * spec.hidden_sizes[-1]), values) if call.cell_output else None
+    hn = device.new((spec.directions * batch * sum(spec.state_sizes),), x.dtype)
+    cn = device.new((spec.directions * batch * sum(spec.hidden_sizes),), values)
+    kept, scratch = (device.arena(size, brief=True) for size in (plan.kept_bytes, plan.scratch_bytes))
+    device.call(
+        plan.forward,
         lanes_of(spec, parameters, x.dtype),
         None if packed is None else packed.array,
         plain(x),
@@ -170,22 +180,6 @@ def run_forward(
         scratch.array,
     )
     return Outputs(y, hn, cn.to(x.dtype), None if cy is None else cy.to(x.dtype)), kept
-
-
-def new_tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Uninitialised; a large one lies in the engine's pool, aligned, in pages that the system need not clear again."""
-    if math.prod(shape) < _SMALL:
-        return torch.empty(shape, dtype=dtype)
-    if dtype == torch.bfloat16:  # NumPy has none
-        return torch.from_numpy(pool.array(tuple(shape), "int16")).view(dtype)
-    return torch.from_numpy(pool.array(tuple(shape), str(dtype).removeprefix("torch.")))
-
-
-def array_of(tensor: Tensor) -> NDArray[Any]:
-    """A tensor's memory as an array; bfloat16, which NumPy has not, as int16."""
-    tensor = tensor.detach()
-    array: NDArray[Any] = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
-    return array
 
 
 def plain(tensor: Tensor | None, dtype: torch.dtype | None = None) -> Tensor | None:
@@ -205,9 +199,10 @@ class _Stack(torch.autograd.Function):
         ctx: Any, call: Call, x: Tensor, h0: Tensor | None, c0: Tensor | None, *parameters: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         call = replace(call, output=True)  # backward reads y, whether the caller wants it or not
-        plan = call.plan(x.dtype, training=True, input_gradient=ctx.needs_input_grad[1])
-        outputs, ctx.kept = run_forward(call, plan, x, h0, c0, list(parameters))
-        ctx.call, ctx.plan = call, plan
+        device = device_of(x)
+        plan = call.plan(device, x.dtype, training=True, input_gradient=ctx.needs_input_grad[1])
+        outputs, ctx.kept = run_forward(call, device, plan, x, h0, c0, list(parameters))
+        ctx.call, ctx.device, ctx.plan = call, device, plan
         ctx.save_for_backward(x, h0, c0, outputs.y, *parameters)
         ctx.set_materialize_grads(False)
         return outputs.y, outputs.hn, outputs.cn, outputs.cy
@@ -224,20 +219,22 @@ def _backward(
 ) -> tuple[Tensor | None, ...]:
     x, h0, c0, y, *parameters = ctx.saved_tensors
     call: Call = ctx.call
+    device: Device = ctx.device
     plan: native.Plan = ctx.plan
     kept, ctx.kept = ctx.kept, None
     if kept is None:
-        kept = run_forward(call, plan, x, h0, c0, parameters)[1]
-    scratch = pool.take(plan.scratch_bytes, brief=True)
+        kept = run_forward(call, device, plan, x, h0, c0, parameters)[1]
+    scratch = device.arena(plan.scratch_bytes, brief=True)
     needs = ctx.needs_input_grad
-    dx = new_tensor(x.shape, x.dtype) if needs[1] else None
+    dx = device.new(x.shape, x.dtype) if needs[1] else None
     values = value_dtype(x.dtype)
-    dh0 = new_tensor(h0.shape, x.dtype) if needs[2] else None
-    dc0 = new_tensor(c0.shape, values) if needs[3] else None
+    dh0 = device.new(h0.shape, x.dtype) if needs[2] else None
+    dc0 = device.new(c0.shape, values) if needs[3] else None
     gradients = [
-        new_tensor(p.shape, values) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)
+        device.new(p.shape, values) if needed else None for p, needed in zip(parameters, needs[4:], strict=True)
     ]
-    plan.backward(
+    device.call(
+        plan.backward,
         lanes_of(call.spec, parameters, x.dtype),
         lanes_of(call.spec, gradients, values),
         plain(x),
@@ -259,4 +256,4 @@ def _backward(
     return None, dx, dh0, None if dc0 is None else dc0.to(c0.dtype), *rounded
 
 
-__all__ = ["Call", "Outputs", "array_of", "lanes_of", "new_tensor", "plain", "run_forward", "run_stack"]
+__all__ = ["Call", "Outputs", "lanes_of", "plain", "run_forward", "run_stack", "value_dtype"]

@@ -10,26 +10,25 @@ import torch
 from torch import Tensor
 
 from rnn_engine import native
-from rnn_engine.memory import pool
-from rnn_engine.nn.autograd import new_tensor, plain
-
-_DTYPES = (torch.float32, torch.float64)
+from rnn_engine.nn.autograd import plain, value_dtype
+from rnn_engine.nn.devices import Device, device_of, either
 
 
 class CrossEntropy(NamedTuple):
     """What `linear_cross_entropy` returns.
 
     Attributes:
-        loss: Smoothed loss, a scalar of the inputs' type; differentiable in hidden, weight and bias.
+        loss: Smoothed loss, a scalar of the inputs' type (float32 for halves); differentiable in hidden, weight and
+            bias.
         nll: Negative log-likelihood of the targets, reduced as the loss; carries no gradient.
         right: int64 scalar: tokens whose target is the (first) class with the highest logit.
-        tokens: Number of tokens that are not ignored.
+        tokens: Number of tokens that are not ignored; on CUDA an int64 scalar on the device, as nothing waits for it.
     """
 
     loss: Tensor
     nll: Tensor
     right: Tensor
-    tokens: int
+    tokens: int | Tensor
 
 
 def linear_cross_entropy(
@@ -47,8 +46,11 @@ def linear_cross_entropy(
     The gradients are formed together with the loss, some tokens at a time; beside them only a block of scratch is
     taken (docs/engine.md says how large). A second backward (retain_graph=True) computes them again.
 
+    On CUDA all of it stays on the device. A target out of bounds cannot be told of there without waiting: loss and
+    gradients are then nan.
+
     Args:
-        hidden: Vectors, float32 or float64 [..., E].
+        hidden: Vectors, float32 or float64, on CUDA also bfloat16 or float16 [..., E].
         weight: Output layer, [V, E]; may be tied to an embedding.
         targets: Classes, int64 [...], each 0 to V-1 or `ignore_index`.
         bias: Output layer, [V].
@@ -66,24 +68,72 @@ def linear_cross_entropy(
         raise ValueError(f"label_smoothing: expected 0 to 1, got {label_smoothing}")
     if reduction not in ("sum", "mean"):
         raise ValueError(f'reduction: expected "sum" or "mean", got {reduction!r}')
+    device = device_of(hidden)
+    sums = (_look_at if device.waits else _do_not_look_at)(targets, len(weight), ignore_index, mean=reduction == "mean")
+    call = _Call(device, label_smoothing, ignore_index, sums.scale, torch.get_num_threads())
+    inputs = hidden, weight, bias, sums.targets
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias)):
+        loss, nll, right, tokens = _LinearCrossEntropy.apply(call, *inputs)  # type: ignore[no-untyped-call]
+    else:
+        (loss, nll, right, tokens), _ = _run(call, *inputs, (False, False, False))
+    return CrossEntropy(sums.reduced(loss), sums.reduced(nll), right, int(tokens) if device.waits else tokens)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Targets that the kernels may rely on, and what becomes of the sums over them.
+
+    Attributes:
+        targets: Each 0 to V-1, or ignored.
+        scale: What the kernels multiply by.
+        factor: What is multiplied by afterwards.
+        offset: What is added then: nan for the mean of nothing, whose gradients so stay 0.
+    """
+
+    targets: Tensor
+    scale: float = 1.0
+    factor: Tensor | None = None
+    offset: Tensor | float | None = None
+
+    def reduced(self, value: Tensor) -> Tensor:
+        if self.factor is not None:
+            value = value * self.factor.to(value.dtype)
+        if isinstance(self.offset, Tensor):
+            return value + self.offset.to(value.dtype)
+        return value if self.offset is None else value + self.offset
+
+
+def _wrong(targets: Tensor, vocabulary: int, ignored: Tensor) -> Tensor:
+    return ((targets < 0) | (targets >= vocabulary)) & ~ignored
+
+
+def _look_at(targets: Tensor, vocabulary: int, ignore_index: int, *, mean: bool) -> _Sums:
+    """Where numbers are at hand: wrong targets are told, and tokens counted before the call."""
     ignored = targets == ignore_index
-    wrong = ((targets < 0) | (targets >= len(weight))) & ~ignored
+    wrong = _wrong(targets, vocabulary, ignored)
     if wrong.any():
         where = tuple(wrong.nonzero()[0].tolist())
         raise ValueError(
-            f"targets[{', '.join(map(str, where))}]: expected 0 to V - 1 = {len(weight) - 1} or "
+            f"targets[{', '.join(map(str, where))}]: expected 0 to V - 1 = {vocabulary - 1} or "
             f"ignore_index = {ignore_index}, got {targets[where].item()}"
         )
     tokens = targets.numel() - int(ignored.sum())
-    scale = 1.0 / tokens if reduction == "mean" and tokens else 1.0
-    call = _Call(label_smoothing, ignore_index, scale, torch.get_num_threads())
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias)):
-        loss, nll, right = _LinearCrossEntropy.apply(call, hidden, weight, bias, targets)  # type: ignore[no-untyped-call]
-    else:
-        (loss, nll, right), _ = _run(call, hidden, weight, bias, targets, (False, False, False))
-    if reduction == "mean" and not tokens:
-        loss, nll = loss + math.nan, nll + math.nan  # a sum, so that gradients stay 0
-    return CrossEntropy(loss, nll, right, tokens)
+    if not mean:
+        return _Sums(targets)
+    return _Sums(targets, scale=1.0 / tokens) if tokens else _Sums(targets, offset=math.nan)
+
+
+def _do_not_look_at(targets: Tensor, vocabulary: int, ignore_index: int, *, mean: bool) -> _Sums:
+    """Where a look at a number would wait for the device: the same, as far as it can be done there."""
+    ignored = targets == ignore_index
+    wrong = _wrong(targets, vocabulary, ignored)
+    factor = torch.where(wrong.any(), math.nan, 1.0).double()
+    offset = None
+    if mean:
+        tokens = (~ignored).sum()
+        factor = factor / tokens.clamp(min=1)
+        offset = torch.where(tokens == 0, math.nan, 0.0)
+    return _Sums(targets.masked_fill(wrong, ignore_index), factor=factor, offset=offset)
 
 
 def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None) -> None:
@@ -98,41 +148,38 @@ def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None)
         raise ValueError(f"targets: expected {list(hidden.shape[:-1])} as hidden, got {list(targets.shape)}")
     if bias is not None and list(bias.shape) != [vocabulary]:
         raise ValueError(f"bias: expected [V] = [{vocabulary}], got {list(bias.shape)}")
-    if weight.dtype not in _DTYPES:
-        raise ValueError(f"weight: expected torch.float32 or torch.float64, got {weight.dtype}")
+    for name, tensor in (("hidden", hidden), ("targets", targets), ("bias", bias)):
+        if tensor is not None and tensor.device != weight.device:
+            raise ValueError(f"{name}: expected a tensor on {weight.device} as weight, got one on {tensor.device}")
+    dtypes = device_of(weight).loss_dtypes
+    if weight.dtype not in dtypes:
+        raise ValueError(f"weight: expected {either(dtypes)} on {weight.device}, got {weight.dtype}")
     for name, tensor in (("hidden", hidden), ("bias", bias)):
         if tensor is not None and tensor.dtype != weight.dtype:
             raise ValueError(f"{name}: expected {weight.dtype} as weight, got {tensor.dtype}")
-    for name, tensor in (("hidden", hidden), ("weight", weight), ("targets", targets), ("bias", bias)):
-        if tensor is not None and tensor.device.type != "cpu":
-            raise ValueError(f"{name}: expected a tensor on the CPU, got {tensor.device}")
 
 
 @dataclass(frozen=True)
 class _Call:
     """What one call computes, beside its tensors; `scale` is what turns the sum into the loss."""
 
+    device: Device
     smoothing: float
     ignore_index: int
     scale: float
     threads: int
 
 
-def _zeros_like(parameter: Tensor) -> Tensor:
-    zeros = new_tensor(parameter.shape, parameter.dtype)
-    zeros.numpy().fill(0)  # torch's own fill would wake its threads
-    return zeros
-
-
-_Outputs = tuple[Tensor, Tensor, Tensor]
+_Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
 _Gradients = list[Tensor | None]
 
 
 def _run(
     call: _Call, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, wanted: tuple[bool, ...]
 ) -> tuple[_Outputs, _Gradients]:
-    """Loss, nll and right; and the wanted gradients of hidden, weight and bias."""
-    context = native.context(call.threads)
+    """Loss, nll, right and tokens; and the wanted gradients of hidden, weight and bias."""
+    device, values = call.device, value_dtype(weight.dtype)
+    context = device.context(call.threads)
     problem = native.LossProblem(
         dtype=native.DTYPES[str(weight.dtype).removeprefix("torch.")],
         gradients=sum(1 << i for i, each in enumerate(wanted) if each),
@@ -142,16 +189,18 @@ def _run(
         ignore_index=call.ignore_index,
         smoothing=call.smoothing,
     )
-    scratch = pool.take(context.loss_scratch(problem), brief=True)
+    scratch = device.arena(context.loss_scratch(problem), brief=True)
     gradients = (
-        new_tensor(hidden.shape, hidden.dtype) if wanted[0] else None,
-        _zeros_like(weight) if wanted[1] else None,
-        _zeros_like(bias) if wanted[2] and bias is not None else None,
+        device.new(hidden.shape, hidden.dtype) if wanted[0] else None,
+        device.zeros(weight.shape, values) if wanted[1] else None,
+        device.zeros(bias.shape, values) if wanted[2] and bias is not None else None,
     )
-    inputs = (plain(hidden), plain(weight), plain(bias), targets.contiguous())
-    loss, nll, right = context.linear_cross_entropy(problem, inputs, call.scale, gradients, scratch.array)
-    outputs = weight.new_tensor(loss * call.scale), weight.new_tensor(nll * call.scale), torch.tensor(right)
-    return outputs, list(gradients)
+    inputs = (plain(hidden), plain(weight), plain(bias, values), targets.contiguous())
+    result = device.new((4,), torch.int64)  # rnn_engine_loss_result
+    device.call(context.linear_cross_entropy, problem, inputs, call.scale, gradients, scratch.array, result)
+    loss, nll = result.view(torch.float64)[:2] * call.scale
+    formed = [None if gradient is None else gradient.to(weight.dtype) for gradient in gradients]
+    return (loss.to(values), nll.to(values), *result[2:].clone()), formed
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -176,8 +225,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:
             _, gradients = _run(ctx.call, hidden, weight, bias, targets, ctx.needs_input_grad[1:4])
-        factor = upstream[0].item()
-        if factor != 1.0:
+        factor = upstream[0].item() if ctx.call.device.waits else upstream[0]
+        if isinstance(factor, Tensor) or factor != 1.0:
             for gradient in gradients:
                 if gradient is not None:
                     gradient.mul_(factor)

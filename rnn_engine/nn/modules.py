@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rnn_engine.nn.autograd import Call, Outputs, run_stack
+from rnn_engine.nn.devices import device_of, either
 from rnn_engine.nn.rows import Input, Rows, rows_of
 from rnn_engine.nn.states import State, cast, detached, flat_states, shaped_states
 from rnn_engine.nn.stepper import Stepper
@@ -21,8 +22,7 @@ from rnn_engine.states import pair_of, state_of
 
 Lengths = Tensor | Sequence[int]
 
-_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
-_KNOWN = "torch.float32, torch.float64 or torch.bfloat16"
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class _Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         if dtype is not None and dtype not in _DTYPES:
-            raise ValueError(f"dtype: expected {_KNOWN}, got {dtype}")
+            raise ValueError(f"dtype: expected {either(_DTYPES)}, got {dtype}")
         check_flag("batch_first", batch_first)
         if isinstance(hidden_size, Sequence) and not isinstance(hidden_size, str):
             hidden_size = tuple(hidden_size)
@@ -213,11 +213,13 @@ class _Recurrent(nn.Module):
         return self.get_parameter("weight_ih_l0")
 
     def _call_dtype(self) -> torch.dtype:
-        """Of the weights; bfloat16 under torch.autocast("cpu", torch.bfloat16)."""
-        dtype = self._weight.dtype
-        if dtype != torch.float32 or not torch.is_autocast_enabled("cpu"):
-            return dtype
-        return torch.bfloat16 if torch.get_autocast_dtype("cpu") == torch.bfloat16 else dtype
+        """Of the weights; under torch.autocast its dtype, if the device has kernels for that."""
+        weight = self._weight
+        known = device_of(weight).dtypes
+        if weight.dtype != torch.float32 or not torch.is_autocast_enabled(weight.device.type):
+            return weight.dtype
+        lower = torch.get_autocast_dtype(weight.device.type)
+        return lower if lower in known else weight.dtype
 
     def _check(self, input: Input, dtype: torch.dtype) -> None:
         x = input.data if isinstance(input, PackedSequence) else input
@@ -232,10 +234,11 @@ class _Recurrent(nn.Module):
             raise ValueError(f"input: expected {weight.dtype} as the weights, got {x.dtype}")
         if x.layout != torch.strided:
             raise ValueError(f"input: expected a dense tensor, got {x.layout}")
-        if x.device.type != "cpu" or weight.device.type != "cpu":
-            raise ValueError(f"input: expected weights and tensors on the CPU, got {weight.device}, {x.device}")
-        if weight.dtype not in _DTYPES:
-            raise ValueError(f"weights: expected {_KNOWN}, got {weight.dtype}")
+        if x.device != weight.device:
+            raise ValueError(f"input: expected a tensor on {weight.device} as the weights, got one on {x.device}")
+        device = device_of(x)
+        if weight.dtype not in device.dtypes:
+            raise ValueError(f"weights: expected {either(device.dtypes)} on {x.device}, got {weight.dtype}")
 
     def _parameter(self, name: str) -> Tensor:
         parameter: Tensor = getattr(self, name)
@@ -252,15 +255,16 @@ class _Recurrent(nn.Module):
         dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
         recurrent_dropout = self.recurrent_dropout if self.training else 0.0
         zoneout_masks = self.training and any(self.zoneout)
+        masks = dropout > 0 or recurrent_dropout > 0 or zoneout_masks
         call = Call(
             self.spec,
             rows.batch_sizes,
-            None if rows.order is None else rows.order.tolist(),
+            rows.ids.tolist() if masks and rows.ids is not None else None,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             zoneout_masks=zoneout_masks,
             # Masks follow torch's generator, so that torch.manual_seed makes them repeatable.
-            seed=int(torch.randint(2**62, ()).item()) if dropout > 0 or recurrent_dropout > 0 or zoneout_masks else 0,
+            seed=int(torch.randint(2**62, ()).item()) if masks else 0,
             threads=torch.get_num_threads(),
             memory=wanted.memory,
             schedule=wanted.schedule,
@@ -313,9 +317,10 @@ class LSTM(_Recurrent):
         dropout: Probability of dropping a value of each layer's output but the last's, in training.
         bidirectional: Whether to run each layer in both directions and concatenate.
         proj_size: P, width to which h is projected (Sak et al. 2014), less than H; 0: no projection.
-        device: As in torch; the CPU.
-        dtype: torch.float32, torch.float64 or torch.bfloat16. bfloat16 is what is stored; sums and cell states are
-            float32. A float32 layer computes so under torch.autocast("cpu", torch.bfloat16), with gradients in float32.
+        device: As in torch: the CPU or a CUDA device (docs/gpu.md).
+        dtype: torch.float32, torch.float64, torch.bfloat16 or, on CUDA, torch.float16. The halves are what is stored;
+            sums and cell states are float32. A float32 layer computes so under torch.autocast, with gradients in
+            float32.
         memory: What a call keeps for its backward pass: "store", "recompute", "checkpoint", or a number of bytes such
             as "256MiB" within which the fastest mix is chosen (`rnn_engine.spec.Memory`). Results do not depend on it.
         schedule: How threads share the work: "layers", "wavefront", or "auto", whichever is predicted to be faster

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from rnn_engine.nn.autograd import array_of, new_tensor
-from rnn_engine.ragged import Ragged
+from rnn_engine.nn.devices import device_of
+from rnn_engine.ragged import Indices, Ragged
 
 Input = Tensor | PackedSequence
 
@@ -25,6 +25,7 @@ class Rows:
         batch_sizes: [T] sequences still running at each step.
         order: [B] the caller's index of each of the engine's sequences; None: the same order.
         original: [B] the inverse of `order`.
+        ids: `order` once more, wherever it can be read with least waiting.
         batch: B as the states have it; None if they have no batch dimension.
         shaped: Gives rows [N, width] the form of the input.
     """
@@ -33,6 +34,7 @@ class Rows:
     batch_sizes: list[int]
     order: Tensor | None
     original: Tensor | None
+    ids: Tensor | Indices | None
     batch: int | None
     shaped: Callable[[Tensor], Any]
 
@@ -55,13 +57,19 @@ def rows_of(given: Input, lengths: Any, batch_first: bool) -> Rows:
         sizes: list[int] = batch_sizes.tolist()
         _check_not_empty(data, len(sizes), sizes[0] if sizes else 0)
         return Rows(
-            data, sizes, order, original, sizes[0], lambda rows: PackedSequence(rows, batch_sizes, order, original)
+            data,
+            sizes,
+            order,
+            original,
+            order,
+            sizes[0],
+            lambda rows: PackedSequence(rows, batch_sizes, order, original),
         )
     if given.dim() == 2:
         if lengths is not None:
             raise ValueError(f"lengths: expected a batched input [T, B, I], got {list(given.shape)}")
         _check_not_empty(given, len(given), 1)
-        return Rows(given, [1] * len(given), None, None, None, lambda rows: rows)
+        return Rows(given, [1] * len(given), None, None, None, None, lambda rows: rows)
     batch, steps = given.shape[:2] if batch_first else (given.shape[1], given.shape[0])
     _check_not_empty(given, steps, batch)
     if lengths is not None:
@@ -76,7 +84,7 @@ def rows_of(given: Input, lengths: Any, batch_first: bool) -> Rows:
         return y.transpose(0, 1) if batch_first else y
 
     data = (given.transpose(0, 1) if batch_first else given).reshape(steps * batch, -1)
-    return Rows(data, [batch] * steps, None, None, batch, shaped)
+    return Rows(data, [batch] * steps, None, None, None, batch, shaped)
 
 
 def _ragged_rows(given: Tensor, ragged: Ragged) -> Rows:
@@ -85,23 +93,20 @@ def _ragged_rows(given: Tensor, ragged: Ragged) -> Rows:
         return dense.view(*given.shape[:2], -1)
 
     data: Tensor = _Gather.apply(given.reshape(-1, given.shape[2]), ragged)  # type: ignore[no-untyped-call]
-    order, original = torch.from_numpy(ragged.order), torch.from_numpy(ragged.original)
-    return Rows(data, ragged.batch_sizes, order, original, len(order), shaped)
+    order, original = map(device_of(given).indices, (ragged.order, ragged.original))
+    return Rows(data, ragged.batch_sizes, order, original, ragged.order, len(order), shaped)
 
 
 class _Gather(torch.autograd.Function):
     """Rows from their places in a dense batch.
 
-    No place is named twice, so backward need not add. Done by NumPy: torch's threads, which go on spinning after each
-    of its operations, would be in the way of the engine's.
+    No place is named twice, so backward need not add.
     """
 
     @staticmethod
     def forward(ctx: Any, dense: Tensor, ragged: Ragged) -> Tensor:
         ctx.ragged, ctx.size = ragged, len(dense)
-        rows = new_tensor((len(ragged.places), dense.shape[1]), dense.dtype)
-        ragged.gather(array_of(dense), array_of(rows))
-        return rows
+        return device_of(dense).gather(dense, ragged)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -114,9 +119,7 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
         ctx.ragged = ragged
-        dense = new_tensor((size, rows.shape[1]), rows.dtype)
-        ragged.spread(array_of(rows), array_of(dense))
-        return dense
+        return device_of(rows).spread(rows, ragged, size)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:

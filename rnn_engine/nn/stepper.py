@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from rnn_engine import native
-from rnn_engine.memory import pool
 from rnn_engine.nn.autograd import Call, lanes_of, run_forward
+from rnn_engine.nn.devices import Arena, device_of
 from rnn_engine.nn.states import State, flat_states, shaped_states
 from rnn_engine.spec import StackSpec
 from rnn_engine.states import pair_of, state_of
@@ -16,8 +16,8 @@ from rnn_engine.states import pair_of, state_of
 class Stepper:
     """Runs a one-directional stack on few steps at a time, with weights packed once.
 
-    A layer called on single steps packs its weights at every call, which then takes longer than the step. A stepper
-    keeps them packed: make a new one when the weights have changed.
+    On the CPU a layer called on single steps packs its weights at every call, which then takes longer than the step. A
+    stepper keeps them packed: make a new one when the weights have changed.
 
     Args:
         spec: The stack; without dropout in effect, and with zoneout's expectation.
@@ -34,13 +34,19 @@ class Stepper:
         self.spec = spec
         self._threads = threads
         self._parameters = [None if p is None else p.detach() for p in parameters]
-        self._dtype = next(p.dtype for p in parameters if p is not None)
+        self._like = next(p for p in self._parameters if p is not None)
+        self._device = device_of(self._like)
+        self._packed = self._pack() if self._device.packs else None
+
+    def _pack(self) -> Arena:
+        dtype, device = self._like.dtype, self._device
         problem = native.make_problem(
-            spec, str(self._dtype).removeprefix("torch."), steps=1, batch=1, training=False, prepacked=True
+            self.spec, str(dtype).removeprefix("torch."), steps=1, batch=1, training=False, prepacked=True
         )
-        context = native.context(threads)
-        self._packed = pool.take(context.packed_bytes(problem))
-        context.pack(problem, lanes_of(spec, self._parameters, self._dtype), self._packed.array)
+        context = device.context(self._threads)
+        packed = device.arena(context.packed_bytes(problem))
+        context.pack(problem, lanes_of(self.spec, self._parameters, dtype), packed.array)
+        return packed
 
     def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Runs some steps.
@@ -58,16 +64,18 @@ class Stepper:
         single = x.dim() == 2
         if x.dim() not in (2, 3) or 0 in x.shape or x.shape[-1] != self.spec.input_size:
             raise ValueError(f"x: expected [B, I] or [T, B, I] with I = {self.spec.input_size}, got {list(x.shape)}")
-        if x.dtype != self._dtype:
-            raise ValueError(f"x: expected {self._dtype} as the weights, got {x.dtype}")
+        like = self._like
+        if x.dtype != like.dtype:
+            raise ValueError(f"x: expected {like.dtype} as the weights, got {x.dtype}")
+        if x.device != like.device:
+            raise ValueError(f"x: expected a tensor on {like.device} as the weights, got one on {x.device}")
         steps, batch = (1, x.shape[0]) if single else (x.shape[0], x.shape[1])
-        like = next(p for p in self._parameters if p is not None)
         h0, c0 = flat_states(self.spec, pair_of(self.spec, state), batch, like)
         call = Call(self.spec, [batch] * steps, threads=self._threads)
         with torch.no_grad():
-            plan = call.plan(self._dtype, training=False, prepacked=True)
+            plan = call.plan(self._device, like.dtype, training=False, prepacked=self._packed is not None)
             outputs, _ = run_forward(
-                call, plan, x.reshape(steps * batch, -1), h0, c0, self._parameters, packed=self._packed
+                call, self._device, plan, x.reshape(steps * batch, -1), h0, c0, self._parameters, packed=self._packed
             )
         assert outputs.y is not None
         y = outputs.y if single else outputs.y.view(steps, batch, -1)

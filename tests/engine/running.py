@@ -16,8 +16,8 @@ from rnn_engine.spec import Memory
 SEED = 0x1234567890ABCDEF
 
 
-def leaf(array, dtype):
-    return torch.tensor(array, dtype=dtype, requires_grad=True)
+def leaf(array, dtype, device="cpu"):
+    return torch.tensor(array, dtype=dtype, device=device, requires_grad=True)
 
 
 def results(case, outputs, gradients, parameters):
@@ -43,17 +43,17 @@ def run_backward(case, arrays, dtype, outputs):
     for half, gradient in ((hn, arrays.dhn), (cn, arrays.dcn)):
         tensors += named("", half).values()
         upstream += named("", gradient).values()
-    torch.autograd.backward(tensors, [torch.tensor(gradient, dtype=dtype) for gradient in upstream])
+    torch.autograd.backward(tensors, [torch.tensor(gradient, dtype=dtype, device=y.device) for gradient in upstream])
     return [None if half is None else each(torch.Tensor.detach, half) for half in outputs]
 
 
-def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store", schedule="auto"):
-    x = leaf(arrays.x, dtype)
-    h0, c0 = (each(lambda array: leaf(array, dtype), half) for half in (arrays.h0, arrays.c0))
+def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store", schedule="auto", device="cpu"):
+    x = leaf(arrays.x, dtype, device)
+    h0, c0 = (each(lambda array: leaf(array, dtype, device), half) for half in (arrays.h0, arrays.c0))
     lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
     packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
     order, original = packed.sorted_indices, packed.unsorted_indices
-    parameters = {n: leaf(p, dtype) for n, p in arrays.parameters.items()}
+    parameters = {n: leaf(p, dtype, device) for n, p in arrays.parameters.items()}
     call = Call(
         case.spec,
         packed.batch_sizes.tolist(),

@@ -122,7 +122,10 @@ def test_store_keeps_gates_and_h_in_half_the_bytes():
 
 
 def test_errors_name_the_dtypes():
-    with pytest.raises(ValueError, match=r"torch\.bfloat16, got torch\.float16"):
-        rnn_engine.LSTM(2, 2, dtype=torch.float16)
+    with pytest.raises(ValueError, match=r"float64, torch\.bfloat16 or torch\.float16, got torch\.int8"):
+        rnn_engine.LSTM(2, 2, dtype=torch.int8)
+    half = torch.zeros(1, 1, 2, dtype=torch.float16)
+    with pytest.raises(ValueError, match=r"weights: expected .* or torch\.bfloat16 on cpu, got torch\.float16"):
+        rnn_engine.LSTM(2, 2, dtype=torch.float16)(half)
     with pytest.raises(ValueError, match=r"input: expected torch\.bfloat16 as the weights, got torch\.float32"):
         rnn_engine.LSTM(2, 2, dtype=BF16)(torch.zeros(1, 1, 2))

@@ -81,7 +81,7 @@ def assert_same_bits(case, dtype, chosen):
             if not isinstance(memory, str):
                 memory = budget_of(case, memory, dtype=dtype, threads=threads, schedule=schedule)
             guarded = Guarded()
-            patch.setattr("rnn_engine.nn.autograd.pool", guarded)
+            patch.setattr("rnn_engine.nn.devices.pool", guarded)
             tensors = run_engine(case, arrays, DTYPES[dtype], threads=threads, memory=memory, schedule=schedule)
         for name, tensor in tensors.items():
             assert torch.equal(tensor, expected[plainest][name]), (mixture, name)

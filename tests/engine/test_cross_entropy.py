@@ -340,16 +340,17 @@ def test_the_native_part_checks_its_arrays():
     )
     scratch = pool.take(context.loss_scratch(problem)).array
     x, w, t, nothing = np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32), np.zeros(2, np.int64), (None,) * 3
+    result = np.zeros(4, np.int64)
     with pytest.raises(ValueError, match="hidden: expected 6 values, got 3"):
-        context.linear_cross_entropy(problem, (x[:1], w, None, t), 1.0, nothing, scratch)
+        context.linear_cross_entropy(problem, (x[:1], w, None, t), 1.0, nothing, scratch, result)
     with pytest.raises(TypeError, match="weight: expected float32"):
-        context.linear_cross_entropy(problem, (x, w.astype(np.float64), None, t), 1.0, nothing, scratch)
+        context.linear_cross_entropy(problem, (x, w.astype(np.float64), None, t), 1.0, nothing, scratch, result)
     with pytest.raises(ValueError, match=r"targets\[1\]: expected 0 to V - 1 = 3 or ignore_index = -100, got 4"):
-        context.linear_cross_entropy(problem, (x, w, None, np.array([0, 4])), 1.0, nothing, scratch)
+        context.linear_cross_entropy(problem, (x, w, None, np.array([0, 4])), 1.0, nothing, scratch, result)
     with pytest.raises(ValueError, match="d_weight: expected NULL"):
-        context.linear_cross_entropy(problem, (x, w, None, t), 1.0, (None, w, None), scratch)
+        context.linear_cross_entropy(problem, (x, w, None, t), 1.0, (None, w, None), scratch, result)
     with pytest.raises(ValueError, match="scratch: expected at least"):
-        context.linear_cross_entropy(problem, (x, w, None, t), 1.0, nothing, scratch[:64])
+        context.linear_cross_entropy(problem, (x, w, None, t), 1.0, nothing, scratch[:64], result)
 
 
 PEAK = """

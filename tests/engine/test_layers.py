@@ -265,7 +265,7 @@ ERRORS = {
         r"recurrent_dropout: expected a probability in \[0, 1\], got -0.1",
     ),
     "zoneout": (lambda: rnn_engine.LSTM(3, 4, zoneout=(0.1, 2.0)), r"zoneout of h: expected a probability .* got 2.0"),
-    "layer dtype": (lambda: rnn_engine.LSTM(3, 4, dtype=torch.float16), r"dtype: expected torch.float32"),
+    "layer dtype": (lambda: rnn_engine.LSTM(3, 4, dtype=torch.int8), r"dtype: expected torch.float32"),
     "width": (
         lambda: rnn_engine.LSTM(3, 4)(torch.zeros(2, 2, 5)),
         r"input: expected last dimension I = 3, got \[2, 2, 5\]",

@@ -40,9 +40,18 @@ REFUSED = {
     "another device": (
         ValueError,
         lambda: LAYER(X.to("meta")),
-        "weights and tensors on the CPU, got cpu, meta",
+        "input: expected a tensor on cpu as the weights, got one on meta",
     ),
-    "weights nowhere": (ValueError, lambda: rnn_engine.LSTM(3, 4, device="meta")(X), "on the CPU, got meta, cpu"),
+    "weights nowhere": (
+        ValueError,
+        lambda: rnn_engine.LSTM(3, 4, device="meta")(X),
+        "expected tensors on the CPU or on a CUDA device, got meta",
+    ),
+    "no engine there": (
+        ValueError,
+        lambda: rnn_engine.LSTM(3, 4, device="meta")(X.to("meta")),
+        "expected tensors on the CPU or on a CUDA device, got meta",
+    ),
     "four dimensions": (
         ValueError,
         lambda: LAYER(X[None]),

@@ -15,6 +15,7 @@ from nmt.training.available import available_memory
 from nmt.training.footprint import Footprint
 from nmt.training.guard import MemoryGuard, memory_limit
 from nmt.training.loss import batch_loss
+from nmt.training.memory import HostMemory
 from nmt.training.trainer import build_model
 
 LIMITED = """
@@ -119,9 +120,9 @@ def test_the_fast_bound_is_one(trained, cell, memory):
 
 def test_limit(trained, tmp_path):
     settings = trained[0].training
-    assert memory_limit(settings.model_copy(update={"batch_memory": "2GiB"}), 5) == 2**31
-    assert memory_limit(settings, 1000) == 1000, "going on keeps what was found at first"
-    assert memory_limit(settings, 2**60) < 2**60, "unless that is no longer there"
+    assert memory_limit(settings.model_copy(update={"batch_memory": "2GiB"}), HostMemory(), 5) == 2**31
+    assert memory_limit(settings, HostMemory(), 1000) == 1000, "going on keeps what was found at first"
+    assert memory_limit(settings, HostMemory(), 2**60) < 2**60, "unless that is no longer there"
 
 
 def test_available_memory(tmp_path):

@@ -88,7 +88,7 @@ def test_config_lists_the_settings() -> None:
         ["evaluate", "x", "--source", "a"],
         ["evaluate", "x", "--test", "a", "--source", "a", "--reference", "b"],
         ["compare", "x", "--test", "a"],
-        ["info"],
+        ["translate", "x", "--device", "gpu"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:

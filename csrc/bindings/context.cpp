@@ -1,0 +1,85 @@
+#include "bindings/context.h"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+Context::Context(int count, const std::optional<std::string>& isa) : api(linked_api()), threads(count) {
+  api.check(api.context_create(count, isa ? isa->c_str() : nullptr, &raw));
+}
+
+Context::Context(const std::string& path, int device) : api(loaded_api(path)), threads(1) {
+  released(api, [&] { return api.cuda_context_create(device, &raw); });
+}
+
+uint64_t Context::packed_bytes(const Problem& problem) const {
+  uint64_t bytes = 0;
+  api.check(api.packed_bytes(raw, &problem.raw, &bytes));
+  return bytes;
+}
+
+void Context::pack(const Problem& problem, const std::vector<Lane>& weights, const Values& packed) const {
+  const std::vector<rnn_engine_weights> w = weights_of(api, problem, weights, problem.stored(), "weights");
+  void* block = bytes_of(packed, packed_bytes(problem), "packed");
+  released(api, [&] { return api.pack(raw, &problem.raw, w.data(), block); });
+}
+
+void Context::calibrate() const {
+  released(api, [&] { return api.calibrate(raw); });
+}
+
+void Context::gemm(int64_t m, int64_t n, int64_t k, const Values& a, const Values& b, const Values& c,
+                   const Values& scratch) const {
+  const Type& type = type_of(RNN_ENGINE_FLOAT32);
+  const auto* left = static_cast<const float*>(data_of(type, a, m * k, "a"));
+  const auto* right = static_cast<const float*>(data_of(type, b, n * k, "b"));
+  auto* product = static_cast<float*>(data_of(type, c, m * n, "c"));
+  released(api, [&] { return api.gemm(raw, m, n, k, left, right, product, scratch.data, scratch.bytes()); });
+}
+
+uint64_t Context::loss_scratch(const rnn_engine_loss_problem& problem) const {
+  uint64_t bytes = 0;
+  api.check(api.loss_scratch(raw, &problem, &bytes));
+  return bytes;
+}
+
+void Context::linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs,
+                                   double scale, const LossGradients& gradients, const Values& scratch,
+                                   const Values& result, uintptr_t stream) const {
+  rnn_engine_loss_args args = loss_args(problem, inputs, gradients);
+  args.scale = scale;
+  args.scratch = bytes_of(scratch, loss_scratch(problem), "scratch");
+  args.stream = stream_of(stream);
+  rnn_engine_loss_result* found = loss_result(result);
+  released(api, [&] { return api.linear_cross_entropy(raw, &problem, &args, found); });
+}
+
+double Context::peak(int64_t iterations, int dtype) const {
+  nb::gil_scoped_release release;
+  return api.peak(raw, dtype, iterations);
+}
+
+void bind_context(nb::module_& module) {
+  bind_loss_problem(module);
+  nb::class_<Context>(module, "Context")
+      .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
+      .def_static(
+          "cuda", [](const std::string& library, int device) { return new Context(library, device); },
+          "library"_a, "device"_a)
+      .def_ro("threads", &Context::threads)
+      .def_prop_ro("isa", [](const Context& c) { return std::string(c.api.context_isa(c.raw)); })
+      .def("packed_bytes", &Context::packed_bytes, "problem"_a)
+      .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a)
+      .def("calibrate", &Context::calibrate)
+      .def("loss_scratch", &Context::loss_scratch, "problem"_a)
+      .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a,
+           "gradients"_a, "scratch"_a, "result"_a, "stream"_a = 0)
+      .def("gemm", &Context::gemm, "m"_a, "n"_a, "k"_a, "a"_a, "b"_a, "c"_a, "scratch"_a)
+      .def("gemm_scratch",
+           [](const Context& c, int64_t n, int64_t k) { return c.api.gemm_scratch(c.raw, n, k); })
+      .def("peak", &Context::peak, "iterations"_a, "dtype"_a = RNN_ENGINE_FLOAT32 + 0);
+}

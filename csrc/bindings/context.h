@@ -1,0 +1,50 @@
+// A context of the linked library, or of one loaded at run time.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bindings/api.h"
+#include "bindings/loss.h"
+#include "bindings/problem.h"
+
+struct Context {
+  const Api& api;
+  rnn_engine_context* raw = nullptr;
+  int threads;
+
+  Context(int count, const std::optional<std::string>& isa);
+  // Of CUDA device `device`, by the library at `path`.
+  Context(const std::string& path, int device);
+  Context(const Context&) = delete;
+  ~Context() { api.context_destroy(raw); }
+
+  uint64_t packed_bytes(const Problem& problem) const;
+  void pack(const Problem& problem, const std::vector<Lane>& weights, const Values& packed) const;
+  void calibrate() const;
+  void gemm(int64_t m, int64_t n, int64_t k, const Values& a, const Values& b, const Values& c,
+            const Values& scratch) const;
+  uint64_t loss_scratch(const rnn_engine_loss_problem& problem) const;
+  void linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs, double scale,
+                            const LossGradients& gradients, const Values& scratch, const Values& result,
+                            uintptr_t stream) const;
+  double peak(int64_t iterations, int dtype) const;
+};
+
+// Runs `call` without Python's lock and throws what it reports.
+template <class Call>
+void released(const Api& api, const Call& call) {
+  int code = RNN_ENGINE_OK;
+  {
+    nanobind::gil_scoped_release release;
+    code = call();
+  }
+  api.check(code);  // the message is the thread's: nothing can have come in between
+}
+
+inline void* stream_of(uintptr_t stream) { return reinterpret_cast<void*>(stream); }
+
+void bind_context(nanobind::module_& module);

@@ -1,0 +1,23 @@
+// The loss's problem and the memory of its arguments.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <optional>
+#include <tuple>
+
+#include "bindings/api.h"
+#include "bindings/values.h"
+
+using MaybeValues = std::optional<Values>;
+using LossInputs = std::tuple<Input, Input, std::optional<Input>, Input>;  // hidden, weight, bias, targets
+using LossGradients = std::tuple<MaybeValues, MaybeValues, MaybeValues>;   // of the first three
+
+// Everything but scale, scratch and stream.
+rnn_engine_loss_args loss_args(const rnn_engine_loss_problem& problem, const LossInputs& inputs,
+                               const LossGradients& gradients);
+
+// rnn_engine_loss_result as four 64-bit words.
+rnn_engine_loss_result* loss_result(const Values& words);
+
+void bind_loss_problem(nanobind::module_& module);

@@ -1,0 +1,245 @@
+"""What differs between devices for the adapter: contexts, memory, streams, and how a tensor is handed to the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rnn_engine import native
+from rnn_engine.memory import pool
+from rnn_engine.ragged import Ragged
+
+_SMALL = 16384  # values; torch has such tensors at hand
+_NAMES = {getattr(torch, name): name for name in (*native.DTYPES, "int64", "uint8")}
+
+
+class Arena(Protocol):
+    """A block of memory that is free again once this object goes."""
+
+    @property
+    def array(self) -> Any:
+        """What `Device.call` takes."""
+
+
+class Device(Protocol):
+    """A device as the adapter sees it.
+
+    Attributes:
+        name: As `rnn_engine.plan` and errors call it.
+        dtypes: Types of layers that it has kernels for.
+        loss_dtypes: The same, of `linear_cross_entropy`.
+        packs: Whether weights packed once save time.
+        waits: Whether a call has done its work when it returns, so that its numbers can be looked at.
+    """
+
+    name: str
+    dtypes: tuple[torch.dtype, ...]
+    loss_dtypes: tuple[torch.dtype, ...]
+    packs: bool
+    waits: bool
+
+    def context(self, threads: int) -> native.Context:
+        """The engine's context; `threads` are the CPU's."""
+
+    @property
+    def tf32(self) -> bool:
+        """Whether float32 products may round what they multiply to TF32."""
+
+    def new(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """An uninitialised tensor."""
+
+    def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """A tensor of zeros."""
+
+    def arena(self, size: int, *, brief: bool = False) -> Arena:
+        """At least `size` bytes, aligned for the engine; `brief`: they go back within a step."""
+
+    def call(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
+        """Calls the engine with tensors, arenas' arrays, and sequences of them."""
+
+    def indices(self, indices: NDArray[np.int64]) -> Tensor:
+        """Indices as a tensor of the device."""
+
+    def gather(self, dense: Tensor, ragged: Ragged) -> Tensor:
+        """`Ragged.gather` into a new tensor."""
+
+    def spread(self, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
+        """`Ragged.spread` into a new tensor of `size` rows."""
+
+
+class Cpu:
+    """The linked library, and the engine's pool of blocks."""
+
+    name = "cpu"
+    dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16)
+    loss_dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)
+    packs = True
+    waits = True
+    tf32 = False
+
+    def context(self, threads: int) -> native.Context:
+        """See `Device`, as for the rest."""
+        return native.context(threads)
+
+    def new(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Uninitialised; a large one lies in the pool, aligned, in pages that the system need not clear again."""
+        if math.prod(shape) < _SMALL:
+            return torch.empty(shape, dtype=dtype)
+        if dtype == torch.bfloat16:  # NumPy has none
+            return torch.from_numpy(pool.array(tuple(shape), "int16")).view(dtype)
+        return torch.from_numpy(pool.array(tuple(shape), _NAMES[dtype]))
+
+    def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Filled by NumPy: torch's own fill would wake its threads, which would then be in the way of the engine's."""
+        zeros = self.new(shape, dtype)
+        zeros.numpy().fill(0)
+        return zeros
+
+    def arena(self, size: int, *, brief: bool = False) -> Arena:
+        """A block of the pool."""
+        return pool.take(size, brief=brief)
+
+    def call(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
+        """Hands tensors over as they are."""
+        function(*arguments, **options)
+
+    def indices(self, indices: NDArray[np.int64]) -> Tensor:
+        """The same memory."""
+        return torch.from_numpy(indices)
+
+    def gather(self, dense: Tensor, ragged: Ragged) -> Tensor:
+        """Done by NumPy, for the same reason as `zeros`."""
+        rows = self.new((len(ragged.places), dense.shape[1]), dense.dtype)
+        ragged.gather(_array_of(dense), _array_of(rows))
+        return rows
+
+    def spread(self, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
+        """Done by NumPy, too."""
+        dense = self.new((size, rows.shape[1]), rows.dtype)
+        ragged.spread(_array_of(rows), _array_of(dense))
+        return dense
+
+
+def _array_of(tensor: Tensor) -> NDArray[Any]:
+    """A tensor's memory as an array; bfloat16, which NumPy has not, as int16."""
+    tensor = tensor.detach()
+    array: NDArray[Any] = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return array
+
+
+@dataclass(frozen=True)
+class _TensorArena:
+    array: Tensor
+
+
+class Cuda:
+    """A library loaded at run time, torch's allocator, and torch's current stream.
+
+    All of a call's work is on that stream, and torch's allocator hands memory out in its order: what is freed when a
+    call returns, scratch and copies, is not written to before the call's work is done. Backward runs on forward's
+    stream, as everywhere in torch, so neither needs what the stream is called the memory for (`Tensor.record_stream`).
+
+    Args:
+        index: Number of the CUDA device.
+        device: torch's device of the tensors; that CUDA device if None. (Tests give the CPU: a library that emulates
+            kernels there takes its memory, and has no streams.)
+    """
+
+    dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+    loss_dtypes: tuple[torch.dtype, ...] = dtypes
+    packs = False  # a GPU reads weights as they lie
+    waits = False
+
+    def __init__(self, index: int, device: torch.device | None = None) -> None:
+        self.name = f"cuda:{index}"
+        self._index = index
+        self._device = device or torch.device("cuda", index)
+
+    def context(self, threads: int) -> native.Context:
+        """One a device; the CPU's threads are nothing to it."""
+        return native.cuda_context(self._index)
+
+    @property
+    def tf32(self) -> bool:
+        """As for torch's own recurrent layers, however that was set: newer versions of torch refuse to answer for all
+        of cuDNN once its operators were set apart."""
+        own = getattr(torch.backends.cudnn, "rnn", None)
+        return bool(torch.backends.cudnn.allow_tf32) if own is None else own.fp32_precision == "tf32"
+
+    def new(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """From torch's allocator."""
+        return torch.empty(tuple(shape), dtype=dtype, device=self._device)
+
+    def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """The same, filled on the current stream."""
+        return torch.zeros(tuple(shape), dtype=dtype, device=self._device)
+
+    def arena(self, size: int, *, brief: bool = False) -> Arena:
+        """A tensor of bytes: torch aligns its blocks well enough."""
+        return _TensorArena(self.new((size,), torch.uint8))
+
+    def call(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
+        """Hands addresses over, and the current stream; `arguments` keep the tensors until all work is on it."""
+        function(*map(self._handed, arguments), **options, stream=self._stream())
+
+    def _stream(self) -> int:
+        if self._device.type != "cuda":
+            return 0
+        stream: int = torch.cuda.current_stream(self._device).cuda_stream
+        return stream
+
+    def _handed(self, argument: Any) -> Any:
+        if isinstance(argument, Tensor):
+            if argument.device != self._device:
+                raise ValueError(f"expected all tensors on {self._device}, got one on {argument.device}")
+            return argument.data_ptr(), _NAMES[argument.dtype], argument.numel()
+        if isinstance(argument, (list, tuple)):  # as a list, for a tuple is what stands for a tensor
+            return [self._handed(each) for each in argument]
+        return argument
+
+    def indices(self, indices: NDArray[np.int64]) -> Tensor:
+        """Copied in the stream's order: nobody waits."""
+        host = torch.from_numpy(indices)
+        return host.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else host
+
+    def gather(self, dense: Tensor, ragged: Ragged) -> Tensor:
+        """On the device."""
+        return dense.detach().index_select(0, self.indices(ragged.places))
+
+    def spread(self, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
+        """The same."""
+        dense = self.zeros((size, rows.shape[1]), rows.dtype)
+        return dense.index_copy_(0, self.indices(ragged.places), rows.detach())
+
+
+_CPU = Cpu()
+_FACES: dict[str, Callable[[int], Device]] = {"cpu": lambda _: _CPU, "cuda": lru_cache(Cuda)}
+"""By torch's type of device, from its index; tests replace rows."""
+
+
+def device_of(tensor: Tensor) -> Device:
+    """The device that a tensor is on.
+
+    Raises:
+        ValueError: The engine has no kernels for it.
+    """
+    face = _FACES.get(tensor.device.type)
+    if face is None:
+        raise ValueError(f"expected tensors on the CPU or on a CUDA device, got {tensor.device}")
+    return face(tensor.device.index or 0)
+
+
+def either(dtypes: Sequence[torch.dtype]) -> str:
+    """The types in words."""
+    return f"{', '.join(map(str, dtypes[:-1]))} or {dtypes[-1]}"
+
+
+__all__ = ["Arena", "Cpu", "Cuda", "Device", "device_of", "either"]
