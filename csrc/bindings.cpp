@@ -235,6 +235,19 @@ struct Context {
     return nb::make_tuple(result.loss, result.nll, result.right);
   }
 
+  // Between float32 and bfloat16, in either direction.
+  void convert(const Array& in, const Array& out) const {
+    const bool rounds = in.dtype() == kTypes[RNN_ENGINE_FLOAT32].native;
+    const auto count = static_cast<int64_t>(in.size());
+    const void* from = data_of(kTypes[rounds ? RNN_ENGINE_FLOAT32 : RNN_ENGINE_BFLOAT16], in, count, "in");
+    void* to = data_of(kTypes[rounds ? RNN_ENGINE_BFLOAT16 : RNN_ENGINE_FLOAT32], out, count, "out");
+    nb::gil_scoped_release release;
+    const int code = rounds ? rnn_engine_round(raw, count, static_cast<const float*>(from), to)
+                            : rnn_engine_widen(raw, count, from, static_cast<float*>(to));
+    nb::gil_scoped_acquire acquire;
+    check(code);
+  }
+
   double peak(int64_t iterations, int dtype) {
     nb::gil_scoped_release release;
     return rnn_engine_peak(raw, dtype, iterations);
@@ -406,6 +419,7 @@ NB_MODULE(_core, m) {
       .def("gemm", &Context::gemm, "a"_a, "b"_a, "c"_a, "scratch"_a)
       .def("gemm_scratch",
            [](const Context& c, int64_t n, int64_t k) { return rnn_engine_gemm_scratch(c.raw, n, k); })
+      .def("convert", &Context::convert, "values"_a, "out"_a)
       .def("peak", &Context::peak, "iterations"_a, "dtype"_a = RNN_ENGINE_FLOAT32 + 0);
   m.def("has_isa", [](const std::string& isa) { return rnn_engine_has_isa(isa.c_str()) != 0; }, "isa"_a);
 }

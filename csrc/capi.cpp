@@ -100,6 +100,26 @@ void require_weights(const Shape& shape, const rnn_engine_weights* weights) {
   }
 }
 
+// Between bfloat16 and float32, by as many threads as find enough to do.
+template <class From, class To>
+void convert(rnn_engine_context* context, void (*kernel)(const Block<From, To>&), std::int64_t count,
+             const void* in, void* out) {
+  constexpr std::int64_t kGrain = 16384;
+  require(count >= 0, "count: expected at least 0, got " + std::to_string(count));
+  if (count == 0) return;
+  require_pointer(in, "in");
+  require_pointer(out, "out");
+  const auto run = [&](const Team& team) {
+    const Team::Range mine = team.share(count, kGrain);
+    kernel({1, 1, mine.end - mine.begin, 0, static_cast<const From*>(in) + mine.begin, 0,
+            static_cast<To*>(out) + mine.begin, 0});
+  };
+  if (count <= kGrain)
+    run(Team(0, 1, nullptr));
+  else
+    context->pool.run(run);
+}
+
 }  // namespace
 
 extern "C" {
@@ -262,6 +282,20 @@ int rnn_engine_calibrate(rnn_engine_context* context) {
   return guarded([&] {
     require_pointer(context, "context");
     context->measured_costs();
+  });
+}
+
+int rnn_engine_round(rnn_engine_context* context, int64_t count, const float* in, void* out) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    convert(context, context->backend.bf16.narrow, count, in, out);
+  });
+}
+
+int rnn_engine_widen(rnn_engine_context* context, int64_t count, const void* in, float* out) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    convert(context, context->backend.bf16.widen, count, in, out);
   });
 }
 

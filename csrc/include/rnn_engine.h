@@ -240,6 +240,10 @@ RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine
  */
 RNN_ENGINE_API int rnn_engine_calibrate(rnn_engine_context* context);
 
+/* out = in: float32 to bfloat16, rounded to the nearest, or bfloat16 to float32, by the context's threads. */
+RNN_ENGINE_API int rnn_engine_round(rnn_engine_context* context, int64_t count, const float* in, void* out);
+RNN_ENGINE_API int rnn_engine_widen(rnn_engine_context* context, int64_t count, const void* in, float* out);
+
 /* Output layer and label-smoothed cross-entropy, with their gradients. The logits of `tokens` hidden vectors,
  * Z = X W^T + b, never exist all at once. A token's loss is (1 - smoothing) * -log p(target) + smoothing *
  * the mean of -log p over the vocabulary. Tokens whose target is `ignore_index` are left out and not looked

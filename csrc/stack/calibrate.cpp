@@ -73,8 +73,8 @@ double measure_cell(const Kernels<float>& kernels, void (*kernel)(const CellTile
   CellTile<float> cell{};
   cell.rows = kUnits;
   cell.gate_stride = kUnits;
-  cell.a = a.data();
-  cell.a_row = 4 * kUnits;
+  cell.a = cell.gates_a = a.data();
+  cell.product_row = cell.gates_row = 4 * kUnits;
   cell.c_prev = cell.c = state.data();
   cell.h = h.data();
   cell.dh = dh.data();
@@ -87,6 +87,7 @@ double measure_cell(const Kernels<float>& kernels, void (*kernel)(const CellTile
         CellTile<float> tile = cell;
         tile.units = std::min<std::int64_t>(kernels.width, kUnits - unit);
         tile.a += unit;
+        tile.gates_a += unit;
         kernel(tile);
       }
   });

@@ -169,7 +169,7 @@ def run_forward(
         kept.array,
         scratch.array,
     )
-    return Outputs(y, hn, cn.to(x.dtype), None if cy is None else cy.to(x.dtype)), kept
+    return Outputs(y, hn, cast(cn, x.dtype), None if cy is None else cast(cy, x.dtype)), kept
 
 
 def new_tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -190,7 +190,18 @@ def array_of(tensor: Tensor) -> NDArray[Any]:
 
 def plain(tensor: Tensor | None, dtype: torch.dtype | None = None) -> Tensor | None:
     """The values alone, contiguous, of that dtype if one is given."""
-    return None if tensor is None else tensor.detach().to(dtype or tensor.dtype).contiguous()
+    return None if tensor is None else cast(tensor.detach(), dtype or tensor.dtype).contiguous()
+
+
+def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """The same values in another dtype, without history; between float32 and bfloat16 by the engine's threads: torch's
+    would spin after the operation, and delay the engine's."""
+    if tensor.numel() < _SMALL or {tensor.dtype, dtype} != {torch.float32, torch.bfloat16}:
+        return tensor.to(dtype)
+    tensor = tensor.contiguous()
+    out = new_tensor(tensor.shape, dtype)
+    native.context(torch.get_num_threads()).convert(tensor, out)
+    return out
 
 
 class _Stack(torch.autograd.Function):
@@ -255,8 +266,8 @@ def _backward(
         scratch.array,
         overwrite=True,
     )
-    rounded = [None if g is None else g.to(p.dtype) for p, g in zip(parameters, gradients, strict=True)]
-    return None, dx, dh0, None if dc0 is None else dc0.to(c0.dtype), *rounded
+    rounded = [None if g is None else cast(g, p.dtype) for p, g in zip(parameters, gradients, strict=True)]
+    return None, dx, dh0, None if dc0 is None else cast(dc0, c0.dtype), *rounded
 
 
 __all__ = ["Call", "Outputs", "array_of", "lanes_of", "new_tensor", "plain", "run_forward", "run_stack"]
