@@ -196,9 +196,9 @@ struct Context {
     check(code);
   }
 
-  void calibrate() const {
+  void calibrate(int dtype) const {
     nb::gil_scoped_release release;
-    const int code = rnn_engine_calibrate(raw);
+    const int code = rnn_engine_calibrate(raw, dtype);
     nb::gil_scoped_acquire acquire;
     check(code);
   }
@@ -412,7 +412,7 @@ NB_MODULE(_core, m) {
       .def_prop_ro("isa", [](const Context& c) { return std::string(rnn_engine_context_isa(c.raw)); })
       .def("packed_bytes", &Context::packed_bytes, "problem"_a)
       .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a)
-      .def("calibrate", &Context::calibrate)
+      .def("calibrate", &Context::calibrate, "dtype"_a = RNN_ENGINE_FLOAT32 + 0)
       .def("loss_scratch", &Context::loss_scratch, "problem"_a)
       .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a,
            "gradients"_a, "scratch"_a)

@@ -1,4 +1,5 @@
 // The C API: checks what comes from outside, picks the type, turns exceptions into codes.
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -31,20 +32,23 @@ struct rnn_engine_context {
     });
   }
 
-  // Measured once, by the first who asks.
-  const Costs& measured_costs() {
+  // Of a dtype; measured once, by the first who asks.
+  const Costs& measured_costs(int dtype) {
     std::lock_guard lock(costs_lock_);
-    if (!costs_.measured()) costs_ = calibrate(backend, pool);
-    return costs_;
+    Costs& costs = costs_of(dtype);
+    if (!costs.measured()) visit_dtype(dtype, [&]<class T>() { costs = calibrate<T>(backend, pool); });
+    return costs;
   }
-  Costs known_costs() {
+  Costs known_costs(int dtype) {
     std::lock_guard lock(costs_lock_);
-    return costs_;
+    return costs_of(dtype);
   }
 
  private:
+  Costs& costs_of(int dtype) { return costs_[static_cast<std::size_t>(dtype)]; }
+
   std::mutex costs_lock_;
-  Costs costs_;
+  std::array<Costs, RNN_ENGINE_BFLOAT16 + 1> costs_;  // by dtype
 };
 
 struct rnn_engine_plan {
@@ -153,10 +157,12 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(plan, "plan");
+    require_dtype(problem->dtype);
     const Machine machine = context->machine(problem->dtype);
     const bool compares =
         (problem->training && problem->memory == RNN_ENGINE_BUDGET) || may_divide(*problem, machine);
-    const Costs costs = compares ? context->measured_costs() : context->known_costs();
+    const Costs costs =
+        compares ? context->measured_costs(problem->dtype) : context->known_costs(problem->dtype);
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
     made->plan = make_plan(*problem, machine, costs, &context->wavefronts);
@@ -170,8 +176,8 @@ rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan) { return pla
 
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const Plan& p = plan->plan;
-  return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs()), p.tiles.count(),
-          p.schedule.groups};
+  return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs(p.shape.dtype)),
+          p.tiles.count(), p.schedule.groups};
 }
 
 int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
@@ -278,10 +284,11 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
   });
 }
 
-int rnn_engine_calibrate(rnn_engine_context* context) {
+int rnn_engine_calibrate(rnn_engine_context* context, int32_t dtype) {
   return guarded([&] {
     require_pointer(context, "context");
-    context->measured_costs();
+    require_dtype(dtype);
+    context->measured_costs(dtype);
   });
 }
 

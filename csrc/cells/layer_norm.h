@@ -109,10 +109,10 @@ struct LayerNorm : CellDefaults {
     Stored *a, *r;
     std::ptrdiff_t row, gate_stride;
 
-    Stored* a_at(std::int64_t i, int k, std::int64_t unit) const {
+    inline __attribute__((always_inline)) Stored* a_at(std::int64_t i, int k, std::int64_t unit) const {
       return a + i * row + k * gate_stride + unit;
     }
-    Stored* r_at(std::int64_t i, int k, std::int64_t unit) const {
+    inline __attribute__((always_inline)) Stored* r_at(std::int64_t i, int k, std::int64_t unit) const {
       return r + i * row + k * gate_stride + unit;
     }
   };

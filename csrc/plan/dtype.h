@@ -3,10 +3,18 @@
 
 #include <cstddef>
 
+#include <string>
+
 #include "base/bfloat16.h"
+#include "base/error.h"
 #include "rnn_engine.h"
 
 namespace rnn_engine {
+
+inline void require_dtype(int dtype) {
+  require(dtype >= RNN_ENGINE_FLOAT32 && dtype <= RNN_ENGINE_BFLOAT16,
+          "dtype: expected float32 (0), float64 (1) or bfloat16 (2), got " + std::to_string(dtype));
+}
 
 // Returns visit.operator()<T>().
 template <class Visit>
@@ -24,6 +32,11 @@ auto visit_dtype(int dtype, const Visit& visit) {
 // Bytes of a stored value.
 inline std::size_t bytes_of_value(int dtype) {
   return visit_dtype(dtype, []<class T>() { return sizeof(T); });
+}
+
+// Bytes of what it is computed with: sums, cell states.
+inline std::size_t bytes_of_sum(int dtype) {
+  return visit_dtype(dtype, []<class T>() { return sizeof(Value<T>); });
 }
 
 }  // namespace rnn_engine

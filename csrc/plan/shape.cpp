@@ -72,8 +72,7 @@ std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
 Shape make_shape(const rnn_engine_problem& p) {
   require(p.cell >= 0 && p.cell < kCells,
           "cell: expected 0 to " + std::to_string(kCells - 1) + ", got " + std::to_string(p.cell));
-  require(p.dtype >= RNN_ENGINE_FLOAT32 && p.dtype <= RNN_ENGINE_BFLOAT16,
-          "dtype: expected float32 (0), float64 (1) or bfloat16 (2), got " + std::to_string(p.dtype));
+  require_dtype(p.dtype);
   const CellTraits& cell = kCellTable[p.cell];
   require(!cell.single_state || p.projection == 0,
           "projection: expected 0 for a " + std::string(cell.name) + ", got " + std::to_string(p.projection));

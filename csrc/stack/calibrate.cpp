@@ -28,19 +28,20 @@ double seconds_of(const Work& work) {
 }
 
 // Rates of one thread's products, all threads at work at once, each with weights of its own.
-void measure_products(const Kernels<float>& kernels, Pool& pool, Costs& costs) {
+template <class T>
+void measure_products(const Kernels<T>& kernels, Pool& pool, Costs& costs) {
   constexpr std::int64_t kDeep = 256, kMostRows = 256, kOperations = 1 << 23;  // of a call, at most
-  const Machine machine{kernels.width, pool.threads()};
+  const Machine machine{kernels.width, pool.threads(), kGroup<T>};
   const auto columns = [&](double bytes) {
-    return static_cast<std::int64_t>(bytes / (sizeof(float) * kDeep)) / 64 * 64;
+    return static_cast<std::int64_t>(bytes / (sizeof(T) * kDeep)) / 64 * 64;
   };
   const std::int64_t most = columns(Costs::kFar);
   const auto threads = static_cast<std::size_t>(pool.threads());
   const auto own_packed = static_cast<std::size_t>(packed_size(machine, kDeep, most));
   const auto own_c = static_cast<std::size_t>(kOperations / (2 * kDeep) + most);
-  const std::vector<float> a(static_cast<std::size_t>(kMostRows * kDeep), 0.5f),
-      packed(own_packed * threads, 0.25f);
-  std::vector<float> c(own_c * threads);
+  const std::vector<T> a(static_cast<std::size_t>(kMostRows * kDeep), narrow<T>(0.5f)),
+      packed(own_packed * threads, narrow<T>(0.25f));
+  std::vector<Value<T>> c(own_c * threads);
   for (int size = 0; size < Costs::kSizes; ++size) {
     const std::int64_t all = columns(size == 0 ? Costs::kNear : Costs::kFar);
     std::int64_t rows = 1;
@@ -53,8 +54,8 @@ void measure_products(const Kernels<float>& kernels, Pool& pool, Costs& costs) {
           const auto thread = static_cast<std::size_t>(team.id());
           for (std::int64_t i = 0; i < repeats; ++i)
             multiply(Team(0, 1, nullptr), kernels,
-                     Product<float>{rows, n, kDeep, a.data(), kDeep, packed.data() + thread * own_packed,
-                                    nullptr, 0, c.data() + thread * own_c, n});
+                     Product<T>{rows, n, kDeep, a.data(), kDeep, packed.data() + thread * own_packed, nullptr,
+                                0, c.data() + thread * own_c, n});
         });
       });
       rate = 2.0 * static_cast<double>(rows * n * kDeep * repeats) / seconds;
@@ -63,35 +64,48 @@ void measure_products(const Kernels<float>& kernels, Pool& pool, Costs& costs) {
   }
 }
 
-// Seconds of a cell for one unit of one row, in the nearest cache.
-double measure_cell(const Kernels<float>& kernels, void (*kernel)(const CellTile<float>&)) {
-  constexpr std::int64_t kUnits = 64;
+// Seconds of a cell's kernel for one unit of one row, in the nearest caches.
+template <class T>
+double measure_cell(const Kernels<T>& kernels, const CellTraits& traits, void (*kernel)(const CellTile<T>&)) {
+  constexpr std::int64_t kUnits = 64, kRows = 32;
   constexpr int kRepeats = 8;
-  std::vector<float> a(static_cast<std::size_t>(4 * kUnits * kUnits), 0.5f),
-      state(static_cast<std::size_t>(kUnits * kUnits), 0.1f), dh(state), dc(state), h(state),
-      sums(static_cast<std::size_t>(4 * kUnits * kMaxSums));
-  CellTile<float> cell{};
-  cell.rows = kUnits;
+  const auto values = [](std::int64_t count, Value<T> value) {
+    return std::vector<Value<T>>(static_cast<std::size_t>(count), value);
+  };
+  const std::vector<Value<T>> a = values(kRows * 4 * kUnits, Value<T>(0.5f)), r = a,
+                              vector = values(4 * kUnits, Value<T>(1)),
+                              state = values(kRows * kUnits, Value<T>(0.1f));
+  std::vector<T> gates_a(a.size(), narrow<T>(0.5f)), gates_r = gates_a, h(state.size());
+  std::vector<Value<T>> c = state, dc = state, sums = values(kUnits * traits.sums_width(), 0),
+                        work = values(kCellRows * std::max(1, traits.work) * kUnits, 0);
+  CellTile<T> cell{};
+  cell.rows = kRows;
   cell.gate_stride = kUnits;
-  cell.a = cell.gates_a = a.data();
+  cell.a = a.data();
+  cell.r = traits.split ? r.data() : nullptr;
+  cell.gates_a = gates_a.data();
+  cell.gates_r = traits.split ? gates_r.data() : nullptr;
   cell.product_row = cell.gates_row = 4 * kUnits;
-  cell.c_prev = cell.c = state.data();
+  for (int e = 0; e < traits.vectors(); ++e) cell.extra[e] = vector.data();
+  cell.c_prev = cell.dh = state.data();
+  cell.c = c.data();
   cell.h = h.data();
-  cell.dh = dh.data();
   cell.dc = dc.data();
   cell.sums = sums.data();
+  cell.work = work.data();
   cell.c_prev_row = cell.c_row = cell.h_row = cell.dh_row = cell.dc_row = kUnits;
+  const std::int64_t most = traits.whole_rows ? kUnits : kernels.width;
   const double seconds = seconds_of([&] {
     for (int repeat = 0; repeat < kRepeats; ++repeat)
-      for (std::int64_t unit = 0; unit < kUnits; unit += kernels.width) {
-        CellTile<float> tile = cell;
-        tile.units = std::min<std::int64_t>(kernels.width, kUnits - unit);
+      for (std::int64_t unit = 0; unit < kUnits; unit += most) {
+        CellTile<T> tile = cell;
+        tile.units = std::min(most, kUnits - unit);
         tile.a += unit;
         tile.gates_a += unit;
         kernel(tile);
       }
   });
-  return seconds / (kRepeats * static_cast<double>(kUnits * kUnits));
+  return seconds / (kRepeats * static_cast<double>(kRows * kUnits));
 }
 
 double measure_memory(Pool& pool) {
@@ -109,24 +123,25 @@ double measure_memory(Pool& pool) {
 }
 
 // What a barrier adds to a step's work, in which threads are never quite equally fast.
-double measure_barrier(const Kernels<float>& kernels, Pool& pool) {
+template <class T>
+double measure_barrier(const Kernels<T>& kernels, Pool& pool) {
   constexpr std::int64_t kSize = 128;
   constexpr int kSteps = 200;
-  const Machine machine{kernels.width, 1};
+  const Machine machine{kernels.width, 1, kGroup<T>};
   const auto threads = static_cast<std::size_t>(pool.threads());
-  const std::vector<float> a(kSize, 0.5f),
-      packed(static_cast<std::size_t>(packed_size(machine, kSize, kSize)), 0.25f);
-  std::vector<float> c(kSize * threads);
+  const std::vector<T> a(kSize, narrow<T>(0.5f)),
+      packed(static_cast<std::size_t>(packed_size(machine, kSize, kSize)), narrow<T>(0.25f));
+  std::vector<Value<T>> c(kSize * threads);
   // The median of some calls, not the best: waiting for others is the rule.
   const auto steps = [&](bool meet) {
     std::array<double, 7> found{};
     for (double& seconds : found)
       seconds = seconds_once([&] {
         pool.run([&](Team& team) {
-          float* out = c.data() + kSize * team.id();
+          Value<T>* out = c.data() + kSize * team.id();
           for (int i = 0; i < kSteps; ++i) {
             multiply(Team(0, 1, nullptr), kernels,
-                     Product<float>{1, kSize, kSize, a.data(), kSize, packed.data(), nullptr, 0, out, kSize});
+                     Product<T>{1, kSize, kSize, a.data(), kSize, packed.data(), nullptr, 0, out, kSize});
             if (meet) team.barrier();
           }
         });
@@ -139,15 +154,22 @@ double measure_barrier(const Kernels<float>& kernels, Pool& pool) {
 
 }  // namespace
 
+template <class T>
 Costs calibrate(const Backend& backend, Pool& pool) {
-  const Kernels<float>& kernels = backend.f32;
+  const Kernels<T>& kernels = backend.template kernels<T>();
   Costs costs;
   measure_products(kernels, pool, costs);
-  costs.cell_forward = measure_cell(kernels, kernels.cell_forward[RNN_ENGINE_LSTM]);
-  costs.cell_backward = measure_cell(kernels, kernels.cell_backward[RNN_ENGINE_LSTM]);
+  for (std::size_t i = 0; i < kCells; ++i) {
+    costs.cell_forward[i] = measure_cell(kernels, kCellTable[i], kernels.cell_forward[i]);
+    costs.cell_backward[i] = measure_cell(kernels, kCellTable[i], kernels.cell_backward[i]);
+  }
   costs.barrier = measure_barrier(kernels, pool);
   costs.memory_rate = measure_memory(pool);
   return costs;
 }
+
+template Costs calibrate<float>(const Backend&, Pool&);
+template Costs calibrate<double>(const Backend&, Pool&);
+template Costs calibrate<BFloat16>(const Backend&, Pool&);
 
 }  // namespace rnn_engine

@@ -126,14 +126,19 @@ def plan(layer: Any, lengths: list[int] | int, batch: int, memory: str | int | M
         batch: B.
         memory: In place of the layer's own.
 
+    Returns:
+        The plan, of bfloat16 under autocast.
+
     Raises:
         ValueError: The bytes are too few.
     """
+    half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    dtype = "bfloat16" if half else "float32"
     memory = layer.memory if memory is None else memory
     threads = torch.get_num_threads()
     if isinstance(lengths, int):
-        return rnn_engine.plan(layer, steps=lengths, batch=batch, memory=memory, threads=threads)
-    return rnn_engine.plan(layer, lengths=lengths, memory=memory, threads=threads)
+        return rnn_engine.plan(layer, steps=lengths, batch=batch, memory=memory, threads=threads, dtype=dtype)
+    return rnn_engine.plan(layer, lengths=lengths, memory=memory, threads=threads, dtype=dtype)
 
 
 def fitting(layer: Any, lengths: list[int] | int, batch: int) -> Memory:
