@@ -53,6 +53,7 @@ __global__ void __launch_bounds__(kThreads, 1) forward_kernel(CellForward<T> p) 
   row.c_prev = p.c_prev + first;
   row.c = (p.cell ? p.cell : p.c ? p.c : p.state) + first;
   row.h = p.raw || p.end.units ? p.work + first : nullptr;
+  row.work = row.h;  // holds o until h takes its place
   // Zoneout puts c together from what it was; without it c may take the place of c'.
   Cell::template forward<Units<S, kThreads>>(row, 0, 1);
   for_each_unit(H, [&](std::int64_t unit) {
