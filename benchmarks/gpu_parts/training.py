@@ -64,8 +64,8 @@ class Model(nn.Module):
         with torch.autocast(source.device.type, lower, enabled=lower is not None):
             encoded = self.encoder(self.embedding(source), lengths)
             hidden = self.decoder(self.embedding(given), self.decoder.start(encoded))
-        weight = self.embedding.weight
-        return output_loss(hidden.to(weight.dtype), weight, self.bias, wanted, 0.1, padding=PAD)[0]
+            weight = self.embedding.weight
+            return output_loss(hidden.to(weight.dtype), weight, self.bias, wanted, 0.1, padding=PAD)[0]
 
 
 def training(meter: Meter, ids: Path | None) -> list[dict[str, Any]]:

@@ -198,7 +198,6 @@ class BackwardTile {
   void run_step(const BackwardLane<T>& lane, const Step& step, std::int64_t s, std::int64_t s0,
                 std::int64_t s1) const {
     const Shape& shape = run_.shape();
-    const LayerShape& size = size_of(lane);
     const std::int64_t row = shape.offset(step.t);
     const bool beyond = !lane.kept && s == s1 - 1;
     const T* after = step.continued == 0 ? nullptr
@@ -208,27 +207,38 @@ class BackwardTile {
     const T* begin = lane.own.states.factors ? nullptr : lane.dy.at(row);
     const bool fused = kRounds<T> && run_.fuses() && !shape.projected;
     if (after && !fused) state_product(lane, after, step.continued, begin);
-    const StateGradient<T> gradient = state_gradient_of(lane, step, row);
+    CellBackward<T> cell = cell_of(lane, step, row, !lane.kept && s == s0 && s > 0);
+    if (shape.projected) {
+      T* dstate = scratch_.dstate + (row - span_of(shape, lane.direction, s0, s1).row0) * size_of(lane).R;
+      state_gradient(run_.stream, cell.gradient, dstate);
+      output_product(lane, dstate, step.rows);
+      cell.dh = scratch_.dh;
+    }
+    if constexpr (kRounds<T>) {
+      if (fused)
+        step_backward(run_.stream, shape.cell_index,
+                      StepBackward<T>{after, lane.weights.weight_hh, begin, lane.dy.stride, cell});
+    }
+    if (!fused) cell_backward(run_.stream, shape.cell_index, cell);
+    if (lane.dh0 && step.carried < step.rows) initial_gradients(lane, step, row);
+  }
+
+  // `first`: of a piece, so that c before it is where it was kept.
+  CellBackward<T> cell_of(const BackwardLane<T>& lane, const Step& step, std::int64_t row, bool first) const {
+    const Shape& shape = run_.shape();
     CellBackward<T> cell{};
     cell.rows = static_cast<std::int32_t>(step.rows);
-    cell.units = static_cast<std::int32_t>(size.H);
+    cell.units = static_cast<std::int32_t>(size_of(lane).H);
     cell.carried = static_cast<std::int32_t>(step.carried);
-    cell.gate_row = size.G;
+    cell.gate_row = size_of(lane).G;
     cell.a = lane.a.at(row);
     cell.r = shape.cell.split ? lane.r.at(row) : nullptr;
     cell.weights = run_.cell_weights(lane.weights);
     cell.c = (shape.zoneout_c > 0 ? lane.cell : lane.c).at(row);
-    const bool first = !lane.kept && s == s0 && s > 0;
     cell.known = static_cast<std::int32_t>(first ? step.rows : step.carried);
     cell.c_prev = first ? lane.c_before : step.carried ? lane.c.at(shape.offset(step.before)) : nullptr;
     cell.c_first = lane.c0;
-    cell.gradient = gradient;
-    if (shape.projected) {
-      T* dstate = scratch_.dstate + (row - span_of(shape, lane.direction, s0, s1).row0) * size.R;
-      state_gradient(run_.stream, gradient, dstate);
-      output_product(lane, dstate, step.rows);
-      cell.dh = scratch_.dh;
-    }
+    cell.gradient = state_gradient_of(lane, step, row);
     cell.dc_output = lane.dc_output.at(row);
     cell.dc_output_row = lane.dc_output.stride;
     cell.dc = lane.own.dc;
@@ -238,13 +248,7 @@ class BackwardTile {
     cell.work = scratch_.work;
     cell.wide_a = scratch_.wide_a;
     cell.wide_r = scratch_.wide_r;
-    if constexpr (kRounds<T>) {
-      if (fused)
-        step_backward(run_.stream, shape.cell_index,
-                      StepBackward<T>{after, lane.weights.weight_hh, begin, lane.dy.stride, cell});
-    }
-    if (!fused) cell_backward(run_.stream, shape.cell_index, cell);
-    if (lane.dh0 && step.carried < step.rows) initial_gradients(lane, step, row);
+    return cell;
   }
 
   StateGradient<T> state_gradient_of(const BackwardLane<T>& lane, const Step& step, std::int64_t row) const {
@@ -262,8 +266,12 @@ class BackwardTile {
     return g;
   }
 
+  // dr U has few values and a long k: with matrix units, every gate's part of k is a product of its own, so
+  // that more processors have work. Of the ordinary units it is one chain, as on the CPU.
+  std::int64_t state_slices() const { return run_.matrix_units() ? run_.shape().cell.gates : 1; }
+
   SlicedSum<T> state_sum(std::int64_t rows, std::int64_t units) const {
-    return {scratch_.product, static_cast<std::int32_t>(state_slices<T>(run_.shape())), rows * units};
+    return {scratch_.product, static_cast<std::int32_t>(state_slices()), rows * units};
   }
 
   // product = init + dr U
@@ -279,7 +287,7 @@ class BackwardTile {
     p.init_row = lane.dy.stride;
     p.c = scratch_.product;
     p.c_row = size.R;
-    p.slices = state_slices<T>(run_.shape());
+    p.slices = state_slices();
     p.slice_c = rows * size.R;
     run_.multiply(p);
   }

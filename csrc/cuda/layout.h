@@ -108,14 +108,6 @@ struct ForwardScratch {
 inline std::int64_t sums_size(const Shape& s, std::int64_t hidden) { return s.cell.sums_width() * hidden; }
 inline std::int64_t sum_groups(const Shape& s) { return (s.B + sum_rows(s.cell) - 1) / sum_rows(s.cell); }
 
-// The product dr U of a step has few values and a long k: with matrix units, every gate's part of k is a
-// product of its own, so that more processors have work. Of the ordinary units it is one chain, as on the
-// CPU.
-template <class T>
-std::int64_t state_slices(const Shape& s) {
-  return kRounds<T> ? s.cell.gates : 1;
-}
-
 // What one lane's backward tiles share.
 template <class T>
 struct LaneBackward {
@@ -187,7 +179,7 @@ struct BackwardScratch {
     doutput[0] = arena.take<T>("gradient between layers", s.L > 1 ? between * widest.input : 0);
     doutput[1] =
         arena.take<T>("gradient between layers, odd", s.L > 2 && s.D == 2 ? between * widest.input : 0);
-    product = arena.take<Value<T>>("recurrent gradient of a step", state_slices<T>(s) * s.B * widest.R);
+    product = arena.take<Value<T>>("recurrent gradient of a step", s.cell.gates * s.B * widest.R);
     dh = arena.take<Value<T>>("gradient of the cells' output", s.projected ? s.B * widest.H : 0);
     dstate = arena.take<T>("gradient of h", s.projected ? in.rows(schedule.backward_steps) * widest.R : 0);
     const std::int64_t rows = in.rows(std::max(schedule.gradient_steps, schedule.backward_steps));

@@ -73,11 +73,9 @@ struct Runner {
     cuda::multiply(stream, product, plan.device.processors, plan.tf32);
   }
 
+  bool matrix_units() const { return kRounds<T> || (std::is_same_v<T, float> && plan.tf32); }
   // Whether a step's product and its cell are one kernel.
-  bool fuses() const {
-    if constexpr (std::is_same_v<T, double>) return false;
-    return (kRounds<T> || plan.tf32) && !shape().cell.whole_rows;
-  }
+  bool fuses() const { return matrix_units() && !shape().cell.whole_rows; }
 
   RowMap row_map() const {
     return {tables.offsets, static_cast<std::int32_t>(shape().T), static_cast<std::int32_t>(shape().B)};

@@ -26,7 +26,7 @@ def batch_loss(
         model: The network.
         batch: The pairs.
         smoothing: See `output_loss`.
-        precision: Unless "float32", the network up to the output layer runs under torch.autocast with it.
+        precision: Unless "float32", the network runs under torch.autocast with it; on the CPU up to the output layer.
 
     Returns:
         The smoothed loss and the negative log-likelihood, both summed over the target tokens, in nats, and the number
@@ -38,6 +38,6 @@ def batch_loss(
     with torch.autocast(device.type, LOWER.get(precision), enabled=precision in LOWER):
         encoded = model.encode(source, torch.from_numpy(batch.source_lengths))
         hidden = model.decode(encoded, torch.from_numpy(batch.target_input).to(device))  # [T, B, E]
-    weight, bias = model.output_layer
-    loss, nll, _ = output_loss(hidden.to(weight.dtype), weight, bias, target, smoothing, padding=PAD)
+        weight, bias = model.output_layer
+        loss, nll, _ = output_loss(hidden.to(weight.dtype), weight, bias, target, smoothing, padding=PAD)
     return loss, nll, batch.target_tokens

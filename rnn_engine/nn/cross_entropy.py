@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rnn_engine import native
 from rnn_engine.nn.autograd import plain, value_dtype
-from rnn_engine.nn.devices import Device, device_of, either
+from rnn_engine.nn.devices import Device, called_dtype, device_of, either
 
 
 class CrossEntropy(NamedTuple):
@@ -46,6 +46,9 @@ def linear_cross_entropy(
     The gradients are formed together with the loss, some tokens at a time; beside them only a block of scratch is
     taken (docs/engine.md says how large). A second backward (retain_graph=True) computes them again.
 
+    Under torch.autocast a float32 weight is rounded for the call where the device has kernels for that type (CUDA), and
+    its gradient is not.
+
     On CUDA all of it stays on the device. A target out of bounds cannot be told of there without waiting: loss and
     gradients are then nan.
 
@@ -63,14 +66,15 @@ def linear_cross_entropy(
 
     Source: Szegedy et al. 2016, section 7 (label smoothing).
     """
-    _check(hidden, weight, targets, bias)
+    dtype = called_dtype(weight, device_of(weight).loss_dtypes)
+    _check(hidden, weight, targets, bias, dtype)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing: expected 0 to 1, got {label_smoothing}")
     if reduction not in ("sum", "mean"):
         raise ValueError(f'reduction: expected "sum" or "mean", got {reduction!r}')
     device = device_of(hidden)
     sums = (_look_at if device.waits else _do_not_look_at)(targets, len(weight), ignore_index, mean=reduction == "mean")
-    call = _Call(device, label_smoothing, ignore_index, sums.scale, torch.get_num_threads())
+    call = _Call(device, dtype, label_smoothing, ignore_index, sums.scale, torch.get_num_threads())
     inputs = hidden, weight, bias, sums.targets
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias)):
         loss, nll, right, tokens = _LinearCrossEntropy.apply(call, *inputs)  # type: ignore[no-untyped-call]
@@ -136,7 +140,7 @@ def _do_not_look_at(targets: Tensor, vocabulary: int, ignore_index: int, *, mean
     return _Sums(targets.masked_fill(wrong, ignore_index), factor=factor, offset=offset)
 
 
-def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None) -> None:
+def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
     if weight.dim() != 2 or 0 in weight.shape:
         raise ValueError(f"weight: expected [V, E] of at least [1, 1], got {list(weight.shape)}")
     vocabulary, features = weight.shape
@@ -155,7 +159,7 @@ def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None)
     if weight.dtype not in dtypes:
         raise ValueError(f"weight: expected {either(dtypes)} on {weight.device}, got {weight.dtype}")
     for name, tensor in (("hidden", hidden), ("bias", bias)):
-        if tensor is not None and tensor.dtype != weight.dtype:
+        if tensor is not None and tensor.dtype not in (dtype, weight.dtype):
             raise ValueError(f"{name}: expected {weight.dtype} as weight, got {tensor.dtype}")
 
 
@@ -164,6 +168,7 @@ class _Call:
     """What one call computes, beside its tensors; `scale` is what turns the sum into the loss."""
 
     device: Device
+    dtype: torch.dtype
     smoothing: float
     ignore_index: int
     scale: float
@@ -178,10 +183,10 @@ def _run(
     call: _Call, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, wanted: tuple[bool, ...]
 ) -> tuple[_Outputs, _Gradients]:
     """Loss, nll, right and tokens; and the wanted gradients of hidden, weight and bias."""
-    device, values = call.device, value_dtype(weight.dtype)
+    device, values = call.device, value_dtype(call.dtype)
     context = device.context(call.threads)
     problem = native.LossProblem(
-        dtype=native.DTYPES[str(weight.dtype).removeprefix("torch.")],
+        dtype=native.DTYPES[str(call.dtype).removeprefix("torch.")],
         gradients=sum(1 << i for i, each in enumerate(wanted) if each),
         tokens=targets.numel(),
         features=weight.shape[1],
@@ -191,15 +196,16 @@ def _run(
     )
     scratch = device.arena(context.loss_scratch(problem), brief=True)
     gradients = (
-        device.new(hidden.shape, hidden.dtype) if wanted[0] else None,
+        device.new(hidden.shape, call.dtype) if wanted[0] else None,
         device.zeros(weight.shape, values) if wanted[1] else None,
         device.zeros(bias.shape, values) if wanted[2] and bias is not None else None,
     )
-    inputs = (plain(hidden), plain(weight), plain(bias, values), targets.contiguous())
+    inputs = (plain(hidden, call.dtype), plain(weight, call.dtype), plain(bias, values), targets.contiguous())
     result = device.new((4,), torch.int64)  # rnn_engine_loss_result
     device.call(context.linear_cross_entropy, problem, inputs, call.scale, gradients, scratch.array, result)
     loss, nll = result.view(torch.float64)[:2] * call.scale
-    formed = [None if gradient is None else gradient.to(weight.dtype) for gradient in gradients]
+    types = hidden.dtype, weight.dtype, weight.dtype if bias is None else bias.dtype
+    formed = [None if gradient is None else gradient.to(each) for gradient, each in zip(gradients, types, strict=True)]
     return (loss.to(values), nll.to(values), *result[2:].clone()), formed
 
 

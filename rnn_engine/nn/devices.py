@@ -252,9 +252,23 @@ def device_of(tensor: Tensor) -> Device:
     return face(tensor.device.index or 0)
 
 
+def called_dtype(weight: Tensor, dtypes: Sequence[torch.dtype]) -> torch.dtype:
+    """The type in which a call computes: the weight's; for a float32 weight under torch.autocast that one's, if the
+    device has kernels for it.
+
+    Args:
+        weight: A weight.
+        dtypes: Types that its device has kernels for.
+    """
+    if weight.dtype != torch.float32 or not torch.is_autocast_enabled(weight.device.type):
+        return weight.dtype
+    lower = torch.get_autocast_dtype(weight.device.type)
+    return lower if lower in dtypes else weight.dtype
+
+
 def either(dtypes: Sequence[torch.dtype]) -> str:
     """The types in words."""
     return f"{', '.join(map(str, dtypes[:-1]))} or {dtypes[-1]}"
 
 
-__all__ = ["Arena", "Cpu", "Cuda", "Device", "device_of", "either"]
+__all__ = ["Arena", "Cpu", "Cuda", "Device", "called_dtype", "device_of", "either"]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rnn_engine.nn.autograd import Call, Outputs, run_stack
-from rnn_engine.nn.devices import device_of, either
+from rnn_engine.nn.devices import called_dtype, device_of, either
 from rnn_engine.nn.rows import Input, Rows, rows_of
 from rnn_engine.nn.states import State, cast, detached, flat_states, shaped_states
 from rnn_engine.nn.stepper import Stepper
@@ -213,13 +213,7 @@ class _Recurrent(nn.Module):
         return self.get_parameter("weight_ih_l0")
 
     def _call_dtype(self) -> torch.dtype:
-        """Of the weights; under torch.autocast its dtype, if the device has kernels for that."""
-        weight = self._weight
-        known = device_of(weight).dtypes
-        if weight.dtype != torch.float32 or not torch.is_autocast_enabled(weight.device.type):
-            return weight.dtype
-        lower = torch.get_autocast_dtype(weight.device.type)
-        return lower if lower in known else weight.dtype
+        return called_dtype(self._weight, device_of(self._weight).dtypes)
 
     def _check(self, input: Input, dtype: torch.dtype) -> None:
         x = input.data if isinstance(input, PackedSequence) else input

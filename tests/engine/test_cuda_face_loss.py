@@ -74,6 +74,22 @@ def test_rounds_no_worse_than_plain_operations(shape, dtype):
     assert errors[0].sqrt() <= 2 * max(errors[1].sqrt(), eps)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_autocast_rounds_the_inputs_and_not_the_weights_gradient(dtype):
+    *lower, targets = make(40, 16, 33, dtype=dtype)
+    single = [leaf.detach().float().requires_grad_() for leaf in lower]
+    with torch.autocast("cpu", dtype):
+        ours = linear_cross_entropy(single[0], single[1], targets, single[2], reduction="sum").loss
+    theirs = linear_cross_entropy(lower[0], lower[1], targets, lower[2], reduction="sum").loss
+    assert ours.dtype == torch.float32
+    assert torch.equal(ours, theirs)
+    found, expected = (torch.autograd.grad(loss, leaves) for loss, leaves in ((ours, single), (theirs, lower)))
+    for mine, rounded in zip(found, expected, strict=True):
+        assert mine.dtype == torch.float32
+        assert torch.equal(mine.to(dtype), rounded)
+    assert not torch.equal(found[1], expected[1].float()), "more digits than the rounded type has"
+
+
 def test_nothing_waits_for_the_device(monkeypatch):
     *inputs, targets = make(40, 16, 33, torch.float32)
 

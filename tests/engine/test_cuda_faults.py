@@ -43,11 +43,11 @@ FAULTS = (
     Fault("gates of other units", "step.cu", "* 8 + row % 8", "* 8 + row % 4", ("step.cu",)),
     Fault("h written while it is read", "forward_tile.h", "next[(s + 1) % 2]", "next[s % 2]", ("forward.cpp",)),
     Fault("a sequence's last h lost", "states.cuh", "b >= end.ended", "b > end.ended", ("cells.cu", "step.cu")),
-    Fault("c of another sequence", "cells.cu", "b < p.known", "b <= p.known", ("cells.cu",)),
+    Fault("c of another sequence", "cells.cuh", "b < p.known", "b <= p.known", ("cells.cu",)),
     Fault("the other neighbour", "elementwise.cu", "p.direction == 0 ?", "p.direction == 1 ?", ("elementwise.cu",)),
     Fault("another mask", "masks.cuh", "column / 4)", "column / 2)", ("cells.cu", "step.cu")),
     Fault("no barrier in a sum", "vector.h", "  barrier();\n  S all", "  S all", ("whole_rows.cu",)),
-    Fault("sums of a row too many", "cells.cu", "i < kSumRows; ++i", "i <= kSumRows; ++i", ("cells.cu",)),
+    Fault("sums of a row too many", "cells.cuh", "i < kSumRows; ++i", "i <= kSumRows; ++i", ("cells.cu",)),
 )
 
 
@@ -65,15 +65,16 @@ def compiled(folder, sources):
     objects = []
     for entry in (entry for entry in entries if "rnn_engine_cuda_emulated.dir" in entry["command"]):
         words, source = shlex.split(entry["command"]), Path(entry["file"])
-        at = words.index("-o") + 1
+        output = Path(entry["directory"]) / words[words.index("-o") + 1]
         if source.name in sources:
+            output = folder / f"{source.name}.o"
+            words[words.index("-o") + 1] = str(output)
             words[words.index(str(source))] = str(folder / "cuda" / source.name)
-            words[at] = str(folder / f"{source.name}.o")
             # The emulator's own headers come first, as they do in the build.
             first = next(i for i, word in enumerate(words) if word.endswith("tests/cpp/emulator"))
             words[first + 1 : first + 1] = [f"-I{folder}"]
             subprocess.run(words, cwd=entry["directory"], check=True)
-        objects.append(str(Path(entry["directory"]) / words[at]))
+        objects.append(str(output))
     library = folder / "library.so"
     subprocess.run(["c++", "-shared", "-Wl,-z,defs", "-o", str(library), *objects, "-pthread"], check=True)
     return library
