@@ -41,7 +41,7 @@ if(CMAKE_CUDA_COMPILER)
   target_include_directories(rnn_engine_cuda PRIVATE ${PROJECT_SOURCE_DIR}/csrc ${PROJECT_SOURCE_DIR}/csrc/include
     ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
   set_target_properties(rnn_engine_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static CXX_VISIBILITY_PRESET hidden
-    CUDA_VISIBILITY_PRESET hidden)
+    CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   # As on the CPU, no multiply-add but those that are written out. 1675: about pragmas of gcc's.
   target_compile_options(rnn_engine_cuda PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-O2;-ffp-contract=off;-Wall;-Wextra>

@@ -1,4 +1,5 @@
 // The C API: checks what comes from outside, picks the type, turns exceptions into codes.
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -31,20 +32,23 @@ struct rnn_engine_context {
     });
   }
 
-  // Measured once, by the first who asks.
-  const Costs& measured_costs() {
+  // Of a dtype; measured once, by the first who asks.
+  const Costs& measured_costs(int dtype) {
     std::lock_guard lock(costs_lock_);
-    if (!costs_.measured()) costs_ = calibrate(backend, pool);
-    return costs_;
+    Costs& costs = costs_of(dtype);
+    if (!costs.measured()) visit_dtype(dtype, [&]<class T>() { costs = calibrate<T>(backend, pool); });
+    return costs;
   }
-  Costs known_costs() {
+  Costs known_costs(int dtype) {
     std::lock_guard lock(costs_lock_);
-    return costs_;
+    return costs_of(dtype);
   }
 
  private:
+  Costs& costs_of(int dtype) { return costs_[static_cast<std::size_t>(dtype)]; }
+
   std::mutex costs_lock_;
-  Costs costs_;
+  std::array<Costs, RNN_ENGINE_BFLOAT16 + 1> costs_;  // by dtype
 };
 
 struct rnn_engine_plan {
@@ -53,6 +57,30 @@ struct rnn_engine_plan {
   std::once_flag listed, searched;  // the table of buffers and the inputs are made when they are asked for
   Edges inputs;
 };
+
+namespace {
+
+// Between bfloat16 and float32, by as many threads as find enough to do.
+template <class From, class To>
+void convert(rnn_engine_context* context, void (*kernel)(const Block<From, To>&), std::int64_t count,
+             const void* in, void* out) {
+  constexpr std::int64_t kGrain = 16384;
+  require(count >= 0, "count: expected at least 0, got " + std::to_string(count));
+  if (count == 0) return;
+  require_pointer(in, "in");
+  require_pointer(out, "out");
+  const auto run = [&](const Team& team) {
+    const Team::Range mine = team.share(count, kGrain);
+    kernel({1, 1, mine.end - mine.begin, 0, static_cast<const From*>(in) + mine.begin, 0,
+            static_cast<To*>(out) + mine.begin, 0});
+  };
+  if (count <= kGrain)
+    run(Team(0, 1, nullptr));
+  else
+    context->pool.run(run);
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -85,10 +113,12 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(plan, "plan");
+    require_dtype(problem->dtype);
     const Machine machine = context->machine(problem->dtype);
     const bool compares =
         (problem->training && problem->memory == RNN_ENGINE_BUDGET) || may_divide(*problem, machine);
-    const Costs costs = compares ? context->measured_costs() : context->known_costs();
+    const Costs costs =
+        compares ? context->measured_costs(problem->dtype) : context->known_costs(problem->dtype);
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
     made->plan = make_plan(*problem, machine, costs, &context->wavefronts);
@@ -102,8 +132,8 @@ rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan) { return pla
 
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const Plan& p = plan->plan;
-  return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs()), p.tiles.count(),
-          p.schedule.groups};
+  return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs(p.shape.dtype)),
+          p.tiles.count(), p.schedule.groups};
 }
 
 int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
@@ -182,10 +212,25 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
   });
 }
 
-int rnn_engine_calibrate(rnn_engine_context* context) {
+int rnn_engine_calibrate(rnn_engine_context* context, int32_t dtype) {
   return guarded([&] {
     require_pointer(context, "context");
-    context->measured_costs();
+    require_dtype(dtype);
+    context->measured_costs(dtype);
+  });
+}
+
+int rnn_engine_round(rnn_engine_context* context, int64_t count, const float* in, void* out) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    convert(context, context->backend.bf16.narrow, count, in, out);
+  });
+}
+
+int rnn_engine_widen(rnn_engine_context* context, int64_t count, const void* in, float* out) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    convert(context, context->backend.bf16.widen, count, in, out);
   });
 }
 

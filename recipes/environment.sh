@@ -73,7 +73,9 @@ _install_torch() {
 
 _install_project() {
     local extras="$1" sources requirements
-    sources="$(_checksum nmt rnn_engine csrc cmake CMakeLists.txt pyproject.toml README.md LICENSE)"
+    # scikit-build-core's variable, so that pip asks for no option
+    local -x SKBUILD_CMAKE_DEFINE="${SKBUILD_CMAKE_DEFINE:-$(_cuda_options)}"
+    sources="$SKBUILD_CMAKE_DEFINE $(_checksum nmt rnn_engine csrc cmake CMakeLists.txt pyproject.toml README.md LICENSE)"
     requirements="$(_checksum pyproject.toml constraints.txt)"
     if [ "$(_stamp project)" = "$sources" ] && [ "$(_stamp "extras-$extras")" = "$requirements" ]; then
         return
@@ -83,6 +85,15 @@ _install_project() {
     _pip install "$PROJECT${extras:+[$extras]}" || fail "the project could not be built or installed; see above"
     printf '%s\n' "$sources" >"$(_stamp_file project)"
     printf '%s\n' "$requirements" >"$(_stamp_file "extras-$extras")"
+}
+
+# The kernels for GPUs take minutes to compile: for this machine's own card, where there is one, and else not at all.
+_cuda_options() {
+    if command -v nvcc >/dev/null && nvidia-smi -L >/dev/null 2>&1; then
+        printf 'RNN_ENGINE_CUDA=ON;CMAKE_CUDA_ARCHITECTURES=native'
+    else
+        printf 'RNN_ENGINE_CUDA=OFF'
+    fi
 }
 
 _stamp_file() {

@@ -265,7 +265,7 @@ def plan(
 
     Returns:
         The plan. Its predicted time rests on a calibration that takes some tens of milliseconds, once for each number
-        of threads.
+        of threads and dtype.
 
     Raises:
         ValueError: A size is out of bounds, or the budget too small; the message says the least that would do, and a
@@ -291,7 +291,6 @@ def plan(
     settings = Memory.parse(memory)
     index = parse_device(device)
     context = native.context(threads or native.cpu_count(), isa) if index is None else native.cuda_context(index)
-    context.calibrate()
     problem = native.make_problem(
         spec,
         dtype,
@@ -307,6 +306,7 @@ def plan(
         output=output,
         input_gradient=input_gradient and training,
     )
+    context.calibrate(native.DTYPES[dtype])
     wanted = f"{settings.budget:,} bytes" if settings.policy == "budget" else settings.policy
     purpose = f"training, memory {wanted}" if training else "forward only"
     rows = steps * batch if sizes is None else sum(sizes)

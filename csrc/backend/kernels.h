@@ -52,25 +52,29 @@ struct GemmTile {
 template <class T>
 struct CellTile {
   std::int64_t rows, units;
-  std::ptrdiff_t gate_stride;  // H: between the gates in a, r, extra and sums
-  T* a;                        // [rows, 4H]
-  std::ptrdiff_t a_row;
-  T* r;  // [rows, 4H] or nullptr if the cell is not split
-  std::ptrdiff_t r_row;
-  const T* extra[kMaxExtra];   // [4H], then those of [H]; nullptr: zeros
-  const T *bias_ih, *bias_hh;  // [4H] for a cell with kAddsBias; nullptr: zeros
-  const T* c_prev;             // [rows, H]
+  std::ptrdiff_t gate_stride;  // H: between the gates in a, r, gates, extra and sums
+  const Value<T>* a;           // forward: [rows, 4H] the products, summed up unless the cell is split
+  const Value<T>* r;           // forward: [rows, 4H] those of a split cell with U
+  std::ptrdiff_t product_row;
+  // [rows, 4H] what backward is given: activated gates, or a and r (gates_r) of a split cell. Forward writes
+  // it unless nullptr; a split cell only where it is rounded, else it is a and r themselves. Backward turns
+  // it into the gradients of a and r.
+  T *gates_a, *gates_r;
+  std::ptrdiff_t gates_row;
+  const Value<T>* extra[kMaxExtra];  // [4H], then those of [H]; nullptr: zeros
+  const Value<T>*bias_ih, *bias_hh;  // [4H] for a cell with kAddsBias; nullptr: zeros
+  const Value<T>* c_prev;            // [rows, H]
   std::ptrdiff_t c_prev_row;
-  T* c;  // [rows, H]; forward writes, backward reads; may be c_prev in forward
+  Value<T>* c;  // [rows, H]; forward writes, backward reads; may be c_prev in forward
   std::ptrdiff_t c_row;
   T* h;  // forward: [rows, H], written unless nullptr
   std::ptrdiff_t h_row;
-  const T* dh;  // backward: [rows, H]
+  const Value<T>* dh;  // backward: [rows, H]
   std::ptrdiff_t dh_row;
-  T* dc;  // backward: [rows, H], gradient of c in, of c_prev out
+  Value<T>* dc;  // backward: [rows, H], gradient of c in, of c_prev out
   std::ptrdiff_t dc_row;
-  T* sums;  // backward: [kSums, 4H], then [H] for each vector of [H]; added to
-  T* work;  // backward: [kCellRows, kWork, H] of a cell with kWholeRows
+  Value<T>* sums;  // backward: [kSums, 4H], then [H] for each vector of [H]; added to
+  Value<T>* work;  // of a cell with kWholeRows: forward [kCellRows, H], backward [kCellRows, kWork, H]
 };
 
 // One vector of each of a panel's k groups, from as many rows of a row-major matrix [columns, k]: its

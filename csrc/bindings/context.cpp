@@ -28,8 +28,20 @@ void Context::pack(const Problem& problem, const std::vector<Lane>& weights, con
   released(api, [&] { return api.pack(raw, &problem.raw, w.data(), block); });
 }
 
-void Context::calibrate() const {
-  released(api, [&] { return api.calibrate(raw); });
+void Context::calibrate(int dtype) const {
+  released(api, [&] { return api.calibrate(raw, dtype); });
+}
+
+void Context::convert(const Input& in, const Values& out) const {
+  if (&api != &linked_api()) throw EngineError("convert: only the CPU's context converts values");
+  const Type &wide = type_of(RNN_ENGINE_FLOAT32), &half = type_of(RNN_ENGINE_BFLOAT16);
+  const bool rounds = in.type == wide.native;
+  const void* from = data_of(rounds ? wide : half, in, in.count, "values");
+  void* to = data_of(rounds ? half : wide, out, in.count, "out");
+  released(api, [&] {
+    return rounds ? rnn_engine_round(raw, in.count, static_cast<const float*>(from), to)
+                  : rnn_engine_widen(raw, in.count, from, static_cast<float*>(to));
+  });
 }
 
 void Context::gemm(int64_t m, int64_t n, int64_t k, const Values& a, const Values& b, const Values& c,
@@ -74,12 +86,13 @@ void bind_context(nb::module_& module) {
       .def_prop_ro("isa", [](const Context& c) { return std::string(c.api.context_isa(c.raw)); })
       .def("packed_bytes", &Context::packed_bytes, "problem"_a)
       .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a)
-      .def("calibrate", &Context::calibrate)
+      .def("calibrate", &Context::calibrate, "dtype"_a = RNN_ENGINE_FLOAT32 + 0)
       .def("loss_scratch", &Context::loss_scratch, "problem"_a)
       .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a,
            "gradients"_a, "scratch"_a, "result"_a, "stream"_a = 0)
       .def("gemm", &Context::gemm, "m"_a, "n"_a, "k"_a, "a"_a, "b"_a, "c"_a, "scratch"_a)
       .def("gemm_scratch",
            [](const Context& c, int64_t n, int64_t k) { return c.api.gemm_scratch(c.raw, n, k); })
+      .def("convert", &Context::convert, "values"_a, "out"_a)
       .def("peak", &Context::peak, "iterations"_a, "dtype"_a = RNN_ENGINE_FLOAT32 + 0);
 }

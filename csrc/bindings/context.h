@@ -24,7 +24,9 @@ struct Context {
 
   uint64_t packed_bytes(const Problem& problem) const;
   void pack(const Problem& problem, const std::vector<Lane>& weights, const Values& packed) const;
-  void calibrate() const;
+  void calibrate(int dtype) const;
+  // Between float32 and bfloat16, in either direction.
+  void convert(const Input& in, const Values& out) const;
   void gemm(int64_t m, int64_t n, int64_t k, const Values& a, const Values& b, const Values& c,
             const Values& scratch) const;
   uint64_t loss_scratch(const rnn_engine_loss_problem& problem) const;

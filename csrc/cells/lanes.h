@@ -48,13 +48,15 @@ struct LaneSum {
   static constexpr int kVectors = kLanes / V::kWidth;
   V part[kVectors];
 
-  RNN_ENGINE_DEVICE LaneSum() {
+  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) LaneSum() {
     for (int i = 0; i < kVectors; ++i) part[i] = V(typename V::Scalar(0));
   }
   // The lanes of the vector that begins at `unit`.
-  RNN_ENGINE_DEVICE V& at(std::int64_t unit) { return part[unit / V::kWidth % kVectors]; }
+  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V& at(std::int64_t unit) {
+    return part[unit / V::kWidth % kVectors];
+  }
 
-  RNN_ENGINE_DEVICE typename V::Scalar total() const {
+  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) typename V::Scalar total() const {
     typename V::Scalar lanes[kLanes];
     for (int i = 0; i < kVectors; ++i) part[i].store(lanes + i * V::kWidth);
     for (int half = kLanes / 2; half > 0; half /= 2)

@@ -23,11 +23,13 @@ template <class V>
 struct Normal {
   V mean, scale;
 
-  RNN_ENGINE_DEVICE V operator()(V x) const { return (x - mean) * scale; }
+  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V operator()(V x) const {
+    return (x - mean) * scale;
+  }
 
   // Of kParts x units values, the parts `stride` apart.
-  template <int kParts>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) Normal of(const typename V::Scalar* row,
+  template <int kParts, class Stored>
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) Normal of(const Stored* row,
                                                                            std::ptrdiff_t stride,
                                                                            std::int64_t units) {
     using T = typename V::Scalar;
@@ -54,7 +56,7 @@ template <class V>
 struct NormalGradient {
   LaneSum<V> sum, product;
 
-  RNN_ENGINE_DEVICE void add(std::int64_t unit, V p, V x, int valid) {
+  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) void add(std::int64_t unit, V p, V x, int valid) {
     p = first_units(p, valid);
     sum.at(unit) = sum.at(unit) + p;
     product.at(unit) = fma(p, x, product.at(unit));
@@ -62,11 +64,12 @@ struct NormalGradient {
   // Turns the sums over `count` values into means.
   struct Means {
     V p, px;
-    RNN_ENGINE_DEVICE V gradient(V p_here, V x, const Normal<V>& normal) const {
+    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V gradient(V p_here, V x,
+                                                                       const Normal<V>& normal) const {
       return (p_here - p - x * px) * normal.scale;
     }
   };
-  RNN_ENGINE_DEVICE Means means(std::int64_t count) const {
+  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Means means(std::int64_t count) const {
     const auto n = static_cast<typename V::Scalar>(count);
     return {V(sum.total() / n), V(product.total() / n)};
   }
@@ -88,7 +91,8 @@ struct LayerNorm : CellDefaults {
     V extra[kMaxExtra][kGates], bias_ih[kGates], bias_hh[kGates], gamma_c, beta_c;
 
     template <class Tile>
-    RNN_ENGINE_DEVICE Vectors(const Tile& t, std::int64_t unit, int valid) {
+    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Vectors(const Tile& t, std::int64_t unit,
+                                                                    int valid) {
       const auto load = [&](const auto* p) {
         return p ? load_units<V>(p + unit, valid) : V(typename V::Scalar(0));
       };
@@ -104,17 +108,44 @@ struct LayerNorm : CellDefaults {
     RNN_ENGINE_DEVICE const V (*inner() const)[kGates] { return extra + 2; }
   };
 
+  // The bare products of a tile's rows: as they come in forward, as they were kept in backward.
+  template <class Stored>
+  struct Bare {
+    Stored *a, *r;
+    std::ptrdiff_t row, gate_stride;
+
+    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Stored* a_at(std::int64_t i, int k,
+                                                                         std::int64_t unit) const {
+      return a + i * row + k * gate_stride + unit;
+    }
+    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Stored* r_at(std::int64_t i, int k,
+                                                                         std::int64_t unit) const {
+      return r + i * row + k * gate_stride + unit;
+    }
+  };
+  template <class Tile>
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto products_of(const Tile& t) {
+    return Bare{t.a, t.r, t.product_row, t.gate_stride};
+  }
+  template <class Tile>
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto kept_of(const Tile& t) {
+    return Bare{t.gates_a, t.gates_r, t.gates_row, t.gate_stride};
+  }
+
   // A row's products at some units: bare, normalised (x_...), and with gain and bias (a, r).
   template <class V>
   struct Products {
     V x_a[kGates], x_r[kGates], a[kGates], r[kGates];
 
-    template <class Tile>
-    RNN_ENGINE_DEVICE Products(const Tile& t, std::int64_t row, std::int64_t unit, int valid,
-                               const Vectors<V>& v, const Normal<V>& normal_a, const Normal<V>& normal_r) {
+    template <class Stored>
+    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Products(const Bare<Stored>& bare,
+                                                                     std::int64_t row, std::int64_t unit,
+                                                                     int valid, const Vectors<V>& v,
+                                                                     const Normal<V>& normal_a,
+                                                                     const Normal<V>& normal_r) {
       for (int k = 0; k < kGates; ++k) {
-        x_a[k] = normal_a(load_units<V>(t.a + row * t.a_row + k * t.gate_stride + unit, valid));
-        x_r[k] = normal_r(load_units<V>(t.r + row * t.r_row + k * t.gate_stride + unit, valid));
+        x_a[k] = normal_a(load_units<V>(bare.a_at(row, k, unit), valid));
+        x_r[k] = normal_r(load_units<V>(bare.r_at(row, k, unit), valid));
         a[k] = fma(v.extra[0][k], x_a[k], v.bias_ih[k]);
         r[k] = fma(v.extra[1][k], x_r[k], v.bias_hh[k]);
       }
@@ -126,31 +157,35 @@ struct LayerNorm : CellDefaults {
   struct Normals {
     Normal<V> a[kCellRows], r[kCellRows];
 
-    template <class Tile>
-    RNN_ENGINE_DEVICE Normals(const Tile& t, std::int64_t first, int rows) {
+    template <class Stored>
+    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Normals(const Bare<Stored>& bare,
+                                                                    std::int64_t units, std::int64_t first,
+                                                                    int rows) {
       for (int i = 0; i < rows; ++i) {
-        a[i] = Normal<V>::template of<kGates>(t.a + (first + i) * t.a_row, t.gate_stride, t.units);
-        r[i] = Normal<V>::template of<kGates>(t.r + (first + i) * t.r_row, t.gate_stride, t.units);
+        a[i] = Normal<V>::template of<kGates>(bare.a_at(first + i, 0, 0), bare.gate_stride, units);
+        r[i] = Normal<V>::template of<kGates>(bare.r_at(first + i, 0, 0), bare.gate_stride, units);
       }
     }
   };
 
   // Rows [first, first + rows) of the tile, at most kCellRows.
   template <class V, class Tile>
-  RNN_ENGINE_DEVICE static void forward(const Tile& t, std::int64_t first, int rows) {
-    const Normals<V> normals(t, first, rows);
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void forward(const Tile& t,
+                                                                              std::int64_t first, int rows) {
+    const auto bare = products_of(t);
+    const Normals<V> normals(bare, t.units, first, rows);
     for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
       const int valid = units_at<V>(unit, t.units);
       const Vectors<V> v(t, unit, valid);
       for (int i = 0; i < rows; ++i) {
         const std::int64_t row = first + i;
-        const Products<V> p(t, row, unit, valid, v, normals.a[i], normals.r[i]);
+        const Products<V> p(bare, row, unit, valid, v, normals.a[i], normals.r[i]);
         V z[kGates];
         for (int k = 0; k < kGates; ++k) z[k] = Cell::join(p.a[k], p.r[k], v.inner(), k);
         LstmCell::activate(z);
         const V c = LstmCell::next_state(z, load_units<V>(t.c_prev + row * t.c_prev_row + unit, valid));
         store_units(c, t.c + row * t.c_row + unit, valid);
-        if (t.h) store_units(z[3], t.h + row * t.h_row + unit, valid);  // o, until c is known to its end
+        if (t.h) store_units(z[3], t.work + i * t.gate_stride + unit, valid);  // o, until all of c is known
       }
     }
     for (int i = 0; t.h && i < rows; ++i) {
@@ -163,7 +198,8 @@ struct LayerNorm : CellDefaults {
         const V beta =
             t.extra[kExtra + 1] ? load_units<V>(t.extra[kExtra + 1] + unit, valid) : V(typename V::Scalar(0));
         const V x = normal(load_units<V>(c + unit, valid));
-        store_units(load_units<V>(h + unit, valid) * tanh(fma(gamma, x, beta)), h + unit, valid);
+        const V o = load_units<V>(t.work + i * t.gate_stride + unit, valid);
+        store_units(o * tanh(fma(gamma, x, beta)), h + unit, valid);
       }
     }
   }
@@ -173,14 +209,16 @@ struct LayerNorm : CellDefaults {
   // for each row and unit i, f, g and do, then da gamma_ih (4) and dr gamma_hh (4), and the gradient of c's
   // normalised value.
   template <class V, class Tile>
-  RNN_ENGINE_DEVICE static void backward(const Tile& t, std::int64_t first, int rows) {
-    const Normals<V> normals(t, first, rows);
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(const Tile& t,
+                                                                               std::int64_t first, int rows) {
+    const auto bare = kept_of(t);
+    const Normals<V> normals(bare, t.units, first, rows);
     Normal<V> normal_c[kCellRows];
     for (int i = 0; i < rows; ++i)
       normal_c[i] = Normal<V>::template of<1>(t.c + (first + i) * t.c_row, 0, t.units);
     NormalGradient<V> of_c[kCellRows], of_a[kCellRows], of_r[kCellRows];
-    output_gradients(t, first, rows, normals, normal_c, of_c);
-    gate_gradients(t, first, rows, normals, normal_c, of_c, of_a, of_r);
+    output_gradients(t, bare, first, rows, normals, normal_c, of_c);
+    gate_gradients(t, bare, first, rows, normals, normal_c, of_c, of_a, of_r);
     for (int i = 0; i < rows; ++i) {
       const auto means_a = of_a[i].means(kGates * t.units), means_r = of_r[i].means(kGates * t.units);
       for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
@@ -191,9 +229,8 @@ struct LayerNorm : CellDefaults {
                       valid);
         };
         for (int k = 0; k < kGates; ++k) {
-          const std::ptrdiff_t place = k * t.gate_stride + unit;
-          finish(t.a + (first + i) * t.a_row + place, k, normals.a[i], means_a);
-          finish(t.r + (first + i) * t.r_row + place, kGates + k, normals.r[i], means_r);
+          finish(bare.a_at(first + i, k, unit), k, normals.a[i], means_a);
+          finish(bare.r_at(first + i, k, unit), kGates + k, normals.r[i], means_r);
         }
       }
     }
@@ -209,15 +246,15 @@ struct LayerNorm : CellDefaults {
 
  private:
   template <class Tile>
-  RNN_ENGINE_DEVICE static auto* work(const Tile& t, int row, int part, std::int64_t unit) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto* work(const Tile& t, int row, int part,
+                                                                            std::int64_t unit) {
     return t.work + (row * kWork + part) * t.gate_stride + unit;
   }
 
-  template <class V, class Tile>
-  RNN_ENGINE_DEVICE static void output_gradients(const Tile& t, std::int64_t first, int rows,
-                                                 const Normals<V>& normals,
-                                                 const Normal<V> (&normal_c)[kCellRows],
-                                                 NormalGradient<V> (&of_c)[kCellRows]) {
+  template <class V, class Tile, class Stored>
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void output_gradients(
+      const Tile& t, const Bare<Stored>& bare, std::int64_t first, int rows, const Normals<V>& normals,
+      const Normal<V> (&normal_c)[kCellRows], NormalGradient<V> (&of_c)[kCellRows]) {
     auto* gamma_sum = t.sums + kSums * kGates * t.gate_stride;
     auto* beta_sum = gamma_sum + t.gate_stride;
     for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
@@ -226,7 +263,7 @@ struct LayerNorm : CellDefaults {
       V dgamma = load_units<V>(gamma_sum + unit, valid), dbeta = load_units<V>(beta_sum + unit, valid);
       for (int i = 0; i < rows; ++i) {
         const std::int64_t row = first + i;
-        const Products<V> p(t, row, unit, valid, v, normals.a[i], normals.r[i]);
+        const Products<V> p(bare, row, unit, valid, v, normals.a[i], normals.r[i]);
         V z[kGates];
         for (int k = 0; k < kGates; ++k) z[k] = Cell::join(p.a[k], p.r[k], v.inner(), k);
         LstmCell::activate(z);
@@ -246,13 +283,11 @@ struct LayerNorm : CellDefaults {
     }
   }
 
-  template <class V, class Tile>
-  RNN_ENGINE_DEVICE static void gate_gradients(const Tile& t, std::int64_t first, int rows,
-                                               const Normals<V>& normals,
-                                               const Normal<V> (&normal_c)[kCellRows],
-                                               const NormalGradient<V> (&of_c)[kCellRows],
-                                               NormalGradient<V> (&of_a)[kCellRows],
-                                               NormalGradient<V> (&of_r)[kCellRows]) {
+  template <class V, class Tile, class Stored>
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void gate_gradients(
+      const Tile& t, const Bare<Stored>& bare, std::int64_t first, int rows, const Normals<V>& normals,
+      const Normal<V> (&normal_c)[kCellRows], const NormalGradient<V> (&of_c)[kCellRows],
+      NormalGradient<V> (&of_a)[kCellRows], NormalGradient<V> (&of_r)[kCellRows]) {
     typename NormalGradient<V>::Means means_c[kCellRows];
     for (int i = 0; i < rows; ++i) means_c[i] = of_c[i].means(t.units);
     const auto sum_at = [&](int s, int k) { return t.sums + (s * kGates + k) * t.gate_stride; };
@@ -264,7 +299,7 @@ struct LayerNorm : CellDefaults {
         for (int k = 0; k < kGates; ++k) sums[s][k] = load_units<V>(sum_at(s, k) + unit, valid);
       for (int i = 0; i < rows; ++i) {
         const std::int64_t row = first + i;
-        Products<V> p(t, row, unit, valid, v, normals.a[i], normals.r[i]);
+        Products<V> p(bare, row, unit, valid, v, normals.a[i], normals.r[i]);
         V d[kGates];
         for (int k = 0; k < kGates; ++k) d[k] = load_units<V>(work(t, i, k, unit), valid);
         const V x_c = normal_c[i](load_units<V>(t.c + row * t.c_row + unit, valid));

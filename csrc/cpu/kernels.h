@@ -208,10 +208,7 @@ Kernels<typename V::Scalar> make_kernels() {
   table.width = V::kWidth;
   table.gemm = gemm<MicroKernel<V>, kMaxRows>;
   table.pack_transposed = pack_transposed<V>;
-  for_each_cell([&]<class Cell>(int index) {
-    table.cell_forward[index] = cell_forward<V, Cell>;
-    table.cell_backward[index] = cell_backward<V, Cell>;
-  });
+  set_cells<Lanes<V>>(table);
   table.dropout = dropout<V>;
   table.zoneout_forward = zoneout_forward<V>;
   table.zoneout_backward = zoneout_backward<V>;

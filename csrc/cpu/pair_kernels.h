@@ -85,6 +85,13 @@ void pair_micro_kernel(const GemmTile<BFloat16>& t, std::int64_t first_row) {
 template <class P>
 struct PairVector : P::Vector {};
 
+// For the cells: gates and h are rounded, all else is not. A type for each P, for the same reason.
+template <class P>
+struct PairLanes {
+  using Vector = typename P::Vector;
+  using Stored = BFloat16;
+};
+
 template <class P>
 struct PairMicroKernel {
   using Stored = BFloat16;
@@ -121,10 +128,19 @@ void pack_transposed_pairs(const TransposedPanel<BFloat16>& t) {
 template <class P>
 void pack_pairs(const PairedRows& t) {
   constexpr std::int64_t kAtOnce = 16;  // rows of k: as many as write whole cache lines of narrow blocks
+  constexpr std::int64_t kLine = 64 / sizeof(BFloat16);
+  // Rows lie far apart, so that the processor does not see what comes next: of narrow pieces the rows after
+  // these, of wide ones the rest of these.
+  const bool narrow = t.columns <= 4 * kLine;
   for (std::int64_t k0 = 0; k0 < t.k; k0 += kAtOnce) {
     const std::int64_t k1 = k0 + kAtOnce < t.k ? k0 + kAtOnce : t.k;
+    for (std::int64_t k = k0 + 2 * kAtOnce; narrow && k < k1 + 2 * kAtOnce && k < t.k; ++k)
+      for (std::int64_t c = 0; t.rows[k] && c < t.columns; c += kLine)
+        __builtin_prefetch(t.rows[k] + t.first + c);
     BFloat16* block = t.packed;
     for (std::int64_t c = 0; c < t.columns; c += t.block, block += t.block_stride) {
+      for (std::int64_t k = k0; !narrow && c % kLine < t.block && k < k1; ++k)
+        if (t.rows[k]) __builtin_prefetch(t.rows[k] + t.first + c + 4 * kLine);
       const std::int64_t count = t.columns - c < t.block ? t.columns - c : t.block;
       const std::int64_t filled = count < t.block ? (count + t.fill - 1) / t.fill * t.fill : count;
       for (std::int64_t k = k0; k < k1; k += 2) {
@@ -188,6 +204,7 @@ Kernels<BFloat16> make_pair_kernels() {
   table.gemm = gemm<PairMicroKernel<P>, kMaxRows>;
   table.pack_transposed = pack_transposed_pairs<P>;
   table.pack_pairs = pack_pairs<P>;
+  set_cells<PairLanes<P>>(table);
   table.narrow = convert<P, float, BFloat16>;
   table.widen = convert<P, BFloat16, float>;
   table.dropout = dropout<PairVector<P>, BFloat16>;

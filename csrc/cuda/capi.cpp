@@ -197,7 +197,7 @@ int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k
 size_t rnn_engine_gemm_scratch(const rnn_engine_context*, int64_t, int64_t) { return 0; }
 double rnn_engine_peak(rnn_engine_context*, int32_t, int64_t) { return 0; }
 
-int rnn_engine_calibrate(rnn_engine_context* context) {
+int rnn_engine_calibrate(rnn_engine_context* context, int32_t) {
   return guarded([&] { require_pointer(context, "context"); });  // nothing is measured
 }
 

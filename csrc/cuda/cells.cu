@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(CellForward<T> p) {
 }
 
 template <class T, class Cell>
-__global__ void __launch_bounds__(kThreads) backward_kernel(CellBackward<T> p) {
+__global__ void __launch_bounds__(kThreads, 1) backward_kernel(CellBackward<T> p) {
   const std::int32_t group = static_cast<std::int32_t>(block_x());
   const std::int32_t unit = static_cast<std::int32_t>(block_y()) * block_threads() + thread_index();
   if (unit >= p.units) return;

@@ -13,14 +13,15 @@ template <class S>
 struct Row {
   std::int64_t units;
   std::ptrdiff_t gate_stride;
-  S *a, *r;
+  S *a, *r;              // forward: the bare products
+  S *gates_a, *gates_r;  // backward: the same, as they were kept
   const S* extra[kMaxExtra];
   const S *bias_ih, *bias_hh;
   const S* c_prev;
   S *c, *h, *dc, *sums, *work;
   const S* dh;
-  static constexpr std::ptrdiff_t a_row = 0, r_row = 0, c_prev_row = 0, c_row = 0, h_row = 0, dh_row = 0,
-                                  dc_row = 0;
+  static constexpr std::ptrdiff_t product_row = 0, gates_row = 0, c_prev_row = 0, c_row = 0, h_row = 0,
+                                  dh_row = 0, dc_row = 0;
 };
 
 template <class T>
@@ -52,6 +53,7 @@ __global__ void __launch_bounds__(kThreads, 1) forward_kernel(CellForward<T> p) 
   row.c_prev = p.c_prev + first;
   row.c = (p.cell ? p.cell : p.c ? p.c : p.state) + first;
   row.h = p.raw || p.end.units ? p.work + first : nullptr;
+  row.work = row.h;  // holds o until h takes its place
   // Zoneout puts c together from what it was; without it c may take the place of c'.
   Cell::template forward<Units<S, kThreads>>(row, 0, 1);
   for_each_unit(H, [&](std::int64_t unit) {
@@ -114,8 +116,8 @@ __global__ void __launch_bounds__(kThreads, 1) backward_kernel(CellBackward<T> p
     dc[unit] = value;
   });
   Row<S> row = row_of(p.weights, H);
-  row.a = widened<T, Cell>(p.a + gates, p.wide_a + gates, H);
-  row.r = widened<T, Cell>(p.r + gates, p.wide_r + gates, H);
+  row.gates_a = widened<T, Cell>(p.a + gates, p.wide_a + gates, H);
+  row.gates_r = widened<T, Cell>(p.r + gates, p.wide_r + gates, H);
   row.c_prev = c_prev;
   row.c = const_cast<S*>(p.c) + first;
   row.dh = dh;
@@ -123,8 +125,8 @@ __global__ void __launch_bounds__(kThreads, 1) backward_kernel(CellBackward<T> p
   row.sums = p.sums + b * ((Cell::kSums * Cell::kGates + Cell::kUnitVectors) * H);
   row.work = work;
   Cell::template backward<Units<S, kThreads>>(row, 0, 1);
-  narrowed<T, Cell>(row.a, p.a + gates, H);
-  narrowed<T, Cell>(row.r, p.r + gates, H);
+  narrowed<T, Cell>(row.gates_a, p.a + gates, H);
+  narrowed<T, Cell>(row.gates_r, p.r + gates, H);
   for_each_unit(H, [&](std::int64_t unit) {
     if (p.zoneout.on) dc[unit] = dc[unit] + past[unit];
     if (p.dc0 && b >= p.carried) p.dc0[first + unit] = dc[unit];

@@ -235,10 +235,15 @@ RNN_ENGINE_API int rnn_engine_packed_bytes(rnn_engine_context* context, const rn
 RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
                                    const rnn_engine_weights* weights, void* packed);
 
-/* Measures what products and cells cost on this machine, once for a context (some tens of milliseconds).
+/* Measures what products and cells of a dtype cost on this machine, once for a context (some tens of
+ * milliseconds).
  * Plans that choose between schedules do it by themselves; the costs decide which is chosen, never a result.
  */
-RNN_ENGINE_API int rnn_engine_calibrate(rnn_engine_context* context);
+RNN_ENGINE_API int rnn_engine_calibrate(rnn_engine_context* context, int32_t dtype);
+
+/* out = in: float32 to bfloat16, rounded to the nearest, or bfloat16 to float32, by the context's threads. */
+RNN_ENGINE_API int rnn_engine_round(rnn_engine_context* context, int64_t count, const float* in, void* out);
+RNN_ENGINE_API int rnn_engine_widen(rnn_engine_context* context, int64_t count, const void* in, float* out);
 
 /* Output layer and label-smoothed cross-entropy, with their gradients. The logits of `tokens` hidden vectors,
  * Z = X W^T + b, never exist all at once. A token's loss is (1 - smoothing) * -log p(target) + smoothing *

@@ -20,9 +20,12 @@ class LayerCost {
         I_(static_cast<double>(shape.layer(layer).I)),
         R_(static_cast<double>(shape.layer(layer).R)),
         value_(bytes_of_value(shape.dtype)),
+        sum_(bytes_of_sum(shape.dtype)),
+        group_(machine.group),
         gates_(shape.cell.gates),
         threads_(threads),
         meeting_(threads > 1 ? costs.meeting : 0),
+        cell_(static_cast<std::size_t>(shape.cell_index)),
         projected_(shape.projected) {
     const double units = std::ceil(H_ / machine.width);
     share_ = std::ceil(units / threads) / units;  // of the thread that has the most units
@@ -46,20 +49,20 @@ class LayerCost {
   }
   // U h' and the cells, a step at a time.
   double forward_steps(double steps, double rows) const {
-    return this->steps(steps, rows, costs_.cell_forward);
+    return this->steps(steps, rows, costs_.cell_forward[cell_]);
   }
   double backward_steps(double steps, double rows) const {
-    return this->steps(steps, rows, costs_.cell_backward);
+    return this->steps(steps, rows, costs_.cell_backward[cell_]);
   }
   // The same as forward_steps in large products, and the cells alone.
   double gates_again(double rows) const {
     return input_product(rows) + product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) +
-           rows * H_ * share_ * costs_.cell_forward + pack(I_ + R_);
+           rows * H_ * share_ * costs_.cell_forward[cell_] + pack(I_ + R_);
   }
   double weight_gradients(double rows) const {
-    const double passes = std::ceil(rows / 256);  // over the gradients, in and out of memory
+    const double passes = std::ceil(rows / (256 * group_));  // over the gradients, in and out of memory
     return 2 * gates_ * rows * H_ * (I_ + R_) / (threads_ * costs_.rate(256, Costs::kNear)) +
-           passes * pack(I_ + R_);
+           passes * pack(I_ + R_) * sum_ / value_;
   }
   double input_gradient(double rows) const {
     return product(rows, 2 * gates_ * rows * H_ * I_, gates_ * H_ * I_) + pack(I_);
@@ -79,7 +82,10 @@ class LayerCost {
   }
 
   const Costs& costs_;
-  const double H_, I_, R_, value_, gates_, threads_, meeting_;
+  const double H_, I_, R_;
+  const double value_, sum_;  // bytes of what is stored, and of what is computed with
+  const double group_, gates_, threads_, meeting_;
+  const std::size_t cell_;
   const bool projected_;
   double share_;
 };

@@ -1,11 +1,13 @@
 // What work costs on this machine, and what tiles and schedules cost by it. The figures are measured once for
-// a context (stack/calibrate.cpp); the planner only compares with them.
+// a context and a dtype (stack/calibrate.cpp); the planner only compares with them.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+
+#include "cells/table.h"
 
 namespace rnn_engine {
 
@@ -15,7 +17,7 @@ struct Costs {
   static constexpr int kSizes = 2;  // bytes of its right-hand side: what a near cache holds, and more
   static constexpr double kNear = 384 << 10, kFar = 3 << 20;
   std::array<std::array<double, kRows>, kSizes> product_rate{};  // floating-point operations a second
-  double cell_forward = 0, cell_backward = 0;                    // seconds a hidden unit and row
+  std::array<double, kCells> cell_forward{}, cell_backward{};    // seconds a hidden unit and row
   double memory_rate = 0;                                        // bytes a second
   // Seconds that threads lose in a step that they share, for each square root of a byte that they write for
   // each other in it: waiting, and reading what has just been written elsewhere, where more can be fetched

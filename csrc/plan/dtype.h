@@ -2,11 +2,20 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
+#include <type_traits>
 
 #include "base/bfloat16.h"
+#include "base/error.h"
 #include "rnn_engine.h"
 
 namespace rnn_engine {
+
+inline void require_dtype(int dtype) {
+  require(dtype >= RNN_ENGINE_FLOAT32 && dtype <= RNN_ENGINE_BFLOAT16,
+          "dtype: expected float32 (0), float64 (1) or bfloat16 (2), got " +
+              (dtype == RNN_ENGINE_FLOAT16 ? "float16 (3), which needs CUDA" : std::to_string(dtype)));
+}
 
 // Returns visit.operator()<T>().
 template <class Visit>
@@ -21,9 +30,22 @@ auto visit_dtype(int dtype, const Visit& visit) {
   }
 }
 
+// The other way round.
+template <class T>
+constexpr int dtype_of() {
+  return std::is_same_v<T, float>    ? RNN_ENGINE_FLOAT32
+         : std::is_same_v<T, double> ? RNN_ENGINE_FLOAT64
+                                     : RNN_ENGINE_BFLOAT16;
+}
+
 // Bytes of a stored value.
 inline std::size_t bytes_of_value(int dtype) {
   return dtype == RNN_ENGINE_FLOAT32 ? 4 : dtype == RNN_ENGINE_FLOAT64 ? 8 : 2;
+}
+
+// Bytes of what it is computed with: sums, cell states.
+inline std::size_t bytes_of_sum(int dtype) {
+  return visit_dtype(dtype, []<class T>() { return sizeof(Value<T>); });
 }
 
 }  // namespace rnn_engine

@@ -20,10 +20,17 @@ inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, st
   return round_up(k, machine.group) * gates * round_up(hidden, machine.width);
 }
 
-// Weight-gradient products pack blocks of this many rows (of 4H) and this many steps of k.
-inline constexpr std::int64_t kGradientRows = 528;
+// Weight-gradient products pack at most this many rows (of 4H) at once, for each thread, and this many steps
+// of k. What they are multiplied by is packed once for all of them; the packed rows themselves are read one
+// after the other, for which the third cache is near enough.
+inline constexpr std::int64_t kGradientRows = 2112;
 template <class T>
 inline constexpr std::int64_t kGradientDepth = 256 * kGroup<T>;
+// Of `rows` shared by threads in whole blocks of kRowBlock.
+inline std::int64_t gradient_rows(std::int64_t rows, std::int64_t threads) {
+  constexpr std::int64_t kBlock = 6;  // kRowBlock (backend/kernels.h)
+  return std::min(kGradientRows, round_up((rows + threads - 1) / threads, kBlock));
+}
 // Other products run through k in pieces of this many, so that a piece of a panel stays in a near cache;
 // those that pack their panels on the way pack no more at once.
 template <class T>
@@ -71,7 +78,7 @@ struct Rolling {
   Value<T>* a = nullptr;        // [rows of a tile, 4H]
   Value<T>* r = nullptr;        // [B, 4H]
   T* raw = nullptr;             // [B, H] with a projection
-  Value<T>* h = nullptr;        // [B, H] what the cells leave, where it is then rounded
+  Value<T>* work = nullptr;     // [B, H] working memory of cells that run on whole rows
   Value<T>* cell = nullptr;     // [B, H] c before zoneout
   Value<T>* factors = nullptr;  // [B, R] what recurrent dropout multiplies h by
   T* seen[2] = {};              // [B, R] h after recurrent dropout, of steps in turn
@@ -85,7 +92,7 @@ struct Rolling {
     a = arena.take<Value<T>>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
     r = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
     raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
-    h = arena.take<Value<T>>("h before rounding", kRounds<T> ? s.B * widest.H : 0);
+    work = arena.take<Value<T>>("cells' working memory, rolling", s.cell.whole_rows ? s.B * widest.H : 0);
     cell = arena.take<Value<T>>("c before zoneout, rolling", gates && s.zoneout_c > 0 ? s.B * widest.H : 0);
     take_recurrent(s, widest, arena);
   }
@@ -185,7 +192,7 @@ template <class T>
 struct GroupBackward {
   std::int64_t* order;  // [rows of a tile] rows in the order in which backward meets them; -1: none
   const T** previous;   // [rows of a tile] h before each of them
-  Value<T>* dh;         // [B, H] gradient of the cell's output; before the recurrence: h before rounding
+  Value<T>* dh;         // [B, H] gradient of the cell's output; before the recurrence: cells' working memory
   T* dstate;            // [rows of a tile, R] with a projection: gradient of h
   Value<T>* dstep;      // [B, R] with a projection: that of one step, where it is then rounded
   T* dropped;           // [rows of a tile, D*R]
@@ -195,15 +202,10 @@ struct GroupBackward {
   T *pack_a, *pack_b;   // one piece a thread
   T* pack_gates;        // recompute: one panel of weights a thread
   Value<T>* work;       // the cell's, for each thread
-  // Where gates are kept rounded: [rows of a piece, 4H] products of a piece whose gates are made again, and,
-  // for each thread, those that backward is at: of as many rows of a vector of units as 4H values hold, or
-  // [kCellRows, 4H].
+  // Where gates are kept rounded: [rows of a piece, 4H] products of a piece whose gates are made again.
   Value<T>* piece_a;
   Value<T>* piece_r;
-  Value<T>* gates_a;
-  Value<T>* gates_r;
-  std::int64_t gates_size;
-  std::int64_t pack_a_size, pack_b_size, pack_gates_size, work_size;
+  std::int64_t pack_a_rows, pack_a_size, pack_b_size, pack_gates_size, work_size;
 
   GroupBackward() = default;
   GroupBackward(const LayoutInput& in, Arena& arena) {
@@ -224,7 +226,8 @@ struct GroupBackward {
     past_c = arena.take<Value<T>>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
     replay.dropped = dropped;
     if (in.schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
-    pack_a_size = kGradientRows * kGradientDepth<T>;
+    pack_a_rows = gradient_rows(std::max(s.cell.gates * widest.H, widest.R), threads);
+    pack_a_size = pack_a_rows * std::min(kGradientDepth<T>, ordered);
     pack_b_size = std::max(std::min(kGradientDepth<T>, ordered),
                            large_depth<T>(round_up(s.cell.gates * widest.H, in.machine.group))) *
                   4 * in.machine.width;
@@ -244,15 +247,11 @@ struct GroupBackward {
     const std::int64_t made = kRounds<T> && again ? in.rows(in.schedule.backward_steps) * widest.G : 0;
     piece_a = arena.take<Value<T>>("gates of a piece before rounding", made);
     piece_r = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? made : 0);
-    gates_size =
-        kRounds<T> ? (s.cell.whole_rows ? kCellRows : 1) * round_up(widest.H, in.machine.width) * 4 : 0;
-    gates_a = arena.take<Value<T>>("gates in work", gates_size * threads);
     if constexpr (kRounds<T>) {
       replay.a = piece_a;
       replay.r = piece_r;
-      replay.h = dh;
     }
-    gates_r = arena.take<Value<T>>("recurrent product in work", s.cell.split ? gates_size * threads : 0);
+    replay.work = dh;
   }
 };
 

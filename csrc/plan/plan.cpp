@@ -62,8 +62,7 @@ rnn_engine_sizes arena_sizes(const Shape& shape, const Machine& machine, const S
 Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs,
                Wavefronts* wavefronts) {
   Plan plan;
-  require(problem.dtype != RNN_ENGINE_FLOAT16,
-          "dtype: expected float32 (0), float64 (1) or bfloat16 (2), got float16 (3), which needs CUDA");
+  require_dtype(problem.dtype);
   plan.shape = make_shape(problem);
   plan.machine = machine;
   const Estimates estimates{[&](const Shape& shape, const Schedule& schedule) {

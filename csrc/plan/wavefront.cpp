@@ -35,6 +35,7 @@ Shape typical(const Shape& shape) {
 
 std::vector<std::int64_t> key_of(const Shape& shape, Policy policy, const Machine& machine) {
   std::vector<std::int64_t> key{shape.dtype,
+                                shape.cell_index,
                                 shape.T,
                                 shape.B,
                                 shape.D,

@@ -77,9 +77,9 @@ struct BackwardLane {
   }
 
   // Some rows of the step whose first row is `row`, and some units; a and r are the caller's to set.
-  CellTile<Value<T>> cell_tile(std::int64_t row, Team::Range rows, Team::Range units) const {
+  CellTile<T> cell_tile(std::int64_t row, Team::Range rows, Team::Range units) const {
     const std::int64_t H = size.H, first = row + rows.begin;
-    CellTile<Value<T>> tile{};
+    CellTile<T> tile{};
     tile.rows = rows.end - rows.begin;
     tile.units = units.end - units.begin;
     tile.gate_stride = H;

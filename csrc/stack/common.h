@@ -64,7 +64,7 @@ struct Region {
 
 // The vectors of a cell from hidden unit `unit` on.
 template <class T>
-void set_vectors(const Shape& s, const Weights<T>& weights, std::int64_t unit, CellTile<Value<T>>& cell) {
+void set_vectors(const Shape& s, const Weights<T>& weights, std::int64_t unit, CellTile<T>& cell) {
   const auto from = [&](const Value<T>* vector) { return vector ? vector + unit : nullptr; };
   for (int e = 0; e < s.cell.vectors(); ++e) cell.extra[e] = from(weights.extra[e]);
   cell.bias_ih = from(weights.bias_ih);

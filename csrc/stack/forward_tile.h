@@ -177,34 +177,27 @@ class ForwardTile {
     const Shape& s = run_.shape();
     const LayerShape& size = lane.size;
     const std::int64_t unit = mine.units.begin;
-    CellTile<Value<T>> cell{};
+    CellTile<T> cell{};
     cell.units = mine.units.end - unit;
     cell.gate_stride = size.H;
-    cell.a_row = cell.r_row = size.G;
+    cell.product_row = cell.gates_row = size.G;
     set_vectors(s, lane.weights, unit, cell);
     cell.c_prev_row = cell.c_row = size.H;
-    const std::int64_t h_row = s.projected ? size.H : lane.h.stride;
-    Value<T>* h = rolling_.h;
-    if constexpr (!kRounds<T>) h = at.raw;
-    cell.h_row = kRounds<T> ? size.H : h_row;
+    cell.h_row = s.projected ? size.H : lane.h.stride;
+    cell.work = rolling_.work + mine.rows.begin * size.H;
     for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const Value<T>* c_prev) {
       const std::int64_t row = std::max(rows.begin, mine.rows.begin);
       cell.rows = std::min(rows.end, mine.rows.end) - row;
       if (cell.rows <= 0) return;
       cell.a = at.a + row * size.G + unit;
       cell.r = at.r ? at.r + row * size.G + unit : nullptr;
+      cell.gates_a = lane.a ? lane.a.at(at.row + row) + unit : nullptr;
+      cell.gates_r = lane.r ? lane.r.at(at.row + row) + unit : nullptr;
       cell.c_prev = c_prev + (row - rows.begin) * size.H + unit;
       cell.c = at.cell + row * size.H + unit;
-      cell.h = h + row * cell.h_row + unit;
-      run_.cells.cell_forward[s.cell_index](cell);
+      cell.h = at.raw + row * cell.h_row + unit;
+      run_.kernels.cell_forward[s.cell_index](cell);
     });
-    if constexpr (kRounds<T>) {
-      narrow_units(run_, mine, size.H, 1, h, size.H, at.raw, h_row);
-      narrow_units(run_, mine, size.H, s.cell.gates, at.a, size.G, lane.a ? lane.a.at(at.row) : nullptr,
-                   size.G);
-      narrow_units(run_, mine, size.H, s.cell.gates, at.r, size.G, lane.r ? lane.r.at(at.row) : nullptr,
-                   size.G);
-    }
   }
 
   // Zoneout of a region of c; c of sequences that end here, and at the tile's last step of all, goes to cn.

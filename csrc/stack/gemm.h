@@ -243,13 +243,15 @@ void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, 
 }
 
 // Outer sums over `k` rows of left sides of `m` values, which are packed once for all of them; left(k) gives
-// the rows, nullptr for zeros (only where k goes in pairs); pack_a and pack_b are this thread's.
+// the rows, nullptr for zeros (only where k goes in pairs); pack_a and pack_b are this thread's, pack_a for
+// `most_rows` of the values.
 template <class T, class Left, class... Right>
 void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t k,
-                      const Left& left, T* pack_a, T* pack_b, const Outer<T, Right>&... outers) {
+                      const Left& left, std::int64_t most_rows, T* pack_a, T* pack_b,
+                      const Outer<T, Right>&... outers) {
   if (!(outers.c || ...)) return;
   const Team::Range rows = team.share(m, kRowBlock);
-  const std::int64_t count = rows.end - rows.begin, pieces = (count + kGradientRows - 1) / kGradientRows;
+  const std::int64_t count = rows.end - rows.begin, pieces = (count + most_rows - 1) / most_rows;
   const std::int64_t most = pieces ? round_up((count + pieces - 1) / pieces, kRowBlock) : 1;
   for (std::int64_t row = rows.begin; row < rows.end; row += most) {
     const std::int64_t height = std::min(most, rows.end - row);

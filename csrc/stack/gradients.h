@@ -156,7 +156,7 @@ class Gradients {
   // out[m, n] += left^T right over rows, for each of `outers`.
   template <class Left, class... Outers>
   void accumulate(std::int64_t m, std::int64_t rows, const Left& left, const Outers&... outers) const {
-    accumulate_outer(run_.team, run_.kernels, m, rows, left,
+    accumulate_outer(run_.team, run_.kernels, m, rows, left, scratch_.pack_a_rows,
                      scratch_.pack_a + run_.team.id() * scratch_.pack_a_size,
                      scratch_.pack_b + run_.team.id() * scratch_.pack_b_size, outers...);
   }

@@ -207,7 +207,7 @@ class Loss {
     const auto class_row = [&](std::int64_t v) { return weight_ + v * E; };
     accumulate_outer(
         team_, kernels_, count_, p_.vocabulary, [&](std::int64_t v) { return s_.z + v * s_.chunk; },
-        s_.pack_a + team_.id() * s_.pack_a_size, s_.pack_b + team_.id() * s_.pack_b_size,
+        s_.pack_a_rows, s_.pack_a + team_.id() * s_.pack_a_size, s_.pack_b + team_.id() * s_.pack_b_size,
         Outer<T, decltype(class_row)>{E, class_row, s_.x, true});
     team_.barrier();
     for (std::int64_t j = mine.begin; j < mine.end; ++j)

@@ -44,7 +44,7 @@ struct LossScratch {
   T* row_sums;           // one block a thread
   T* z;                  // [V, chunk] logits, then slopes; without gradients one block a thread
   T *pack_a, *pack_b;    // one piece a thread
-  std::int64_t pack_a_size, pack_b_size;
+  std::int64_t pack_a_rows, pack_a_size, pack_b_size;
 
   LossScratch(const rnn_engine_loss_problem& p, const Machine& m, Arena& arena) {
     chunk = loss_chunk(p);
@@ -67,7 +67,8 @@ struct LossScratch {
                              d_weight ? packed_size(m, chunk, p.features) : 0);
     row_sums = arena.take<T>("sums for the bias", kClassBlock * m.threads);
     z = arena.take<T>("logits", chunk * (p.gradients ? p.vocabulary : kClassBlock * m.threads));
-    pack_a_size = kGradientRows * kGradientDepth<T>;
+    pack_a_rows = gradient_rows(chunk, m.threads);
+    pack_a_size = pack_a_rows * kGradientDepth<T>;
     pack_b_size = kGradientDepth<T> * kPanelVectors * m.width;
     pack_a = arena.take<T>("packed slopes", d_hidden ? pack_a_size * m.threads : 0);
     pack_b = arena.take<T>("packed weight", d_hidden ? pack_b_size * m.threads : 0);

@@ -12,22 +12,25 @@ constexpr int kPairs = 11;
 
 }  // namespace
 
-Probe::Probe(const Backend& backend, Pool& pool, std::int64_t steps, std::int64_t batch, std::int64_t units,
-             const Costs& costs)
+template <class T>
+Probe<T>::Probe(const Backend& backend, Pool& pool, std::int64_t steps, std::int64_t batch,
+                std::int64_t units, const Costs& costs)
     : backend_(backend),
       pool_(pool),
       hidden_(static_cast<std::size_t>(std::max<std::int64_t>(kLeastLayers, pool.threads())), units) {
   const std::int64_t layers = static_cast<std::int64_t>(hidden_.size());
-  values_.assign(static_cast<std::size_t>(std::max(4 * units * units, steps * batch * units)), 0.01f);
+  values_.assign(static_cast<std::size_t>(std::max(4 * units * units, steps * batch * units)),
+                 narrow<T>(0.01f));
   y_.resize(static_cast<std::size_t>(steps * batch * units));
-  states_.resize(static_cast<std::size_t>(2 * layers * batch * units));
+  h_.resize(static_cast<std::size_t>(layers * batch * units));
+  c_.resize(h_.size());
   rnn_engine_weights same{};
   same.weight_ih = same.weight_hh = values_.data();
   weights_.assign(hidden_.size(), same);
 
   rnn_engine_problem problem{};
   problem.cell = RNN_ENGINE_LSTM;
-  problem.dtype = RNN_ENGINE_FLOAT32;
+  problem.dtype = dtype_of<T>();
   problem.steps = steps;
   problem.batch = batch;
   problem.input_size = units;
@@ -35,7 +38,7 @@ Probe::Probe(const Backend& backend, Pool& pool, std::int64_t steps, std::int64_
   problem.layers = layers;
   problem.directions = 1;
   problem.output = 1;
-  const Machine machine{backend.f32.width, pool.threads()};
+  const Machine machine{backend.template kernels<T>().width, pool.threads(), kGroup<T>};
   Wavefronts wavefronts;
   problem.schedule = RNN_ENGINE_LAYERS;
   layers_ = make_plan(problem, machine, costs, &wavefronts);
@@ -44,22 +47,24 @@ Probe::Probe(const Backend& backend, Pool& pool, std::int64_t steps, std::int64_
   scratch_.resize(std::max(layers_.sizes.scratch_bytes, wavefront_.sizes.scratch_bytes) + kAlignment);
 }
 
-double Probe::seconds(const Plan& plan) const {
+template <class T>
+double Probe<T>::seconds(const Plan& plan) const {
   using Clock = std::chrono::steady_clock;
   const auto address = reinterpret_cast<std::uintptr_t>(scratch_.data());
   rnn_engine_forward_args args{};
   args.weights = weights_.data();
   args.x = values_.data();
   args.y = y_.data();
-  args.hn = states_.data();
-  args.cn = states_.data() + states_.size() / 2;
+  args.hn = h_.data();
+  args.cn = c_.data();
   args.scratch = scratch_.data() + (kAlignment - address % kAlignment) % kAlignment;
   const auto start = Clock::now();
-  run_forward<float>(plan, backend_, pool_, args);
+  run_forward<T>(plan, backend_, pool_, args);
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double Probe::measured() const {
+template <class T>
+double Probe<T>::measured() const {
   std::array<double, kPairs> ratios{};
   seconds(layers_);
   seconds(wavefront_);
@@ -68,11 +73,16 @@ double Probe::measured() const {
   return ratios[kPairs / 2];
 }
 
-double Probe::predicted(const Costs& costs) const {
+template <class T>
+double Probe<T>::predicted(const Costs& costs) const {
   const TileGraph graph =
       costed_graph(wavefront_.shape, wavefront_.machine, wavefront_.schedule, wavefront_.tiles, costs);
   const double side_by_side = makespan(graph, 0, wavefront_.tiles.count(), wavefront_.schedule.groups);
   return predicted_seconds(layers_, costs) / side_by_side;
 }
+
+template class Probe<float>;
+template class Probe<double>;
+template class Probe<BFloat16>;
 
 }  // namespace rnn_engine

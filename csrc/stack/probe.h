@@ -8,6 +8,7 @@
 
 namespace rnn_engine {
 
+template <class T>
 class Probe {
  public:
   // As many layers, all `units` wide, as there are threads, but at least four. `costs` need not know yet what
@@ -26,8 +27,9 @@ class Probe {
   const Backend& backend_;
   Pool& pool_;
   std::vector<std::int64_t> hidden_;
-  std::vector<float> values_;  // stands for all inputs, and for all weights
-  mutable std::vector<float> y_, states_;
+  std::vector<T> values_;  // stands for all inputs, and for all weights
+  mutable std::vector<T> y_, h_;
+  mutable std::vector<Value<T>> c_;
   mutable std::vector<std::byte> scratch_;
   std::vector<rnn_engine_weights> weights_;
   Plan layers_, wavefront_;

@@ -46,30 +46,24 @@ class RemadeGates {
       const std::int64_t row = s.offset(at.t);
       lane_.for_each_c_before(at, step, s0, mine.rows, [&](Team::Range rows, const Value<T>* c_prev) {
         const std::int64_t H = lane_.size.H;
-        CellTile<Value<T>> cell = lane_.cell_tile(row, rows, mine.units);
-        cell.a = a.at(row + rows.begin) + mine.units.begin;
-        cell.r = s.cell.split ? r.at(row + rows.begin) + mine.units.begin : nullptr;
-        cell.a_row = cell.r_row = lane_.size.G;
-        cell.c_prev = c_prev + mine.units.begin;
-        cell.c = lane_.cell_c().at(row + rows.begin) + mine.units.begin;
-        Value<T>* h = nullptr;  // was kept
-        if (s.projected) {
-          h = scratch_.dh;
-          if constexpr (!kRounds<T>) h = lane_.raw.at(row);
+        CellTile<T> cell = lane_.cell_tile(row, rows, mine.units);
+        const std::int64_t first = row + rows.begin, unit = mine.units.begin;
+        cell.a = a.at(first) + unit;
+        cell.gates_a = lane_.a.at(first) + unit;
+        if (s.cell.split) {
+          cell.r = r.at(first) + unit;
+          cell.gates_r = lane_.r.at(first) + unit;
         }
-        cell.h = h ? h + rows.begin * H + mine.units.begin : nullptr;
+        cell.product_row = cell.gates_row = lane_.size.G;
+        cell.c_prev = c_prev + unit;
+        cell.c = lane_.cell_c().at(first) + unit;
+        cell.h = s.projected ? lane_.raw.at(first) + unit : nullptr;  // else it was kept
         cell.h_row = H;
-        run_.cells.cell_forward[s.cell_index](cell);
-        if constexpr (kRounds<T>) {
-          const Region part{rows, mine.units};
-          const std::int64_t G = lane_.size.G;
-          if (h) narrow_units(run_, part, H, 1, h, H, lane_.raw.at(row), H);
-          narrow_units(run_, part, H, s.cell.gates, a.at(row), G, lane_.a.at(row), G);
-          if (s.cell.split) narrow_units(run_, part, H, s.cell.gates, r.at(row), G, lane_.r.at(row), G);
-        }
+        cell.work = scratch_.dh + mine.rows.begin * H;
+        run_.kernels.cell_forward[s.cell_index](cell);
         if (s.zoneout_c > 0)
           zone_out_c(run_, lane_.layer, lane_.direction, at.t, {rows, mine.units}, cell.c_prev, cell.c,
-                     lane_.c.at(row + rows.begin) + mine.units.begin);
+                     lane_.c.at(first) + unit);
       });
     }
   }

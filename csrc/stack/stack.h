@@ -19,6 +19,7 @@ void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_en
               void* packed);
 
 // Measures what work costs (plan/cost.h), on float32 kernels.
+template <class T>
 Costs calibrate(const Backend& backend, Pool& pool);
 
 }  // namespace rnn_engine

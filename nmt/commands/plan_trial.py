@@ -112,9 +112,10 @@ def measure(config: Config) -> dict[str, Any]:
     seconds = tokens * pace.seconds / max(pace.tokens, 1)
     lengths, steps = largest.source_lengths.tolist(), len(largest.target_input)
     pairs = len(largest.indices)
-    stacks = {"encoder": describe(model.encoder.layers, lengths, pairs)}
-    for number, layer in enumerate(model.decoder.layers):
-        stacks[f"decoder layer {number + 1}"] = describe(layer, steps, pairs)
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.training.precision == "bfloat16"):
+        stacks = {"encoder": describe(model.encoder.layers, lengths, pairs)}
+        for number, layer in enumerate(model.decoder.layers):
+            stacks[f"decoder layer {number + 1}"] = describe(layer, steps, pairs)
     return {
         "device": str(model.device),
         "threads": threads,

@@ -133,14 +133,26 @@ def plan(layer: Any, lengths: list[int] | int, batch: int, memory: str | int | M
         batch: B.
         memory: In place of the layer's own.
 
+    Returns:
+        The plan, of autocast's type where that is on.
+
     Raises:
         ValueError: The bytes are too few.
     """
-    memory = layer.memory if memory is None else memory
-    threads, device = torch.get_num_threads(), device_of(next(layer.parameters())).name
+    weight = next(layer.parameters())
+    kind = weight.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    of_length: dict[str, Any] = {"lengths": lengths}
     if isinstance(lengths, int):
-        return rnn_engine.plan(layer, steps=lengths, batch=batch, memory=memory, threads=threads, device=device)
-    return rnn_engine.plan(layer, lengths=lengths, memory=memory, threads=threads, device=device)
+        of_length = {"steps": lengths, "batch": batch}
+    return rnn_engine.plan(
+        layer,
+        **of_length,
+        memory=layer.memory if memory is None else memory,
+        threads=torch.get_num_threads(),
+        dtype=str(dtype).removeprefix("torch."),
+        device=device_of(weight).name,
+    )
 
 
 def fitting(layer: Any, lengths: list[int] | int, batch: int) -> Memory:

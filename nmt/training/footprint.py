@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nmt.config import ModelConfig
+import torch
+
+from nmt.config import ModelConfig, Precision
 from nmt.model.output import loss_scratch
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
@@ -50,10 +52,11 @@ class Footprint:
     Args:
         model: The network.
         shape: Its settings.
+        precision: What it is trained in.
     """
 
-    def __init__(self, model: Seq2Seq, shape: ModelConfig) -> None:
-        self._model, self._shape = model, shape
+    def __init__(self, model: Seq2Seq, shape: ModelConfig, precision: Precision = "float32") -> None:
+        self._model, self._shape, self._precision = model, shape, precision
 
     def need(self, source_lengths: Sequence[int], target_lengths: Sequence[int]) -> Need:
         """Predict a batch.
@@ -63,8 +66,9 @@ class Footprint:
             target_lengths: Steps of each target, [B].
         """
         batch, target_steps = len(source_lengths), max(target_lengths)
-        stacks = [needs(self._model.encoder.layers, list(source_lengths), batch)]
-        stacks += [needs(layer, target_steps, batch) for layer in self._model.decoder.layers]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._precision == "bfloat16"):
+            stacks = [needs(self._model.encoder.layers, list(source_lengths), batch)]
+            stacks += [needs(layer, target_steps, batch) for layer in self._model.decoder.layers]
         kept, scratch = (list(column) for column in zip(*stacks, strict=True))
         return self._with(max(source_lengths), target_steps, batch, sum(kept), max(scratch))
 

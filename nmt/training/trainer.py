@@ -177,7 +177,7 @@ class Trainer:
         self.history = History(config.folder)
         self.events: Events | None = None
         self.pace = Pace()
-        self.footprint = Footprint(model, config.model)
+        self.footprint = Footprint(model, config.model, config.training.precision)
         self.guard = MemoryGuard(self.footprint, None, lambda _: None)
         self.state = TrainingState(config=config)
         self.started = time.monotonic()

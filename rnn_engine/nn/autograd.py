@@ -179,12 +179,15 @@ def run_forward(
         kept.array,
         scratch.array,
     )
-    return Outputs(y, hn, cn.to(x.dtype), None if cy is None else cy.to(x.dtype)), kept
+    cy = None if cy is None else device.cast(cy, x.dtype)
+    return Outputs(y, hn, device.cast(cn, x.dtype), cy), kept
 
 
 def plain(tensor: Tensor | None, dtype: torch.dtype | None = None) -> Tensor | None:
     """The values alone, contiguous, of that dtype if one is given."""
-    return None if tensor is None else tensor.detach().to(dtype or tensor.dtype).contiguous()
+    if tensor is None:
+        return None
+    return device_of(tensor).cast(tensor.detach(), dtype or tensor.dtype).contiguous()
 
 
 class _Stack(torch.autograd.Function):
@@ -252,8 +255,8 @@ def _backward(
         scratch.array,
         overwrite=True,
     )
-    rounded = [None if g is None else g.to(p.dtype) for p, g in zip(parameters, gradients, strict=True)]
-    return None, dx, dh0, None if dc0 is None else dc0.to(c0.dtype), *rounded
+    rounded = [None if g is None else device.cast(g, p.dtype) for p, g in zip(parameters, gradients, strict=True)]
+    return None, dx, dh0, None if dc0 is None else device.cast(dc0, c0.dtype), *rounded
 
 
 __all__ = ["Call", "Outputs", "lanes_of", "plain", "run_forward", "run_stack", "value_dtype"]

@@ -65,6 +65,9 @@ class Device(Protocol):
     def call(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
         """Calls the engine with tensors, arenas' arrays, and sequences of them."""
 
+    def cast(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        """The same values in another type, without history."""
+
     def indices(self, indices: NDArray[np.int64]) -> Tensor:
         """Indices as a tensor of the device."""
 
@@ -110,6 +113,14 @@ class Cpu:
     def call(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
         """Hands tensors over as they are."""
         function(*arguments, **options)
+
+    def cast(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        """Between float32 and bfloat16 by the engine's threads: torch's would spin after it, and delay the engine's."""
+        if tensor.numel() < _SMALL or {tensor.dtype, dtype} != {torch.float32, torch.bfloat16}:
+            return tensor.to(dtype)
+        out = self.new(tensor.shape, dtype)
+        self.context(torch.get_num_threads()).convert(tensor.detach().contiguous(), out)
+        return out
 
     def indices(self, indices: NDArray[np.int64]) -> Tensor:
         """The same memory."""
@@ -204,6 +215,10 @@ class Cuda:
         if isinstance(argument, (list, tuple)):  # as a list, for a tuple is what stands for a tensor
             return [self._handed(each) for each in argument]
         return argument
+
+    def cast(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        """By torch, on the current stream."""
+        return tensor.to(dtype)
 
     def indices(self, indices: NDArray[np.int64]) -> Tensor:
         """Copied in the stream's order: nobody waits."""

@@ -68,7 +68,9 @@ struct Problem {
   rnn_engine_problem raw{};
   std::vector<std::int64_t> hidden, batch_sizes, row_ids;
 
-  std::size_t value() const { return raw.dtype == RNN_ENGINE_FLOAT32 ? 4 : 8; }
+  // Bytes of what is computed with (vectors, cell states, gradients of weights), and of all else.
+  std::size_t value() const { return raw.dtype == RNN_ENGINE_FLOAT64 ? 8 : 4; }
+  std::size_t stored() const { return raw.dtype == RNN_ENGINE_BFLOAT16 ? 2 : value(); }
   std::int64_t state(std::int64_t layer) const {
     return raw.projection ? raw.projection : hidden[static_cast<std::size_t>(layer)];
   }
@@ -108,7 +110,7 @@ void decode(Bytes& bytes, Problem& p) {
   const auto flags = bytes.take(3);
   const auto flag = [&](int bit) { return static_cast<std::int32_t>(flags >> bit & 1); };
   raw.cell = flag(21) & flag(22) ? RNN_ENGINE_GRU : flag(0) + 2 * flag(16);
-  raw.dtype = flag(1);
+  raw.dtype = flag(23) ? RNN_ENGINE_BFLOAT16 : flag(1);
   raw.bias = flag(2);
   raw.training = flag(3) | flag(4);
   raw.output = flag(5) | flag(6);
@@ -153,47 +155,61 @@ void decode(Bytes& bytes, Problem& p) {
   if (bytes.between(0, 7) == 0) spoil(p, bytes);
 }
 
-// Arrays of a run, by name in the order in which they are made, of values that follow from a seed.
+void write(void* data, std::size_t i, std::size_t bytes, double x) {
+  const auto single = static_cast<float>(x);
+  if (bytes == 2)
+    std::memcpy(static_cast<char*>(data) + 2 * i, reinterpret_cast<const char*>(&single) + 2, 2);
+  else if (bytes == 4)
+    static_cast<float*>(data)[i] = single;
+  else
+    static_cast<double*>(data)[i] = x;
+}
+
+double read(const void* data, std::size_t i, std::size_t bytes) {
+  if (bytes == 8) return static_cast<const double*>(data)[i];
+  if (bytes == 4) return static_cast<const float*>(data)[i];
+  float single = 0;
+  std::memcpy(reinterpret_cast<char*>(&single) + 2, static_cast<const char*>(data) + 2 * i, 2);
+  return single;
+}
+
+// Arrays of a run in the order in which they are made, of `bytes` a value; inputs' values follow from a seed.
 class Arrays {
  public:
-  Arrays(const Problem& problem, std::uint64_t seed) : problem_(problem), state_(seed | 1) {}
+  explicit Arrays(std::uint64_t seed) : state_(seed | 1) {}
 
-  void* input(std::int64_t count) {
-    void* data = output(count);
+  void* input(std::int64_t count, std::size_t bytes) {
+    void* data = output(count, bytes);
     for (std::int64_t i = 0; i < count; ++i) {
       state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-      const double x = static_cast<double>(state_ >> 40) / (1 << 24) - 0.5;
-      if (problem_.value() == 4)
-        static_cast<float*>(data)[i] = static_cast<float>(x);
-      else
-        static_cast<double*>(data)[i] = x;
+      write(data, static_cast<std::size_t>(i), bytes, static_cast<double>(state_ >> 40) / (1 << 24) - 0.5);
     }
     return data;
   }
-  void* output(std::int64_t count) {
-    const std::size_t bytes = static_cast<std::size_t>(count) * problem_.value();
-    blocks_.push_back(block_of(bytes));
+  void* output(std::int64_t count, std::size_t bytes) {
+    blocks_.push_back(block_of(static_cast<std::size_t>(count) * bytes));
     return blocks_.back().get();
   }
   // An output that is compared in the end: it must have been written, all of it.
-  void* result(std::int64_t count) {
-    results_.push_back({output(count), static_cast<std::size_t>(count)});
-    return results_.back().first;
+  void* result(std::int64_t count, std::size_t bytes) {
+    results_.push_back({output(count, bytes), static_cast<std::size_t>(count), bytes});
+    return results_.back().data;
   }
   std::vector<double> results() const {
     std::vector<double> all;
-    for (const auto& [data, count] : results_)
-      for (std::size_t i = 0; i < count; ++i)
-        all.push_back(problem_.value() == 4 ? static_cast<const float*>(data)[i]
-                                            : static_cast<const double*>(data)[i]);
+    for (const auto& [data, count, bytes] : results_)
+      for (std::size_t i = 0; i < count; ++i) all.push_back(read(data, i, bytes));
     return all;
   }
 
  private:
-  const Problem& problem_;
+  struct Result {
+    void* data;
+    std::size_t count, bytes;
+  };
   std::uint64_t state_;
   std::vector<Block> blocks_;
-  std::vector<std::pair<void*, std::size_t>> results_;
+  std::vector<Result> results_;
 };
 
 bool is_bias(int cell, int extra) {
@@ -202,25 +218,29 @@ bool is_bias(int cell, int extra) {
          (extra == 7 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM);
 }
 
-// One set for each layer and direction, each array from make(count); of gradients, some are not wanted.
+// One set for each layer and direction, each array from make(count, bytes of a value), matrices of
+// `matrix` bytes a value; of gradients, some are not wanted.
 template <class Make>
-std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wanted, const Make& make) {
+std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wanted, std::size_t matrix,
+                                           const Make& make) {
   const rnn_engine_problem& raw = p.raw;
   std::vector<rnn_engine_weights> all;
   int index = 0;
-  const auto made = [&](std::int64_t count) { return wanted >> index++ % 64 & 1 ? make(count) : nullptr; };
+  const auto made = [&](std::int64_t count, std::size_t bytes) {
+    return wanted >> index++ % 64 & 1 ? make(count, bytes) : nullptr;
+  };
   for (std::int64_t l = 0; l < raw.layers; ++l)
     for (int d = 0; d < raw.directions; ++d) {
       const std::int64_t H = p.hidden[static_cast<std::size_t>(l)], R = p.state(l),
                          gates = rnn_engine_gates(raw.cell) * H;
       rnn_engine_weights w{};
-      w.weight_ih = made(gates * (l ? raw.directions * p.state(l - 1) : raw.input_size));
-      w.weight_hh = made(gates * R);
-      if (raw.bias) w.bias_ih = made(gates), w.bias_hh = made(gates);
-      if (raw.projection) w.weight_hr = made(raw.projection * H);
+      w.weight_ih = made(gates * (l ? raw.directions * p.state(l - 1) : raw.input_size), matrix);
+      w.weight_hh = made(gates * R, matrix);
+      if (raw.bias) w.bias_ih = made(gates, p.value()), w.bias_hh = made(gates, p.value());
+      if (raw.projection) w.weight_hr = made(raw.projection * H, matrix);
       for (int e = 0; e < RNN_ENGINE_MAX_EXTRA; ++e) {
         const std::int64_t width = rnn_engine_vector_width(raw.cell, e);
-        if (width > 0 && (raw.bias || !is_bias(raw.cell, e))) w.extra[e] = made(width * H);
+        if (width > 0 && (raw.bias || !is_bias(raw.cell, e))) w.extra[e] = made(width * H, p.value());
       }
       all.push_back(w);
     }
@@ -251,7 +271,8 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
     widths += 8.0 * static_cast<double>(p.hidden[static_cast<std::size_t>(l)]);
   if (sizes.kept_bytes + sizes.scratch_bytes > kMostBytes || (rows + widths) * widths > kMostBytes) return {};
 
-  Arrays arrays(p, raw.seed);
+  Arrays arrays(raw.seed);
+  const std::size_t stored = p.stored(), value = p.value();
   std::int64_t h = 0, c = 0;
   for (std::int64_t l = 0; l < raw.layers; ++l) {
     h += raw.directions * raw.batch * p.state(l);
@@ -260,13 +281,13 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   const std::int64_t N = p.rows(), last = raw.layers - 1;
   const std::int64_t Y = N * raw.directions * p.state(last),
                      CY = N * raw.directions * p.hidden[static_cast<std::size_t>(last)];
-  const auto input = [&](std::int64_t size) { return arrays.input(size); };
-  const auto result = [&](std::int64_t size) { return arrays.result(size); };
-  const auto optional = [&](int bit, std::int64_t size) {
-    return choices.states >> bit & 1 ? arrays.input(size) : nullptr;
+  const auto optional = [&](int bit, std::int64_t size, std::size_t bytes) {
+    return choices.states >> bit & 1 ? arrays.input(size, bytes) : nullptr;
   };
 
-  const std::vector<rnn_engine_weights> weights = weights_of(p, ~std::uint64_t{0}, input);
+  const std::vector<rnn_engine_weights> weights =
+      weights_of(p, ~std::uint64_t{0}, stored,
+                 [&](std::int64_t size, std::size_t bytes) { return arrays.input(size, bytes); });
   const Block kept = block_of(sizes.kept_bytes), scratch = block_of(sizes.forward_scratch_bytes);
   Block packed;
   rnn_engine_forward_args f{};
@@ -278,13 +299,13 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
     expect(rnn_engine_pack(context, &raw, weights.data(), packed.get()) == 0, "pack");
   }
   f.packed = packed.get();
-  f.x = arrays.input(N * raw.input_size);
-  f.h0 = optional(0, h);
-  f.c0 = optional(1, c);
-  f.y = raw.output || raw.training ? result(Y) : nullptr;
-  f.cy = raw.cell_output ? result(CY) : nullptr;
-  f.hn = result(h);
-  f.cn = result(c);
+  f.x = arrays.input(N * raw.input_size, stored);
+  f.h0 = optional(0, h, stored);
+  f.c0 = optional(1, c, value);
+  f.y = raw.output || raw.training ? arrays.result(Y, stored) : nullptr;
+  f.cy = raw.cell_output ? arrays.result(CY, value) : nullptr;
+  f.hn = arrays.result(h, stored);
+  f.cn = arrays.result(c, value);
   f.kept = kept.get();
   f.scratch = scratch.get();
   if (choices.missing >= 1 && choices.missing <= 4) {
@@ -305,19 +326,20 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   b.h0 = f.h0;
   b.c0 = f.c0;
   b.y = f.y;
-  b.dy = optional(2, Y);
-  b.dcy = raw.cell_output ? optional(3, CY) : nullptr;
-  b.dhn = optional(4, h);
-  b.dcn = optional(5, c);
-  b.dx = raw.input_gradient ? result(N * raw.input_size) : nullptr;
-  b.dh0 = choices.states >> 6 & 1 ? result(h) : nullptr;
-  b.dc0 = choices.states >> 7 & 1 ? result(c) : nullptr;
+  b.dy = optional(2, Y, stored);
+  b.dcy = raw.cell_output ? optional(3, CY, value) : nullptr;
+  b.dhn = optional(4, h, stored);
+  b.dcn = optional(5, c, value);
+  b.dx = raw.input_gradient ? arrays.result(N * raw.input_size, stored) : nullptr;
+  b.dh0 = choices.states >> 6 & 1 ? arrays.result(h, stored) : nullptr;
+  b.dc0 = choices.states >> 7 & 1 ? arrays.result(c, value) : nullptr;
   b.overwrite = static_cast<std::int32_t>(choices.states >> 8 & 1);
-  const std::vector<rnn_engine_weights> gradients = weights_of(p, choices.gradients, [&](std::int64_t size) {
-    void* gradient = arrays.result(size);
-    if (!b.overwrite) std::memset(gradient, 0, static_cast<std::size_t>(size) * p.value());
-    return gradient;
-  });
+  const std::vector<rnn_engine_weights> gradients =
+      weights_of(p, choices.gradients, value, [&](std::int64_t size, std::size_t bytes) {
+        void* gradient = arrays.result(size, bytes);
+        if (!b.overwrite) std::memset(gradient, 0, static_cast<std::size_t>(size) * bytes);
+        return gradient;
+      });
   b.gradients = gradients.data();
   b.kept = kept.get();
   b.scratch = own.get();
@@ -345,7 +367,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (results.empty()) return 0;
   for (double value : results) expect(std::isfinite(value), "a result that was not written");
   problem.raw.memory = RNN_ENGINE_STORE;
-  const std::vector<double> same = run(plain, problem, choices);
-  expect(results == same, "other bits than one generic thread's");
+  // Of bfloat16, every instruction set need not give the same.
+  const bool rounds = problem.raw.dtype == RNN_ENGINE_BFLOAT16;
+  const std::vector<double> same = run(rounds ? best[0] : plain, problem, choices);
+  expect(results == same, "other bits than one thread's");
   return 0;
 }
