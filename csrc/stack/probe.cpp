@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 
+#include "plan/dtype.h"
+
 namespace rnn_engine {
 namespace {
 
