@@ -41,7 +41,7 @@ FAULTS = (
     Fault("beyond the matrix", "gemm.cu", "if (row0 + row < p.m && column0", "if (column0", ("gemm.cu",)),
     Fault("a slice begins again", "gemm.cu", "if (slice > 0) {", "if (slice > 1) {", ("gemm.cu",)),
     Fault("gates of other units", "step.cu", "* 8 + row % 8", "* 8 + row % 4", ("step.cu",)),
-    Fault("h written while it is read", "forward_tile.h", "next[(s + 1) % 2]", "next[s % 2]", ("forward.cpp",)),
+    Fault("h is overwritten", "forward_tile.h", "next[(s + 1) % 2]", "next[s % 2]", ("forward.cpp", "backward.cpp")),
     Fault("a sequence's last h lost", "states.cuh", "b >= end.ended", "b > end.ended", ("cells.cu", "step.cu")),
     Fault("c of another sequence", "cells.cuh", "b < p.known", "b <= p.known", ("cells.cu",)),
     Fault("the other neighbour", "elementwise.cu", "p.direction == 0 ?", "p.direction == 1 ?", ("elementwise.cu",)),

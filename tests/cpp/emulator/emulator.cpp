@@ -103,27 +103,39 @@ void set(int begin, int end, State state) {
 
 Fiber& running() { return *machine.fibers[static_cast<std::size_t>(machine.running)]; }
 
-void run_block(int threads) {
-  for (int i = 0; i < threads; ++i) machine.fibers[static_cast<std::size_t>(i)]->groups.assign(1, {});
-  std::fill(machine.shared.begin(), machine.shared.end(), kPoison);
-  std::vector<int> order(static_cast<std::size_t>(threads));
-  std::iota(order.begin(), order.end(), 0);
+// Lets the threads [begin, end) of a warp go as far as they can without the block's other warps; returns
+// whether any of them moved.
+bool run_warp(int begin, int end) {
+  std::vector<int> order(static_cast<std::size_t>(end - begin));
+  std::iota(order.begin(), order.end(), begin);
   std::shuffle(order.begin(), order.end(), machine.random);
-  set(0, threads, State::kReady);
-  for (;;) {
-    bool moved = false;
+  for (bool moved = false;;) {
+    bool going = false;
     for (const int thread : order) {
       if (machine.fibers[static_cast<std::size_t>(thread)]->state != State::kReady) continue;
       resume(thread);
-      moved = true;
+      going = true;
     }
-    if (all_in(0, threads, State::kDone)) return;
-    for (int first = 0; first < threads; first += 32) {
-      const int end = std::min(threads, first + 32);
-      if (!all_in(first, end, State::kAtWarpBarrier)) continue;
-      set(first, end, State::kReady);
-      moved = true;
+    if (all_in(begin, end, State::kAtWarpBarrier)) {
+      set(begin, end, State::kReady);
+      going = true;
     }
+    if (!going) return moved;
+    moved = true;
+  }
+}
+
+// Warps run one after the other, each from barrier to barrier of the block: as far apart as they may be.
+void run_block(int threads) {
+  for (int i = 0; i < threads; ++i) machine.fibers[static_cast<std::size_t>(i)]->groups.assign(1, {});
+  std::fill(machine.shared.begin(), machine.shared.end(), kPoison);
+  std::vector<int> warps(static_cast<std::size_t>((threads + 31) / 32));
+  std::iota(warps.begin(), warps.end(), 0);
+  set(0, threads, State::kReady);
+  while (!all_in(0, threads, State::kDone)) {
+    bool moved = false;
+    std::shuffle(warps.begin(), warps.end(), machine.random);
+    for (const int warp : warps) moved |= run_warp(32 * warp, std::min(threads, 32 * warp + 32));
     if (all_in(0, threads, State::kAtBlockBarrier)) {
       set(0, threads, State::kReady);
       moved = true;
