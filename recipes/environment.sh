@@ -77,7 +77,7 @@ _install_project() {
     local -x SKBUILD_CMAKE_DEFINE="${SKBUILD_CMAKE_DEFINE:-$(_cuda_options)}"
     sources="$SKBUILD_CMAKE_DEFINE $(_checksum nmt rnn_engine csrc cmake CMakeLists.txt pyproject.toml README.md LICENSE)"
     requirements="$(_checksum pyproject.toml constraints.txt)"
-    if [ "$(_stamp project)" = "$sources" ] && [ "$(_stamp "extras-$extras")" = "$requirements" ]; then
+    if [ "$(_stamp project)" = "$sources" ] && _has_extras "$extras" "$requirements"; then
         return
     fi
     say "building and installing the project${extras:+ with $extras}"
@@ -85,6 +85,19 @@ _install_project() {
     _pip install "$PROJECT${extras:+[$extras]}" || fail "the project could not be built or installed; see above"
     printf '%s\n' "$sources" >"$(_stamp_file project)"
     printf '%s\n' "$requirements" >"$(_stamp_file "extras-$extras")"
+}
+
+# _has_extras EXTRAS REQUIREMENTS: whether they were installed, all at once, alone or with others, from those requirements.
+_has_extras() {
+    local file extra
+    for file in "$(_stamp_file extras-)"*; do
+        [ "$(cat "$file" 2>/dev/null)" = "$2" ] || continue
+        for extra in ${1//,/ }; do
+            [[ ",${file##*extras-}," == *",$extra,"* ]] || continue 2
+        done
+        return 0
+    done
+    return 1
 }
 
 # The kernels for GPUs take minutes to compile: for this machine's own card, where there is one, and else not at all.
