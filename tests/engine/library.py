@@ -185,8 +185,9 @@ class Stack:
             self.library.check(self.library.raw.rnn_engine_packed_bytes(*arguments, byref(count)))
             packed = new(count.value, torch.uint8)
             self.library.check(self.library.raw.rnn_engine_pack(*arguments, self.lanes, pointer(packed)))
-            for name in ("weight", "bias_"):  # what was packed is not read again
-                [tensor.fill_(torch.nan) for key, tensor in self.parameters.items() if key.startswith(name)]
+            for name, tensor in self.parameters.items():  # what was packed is not read again
+                if name.startswith(("weight_", "bias_ih", "bias_hh")):
+                    tensor.fill_(torch.nan)
         args = Forward(
             self.lanes, *map(pointer, (packed, self.x, *self.first, self.y, self.cy, hn, cn, self.kept, scratch))
         )
