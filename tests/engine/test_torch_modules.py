@@ -21,7 +21,7 @@ import rnn_engine
 pytest.importorskip("expecttest", reason="torch's samples need it")
 samples_of = pytest.importorskip("torch.testing._internal.common_modules", reason="torch's samples are not installed")
 # That import forbids the whole process to set flags like torch.backends.cudnn.allow_tf32, which other tests need to.
-torch.backends.__allow_nonbracketed_mutation_flag = True  # type: ignore[attr-defined]
+torch.backends.disable_global_flags.__globals__["__allow_nonbracketed_mutation_flag"] = True
 
 INFO = next(info for info in samples_of.module_db if info.module_cls is nn.LSTM)
 PACKED = next(info for info in samples_of.module_db if info.module_cls is nn.GRU)  # whose samples include packed input
