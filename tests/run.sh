@@ -39,12 +39,12 @@ compile_kernels() {
         tail -n 60 "$build.log" >&2
         fail "the CUDA kernels could not be compiled; all of the output: $build.log"
     }
-    # Layer norm in float64 on sm_120, which hardly has float64, needs more registers than a thread can have. (Lines about
+    # Layer norm in float64 on sm_120, which hardly has float64, needs more registers than a thread can have: once. (Lines about
     # several architectures come mixed: only that of the kernel's name stands before its figures.)
     awk '/Compiling entry function/ { ++kernels }
          /Function properties for/ { kernel = $0 }
          /bytes stack frame/ && !/ 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads/ &&
-             kernel !~ /whole_rows.*backward_kernelId/ { print kernel; print; bad = 1 }
+             (kernel !~ /whole_rows.*backward_kernelId/ || ++spared > 1) { print kernel; print; bad = 1 }
          END { print kernels " kernels" > "/dev/stderr"; exit bad || !kernels }' "$build.log" >&2 ||
         fail "the kernels above spill registers"
 }
