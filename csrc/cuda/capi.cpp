@@ -3,6 +3,7 @@
 #include <mutex>
 #include <string>
 
+#include "cuda/calls.h"
 #include "cuda/loss.h"
 #include "cuda/run.h"
 #include "plan/arguments.h"
@@ -14,6 +15,8 @@ struct rnn_engine_context {
   int device;
   cuda::DeviceFacts facts;
   std::string isa;
+  Wavefronts wavefronts;
+  cuda::Calls calls;
 };
 
 struct rnn_engine_plan {
@@ -22,6 +25,24 @@ struct rnn_engine_plan {
   std::once_flag listed, searched;  // the table of buffers and the inputs are made when they are asked for
   Edges inputs;
 };
+
+namespace {
+
+// A call of a plan: the tables of its kernels, which differ from call to call, then its tiles.
+template <class Args, class Run>
+void run(const rnn_engine_plan& plan, bool backward, const Args& args, const Run& run_tiles) {
+  const cuda::OnDevice on(plan.context->device);
+  const auto caller = static_cast<cuda::Stream>(args.stream);
+  cuda::write_tables(plan.plan, args.scratch, caller);
+  plan.context->calls.put(cuda::key_of(plan.plan, args), caller,
+                          [&](cuda::Stream stream, cuda::SideStreams& side) {
+                            cuda::TileStreams streams(plan.plan, backward, stream, side);
+                            cuda::visit_dtype(plan.plan.shape.dtype,
+                                              [&]<class T>() { run_tiles.template operator()<T>(streams); });
+                          });
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -42,9 +63,11 @@ int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context)
     const cuda::DeviceFacts facts = cuda::device_facts(device);
     const std::string isa = "sm_" + std::to_string(facts.major) + std::to_string(facts.minor);
     require(10 * facts.major + facts.minor >= 75, "device: expected sm_75 or newer, got " + isa);
-    *context = new rnn_engine_context{device, facts, isa};
+    *context = new rnn_engine_context{device, facts, isa, {}, {}};
   });
 }
+
+int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context) { return context->calls.graphs(); }
 
 void rnn_engine_context_destroy(rnn_engine_context* context) { delete context; }
 const char* rnn_engine_context_isa(const rnn_engine_context* context) { return context->isa.c_str(); }
@@ -64,7 +87,7 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
     require_pointer(plan, "plan");
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
-    made->plan = cuda::make_plan(*problem, context->facts);
+    made->plan = cuda::make_plan(*problem, context->facts, context->wavefronts);
     *plan = made.release();
   });
 }
@@ -74,8 +97,7 @@ rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan) { return pla
 
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const cuda::Plan& p = plan->plan;
-  return {p.schedule.backward_steps, cuda::predicted_seconds(p.shape, p.schedule, p.device), p.tiles.count(),
-          1};
+  return {p.schedule.backward_steps, cuda::predicted_seconds(p), p.tiles.count(), p.schedule.groups};
 }
 
 int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
@@ -112,8 +134,8 @@ int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* arg
     require_pointer(plan, "plan");
     require_pointer(args, "args");
     require_forward(plan->plan.shape, plan->plan.sizes, plan->plan.packed_bytes, *args);
-    const cuda::OnDevice on(plan->context->device);
-    cuda::visit_dtype(plan->plan.shape.dtype, [&]<class T>() { cuda::run_forward<T>(plan->plan, *args); });
+    run(*plan, false, *args,
+        [&]<class T>(cuda::TileStreams& streams) { cuda::run_forward<T>(plan->plan, *args, streams); });
   });
 }
 
@@ -122,8 +144,8 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
     require_pointer(plan, "plan");
     require_pointer(args, "args");
     require_backward(plan->plan.shape, plan->plan.sizes, *args);
-    const cuda::OnDevice on(plan->context->device);
-    cuda::visit_dtype(plan->plan.shape.dtype, [&]<class T>() { cuda::run_backward<T>(plan->plan, *args); });
+    run(*plan, true, *args,
+        [&]<class T>(cuda::TileStreams& streams) { cuda::run_backward<T>(plan->plan, *args, streams); });
   });
 }
 
@@ -132,7 +154,7 @@ int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_proble
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(bytes, "bytes");
-    *bytes = cuda::make_plan(*problem, context->facts).packed_bytes;
+    *bytes = cuda::make_plan(*problem, context->facts, context->wavefronts).packed_bytes;
   });
 }
 
@@ -142,7 +164,7 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
-    const cuda::Plan plan = cuda::make_plan(*problem, context->facts);
+    const cuda::Plan plan = cuda::make_plan(*problem, context->facts, context->wavefronts);
     require_weights(plan.shape, weights);
     require_aligned(packed, plan.packed_bytes, "packed");
     const cuda::OnDevice on(context->device);
