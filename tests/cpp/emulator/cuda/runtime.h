@@ -32,7 +32,7 @@ namespace emulator {
 void run(const std::function<void()>& thread, Grid grid, int threads, std::size_t shared);
 void* shared();
 
-// streams.cpp
+// queues.cpp
 void put(Stream stream, std::function<void()> work);
 std::unique_ptr<Queue, void (*)(Queue*)> make_stream();
 std::shared_ptr<bool> record(Stream stream, Recording*& recording);

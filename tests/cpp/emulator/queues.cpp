@@ -63,17 +63,19 @@ void run_first(std::deque<Operation>& queue) {
     *operation.done = true;
 }
 
-// Until `last` is empty: a step of some stream, or all that it can do.
+// Until `last` is empty. In some calls streams take turns at every kernel, in others one goes as far as it
+// can.
 void run_until_empty(const std::vector<std::deque<Operation>*>& queues, const std::deque<Operation>& last) {
+  constexpr unsigned kPercent[] = {0, 50, 95, 100};
+  const unsigned goes_on = kPercent[chance() % 4];
   while (!last.empty()) {
     std::vector<std::deque<Operation>*> ready;
     std::copy_if(queues.begin(), queues.end(), std::back_inserter(ready),
                  [](auto* q) { return is_ready(*q); });
     if (ready.empty()) stop("streams wait for what no stream will do");
     std::deque<Operation>& queue = *ready[chance() % ready.size()];
-    const bool far = chance() % 2 == 0;
     do run_first(queue);
-    while (far && is_ready(queue) && !last.empty());
+    while (chance() % 100 < goes_on && is_ready(queue) && !last.empty());
   }
 }
 
