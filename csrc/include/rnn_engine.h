@@ -35,8 +35,9 @@
  *
  * CUDA. librnn_engine_cuda is a second library with this same API; it is loaded at run time by who wants it.
  * Its contexts come from rnn_engine_cuda_context_create, all data pointers are to that device's memory, and
- * forward, backward, pack and linear_cross_entropy put their work on the caller's stream and return: they
- * neither wait nor allocate device memory, and errors of the work itself show up at the next synchronisation.
+ * forward, backward, pack and linear_cross_entropy put their work on the caller's stream, or on others
+ * between two points of it, and return: they neither wait nor allocate device memory, and errors of the work
+ * itself show up at the next synchronisation.
  *
  * Plans. A plan is made from a problem before anything runs, and says how many bytes of `kept` (written by
  * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides,
@@ -44,7 +45,7 @@
  * overwrite.
  *
  * Every function that can fail returns 0 or an error code; rnn_engine_last_error() then holds the message
- * (per thread). No function keeps a pointer after it returned, except a plan's to its context.
+ * (per thread). No function keeps a pointer after its work is done, except a plan's to its context.
  */
 #ifndef RNN_ENGINE_H_
 #define RNN_ENGINE_H_

@@ -49,7 +49,13 @@ FAULTS = (
     Fault("no barrier in a sum", "vector.h", "  barrier();\n  S all", "  S all", ("whole_rows.cu",)),
     Fault("a tile that does not wait", "streams.cpp", "is_elsewhere(input, tile)", "false", ("streams.cpp",)),
     Fault("nobody waits for the end", "streams.cpp", "event_of_stream(i).hold(caller_);", "", ("streams.cpp",)),
-    Fault("streams share scratch", "layout.h", "if (i == stream) own = part", "if (stream >= 0) own = part", ("backward.cpp",)),
+    Fault(
+        "streams share scratch",
+        "layout.h",
+        "if (i == stream) own = part",
+        "if (stream >= 0) own = part",
+        ("backward.cpp",),
+    ),
     Fault("sums of a row too many", "cells.cuh", "i < kSumRows; ++i", "i <= kSumRows; ++i", ("cells.cu",)),
 )
 
