@@ -40,8 +40,8 @@ class Shape:
 
 
 def cudnn_matrix(meter: Meter, types: tuple[str, ...] = TYPES) -> Iterator[dict[str, Any]]:
-    """Rows of `torch.nn.LSTM` and `rnn_engine.LSTM` (store, that by layers alone, recompute), padded and packed, eager and
-    as CUDA graphs.
+    """Rows of `torch.nn.LSTM` and `rnn_engine.LSTM` (store, that by layers alone, recompute), padded and packed, eager
+    and as CUDA graphs.
 
     Those that issue 6 names come first; the others until the time is up.
     """
