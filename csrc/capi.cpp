@@ -208,10 +208,9 @@ int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engin
     require_loss(*problem, *args);
     const Machine machine = context->machine(problem->dtype);
     require_aligned(args->scratch, loss_scratch_bytes(*problem, machine), "scratch");
-    if (problem->dtype == RNN_ENGINE_FLOAT32)
-      run_linear_cross_entropy(*problem, machine, context->backend.f32, context->pool, *args, *result);
-    else
-      run_linear_cross_entropy(*problem, machine, context->backend.f64, context->pool, *args, *result);
+    visit_dtype(problem->dtype, [&]<class T>() {
+      run_linear_cross_entropy<T>(*problem, machine, context->backend, context->pool, *args, *result);
+    });
   });
 }
 

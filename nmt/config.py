@@ -214,9 +214,9 @@ class TrainingConfig(Section):
     plateau_patience: int = Field(default=2, ge=1)
     """Validations without improvement after which it is; schedule plateau only."""
     precision: Precision = "float32"
-    """`bfloat16`, or on CUDA `float16`: the recurrent layers and the attention, and on CUDA the output layer, store and
-    multiply in it, and add up in float32; the parameters and the optimiser stay in float32. With `float16` the loss is
-    scaled, so that small gradients are not lost; steps whose gradients overflow are left out."""
+    """`bfloat16`, or on CUDA `float16`: the recurrent layers, the attention and the output layer store and multiply in
+    it, and add up in float32; the parameters and the optimiser stay in float32. With `float16` the loss is scaled, so
+    that small gradients are not lost; steps whose gradients overflow are left out."""
     device: DeviceSetting = "cpu"
     """`cpu`, `cuda` (the first CUDA device), `cuda:N`, or `auto`: the first CUDA device if it can be used, else the
     CPU. It may change between stopping and going on."""

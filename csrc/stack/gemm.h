@@ -228,7 +228,7 @@ void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, 
     tile.vector_stride = kernels.width;
     tile.columns = columns;
     for (std::int64_t r = 0; r < height; r += kRowBlock) {
-      tile.a = packed + r * depth;
+      tile.a = packed + r * packed_depth<T>(depth);
       tile.rows = std::min<std::int64_t>(kRowBlock, height - r);
       tile.c = outer.c + (row + r) * n + first;
       tile.init = outer.overwrite && k0 == 0 ? nullptr : tile.c;

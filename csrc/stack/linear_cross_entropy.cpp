@@ -3,6 +3,9 @@
 //
 // Bit rules: products are chains (backend/kernels.h); sums over classes run in blocks of kClassBlock, then
 // over the blocks; sums over tokens are chains in their order, the bias's over 16 lanes within a chunk.
+//
+// Of bfloat16 hidden vectors and weights, logits, softmax and slopes are float32; products take the slopes
+// rounded.
 #include "stack/linear_cross_entropy.h"
 
 #include <algorithm>
@@ -20,16 +23,19 @@ namespace {
 template <class T>
 class Loss {
  public:
-  Loss(Team& team, const rnn_engine_loss_problem& problem, const Kernels<T>& kernels,
+  using S = Value<T>;
+
+  Loss(Team& team, const rnn_engine_loss_problem& problem, const Backend& backend,
        const rnn_engine_loss_args& args, const LossScratch<T>& scratch)
       : team_(team),
         p_(problem),
-        kernels_(kernels),
+        kernels_(backend.kernels<T>()),
+        softmax_(backend.kernels<S>()),
         args_(args),
         s_(scratch),
         weight_(static_cast<const T*>(args.weight)),
-        d_weight_(static_cast<T*>(args.d_weight)),
-        d_bias_(static_cast<T*>(args.d_bias)) {}
+        d_weight_(static_cast<S*>(args.d_weight)),
+        d_bias_(static_cast<S*>(args.d_bias)) {}
 
   rnn_engine_loss_result run() {
     rnn_engine_loss_result result{};
@@ -86,16 +92,16 @@ class Loss {
         const std::int64_t first = p * panel_columns;
         pack_panel(
             kernels_, count_, first, std::min(panel_columns, E - first),
-            [&](std::int64_t j) { return s_.x + j * E; }, s_.x_packed + first * count_);
+            [&](std::int64_t j) { return s_.x + j * E; }, s_.x_packed + first * packed_depth<T>(count_));
       }
     }
     team_.barrier();
   }
 
   // One block of classes: rows of z, of the weight and of its gradient.
-  SoftmaxBlock<T> block_at(std::int64_t block) const {
+  SoftmaxBlock<S> block_at(std::int64_t block) const {
     const std::int64_t first = block * kClassBlock;
-    SoftmaxBlock<T> tile{};
+    SoftmaxBlock<S> tile{};
     tile.rows = std::min(kClassBlock, p_.vocabulary - first);
     tile.columns = count_;
     tile.z = s_.z + (p_.gradients ? first : team_.id() * kClassBlock) * s_.chunk;
@@ -108,10 +114,10 @@ class Loss {
 
   void logits() {
     Team alone(0, 1, nullptr);
-    const T* bias = static_cast<const T*>(args_.bias);
+    const S* bias = static_cast<const S*>(args_.bias);
     const Team::Range blocks = team_.share(s_.blocks);
     for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
-      const SoftmaxBlock<T> tile = block_at(block);
+      const SoftmaxBlock<S> tile = block_at(block);
       const std::int64_t first = block * kClassBlock;
       for (std::int64_t v = 0; v < tile.rows && bias; ++v)
         std::fill_n(tile.z + v * tile.z_row, count_, bias[first + v]);
@@ -120,15 +126,15 @@ class Loss {
                           s_.x_transposed, bias ? tile.z : nullptr, tile.z_row, tile.z, tile.z_row});
       for (std::int64_t j = 0; j < count_; ++j)
         if (s_.target[j] / kClassBlock == block) note_target(tile, s_.target[j] - first, j);
-      kernels_.softmax_block(tile);
+      softmax_.softmax_block(tile);
     }
   }
 
-  void note_target(const SoftmaxBlock<T>& tile, std::int64_t target, std::int64_t j) {
-    const T chosen = tile.z[target * tile.z_row + j];
+  void note_target(const SoftmaxBlock<S>& tile, std::int64_t target, std::int64_t j) {
+    const S chosen = tile.z[target * tile.z_row + j];
     bool leads = true;
     for (std::int64_t v = 0; v < tile.rows; ++v) {
-      const T other = tile.z[v * tile.z_row + j];
+      const S other = tile.z[v * tile.z_row + j];
       leads = leads && (v < target ? other < chosen : other <= chosen);
     }
     s_.chosen[j] = chosen;
@@ -140,23 +146,23 @@ class Loss {
     const Team::Range mine = team_.share(count_, kMaxWidth);
     if (mine.begin == mine.end) return;
     for (std::int64_t block = 0; block < s_.blocks; ++block) {
-      const T* top = s_.top + block * s_.chunk;
+      const S* top = s_.top + block * s_.chunk;
       for (std::int64_t j = mine.begin; j < mine.end; ++j) {
         const bool before = block < s_.target[j] / kClassBlock;
         s_.leads[j] &= before ? top[j] < s_.chosen[j] : top[j] <= s_.chosen[j];
       }
     }
-    SoftmaxJoin<T> tile{};
+    SoftmaxJoin<S> tile{};
     tile.blocks = s_.blocks;
     tile.columns = mine.end - mine.begin;
     tile.stride = s_.chunk;
     tile.top = s_.top + mine.begin;
     tile.total = s_.total + mine.begin;
     tile.sum = s_.sum + mine.begin;
-    tile.scale = static_cast<T>(args_.scale);
+    tile.scale = static_cast<S>(args_.scale);
     tile.highest = s_.highest + mine.begin;
     tile.all = s_.all + mine.begin;
-    kernels_.softmax_join(tile);
+    softmax_.softmax_join(tile);
   }
 
   void add_up(rnn_engine_loss_result& result) const {
@@ -175,16 +181,16 @@ class Loss {
   // near.
   void slopes() {
     Team alone(0, 1, nullptr);
-    const T off = static_cast<T>(args_.scale * p_.smoothing / p_.vocabulary);
-    const T on = static_cast<T>(args_.scale * (1 - p_.smoothing));
+    const S off = static_cast<S>(args_.scale * p_.smoothing / p_.vocabulary);
+    const S on = static_cast<S>(args_.scale * (1 - p_.smoothing));
     const Team::Range blocks = team_.share(s_.blocks);
     for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
-      SoftmaxBlock<T> tile = block_at(block);
+      SoftmaxBlock<S> tile = block_at(block);
       const std::int64_t first = block * kClassBlock;
       tile.factor = tile.top;
       tile.shift = off;
       tile.row_sums = d_bias_ ? s_.row_sums + team_.id() * kClassBlock : nullptr;
-      kernels_.softmax_slope(tile);
+      softmax_.softmax_slope(tile);
       for (std::int64_t v = 0; v < tile.rows && d_bias_; ++v) d_bias_[first + v] += tile.row_sums[v];
       for (std::int64_t j = 0; j < count_; ++j) {
         const std::int64_t target = s_.target[j];
@@ -192,11 +198,27 @@ class Loss {
         tile.z[(target - first) * tile.z_row + j] -= on;
         if (d_bias_) d_bias_[target] -= on;
       }
+      if (!d_weight_ && !args_.d_hidden) continue;
+      const T* factors = factors_of(tile);
       if (!d_weight_) continue;
-      T* gradient = d_weight_ + first * p_.features;
+      S* gradient = d_weight_ + first * p_.features;
       multiply(alone, kernels_,
-               Product<T>{tile.rows, p_.features, count_, tile.z, tile.z_row, s_.x_packed, gradient,
+               Product<T>{tile.rows, p_.features, count_, factors, s_.chunk, s_.x_packed, gradient,
                           p_.features, gradient, p_.features});
+    }
+  }
+
+  // A block's slopes as products take them, [rows, chunk]. Rounded ones also go where hidden_gradient looks
+  // for them: over the first half of each row of z.
+  const T* factors_of(const SoftmaxBlock<S>& tile) const {
+    if constexpr (kRounds<T>) {
+      T* rounded = s_.rounded + team_.id() * kClassBlock * s_.chunk;
+      kernels_.narrow({tile.rows, 1, count_, 0, tile.z, tile.z_row, rounded, s_.chunk});
+      for (std::int64_t v = 0; v < tile.rows && args_.d_hidden; ++v)
+        std::memcpy(tile.z + v * tile.z_row, rounded + v * s_.chunk, sizeof(T) * count_);
+      return rounded;
+    } else {
+      return tile.z;
     }
   }
 
@@ -206,21 +228,28 @@ class Loss {
     const Team::Range mine = team_.share(count_);
     const auto class_row = [&](std::int64_t v) { return weight_ + v * E; };
     accumulate_outer(
-        team_, kernels_, count_, p_.vocabulary, [&](std::int64_t v) { return s_.z + v * s_.chunk; },
-        s_.pack_a_rows, s_.pack_a + team_.id() * s_.pack_a_size, s_.pack_b + team_.id() * s_.pack_b_size,
-        Outer<T, decltype(class_row)>{E, class_row, s_.x, true});
+        team_, kernels_, count_, p_.vocabulary,
+        [&](std::int64_t v) { return reinterpret_cast<const T*>(s_.z + v * s_.chunk); }, s_.pack_a_rows,
+        s_.pack_a + team_.id() * s_.pack_a_size, s_.pack_b + team_.id() * s_.pack_b_size,
+        Outer<T, decltype(class_row)>{E, class_row, s_.d_x, true});
     team_.barrier();
-    for (std::int64_t j = mine.begin; j < mine.end; ++j)
-      std::memcpy(static_cast<T*>(args_.d_hidden) + s_.row[j] * E, s_.x + j * E, sizeof(T) * E);
+    for (std::int64_t j = mine.begin; j < mine.end; ++j) {
+      T* row = static_cast<T*>(args_.d_hidden) + s_.row[j] * E;
+      if constexpr (kRounds<T>)
+        kernels_.narrow({1, 1, E, 0, s_.d_x + j * E, E, row, E});
+      else
+        std::memcpy(row, s_.d_x + j * E, sizeof(T) * E);
+    }
   }
 
   Team& team_;
   const rnn_engine_loss_problem& p_;
   const Kernels<T>& kernels_;
+  const Kernels<S>& softmax_;
   const rnn_engine_loss_args& args_;
   const LossScratch<T>& s_;
   const T* weight_;
-  T *d_weight_, *d_bias_;
+  S *d_weight_, *d_bias_;
   std::int64_t count_ = 0;
 };
 
@@ -237,38 +266,37 @@ void check_targets(const rnn_engine_loss_problem& p, const std::int64_t* targets
 }  // namespace
 
 void check_loss(const rnn_engine_loss_problem& p) {
-  require(p.dtype == RNN_ENGINE_FLOAT32 || p.dtype == RNN_ENGINE_FLOAT64,
-          "dtype: expected float32 (0) or float64 (1), got " + std::to_string(p.dtype));
+  require_dtype(p.dtype);
   require_loss_problem(p);
 }
 
 std::size_t loss_scratch_bytes(const rnn_engine_loss_problem& problem, const Machine& machine) {
-  Arena arena;
-  if (problem.dtype == RNN_ENGINE_FLOAT32)
-    LossScratch<float>(problem, machine, arena);
-  else
-    LossScratch<double>(problem, machine, arena);
-  return arena.size();
+  return visit_dtype(problem.dtype, [&]<class T>() {
+    Arena arena;
+    LossScratch<T>(problem, machine, arena);
+    return arena.size();
+  });
 }
 
 template <class T>
 void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine,
-                              const Kernels<T>& kernels, Pool& pool, const rnn_engine_loss_args& args,
+                              const Backend& backend, Pool& pool, const rnn_engine_loss_args& args,
                               rnn_engine_loss_result& result) {
   check_targets(problem, args.targets);
   Arena arena(args.scratch);
   const LossScratch<T> scratch(problem, machine, arena);
   pool.run([&](Team& team) {
-    const rnn_engine_loss_result found = Loss<T>(team, problem, kernels, args, scratch).run();
+    const rnn_engine_loss_result found = Loss<T>(team, problem, backend, args, scratch).run();
     if (team.id() == 0) result = found;
   });
 }
 
-template void run_linear_cross_entropy<float>(const rnn_engine_loss_problem&, const Machine&,
-                                              const Kernels<float>&, Pool&, const rnn_engine_loss_args&,
-                                              rnn_engine_loss_result&);
-template void run_linear_cross_entropy<double>(const rnn_engine_loss_problem&, const Machine&,
-                                               const Kernels<double>&, Pool&, const rnn_engine_loss_args&,
-                                               rnn_engine_loss_result&);
+template void run_linear_cross_entropy<float>(const rnn_engine_loss_problem&, const Machine&, const Backend&,
+                                              Pool&, const rnn_engine_loss_args&, rnn_engine_loss_result&);
+template void run_linear_cross_entropy<double>(const rnn_engine_loss_problem&, const Machine&, const Backend&,
+                                               Pool&, const rnn_engine_loss_args&, rnn_engine_loss_result&);
+template void run_linear_cross_entropy<BFloat16>(const rnn_engine_loss_problem&, const Machine&,
+                                                 const Backend&, Pool&, const rnn_engine_loss_args&,
+                                                 rnn_engine_loss_result&);
 
 }  // namespace rnn_engine

@@ -30,6 +30,7 @@ from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import draw_curves
 from nmt.training.footprint import Need
 from nmt.training.guard import MemoryGuard, memory_limit, take
+from nmt.training.loss import mixed
 from nmt.training.memory import DeviceMemory, memory_of
 from nmt.training.trainer import Trainer, build_model
 from nmt.training.validation import run_validation
@@ -112,7 +113,7 @@ def measure(config: Config) -> dict[str, Any]:
     seconds = tokens * pace.seconds / max(pace.tokens, 1)
     lengths, steps = largest.source_lengths.tolist(), len(largest.target_input)
     pairs = len(largest.indices)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.training.precision == "bfloat16"):
+    with mixed(model.device, config.training.precision):
         stacks = {"encoder": describe(model.encoder.layers, lengths, pairs)}
         for number, layer in enumerate(model.decoder.layers):
             stacks[f"decoder layer {number + 1}"] = describe(layer, steps, pairs)

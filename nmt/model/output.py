@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rnn_engine import linear_cross_entropy, native
-from rnn_engine.nn.devices import device_of
+from rnn_engine.nn.devices import called_dtype, device_of
 
 
 def output_loss(
@@ -14,10 +14,10 @@ def output_loss(
 ) -> tuple[Tensor, Tensor, int | Tensor]:
     """Score the vocabulary, and compare with targets of which a share is spread evenly over it.
 
-    No tensor of all tokens' scores is made; `rnn_engine.linear_cross_entropy` says how.
+    No tensor of all tokens' scores is made; `rnn_engine.linear_cross_entropy` says how, and what autocast changes.
 
     Args:
-        hidden: Vectors from the decoder, [..., E].
+        hidden: Vectors from the decoder, [..., E], of the weight's type or autocast's.
         weight: Output layer, [V, E].
         bias: Output layer, [V].
         targets: Ids, [...] int64.
@@ -37,14 +37,16 @@ def output_loss(
 
 
 def loss_scratch(weight: Tensor, tokens: int) -> int:
-    """Tell the bytes that `output_loss` takes beside its gradients, for so many tokens.
+    """Tell the bytes that `output_loss` takes beside its gradients, for so many tokens, in autocast's type if that is on.
 
     Args:
         weight: Output layer, [V, E].
         tokens: Number of vectors.
     """
+    device = device_of(weight)
+    dtype = called_dtype(weight, device.dtypes)
     problem = native.LossProblem(
-        dtype=native.DTYPES[str(weight.dtype).removeprefix("torch.")],
+        dtype=native.DTYPES[str(dtype).removeprefix("torch.")],
         gradients=7,
         tokens=tokens,
         features=weight.shape[1],
@@ -52,4 +54,5 @@ def loss_scratch(weight: Tensor, tokens: int) -> int:
         ignore_index=-100,
         smoothing=0.1,
     )
-    return device_of(weight).context(torch.get_num_threads()).loss_scratch(problem)
+    rounded = 0 if dtype == weight.dtype else dtype.itemsize * weight.numel()
+    return rounded + device.context(torch.get_num_threads()).loss_scratch(problem)

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from nmt.config import ModelConfig, Precision
 from nmt.model.output import loss_scratch
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
+from nmt.training.loss import mixed
 
 MARGIN = 1.15
 """What a prediction is multiplied by before it is compared with a limit."""
@@ -66,7 +65,7 @@ class Footprint:
             target_lengths: Steps of each target, [B].
         """
         batch, target_steps = len(source_lengths), max(target_lengths)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._precision == "bfloat16"):
+        with mixed(self._model.device, self._precision):
             stacks = [needs(self._model.encoder.layers, list(source_lengths), batch)]
             stacks += [needs(layer, target_steps, batch) for layer in self._model.decoder.layers]
         kept, scratch = (list(column) for column in zip(*stacks, strict=True))
@@ -103,5 +102,6 @@ class Footprint:
         each = 5 + (2 if shape.attention_dropout else 0)
         attention = _FLOAT * each * batch * source_steps * target_steps
         # Embedding gradients are as large as the tables, of which one is at work beside the one that is kept.
-        output = loss_scratch(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
+        with mixed(self._model.device, self._precision):
+            output = loss_scratch(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
         return Need(kept, scratch, output, attention, activations)

@@ -46,14 +46,15 @@ def linear_cross_entropy(
     The gradients are formed together with the loss, some tokens at a time; beside them only a block of scratch is
     taken (docs/engine.md says how large). A second backward (retain_graph=True) computes them again.
 
-    Under torch.autocast a float32 weight is rounded for the call where the device has kernels for that type (CUDA), and
-    its gradient is not.
+    Of bfloat16 and float16 inputs the logits, the loss and the sums are float32; products take the logits' gradients
+    rounded. Under torch.autocast float32 inputs are rounded for the call if the device has kernels for that type, and
+    the gradients of weight and bias are not.
 
     On CUDA all of it stays on the device. A target out of bounds cannot be told of there without waiting: loss and
     gradients are then nan.
 
     Args:
-        hidden: Vectors, float32 or float64, on CUDA also bfloat16 or float16 [..., E].
+        hidden: Vectors, float32, float64 or bfloat16, on CUDA also float16 [..., E].
         weight: Output layer, [V, E]; may be tied to an embedding.
         targets: Classes, int64 [...], each 0 to V-1 or `ignore_index`.
         bias: Output layer, [V].
@@ -66,7 +67,7 @@ def linear_cross_entropy(
 
     Source: Szegedy et al. 2016, section 7 (label smoothing).
     """
-    dtype = called_dtype(weight, device_of(weight).loss_dtypes)
+    dtype = called_dtype(weight, device_of(weight).dtypes)
     _check(hidden, weight, targets, bias, dtype)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing: expected 0 to 1, got {label_smoothing}")
@@ -155,7 +156,7 @@ def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None,
     for name, tensor in (("hidden", hidden), ("targets", targets), ("bias", bias)):
         if tensor is not None and tensor.device != weight.device:
             raise ValueError(f"{name}: expected a tensor on {weight.device} as weight, got one on {tensor.device}")
-    dtypes = device_of(weight).loss_dtypes
+    dtypes = device_of(weight).dtypes
     if weight.dtype not in dtypes:
         raise ValueError(f"weight: expected {either(dtypes)} on {weight.device}, got {weight.dtype}")
     for name, tensor in (("hidden", hidden), ("bias", bias)):
@@ -205,7 +206,7 @@ def _run(
     device.call(context.linear_cross_entropy, problem, inputs, call.scale, gradients, scratch.array, result)
     loss, nll = result.view(torch.float64)[:2] * call.scale
     types = hidden.dtype, weight.dtype, weight.dtype if bias is None else bias.dtype
-    formed = [None if gradient is None else gradient.to(each) for gradient, each in zip(gradients, types, strict=True)]
+    formed = [None if g is None else device.cast(g, each) for g, each in zip(gradients, types, strict=True)]
     return (loss.to(values), nll.to(values), *result[2:].clone()), formed
 
 

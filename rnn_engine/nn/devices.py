@@ -34,15 +34,13 @@ class Device(Protocol):
 
     Attributes:
         name: As `rnn_engine.plan` and errors call it.
-        dtypes: Types of layers that it has kernels for.
-        loss_dtypes: The same, of `linear_cross_entropy`.
+        dtypes: Types that it has kernels for.
         packs: Whether weights packed once save time.
         waits: Whether a call has done its work when it returns, so that its numbers can be looked at.
     """
 
     name: str
     dtypes: tuple[torch.dtype, ...]
-    loss_dtypes: tuple[torch.dtype, ...]
     packs: bool
     waits: bool
 
@@ -83,7 +81,6 @@ class Cpu:
 
     name = "cpu"
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16)
-    loss_dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)
     packs = True
     waits = True
     tf32 = False
@@ -165,7 +162,6 @@ class Cuda:
     """
 
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-    loss_dtypes: tuple[torch.dtype, ...] = dtypes
     packs = False  # a GPU reads weights as they lie
     waits = False
 

@@ -10,7 +10,7 @@
 
 #include "rnn_engine.h"
 
-enum { ISAS = 4, MACHINES = 2 * ISAS };
+enum { ISAS = 4, MACHINES = 2 * ISAS, ALL_MACHINES = MACHINES + 2 };
 
 static const char* const kIsas[ISAS] = {"generic", "neon", "avx2", "avx512"};
 
@@ -55,12 +55,21 @@ static inline double uniform(void) { /* xorshift64*, in [-0.5, 0.5) */
   return (double)((random_state * 2685821657736338717ull) >> 11) / 9007199254740992.0 - 0.5;
 }
 
-/* Fills `count` values of `size` bytes with numbers in [-scale / 2, scale / 2). */
+/* The bfloat16 next to x. */
+static inline uint16_t nearest(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+/* Fills `count` values of `size` bytes (2: bfloat16) with numbers in [-scale / 2, scale / 2). */
 static inline void fill_values(char* values, size_t count, size_t size, double scale) {
   random_state = 12345;
   for (size_t i = 0; i < count; ++i) {
     const double v = scale * uniform();
-    if (size == 4)
+    if (size == 2)
+      ((uint16_t*)values)[i] = nearest((float)v);
+    else if (size == 4)
       ((float*)values)[i] = (float)v;
     else
       ((double*)values)[i] = v;
@@ -94,6 +103,20 @@ static inline int make_machines(Machine machines[MACHINES]) {
   }
   return count;
 }
+
+/* avx512_bf16, whose bfloat16 has bits of its own, after `count` other machines; returns how many there are
+ * now. */
+static inline int add_odd_ones(Machine machines[ALL_MACHINES], int count) {
+  for (int threads = 1; rnn_engine_has_isa("avx512_bf16") && threads <= 4; threads += 3) {
+    Machine* machine = &machines[count++];
+    *machine = (Machine){"avx512_bf16", threads, NULL};
+    CHECK(rnn_engine_context_create(threads, machine->isa, &machine->context) == 0, "context: %s",
+          rnn_engine_last_error());
+  }
+  return count;
+}
+
+static inline int is_odd_one(const Machine* m) { return strcmp(m->isa, "avx512_bf16") == 0; }
 
 static inline void release_machines(const Machine* machines, int count) {
   for (int i = 0; i < count; ++i) rnn_engine_context_destroy(machines[i].context);

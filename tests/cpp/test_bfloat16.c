@@ -4,7 +4,7 @@
 
 #include "support.h"
 
-enum { MOST_LANES = 4, MOST_STEPS = 9, ALL_MACHINES = MACHINES + 2, RUN_BYTES = 1 << 20 };
+enum { MOST_LANES = 4, MOST_STEPS = 9, RUN_BYTES = 1 << 20 };
 
 typedef struct {
   int cell;
@@ -21,14 +21,6 @@ static const Case kCases[] = {
     {RNN_ENGINE_GRU, 7, 2, 6, 21, 0, 3, 1, {0}},
 };
 enum { CASES = sizeof kCases / sizeof kCases[0] };
-
-static int is_odd_one(const Machine* m) { return strcmp(m->isa, "avx512_bf16") == 0; }
-
-static uint16_t nearest(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
 
 /* Arrays of one run, one after the other; the results come last, and are compared. */
 typedef struct {
@@ -188,13 +180,7 @@ static void test_conversions(const Machine* m) {
 
 int main(void) {
   Machine machines[ALL_MACHINES];
-  int count = make_machines(machines);
-  for (int threads = 1; rnn_engine_has_isa("avx512_bf16") && threads <= 4; threads += 3) {
-    Machine* machine = &machines[count++];
-    *machine = (Machine){"avx512_bf16", threads, NULL};
-    CHECK(rnn_engine_context_create(threads, machine->isa, &machine->context) == 0, "context: %s",
-          rnn_engine_last_error());
-  }
+  const int count = add_odd_ones(machines, make_machines(machines));
   for (int m = 0; m < count; ++m) test_conversions(&machines[m]);
   for (int i = 0; i < CASES; ++i) test_same_bits(machines, count, i);
   printf("%d cases, %d failures\n", CASES, failures);

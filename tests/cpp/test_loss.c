@@ -17,20 +17,37 @@ static const Case kCases[] = {
     {9, 4, 97, 1, 1, 0},  {35, 18, 193, 1, 2, 0.2}, {300, 5, 20, 1, 7, 0.1},
 };
 
-/* hidden, weight, bias one after the other, and the same for their gradients; values of `size` bytes. */
+/* hidden, weight, bias one after the other, and the same for their gradients: numbers of bytes. Values of
+ * hidden, d_hidden and weight take `stored`, all others `value`. */
 typedef struct {
   rnn_engine_loss_problem problem;
-  size_t size, hidden, weight, count;
+  size_t stored, value;
+  size_t weight, bias, values; /* where the first two begin; of all */
+  size_t d_weight, d_bias, gradients;
 } Layout;
+
+/* To where values of 4 bytes may begin, after values of 2. */
+static size_t aligned(size_t bytes) { return (bytes + 3) / 4 * 4; }
 
 static Layout make_layout(const Case* c, int dtype, int gradients) {
   Layout l;
   l.problem = (rnn_engine_loss_problem){dtype, gradients, c->M, c->E, c->V, -7, c->smoothing};
-  l.size = dtype == RNN_ENGINE_FLOAT32 ? 4 : 8;
-  l.hidden = (size_t)c->M * c->E;
-  l.weight = (size_t)c->V * c->E;
-  l.count = l.hidden + l.weight + (size_t)c->V;
+  l.value = dtype == RNN_ENGINE_FLOAT64 ? 8 : 4;
+  l.stored = dtype == RNN_ENGINE_BFLOAT16 ? 2 : l.value;
+  const size_t hidden = (size_t)c->M * c->E, weight = (size_t)c->V * c->E;
+  l.weight = hidden * l.stored;
+  l.bias = aligned(l.weight + weight * l.stored);
+  l.values = l.bias + (size_t)c->V * l.value;
+  l.d_weight = aligned(hidden * l.stored);
+  l.d_bias = l.d_weight + weight * l.value;
+  l.gradients = l.d_bias + (size_t)c->V * l.value;
   return l;
+}
+
+static void fill(const Layout* l, char* values, double scale) {
+  memset(values, 0, l->values);
+  fill_values(values, (l->bias / l->stored), l->stored, scale);
+  fill_values(values + l->bias, (l->values - l->bias) / l->value, l->value, scale);
 }
 
 static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, const Layout* l, char* values,
@@ -42,15 +59,15 @@ static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, co
   const size_t whole = (bytes + 63) / 64 * 64 + 2 * RED_ZONE;
   unsigned char* block = aligned_alloc(64, whole);
   memset(block, dirt, whole);
-  rnn_engine_loss_args args = {
-      values, values + l->hidden * l->size, NULL, targets, 0.5, NULL, NULL, NULL, block + RED_ZONE};
-  if (c->bias) args.bias = values + (l->hidden + l->weight) * l->size;
+  rnn_engine_loss_args args = {values, values + l->weight, NULL, targets, 0.5, NULL, NULL,
+                               NULL,   block + RED_ZONE};
+  if (c->bias) args.bias = values + l->bias;
   if (gradients) {
-    memset(gradients, 0, l->count * l->size);
-    memset(gradients, dirt, l->hidden * l->size); /* overwritten */
+    memset(gradients, 0, l->gradients);
+    memset(gradients, dirt, (size_t)c->M * c->E * l->stored); /* overwritten */
     args.d_hidden = gradients;
-    args.d_weight = gradients + l->hidden * l->size;
-    args.d_bias = gradients + (l->hidden + l->weight) * l->size;
+    args.d_weight = gradients + l->d_weight;
+    args.d_bias = gradients + l->d_bias;
   }
   rnn_engine_loss_result result;
   memset(&result, 0, sizeof result);
@@ -66,13 +83,13 @@ static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, co
 
 static void test_gradients(rnn_engine_context* context, const Case* c, int number) {
   const Layout l = make_layout(c, RNN_ENGINE_FLOAT64, ALL), plain = make_layout(c, RNN_ENGINE_FLOAT64, 0);
-  double *values = malloc(l.count * 8), *gradients = malloc(l.count * 8);
-  fill_values((char*)values, l.count, 8, 4);
+  double *values = malloc(l.values), *gradients = malloc(l.gradients);
+  fill(&l, (char*)values, 4);
   const rnn_engine_loss_result with = run(context, c, &l, (char*)values, (char*)gradients, 0xA5);
   const rnn_engine_loss_result without = run(context, c, &plain, (char*)values, NULL, 0xA5);
   CHECK(memcmp(&with, &without, sizeof with) == 0, "case %d: another result without gradients", number);
   const double step = 1e-5;
-  const size_t count = c->bias ? l.count : l.hidden + l.weight;
+  const size_t count = (c->bias ? l.values : l.bias) / sizeof *values;
   for (size_t i = 0; i < count; i += 1 + count / DIFFERENCES) {
     const double before = values[i];
     values[i] = before + step;
@@ -89,46 +106,48 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
   free(gradients);
 }
 
-/* Results and gradients of every instruction set on 1 and 3 threads are those of the first, bit for bit,
- * whatever the scratch held before. */
+/* Results and gradients of every instruction set on 1 and 4 threads are those of the first, bit for bit,
+ * whatever the scratch held before; those of avx512_bf16 agree with one another. */
 static void test_same_bits(const Machine* machines, int machine_count, const Case* c, int number, int dtype) {
   const Layout l = make_layout(c, dtype, ALL);
-  char *values = malloc(l.count * l.size), *gradients = malloc(l.count * l.size), *first = NULL;
-  rnn_engine_loss_result first_result;
-  fill_values(values, l.count, l.size, 4);
+  char *values = malloc(l.values), *gradients = malloc(l.gradients), *first[2] = {NULL, NULL};
+  rnn_engine_loss_result first_result[2];
+  fill(&l, values, 4);
   for (const Machine* m = machines; m < machines + machine_count; ++m) {
     /* 0xFF: a scratch of NaN */
     const rnn_engine_loss_result result =
         run(m->context, c, &l, values, gradients, m->threads == 1 ? 0xA5 : 0xFF);
-    if (!first) {
-      first = malloc(l.count * l.size);
-      memcpy(first, gradients, l.count * l.size);
-      first_result = result;
+    const int odd = is_odd_one(m);
+    if (!first[odd]) {
+      first[odd] = malloc(l.gradients);
+      memcpy(first[odd], gradients, l.gradients);
+      first_result[odd] = result;
     }
-    CHECK(
-        memcmp(first, gradients, l.count * l.size) == 0 && memcmp(&first_result, &result, sizeof result) == 0,
-        "case %d, %zu-byte floats: %s on %d threads differs from %s", number, l.size, m->isa, m->threads,
-        machines[0].isa);
+    CHECK(memcmp(first[odd], gradients, l.gradients) == 0 &&
+              memcmp(&first_result[odd], &result, sizeof result) == 0,
+          "case %d, %zu-byte floats: %s on %d threads differs from the first", number, l.stored, m->isa,
+          m->threads);
   }
   free(values);
   free(gradients);
-  free(first);
+  free(first[0]);
+  free(first[1]);
 }
 
 /* A line for each case, type and size of the values (the larger ones make probabilities of almost 0 and 1):
  * instruction set, what it is of, and what others must print too. */
 static void print_digests(const Machine* m) {
   for (int i = 0; i < (int)(sizeof kCases / sizeof kCases[0]); ++i) {
-    for (int dtype = RNN_ENGINE_FLOAT32; dtype <= RNN_ENGINE_FLOAT64; ++dtype) {
+    for (int dtype = RNN_ENGINE_FLOAT32; dtype <= RNN_ENGINE_BFLOAT16; ++dtype) {
       const Layout l = make_layout(&kCases[i], dtype, ALL);
-      char *values = malloc(l.count * l.size), *gradients = malloc(l.count * l.size);
+      char *values = malloc(l.values), *gradients = malloc(l.gradients);
       for (int scale = 1; scale <= 25; scale += 8) {
-        fill_values(values, l.count, l.size, scale);
+        fill(&l, values, scale);
         const rnn_engine_loss_result r = run(m->context, &kCases[i], &l, values, gradients, 0xA5);
         printf(
             "%s\tloss case %d, %zu-byte floats, scale %d\tloss %a, nll %a, right %lld, gradients %016llx\n",
-            m->isa, i, l.size, scale, r.loss, r.nll, (long long)r.right,
-            (unsigned long long)digest(gradients, l.count * l.size));
+            m->isa, i, l.stored, scale, r.loss, r.nll, (long long)r.right,
+            (unsigned long long)digest(gradients, l.gradients));
       }
       free(values);
       free(gradients);
@@ -143,7 +162,9 @@ static void test_errors(void) {
   uint64_t bytes = 0;
   rnn_engine_loss_problem p = good;
   p.dtype = 5;
-  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "dtype");
+  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "float64 (1) or bfloat16 (2), got 5");
+  p.dtype = RNN_ENGINE_FLOAT16;
+  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "got float16 (3), which needs CUDA");
   p = good;
   p.tokens = -1;
   expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "tokens");
@@ -183,26 +204,28 @@ static void test_errors(void) {
   rnn_engine_context_destroy(context);
 }
 
-static void all_tests(const Machine* machines, int count) {
+/* The first `same` machines agree in every type. */
+static void all_tests(const Machine* machines, int same, int count) {
   test_errors();
   const int cases = (int)(sizeof kCases / sizeof kCases[0]);
   for (int i = 0; i < cases; ++i) {
-    for (int m = i % 2; m < count; m += 2) /* one of each instruction set's two numbers of threads */
+    for (int m = i % 2; m < same; m += 2) /* one of each instruction set's two numbers of threads */
       test_gradients(machines[m].context, &kCases[i], i);
-    test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT32);
-    test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_FLOAT64);
+    test_same_bits(machines, same, &kCases[i], i, RNN_ENGINE_FLOAT32);
+    test_same_bits(machines, same, &kCases[i], i, RNN_ENGINE_FLOAT64);
+    test_same_bits(machines, count, &kCases[i], i, RNN_ENGINE_BFLOAT16);
   }
   printf("%d cases, %d failures\n", cases, failures);
 }
 
 /* Without arguments, the tests; `test_loss digests` prints digests of what every instruction set gives. */
 int main(int argc, char** argv) {
-  Machine machines[MACHINES];
-  const int count = make_machines(machines);
+  Machine machines[ALL_MACHINES];
+  const int same = make_machines(machines), count = add_odd_ones(machines, same);
   if (argc == 2 && strcmp(argv[1], "digests") == 0)
-    for (int m = 0; m < count; m += 2) print_digests(&machines[m]); /* on one thread */
+    for (int m = 0; m < same; m += 2) print_digests(&machines[m]); /* on one thread */
   else
-    all_tests(machines, count);
+    all_tests(machines, same, count);
   release_machines(machines, count);
   return failures != 0;
 }

@@ -162,6 +162,24 @@ def test_without_gradients_the_same_numbers(case, dtype):
         assert torch.equal(getattr(result, name), with_gradients[name])
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("case", [Case(33, 31, 65, ignore=3), Case(257, 6, 289)], ids=lambda case: case.id)
+def test_what_is_asked_for_changes_no_bit(case, dtype):
+    everything, _ = run(case, dtype)
+    names = ("d_hidden", "d_weight", "d_bias")
+    for subset in range(1, 8):
+        *inputs, targets = make(case, dtype)
+        for i, leaf in enumerate(inputs):
+            leaf.requires_grad_(bool(subset >> i & 1))
+        options = {"label_smoothing": case.smoothing, "reduction": "sum"}
+        result = linear_cross_entropy(inputs[0], inputs[1], targets, inputs[2], **options)
+        result.loss.backward()
+        assert torch.equal(result.loss, everything["loss"])
+        for name, leaf in zip(names, inputs, strict=True):
+            assert (leaf.grad is not None) == leaf.requires_grad
+            assert leaf.grad is None or torch.equal(leaf.grad, everything[name]), (subset, name)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_same_as_torch(data):
@@ -260,8 +278,9 @@ def test_the_first_of_equal_logits_is_the_answer():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("where", ["hidden", "weight", "bias"])
-def test_what_is_not_finite_gives_a_loss_that_is_not(bad, where, isa):
-    hidden, weight, bias, targets = (t.detach() for t in make(Case(30, 5, 130), torch.float32))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_what_is_not_finite_gives_a_loss_that_is_not(bad, where, dtype, isa):
+    hidden, weight, bias, targets = (t.detach() for t in make(Case(30, 5, 130), dtype))
     targets[3] = 7
     {"hidden": hidden[3], "weight": weight[7], "bias": bias[7:8]}[where][0] = bad
     for tensor in (hidden, weight, bias):
@@ -322,7 +341,11 @@ def test_errors_say_what_was_expected():
         (r"bias: expected \[V\] = \[5\], got \[4\]", (hidden, weight, targets, bias[:4]), {}),
         (r"bias: expected torch.float32 as weight, got torch.float64", (hidden, weight, targets, bias.double()), {}),
         (r"hidden: expected torch.float32 as weight, got torch.float64", (hidden.double(), weight, targets), {}),
-        (r"weight: expected torch.float32 or torch.float64", (hidden.half(), weight.half(), targets), {}),
+        (
+            r"weight: expected .*64 or torch.bfloat16 on cpu, got torch.float16",
+            (hidden.half(), weight.half(), targets),
+            {},
+        ),
         (r"targets: expected torch.int64, got torch.int32", (hidden, weight, targets.int()), {}),
         (r"targets: expected \[2, 3\] as hidden, got \[6\]", (hidden, weight, targets.view(-1)), {}),
         (r"label_smoothing: expected 0 to 1, got 1.5", (hidden, weight, targets), {"label_smoothing": 1.5}),
