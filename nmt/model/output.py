@@ -37,7 +37,7 @@ def output_loss(
 
 
 def loss_scratch(weight: Tensor, tokens: int) -> int:
-    """Tell the bytes that `output_loss` takes beside its gradients, for so many tokens, in autocast's type if that is on.
+    """Tell the bytes that `output_loss` takes beside its gradients, for so many tokens; under autocast, in its type.
 
     Args:
         weight: Output layer, [V, E].

@@ -59,8 +59,11 @@ static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, co
   const size_t whole = (bytes + 63) / 64 * 64 + 2 * RED_ZONE;
   unsigned char* block = aligned_alloc(64, whole);
   memset(block, dirt, whole);
-  rnn_engine_loss_args args = {values, values + l->weight, NULL, targets, 0.5, NULL, NULL,
-                               NULL,   block + RED_ZONE};
+  rnn_engine_loss_args args = {.hidden = values,
+                               .weight = values + l->weight,
+                               .targets = targets,
+                               .scale = 0.5,
+                               .scratch = block + RED_ZONE};
   if (c->bias) args.bias = values + l->bias;
   if (gradients) {
     memset(gradients, 0, l->gradients);
@@ -186,7 +189,7 @@ static void test_errors(void) {
   void* scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
   float values[12] = {0};
   int64_t targets[2] = {3, 4};
-  rnn_engine_loss_args args = {NULL, values, NULL, targets, 1, NULL, NULL, NULL, scratch};
+  rnn_engine_loss_args args = {.weight = values, .targets = targets, .scale = 1, .scratch = scratch};
   expect_error(rnn_engine_linear_cross_entropy(context, &good, &args, &result), "hidden");
   args.hidden = values;
   expect_error(rnn_engine_linear_cross_entropy(context, &good, &args, &result),

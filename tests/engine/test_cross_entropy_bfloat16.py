@@ -27,7 +27,7 @@ RAGGED = (
     # an odd number of classes beyond the pieces of k, and of tokens beyond a chunk
     Case(7, 5, 513, bias=False),
     Case(5, 19, 1025),
-    Case(513, 3, 97, ignore=4),
+    Case(1031, 3, 97, ignore=4),
     # features beyond a piece of k
     Case(4, 2051, 10),
 )

@@ -5,8 +5,11 @@ import pytest
 import torch
 from small import make_config
 
+import nmt.training.loss
 from nmt.data.batching import Batch
+from nmt.model.output import loss_scratch, output_loss
 from nmt.model.seq2seq import Seq2Seq
+from nmt.training.footprint import Footprint
 from nmt.training.loss import batch_loss
 
 
@@ -44,3 +47,27 @@ def test_bfloat16_is_near_and_its_gradients_are_float32(cell):
         assert parameter.dtype == parameter.grad.dtype == torch.float32
         error = (parameter.grad - expected[name]).norm() / expected[name].norm()
         assert error < 0.1, name
+
+
+def test_the_output_layer_gets_what_was_rounded(monkeypatch):
+    seen = []
+
+    def spy(hidden, weight, *rest, **options):
+        seen.append((hidden.dtype, weight.dtype, torch.is_autocast_enabled("cpu")))
+        return output_loss(hidden, weight, *rest, **options)
+
+    monkeypatch.setattr(nmt.training.loss, "output_loss", spy)
+    model = Seq2Seq.from_config(make_config(hidden_size=16, embedding_size=12), 20, 20)
+    for precision in ("float32", "bfloat16"):
+        batch_loss(model, make_batch(), 0.1, precision)
+    assert seen == [(torch.float32, torch.float32, False), (torch.bfloat16, torch.float32, True)]
+
+
+def test_the_footprint_is_that_of_the_precision():
+    config = make_config(hidden_size=16, embedding_size=12)
+    model = Seq2Seq.from_config(config, 20, 20)
+    single, half = (Footprint(model, config, p).need([7, 5, 3], [6, 6, 6]).output for p in ("float32", "bfloat16"))
+    weight, _ = model.output_layer
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = loss_scratch(weight, 18)
+    assert half - single == expected - loss_scratch(weight, 18) != 0
