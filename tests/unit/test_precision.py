@@ -66,7 +66,10 @@ def test_the_output_layer_gets_what_was_rounded(monkeypatch):
 def test_the_footprint_is_that_of_the_precision():
     config = make_config(hidden_size=16, embedding_size=12)
     model = Seq2Seq.from_config(config, 20, 20)
-    single, half = (Footprint(model, config, p).need([7, 5, 3], [6, 6, 6]).output for p in ("float32", "bfloat16"))
+    single, half = (
+        Footprint(model, config.model, precision).need([7, 5, 3], [6, 6, 6]).output
+        for precision in ("float32", "bfloat16")
+    )
     weight, _ = model.output_layer
     with torch.autocast("cpu", torch.bfloat16):
         expected = loss_scratch(weight, 18)
