@@ -33,8 +33,8 @@ void ReadyTiles::complete(std::int64_t tile) {
     if (--waits_[static_cast<std::size_t>(next)] == 0) add(next);
 }
 
-std::int64_t TileQueue::next(std::int64_t last) {
-  for (Spin spin;; spin.wait()) {
+std::int64_t TileQueue::next(std::int64_t last, Spin spin) {
+  for (;; spin.wait()) {
     if (lock_.test_and_set(std::memory_order_acquire)) continue;
     if (last >= 0) ready_.complete(last);
     last = -1;
