@@ -3,6 +3,7 @@
 
 #include "cuda/gemm_mma.cuh"
 #include "cuda/gemm_simt.cuh"
+#include "cuda/launched.cuh"
 
 namespace rnn_engine::cuda {
 namespace {
@@ -50,6 +51,7 @@ __device__ inline void end_tile(const Product<typename Tile::T>& p, std::int64_t
 // One block computes one tile of c.
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, 1) matrix_kernel(Product<typename Tile::T> p) {
+  if constexpr (!kMatrixLaunched<typename Tile::T>) return;
   const std::int64_t row0 = take_slice(p, Tile::kM), column0 = block_y() * Tile::kN;
   Tile tile;
   begin_tile(p, row0, column0, tile);
