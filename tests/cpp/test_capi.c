@@ -130,6 +130,7 @@ static void test_same_bits(const Machine* machines, int machine_count, const Cas
   for (const Machine* m = machines; m < machines + machine_count; ++m) {
     for (int i = 0; i < 2 * (RNN_ENGINE_BUDGET + 1); ++i) {
       const int memory = i / 2, schedule = i % 2 ? RNN_ENGINE_WAVEFRONT : RNN_ENGINE_LAYERS;
+      if (!wanted(i + memory + (int)(m - machines) + number)) continue;
       l.problem.memory = memory;
       l.problem.schedule = schedule;
       if (memory == RNN_ENGINE_BUDGET) l.problem.budget = least_budget(m->context, l.problem);
