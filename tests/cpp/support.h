@@ -29,8 +29,8 @@ enum { DIFFERENCES = 5, SOME_ALONE = 1 };
 enum { DIFFERENCES = 100, SOME_ALONE = 0 };
 #endif
 
-/* Whether to run combination `number` of a machine's settings. Where everything is slow, every other one is left
- * to the next machine and the next case, unless NMT_TESTS=exhaustive. */
+/* Whether to run combination `number` of a machine's settings. Where everything is slow, every other one is
+ * left to the next machine and the next case, unless NMT_TESTS=exhaustive. */
 static inline int wanted(int number) {
   const char* tests = getenv("NMT_TESTS");
   return !SOME_ALONE || number % 2 == 0 || (tests && strcmp(tests, "exhaustive") == 0);
