@@ -105,6 +105,7 @@ class LossProblem:
         vocabulary: int,
         ignore_index: int,
         smoothing: float,
+        tf32: bool = False,
     ) -> None: ...
 
 class Context:

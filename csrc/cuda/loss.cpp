@@ -38,7 +38,12 @@ class Loss {
  public:
   Loss(const rnn_engine_loss_problem& problem, const DeviceFacts& device, const rnn_engine_loss_args& args,
        const LossScratch<T>& scratch)
-      : p_(problem), device_(device), args_(args), s_(scratch), stream_(static_cast<Stream>(args.stream)) {}
+      : p_(problem),
+        device_(device),
+        args_(args),
+        s_(scratch),
+        stream_(static_cast<Stream>(args.stream)),
+        tf32_(use_tf32(problem.tf32, device)) {}
 
   void run(rnn_engine_loss_result* result) const {
     fill_zero(result, sizeof *result, stream_);
@@ -56,7 +61,7 @@ class Loss {
   const T* weight() const { return static_cast<const T*>(args_.weight); }
 
   void multiply(const Product<T>& product) const {
-    cuda::multiply(stream_, product, device_.processors, false);
+    cuda::multiply(stream_, product, device_.processors, tf32_);
   }
 
   void logits(const T* hidden, std::int64_t count) const {
@@ -124,6 +129,7 @@ class Loss {
   const rnn_engine_loss_args& args_;
   const LossScratch<T>& s_;
   const Stream stream_;
+  const bool tf32_;
 };
 
 }  // namespace

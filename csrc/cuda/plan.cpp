@@ -77,7 +77,7 @@ Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device) {
   plan.device = device;
   plan.shape = make_shape(problem);
   require_countable(problem);
-  plan.tf32 = problem.tf32 != 0 && device.major >= 8;
+  plan.tf32 = use_tf32(problem.tf32, device);
   const Estimates estimates{[&](const Shape& shape, const Schedule& schedule) {
                               Plan unused;
                               const Schedule longer = for_device(shape, schedule);

@@ -32,6 +32,9 @@ struct Plan {
 // Throws InvalidArgument for a dtype that the device does not compute with.
 void require_dtype(int dtype, const DeviceFacts& device);
 
+// Whether products round to TF32, if a problem allows it: where there are matrix units for it.
+inline bool use_tf32(int allowed, const DeviceFacts& device) { return allowed != 0 && device.major >= 8; }
+
 Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device);
 // Seconds that a plan is predicted to take, forward and in training backward.
 double predicted_seconds(const Shape& shape, const Schedule& schedule, const DeviceFacts& device);

@@ -259,6 +259,7 @@ typedef struct {
   int64_t vocabulary; /* V */
   int64_t ignore_index;
   double smoothing; /* in [0, 1] */
+  int32_t tf32;     /* as in rnn_engine_problem */
 } rnn_engine_loss_problem;
 
 typedef struct {
