@@ -136,9 +136,8 @@ int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_proble
   });
 }
 
-// On the default stream.
 int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
-                    const rnn_engine_weights* weights, void* packed) {
+                    const rnn_engine_weights* weights, void* packed, void* stream) {
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
@@ -146,7 +145,9 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
     require_weights(plan.shape, weights);
     require_aligned(packed, plan.packed_bytes, "packed");
     const cuda::OnDevice on(context->device);
-    cuda::visit_dtype(plan.shape.dtype, [&]<class T>() { cuda::run_pack<T>(plan, weights, packed); });
+    cuda::visit_dtype(plan.shape.dtype, [&]<class T>() {
+      cuda::run_pack<T>(plan, weights, packed, static_cast<cuda::Stream>(stream));
+    });
   });
 }
 

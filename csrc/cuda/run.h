@@ -13,7 +13,7 @@ template <class T>
 void run_backward(const Plan& plan, const rnn_engine_backward_args& args);
 // Copies the weights of all lanes to the plan's packed_slots.
 template <class T>
-void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed);
+void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed, Stream stream);
 
 // Matrices are stored as T, vectors as they are computed with. The gradients of both are sums:
 // Weights<Value<T>>.

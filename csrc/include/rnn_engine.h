@@ -229,11 +229,11 @@ RNN_ENGINE_API int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_fo
 RNN_ENGINE_API int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* args);
 
 /* Packs weights once for many forward calls of plans with prepacked = 1. The bytes depend on the sizes of the
- * layers and on the context, not on steps or batch. */
+ * layers and on the context, not on steps or batch. `stream`: cudaStream_t; NULL on the CPU. */
 RNN_ENGINE_API int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_problem* problem,
                                            uint64_t* bytes);
 RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
-                                   const rnn_engine_weights* weights, void* packed);
+                                   const rnn_engine_weights* weights, void* packed, void* stream);
 
 /* Measures what products and cells of a dtype cost on this machine, once for a context (some tens of
  * milliseconds).

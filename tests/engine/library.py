@@ -184,7 +184,7 @@ class Stack:
             count, arguments = c_uint64(), (self.library.context, byref(self.problem))
             self.library.check(self.library.raw.rnn_engine_packed_bytes(*arguments, byref(count)))
             packed = new(count.value, torch.uint8)
-            self.library.check(self.library.raw.rnn_engine_pack(*arguments, self.lanes, pointer(packed)))
+            self.library.check(self.library.raw.rnn_engine_pack(*arguments, self.lanes, pointer(packed), None))
             for name, tensor in self.parameters.items():  # what was packed is not read again
                 if name.startswith(("weight_", "bias_ih", "bias_hh")):
                     tensor.fill_(torch.nan)
