@@ -85,6 +85,10 @@ void bind_context(nb::module_& module) {
           "library"_a, "device"_a)
       .def_ro("threads", &Context::threads)
       .def_prop_ro("isa", [](const Context& c) { return std::string(c.api.context_isa(c.raw)); })
+      .def_prop_ro("products",
+                   [](const Context& c) {
+                     return std::string(c.api.cuda_products ? c.api.cuda_products(c.raw) : "own products");
+                   })
       .def("packed_bytes", &Context::packed_bytes, "problem"_a)
       .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a, "stream"_a = 0)
       .def("calibrate", &Context::calibrate, "dtype"_a = RNN_ENGINE_FLOAT32 + 0)

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "cuda/kernels.h"
 #include "cuda/layout.h"
 #include "plan/kept.h"
 #include "rnn_engine.h"
@@ -17,6 +18,7 @@ struct Plan {
   Schedule schedule;
   Tiles tiles;
   bool tf32;
+  Cublas* cublas = nullptr;  // its context's, if it has one
   rnn_engine_sizes sizes;
   Slots kept_slots;                     // [L] each layer's piece of kept
   Slots forward_slots, backward_slots;  // [L*D] each lane's part of scratch in the two calls

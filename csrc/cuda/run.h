@@ -70,7 +70,7 @@ struct Runner {
   }
 
   void multiply(const Product<T>& product) const {
-    cuda::multiply(stream, product, plan.device.processors, plan.tf32);
+    cuda::multiply(stream, product, {plan.device.processors, plan.tf32, plan.cublas});
   }
 
   bool matrix_units() const { return kRounds<T> || (std::is_same_v<T, float> && plan.tf32); }

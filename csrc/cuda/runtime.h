@@ -44,6 +44,16 @@ __device__ inline Shared& shared_memory() {
 }
 #endif
 
+// Puts a library's work on a stream. All of it goes through here, as kernels go through launch; `work` has
+// what it needs by value.
+template <class Work>
+void submit(Stream, const Work& work) {
+  work();
+}
+
+// Whether other libraries know this device, too.
+constexpr bool kRealDevice = true;
+
 inline void fill_zero(void* to, std::size_t bytes, Stream stream) {
   check(cudaMemsetAsync(to, 0, bytes, stream), "CUDA memset");
 }

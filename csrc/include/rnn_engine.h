@@ -196,9 +196,15 @@ RNN_ENGINE_API int rnn_engine_context_create(int32_t threads, const char* isa, r
 RNN_ENGINE_API void rnn_engine_context_destroy(rnn_engine_context* context);
 RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* context);
 /* Only in librnn_engine_cuda: a context of CUDA device `device`, whose instruction set is called e.g.
- * "sm_90".
+ * "sm_90". It looks for cuBLAS 12 or 13 (libcublasLt): the file that RNN_ENGINE_CUBLAS in the environment
+ * names, else one that is loaded already, else one that the dynamic linker finds; RNN_ENGINE_CUBLAS=off:
+ * none. Where there is none the engine's own kernels make all products; with it, cuBLAS makes large ones of
+ * which no order of sums is promised: gradients of weights, and those of linear_cross_entropy.
  */
 RNN_ENGINE_API int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context);
+/* Only in librnn_engine_cuda: what was found, e.g. "cuBLAS 13.0.2", or "own products" and, in parentheses,
+ * why. */
+RNN_ENGINE_API const char* rnn_engine_cuda_products(const rnn_engine_context* context);
 /* 1 if this build and machine can run `isa`. */
 RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
 

@@ -185,13 +185,15 @@ def test_weights_packed_on_the_current_stream(monkeypatch):
     rnn, x = rnn_engine.LSTM(4, 6, 2).eval(), torch.randn(3, 4)
     h, state = rnn.stepper()(x)
     monkeypatch.setattr(devices.Cuda, "packs", True)
-    streams = []
-    call = devices.Cuda.call
-    monkeypatch.setattr(
-        devices.Cuda, "call", lambda self, function, *rest: streams.append(function.__name__) or call(self, function, *rest)
-    )
+    given, call = [], devices.Cuda.call
+
+    def watched(self, function, *arguments):
+        given.append(function.__name__)
+        call(self, function, *arguments)
+
+    monkeypatch.setattr(devices.Cuda, "call", watched)
     packed, after = rnn.stepper()(x)
-    assert streams == ["pack", "forward"]
+    assert given == ["pack", "forward"]
     assert torch.equal(packed, h)
     assert all(map(torch.equal, after, state))
 

@@ -38,6 +38,13 @@ Shared& shared_memory() {
   return *static_cast<Shared*>(emulator::shared());
 }
 
+template <class Work>
+void submit(Stream, const Work& work) {
+  work();
+}
+
+constexpr bool kRealDevice = false;
+
 inline void fill_zero(void* to, std::size_t bytes, Stream) { std::memset(to, 0, bytes); }
 
 struct DeviceFacts {
