@@ -19,14 +19,13 @@ constexpr std::int64_t kLeastSide = 16, kLeastOperations = 1 << 18;
 constexpr std::uint32_t kWidestAlignment = 16;
 constexpr std::size_t kMostForms = 4096;  // kept: a training's batches come in ever new sizes
 
+// One that is there already is most likely torch's, and is found by its name, however it was loaded.
 void* open_library(const char* chosen) {
-  if (chosen) return dlopen(chosen, RTLD_NOW | RTLD_LOCAL);
-  if (!kRealDevice) return nullptr;
-  // Names, which are those of the versions of the API. One that is there already is most likely torch's, and
-  // is found by its name, however it was loaded.
-  for (const int there : {RTLD_NOLOAD, 0})
-    for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"})
-      if (void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL | there)) return library;
+  constexpr int kUsual = RTLD_NOW | RTLD_LOCAL;
+  if (chosen) return dlopen(chosen, kUsual);
+  for (const int flags : {kUsual | RTLD_NOLOAD, kUsual})
+    for (const char* name : kCublasNames)
+      if (void* library = dlopen(name, flags)) return library;
   return nullptr;
 }
 

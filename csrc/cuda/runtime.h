@@ -51,8 +51,9 @@ void submit(Stream, const Work& work) {
   work();
 }
 
-// Whether other libraries know this device, too.
-constexpr bool kRealDevice = true;
+// Names of the cuBLAS that works on this device's memory, the best first: a name is that of a version of the
+// API.
+constexpr const char* kCublasNames[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
 
 inline void fill_zero(void* to, std::size_t bytes, Stream stream) {
   check(cudaMemsetAsync(to, 0, bytes, stream), "CUDA memset");

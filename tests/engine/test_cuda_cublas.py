@@ -1,6 +1,8 @@
 """Products by cuBLAS, found at run time: an emulated one (tests/cpp/emulator/cublas.cpp) in the place of NVIDIA's."""
 
 import ctypes
+import os
+import subprocess
 import sys
 import types
 
@@ -33,6 +35,11 @@ class Emulated:
         before = self._raw.emulated_products()
         result = work()
         return result, self._raw.emulated_products() - before
+
+    @property
+    def compute(self):
+        """The last product's cublasComputeType_t."""
+        return self._raw.emulated_compute()
 
     def fail(self, function):
         self._raw.emulated_failure(function.encode())
@@ -88,6 +95,16 @@ def test_gradients_of_weights_and_nothing_else(case, expected, dtype, cublas, mo
         assert errors[0] <= 2 * max(errors[1], 1e-7 * np.abs(exact[name]).max()), name
 
 
+def test_pieces_that_begin_at_any_address(cublas, monkeypatch):
+    """Rows of an odd length, and pieces of an odd number of them: an algorithm must be asked for by its addresses."""
+    case = Case("lstm", T=75, B=41, I=33, H=32)
+    arrays, run = make(case), library(monkeypatch, CUBLAS)
+    found, count = cublas.products(lambda: run_library(run, case, arrays, torch.float32, memory="recompute"))
+    assert count == 2 * 3
+    for name, value in run_reference(case, arrays).items():
+        np.testing.assert_allclose(found[name].numpy(), value, rtol=1e-4, atol=1e-5 * np.abs(value).max(), err_msg=name)
+
+
 def loss_inputs(tokens, features, vocabulary, dtype):
     rng = np.random.default_rng((tokens, features, vocabulary))
 
@@ -109,6 +126,7 @@ def test_the_three_products_of_the_loss(bias, dtype, cublas, monkeypatch):
         lambda: run_loss(with_cublas, hidden, weight, offset, targets, **settings)
     )
     assert count == 3
+    assert cublas.compute == {torch.float64: 70, "tf32": 77}.get(dtype, 68)
     exact = reference(hidden, weight, targets, offset, label_smoothing=0.1)
     assert abs(found.loss - exact.loss) <= TOLERANCE[dtype] * exact.loss
     for name, before in (("d_hidden", 0), ("d_weight", 1), ("d_bias", 1)):
@@ -161,9 +179,27 @@ def test_what_was_found(cublas, monkeypatch, tmp_path):
     assert "m.so.6: there is no function cublasLtGetVersion)" in products(library(monkeypatch, "libm.so.6"))
     cublas.fail("Create")
     assert "cuBLAS 13.1.2 fails: CUBLAS_STATUS_NOT_INITIALIZED" in products(library(monkeypatch, CUBLAS))
-    monkeypatch.delenv("RNN_ENGINE_CUBLAS")
-    # The memory of an emulated device is nothing to a real cuBLAS.
-    assert products(Library(_PATH)) == "own products (no cuBLAS found)"
+
+
+FIND = """
+import ctypes, sys
+from rnn_engine import native
+native.cuda_context(0)  # asks the dynamic linker, which does not know it
+print(native.cuda_context(0).products)
+native._cuda_contexts.clear()
+ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_LOCAL)
+print(native.cuda_context(0).products)
+"""
+
+
+def test_one_that_is_loaded_is_found_by_its_name():
+    """As torch's is. Without the emulated one: a real cuBLAS is not for an emulated device."""
+    environment = {n: value for n, value in os.environ.items() if n != "RNN_ENGINE_CUBLAS"}
+    environment["RNN_ENGINE_CUDA_LIBRARY"] = str(_PATH)
+    done = subprocess.run(
+        [sys.executable, "-c", FIND, CUBLAS], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout == "own products (no cuBLAS found)\ncuBLAS 13.1.2\n"
 
 
 def test_the_python_face_tells_and_asks_pathfinder(monkeypatch):
@@ -185,6 +221,5 @@ def test_the_python_face_tells_and_asks_pathfinder(monkeypatch):
     native.cuda_context(0)
     assert asked == []  # a file is named
     monkeypatch.delenv("RNN_ENGINE_CUBLAS")
-    assert native.cuda_context(0).products == "own products (no cuBLAS found)"
     assert native.cuda_context(0) is native.cuda_context(0)
     assert asked == ["cublasLt"]

@@ -37,6 +37,7 @@ struct Preference {
 
 int handle;
 long products = 0;
+Compute last = kComputeFloat32;
 std::string failing;
 
 bool fails(const char* function) { return failing == function; }
@@ -115,8 +116,10 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-// For tests: how many products were made, and which function is to fail from now on ("": none).
+// For tests: how many products were made, how the last one, and which function is to fail from now on ("":
+// none).
 long emulated_products() { return products; }
+int emulated_compute() { return last; }
 void emulated_failure(const char* function) { failing = function; }
 
 std::size_t cublasLtGetVersion() { return 130102; }
@@ -217,6 +220,7 @@ int cublasLtMatmul(void* of, void* operation, const void* alpha, const void* a, 
     if (reinterpret_cast<std::uintptr_t>(memory[i]) % algorithm->data[i] != 0) return kInvalidValue;
   if (fails("Matmul")) return kExecutionFailed;
   ++products;
+  last = o.compute;
   visit_type(ma.type, [&]<class In>(In) {
     using S = Value<In>;
     const S scales[] = {*static_cast<const S*>(alpha), *static_cast<const S*>(beta)};
