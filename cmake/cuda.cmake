@@ -3,16 +3,21 @@
 
 set(RNN_ENGINE_CUDA_SOURCES
   csrc/cuda/backward.cpp
+  csrc/cuda/calls.cpp
   csrc/cuda/capi.cpp
+  csrc/cuda/cost.cpp
   csrc/cuda/cublas.cpp
   csrc/cuda/forward.cpp
   csrc/cuda/loss.cpp
   csrc/cuda/plan.cpp
+  csrc/cuda/streams.cpp
   csrc/plan/arguments.cpp
   csrc/plan/graph.cpp
+  csrc/plan/ready_tiles.cpp
   csrc/plan/schedule.cpp
   csrc/plan/shape.cpp
-  csrc/plan/tiles.cpp)
+  csrc/plan/tiles.cpp
+  csrc/plan/wavefront.cpp)
 set(RNN_ENGINE_CUDA_KERNELS
   csrc/cuda/cells.cu
   csrc/cuda/elementwise.cu

@@ -149,7 +149,7 @@ class Plan:
         lines.append(
             "order: as listed, each by all threads"
             if self.groups == 1
-            else f"order: by {self.groups} groups of threads side by side, a tile once those that it waits for have run"
+            else f"order: by {self.groups} groups of threads or streams side by side, a tile when its inputs are there"
         )
         if "backward" in kinds:
             again = sum(policy != "store" for policy in self.policies)

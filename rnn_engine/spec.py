@@ -239,7 +239,7 @@ def check_size(name: str, value: object, least: int = 1) -> None:
 SCHEDULES = ("auto", "layers", "wavefront")
 """How threads share a call's work, in the order of their values in `csrc/include/rnn_engine.h`; the results are the
 same bits. "layers": all of them work at one layer after the other. "wavefront": groups of them work at several layers
-or directions side by side. "auto": whichever of these is predicted to be faster."""
+or directions side by side; on CUDA, streams do. "auto": whichever of these is predicted to be faster."""
 
 
 def check_schedule(schedule: str) -> str:

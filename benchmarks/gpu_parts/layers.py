@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import rnn_engine
 from gpu_parts.meter import Meter, Work, attempt
+from rnn_engine import native
 
 TYPES = ("bfloat16", "float16", "float32", "tf32")
 STEPS = 64
@@ -39,7 +40,8 @@ class Shape:
 
 
 def cudnn_matrix(meter: Meter, types: tuple[str, ...] = TYPES) -> Iterator[dict[str, Any]]:
-    """Rows of `torch.nn.LSTM` and `rnn_engine.LSTM` (store, recompute), padded and packed, eager and as CUDA graphs.
+    """Rows of `torch.nn.LSTM` and `rnn_engine.LSTM` (store, that by layers alone, recompute), padded and packed, eager
+    and as CUDA graphs.
 
     Those that issue 6 names come first; the others until the time is up.
     """
@@ -58,14 +60,16 @@ def lstm_row(meter: Meter, shape: Shape) -> dict[str, Any]:
     sides = {"cudnn": _placed(nn.LSTM(*sizes), meter, shape)}
     for policy in ("store", "recompute"):
         sides[policy] = _placed(rnn_engine.LSTM(*sizes, memory=policy), meter, shape)
+    sides["layers"] = _placed(rnn_engine.LSTM(*sizes, schedule="layers"), meter, shape)
     row: dict[str, Any] = vars(shape).copy()
     padded, packed = _inputs(meter, shape)
     for name, module in sides.items():
         _times(row, name + " padded", meter, module, padded)
-        if name != "recompute":
+        if name in ("cudnn", "store"):
             _times(row, name + " packed", meter, module, packed)
         attempt(row, f"{name} kept bytes", partial(meter.held, partial(module, padded)))
     torch.backends.cudnn.allow_tf32 = False
+    attempt(row, "graphs", lambda: native.cuda_context(meter.device.index or 0).graphs)
     return row
 
 

@@ -32,9 +32,9 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     if "launch_us" in found.get("latency", {}):
         yield f"latency: {found['latency']}"
     if rows := _rows(found, "lstm"):
-        yield "LSTM, forward + backward, ms (graph); kept MiB    cuDNN | store | recompute"
+        yield "LSTM, forward + backward, ms (graph); kept MiB    cuDNN | store | by layers | recompute"
         for row in rows:
-            sides = " | ".join(_side(row, side) for side in ("cudnn", "store", "recompute"))
+            sides = " | ".join(_side(row, side) for side in ("cudnn", "store", "layers", "recompute"))
             yield f"  L{row['layers']} B{row['batch']:<4}H{row['hidden']:<5}{row['type']:<9}{sides}"
     for row in _rows(found, "other_cells"):
         shape = f"L{row['layers']} B{row['batch']} H{row['hidden']} {row['type']}"

@@ -24,6 +24,7 @@ std::unique_ptr<Api> open(const std::string& path) {
   find(library, path, "rnn_engine_context_create", api->context_create);
   find(library, path, "rnn_engine_cuda_context_create", api->cuda_context_create);
   find(library, path, "rnn_engine_cuda_products", api->cuda_products);
+  find(library, path, "rnn_engine_cuda_graphs", api->cuda_graphs);
   find(library, path, "rnn_engine_context_destroy", api->context_destroy);
   find(library, path, "rnn_engine_context_isa", api->context_isa);
   find(library, path, "rnn_engine_gates", api->gates);
@@ -61,6 +62,7 @@ const Api& linked_api() {
   static const Api api = {.last_error = rnn_engine_last_error,
                           .context_create = rnn_engine_context_create,
                           .cuda_context_create = nullptr,
+                          .cuda_graphs = nullptr,
                           .cuda_products = nullptr,
                           .context_destroy = rnn_engine_context_destroy,
                           .context_isa = rnn_engine_context_isa,

@@ -15,8 +15,9 @@ struct EngineError : std::runtime_error {
 struct Api {
   decltype(&rnn_engine_last_error) last_error;
   decltype(&rnn_engine_context_create) context_create;
-  decltype(&rnn_engine_cuda_context_create) cuda_context_create;  // null in the linked library, like the next
-  decltype(&rnn_engine_cuda_products) cuda_products;
+  decltype(&rnn_engine_cuda_context_create) cuda_context_create;  // null in the linked library
+  decltype(&rnn_engine_cuda_graphs) cuda_graphs;                  // the same
+  decltype(&rnn_engine_cuda_products) cuda_products;              // the same
   decltype(&rnn_engine_context_destroy) context_destroy;
   decltype(&rnn_engine_context_isa) context_isa;
   decltype(&rnn_engine_gates) gates;

@@ -89,6 +89,8 @@ void bind_context(nb::module_& module) {
                    [](const Context& c) {
                      return std::string(c.api.cuda_products ? c.api.cuda_products(c.raw) : "own products");
                    })
+      .def_prop_ro("graphs",
+                   [](const Context& c) { return c.api.cuda_graphs ? c.api.cuda_graphs(c.raw) : 0; })
       .def("packed_bytes", &Context::packed_bytes, "problem"_a)
       .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a, "stream"_a = 0)
       .def("calibrate", &Context::calibrate, "dtype"_a = RNN_ENGINE_FLOAT32 + 0)

@@ -12,8 +12,8 @@ class Backward {
       : run_(run),
         args_(args),
         scratch_(scratch),
-        replay_(run, scratch.replay),
-        tile_(run, scratch, args.overwrite != 0) {}
+        replay_(run, scratch.own.replay),
+        tile_(run, scratch.own, args.overwrite != 0) {}
 
   void run(const Tile& tile) const {
     const LaneBackward<T> own = lane_scratch(tile);
@@ -144,18 +144,18 @@ class Backward {
 }  // namespace
 
 template <class T>
-void run_backward(const Plan& plan, const rnn_engine_backward_args& args) {
-  Arena arena(args.scratch);
-  const BackwardScratch<T> scratch(plan.layout(), arena);
-  const Runner<T> runner{plan, static_cast<Stream>(args.stream), scratch.tables};
-  runner.write_tables();
-  const Backward<T> backward(runner, args, scratch);
-  for (const Tile& tile : plan.tiles.backward) backward.run(tile);
+void run_backward(const Plan& plan, const rnn_engine_backward_args& args, TileStreams& streams) {
+  streams.run([&](const Tile& tile, std::int64_t index, Stream stream) {
+    Arena arena(args.scratch);
+    const BackwardScratch<T> scratch(plan.layout(), arena, index);
+    const Runner<T> runner{plan, stream, scratch.tables};
+    Backward<T>(runner, args, scratch).run(tile);
+  });
 }
 
-template void run_backward<float>(const Plan&, const rnn_engine_backward_args&);
-template void run_backward<double>(const Plan&, const rnn_engine_backward_args&);
-template void run_backward<BFloat16>(const Plan&, const rnn_engine_backward_args&);
-template void run_backward<Float16>(const Plan&, const rnn_engine_backward_args&);
+template void run_backward<float>(const Plan&, const rnn_engine_backward_args&, TileStreams&);
+template void run_backward<double>(const Plan&, const rnn_engine_backward_args&, TileStreams&);
+template void run_backward<BFloat16>(const Plan&, const rnn_engine_backward_args&, TileStreams&);
+template void run_backward<Float16>(const Plan&, const rnn_engine_backward_args&, TileStreams&);
 
 }  // namespace rnn_engine::cuda

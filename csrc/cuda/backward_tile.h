@@ -38,7 +38,7 @@ template <class T>
 class BackwardTile {
  public:
   // `overwrite`: what stands in the weights' gradients does not matter.
-  BackwardTile(const Runner<T>& run, const BackwardScratch<T>& scratch, bool overwrite)
+  BackwardTile(const Runner<T>& run, const StreamBackward<T>& scratch, bool overwrite)
       : run_(run), scratch_(scratch), overwrite_(overwrite) {}
 
   // Before a lane's first tile.
@@ -390,7 +390,7 @@ class BackwardTile {
   }
 
   const Runner<T>& run_;
-  const BackwardScratch<T>& scratch_;
+  const StreamBackward<T>& scratch_;
   const bool overwrite_;
 };
 

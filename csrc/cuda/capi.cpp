@@ -3,6 +3,7 @@
 #include <mutex>
 #include <string>
 
+#include "cuda/calls.h"
 #include "cuda/cublas.h"
 #include "cuda/loss.h"
 #include "cuda/run.h"
@@ -16,6 +17,8 @@ struct rnn_engine_context {
   cuda::DeviceFacts facts;
   std::string isa, products;
   std::unique_ptr<cuda::Cublas> cublas;
+  Wavefronts wavefronts;
+  cuda::Calls calls;  // goes first
 
   cuda::Multipliers multipliers(int tf32) const {
     return {facts.processors, cuda::use_tf32(tf32, facts), cublas.get()};
@@ -28,6 +31,24 @@ struct rnn_engine_plan {
   std::once_flag listed, searched;  // the table of buffers and the inputs are made when they are asked for
   Edges inputs;
 };
+
+namespace {
+
+// A call of a plan: the tables of its kernels, which differ from call to call, then its tiles.
+template <class Args, class Run>
+void run(const rnn_engine_plan& plan, bool backward, const Args& args, const Run& run_tiles) {
+  const cuda::OnDevice on(plan.context->device);
+  const auto caller = static_cast<cuda::Stream>(args.stream);
+  cuda::write_tables(plan.plan, args.scratch, caller);
+  plan.context->calls.put(cuda::key_of(plan.plan, args), caller,
+                          [&](cuda::Stream stream, cuda::SideStreams& side) {
+                            cuda::TileStreams streams(plan.plan, backward, stream, side);
+                            cuda::visit_dtype(plan.plan.shape.dtype,
+                                              [&]<class T>() { run_tiles.template operator()<T>(streams); });
+                          });
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -49,11 +70,13 @@ int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context)
     const std::string isa = "sm_" + std::to_string(facts.major) + std::to_string(facts.minor);
     require(10 * facts.major + facts.minor >= 75, "device: expected sm_75 or newer, got " + isa);
     const cuda::OnDevice on(device);
-    std::unique_ptr<rnn_engine_context> made(new rnn_engine_context{device, facts, isa, {}, nullptr});
+    std::unique_ptr<rnn_engine_context> made(new rnn_engine_context{device, facts, isa, {}, nullptr, {}, {}});
     made->cublas = cuda::Cublas::find(made->products);
     *context = made.release();
   });
 }
+
+int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context) { return context->calls.graphs(); }
 
 void rnn_engine_context_destroy(rnn_engine_context* context) { delete context; }
 const char* rnn_engine_context_isa(const rnn_engine_context* context) { return context->isa.c_str(); }
@@ -74,7 +97,7 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
     require_pointer(plan, "plan");
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
-    made->plan = cuda::make_plan(*problem, context->facts);
+    made->plan = cuda::make_plan(*problem, context->facts, context->wavefronts);
     made->plan.cublas = context->cublas.get();
     *plan = made.release();
   });
@@ -85,8 +108,7 @@ rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan) { return pla
 
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const cuda::Plan& p = plan->plan;
-  return {p.schedule.backward_steps, cuda::predicted_seconds(p.shape, p.schedule, p.device), p.tiles.count(),
-          1};
+  return {p.schedule.backward_steps, cuda::predicted_seconds(p), p.tiles.count(), p.schedule.groups};
 }
 
 int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
@@ -123,8 +145,8 @@ int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* arg
     require_pointer(plan, "plan");
     require_pointer(args, "args");
     require_forward(plan->plan.shape, plan->plan.sizes, plan->plan.packed_bytes, *args);
-    const cuda::OnDevice on(plan->context->device);
-    cuda::visit_dtype(plan->plan.shape.dtype, [&]<class T>() { cuda::run_forward<T>(plan->plan, *args); });
+    run(*plan, false, *args,
+        [&]<class T>(cuda::TileStreams& streams) { cuda::run_forward<T>(plan->plan, *args, streams); });
   });
 }
 
@@ -133,8 +155,8 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
     require_pointer(plan, "plan");
     require_pointer(args, "args");
     require_backward(plan->plan.shape, plan->plan.sizes, *args);
-    const cuda::OnDevice on(plan->context->device);
-    cuda::visit_dtype(plan->plan.shape.dtype, [&]<class T>() { cuda::run_backward<T>(plan->plan, *args); });
+    run(*plan, true, *args,
+        [&]<class T>(cuda::TileStreams& streams) { cuda::run_backward<T>(plan->plan, *args, streams); });
   });
 }
 
@@ -143,7 +165,7 @@ int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_proble
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(bytes, "bytes");
-    *bytes = cuda::make_plan(*problem, context->facts).packed_bytes;
+    *bytes = cuda::make_plan(*problem, context->facts, context->wavefronts).packed_bytes;
   });
 }
 
@@ -152,7 +174,7 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
-    const cuda::Plan plan = cuda::make_plan(*problem, context->facts);
+    const cuda::Plan plan = cuda::make_plan(*problem, context->facts, context->wavefronts);
     require_weights(plan.shape, weights);
     require_aligned(packed, plan.packed_bytes, "packed");
     const cuda::OnDevice on(context->device);

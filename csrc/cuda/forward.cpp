@@ -33,7 +33,8 @@ class Forward {
     if (layer == s.L - 1 && s.output) return {static_cast<T*>(args_.y), 0, stride};
     if (s.training && !schedule.checkpoint())
       return {kept_layer<T>(run_.plan, args_.kept, layer).h, 0, stride};
-    return {scratch_.output[layer % 2], s.offset(tile.s0 / schedule.chunk * schedule.chunk),
+    const std::int64_t chunk = tile.s0 / schedule.chunk, place = chunk % schedule.chunks_at_once;
+    return {scratch_.output[layer % 2] + place * scratch_.output_chunk, s.offset(chunk * schedule.chunk),
             scratch_.output_stride};
   }
 
@@ -87,14 +88,26 @@ class Forward {
 
 }  // namespace
 
+void write_tables(const Plan& plan, void* scratch, Stream stream) {
+  Arena arena(scratch);
+  const TableScratch tables(plan.shape, arena);
+  write_table(stream, plan.offsets.data(), static_cast<std::int64_t>(plan.offsets.size()), tables.offsets);
+  write_table(stream, plan.row_ids.data(), static_cast<std::int64_t>(plan.row_ids.size()),
+              reinterpret_cast<std::int32_t*>(tables.row_ids));
+  if (!tables.key) return;
+  const std::int32_t key[] = {static_cast<std::int32_t>(plan.shape.seed),
+                              static_cast<std::int32_t>(plan.shape.seed >> 32)};
+  write_table(stream, key, 2, reinterpret_cast<std::int32_t*>(tables.key));
+}
+
 template <class T>
-void run_forward(const Plan& plan, const rnn_engine_forward_args& args) {
-  Arena arena(args.scratch);
-  const ForwardScratch<T> scratch(plan.layout(), arena);
-  const Runner<T> runner{plan, static_cast<Stream>(args.stream), scratch.tables};
-  runner.write_tables();
-  const Forward<T> forward(runner, args, scratch);
-  for (const Tile& tile : plan.tiles.forward) forward.run(tile);
+void run_forward(const Plan& plan, const rnn_engine_forward_args& args, TileStreams& streams) {
+  streams.run([&](const Tile& tile, std::int64_t index, Stream stream) {
+    Arena arena(args.scratch);
+    const ForwardScratch<T> scratch(plan.layout(), arena, index);
+    const Runner<T> runner{plan, stream, scratch.tables};
+    Forward<T>(runner, args, scratch).run(tile);
+  });
 }
 
 template <class T>
@@ -115,10 +128,10 @@ void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed,
   });
 }
 
-template void run_forward<float>(const Plan&, const rnn_engine_forward_args&);
-template void run_forward<double>(const Plan&, const rnn_engine_forward_args&);
-template void run_forward<BFloat16>(const Plan&, const rnn_engine_forward_args&);
-template void run_forward<Float16>(const Plan&, const rnn_engine_forward_args&);
+template void run_forward<float>(const Plan&, const rnn_engine_forward_args&, TileStreams&);
+template void run_forward<double>(const Plan&, const rnn_engine_forward_args&, TileStreams&);
+template void run_forward<BFloat16>(const Plan&, const rnn_engine_forward_args&, TileStreams&);
+template void run_forward<Float16>(const Plan&, const rnn_engine_forward_args&, TileStreams&);
 template void run_pack<float>(const Plan&, const rnn_engine_weights*, void*, Stream);
 template void run_pack<double>(const Plan&, const rnn_engine_weights*, void*, Stream);
 template void run_pack<BFloat16>(const Plan&, const rnn_engine_weights*, void*, Stream);

@@ -75,7 +75,8 @@ struct RowMap {
 // all: zoneout makes it s before + (1 - s) next.
 template <class T>
 struct Draw {
-  MaskSite site;
+  MaskSite site;         // its key is not used
+  const PhiloxKey* key;  // in device memory, so that graphs can be given another; nullptr unless drawn
   std::uint32_t step;
   const std::uint32_t* row_ids;  // [B] the caller's rows; nullptr: 0 to B - 1
   bool on, drawn;

@@ -8,15 +8,31 @@
 
 namespace rnn_engine::cuda {
 
-// Tables that kernels read: only where a batch is ragged, or rows have numbers of their own.
+// Streams of the backward call: one for each group, and, where products are tiles of their own, one for
+// those that nothing waits for.
+inline std::int64_t streams_of(const Schedule& schedule) {
+  const bool apart = std::any_of(schedule.policy.begin(), schedule.policy.end(),
+                                 [](Policy policy) { return policy == Policy::kStore; });
+  return schedule.groups == 1 ? 1 : schedule.groups + (apart ? 1 : 0);
+}
+
+// Whether a call draws masks.
+inline bool draws(const Shape& s) {
+  const bool zones = s.zoneout_masks && (s.zoneout_c > 0 || s.zoneout_h > 0);
+  return s.dropout || s.recurrent_dropout > 0 || zones;
+}
+
+// Tables that kernels read: only where a batch is ragged, rows have numbers of their own, or masks are drawn.
 struct TableScratch {
   std::int32_t* offsets;   // [T + 1]
   std::uint32_t* row_ids;  // [B]
+  PhiloxKey* key;          // one
 
   TableScratch() = default;
   TableScratch(const Shape& s, Arena& arena) {
     offsets = arena.take<std::int32_t>("first rows of steps", static_cast<std::int64_t>(s.offsets.size()));
     row_ids = arena.take<std::uint32_t>("the caller's rows", static_cast<std::int64_t>(s.row_ids.size()));
+    key = arena.take<PhiloxKey>("key of the masks", draws(s) ? 1 : 0);
   }
 };
 
@@ -36,7 +52,7 @@ struct PackedLane {
   }
 };
 
-// Rolling buffers of the tile that runs, shared by all layers.
+// Rolling buffers of the tile that runs on a stream, shared by all layers.
 template <class T>
 struct Rolling {
   T* dropped;      // [rows of a tile, D*R] the layer's input after dropout
@@ -77,27 +93,34 @@ struct LaneStates {
   }
 };
 
+// What the tiles of one stream see of the forward call's scratch.
 template <class T>
 struct ForwardScratch {
   TableScratch tables;
-  Rolling<T> rolling;
-  // Outputs of the layers below the last, in turn, where they are not kept: [rows of a chunk, output_stride].
+  Rolling<T> rolling;  // the stream's own
+  // Outputs of the layers below the last, in turn, where they are not kept: [chunks at once, rows of a chunk,
+  // output_stride].
   T* output[2];
-  std::int64_t output_stride;
+  std::int64_t output_stride, output_chunk;  // values of a row, of a chunk
 
   // `slots`: also lay out the lanes' states, and say where; the run has that from the plan.
-  ForwardScratch(const LayoutInput& in, Arena& arena, Slots* slots = nullptr) {
+  ForwardScratch(const LayoutInput& in, Arena& arena, std::int64_t stream, Slots* slots = nullptr) {
     const Shape& s = in.shape;
+    const Schedule& schedule = in.schedule;
     arena.set_life(in.whole(false));
     tables = TableScratch(s, arena);
-    rolling = Rolling<T>(in, in.schedule.forward_steps,
-                         !s.training || kRounds<T> || !in.schedule.stores_all(), arena);
-    const bool between = !s.training || in.schedule.checkpoint();
+    const bool gates = !s.training || kRounds<T> || !schedule.stores_all();
+    for (std::int64_t i = 0; i < schedule.groups; ++i) {
+      const Rolling<T> own(in, schedule.forward_steps, gates, arena);
+      if (i == stream) rolling = own;
+    }
+    const bool between = !s.training || schedule.checkpoint();
     const std::int64_t outputs = between ? s.L - (s.output ? 1 : 0) : 0;
     output_stride = s.D * Widest(s).R;
-    const std::int64_t chunk = in.rows(in.schedule.chunk) * output_stride;
-    output[0] = arena.take<T>("layer output, even", outputs > 0 ? chunk : 0);
-    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? chunk : 0);
+    output_chunk = in.rows(schedule.chunk) * output_stride;
+    const std::int64_t all = schedule.chunks_at_once * output_chunk;
+    output[0] = arena.take<T>("layer output, even", outputs > 0 ? all : 0);
+    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? all : 0);
     if (!slots) return;
     lay_out_lanes(in, false, arena, *slots,
                   [&](std::int64_t layer, std::int64_t d, Arena& own) { LaneStates<T>(in, layer, d, own); });
@@ -151,11 +174,9 @@ struct LaneBackward {
   }
 };
 
+// What backward tiles use while they run: one set for each stream, shared by all layers.
 template <class T>
-struct BackwardScratch {
-  TableScratch tables;
-  T* doutput[2];                    // gradients handed from layer to layer
-  std::int64_t doutput_stride;      // values of a row
+struct StreamBackward {
   Value<T>* product;                // [B, R] dr U of a step
   Value<T>* dh;                     // [B, H] with a projection: gradient of the cell's output
   T* dstate;                        // [rows of a tile, R] with a projection: gradient of h
@@ -165,20 +186,11 @@ struct BackwardScratch {
   Value<T>*work, *wide_a, *wide_r;  // of a cell on whole rows: see CellBackward
   Value<T>*piece_a, *piece_r;       // [rows of a piece, Z] gates that are made again, before they are rounded
 
-  // `slots`: also lay out the lanes' own parts, and say where.
-  BackwardScratch(const LayoutInput& in, Arena& arena, Slots* slots = nullptr) {
+  StreamBackward() = default;
+  StreamBackward(const LayoutInput& in, Arena& arena) {
     const Shape& s = in.shape;
     const Schedule& schedule = in.schedule;
     const Widest widest(s);
-    arena.set_life(in.whole(true));
-    tables = TableScratch(s, arena);
-    // In a one-directional stack a tile's input gradient replaces its output gradient; with checkpoints only
-    // one piece of time is under way.
-    const std::int64_t between = schedule.checkpoint() ? in.rows(schedule.backward_steps) : s.N;
-    doutput_stride = widest.input;
-    doutput[0] = arena.take<T>("gradient between layers", s.L > 1 ? between * widest.input : 0);
-    doutput[1] =
-        arena.take<T>("gradient between layers, odd", s.L > 2 && s.D == 2 ? between * widest.input : 0);
     product = arena.take<Value<T>>("recurrent gradient of a step", s.cell.gates * s.B * widest.R);
     dh = arena.take<Value<T>>("gradient of the cells' output", s.projected ? s.B * widest.H : 0);
     dstate = arena.take<T>("gradient of h", s.projected ? in.rows(schedule.backward_steps) * widest.R : 0);
@@ -201,6 +213,35 @@ struct BackwardScratch {
     piece_r = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? again : 0);
     replay.a = piece_a;
     replay.r = piece_r;
+  }
+};
+
+// What the tiles of one stream see of the backward call's scratch.
+template <class T>
+struct BackwardScratch {
+  TableScratch tables;
+  StreamBackward<T> own;
+  T* doutput[2];                // gradients handed from layer to layer
+  std::int64_t doutput_stride;  // values of a row
+
+  // `slots`: also lay out the lanes' own parts, and say where.
+  BackwardScratch(const LayoutInput& in, Arena& arena, std::int64_t stream, Slots* slots = nullptr) {
+    const Shape& s = in.shape;
+    const Schedule& schedule = in.schedule;
+    const Widest widest(s);
+    arena.set_life(in.whole(true));
+    tables = TableScratch(s, arena);
+    // In a one-directional stack a tile's input gradient replaces its output gradient; with checkpoints only
+    // one piece of time is under way.
+    const std::int64_t between = schedule.checkpoint() ? in.rows(schedule.backward_steps) : s.N;
+    doutput_stride = widest.input;
+    doutput[0] = arena.take<T>("gradient between layers", s.L > 1 ? between * widest.input : 0);
+    doutput[1] =
+        arena.take<T>("gradient between layers, odd", s.L > 2 && s.D == 2 ? between * widest.input : 0);
+    for (std::int64_t i = 0; i < streams_of(schedule); ++i) {
+      const StreamBackward<T> part(in, arena);
+      if (i == stream) own = part;
+    }
     if (!slots) return;
     lay_out_lanes(in, true, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& lane) {
       LaneBackward<T>(in, layer, d, lane);

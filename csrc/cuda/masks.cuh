@@ -13,7 +13,7 @@ template <class S>
 __device__ inline bool marked(const Draw<S>& draw, std::int32_t b, std::int64_t column) {
   const PhiloxWords words =
       philox({{static_cast<std::uint32_t>(column / 4), row_id(draw.row_ids, b), draw.step, draw.site.site}},
-             draw.site.key);
+             *draw.key);
   // Without an index that is only known at run time the words stay in registers.
   const int i = static_cast<int>(column % 4);
   const std::uint32_t word = i == 0   ? words.word[0]

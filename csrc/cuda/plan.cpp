@@ -1,14 +1,18 @@
 #include "cuda/plan.h"
 
+#include <bit>
 #include <string>
 
 #include "base/error.h"
+#include "cuda/cost.h"
 
 namespace rnn_engine::cuda {
 namespace {
 
 // Rows of a tile: enough for its products to occupy every processor.
 constexpr std::int64_t kTileRows = 4096;
+// Lanes side by side: each keeps a part of the processors busy.
+constexpr std::int64_t kStreams = 8;
 
 std::string name_of(const DeviceFacts& device) {
   return "sm_" + std::to_string(device.major) + std::to_string(device.minor);
@@ -51,13 +55,47 @@ rnn_engine_sizes lay_out(const LayoutInput& in, Plan& plan, bool table) {
   });
   plan.packed_bytes = packed.size();
   Arena forward(nullptr, table ? &plan.scratch : nullptr), backward(nullptr, table ? &plan.scratch : nullptr);
-  ForwardScratch<T>(in, forward, &plan.forward_slots);
-  if (in.shape.training) BackwardScratch<T>(in, backward, &plan.backward_slots);
+  ForwardScratch<T>(in, forward, 0, &plan.forward_slots);
+  if (in.shape.training) BackwardScratch<T>(in, backward, 0, &plan.backward_slots);
   return {kept.size(), std::max(forward.size(), backward.size()), forward.size(), backward.size()};
 }
 
 rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
   return visit_dtype(in.shape.dtype, [&]<class T>() { return lay_out<T>(in, plan, table); });
+}
+
+Estimates estimates_of(const Plan& plan) {
+  return {[&plan](const Shape& shape, const Schedule& schedule) {
+            Plan unused;
+            const Schedule longer = schedule.groups > 1 ? schedule : for_device(shape, schedule);
+            const rnn_engine_sizes sizes = lay_out_any({shape, plan.machine, longer, nullptr}, unused, false);
+            return sizes.kept_bytes + sizes.scratch_bytes;
+          },
+          [&plan](const Shape& shape, const Schedule& schedule) {
+            return layers_seconds(shape, schedule, plan.device);
+          },
+          [&plan](const Shape& shape, const Schedule& schedule, const Tile& tile) {
+            return tile_seconds(shape, schedule, tile, plan.device);
+          }};
+}
+
+// All that a problem says, but for what the masks are drawn from.
+std::vector<std::int64_t> identity_of(const rnn_engine_problem& p, const Shape& shape) {
+  std::vector<std::int64_t> out{p.cell,           p.dtype,
+                                p.steps,          p.batch,
+                                p.input_size,     p.layers,
+                                p.projection,     p.directions,
+                                p.bias,           p.training,
+                                p.output,         p.cell_output,
+                                p.input_gradient, p.prepacked,
+                                p.zoneout_masks,  p.row_ids != nullptr,
+                                p.memory,         static_cast<std::int64_t>(p.budget),
+                                p.schedule,       p.tf32};
+  for (const double probability : {p.dropout, p.recurrent_dropout, p.zoneout[0], p.zoneout[1]})
+    out.push_back(std::bit_cast<std::int64_t>(probability));
+  out.insert(out.end(), p.hidden_sizes, p.hidden_sizes + p.layers);
+  out.insert(out.end(), shape.offsets.begin(), shape.offsets.end());
+  return out;
 }
 
 }  // namespace
@@ -71,56 +109,34 @@ void require_dtype(int dtype, const DeviceFacts& device) {
               ", which has no matrix units for bfloat16 (2)");
 }
 
-Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device) {
+Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wavefronts& wavefronts) {
   require_dtype(problem.dtype, device);
   Plan plan;
   plan.device = device;
   plan.shape = make_shape(problem);
   require_countable(problem);
   plan.tf32 = use_tf32(problem.tf32, device);
-  const Estimates estimates{[&](const Shape& shape, const Schedule& schedule) {
-                              Plan unused;
-                              const Schedule longer = for_device(shape, schedule);
-                              const rnn_engine_sizes sizes =
-                                  lay_out_any({shape, plan.machine, longer, nullptr}, unused, false);
-                              return sizes.kept_bytes + sizes.scratch_bytes;
-                            },
-                            [&](const Shape& shape, const Schedule& schedule) {
-                              return predicted_seconds(shape, for_device(shape, schedule), device);
-                            }};
+  const Estimates estimates = estimates_of(plan);
   plan.schedule =
       for_device(plan.shape, make_schedule(plan.shape, problem.memory, problem.budget, estimates));
+  if (may_divide(problem))
+    plan.schedule = divided(problem, plan.shape, plan.schedule,
+                            {std::min(kStreams, plan.shape.L * plan.shape.D)}, estimates, wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);
   plan.sizes = lay_out_any(plan.layout(), plan, false);
+  if (plan.schedule.groups > 1)
+    plan.graph = std::make_unique<TileGraph>(costed_graph(plan.shape, plan.schedule, plan.tiles, estimates));
   plan.offsets.assign(plan.shape.offsets.begin(), plan.shape.offsets.end());
   plan.row_ids.assign(plan.shape.row_ids.begin(), plan.shape.row_ids.end());
+  plan.identity = identity_of(problem, plan.shape);
   return plan;
 }
 
-// A rough count, good enough to compare schedules of one problem with: a step takes a launch for each of its
-// kernels and reads the recurrent weights; everything else is large products at half of the peak.
-double predicted_seconds(const Shape& shape, const Schedule& schedule, const DeviceFacts& device) {
-  constexpr double kLaunch = 3e-6;
-  const double each = shape.dtype == RNN_ENGINE_FLOAT32   ? 256
-                      : shape.dtype == RNN_ENGINE_FLOAT64 ? 128
-                                                          : 2048;  // operations a clock of a multiprocessor
-  const double rate = each * device.processors * device.clock / 2;
-  const double T = static_cast<double>(shape.T), N = static_cast<double>(shape.N);
-  double seconds = 0;
-  for (std::int64_t layer = 0; layer < shape.L; ++layer) {
-    const LayerShape& size = shape.layer(layer);
-    const double Z = static_cast<double>(size.Z), I = static_cast<double>(size.I),
-                 R = static_cast<double>(size.R);
-    const double steps = T * 2 * kLaunch + 2 * N * Z * R / rate * 2;
-    const double products = 2 * N * Z * I / rate;
-    const double again = schedule.of(layer) == Policy::kRecompute    ? 2 * N * Z * (I + R) / rate
-                         : schedule.of(layer) == Policy::kCheckpoint ? steps + products
-                                                                     : 0;
-    const double forward = steps + products;
-    const double backward = steps + products + 2 * N * Z * (I + R) / rate + again;
-    seconds += static_cast<double>(shape.D) * (forward + (shape.training ? backward : 0));
-  }
-  return seconds;
+double predicted_seconds(const Plan& plan) {
+  if (!plan.graph) return layers_seconds(plan.shape, plan.schedule, plan.device);
+  const auto forward = static_cast<std::int64_t>(plan.tiles.forward.size());
+  return makespan(*plan.graph, 0, forward, plan.schedule.groups) +
+         makespan(*plan.graph, forward, plan.tiles.count(), plan.schedule.groups);
 }
 
 void list_buffers(Plan& plan) {

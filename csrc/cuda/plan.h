@@ -2,11 +2,13 @@
 // changed.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "cuda/kernels.h"
 #include "cuda/layout.h"
 #include "plan/kept.h"
+#include "plan/wavefront.h"
 #include "rnn_engine.h"
 
 namespace rnn_engine::cuda {
@@ -26,6 +28,8 @@ struct Plan {
   std::size_t packed_bytes;
   std::vector<std::int32_t> offsets;  // as in Shape, for the device
   std::vector<std::int32_t> row_ids;
+  std::unique_ptr<TileGraph> graph;         // of tiles on several streams, else null
+  std::vector<std::int64_t> identity;       // equal plans have equal ones; but for the masks' seed and rows
   std::vector<BufferRecord> kept, scratch;  // see list_buffers
 
   LayoutInput layout() const { return {shape, machine, schedule, nullptr}; }
@@ -37,9 +41,10 @@ void require_dtype(int dtype, const DeviceFacts& device);
 // Whether products round to TF32, if a problem allows it: where there are matrix units for it.
 inline bool use_tf32(int allowed, const DeviceFacts& device) { return allowed != 0 && device.major >= 8; }
 
-Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device);
+// `wavefronts`: those found before.
+Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wavefronts& wavefronts);
 // Seconds that a plan is predicted to take, forward and in training backward.
-double predicted_seconds(const Shape& shape, const Schedule& schedule, const DeviceFacts& device);
+double predicted_seconds(const Plan& plan);
 // The table of buffers; made only when it is asked for.
 void list_buffers(Plan& plan);
 

@@ -3,14 +3,17 @@
 
 #include <type_traits>
 
-#include "cuda/plan.h"
+#include "cuda/streams.h"
 
 namespace rnn_engine::cuda {
 
+// `streams`: where the tiles run.
 template <class T>
-void run_forward(const Plan& plan, const rnn_engine_forward_args& args);
+void run_forward(const Plan& plan, const rnn_engine_forward_args& args, TileStreams& streams);
 template <class T>
-void run_backward(const Plan& plan, const rnn_engine_backward_args& args);
+void run_backward(const Plan& plan, const rnn_engine_backward_args& args, TileStreams& streams);
+// Before both: the tables that their kernels read, into scratch.
+void write_tables(const Plan& plan, void* scratch, Stream stream);
 // Copies the weights of all lanes to the plan's packed_slots.
 template <class T>
 void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed, Stream stream);
@@ -53,7 +56,7 @@ Operand<T> by_columns(const T* data, std::int64_t columns) {
   return {data, 1, columns};
 }
 
-// The plan, the stream, and what is the same for all tiles of a call.
+// The plan, and what is the same for all tiles of a stream.
 template <class T>
 struct Runner {
   const Plan& plan;
@@ -61,13 +64,6 @@ struct Runner {
   TableScratch tables;
 
   const Shape& shape() const { return plan.shape; }
-
-  // Before the first tile.
-  void write_tables() const {
-    write_table(stream, plan.offsets.data(), static_cast<std::int64_t>(plan.offsets.size()), tables.offsets);
-    write_table(stream, plan.row_ids.data(), static_cast<std::int64_t>(plan.row_ids.size()),
-                reinterpret_cast<std::int32_t*>(tables.row_ids));
-  }
 
   void multiply(const Product<T>& product) const {
     cuda::multiply(stream, product, {plan.device.processors, plan.tf32, plan.cublas});
@@ -92,6 +88,7 @@ struct Runner {
   Draw<Value<T>> draw(const MaskSite& site) const {
     Draw<Value<T>> out{};
     out.site = site;
+    out.key = tables.key;
     out.row_ids = tables.row_ids;
     out.on = out.drawn = true;
     return out;

@@ -1,5 +1,6 @@
-// The one place that knows the CUDA runtime: launches, copies, facts of a device, and what a kernel may use
-// beside plain C++. tests/cpp/emulator/cuda/runtime.h is its twin, which runs kernels on the CPU.
+// The one place that knows the CUDA runtime: launches, copies, streams, graphs, facts of a device, and what a
+// kernel may use beside plain C++. tests/cpp/emulator/cuda/runtime.h is its twin, which runs kernels on the
+// CPU.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -47,7 +48,7 @@ __device__ inline Shared& shared_memory() {
 // Puts a library's work on a stream. All of it goes through here, as kernels go through launch; `work` has
 // what it needs by value.
 template <class Work>
-void submit(Stream, const Work& work) {
+void submit(Stream, Work&& work) {
   work();
 }
 
@@ -58,6 +59,87 @@ constexpr const char* kCublasNames[] = {"libcublasLt.so.13", "libcublasLt.so.12"
 inline void fill_zero(void* to, std::size_t bytes, Stream stream) {
   check(cudaMemsetAsync(to, 0, bytes, stream), "CUDA memset");
 }
+
+// While it lives the calling thread may make streams and events although some stream is being captured.
+class CaptureAllowsAll {
+ public:
+  CaptureAllowsAll() { check(cudaThreadExchangeStreamCaptureMode(&mode_), "CUDA capture"); }
+  ~CaptureAllowsAll() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  CaptureAllowsAll(const CaptureAllowsAll&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
+// A stream that waits for no other unless it is told to.
+class OwnStream {
+ public:
+  OwnStream() {
+    const CaptureAllowsAll allowed;
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "CUDA stream");
+  }
+  ~OwnStream() { cudaStreamDestroy(stream_); }
+  OwnStream(const OwnStream&) = delete;
+  operator Stream() const { return stream_; }
+
+ private:
+  Stream stream_ = nullptr;
+};
+
+// A point in a stream's work that others can wait for.
+class Event {
+ public:
+  Event() {
+    const CaptureAllowsAll allowed;
+    check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "CUDA event");
+  }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+
+  // After all that is on the stream by now; who waits from here on waits for that.
+  void record(Stream stream) { check(cudaEventRecord(event_, stream), "CUDA event"); }
+  // What comes onto the stream from here on.
+  void hold(Stream stream) const { check(cudaStreamWaitEvent(stream, event_, 0), "CUDA event"); }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+inline bool is_captured(Stream stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream, &status), "CUDA capture");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+// Work that was captured once, to be put on streams again and again.
+class Graph {
+ public:
+  // `enqueue()` puts work on `origin`, and on streams that wait for it and that it waits for in the end.
+  template <class Enqueue>
+  Graph(Stream origin, const Enqueue& enqueue) {
+    check(cudaStreamBeginCapture(origin, cudaStreamCaptureModeRelaxed), "CUDA capture");
+    cudaGraph_t captured = nullptr;
+    try {
+      enqueue();
+    } catch (...) {
+      cudaStreamEndCapture(origin, &captured);
+      if (captured) cudaGraphDestroy(captured);
+      cudaGetLastError();  // or it would be taken for the next call's
+      throw;
+    }
+    check(cudaStreamEndCapture(origin, &captured), "CUDA capture");
+    const cudaError_t code = cudaGraphInstantiate(&graph_, captured, 0);
+    cudaGraphDestroy(captured);
+    check(code, "CUDA graph");
+  }
+  ~Graph() { cudaGraphExecDestroy(graph_); }
+  Graph(const Graph&) = delete;
+
+  void launch(Stream stream) const { check(cudaGraphLaunch(graph_, stream), "CUDA graph"); }
+
+ private:
+  cudaGraphExec_t graph_ = nullptr;
+};
 
 struct DeviceFacts {
   int major, minor, processors;  // compute capability; multiprocessors

@@ -35,8 +35,9 @@
  *
  * CUDA. librnn_engine_cuda is a second library with this same API; it is loaded at run time by who wants it.
  * Its contexts come from rnn_engine_cuda_context_create, all data pointers are to that device's memory, and
- * forward, backward, pack and linear_cross_entropy put their work on the caller's stream and return: they
- * neither wait nor allocate device memory, and errors of the work itself show up at the next synchronisation.
+ * forward, backward, pack and linear_cross_entropy put their work on the caller's stream, or on others
+ * between two points of it, and return: they neither wait nor allocate device memory, and errors of the work
+ * itself show up at the next synchronisation.
  *
  * Plans. A plan is made from a problem before anything runs, and says how many bytes of `kept` (written by
  * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides,
@@ -44,7 +45,7 @@
  * overwrite.
  *
  * Every function that can fail returns 0 or an error code; rnn_engine_last_error() then holds the message
- * (per thread). No function keeps a pointer after it returned, except a plan's to its context.
+ * (per thread). No function keeps a pointer after its work is done, except a plan's to its context.
  */
 #ifndef RNN_ENGINE_H_
 #define RNN_ENGINE_H_
@@ -75,8 +76,8 @@ enum { RNN_ENGINE_MAX_EXTRA = 8 };
 enum { RNN_ENGINE_STORE = 0, RNN_ENGINE_RECOMPUTE = 1, RNN_ENGINE_CHECKPOINT = 2, RNN_ENGINE_BUDGET = 3 };
 
 /* How threads share the work: all of them at each tile, one layer after the other; groups of them at tiles of
- * several layers or directions side by side; whichever of these is predicted to be faster. All give the same
- * bits. */
+ * several layers or directions side by side; whichever of these is predicted to be faster. On CUDA streams
+ * stand for groups. All give the same bits. */
 enum { RNN_ENGINE_AUTO = 0, RNN_ENGINE_LAYERS = 1, RNN_ENGINE_WAVEFRONT = 2 };
 
 /* What is to be computed; shapes only. */
@@ -136,7 +137,7 @@ typedef struct {
   int64_t steps;  /* K, of a backward tile */
   double seconds; /* predicted for forward, and backward in training; 0 before rnn_engine_calibrate */
   int64_t tiles;
-  int64_t groups; /* of threads that run tiles side by side; 1: all threads together run tile after tile */
+  int64_t groups; /* of threads, or streams, that run tiles side by side; 1: tile after tile */
 } rnn_engine_plan_facts;
 
 /* Pointers to one (layer, direction)'s weights, or to their gradients. */
@@ -205,6 +206,11 @@ RNN_ENGINE_API int rnn_engine_cuda_context_create(int32_t device, rnn_engine_con
 /* Only in librnn_engine_cuda: what was found, e.g. "cuBLAS 13.0.2", or "own products" and, in parentheses,
  * why. */
 RNN_ENGINE_API const char* rnn_engine_cuda_products(const rnn_engine_context* context);
+/* Only there, too: CUDA graphs that the context has made. A forward or backward call that comes a second time
+ * with a plan of the same problem (but for `seed` and `row_ids`) and the same pointers is captured, and
+ * launched as one from then on. RNN_ENGINE_CUDA_GRAPHS in the environment: how many a context keeps, 32 by
+ * default; 0: none. */
+RNN_ENGINE_API int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context);
 /* 1 if this build and machine can run `isa`. */
 RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
 

@@ -34,25 +34,28 @@ rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
   return visit_dtype(in.shape.dtype, [&]<class T>() { return lay_out<T>(in, plan, table); });
 }
 
-// A wavefront in place of `layers`, if that is what is asked for, or promises to be faster; and if there is
-// memory for it.
-Schedule divided(const rnn_engine_problem& problem, const Shape& shape, const Machine& machine,
-                 const Schedule& layers, const Costs& costs, Wavefronts& wavefronts) {
-  constexpr double kClear = 1.01;  // predictions are not exact
-  const bool choose = problem.schedule == RNN_ENGINE_AUTO;
-  // Where gates are made again, few tiles can run at a time.
-  if (choose && shape.training && !layers.stores_all()) return layers;
-  const Wavefront best = wavefronts.find(shape, machine, layers, costs);
-  if (best.groups == 1 || (choose && best.gain < kClear)) return layers;
-  const Schedule schedule = in_wavefront(shape, layers, best.groups, best.steps);
-  if (shape.training && problem.memory == RNN_ENGINE_BUDGET) {
-    const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
-    if (sizes.kept_bytes + sizes.scratch_bytes > problem.budget) return layers;
-  }
-  return schedule;
+// Groups of threads are equally large.
+std::vector<std::int64_t> groups_of(const Machine& machine) {
+  std::vector<std::int64_t> groups;
+  for (std::int64_t count = 2; count <= machine.threads; ++count)
+    if (machine.threads % count == 0) groups.push_back(count);
+  return groups;
 }
 
 }  // namespace
+
+Estimates estimates_of(const Machine& machine, const Costs& costs) {
+  return {[&](const Shape& shape, const Schedule& schedule) {
+            const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
+            return sizes.kept_bytes + sizes.scratch_bytes;
+          },
+          [&](const Shape& shape, const Schedule& schedule) {
+            return predicted_seconds(shape, machine, schedule, costs);
+          },
+          [&](const Shape& shape, const Schedule& schedule, const Tile& tile) {
+            return tile_seconds(shape, machine, schedule, tile, costs);
+          }};
+}
 
 rnn_engine_sizes arena_sizes(const Shape& shape, const Machine& machine, const Schedule& schedule) {
   Plan unused;
@@ -65,29 +68,21 @@ Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const 
   require_dtype(problem.dtype);
   plan.shape = make_shape(problem);
   plan.machine = machine;
-  const Estimates estimates{[&](const Shape& shape, const Schedule& schedule) {
-                              const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
-                              return sizes.kept_bytes + sizes.scratch_bytes;
-                            },
-                            [&](const Shape& shape, const Schedule& schedule) {
-                              return predicted_seconds(shape, machine, schedule, costs);
-                            }};
+  const Estimates estimates = estimates_of(machine, costs);
   plan.schedule = make_schedule(plan.shape, problem.memory, problem.budget, estimates);
   if (wavefronts && may_divide(problem, machine) && costs.measured())
-    plan.schedule = divided(problem, plan.shape, machine, plan.schedule, costs, *wavefronts);
+    plan.schedule = divided(problem, plan.shape, plan.schedule, groups_of(machine), estimates, *wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);
   plan.sizes = lay_out_any(plan.layout(), plan, false);
   if (plan.schedule.groups > 1) {
-    plan.graph =
-        std::make_unique<TileGraph>(costed_graph(plan.shape, machine, plan.schedule, plan.tiles, costs));
+    plan.graph = std::make_unique<TileGraph>(costed_graph(plan.shape, plan.schedule, plan.tiles, estimates));
     plan.queue = std::make_unique<TileQueue>(*plan.graph, plan.schedule.groups);
   }
   return plan;
 }
 
 bool may_divide(const rnn_engine_problem& problem, const Machine& machine) {
-  const bool parallel = problem.directions > 1 || (problem.layers > 1 && problem.steps > 1);
-  return parallel && problem.schedule != RNN_ENGINE_LAYERS && machine.threads > 1;
+  return may_divide(problem) && machine.threads > 1;
 }
 
 double predicted_seconds(const Plan& plan, const Costs& costs) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "plan/cost.h"
 #include "plan/layout.h"
 #include "plan/queue.h"
 #include "plan/wavefront.h"
@@ -33,6 +34,8 @@ struct Plan {
 // `wavefronts`: those found before; with nullptr none is looked for.
 Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs,
                Wavefronts* wavefronts = nullptr);
+// Bytes, and seconds from measured costs; both arguments must live as long.
+Estimates estimates_of(const Machine& machine, const Costs& costs);
 // Whether the choice of a schedule needs costs.
 bool may_divide(const rnn_engine_problem& problem, const Machine& machine);
 // Seconds that a plan is predicted to take.

@@ -11,6 +11,8 @@
 
 namespace rnn_engine {
 
+struct Tile;
+
 struct Machine {
   int width;      // values in a vector
   int threads;    // of the context
@@ -56,7 +58,9 @@ std::int64_t default_steps(const Shape& shape, Policy policy);
 // What a machine says of a schedule: bytes of kept and scratch together, and predicted seconds.
 struct Estimates {
   std::function<std::uint64_t(const Shape&, const Schedule&)> bytes;
-  std::function<double(const Shape&, const Schedule&)> seconds;
+  std::function<double(const Shape&, const Schedule&)> seconds;  // of one group
+  // Of one tile, while all groups of the schedule are at work.
+  std::function<double(const Shape&, const Schedule&, const Tile&)> tile_seconds;
 };
 
 // The fastest schedule that needs at most `budget` bytes of kept and scratch together. Throws InvalidArgument

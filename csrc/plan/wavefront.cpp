@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "plan/queue.h"
+#include "plan/ready_tiles.h"
 
 namespace rnn_engine {
 namespace {
@@ -33,7 +33,7 @@ Shape typical(const Shape& shape) {
   return like;
 }
 
-std::vector<std::int64_t> key_of(const Shape& shape, Policy policy, const Machine& machine) {
+std::vector<std::int64_t> key_of(const Shape& shape, Policy policy, const std::vector<std::int64_t>& groups) {
   std::vector<std::int64_t> key{shape.dtype,
                                 shape.cell_index,
                                 shape.T,
@@ -42,30 +42,29 @@ std::vector<std::int64_t> key_of(const Shape& shape, Policy policy, const Machin
                                 shape.training,
                                 shape.prepacked,
                                 shape.input_gradient,
-                                static_cast<std::int64_t>(policy),
-                                machine.threads,
-                                machine.width};
+                                static_cast<std::int64_t>(policy)};
   for (const LayerShape& layer : shape.layers) key.insert(key.end(), {layer.I, layer.H, layer.R});
+  key.insert(key.end(), groups.begin(), groups.end());
   return key;
 }
 
-Wavefront search(const Shape& shape, const Machine& machine, const Schedule& layers, const Costs& costs) {
+Wavefront search(const Shape& shape, const Schedule& layers, const std::vector<std::int64_t>& all_groups,
+                 const Estimates& estimates) {
   Wavefront best;
   double least = 0;
-  for (std::int64_t groups = 2; groups <= std::min<std::int64_t>(machine.threads, shape.L * shape.D);
-       ++groups) {
-    if (machine.threads % groups != 0) continue;
+  for (const std::int64_t groups : all_groups) {
+    if (groups < 2 || groups > shape.L * shape.D) continue;
     for (const std::int64_t steps : kTileSteps) {
       if (best.gain > 0 && steps > (shape.T + 1) / 2) break;
       const Schedule schedule = in_wavefront(shape, layers, groups, steps);
       const Tiles tiles = make_tiles(shape, schedule);
-      const TileGraph graph = costed_graph(shape, machine, schedule, tiles, costs);
+      const TileGraph graph = costed_graph(shape, schedule, tiles, estimates);
       const auto forward = static_cast<std::int64_t>(tiles.forward.size());
       const double seconds =
           makespan(graph, 0, forward, groups) + makespan(graph, forward, tiles.count(), groups);
       if (best.gain > 0 && seconds >= least) continue;
       least = seconds;
-      best = {groups, steps, predicted_seconds(shape, machine, layers, costs) / seconds};
+      best = {groups, steps, estimates.seconds(shape, layers) / seconds};
     }
   }
   return best;
@@ -97,27 +96,48 @@ double makespan(const TileGraph& graph, std::int64_t begin, std::int64_t end, st
   return now;
 }
 
-TileGraph costed_graph(const Shape& shape, const Machine& machine, const Schedule& schedule,
-                       const Tiles& tiles, const Costs& costs) {
+TileGraph costed_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles,
+                       const Estimates& estimates) {
   std::vector<float> seconds;
   seconds.reserve(static_cast<std::size_t>(tiles.count()));
   for (std::int64_t i = 0; i < tiles.count(); ++i)
-    seconds.push_back(static_cast<float>(tile_seconds(shape, machine, schedule, tiles.at(i), costs)));
+    seconds.push_back(static_cast<float>(estimates.tile_seconds(shape, schedule, tiles.at(i))));
   return make_graph(shape, schedule, tiles, std::move(seconds));
 }
 
-Wavefront Wavefronts::find(const Shape& shape, const Machine& machine, const Schedule& layers,
-                           const Costs& costs) {
+Wavefront Wavefronts::find(const Shape& shape, const Schedule& layers,
+                           const std::vector<std::int64_t>& groups, const Estimates& estimates) {
   const Shape like = typical(shape);
   const Policy policy = layers.policy.front();
-  std::vector<std::int64_t> key = key_of(like, policy, machine);
+  std::vector<std::int64_t> key = key_of(like, policy, groups);
   std::lock_guard lock(lock_);
   const auto found = found_.find(key);
   if (found != found_.end()) return found->second;
   const Schedule base = uniform_schedule(like, policy, shape.training ? default_steps(like, policy) : like.T);
-  const Wavefront best = search(like, machine, base, costs);
+  const Wavefront best = search(like, base, groups, estimates);
   found_.emplace(std::move(key), best);
   return best;
+}
+
+bool may_divide(const rnn_engine_problem& problem) {
+  const bool parallel = problem.directions > 1 || (problem.layers > 1 && problem.steps > 1);
+  return parallel && problem.schedule != RNN_ENGINE_LAYERS;
+}
+
+Schedule divided(const rnn_engine_problem& problem, const Shape& shape, const Schedule& layers,
+                 const std::vector<std::int64_t>& groups, const Estimates& estimates,
+                 Wavefronts& wavefronts) {
+  constexpr double kClear = 1.01;  // predictions are not exact
+  const bool choose = problem.schedule == RNN_ENGINE_AUTO;
+  // Where gates are made again, few tiles can run at a time.
+  if (choose && shape.training && !layers.stores_all()) return layers;
+  const Wavefront best = wavefronts.find(shape, layers, groups, estimates);
+  if (best.groups == 1 || (choose && best.gain < kClear)) return layers;
+  const Schedule schedule = in_wavefront(shape, layers, best.groups, best.steps);
+  if (shape.training && problem.memory == RNN_ENGINE_BUDGET &&
+      estimates.bytes(shape, schedule) > problem.budget)
+    return layers;
+  return schedule;
 }
 
 }  // namespace rnn_engine

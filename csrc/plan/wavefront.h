@@ -1,12 +1,11 @@
-// Whether groups of threads should run tiles side by side: how many groups, and how long their tiles, from
-// simulated runs.
+// Whether groups of threads, or streams, should run tiles side by side: how many, and how long their tiles,
+// from simulated runs.
 #pragma once
 
 #include <map>
 #include <mutex>
 #include <vector>
 
-#include "plan/cost.h"
 #include "plan/graph.h"
 #include "plan/schedule.h"
 
@@ -16,22 +15,33 @@ namespace rnn_engine {
 double makespan(const TileGraph& graph, std::int64_t begin, std::int64_t end, std::int64_t groups);
 
 // The graph of a schedule with what its tiles cost.
-TileGraph costed_graph(const Shape& shape, const Machine& machine, const Schedule& schedule,
-                       const Tiles& tiles, const Costs& costs);
+TileGraph costed_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles,
+                       const Estimates& estimates);
 
 struct Wavefront {
   std::int64_t groups = 1, steps = 1;  // of threads; of a tile
   double gain = 0;  // seconds of one group over seconds of these; 0 if there is nothing to run side by side
 };
 
-// The fastest wavefront for a problem. Problems that are about as long and as wide get the same, found once.
+// The fastest wavefronts of problems. Those that are about as long and as wide have the same, found once.
 class Wavefronts {
  public:
-  Wavefront find(const Shape& shape, const Machine& machine, const Schedule& layers, const Costs& costs);
+  // `groups`: the numbers of groups that the machine can have, of which no more are taken than there are
+  // lanes.
+  Wavefront find(const Shape& shape, const Schedule& layers, const std::vector<std::int64_t>& groups,
+                 const Estimates& estimates);
 
  private:
   std::mutex lock_;
   std::map<std::vector<std::int64_t>, Wavefront> found_;
 };
+
+// Whether there is anything to run side by side.
+bool may_divide(const rnn_engine_problem& problem);
+
+// A wavefront in place of `layers`, if that is what is asked for, or promises to be faster; and if there is
+// memory for it.
+Schedule divided(const rnn_engine_problem& problem, const Shape& shape, const Schedule& layers,
+                 const std::vector<std::int64_t>& groups, const Estimates& estimates, Wavefronts& wavefronts);
 
 }  // namespace rnn_engine

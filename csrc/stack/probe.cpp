@@ -77,8 +77,8 @@ double Probe<T>::measured() const {
 
 template <class T>
 double Probe<T>::predicted(const Costs& costs) const {
-  const TileGraph graph =
-      costed_graph(wavefront_.shape, wavefront_.machine, wavefront_.schedule, wavefront_.tiles, costs);
+  const TileGraph graph = costed_graph(wavefront_.shape, wavefront_.schedule, wavefront_.tiles,
+                                       estimates_of(wavefront_.machine, costs));
   const double side_by_side = makespan(graph, 0, wavefront_.tiles.count(), wavefront_.schedule.groups);
   return predicted_seconds(layers_, costs) / side_by_side;
 }

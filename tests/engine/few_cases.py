@@ -15,6 +15,7 @@ CASES = (
     Case(cell="lstm", T=2, B=70, I=300, H=40),
     Case(cell="lstm", H=37, **RAGGED),
     Case(cell="lstm", H=9, **RAGGED, **NOISE),
+    Case(cell="lstm", T=23, B=3, I=5, H=6, L=4),
     Case(cell="layer_norm_lstm", T=2, B=3, I=4, H=70),
 )
 

@@ -37,6 +37,7 @@ Problem = structure(
     ("budget", c_uint64),
     ("schedule tf32", c_int32),
 )
+Facts = structure("Facts", ("steps", c_int64), ("seconds", c_double), ("tiles groups", c_int64))
 Sizes = structure("Sizes", ("kept scratch forward_scratch backward_scratch", c_uint64))
 Weights = structure("Weights", ("weight_ih weight_hh bias_ih bias_hh weight_hr", c_void_p), ("extra", c_void_p * 8))
 Forward = structure(
@@ -60,7 +61,9 @@ class Library:
         self.raw.rnn_engine_last_error.restype = c_char_p
         self.raw.rnn_engine_context_isa.restype = c_char_p
         self.raw.rnn_engine_plan_sizes.restype = Sizes
-        for name in ("context_isa", "plan_sizes", "plan_destroy"):
+        self.raw.rnn_engine_plan_describe.restype = Facts
+        self.raw.rnn_engine_cuda_graphs.restype = c_int64
+        for name in ("context_isa", "plan_sizes", "plan_describe", "plan_destroy", "cuda_graphs"):
             getattr(self.raw, f"rnn_engine_{name}").argtypes = [c_void_p]
         self.context = c_void_p()
         self.check(self.raw.rnn_engine_cuda_context_create(0, byref(self.context)))
@@ -173,12 +176,12 @@ class Stack:
 
     def forward(self):
         """Leaves y, cy and kept; returns outputs as `running.results` takes them."""
-        spec, new = self.case.spec, self.guarded.new
-        width = spec.directions * spec.hidden_sizes[-1]
+        new = self.guarded.new
+        width = self.case.spec.directions * self.case.spec.hidden_sizes[-1]
         self.kept, scratch = (new(count, torch.uint8) for count in (self.sizes.kept, self.sizes.forward_scratch))
-        self.y = new(self.rows * spec.output_size, self.dtype) if self.problem.output else None
+        self.y = new(self.rows * self.case.spec.output_size, self.dtype) if self.problem.output else None
         self.cy = new(self.rows * width, self.value) if self.case.cells else None
-        hn, cn = new(self.h0.numel(), self.dtype), new(self.c0.numel(), self.value)
+        self.hn, self.cn = new(self.h0.numel(), self.dtype), new(self.c0.numel(), self.value)
         packed = None
         if self.problem.prepacked:
             count, arguments = c_uint64(), (self.library.context, byref(self.problem))
@@ -188,13 +191,18 @@ class Stack:
             for name, tensor in self.parameters.items():  # what was packed is not read again
                 if name.startswith(("weight_", "bias_ih", "bias_hh")):
                     tensor.fill_(torch.nan)
-        args = Forward(
-            self.lanes, *map(pointer, (packed, self.x, *self.first, self.y, self.cy, hn, cn, self.kept, scratch))
-        )
-        self.library.check(self.library.raw.rnn_engine_forward(self.plan, byref(args)))
+        outputs = (self.y, self.cy, self.hn, self.cn, self.kept, scratch)
+        self.forward_args = Forward(self.lanes, *map(pointer, (packed, self.x, *self.first, *outputs)))
+        return self.forward_again(self.plan)
+
+    def forward_again(self, plan):
+        """The last forward call with its buffers, by a plan like this one's."""
+        spec = self.case.spec
+        self.library.check(self.library.raw.rnn_engine_forward(plan, byref(self.forward_args)))
         self.guarded.check()
         y = None if self.y is None else self.padded(self.y, spec.output_size)
-        return y, self.padded(self.cy, width) if self.case.cells else None, *self.shaped(hn, cn)
+        cells = self.padded(self.cy, spec.directions * spec.hidden_sizes[-1]) if self.case.cells else None
+        return y, cells, *self.shaped(self.hn, self.cn)
 
     def backward(self, arrays, overwrite):
         """Gradients of x, h0 and c0, and those of the parameters: unless `overwrite`, added to ones."""
@@ -207,15 +215,21 @@ class Stack:
         dc0, scratch = new(self.c0.numel(), self.value), new(self.sizes.backward_scratch, torch.uint8)
         dy = self.gathered(arrays.dy, self.dtype)
         dcy = self.gathered(arrays.dcells, self.value) if self.case.cells else None
-        dhn, dcn = self.flat(arrays.dhn, self.dtype), self.flat(arrays.dcn, self.value)
-        args = Backward(
+        given = (dy, dcy, self.flat(arrays.dhn, self.dtype), self.flat(arrays.dcn, self.value))
+        self.given, self.gradients = given, ((dx, dh0, dc0), gradients)
+        self.backward_args = Backward(
             self.lanes,
-            *map(pointer, (self.x, *self.first, self.y, dy, dcy, dhn, dcn, dx, dh0, dc0)),
+            *map(pointer, (self.x, *self.first, self.y, *given, dx, dh0, dc0)),
             lanes_of(self.case.spec, gradients),
             overwrite,
             *map(pointer, (self.kept, scratch)),
         )
-        self.library.check(self.library.raw.rnn_engine_backward(self.plan, byref(args)))
+        return self.backward_again(self.plan)
+
+    def backward_again(self, plan):
+        """The last backward call, after another forward one."""
+        (dx, dh0, dc0), gradients = self.gradients
+        self.library.check(self.library.raw.rnn_engine_backward(plan, byref(self.backward_args)))
         self.guarded.check()
         return (self.padded(dx, self.case.I), *self.shaped(dh0, dc0)), gradients
 

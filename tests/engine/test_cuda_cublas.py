@@ -11,8 +11,8 @@ import pytest
 import torch
 from cases import Case, make
 from emulated import use_emulated
-from library import Library, run_library, run_loss
-from running import rounded, run_reference
+from library import Library, Stack, run_library, run_loss
+from running import results, rounded, run_reference
 from test_cuda_kernels import _PATH, pytestmark  # noqa: F401  (the same need of the emulated library)
 from test_cuda_loss import TOLERANCE
 
@@ -103,6 +103,20 @@ def test_pieces_that_begin_at_any_address(cublas, monkeypatch):
     assert count == 2 * 3
     for name, value in run_reference(case, arrays).items():
         np.testing.assert_allclose(found[name].numpy(), value, rtol=1e-4, atol=1e-5 * np.abs(value).max(), err_msg=name)
+
+
+def test_on_streams_and_in_graphs(cublas, monkeypatch):
+    case = Case("lstm", **LARGE)
+    arrays, run = make(case), library(monkeypatch, CUBLAS)
+    stack = Stack(run, case, arrays, torch.float32, training=1, input_gradient=1, schedule=2)  # in a wavefront
+    expected = results(case, stack.forward(), *stack.backward(arrays, True))
+    for _ in range(3):
+        found, count = cublas.products(
+            lambda: results(case, stack.forward_again(stack.plan), *stack.backward_again(stack.plan))
+        )
+        assert count == 4
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert run.raw.rnn_engine_cuda_graphs(run.context) == 2
 
 
 def loss_inputs(tokens, features, vocabulary, dtype):

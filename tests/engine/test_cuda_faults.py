@@ -47,6 +47,15 @@ FAULTS = (
     Fault("the other neighbour", "elementwise.cu", "p.direction == 0 ?", "p.direction == 1 ?", ("elementwise.cu",)),
     Fault("another mask", "masks.cuh", "column / 4)", "column / 2)", ("cells.cu", "step.cu")),
     Fault("no barrier in a sum", "vector.h", "  barrier();\n  S all", "  S all", ("whole_rows.cu",)),
+    Fault("a tile that does not wait", "streams.cpp", "is_elsewhere(input, tile)", "false", ("streams.cpp",)),
+    Fault("nobody waits for the end", "streams.cpp", "event_of_stream(i).hold(caller_);", "", ("streams.cpp",)),
+    Fault(
+        "streams share scratch",
+        "layout.h",
+        "if (i == stream) own = part",
+        "if (stream >= 0) own = part",
+        ("backward.cpp",),
+    ),
     Fault("sums of a row too many", "cells.cuh", "i < kSumRows; ++i", "i <= kSumRows; ++i", ("cells.cu",)),
 )
 
