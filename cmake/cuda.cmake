@@ -2,6 +2,7 @@
 # tests/cpp/emulator compiles the same sources for the CPU.
 
 set(RNN_ENGINE_CUDA_SOURCES
+  csrc/capi_plan.cpp
   csrc/cuda/backward.cpp
   csrc/cuda/calls.cpp
   csrc/cuda/capi.cpp

@@ -1,4 +1,5 @@
-// The C API: checks what comes from outside, picks the type, turns exceptions into codes.
+// The C API on the CPU, beside csrc/capi_plan.cpp: checks what comes from outside, picks the type, turns
+// exceptions into codes.
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "base/pool.h"
 #include "plan/arguments.h"
 #include "plan/dtype.h"
+#include "plan/handle.h"
 #include "plan/plan.h"
 #include "rnn_engine.h"
 #include "stack/gemm.h"
@@ -51,14 +53,9 @@ struct rnn_engine_context {
   std::array<Costs, RNN_ENGINE_BFLOAT16 + 1> costs_;  // by dtype
 };
 
-struct rnn_engine_plan {
-  rnn_engine_context* context;
-  Plan plan;
-  std::once_flag listed, searched;  // the table of buffers and the inputs are made when they are asked for
-  Edges inputs;
-};
-
 namespace {
+
+const Plan& plan_of(const rnn_engine_plan& plan) { return static_cast<const Plan&>(*plan.plan); }
 
 // Between bfloat16 and float32, by as many threads as find enough to do.
 template <class From, class To>
@@ -84,8 +81,6 @@ void convert(rnn_engine_context* context, void (*kernel)(const Block<From, To>&)
 
 extern "C" {
 
-const char* rnn_engine_last_error(void) { return last_error().c_str(); }
-
 int rnn_engine_context_create(int32_t threads, const char* isa, rnn_engine_context** context) {
   return guarded([&] {
     require_pointer(context, "context");
@@ -99,13 +94,6 @@ void rnn_engine_context_destroy(rnn_engine_context* context) { delete context; }
 const char* rnn_engine_context_isa(const rnn_engine_context* context) { return context->backend.isa; }
 
 int rnn_engine_has_isa(const char* isa) { return isa && has_backend(isa); }
-
-int rnn_engine_gates(int32_t cell) { return cell < 0 || cell >= kCells ? 0 : kCellTable[cell].gates; }
-
-int rnn_engine_vector_width(int32_t cell, int32_t vector) {
-  if (cell < 0 || cell >= kCells || vector < 0 || vector >= kCellTable[cell].vectors()) return 0;
-  return kCellTable[cell].vector_width(vector);
-}
 
 int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
                            rnn_engine_plan** plan) {
@@ -121,60 +109,25 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
         compares ? context->measured_costs(problem->dtype) : context->known_costs(problem->dtype);
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
-    made->plan = make_plan(*problem, machine, costs, &context->wavefronts);
+    made->plan = std::make_unique<Plan>(make_plan(*problem, machine, costs, &context->wavefronts));
     *plan = made.release();
   });
 }
 
-void rnn_engine_plan_destroy(rnn_engine_plan* plan) { delete plan; }
-
-rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan) { return plan->plan.sizes; }
-
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
-  const Plan& p = plan->plan;
+  const Plan& p = plan_of(*plan);
   return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs(p.shape.dtype)),
           p.tiles.count(), p.schedule.groups};
-}
-
-int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
-  return static_cast<int32_t>(plan->plan.schedule.of(layer));
-}
-
-int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity,
-                            size_t* count) {
-  return guarded([&] {
-    require_pointer(plan, "plan");
-    require_pointer(count, "count");
-    std::call_once(plan->listed, [&] { list_buffers(plan->plan); });
-    *count = 0;
-    append_buffers("kept", plan->plan.kept, buffers, capacity, *count);
-    append_buffers("scratch", plan->plan.scratch, buffers, capacity, *count);
-  });
-}
-
-int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile, int64_t* inputs,
-                         size_t capacity, size_t* count) {
-  return guarded([&] {
-    require_pointer(plan, "plan");
-    require_pointer(tile, "tile");
-    const Tiles& tiles = plan->plan.tiles;
-    *tile = tile_at(tiles, index);
-    if (!count) return;
-    std::call_once(plan->searched,
-                   [&] { plan->inputs = inputs_of(plan->plan.shape, plan->plan.schedule, tiles); });
-    copy_inputs(plan->inputs, index, inputs, capacity, *count);
-  });
 }
 
 int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {
   return guarded([&] {
     require_pointer(plan, "plan");
     require_pointer(args, "args");
-    const Shape& shape = plan->plan.shape;
-    require_forward(shape, plan->plan.sizes, plan->plan.packed_bytes, *args);
-    visit_dtype(shape.dtype, [&]<class T>() {
-      run_forward<T>(plan->plan, plan->context->backend, plan->context->pool, *args);
-    });
+    const Plan& p = plan_of(*plan);
+    require_forward(p.shape, p.sizes, p.packed_bytes, *args);
+    visit_dtype(p.shape.dtype,
+                [&]<class T>() { run_forward<T>(p, plan->context->backend, plan->context->pool, *args); });
   });
 }
 
@@ -182,11 +135,10 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
   return guarded([&] {
     require_pointer(plan, "plan");
     require_pointer(args, "args");
-    const Shape& shape = plan->plan.shape;
-    require_backward(shape, plan->plan.sizes, *args);
-    visit_dtype(shape.dtype, [&]<class T>() {
-      run_backward<T>(plan->plan, plan->context->backend, plan->context->pool, *args);
-    });
+    const Plan& p = plan_of(*plan);
+    require_backward(p.shape, p.sizes, *args);
+    visit_dtype(p.shape.dtype,
+                [&]<class T>() { run_backward<T>(p, plan->context->backend, plan->context->pool, *args); });
   });
 }
 

@@ -9,30 +9,7 @@
 namespace rnn_engine::cuda {
 
 template <class T>
-struct BackwardLane {
-  std::int64_t layer, direction;
-  Weights<T> weights;
-  Weights<Value<T>> gradients;
-  LaneBackward<T> own;
-  Rows<const T> input;
-  Rows<T> a, r, raw;  // kept or made again; gradients are written over a and r (= a unless split)
-  Rows<Value<T>> c, cell;
-  Rows<const T> h;                 // from this direction's first unit
-  Rows<const T> dy;                // or empty: zeros
-  Rows<const Value<T>> dc_output;  // the same
-  Rows<T> dx;                      // or empty: not wanted
-  // Of h [B, R], of c [B, H]: states and the gradients that come from behind (nullptr: zeros), those of the
-  // initial states (nullptr: not wanted), and the states before the piece, where they are not in c and h.
-  const T *h0 = nullptr, *dhn = nullptr, *h_before = nullptr;
-  const Value<T>*c0 = nullptr, *dcn = nullptr, *c_before = nullptr;
-  T* dh0 = nullptr;
-  Value<T>* dc0 = nullptr;
-  bool kept = false;  // a, r, c and h hold all rows, not just the piece's
-
-  BackwardLane(const Tile& tile, const Weights<T>& w, const Weights<Value<T>>& g,
-               const LaneBackward<T>& scratch)
-      : layer(tile.layer), direction(tile.direction), weights(w), gradients(g), own(scratch) {}
-};
+using BackwardLane = BackwardRows<T, LaneBackward<T>>;
 
 template <class T>
 class BackwardTile {
@@ -44,7 +21,7 @@ class BackwardTile {
   // Before a lane's first tile.
   void begin(const BackwardLane<T>& lane) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     if (lane.own.states.factors) {
       LaneBegin<T> begin{};
       begin.batch = static_cast<std::int32_t>(s.B);
@@ -74,8 +51,7 @@ class BackwardTile {
       weight_gradients(lane, input, span, first);
       if (lane.dx) input_gradient(lane, span);
       const Step step = step_at(s, lane.direction, s0);
-      copy_values<T>(run_.stream, dr(lane).at(s.offset(step.t)), step.rows * size_of(lane).G,
-                     lane.own.boundary);
+      copy_values<T>(run_.stream, dr(lane).at(s.offset(step.t)), step.rows * lane.size.G, lane.own.boundary);
     }
     if (s0 == 0) finish_vectors(lane);
   }
@@ -91,10 +67,9 @@ class BackwardTile {
   }
 
  private:
-  const LayerShape& size_of(const BackwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
   Rows<T> dr(const BackwardLane<T>& lane) const { return run_.shape().cell.split ? lane.r : lane.a; }
   Rows<T> seen(const BackwardLane<T>& lane, const Span& span) const {
-    return {scratch_.seen, span.row0, size_of(lane).R};
+    return {scratch_.seen, span.row0, lane.size.R};
   }
 
   // What the layer read in forward, and h before each row.
@@ -104,7 +79,7 @@ class BackwardTile {
     PreviousStates<T> states{};
     states.first = span.row0;
     states.rows = span.rows();
-    states.units = static_cast<std::int32_t>(size_of(lane).R);
+    states.units = static_cast<std::int32_t>(lane.size.R);
     states.direction = static_cast<std::int32_t>(lane.direction);
     states.map = run_.row_map();
     states.h = lane.h.data;
@@ -117,7 +92,7 @@ class BackwardTile {
     states.out = scratch_.seen;
     previous_states(run_.stream, states);
     if (!s.dropout || lane.layer == 0) return lane.input;
-    const Rows<T> dropped{scratch_.dropped, span.row0, size_of(lane).I};
+    const Rows<T> dropped{scratch_.dropped, span.row0, lane.size.I};
     run_.drop(lane.layer, span, lane.input, dropped);
     return dropped.as_const();
   }
@@ -127,20 +102,11 @@ class BackwardTile {
   void make_gates(const BackwardLane<T>& lane, const Rows<const T>& input, std::int64_t s0,
                   std::int64_t s1) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const Span span = span_of(s, lane.direction, s0, s1);
     const Rows<Value<T>> a = products(lane.a, scratch_.piece_a, span, size);
     const Rows<Value<T>> r = s.cell.split ? products(lane.r, scratch_.piece_r, span, size) : Rows<Value<T>>{};
-    Product<T> p{};
-    p.m = span.rows();
-    p.n = size.Z;
-    p.k = size.I;
-    p.a = by_rows<T>(input.at(span.row0), input.stride);
-    p.b = by_rows<T>(lane.weights.weight_ih, size.I);
-    if (!s.cell.adds_bias) p.bias[0] = lane.weights.bias_ih;
-    if (!s.cell.split) p.bias[1] = lane.weights.bias_hh;
-    p.c = a.at(span.row0);
-    p.c_row = size.G;
+    Product<T> p = run_.input_product(lane, input, span, a);
     run_.multiply(p);
     p.k = size.R;
     p.a = by_rows<T>(scratch_.seen, size.R);
@@ -167,7 +133,7 @@ class BackwardTile {
   void make_cells(const BackwardLane<T>& lane, const Rows<Value<T>>& a, const Rows<Value<T>>& r,
                   std::int64_t s0, std::int64_t s1) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     copy_values<Value<T>>(run_.stream, lane.c0, s.B * size.H, lane.own.c);
     if (lane.c_before)
       copy_values<Value<T>>(run_.stream, lane.c_before, step_at(s, lane.direction, s0).rows * size.H,
@@ -209,7 +175,7 @@ class BackwardTile {
     if (after && !fused) state_product(lane, after, step.continued, begin);
     CellBackward<T> cell = cell_of(lane, step, row, !lane.kept && s == s0 && s > 0);
     if (shape.projected) {
-      T* dstate = scratch_.dstate + (row - span_of(shape, lane.direction, s0, s1).row0) * size_of(lane).R;
+      T* dstate = scratch_.dstate + (row - span_of(shape, lane.direction, s0, s1).row0) * lane.size.R;
       state_gradient(run_.stream, cell.gradient, dstate);
       output_product(lane, dstate, step.rows);
       cell.dh = scratch_.dh;
@@ -228,9 +194,9 @@ class BackwardTile {
     const Shape& shape = run_.shape();
     CellBackward<T> cell{};
     cell.rows = static_cast<std::int32_t>(step.rows);
-    cell.units = static_cast<std::int32_t>(size_of(lane).H);
+    cell.units = static_cast<std::int32_t>(lane.size.H);
     cell.carried = static_cast<std::int32_t>(step.carried);
-    cell.gate_row = size_of(lane).G;
+    cell.gate_row = lane.size.G;
     cell.a = lane.a.at(row);
     cell.r = shape.cell.split ? lane.r.at(row) : nullptr;
     cell.weights = run_.cell_weights(lane.weights);
@@ -254,7 +220,7 @@ class BackwardTile {
   StateGradient<T> state_gradient_of(const BackwardLane<T>& lane, const Step& step, std::int64_t row) const {
     StateGradient<T> g{};
     g.rows = static_cast<std::int32_t>(step.rows);
-    g.units = static_cast<std::int32_t>(size_of(lane).R);
+    g.units = static_cast<std::int32_t>(lane.size.R);
     g.continued = static_cast<std::int32_t>(step.continued);
     g.product = state_sum(g.continued, g.units);
     g.dy = lane.dy.at(row);
@@ -276,7 +242,7 @@ class BackwardTile {
 
   // product = init + dr U
   void state_product(const BackwardLane<T>& lane, const T* gradient, std::int64_t rows, const T* init) const {
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     Product<T> p{};
     p.m = rows;
     p.n = size.R;
@@ -294,7 +260,7 @@ class BackwardTile {
 
   // dh = dstate W_hr
   void output_product(const BackwardLane<T>& lane, const T* dstate, std::int64_t rows) const {
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     Product<T> p{};
     p.m = rows;
     p.n = size.H;
@@ -312,7 +278,7 @@ class BackwardTile {
     InitialGradient<T> gradient{};
     gradient.first = static_cast<std::int32_t>(step.carried);
     gradient.rows = static_cast<std::int32_t>(step.rows);
-    gradient.units = static_cast<std::int32_t>(size_of(lane).R);
+    gradient.units = static_cast<std::int32_t>(lane.size.R);
     gradient.product = state_sum(gradient.rows - gradient.first, gradient.units);
     gradient.factors = lane.own.states.factors;
     gradient.past = lane.own.past_h;
@@ -342,7 +308,7 @@ class BackwardTile {
 
   void weight_gradients(const BackwardLane<T>& lane, const Rows<const T>& input, const Span& span,
                         bool first) const {
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const bool overwrite = overwrite_ && first;
     outer(span.rows(), size.Z, lane.a.at(span.row0), size.G, size.I, input.at(span.row0), input.stride,
           lane.gradients.weight_ih, overwrite);
@@ -352,7 +318,7 @@ class BackwardTile {
 
   // Part of every backward tile: the gradients of h are there for its steps alone.
   void projection_gradient(const BackwardLane<T>& lane, const Span& span, bool first) const {
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     outer(span.rows(), size.R, scratch_.dstate, size.R, size.H, lane.raw.at(span.row0), size.H,
           lane.gradients.weight_hr, overwrite_ && first);
   }
@@ -360,7 +326,7 @@ class BackwardTile {
   // dx = da W; the second direction's is added to the first's, and dropout follows when it is complete.
   void input_gradient(const BackwardLane<T>& lane, const Span& span) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     Product<T> p{};
     p.m = span.rows();
     p.n = size.I;
@@ -378,7 +344,7 @@ class BackwardTile {
 
   void finish_vectors(const BackwardLane<T>& lane) const {
     VectorSums<T> sums{};
-    sums.units = static_cast<std::int32_t>(size_of(lane).H);
+    sums.units = static_cast<std::int32_t>(lane.size.H);
     sums.groups = static_cast<std::int32_t>(sum_groups(run_.shape()));
     sums.sums = lane.own.sums;
     sums.weights = run_.cell_weights(lane.weights);

@@ -1,6 +1,5 @@
-// The C API of librnn_engine_cuda: csrc/capi.cpp's twin.
+// The C API of librnn_engine_cuda, beside csrc/capi_plan.cpp: csrc/capi.cpp's twin.
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "cuda/calls.h"
@@ -8,6 +7,7 @@
 #include "cuda/loss.h"
 #include "cuda/run.h"
 #include "plan/arguments.h"
+#include "plan/handle.h"
 #include "rnn_engine.h"
 
 using namespace rnn_engine;
@@ -25,34 +25,26 @@ struct rnn_engine_context {
   }
 };
 
-struct rnn_engine_plan {
-  rnn_engine_context* context;
-  cuda::Plan plan;
-  std::once_flag listed, searched;  // the table of buffers and the inputs are made when they are asked for
-  Edges inputs;
-};
-
 namespace {
+
+const cuda::Plan& plan_of(const rnn_engine_plan& plan) { return static_cast<const cuda::Plan&>(*plan.plan); }
 
 // A call of a plan: the tables of its kernels, which differ from call to call, then its tiles.
 template <class Args, class Run>
-void run(const rnn_engine_plan& plan, bool backward, const Args& args, const Run& run_tiles) {
-  const cuda::OnDevice on(plan.context->device);
+void run(rnn_engine_context& context, const cuda::Plan& plan, bool backward, const Args& args,
+         const Run& run_tiles) {
+  const cuda::OnDevice on(context.device);
   const auto caller = static_cast<cuda::Stream>(args.stream);
-  cuda::write_tables(plan.plan, args.scratch, caller);
-  plan.context->calls.put(cuda::key_of(plan.plan, args), caller,
-                          [&](cuda::Stream stream, cuda::SideStreams& side) {
-                            cuda::TileStreams streams(plan.plan, backward, stream, side);
-                            cuda::visit_dtype(plan.plan.shape.dtype,
-                                              [&]<class T>() { run_tiles.template operator()<T>(streams); });
-                          });
+  cuda::write_tables(plan, args.scratch, caller);
+  context.calls.put(cuda::key_of(plan, args), caller, [&](cuda::Stream stream, cuda::SideStreams& side) {
+    cuda::TileStreams streams(plan, backward, stream, side);
+    cuda::visit_dtype(plan.shape.dtype, [&]<class T>() { run_tiles.template operator()<T>(streams); });
+  });
 }
 
 }  // namespace
 
 extern "C" {
-
-const char* rnn_engine_last_error(void) { return last_error().c_str(); }
 
 int rnn_engine_context_create(int32_t, const char*, rnn_engine_context**) {
   return guarded([] {
@@ -82,12 +74,6 @@ void rnn_engine_context_destroy(rnn_engine_context* context) { delete context; }
 const char* rnn_engine_context_isa(const rnn_engine_context* context) { return context->isa.c_str(); }
 const char* rnn_engine_cuda_products(const rnn_engine_context* context) { return context->products.c_str(); }
 int rnn_engine_has_isa(const char*) { return 0; }
-int rnn_engine_gates(int32_t cell) { return cell < 0 || cell >= kCells ? 0 : kCellTable[cell].gates; }
-
-int rnn_engine_vector_width(int32_t cell, int32_t vector) {
-  if (cell < 0 || cell >= kCells || vector < 0 || vector >= kCellTable[cell].vectors()) return 0;
-  return kCellTable[cell].vector_width(vector);
-}
 
 int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
                            rnn_engine_plan** plan) {
@@ -95,58 +81,29 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(plan, "plan");
+    auto planned =
+        std::make_unique<cuda::Plan>(cuda::make_plan(*problem, context->facts, context->wavefronts));
+    planned->cublas = context->cublas.get();
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
-    made->plan = cuda::make_plan(*problem, context->facts, context->wavefronts);
-    made->plan.cublas = context->cublas.get();
+    made->plan = std::move(planned);
     *plan = made.release();
   });
 }
 
-void rnn_engine_plan_destroy(rnn_engine_plan* plan) { delete plan; }
-rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan) { return plan->plan.sizes; }
-
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
-  const cuda::Plan& p = plan->plan;
+  const cuda::Plan& p = plan_of(*plan);
   return {p.schedule.backward_steps, cuda::predicted_seconds(p), p.tiles.count(), p.schedule.groups};
-}
-
-int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
-  return static_cast<int32_t>(plan->plan.schedule.of(layer));
-}
-
-int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity,
-                            size_t* count) {
-  return guarded([&] {
-    require_pointer(plan, "plan");
-    require_pointer(count, "count");
-    std::call_once(plan->listed, [&] { cuda::list_buffers(plan->plan); });
-    *count = 0;
-    append_buffers("kept", plan->plan.kept, buffers, capacity, *count);
-    append_buffers("scratch", plan->plan.scratch, buffers, capacity, *count);
-  });
-}
-
-int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile, int64_t* inputs,
-                         size_t capacity, size_t* count) {
-  return guarded([&] {
-    require_pointer(plan, "plan");
-    require_pointer(tile, "tile");
-    const cuda::Plan& p = plan->plan;
-    *tile = tile_at(p.tiles, index);
-    if (!count) return;
-    std::call_once(plan->searched, [&] { plan->inputs = inputs_of(p.shape, p.schedule, p.tiles); });
-    copy_inputs(plan->inputs, index, inputs, capacity, *count);
-  });
 }
 
 int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {
   return guarded([&] {
     require_pointer(plan, "plan");
     require_pointer(args, "args");
-    require_forward(plan->plan.shape, plan->plan.sizes, plan->plan.packed_bytes, *args);
-    run(*plan, false, *args,
-        [&]<class T>(cuda::TileStreams& streams) { cuda::run_forward<T>(plan->plan, *args, streams); });
+    const cuda::Plan& p = plan_of(*plan);
+    require_forward(p.shape, p.sizes, p.packed_bytes, *args);
+    run(*plan->context, p, false, *args,
+        [&]<class T>(cuda::TileStreams& streams) { cuda::run_forward<T>(p, *args, streams); });
   });
 }
 
@@ -154,9 +111,10 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
   return guarded([&] {
     require_pointer(plan, "plan");
     require_pointer(args, "args");
-    require_backward(plan->plan.shape, plan->plan.sizes, *args);
-    run(*plan, true, *args,
-        [&]<class T>(cuda::TileStreams& streams) { cuda::run_backward<T>(plan->plan, *args, streams); });
+    const cuda::Plan& p = plan_of(*plan);
+    require_backward(p.shape, p.sizes, *args);
+    run(*plan->context, p, true, *args,
+        [&]<class T>(cuda::TileStreams& streams) { cuda::run_backward<T>(p, *args, streams); });
   });
 }
 

@@ -8,81 +8,34 @@ template <class T>
 class Forward {
  public:
   Forward(const Runner<T>& run, const rnn_engine_forward_args& args, const ForwardScratch<T>& scratch)
-      : run_(run), args_(args), scratch_(scratch), tile_(run, scratch.rolling) {}
+      : run_(run), args_(args), call_(run.plan, args, scratch.between), tile_(run, scratch.rolling) {}
 
   void run(const Tile& tile) const {
-    const LayerShape& size = run_.shape().layer(tile.layer);
     const ForwardLane<T> lane = make_lane(tile);
-    if (tile.s0 == 0)
-      tile_.begin(lane, state<const T>(args_.h0, size.h_state, tile, size.R),
-                  state<const Value<T>>(args_.c0, size.c_state, tile, size.H));
+    if (tile.s0 == 0) tile_.begin(lane, call_.h0(tile), call_.c0(tile));
     tile_.run(lane, tile.s0, tile.s1);
   }
 
  private:
-  template <class Any, class Void>
-  Any* state(Void* states, std::int64_t first, const Tile& tile, std::int64_t width) const {
-    return lane_state<Any>(states, first, tile.direction, run_.shape().B * width);
-  }
-
-  // All directions' outputs of a layer.
-  Rows<T> output(std::int64_t layer, const Tile& tile) const {
-    const Shape& s = run_.shape();
-    const Schedule& schedule = run_.plan.schedule;
-    const std::int64_t stride = s.D * s.layer(layer).R;
-    if (layer == s.L - 1 && s.output) return {static_cast<T*>(args_.y), 0, stride};
-    if (s.training && !schedule.checkpoint())
-      return {kept_layer<T>(run_.plan, args_.kept, layer).h, 0, stride};
-    const std::int64_t chunk = tile.s0 / schedule.chunk, place = chunk % schedule.chunks_at_once;
-    return {scratch_.output[layer % 2] + place * scratch_.output_chunk, s.offset(chunk * schedule.chunk),
-            scratch_.output_stride};
-  }
-
-  Weights<T> weights(const Tile& tile, std::size_t index) const {
-    Weights<T> all(args_.weights[index]);
-    if (!run_.shape().prepacked) return all;
-    Arena arena(offset_by(args_.packed, run_.plan.packed_slots[index]));
-    const PackedLane<T> packed(run_.shape(), tile.layer, tile.direction, arena);
-    all.weight_ih = packed.weight_ih;
-    all.weight_hh = packed.weight_hh;
-    all.weight_hr = packed.weight_hr;
-    all.bias_ih = packed.bias_ih;
-    all.bias_hh = packed.bias_hh;
-    return all;
-  }
-
   ForwardLane<T> make_lane(const Tile& tile) const {
-    const Shape& s = run_.shape();
-    const LayerShape& size = s.layer(tile.layer);
-    const auto index = static_cast<std::size_t>(tile.layer * s.D + tile.direction);
+    const LayoutInput in = run_.plan.layout();
+    const std::size_t index = lane_index(run_.shape(), tile);
     Arena arena(offset_by(args_.scratch, run_.plan.forward_slots[index]));
-    ForwardLane<T> lane(tile, weights(tile, index),
-                        LaneStates<T>(run_.plan.layout(), tile.layer, tile.direction, arena));
-    lane.input = tile.layer == 0 ? Rows<const T>{static_cast<const T*>(args_.x), 0, size.I}
-                                 : output(tile.layer - 1, tile).as_const();
-    lane.h = output(tile.layer, tile);
-    lane.h.data += tile.direction * size.R;
-    if (args_.cy && tile.layer == s.L - 1)
-      lane.c_output = {static_cast<Value<T>*>(args_.cy) + tile.direction * size.H, 0, s.D * size.H};
-    lane.hn = state<T>(args_.hn, size.h_state, tile, size.R);
-    lane.cn = state<Value<T>>(args_.cn, size.c_state, tile, size.H);
-    if (s.training) {
-      const KeptDirection<T> kept =
-          kept_layer<T>(run_.plan, args_.kept, tile.layer).direction[tile.direction];
-      lane.a = {kept.a, 0, size.G};
-      lane.r = {kept.r, 0, size.G};
-      lane.c = {kept.c, 0, size.H};
-      lane.cell = {kept.cell, 0, size.H};
-      lane.raw = {kept.raw, 0, size.H};
-      lane.c_states = kept.c_states;
-      lane.h_states = kept.h_states;
-    }
+    ForwardLane<T> lane{call_.rows_of(tile), LaneStates<T>(in, tile.layer, tile.direction, arena)};
+    if (!run_.shape().prepacked) return lane;
+    Arena before(offset_by(args_.packed, run_.plan.packed_slots[index]));
+    const PackedLane<T> packed(in, tile.layer, tile.direction, before);
+    lane.weights.weight_ih = packed.weight_ih;
+    lane.weights.weight_hh = packed.weight_hh;
+    lane.weights.weight_hr = packed.weight_hr;
+    lane.weights.bias_ih = packed.bias_ih;
+    lane.weights.bias_hh = packed.bias_hh;
     return lane;
   }
 
   const Runner<T>& run_;
   const rnn_engine_forward_args& args_;
-  const ForwardScratch<T>& scratch_;
+  const ForwardCall<T> call_;
   const ForwardTile<T> tile_;
 };
 
@@ -118,7 +71,7 @@ void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed,
     const LayerShape& size = s.layer(layer);
     const Weights<T> from(weights[index]);
     Arena arena(offset_by(packed, plan.packed_slots[index]));
-    const PackedLane<T> to(s, layer, d, arena);
+    const PackedLane<T> to(plan.layout(), layer, d, arena);
     copy_values<T>(stream, from.weight_ih, size.Z * size.I, to.weight_ih);
     copy_values<T>(stream, from.weight_hh, size.Z * size.R, to.weight_hh);
     if (s.projected) copy_values<T>(stream, from.weight_hr, size.R * size.H, to.weight_hr);

@@ -9,25 +9,9 @@
 
 namespace rnn_engine::cuda {
 
-// One layer, one direction: what it reads and writes.
 template <class T>
-struct ForwardLane {
-  std::int64_t layer, direction;
-  Weights<T> weights;
+struct ForwardLane : ForwardRows<T> {
   LaneStates<T> states;
-  Rows<const T> input;
-  Rows<T> a, r, raw;        // where they are kept; else empty
-  Rows<Value<T>> c, cell;   // the same
-  Rows<T> h;                // from this direction's first unit
-  Rows<Value<T>> c_output;  // the caller's copy of c, or empty
-  T* hn = nullptr;          // [B, R]
-  Value<T>* cn = nullptr;   // [B, H]
-  // Kept at the beginning of every piece of K steps but the first, or nullptr.
-  Value<T>* c_states = nullptr;
-  T* h_states = nullptr;
-
-  ForwardLane(const Tile& tile, const Weights<T>& w, const LaneStates<T>& own)
-      : layer(tile.layer), direction(tile.direction), weights(w), states(own) {}
 };
 
 template <class T>
@@ -40,8 +24,8 @@ class ForwardTile {
     const Shape& s = run_.shape();
     LaneBegin<T> begin{};
     begin.batch = static_cast<std::int32_t>(s.B);
-    begin.units = static_cast<std::int32_t>(size_of(lane).R);
-    begin.hidden = static_cast<std::int32_t>(size_of(lane).H);
+    begin.units = static_cast<std::int32_t>(lane.size.R);
+    begin.hidden = static_cast<std::int32_t>(lane.size.H);
     begin.h0 = h0;
     begin.c0 = c0;
     begin.h = lane.hn;
@@ -59,43 +43,24 @@ class ForwardTile {
     const Span span = span_of(s, lane.direction, s0, s1);
     Rows<const T> input = lane.input;
     if (s.dropout && lane.layer > 0) {
-      const Rows<T> dropped{rolling_.dropped, span.row0, size_of(lane).I};
+      const Rows<T> dropped{rolling_.dropped, span.row0, lane.size.I};
       run_.drop(lane.layer, span, input, dropped);
       input = dropped.as_const();
     }
-    Rows<Value<T>> a{rolling_.a, span.row0, size_of(lane).G};
+    Rows<Value<T>> a{rolling_.a, span.row0, lane.size.G};
     if constexpr (!kRounds<T>) {
       if (lane.a) a = lane.a;
     }
-    input_product(lane, input, span, a);
+    run_.multiply(run_.input_product(lane, input, span, a));
     for (std::int64_t step = s0; step < s1; ++step)
       run_step(lane, step_at(s, lane.direction, step), step, a, step == s1 - 1);
   }
 
  private:
-  const LayerShape& size_of(const ForwardLane<T>& lane) const { return run_.shape().layer(lane.layer); }
-
-  void input_product(const ForwardLane<T>& lane, const Rows<const T>& input, const Span& span,
-                     const Rows<Value<T>>& a) const {
-    const Shape& s = run_.shape();
-    const LayerShape& size = size_of(lane);
-    Product<T> p{};
-    p.m = span.rows();
-    p.n = size.Z;
-    p.k = size.I;
-    p.a = by_rows<T>(input.at(span.row0), input.stride);
-    p.b = by_rows<T>(lane.weights.weight_ih, size.I);
-    if (!s.cell.adds_bias) p.bias[0] = lane.weights.bias_ih;
-    if (!s.cell.split) p.bias[1] = lane.weights.bias_hh;
-    p.c = a.at(span.row0);
-    p.c_row = a.stride;
-    run_.multiply(p);
-  }
-
   void run_step(const ForwardLane<T>& lane, const Step& step, std::int64_t s, const Rows<Value<T>>& a,
                 bool last) const {
     const Shape& shape = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const std::int64_t row = shape.offset(step.t);
     keep_states(lane, step, s);
     Value<T>* r = shape.cell.split ? rolling_.r : nullptr;
@@ -137,7 +102,7 @@ class ForwardTile {
   HiddenEnd<T> hidden_end(const ForwardLane<T>& lane, const Step& step, std::int64_t s, bool last) const {
     HiddenEnd<T> end{};
     end.rows = static_cast<std::int32_t>(step.rows);
-    end.units = static_cast<std::int32_t>(size_of(lane).R);
+    end.units = static_cast<std::int32_t>(lane.size.R);
     end.h = lane.h.at(run_.shape().offset(step.t));
     end.h_row = lane.h.stride;
     end.state = lane.hn;
@@ -152,7 +117,7 @@ class ForwardTile {
   void recurrent_product(const ForwardLane<T>& lane, const Step& step, std::int64_t s, Value<T>* a,
                          Value<T>* r) const {
     const Shape& shape = run_.shape();
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     Product<T> p{};
     p.m = step.rows;
     p.n = size.Z;
@@ -171,7 +136,7 @@ class ForwardTile {
 
   // The product U h' with the cell behind it.
   void run_fused(const ForwardLane<T>& lane, std::int64_t s, const CellForward<T>& cell) const {
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     StepForward<T> step{};
     step.h = by_rows<T>(lane.states.next[s % 2], size.R);
     step.u = by_rows<T>(lane.weights.weight_hh, size.R);
@@ -183,7 +148,7 @@ class ForwardTile {
 
   // h = W_hr (o tanh c)
   void project(const ForwardLane<T>& lane, const Step& step, const T* raw) const {
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     Product<T> p{};
     p.m = step.rows;
     p.n = size.R;
@@ -200,7 +165,7 @@ class ForwardTile {
   void keep_states(const ForwardLane<T>& lane, const Step& step, std::int64_t s) const {
     const std::int64_t K = run_.plan.schedule.backward_steps;
     if (!lane.c_states || s == 0 || s % K != 0) return;
-    const LayerShape& size = size_of(lane);
+    const LayerShape& size = lane.size;
     const std::int64_t B = run_.shape().B, piece = s / K - 1;
     copy_values<Value<T>>(run_.stream, lane.cn, step.rows * size.H, lane.c_states + piece * B * size.H);
     if (lane.h_states)

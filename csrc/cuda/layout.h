@@ -4,7 +4,7 @@
 
 #include "base/float16.h"
 #include "cuda/kernels.h"
-#include "plan/kept.h"
+#include "plan/lanes.h"
 
 namespace rnn_engine::cuda {
 
@@ -42,7 +42,8 @@ struct PackedLane {
   T *weight_ih, *weight_hh, *weight_hr;
   Value<T>*bias_ih, *bias_hh;
 
-  PackedLane(const Shape& s, std::int64_t layer, std::int64_t d, Arena& arena) {
+  PackedLane(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+    const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
     weight_ih = arena.take<T>("packed weight_ih", size.Z * size.I, layer, d);
     weight_hh = arena.take<T>("packed weight_hh", size.Z * size.R, layer, d);
@@ -97,30 +98,17 @@ struct LaneStates {
 template <class T>
 struct ForwardScratch {
   TableScratch tables;
+  LayerOutputs<T> between;
   Rolling<T> rolling;  // the stream's own
-  // Outputs of the layers below the last, in turn, where they are not kept: [chunks at once, rows of a chunk,
-  // output_stride].
-  T* output[2];
-  std::int64_t output_stride, output_chunk;  // values of a row, of a chunk
 
   // `slots`: also lay out the lanes' states, and say where; the run has that from the plan.
-  ForwardScratch(const LayoutInput& in, Arena& arena, std::int64_t stream, Slots* slots = nullptr) {
-    const Shape& s = in.shape;
-    const Schedule& schedule = in.schedule;
-    arena.set_life(in.whole(false));
-    tables = TableScratch(s, arena);
-    const bool gates = !s.training || kRounds<T> || !schedule.stores_all();
-    for (std::int64_t i = 0; i < schedule.groups; ++i) {
-      const Rolling<T> own(in, schedule.forward_steps, gates, arena);
-      if (i == stream) rolling = own;
+  ForwardScratch(const LayoutInput& in, Arena& arena, std::int64_t stream, Slots* slots = nullptr)
+      : tables(in.shape, begun(in, false, arena)), between(in, arena) {
+    const bool gates = !in.shape.training || kRounds<T> || !in.schedule.stores_all();
+    for (std::int64_t i = 0; i < in.schedule.groups; ++i) {
+      const Rolling<T> part(in, in.schedule.forward_steps, gates, arena);
+      if (i == stream) rolling = part;
     }
-    const bool between = !s.training || schedule.checkpoint();
-    const std::int64_t outputs = between ? s.L - (s.output ? 1 : 0) : 0;
-    output_stride = s.D * Widest(s).R;
-    output_chunk = in.rows(schedule.chunk) * output_stride;
-    const std::int64_t all = schedule.chunks_at_once * output_chunk;
-    output[0] = arena.take<T>("layer output, even", outputs > 0 ? all : 0);
-    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? all : 0);
     if (!slots) return;
     lay_out_lanes(in, false, arena, *slots,
                   [&](std::int64_t layer, std::int64_t d, Arena& own) { LaneStates<T>(in, layer, d, own); });
@@ -133,44 +121,22 @@ inline std::int64_t sum_groups(const Shape& s) { return (s.B + sum_rows(s.cell) 
 
 // What one lane's backward tiles share.
 template <class T>
-struct LaneBackward {
+struct LaneBackward : LanePieces<T> {
   LaneStates<T> states;  // of a replay; else only the factors are used
-  Value<T>* dc;          // [B, H]
-  T* boundary;           // [B, Z] dr of the step after the piece, unless gates were kept
   Value<T>* sums;        // [groups of rows, kSums * Z + unit vectors * H]
-  Value<T>* past_h;      // zoneout: [B, R] gradient of h that passes the step by
-  T* h;                  // of the replay: [B, R]
-  Value<T>* c;           // [B, H] of the replay, or where gates are made again
-  // What was not kept of a piece of K steps.
-  Value<T>*piece_c, *piece_cell;
-  T *piece_a, *piece_r, *piece_raw, *piece_h;
 
-  LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+  LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena)
+      : LanePieces<T>(in, layer, d, true, arena) {
     const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
-    const Policy policy = in.schedule.of(layer);
-    const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
-    if (replayed) {
+    if (in.schedule.of(layer) == Policy::kCheckpoint) {
       states = LaneStates<T>(in, layer, d, arena);
     } else {
       states = {};
       states.factors =
           arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
     }
-    dc = arena.take<Value<T>>("dc", s.B * size.H, layer, d);
-    boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
     sums = arena.take<Value<T>>("sums of vector gradients", sum_groups(s) * sums_size(s, size.H), layer, d);
-    past_h = arena.take<Value<T>>("gradient past zoneout of h", s.zoneout_h > 0 ? s.B * size.R : 0, layer, d);
-    h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
-    c = arena.take<Value<T>>("c of the replay", store ? 0 : s.B * size.H, layer, d);
-    const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
-    piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
-    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
-    piece_c = arena.take<Value<T>>("c of a piece", rows * size.H, layer, d);
-    piece_cell =
-        arena.take<Value<T>>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
-    piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
-    piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
 };
 
@@ -220,25 +186,13 @@ struct StreamBackward {
 template <class T>
 struct BackwardScratch {
   TableScratch tables;
+  LayerGradients<T> between;
   StreamBackward<T> own;
-  T* doutput[2];                // gradients handed from layer to layer
-  std::int64_t doutput_stride;  // values of a row
 
   // `slots`: also lay out the lanes' own parts, and say where.
-  BackwardScratch(const LayoutInput& in, Arena& arena, std::int64_t stream, Slots* slots = nullptr) {
-    const Shape& s = in.shape;
-    const Schedule& schedule = in.schedule;
-    const Widest widest(s);
-    arena.set_life(in.whole(true));
-    tables = TableScratch(s, arena);
-    // In a one-directional stack a tile's input gradient replaces its output gradient; with checkpoints only
-    // one piece of time is under way.
-    const std::int64_t between = schedule.checkpoint() ? in.rows(schedule.backward_steps) : s.N;
-    doutput_stride = widest.input;
-    doutput[0] = arena.take<T>("gradient between layers", s.L > 1 ? between * widest.input : 0);
-    doutput[1] =
-        arena.take<T>("gradient between layers, odd", s.L > 2 && s.D == 2 ? between * widest.input : 0);
-    for (std::int64_t i = 0; i < streams_of(schedule); ++i) {
+  BackwardScratch(const LayoutInput& in, Arena& arena, std::int64_t stream, Slots* slots = nullptr)
+      : tables(in.shape, begun(in, true, arena)), between(in, arena) {
+    for (std::int64_t i = 0; i < streams_of(in.schedule); ++i) {
       const StreamBackward<T> part(in, arena);
       if (i == stream) own = part;
     }

@@ -36,32 +36,10 @@ Schedule for_device(const Shape& shape, Schedule schedule) {
   return schedule;
 }
 
-// Fills the slots of `plan`, and its table of buffers if `table`.
-template <class T>
-rnn_engine_sizes lay_out(const LayoutInput& in, Plan& plan, bool table) {
-  plan.kept_slots.clear();
-  plan.forward_slots.clear();
-  plan.backward_slots.clear();
-  Arena kept(nullptr, table ? &plan.kept : nullptr);
-  for (std::int64_t layer = 0; layer < in.shape.L && in.shape.training; ++layer) {
-    plan.kept_slots.push_back(kept.mark());
-    KeptLayer<T>(in, layer, kept);
-  }
-  Arena packed;
-  plan.packed_slots.clear();
-  for_each_lane(in.shape, [&](std::int64_t layer, std::int64_t d) {
-    plan.packed_slots.push_back(packed.mark());
-    PackedLane<T>(in.shape, layer, d, packed);
-  });
-  plan.packed_bytes = packed.size();
-  Arena forward(nullptr, table ? &plan.scratch : nullptr), backward(nullptr, table ? &plan.scratch : nullptr);
-  ForwardScratch<T>(in, forward, 0, &plan.forward_slots);
-  if (in.shape.training) BackwardScratch<T>(in, backward, 0, &plan.backward_slots);
-  return {kept.size(), std::max(forward.size(), backward.size()), forward.size(), backward.size()};
-}
-
 rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
-  return visit_dtype(in.shape.dtype, [&]<class T>() { return lay_out<T>(in, plan, table); });
+  return visit_dtype(in.shape.dtype, [&]<class T>() {
+    return lay_out<T, PackedLane, ForwardScratch, BackwardScratch>(in, plan, table);
+  });
 }
 
 Estimates estimates_of(const Plan& plan) {
@@ -133,15 +111,12 @@ Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wav
 }
 
 double predicted_seconds(const Plan& plan) {
-  if (!plan.graph) return layers_seconds(plan.shape, plan.schedule, plan.device);
-  const auto forward = static_cast<std::int64_t>(plan.tiles.forward.size());
-  return makespan(*plan.graph, 0, forward, plan.schedule.groups) +
-         makespan(*plan.graph, forward, plan.tiles.count(), plan.schedule.groups);
+  return plan.graph ? makespan(plan) : layers_seconds(plan.shape, plan.schedule, plan.device);
 }
 
-void list_buffers(Plan& plan) {
-  if (!plan.kept.empty() || !plan.scratch.empty()) return;
-  lay_out_any({plan.shape, plan.machine, plan.schedule, &plan.tiles}, plan, true);
+void Plan::list_buffers() {
+  if (!kept.empty() || !scratch.empty()) return;
+  lay_out_any({shape, machine, schedule, &tiles}, *this, true);
 }
 
 }  // namespace rnn_engine::cuda

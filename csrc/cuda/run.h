@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "cuda/streams.h"
+#include "lanes/backward.h"
 
 namespace rnn_engine::cuda {
 
@@ -17,34 +18,6 @@ void write_tables(const Plan& plan, void* scratch, Stream stream);
 // Copies the weights of all lanes to the plan's packed_slots.
 template <class T>
 void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed, Stream stream);
-
-// Matrices are stored as T, vectors as they are computed with. The gradients of both are sums:
-// Weights<Value<T>>.
-template <class T>
-struct Weights {
-  T *weight_ih, *weight_hh, *weight_hr;
-  Value<T>*bias_ih, *bias_hh, *extra[kMaxExtra];
-
-  explicit Weights(const rnn_engine_weights& w)
-      : weight_ih(static_cast<T*>(w.weight_ih)),
-        weight_hh(static_cast<T*>(w.weight_hh)),
-        weight_hr(static_cast<T*>(w.weight_hr)),
-        bias_ih(static_cast<Value<T>*>(w.bias_ih)),
-        bias_hh(static_cast<Value<T>*>(w.bias_hh)) {
-    for (int e = 0; e < kMaxExtra; ++e) extra[e] = static_cast<Value<T>*>(w.extra[e]);
-  }
-};
-
-// Rows of an array of which only a piece may be there: `data` holds rows [first, ...), `stride` values apart.
-template <class T>
-struct Rows {
-  T* data = nullptr;
-  std::int64_t first = 0, stride = 0;
-
-  T* at(std::int64_t row) const { return data ? data + (row - first) * stride : nullptr; }
-  explicit operator bool() const { return data != nullptr; }
-  Rows<const T> as_const() const { return {data, first, stride}; }
-};
 
 // A row-major matrix [.., columns] as an operand whose rows are the product's, and as its transpose.
 template <class T>
@@ -67,6 +40,23 @@ struct Runner {
 
   void multiply(const Product<T>& product) const {
     cuda::multiply(stream, product, {plan.device.processors, plan.tf32, plan.cublas});
+  }
+
+  // W x of some rows, with the biases that begin it, into a.
+  template <class Lane>
+  Product<T> input_product(const Lane& lane, const Rows<const T>& input, const Span& span,
+                           const Rows<Value<T>>& a) const {
+    Product<T> p{};
+    p.m = span.rows();
+    p.n = lane.size.Z;
+    p.k = lane.size.I;
+    p.a = by_rows<T>(input.at(span.row0), input.stride);
+    p.b = by_rows<T>(lane.weights.weight_ih, lane.size.I);
+    if (!shape().cell.adds_bias) p.bias[0] = lane.weights.bias_ih;
+    if (!shape().cell.split) p.bias[1] = lane.weights.bias_hh;
+    p.c = a.at(span.row0);
+    p.c_row = a.stride;
+    return p;
   }
 
   bool matrix_units() const { return kRounds<T> || (std::is_same_v<T, float> && plan.tf32); }
@@ -125,21 +115,5 @@ struct Runner {
     layer_dropout(stream, dropout);
   }
 };
-
-inline void* offset_by(const void* base, std::size_t bytes) {
-  return const_cast<std::byte*>(static_cast<const std::byte*>(base)) + bytes;
-}
-
-template <class T>
-KeptLayer<T> kept_layer(const Plan& plan, void* kept, std::int64_t layer) {
-  Arena arena(offset_by(kept, plan.kept_slots[static_cast<std::size_t>(layer)]));
-  return KeptLayer<T>(plan.layout(), layer, arena);
-}
-
-// The piece of a state array [L*D, B, width] that belongs to a lane; nullptr stays nullptr.
-template <class T, class Void>
-T* lane_state(Void* states, std::int64_t first, std::int64_t direction, std::int64_t values) {
-  return states ? static_cast<T*>(states) + first + direction * values : nullptr;
-}
 
 }  // namespace rnn_engine::cuda

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "plan/kept.h"
+#include "plan/lanes.h"
 
 namespace rnn_engine {
 
@@ -108,30 +108,20 @@ struct Rolling {
 // What a group of threads sees of the forward call's scratch.
 template <class T>
 struct ForwardScratch {
+  LayerOutputs<T> between;
   Rolling<T> rolling;  // the group's own
-  // Outputs of the layers below the last, in turn, where they are not kept: [chunks at once, rows of a chunk,
-  // output_stride].
-  T* output[2];
-  std::int64_t output_stride, output_chunk;  // values of a row, of a chunk
 
   // `slots`: also lay out the lanes' packed weights, and say where; the run has that from the plan.
-  ForwardScratch(const LayoutInput& in, Arena& arena, std::int64_t group, Slots* slots = nullptr) {
+  ForwardScratch(const LayoutInput& in, Arena& arena, std::int64_t group, Slots* slots = nullptr)
+      : between(in, begun(in, false, arena)) {
     const Shape& s = in.shape;
     const Schedule& schedule = in.schedule;
-    arena.set_life(in.whole(false));
     bool gates = !s.training || kRounds<T>;  // gates are kept rounded, and made elsewhere
     for (const Policy policy : schedule.policy) gates = gates || policy != Policy::kStore;
     for (std::int64_t g = 0; g < schedule.groups; ++g) {
       const Rolling<T> own(in, schedule.forward_steps, gates, arena);
       if (g == group) rolling = own;
     }
-    const bool between = !s.training || schedule.checkpoint();
-    const std::int64_t outputs = !between ? 0 : s.L - (s.output ? 1 : 0);
-    output_stride = s.D * Widest(s).R;
-    output_chunk = in.rows(schedule.chunk) * output_stride;
-    const std::int64_t all = schedule.chunks_at_once * output_chunk;
-    output[0] = arena.take<T>("layer output, even", outputs > 0 ? all : 0);
-    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? all : 0);
     if (!slots || s.prepacked) return;
     lay_out_lanes(in, false, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& own) {
       PackedForward<T>(in, layer, d, own);
@@ -141,49 +131,27 @@ struct ForwardScratch {
 
 // What one lane's backward tiles share.
 template <class T>
-struct LaneBackward {
-  PackedForward<T> forward;  // checkpoint: for the replay
-  Value<T>* bias;            // recompute: [4H] as in PackedForward
-  T *weight_hh, *weight_hr;  // packed for the gradients' products of single steps
-  Value<T>* dc;              // [B, H]
-  T* boundary;               // [B, 4H] dr of the step after the piece, unless gates were kept
-  Value<T>* sums;            // [groups of rows, kSums * 4H + unit vectors * H]
-  Value<T>* factors;         // [B, R] what recurrent dropout multiplies h by
-  Value<T>* past_h;          // zoneout: [B, R] gradient of h that passes the step by
-  T* h;                      // checkpoint: [B, R], [B, H] states of the replay
-  Value<T>* c;
-  // What was not kept of a piece of K steps.
-  Value<T>* piece_c;
-  Value<T>* piece_cell;
-  T *piece_a, *piece_r, *piece_raw, *piece_h;
+struct LaneBackward : LanePieces<T> {
+  PackedForward<T> forward{};  // checkpoint: for the replay
+  Value<T>* bias;              // recompute: [4H] as in PackedForward
+  T *weight_hh, *weight_hr;    // packed for the gradients' products of single steps
+  Value<T>* sums;              // [groups of rows, kSums * 4H + unit vectors * H]
+  Value<T>* factors;           // [B, R] what recurrent dropout multiplies h by
 
-  LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+  LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena)
+      : LanePieces<T>(in, layer, d, false, arena) {
     const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
     const Policy policy = in.schedule.of(layer);
-    const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
-    forward = replayed ? PackedForward<T>(in, layer, d, arena) : PackedForward<T>{};
+    if (policy == Policy::kCheckpoint) forward = PackedForward<T>(in, layer, d, arena);
     const bool begins = s.bias && !s.cell.adds_bias && policy == Policy::kRecompute;
     bias = arena.take<Value<T>>("bias", begins ? size.Z : 0, layer, d);
     weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, size.Z, size.R), layer, d);
     weight_hr = arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0,
                               layer, d);
-    dc = arena.take<Value<T>>("dc", s.B * size.H, layer, d);
-    boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
     const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
     sums = arena.take<Value<T>>("sums of vector gradients", groups * sums_size(s, size.H), layer, d);
     factors = arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
-    past_h = arena.take<Value<T>>("gradient past zoneout of h", s.zoneout_h > 0 ? s.B * size.R : 0, layer, d);
-    h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
-    c = arena.take<Value<T>>("c of the replay", replayed ? s.B * size.H : 0, layer, d);
-    const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
-    piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
-    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
-    piece_c = arena.take<Value<T>>("c of a piece", rows * size.H, layer, d);
-    piece_cell =
-        arena.take<Value<T>>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
-    piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
-    piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
 };
 
@@ -258,27 +226,17 @@ struct GroupBackward {
 // What a group of threads sees of the backward call's scratch.
 template <class T>
 struct BackwardScratch {
+  LayerGradients<T> between;
   GroupBackward<T> own;
-  Value<T>* zeros;              // [B, widest state] stands for absent initial states
-  T* doutput[2];                // gradients handed from layer to layer
-  std::int64_t doutput_stride;  // values of a row
+  Value<T>* zeros;  // [B, widest state] stands for absent initial states
 
   // `slots`: also lay out the lanes' own parts, and say where.
-  BackwardScratch(const LayoutInput& in, Arena& arena, std::int64_t group, Slots* slots = nullptr) {
+  BackwardScratch(const LayoutInput& in, Arena& arena, std::int64_t group, Slots* slots = nullptr)
+      : between(in, begun(in, true, arena)) {
     const Shape& s = in.shape;
-    const Schedule& schedule = in.schedule;
     const Widest widest(s);
-    arena.set_life(in.whole(true));
     zeros = arena.take<Value<T>>("zeros", s.B * std::max(widest.H, widest.R));
-    // In a one-directional stack a tile's input gradient may replace its output gradient, for their rows lie
-    // equally far apart; with checkpoints only one piece of time is under way.
-    const std::int64_t between = schedule.checkpoint() ? in.rows(schedule.backward_steps) : s.N;
-    const bool needed = s.L > 1 && !through_dx(s, schedule);
-    doutput_stride = widest.input;
-    doutput[0] = arena.take<T>("gradient between layers", needed ? between * widest.input : 0);
-    doutput[1] =
-        arena.take<T>("gradient between layers, odd", s.L > 2 && s.D == 2 ? between * widest.input : 0);
-    for (std::int64_t g = 0; g < schedule.groups; ++g) {
+    for (std::int64_t g = 0; g < in.schedule.groups; ++g) {
       const GroupBackward<T> part(in, arena);
       if (g == group) own = part;
     }
@@ -286,12 +244,6 @@ struct BackwardScratch {
     lay_out_lanes(in, true, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& lane) {
       LaneBackward<T>(in, layer, d, lane);
     });
-  }
-
-  // The caller's dx holds the gradients between layers before it holds its own.
-  static bool through_dx(const Shape& s, const Schedule& schedule) {
-    return s.input_gradient && !schedule.checkpoint() && s.L > 1 && s.D == 1 &&
-           s.layer(0).I == Widest(s).input;
   }
 };
 

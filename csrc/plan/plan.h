@@ -2,33 +2,18 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "plan/cost.h"
 #include "plan/layout.h"
+#include "plan/plan_base.h"
 #include "plan/queue.h"
-#include "plan/wavefront.h"
 
 namespace rnn_engine {
 
-struct Plan {
-  Shape shape;
-  Machine machine;
-  Schedule schedule;
-  Tiles tiles;
-  rnn_engine_sizes sizes;
-  Slots kept_slots;                     // [L] each layer's piece of kept
-  Slots forward_slots, backward_slots;  // [L*D] each lane's part of scratch in the two calls
-  Slots packed_slots;                   // [L*D] each lane's weights in a packed block
-  std::size_t packed_bytes;
-  std::vector<BufferRecord> kept, scratch;  // see list_buffers
+struct Plan final : PlanBase {
+  std::unique_ptr<TileQueue> queue;  // of the graph, for the call that has all threads
 
-  // Where groups of threads run tiles side by side, else null. The queue is for the call that has all
-  // threads.
-  std::unique_ptr<TileGraph> graph;
-  std::unique_ptr<TileQueue> queue;
-
-  LayoutInput layout() const { return {shape, machine, schedule, nullptr}; }
+  void list_buffers() override;
 };
 
 // `wavefronts`: those found before; with nullptr none is looked for.
@@ -40,7 +25,5 @@ Estimates estimates_of(const Machine& machine, const Costs& costs);
 bool may_divide(const rnn_engine_problem& problem, const Machine& machine);
 // Seconds that a plan is predicted to take.
 double predicted_seconds(const Plan& plan, const Costs& costs);
-// The table of buffers; made only when it is asked for.
-void list_buffers(Plan& plan);
 
 }  // namespace rnn_engine

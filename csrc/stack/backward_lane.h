@@ -2,44 +2,19 @@
 // of its steps.
 #pragma once
 
+#include "lanes/backward.h"
 #include "stack/common.h"
 
 namespace rnn_engine {
 
 template <class T>
-struct BackwardLane {
+struct BackwardLane : BackwardRows<T, LaneBackward<T>> {
+  using Found = BackwardRows<T, LaneBackward<T>>;
+  using Found::h0, Found::h_before, Found::c0, Found::c_before, Found::kept;
+  using Found::size, Found::direction, Found::weights, Found::a, Found::r, Found::c, Found::cell, Found::h;
   const Shape& shape;
-  const LayerShape& size;
-  std::int64_t layer, direction;
-  Weights<T> weights;
-  Weights<Value<T>> gradients;
-  LaneBackward<T> own;
-  Rows<const T> input;
-  Rows<T> a, r, raw;  // kept or made again; gradients are written over a and r (= a unless split)
-  Rows<Value<T>> c, cell;
-  Rows<const T> h;                 // from this direction's first unit
-  Rows<const T> dy;                // or empty: zeros
-  Rows<const Value<T>> dc_output;  // the same
-  Rows<T> dx;                      // or empty: not wanted
-  // Of h [B, R], of c [B, H]: states, their gradients (dhn, dcn nullptr: zeros; dh0, dc0 nullptr: not
-  // wanted), and the states before the piece, where they are not in c and h.
-  const T *h0 = nullptr, *dhn = nullptr, *h_before = nullptr;
-  const Value<T>* c0 = nullptr;
-  const Value<T>* dcn = nullptr;
-  const Value<T>* c_before = nullptr;
-  T* dh0 = nullptr;
-  Value<T>* dc0 = nullptr;
-  bool kept = false;  // a, r, c and h hold all rows, not just the piece's
 
-  BackwardLane(const Shape& s, const Tile& tile, const Weights<T>& w, const Weights<Value<T>>& g,
-               const LaneBackward<T>& scratch)
-      : shape(s),
-        size(s.layer(tile.layer)),
-        layer(tile.layer),
-        direction(tile.direction),
-        weights(w),
-        gradients(g),
-        own(scratch) {}
+  BackwardLane(const Shape& s, const Found& found) : Found(found), shape(s) {}
 
   Rows<T> dr() const { return shape.cell.split ? r : a; }
 

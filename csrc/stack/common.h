@@ -1,4 +1,4 @@
-// What forward and backward share: typed views of the caller's pointers and of the arenas.
+// What forward and backward share.
 #pragma once
 
 #include <algorithm>
@@ -8,39 +8,10 @@
 
 #include "backend/kernels.h"
 #include "base/pool.h"
+#include "lanes/views.h"
 #include "plan/plan.h"
 
 namespace rnn_engine {
-
-// Matrices are stored as T, vectors as they are computed with. The gradients of both are sums:
-// Weights<Value<T>>.
-template <class T>
-struct Weights {
-  T *weight_ih, *weight_hh, *weight_hr;
-  Value<T>* bias_ih;
-  Value<T>* bias_hh;
-  Value<T>* extra[kMaxExtra];
-
-  explicit Weights(const rnn_engine_weights& w)
-      : weight_ih(static_cast<T*>(w.weight_ih)),
-        weight_hh(static_cast<T*>(w.weight_hh)),
-        weight_hr(static_cast<T*>(w.weight_hr)),
-        bias_ih(static_cast<Value<T>*>(w.bias_ih)),
-        bias_hh(static_cast<Value<T>*>(w.bias_hh)) {
-    for (int e = 0; e < kMaxExtra; ++e) extra[e] = static_cast<Value<T>*>(w.extra[e]);
-  }
-};
-
-// Rows of an array of which only a piece may be there: `data` holds rows [first, ...), `stride` values apart.
-template <class T>
-struct Rows {
-  T* data = nullptr;
-  std::int64_t first = 0, stride = 0;
-
-  T* at(std::int64_t row) const { return data + (row - first) * stride; }
-  explicit operator bool() const { return data != nullptr; }
-  Rows<const T> as_const() const { return {data, first, stride}; }
-};
 
 // The plan and what runs it, for one thread.
 template <class T>
@@ -85,22 +56,6 @@ void narrow_units(const Runner<T>& run, const Region& region, std::int64_t H, in
   const std::int64_t row = region.rows.begin, unit = region.units.begin;
   run.kernels.narrow({region.rows.end - row, parts, region.units.end - unit, H, from + row * from_row + unit,
                       from_row, to + row * to_row + unit, to_row});
-}
-
-inline void* offset_by(const void* base, std::size_t bytes) {
-  return const_cast<std::byte*>(static_cast<const std::byte*>(base)) + bytes;
-}
-
-template <class T>
-KeptLayer<T> kept_layer(const Plan& plan, void* kept, std::int64_t layer) {
-  Arena arena(offset_by(kept, plan.kept_slots[static_cast<std::size_t>(layer)]));
-  return KeptLayer<T>(plan.layout(), layer, arena);
-}
-
-// The piece of a state array [L*D, B, width] that belongs to a lane; nullptr stays nullptr.
-template <class T, class Void>
-T* lane_state(Void* states, std::int64_t first, std::int64_t direction, std::int64_t values) {
-  return states ? static_cast<T*>(states) + first + direction * values : nullptr;
 }
 
 }  // namespace rnn_engine

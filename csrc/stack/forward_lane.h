@@ -1,30 +1,14 @@
 // One lane of the forward call, a layer and direction, and where its steps find their rows.
 #pragma once
 
+#include "lanes/forward.h"
 #include "stack/common.h"
 
 namespace rnn_engine {
 
-// One layer, one direction: what it reads and writes.
 template <class T>
-struct ForwardLane {
-  const LayerShape& size;
-  std::int64_t layer, direction;
-  Weights<T> weights;
+struct ForwardLane : ForwardRows<T> {
   PackedForward<T> packed;
-  Rows<const T> input;
-  Rows<T> a, r, raw;        // where they are kept; else empty, and rolling buffers serve
-  Rows<Value<T>> c, cell;   // the same
-  Rows<T> h;                // from this direction's first unit
-  Rows<Value<T>> c_output;  // the caller's copy of c, or empty
-  T* hn = nullptr;          // [B, R]
-  Value<T>* cn = nullptr;   // [B, H]
-  // Kept at the beginning of every piece of K steps but the first, or nullptr.
-  Value<T>* c_states = nullptr;
-  T* h_states = nullptr;
-
-  ForwardLane(const Shape& shape, const Tile& tile, const Weights<T>& w)
-      : size(shape.layer(tile.layer)), layer(tile.layer), direction(tile.direction), weights(w) {}
 };
 
 // Where a step finds its rows.

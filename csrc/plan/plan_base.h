@@ -1,0 +1,67 @@
+// What the plans of all devices have: a problem, how it is run, and what lies where in the caller's memory.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "plan/graph.h"
+#include "plan/kept.h"
+#include "plan/wavefront.h"
+
+namespace rnn_engine {
+
+struct PlanBase {
+  Shape shape;
+  Machine machine;
+  Schedule schedule;
+  Tiles tiles;
+  std::unique_ptr<TileGraph> graph;  // where tiles run side by side, else null
+  rnn_engine_sizes sizes;
+  Slots kept_slots;                     // [L] each layer's piece of kept
+  Slots forward_slots, backward_slots;  // [L*D] each lane's part of scratch in the two calls
+  Slots packed_slots;                   // [L*D] each lane's weights in a packed block
+  std::size_t packed_bytes;
+  std::vector<BufferRecord> kept, scratch;  // see list_buffers
+
+  PlanBase() = default;
+  PlanBase(PlanBase&&) = default;
+  PlanBase& operator=(PlanBase&&) = default;
+  virtual ~PlanBase() = default;
+  // Fills the table of buffers, which is made only when it is asked for.
+  virtual void list_buffers() = 0;
+
+  LayoutInput layout() const { return {shape, machine, schedule, nullptr}; }
+};
+
+// Fills the slots of `plan`, and its table of buffers if `table`. The last three are a device's own layouts.
+template <class T, template <class> class Packed, template <class> class ForwardScratch,
+          template <class> class BackwardScratch>
+rnn_engine_sizes lay_out(const LayoutInput& in, PlanBase& plan, bool table) {
+  plan.kept_slots.clear();
+  plan.packed_slots.clear();
+  Arena kept(nullptr, table ? &plan.kept : nullptr);
+  for (std::int64_t layer = 0; layer < in.shape.L && in.shape.training; ++layer) {
+    plan.kept_slots.push_back(kept.mark());
+    KeptLayer<T>(in, layer, kept);
+  }
+  Arena packed;
+  for_each_lane(in.shape, [&](std::int64_t layer, std::int64_t d) {
+    plan.packed_slots.push_back(packed.mark());
+    Packed<T>(in, layer, d, packed);
+  });
+  plan.packed_bytes = packed.size();
+  Arena forward(nullptr, table ? &plan.scratch : nullptr), backward(nullptr, table ? &plan.scratch : nullptr);
+  ForwardScratch<T>(in, forward, 0, &plan.forward_slots);
+  if (in.shape.training) BackwardScratch<T>(in, backward, 0, &plan.backward_slots);
+  return {kept.size(), std::max(forward.size(), backward.size()), forward.size(), backward.size()};
+}
+
+// Seconds of both calls of a plan whose tiles run side by side.
+inline double makespan(const PlanBase& plan) {
+  const auto forward = static_cast<std::int64_t>(plan.tiles.forward.size());
+  return makespan(*plan.graph, 0, forward, plan.schedule.groups) +
+         makespan(*plan.graph, forward, plan.tiles.count(), plan.schedule.groups);
+}
+
+}  // namespace rnn_engine
