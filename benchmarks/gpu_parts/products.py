@@ -50,7 +50,7 @@ def products(meter: Meter) -> list[dict[str, Any]]:
 
 
 def _ratio(meter: Meter, kind: str) -> float:
-    steps, batch, inputs, hidden, vocabulary = (6, 24, 32, 40, 96) if meter.dry else (32, 64, 256, 512, 4096)
+    steps, batch, inputs, hidden, vocabulary = (4, 16, 32, 32, 128) if meter.dry else (32, 64, 256, 512, 4096)
     dtype = torch.float32 if kind == "tf32" else getattr(torch, kind)
     torch.manual_seed(0)
     layer = rnn_engine.LSTM(inputs, hidden).to(dtype)

@@ -8,22 +8,18 @@
 
 namespace rnn_engine::cuda::cublas {
 
-constexpr int kSuccess = 0;        // CUBLAS_STATUS_SUCCESS
-constexpr int kNotSupported = 15;  // CUBLAS_STATUS_NOT_SUPPORTED
+constexpr int kSuccess = 0;  // CUBLAS_STATUS_SUCCESS
 
 enum DataType : int { kFloat32 = 0, kFloat64 = 1, kFloat16 = 2, kBFloat16 = 14 };      // cudaDataType_t
 enum Compute : int { kComputeFloat32 = 68, kComputeFloat64 = 70, kComputeTf32 = 77 };  // cublasComputeType_t
 enum Transpose : std::int32_t { kAsItLies = 0, kTransposed = 1 };                      // cublasOperation_t
 enum Epilogue : std::uint32_t { kNothing = 1, kAddBias = 4 };                          // cublasLtEpilogue_t
-enum OperationAttribute : int {
-  kTransposeA = 3,
-  kTransposeB = 4,
-  kEpilogue = 7,
-  kBias = 8
-};                                // cublasLtMatmulDescAttributes_t
-enum PreferenceAttribute : int {  // cublasLtMatmulPreferenceAttributes_t
-  kMostWorkspace = 1,             // uint64_t
-  kReductionSchemes = 3,          // uint32_t, as the next
+// cublasLtMatmulDescAttributes_t
+enum OperationAttribute : int { kTransposeA = 3, kTransposeB = 4, kEpilogue = 7, kBias = 8 };
+// cublasLtMatmulPreferenceAttributes_t: the first is a uint64_t, the others uint32_t.
+enum PreferenceAttribute : int {
+  kMostWorkspace = 1,
+  kReductionSchemes = 3,
   kAlignmentA = 5,
   kAlignmentB = 6,
   kAlignmentC = 7,

@@ -15,8 +15,9 @@ using namespace rnn_engine::cuda::cublas;
 
 namespace {
 
-constexpr int kNotInitialized = 1, kInvalidValue = 7, kExecutionFailed = 13;  // cublasStatus_t
-constexpr std::uint64_t kSum = 0xfeed;                                        // the one algorithm
+constexpr int kNotInitialized = 1, kInvalidValue = 7, kExecutionFailed = 13,
+              kNotSupported = 15;       // cublasStatus_t
+constexpr std::uint64_t kSum = 0xfeed;  // the one algorithm
 
 struct Operation {
   Compute compute;
