@@ -30,4 +30,3 @@ def use_emulated(monkeypatch):
     monkeypatch.setenv("RNN_ENGINE_CUBLAS", "off")
     monkeypatch.setitem(devices._FACES, "cpu", lambda index: devices.Cuda(0, torch.device("cpu")))
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
