@@ -49,8 +49,8 @@ def linear_cross_entropy(
     Under torch.autocast a float32 weight is rounded for the call where the device has kernels for that type (CUDA), and
     its gradient is not.
 
-    On CUDA all of it stays on the device. A target out of bounds cannot be told of there without waiting: loss and
-    gradients are then nan.
+    On CUDA float32 products may round to TF32, by the layers' rule (docs/gpu.md), and all of it stays on the device. A
+    target out of bounds cannot be told of there without waiting: loss and gradients are then nan.
 
     Args:
         hidden: Vectors, float32 or float64, on CUDA also bfloat16 or float16 [..., E].
@@ -74,7 +74,7 @@ def linear_cross_entropy(
         raise ValueError(f'reduction: expected "sum" or "mean", got {reduction!r}')
     device = device_of(hidden)
     sums = (_look_at if device.waits else _do_not_look_at)(targets, len(weight), ignore_index, mean=reduction == "mean")
-    call = _Call(device, dtype, label_smoothing, ignore_index, sums.scale, torch.get_num_threads())
+    call = _Call(device, dtype, label_smoothing, ignore_index, sums.scale, torch.get_num_threads(), device.matmul_tf32)
     inputs = hidden, weight, bias, sums.targets
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias)):
         loss, nll, right, tokens = _LinearCrossEntropy.apply(call, *inputs)  # type: ignore[no-untyped-call]
@@ -173,6 +173,7 @@ class _Call:
     ignore_index: int
     scale: float
     threads: int
+    tf32: bool
 
 
 _Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -193,6 +194,7 @@ def _run(
         vocabulary=weight.shape[0],
         ignore_index=call.ignore_index,
         smoothing=call.smoothing,
+        tf32=call.tf32,
     )
     scratch = device.arena(context.loss_scratch(problem), brief=True)
     gradients = (

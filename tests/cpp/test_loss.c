@@ -25,7 +25,7 @@ typedef struct {
 
 static Layout make_layout(const Case* c, int dtype, int gradients) {
   Layout l;
-  l.problem = (rnn_engine_loss_problem){dtype, gradients, c->M, c->E, c->V, -7, c->smoothing};
+  l.problem = (rnn_engine_loss_problem){dtype, gradients, c->M, c->E, c->V, -7, c->smoothing, 0};
   l.size = dtype == RNN_ENGINE_FLOAT32 ? 4 : 8;
   l.hidden = (size_t)c->M * c->E;
   l.weight = (size_t)c->V * c->E;
@@ -139,7 +139,7 @@ static void print_digests(const Machine* m) {
 static void test_errors(void) {
   rnn_engine_context* context = NULL;
   CHECK(rnn_engine_context_create(1, NULL, &context) == 0, "context: %s", rnn_engine_last_error());
-  const rnn_engine_loss_problem good = {RNN_ENGINE_FLOAT32, 0, 2, 3, 4, -7, 0.1};
+  const rnn_engine_loss_problem good = {RNN_ENGINE_FLOAT32, 0, 2, 3, 4, -7, 0.1, 0};
   uint64_t bytes = 0;
   rnn_engine_loss_problem p = good;
   p.dtype = 5;

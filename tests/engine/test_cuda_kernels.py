@@ -27,7 +27,9 @@ pytestmark = pytest.mark.skipif(not _PATH.exists(), reason=f"needs {_PATH}")
 
 @pytest.fixture(scope="module")
 def library():
-    return Library(_PATH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNN_ENGINE_CUBLAS", "off")  # test_cuda_cublas.py may have left one in this process
+        return Library(_PATH)
 
 
 def normalised(cell):
