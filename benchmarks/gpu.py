@@ -3,10 +3,11 @@
     bash benchmarks/gpu.sh [--ids FOLDER] [--minutes 9] [--json FILE]     builds what is needed first
     python benchmarks/gpu.py --dry-run                                     a rehearsal without a card
 
-Sections, in this order: every cell, policy and type against float64; compute-sanitizer over a small case; latencies of
-launches and of hand-overs between blocks; tokens a second of training; MI-LSTM and layer-norm LSTM beside torch
-operations; LSTM beside cuDNN, eager and as CUDA graphs, padded and packed, with the bytes kept. What does not fit into
-the time is left out. `--ids` is a folder of prepared data (`nmt prepare` writes it), for real lengths of sentences.
+Sections, in this order: every cell, policy and type, and products by cuBLAS, against float64; compute-sanitizer over
+a small case; latencies of launches and of hand-overs between blocks; tokens a second of training, with cuBLAS and
+without; MI-LSTM and layer-norm LSTM beside torch operations; LSTM beside cuDNN, eager and as CUDA graphs, padded and
+packed, with the bytes kept. What does not fit into the time is left out. `--ids` is a folder of prepared data (`nmt
+prepare` writes it), for real lengths of sentences.
 
 A dry run needs the emulated library, tests/run.sh builds it: RNN_ENGINE_CUDA_LIBRARY=build/native/tests/cpp/emulator/
 librnn_engine_cuda_emulated.so. Sizes are then tiny, the peers run on the CPU, and times mean nothing.
@@ -31,6 +32,7 @@ import torch  # noqa: E402
 from gpu_parts.correctness import correctness, small_case  # noqa: E402
 from gpu_parts.layers import cudnn_matrix, other_cells  # noqa: E402
 from gpu_parts.meter import Meter  # noqa: E402
+from gpu_parts.products import products  # noqa: E402
 from gpu_parts.tables import show  # noqa: E402
 from gpu_parts.tools import latencies, sanitizer  # noqa: E402
 from gpu_parts.training import training  # noqa: E402
@@ -51,7 +53,7 @@ def main() -> None:
         return
     found: dict[str, Any] = {"machine": machine(meter)}
     sections: dict[str, Callable[[], Any]] = {
-        "correctness": lambda: correctness(meter),
+        "correctness": lambda: correctness(meter) + products(meter),
         "sanitizer": lambda: sanitizer(meter),
         "latency": lambda: latencies(meter),
         "training": lambda: training(meter, arguments.ids),
@@ -109,6 +111,7 @@ def machine(meter: Meter) -> dict[str, Any]:
         "torch": torch.__version__,
         "isa": native.cuda_context(0).isa,
         "library": str(native.cuda_library()),
+        "products": native.cuda_context(0).products,
     }
     if not meter.dry:
         card = torch.cuda.get_device_properties(0)

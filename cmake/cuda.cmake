@@ -7,6 +7,7 @@ set(RNN_ENGINE_CUDA_SOURCES
   csrc/cuda/calls.cpp
   csrc/cuda/capi.cpp
   csrc/cuda/cost.cpp
+  csrc/cuda/cublas.cpp
   csrc/cuda/forward.cpp
   csrc/cuda/loss.cpp
   csrc/cuda/plan.cpp
@@ -52,5 +53,6 @@ if(CMAKE_CUDA_COMPILER)
   target_compile_options(rnn_engine_cuda PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-O2;-ffp-contract=off;-Wall;-Wextra>
     $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;--threads=2;-diag-suppress=1675>)
+  target_link_libraries(rnn_engine_cuda PRIVATE ${CMAKE_DL_LIBS})
   target_link_options(rnn_engine_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,defs)
 endif()

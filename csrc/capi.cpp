@@ -152,7 +152,7 @@ int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_proble
 }
 
 int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
-                    const rnn_engine_weights* weights, void* packed) {
+                    const rnn_engine_weights* weights, void* packed, void*) {
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");

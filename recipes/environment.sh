@@ -75,6 +75,8 @@ _install_project() {
     local extras="$1" sources requirements
     # scikit-build-core's variable, so that pip asks for no option
     local -x SKBUILD_CMAKE_DEFINE="${SKBUILD_CMAKE_DEFINE:-$(_cuda_options)}"
+    # where tests/run.sh builds, too: the engine's library is compiled once
+    local -x SKBUILD_BUILD_DIR="${SKBUILD_BUILD_DIR:-$PROJECT/build/native}"
     sources="$SKBUILD_CMAKE_DEFINE $(_checksum nmt rnn_engine csrc cmake CMakeLists.txt pyproject.toml README.md LICENSE)"
     requirements="$(_checksum pyproject.toml constraints.txt)"
     if [ "$(_stamp project)" = "$sources" ] && _has_extras "$extras" "$requirements"; then
@@ -103,9 +105,9 @@ _has_extras() {
 # The kernels for GPUs take minutes to compile: for this machine's own card, where there is one, and else not at all.
 _cuda_options() {
     if command -v nvcc >/dev/null && nvidia-smi -L >/dev/null 2>&1; then
-        printf 'RNN_ENGINE_CUDA=ON;CMAKE_CUDA_ARCHITECTURES=native'
+        printf 'RNN_ENGINE_TESTS=OFF;RNN_ENGINE_CUDA=ON;CMAKE_CUDA_ARCHITECTURES=native'
     else
-        printf 'RNN_ENGINE_CUDA=OFF'
+        printf 'RNN_ENGINE_TESTS=OFF;RNN_ENGINE_CUDA=OFF'
     fi
 }
 

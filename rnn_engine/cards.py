@@ -22,6 +22,8 @@ class Card:
         name: As its maker calls it.
         memory: Bytes in all.
         capability: Compute capability, such as "9.0".
+        products: Who makes the engine's large products on it, such as "cuBLAS 13.0.2" or "own products"; None if the
+            engine cannot use it.
         problem: Why the engine cannot use it; None if it can.
     """
 
@@ -29,6 +31,7 @@ class Card:
     name: str
     memory: int
     capability: str
+    products: str | None
     problem: str | None
 
 
@@ -82,9 +85,10 @@ def _card(driver: ctypes.CDLL, index: int) -> Card:
     driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
     driver.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
     driver.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
-    problem = None
+    products = problem = None
     try:
-        native.cuda_context(index)
+        products = native.cuda_context(index).products
     except native.EngineError as error:
         problem = str(error)
-    return Card(index, name.value.decode(errors="replace"), memory.value, f"{major.value}.{minor.value}", problem)
+    capability = f"{major.value}.{minor.value}"
+    return Card(index, name.value.decode(errors="replace"), memory.value, capability, products, problem)

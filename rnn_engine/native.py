@@ -39,7 +39,7 @@ CUDA_LIBRARY = "librnn_engine_cuda.so"
 """Name of the library for CUDA devices, which is installed beside this file where it was built."""
 
 _contexts: dict[tuple[int, str | None], Context] = {}
-_cuda_contexts: dict[tuple[int, str, int], Context] = {}
+_cuda_contexts: dict[tuple[int, str, str | None, int], Context] = {}
 _lock = threading.Lock()
 across_forks(_lock)
 
@@ -78,7 +78,7 @@ def cuda_library() -> Path:
 
 
 def cuda_context(index: int) -> Context:
-    """The context of a CUDA device; made when first asked for, and kept.
+    """The context of a CUDA device; made when first asked for, and kept: one for each RNN_ENGINE_CUBLAS.
 
     Args:
         index: Number of the device.
@@ -88,7 +88,7 @@ def cuda_context(index: int) -> Context:
     """
     path = cuda_library()
     # A forked child cannot use its parent's, and must not destroy them either.
-    key = (os.getpid(), str(path), index)
+    key = (os.getpid(), str(path), os.environ.get("RNN_ENGINE_CUBLAS"), index)
     with _lock:
         found = _cuda_contexts.get(key)
         if found is None:
@@ -104,6 +104,7 @@ def _make_cuda_context(path: Path, index: int) -> Context:
             "CUDA's nvcc in PATH: pip install . -C cmake.define.RNN_ENGINE_CUDA=ON; or set RNN_ENGINE_CUDA_LIBRARY to "
             "where it is; or stay on the CPU"
         )
+    _load_cublas()
     try:
         return Context.cuda(str(path), index)
     except (EngineError, ValueError) as error:
@@ -111,6 +112,19 @@ def _make_cuda_context(path: Path, index: int) -> Context:
             f"cuda:{index}: {error} (library {path}). It needs an NVIDIA driver and a device with that number: "
             "nvidia-smi lists both"
         ) from None
+
+
+def _load_cublas() -> None:
+    """Loads cuBLAS where only cuda-pathfinder finds it, in NVIDIA's Python packages; the library for CUDA devices takes
+    what is loaded. Where one is, as by torch, cuda-pathfinder loads no other."""
+    if os.environ.get("RNN_ENGINE_CUBLAS"):
+        return
+    try:
+        from cuda.pathfinder import load_nvidia_dynamic_lib  # noqa: PLC0415  (not a dependency)
+
+        load_nvidia_dynamic_lib("cublasLt")
+    except Exception:  # whatever it is: the engine has products of its own
+        return
 
 
 def check_int64(name: str, value: object) -> None:

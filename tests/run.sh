@@ -19,11 +19,12 @@ while :; do
     shift
 done
 
-# native_tests FOLDER [CMAKE OPTION...]
+# native_tests FOLDER [CMAKE OPTION...]: pip may have begun in the folder, with a Ninja and for a module that are gone.
 native_tests() {
     local build="$PROJECT/build/$1"
     shift
-    cmake -S "$PROJECT" -B "$build" -G Ninja -DRNN_ENGINE_TESTS=ON -DRNN_ENGINE_CUDA=OFF "$@" >"$build.log" 2>&1 &&
+    cmake -S "$PROJECT" -B "$build" -G Ninja "-DCMAKE_MAKE_PROGRAM=$(command -v ninja)" -DSKBUILD=OFF \
+        -DRNN_ENGINE_TESTS=ON -DRNN_ENGINE_CUDA=OFF "$@" >"$build.log" 2>&1 &&
         cmake --build "$build" >>"$build.log" 2>&1 || {
         tail -n 60 "$build.log" >&2
         fail "the native tests could not be built; all of the output: $build.log"

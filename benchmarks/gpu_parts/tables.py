@@ -17,7 +17,8 @@ def show(found: Mapping[str, Any]) -> None:
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     machine = found["machine"]
-    yield f"== {machine.get('chip', 'dry run')}, torch {machine['torch']}, {machine['isa']}, {machine['date']}"
+    facts = (f"torch {machine['torch']}", machine["isa"], machine["products"], machine["date"])
+    yield f"== {machine.get('chip', 'dry run')}, {', '.join(facts)}"
     for name, section in found.items():
         if isinstance(section, dict) and section.get("error"):
             yield f"{name}: failed: {section['error']}"
@@ -40,8 +41,9 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         sides = ", ".join(f"{name} {_ms(row.get(name))}" for name in ("ours", "ours graph", "torch", "torch graph"))
         yield f"{row['cell']} {shape}: {sides} ms"
     for row in _rows(found, "training"):
-        speed = row["speed"] or {}
-        text = f"{speed['target_tokens_per_second']:,.0f} target tokens/s" if speed else str(row.get("errors"))
+        text = f"{_speed(row, 'speed')} target tokens/s"
+        if "speed without cuBLAS" in row:
+            text += f", without cuBLAS {_speed(row, 'speed without cuBLAS')}"
         yield f"training {row['name']} {row['precision']} {row['memory']}: {text}"
 
 
@@ -53,6 +55,10 @@ def _rows(found: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _side(row: Mapping[str, Any], side: str) -> str:
     times = _ms(row.get(f"{side} padded")), _ms(row.get(f"{side} padded graph"))
     return f"{times[0]} ({times[1]}) {_mib(row.get(f'{side} kept bytes'))}"
+
+
+def _speed(row: Mapping[str, Any], side: str) -> str:
+    return f"{row[side]['target_tokens_per_second']:,.0f}" if row[side] else str(row["errors"][side])
 
 
 def _ms(times: Mapping[str, float] | None) -> str:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gpu_parts.meter import Meter, attempt
+from gpu_parts.products import cublas_found, without_cublas
 from nmt.data.ids import read_sentences
 from nmt.model.decoder import Decoder, DecoderDropout
 from nmt.model.embedding import Embedding
@@ -69,7 +70,7 @@ class Model(nn.Module):
 
 
 def training(meter: Meter, ids: Path | None) -> list[dict[str, Any]]:
-    """A row for each network, precision and policy."""
+    """A row for each network, precision and policy; where there is a cuBLAS, measured without it, too."""
     rows = []
     lengths, origin = _lengths(ids)
     for sizes in TINY if meter.dry else NETWORKS:
@@ -78,7 +79,10 @@ def training(meter: Meter, ids: Path | None) -> list[dict[str, Any]]:
                 if meter.left() < 0:
                     return rows
                 row: dict[str, Any] = {**vars(sizes), "precision": precision, "memory": memory, "lengths": origin}
-                attempt(row, "speed", partial(_speed, meter, sizes, precision, memory, lengths))
+                measure = partial(_speed, meter, sizes, precision, memory, lengths)
+                attempt(row, "speed", measure)
+                if cublas_found():
+                    attempt(row, "speed without cuBLAS", partial(without_cublas, measure))
                 rows.append(row)
     return rows
 

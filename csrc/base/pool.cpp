@@ -23,7 +23,7 @@ inline void pause() {
 }
 
 // Pauses before a waiting thread gives up its core, some tens of microseconds.
-constexpr int kSpins = 4000;
+constexpr int kPauses = 4000;
 // How long a worker waits awake for the next region: about the time between two layers of a model.
 constexpr auto kAwake = std::chrono::microseconds(50);
 
@@ -43,18 +43,26 @@ void begin_apart(int from, int places) {
   if (sched_setaffinity(0, sizeof one, &one) == 0) sched_setaffinity(0, sizeof before, &before);
 }
 int this_processor() { return sched_getcpu(); }
+// How many this process may use.
+int processors() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : CPU_SETSIZE;
+}
 #else
 void begin_apart(int, int) {}
 int this_processor() { return 0; }
+int processors() { return static_cast<int>(std::thread::hardware_concurrency()); }
 #endif
 
 }  // namespace
 
 void Spin::wait() {
-  if (spins_++ < kSpins)
-    pause();
-  else
+  if (left_ == 0) {
     sched_yield();
+    return;
+  }
+  --left_;
+  pause();
 }
 
 void Team::barrier() {
@@ -67,7 +75,7 @@ void Team::barrier() {
     return;
   }
   // Whoever is late has lost its core to somebody: this one must not keep another from them.
-  for (int spins = 0; spins < kSpins; ++spins) {
+  for (int i = 0; i < pauses_; ++i) {
     if (meeting_->round.load(std::memory_order_acquire) != round) return;
     pause();
   }
@@ -76,7 +84,9 @@ void Team::barrier() {
 
 struct Pool::Workers {
   explicit Workers(int count)
-      : owner(getpid()), meetings(new Team::Meeting[static_cast<std::size_t>(count) + 1]) {
+      : owner(getpid()),
+        pauses(count <= processors() ? kPauses : 0),
+        meetings(new Team::Meeting[static_cast<std::size_t>(count) + 1]) {
     try {
       const int here = this_processor();
       for (int id = 1; id < count; ++id)
@@ -110,14 +120,14 @@ struct Pool::Workers {
       wait_for_change(seen);
       ++seen;
       if (stop.load(std::memory_order_relaxed)) return;
-      Team team(id, count, meetings.get());
+      Team team(id, count, meetings.get(), pauses);
       (*work)(team);
       team.barrier();
     }
   }
 
   void wait_for_change(std::uint32_t seen) {
-    const auto until = std::chrono::steady_clock::now() + kAwake;
+    const auto until = std::chrono::steady_clock::now() + (pauses > 0 ? kAwake : kAwake.zero());
     do {
       for (int i = 0; i < 64; ++i) {
         if (epoch.load(std::memory_order_acquire) != seen) return;
@@ -128,6 +138,7 @@ struct Pool::Workers {
   }
 
   const pid_t owner;
+  const int pauses;                                 // of its teams
   const std::unique_ptr<Team::Meeting[]> meetings;  // of all threads, and of every group
   const std::function<void(Team&)>* work = nullptr;
   alignas(64) std::atomic<std::uint32_t> epoch{0};
@@ -153,7 +164,7 @@ void Pool::run(const std::function<void(Team&)>& work) {
   if (!workers_) workers_ = std::make_unique<Workers>(threads_);
   workers_->work = &work;
   workers_->start();
-  Team team(0, threads_, workers_->meetings.get());
+  Team team(0, threads_, workers_->meetings.get(), workers_->pauses);
   work(team);
   team.barrier();
 }

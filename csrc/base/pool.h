@@ -11,14 +11,15 @@
 namespace rnn_engine {
 
 // Waiting awake. Where both threads have a core of their own, a hand-over inside a step takes well under a
-// microsecond; where they do not, spinning only takes the other's time away, so the core is given up after a
-// while.
+// microsecond; where they do not, spinning only takes the other's time away, so the core is given up after so
+// many pauses.
 class Spin {
  public:
+  explicit Spin(int pauses) : left_(pauses) {}
   void wait();
 
  private:
-  int spins_ = 0;
+  int left_;
 };
 
 // One thread's view of a region: which it is, of how many, and how to meet the others.
@@ -30,18 +31,21 @@ class Team {
   };
 
   // `meeting`: the team's own; those of the groups that it may be divided into follow it.
-  Team(int id, int size, Meeting* meeting) : id_(id), size_(size), meeting_(meeting) {}
+  Team(int id, int size, Meeting* meeting, int pauses = 0)
+      : id_(id), size_(size), pauses_(pauses), meeting_(meeting) {}
 
   // This thread's view of its group, where the team divides into `count` equal ones; which of them it is in
   // is id() / (size() / count). Groups cannot be divided further.
   Team group(int count) const {
     if (count == 1) return *this;
     const int size = size_ / count;
-    return {id_ % size, size, meeting_ + 1 + id_ / size};
+    return {id_ % size, size, meeting_ + 1 + id_ / size, pauses_};
   }
 
   int id() const { return id_; }
   int size() const { return size_; }
+  // How long its threads wait for one another awake; 0 where they are more than the processors.
+  int pauses() const { return pauses_; }
 
   // Returns once every thread of the team has called it; what they wrote before is visible after.
   void barrier();
@@ -57,7 +61,7 @@ class Team {
   }
 
  private:
-  int id_, size_;
+  int id_, size_, pauses_;
   Meeting* meeting_;
 };
 

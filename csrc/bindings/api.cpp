@@ -23,6 +23,7 @@ std::unique_ptr<Api> open(const std::string& path) {
   find(library, path, "rnn_engine_last_error", api->last_error);
   find(library, path, "rnn_engine_context_create", api->context_create);
   find(library, path, "rnn_engine_cuda_context_create", api->cuda_context_create);
+  find(library, path, "rnn_engine_cuda_products", api->cuda_products);
   find(library, path, "rnn_engine_cuda_graphs", api->cuda_graphs);
   find(library, path, "rnn_engine_context_destroy", api->context_destroy);
   find(library, path, "rnn_engine_context_isa", api->context_isa);
@@ -62,6 +63,7 @@ const Api& linked_api() {
                           .context_create = rnn_engine_context_create,
                           .cuda_context_create = nullptr,
                           .cuda_graphs = nullptr,
+                          .cuda_products = nullptr,
                           .context_destroy = rnn_engine_context_destroy,
                           .context_isa = rnn_engine_context_isa,
                           .gates = rnn_engine_gates,

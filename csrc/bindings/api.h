@@ -17,6 +17,7 @@ struct Api {
   decltype(&rnn_engine_context_create) context_create;
   decltype(&rnn_engine_cuda_context_create) cuda_context_create;  // null in the linked library
   decltype(&rnn_engine_cuda_graphs) cuda_graphs;                  // the same
+  decltype(&rnn_engine_cuda_products) cuda_products;              // the same
   decltype(&rnn_engine_context_destroy) context_destroy;
   decltype(&rnn_engine_context_isa) context_isa;
   decltype(&rnn_engine_gates) gates;

@@ -22,10 +22,11 @@ uint64_t Context::packed_bytes(const Problem& problem) const {
   return bytes;
 }
 
-void Context::pack(const Problem& problem, const std::vector<Lane>& weights, const Values& packed) const {
+void Context::pack(const Problem& problem, const std::vector<Lane>& weights, const Values& packed,
+                   uintptr_t stream) const {
   const std::vector<rnn_engine_weights> w = weights_of(api, problem, weights, problem.stored(), "weights");
   void* block = bytes_of(packed, packed_bytes(problem), "packed");
-  released(api, [&] { return api.pack(raw, &problem.raw, w.data(), block); });
+  released(api, [&] { return api.pack(raw, &problem.raw, w.data(), block, stream_of(stream)); });
 }
 
 void Context::calibrate(int dtype) const {
@@ -84,10 +85,14 @@ void bind_context(nb::module_& module) {
           "library"_a, "device"_a)
       .def_ro("threads", &Context::threads)
       .def_prop_ro("isa", [](const Context& c) { return std::string(c.api.context_isa(c.raw)); })
+      .def_prop_ro("products",
+                   [](const Context& c) {
+                     return std::string(c.api.cuda_products ? c.api.cuda_products(c.raw) : "own products");
+                   })
       .def_prop_ro("graphs",
                    [](const Context& c) { return c.api.cuda_graphs ? c.api.cuda_graphs(c.raw) : 0; })
       .def("packed_bytes", &Context::packed_bytes, "problem"_a)
-      .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a)
+      .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a, "stream"_a = 0)
       .def("calibrate", &Context::calibrate, "dtype"_a = RNN_ENGINE_FLOAT32 + 0)
       .def("loss_scratch", &Context::loss_scratch, "problem"_a)
       .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a,

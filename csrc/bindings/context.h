@@ -23,7 +23,8 @@ struct Context {
   ~Context() { api.context_destroy(raw); }
 
   uint64_t packed_bytes(const Problem& problem) const;
-  void pack(const Problem& problem, const std::vector<Lane>& weights, const Values& packed) const;
+  void pack(const Problem& problem, const std::vector<Lane>& weights, const Values& packed,
+            uintptr_t stream) const;
   void calibrate(int dtype) const;
   // Between float32 and bfloat16, in either direction.
   void convert(const Input& in, const Values& out) const;

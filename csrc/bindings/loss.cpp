@@ -30,10 +30,10 @@ void bind_loss_problem(nb::module_& module) {
       .def(
           "__init__",
           [](rnn_engine_loss_problem* self, int dtype, int gradients, int64_t tokens, int64_t features,
-             int64_t vocabulary, int64_t ignore_index, double smoothing) {
-            new (self) rnn_engine_loss_problem{dtype,      gradients,    tokens,   features,
-                                               vocabulary, ignore_index, smoothing};
+             int64_t vocabulary, int64_t ignore_index, double smoothing, bool tf32) {
+            new (self) rnn_engine_loss_problem{dtype,      gradients,    tokens,    features,
+                                               vocabulary, ignore_index, smoothing, tf32};
           },
           nb::kw_only(), "dtype"_a, "gradients"_a, "tokens"_a, "features"_a, "vocabulary"_a, "ignore_index"_a,
-          "smoothing"_a);
+          "smoothing"_a, "tf32"_a = false);
 }

@@ -302,6 +302,7 @@ class BackwardTile {
     }
     p.c = gradient;
     p.c_row = n;
+    p.any_order = true;
     run_.multiply(p);
   }
 

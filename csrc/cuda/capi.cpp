@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cuda/calls.h"
+#include "cuda/cublas.h"
 #include "cuda/loss.h"
 #include "cuda/run.h"
 #include "plan/arguments.h"
@@ -14,9 +15,14 @@ using namespace rnn_engine;
 struct rnn_engine_context {
   int device;
   cuda::DeviceFacts facts;
-  std::string isa;
+  std::string isa, products;
+  std::unique_ptr<cuda::Cublas> cublas;
   Wavefronts wavefronts;
-  cuda::Calls calls;
+  cuda::Calls calls;  // goes first
+
+  cuda::Multipliers multipliers(int tf32) const {
+    return {facts.processors, cuda::use_tf32(tf32, facts), cublas.get()};
+  }
 };
 
 namespace {
@@ -55,7 +61,10 @@ int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context)
     const cuda::DeviceFacts facts = cuda::device_facts(device);
     const std::string isa = "sm_" + std::to_string(facts.major) + std::to_string(facts.minor);
     require(10 * facts.major + facts.minor >= 75, "device: expected sm_75 or newer, got " + isa);
-    *context = new rnn_engine_context{device, facts, isa, {}, {}};
+    const cuda::OnDevice on(device);
+    std::unique_ptr<rnn_engine_context> made(new rnn_engine_context{device, facts, isa, {}, nullptr, {}, {}});
+    made->cublas = cuda::Cublas::find(made->products);
+    *context = made.release();
   });
 }
 
@@ -63,6 +72,7 @@ int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context) { return conte
 
 void rnn_engine_context_destroy(rnn_engine_context* context) { delete context; }
 const char* rnn_engine_context_isa(const rnn_engine_context* context) { return context->isa.c_str(); }
+const char* rnn_engine_cuda_products(const rnn_engine_context* context) { return context->products.c_str(); }
 int rnn_engine_has_isa(const char*) { return 0; }
 
 int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
@@ -71,9 +81,12 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(plan, "plan");
+    auto planned =
+        std::make_unique<cuda::Plan>(cuda::make_plan(*problem, context->facts, context->wavefronts));
+    planned->cublas = context->cublas.get();
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
-    made->plan = std::make_unique<cuda::Plan>(cuda::make_plan(*problem, context->facts, context->wavefronts));
+    made->plan = std::move(planned);
     *plan = made.release();
   });
 }
@@ -114,9 +127,8 @@ int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_proble
   });
 }
 
-// On the default stream.
 int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
-                    const rnn_engine_weights* weights, void* packed) {
+                    const rnn_engine_weights* weights, void* packed, void* stream) {
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
@@ -124,7 +136,9 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
     require_weights(plan.shape, weights);
     require_aligned(packed, plan.packed_bytes, "packed");
     const cuda::OnDevice on(context->device);
-    cuda::visit_dtype(plan.shape.dtype, [&]<class T>() { cuda::run_pack<T>(plan, weights, packed); });
+    cuda::visit_dtype(plan.shape.dtype, [&]<class T>() {
+      cuda::run_pack<T>(plan, weights, packed, static_cast<cuda::Stream>(stream));
+    });
   });
 }
 
@@ -150,7 +164,7 @@ int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engin
     require_loss(*problem, *args);
     require_aligned(args->scratch, cuda::loss_scratch_bytes(*problem), "scratch");
     const cuda::OnDevice on(context->device);
-    cuda::run_linear_cross_entropy(*problem, context->facts, *args, result);
+    cuda::run_linear_cross_entropy(*problem, context->multipliers(problem->tf32), *args, result);
   });
 }
 
@@ -169,7 +183,7 @@ int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k
     p.b = cuda::by_rows(b, k);
     p.c = c;
     p.c_row = n;
-    cuda::multiply(cuda::Stream{}, p, context->facts.processors, false);
+    cuda::multiply(cuda::Stream{}, p, context->multipliers(0));
   });
 }
 size_t rnn_engine_gemm_scratch(const rnn_engine_context*, int64_t, int64_t) { return 0; }

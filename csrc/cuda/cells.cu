@@ -1,6 +1,7 @@
 // Cells whose units do not need one another: a thread has one unit, forward of one sequence, backward of a
 // few.
 #include "cuda/cells.cuh"
+#include "cuda/launched.cuh"
 #include "cuda/whole_rows.h"
 
 namespace rnn_engine::cuda {
@@ -10,6 +11,7 @@ constexpr int kThreads = 128;
 
 template <class T, class Cell>
 __global__ void __launch_bounds__(kThreads) forward_kernel(CellForward<T> p) {
+  if constexpr (!kLaunched<T>) return;
   const std::int32_t b = static_cast<std::int32_t>(block_x());
   const std::int32_t unit = static_cast<std::int32_t>(block_y()) * block_threads() + thread_index();
   if (unit >= p.units) return;
@@ -25,6 +27,7 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(CellForward<T> p) {
 
 template <class T, class Cell>
 __global__ void __launch_bounds__(kThreads, 1) backward_kernel(CellBackward<T> p) {
+  if constexpr (!kLaunched<T>) return;
   const std::int32_t group = static_cast<std::int32_t>(block_x());
   const std::int32_t unit = static_cast<std::int32_t>(block_y()) * block_threads() + thread_index();
   if (unit >= p.units) return;

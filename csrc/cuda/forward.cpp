@@ -64,7 +64,7 @@ void run_forward(const Plan& plan, const rnn_engine_forward_args& args, TileStre
 }
 
 template <class T>
-void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed) {
+void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed, Stream stream) {
   const Shape& s = plan.shape;
   for_each_lane(s, [&](std::int64_t layer, std::int64_t d) {
     const auto index = static_cast<std::size_t>(layer * s.D + d);
@@ -72,7 +72,6 @@ void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed)
     const Weights<T> from(weights[index]);
     Arena arena(offset_by(packed, plan.packed_slots[index]));
     const PackedLane<T> to(plan.layout(), layer, d, arena);
-    const Stream stream{};
     copy_values<T>(stream, from.weight_ih, size.Z * size.I, to.weight_ih);
     copy_values<T>(stream, from.weight_hh, size.Z * size.R, to.weight_hh);
     if (s.projected) copy_values<T>(stream, from.weight_hr, size.R * size.H, to.weight_hr);
@@ -86,9 +85,9 @@ template void run_forward<float>(const Plan&, const rnn_engine_forward_args&, Ti
 template void run_forward<double>(const Plan&, const rnn_engine_forward_args&, TileStreams&);
 template void run_forward<BFloat16>(const Plan&, const rnn_engine_forward_args&, TileStreams&);
 template void run_forward<Float16>(const Plan&, const rnn_engine_forward_args&, TileStreams&);
-template void run_pack<float>(const Plan&, const rnn_engine_weights*, void*);
-template void run_pack<double>(const Plan&, const rnn_engine_weights*, void*);
-template void run_pack<BFloat16>(const Plan&, const rnn_engine_weights*, void*);
-template void run_pack<Float16>(const Plan&, const rnn_engine_weights*, void*);
+template void run_pack<float>(const Plan&, const rnn_engine_weights*, void*, Stream);
+template void run_pack<double>(const Plan&, const rnn_engine_weights*, void*, Stream);
+template void run_pack<BFloat16>(const Plan&, const rnn_engine_weights*, void*, Stream);
+template void run_pack<Float16>(const Plan&, const rnn_engine_weights*, void*, Stream);
 
 }  // namespace rnn_engine::cuda

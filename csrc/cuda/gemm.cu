@@ -1,8 +1,10 @@
 // The products' kernel, and the choice of its tiles.
 #include <type_traits>
 
+#include "cuda/cublas.h"
 #include "cuda/gemm_mma.cuh"
 #include "cuda/gemm_simt.cuh"
+#include "cuda/launched.cuh"
 
 namespace rnn_engine::cuda {
 namespace {
@@ -50,6 +52,7 @@ __device__ inline void end_tile(const Product<typename Tile::T>& p, std::int64_t
 // One block computes one tile of c.
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, 1) matrix_kernel(Product<typename Tile::T> p) {
+  if constexpr (!kMatrixLaunched<typename Tile::T>) return;
   const std::int64_t row0 = take_slice(p, Tile::kM), column0 = block_y() * Tile::kN;
   Tile tile;
   begin_tile(p, row0, column0, tile);
@@ -128,23 +131,24 @@ struct SimtTiles {
 }  // namespace
 
 template <class T>
-void multiply(Stream stream, const Product<T>& p, int processors, bool matrix_units) {
+void multiply(Stream stream, const Product<T>& p, const Multipliers& with) {
   if (p.m == 0 || p.n == 0) return;
+  if (p.any_order && with.cublas && with.cublas->multiply(stream, p, with.tf32)) return;
   if constexpr (std::is_same_v<T, double>) {
-    multiply_with_fitting<SimtTiles<T>>(stream, p, processors);
+    multiply_with_fitting<SimtTiles<T>>(stream, p, with.processors);
   } else if constexpr (std::is_same_v<T, float>) {
-    if (matrix_units)
-      multiply_with_fitting<MatrixTiles<T>>(stream, p, processors);
+    if (with.tf32)
+      multiply_with_fitting<MatrixTiles<T>>(stream, p, with.processors);
     else
-      multiply_with_fitting<SimtTiles<T>>(stream, p, processors);
+      multiply_with_fitting<SimtTiles<T>>(stream, p, with.processors);
   } else {
-    multiply_with_fitting<MatrixTiles<T>>(stream, p, processors);
+    multiply_with_fitting<MatrixTiles<T>>(stream, p, with.processors);
   }
 }
 
-template void multiply<float>(Stream, const Product<float>&, int, bool);
-template void multiply<double>(Stream, const Product<double>&, int, bool);
-template void multiply<BFloat16>(Stream, const Product<BFloat16>&, int, bool);
-template void multiply<Float16>(Stream, const Product<Float16>&, int, bool);
+template void multiply<float>(Stream, const Product<float>&, const Multipliers&);
+template void multiply<double>(Stream, const Product<double>&, const Multipliers&);
+template void multiply<BFloat16>(Stream, const Product<BFloat16>&, const Multipliers&);
+template void multiply<Float16>(Stream, const Product<Float16>&, const Multipliers&);
 
 }  // namespace rnn_engine::cuda

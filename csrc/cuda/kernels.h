@@ -23,7 +23,7 @@ struct Operand {
 // c[m, n] = init + sum over k of a(m, k) b(n, k).
 //
 // Every element is one chain of multiply-adds over ascending k (for matrix units: of their groups of k) that
-// begins with `init`. No shape of a tile, and nothing beside a row, changes a bit of it.
+// begins with `init`. No shape of a tile, and nothing beside a row, changes a bit of it; unless `any_order`.
 template <class T>
 struct Product {
   std::int64_t m, n, k;
@@ -39,11 +39,22 @@ struct Product {
   // Unless 0: so many equal pieces of k, each a product of its own, whose c lie `slice_c` apart; only the
   // first begins with the above. Whoever reads adds them up.
   std::int64_t slices, slice_c;
+  // Nobody makes this product a second time in other pieces: a library may, that takes sums in an order of
+  // its own.
+  bool any_order;
 };
 
-// `matrix_units`: of float32, whether TF32 may be used; other types have but one way.
+class Cublas;
+
+// What products are made with.
+struct Multipliers {
+  int processors;
+  bool tf32;       // float32 is rounded to TF32, for the matrix units; other types have but one way
+  Cublas* cublas;  // for those in any order; nullptr: the kernels make all
+};
+
 template <class T>
-void multiply(Stream stream, const Product<T>& product, int processors, bool matrix_units);
+void multiply(Stream stream, const Product<T>& product, const Multipliers& with);
 
 // What a product in slices has left, to be added up in their order.
 template <class T>

@@ -36,9 +36,9 @@ struct LossScratch {
 template <class T>
 class Loss {
  public:
-  Loss(const rnn_engine_loss_problem& problem, const DeviceFacts& device, const rnn_engine_loss_args& args,
+  Loss(const rnn_engine_loss_problem& problem, const Multipliers& with, const rnn_engine_loss_args& args,
        const LossScratch<T>& scratch)
-      : p_(problem), device_(device), args_(args), s_(scratch), stream_(static_cast<Stream>(args.stream)) {}
+      : p_(problem), with_(with), args_(args), s_(scratch), stream_(static_cast<Stream>(args.stream)) {}
 
   void run(rnn_engine_loss_result* result) const {
     fill_zero(result, sizeof *result, stream_);
@@ -55,8 +55,10 @@ class Loss {
  private:
   const T* weight() const { return static_cast<const T*>(args_.weight); }
 
-  void multiply(const Product<T>& product) const {
-    cuda::multiply(stream_, product, device_.processors, false);
+  // Of losses and their gradients no order of sums is promised.
+  void multiply(Product<T> product) const {
+    product.any_order = true;
+    cuda::multiply(stream_, product, with_);
   }
 
   void logits(const T* hidden, std::int64_t count) const {
@@ -120,7 +122,7 @@ class Loss {
   }
 
   const rnn_engine_loss_problem& p_;
-  const DeviceFacts& device_;
+  const Multipliers& with_;
   const rnn_engine_loss_args& args_;
   const LossScratch<T>& s_;
   const Stream stream_;
@@ -141,12 +143,12 @@ std::size_t loss_scratch_bytes(const rnn_engine_loss_problem& problem) {
   });
 }
 
-void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const DeviceFacts& device,
+void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Multipliers& with,
                               const rnn_engine_loss_args& args, rnn_engine_loss_result* result) {
   visit_dtype(problem.dtype, [&]<class T>() {
     Arena arena(args.scratch);
     const LossScratch<T> scratch(problem, arena);
-    Loss<T>(problem, device, args, scratch).run(result);
+    Loss<T>(problem, with, args, scratch).run(result);
   });
 }
 

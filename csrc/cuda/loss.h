@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "cuda/runtime.h"
+#include "cuda/kernels.h"
 #include "rnn_engine.h"
 
 namespace rnn_engine::cuda {
@@ -13,8 +13,8 @@ void check_loss(const rnn_engine_loss_problem& problem, const DeviceFacts& devic
 
 std::size_t loss_scratch_bytes(const rnn_engine_loss_problem& problem);
 
-// `result`: on the device.
-void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const DeviceFacts& device,
+// Whether a problem allows TF32, the device's business, is part of `with`. `result`: on the device.
+void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Multipliers& with,
                               const rnn_engine_loss_args& args, rnn_engine_loss_result* result);
 
 }  // namespace rnn_engine::cuda

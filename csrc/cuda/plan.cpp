@@ -93,7 +93,7 @@ Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wav
   plan.device = device;
   plan.shape = make_shape(problem);
   require_countable(problem);
-  plan.tf32 = problem.tf32 != 0 && device.major >= 8;
+  plan.tf32 = use_tf32(problem.tf32, device);
   const Estimates estimates = estimates_of(plan);
   plan.schedule =
       for_device(plan.shape, make_schedule(plan.shape, problem.memory, problem.budget, estimates));

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "cuda/kernels.h"
 #include "cuda/layout.h"
 #include "plan/plan_base.h"
 #include "rnn_engine.h"
@@ -13,6 +14,7 @@ namespace rnn_engine::cuda {
 struct Plan final : PlanBase {
   DeviceFacts device;
   bool tf32;
+  Cublas* cublas = nullptr;           // its context's, if it has one
   std::vector<std::int32_t> offsets;  // as in Shape, for the device
   std::vector<std::int32_t> row_ids;
   std::vector<std::int64_t> identity;  // equal plans have equal ones; but for the masks' seed and rows
@@ -23,6 +25,9 @@ struct Plan final : PlanBase {
 
 // Throws InvalidArgument for a dtype that the device does not compute with.
 void require_dtype(int dtype, const DeviceFacts& device);
+
+// Whether products round to TF32, if a problem allows it: where there are matrix units for it.
+inline bool use_tf32(int allowed, const DeviceFacts& device) { return allowed != 0 && device.major >= 8; }
 
 // `wavefronts`: those found before.
 Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wavefronts& wavefronts);

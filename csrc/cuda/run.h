@@ -17,7 +17,7 @@ void run_backward(const Plan& plan, const rnn_engine_backward_args& args, TileSt
 void write_tables(const Plan& plan, void* scratch, Stream stream);
 // Copies the weights of all lanes to the plan's packed_slots.
 template <class T>
-void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed);
+void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed, Stream stream);
 
 // A row-major matrix [.., columns] as an operand whose rows are the product's, and as its transpose.
 template <class T>
@@ -39,7 +39,7 @@ struct Runner {
   const Shape& shape() const { return plan.shape; }
 
   void multiply(const Product<T>& product) const {
-    cuda::multiply(stream, product, plan.device.processors, plan.tf32);
+    cuda::multiply(stream, product, {plan.device.processors, plan.tf32, plan.cublas});
   }
 
   // W x of some rows, with the biases that begin it, into a.

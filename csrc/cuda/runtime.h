@@ -45,11 +45,16 @@ __device__ inline Shared& shared_memory() {
 }
 #endif
 
-// Lets a library put work on a stream.
+// Puts a library's work on a stream. All of it goes through here, as kernels go through launch; `work` has
+// what it needs by value.
 template <class Work>
 void submit(Stream, Work&& work) {
   work();
 }
+
+// Names of the cuBLAS that works on this device's memory, the best first: a name is that of a version of the
+// API.
+constexpr const char* kCublasNames[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
 
 inline void fill_zero(void* to, std::size_t bytes, Stream stream) {
   check(cudaMemsetAsync(to, 0, bytes, stream), "CUDA memset");

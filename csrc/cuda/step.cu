@@ -4,6 +4,7 @@
 
 #include "cuda/cells.cuh"
 #include "cuda/gemm_mma.cuh"
+#include "cuda/launched.cuh"
 
 namespace rnn_engine::cuda {
 namespace {
@@ -22,6 +23,7 @@ struct GateRows {
 
 template <class T, class Cell, class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, 1) step_kernel(StepForward<T> p) {
+  if constexpr (!kMatrixLaunched<T>) return;
   constexpr int kGates = Cell::kGates, kUnits = Tile::kN / kGates;
   const CellForward<T>& cell = p.cell;
   const std::int64_t H = cell.units, row0 = block_x() * Tile::kM, unit0 = block_y() * kUnits;

@@ -3,6 +3,7 @@
 // the same.
 #include "cuda/cells.cuh"
 #include "cuda/gemm_mma.cuh"
+#include "cuda/launched.cuh"
 
 namespace rnn_engine::cuda {
 namespace {
@@ -27,6 +28,7 @@ struct GateSlices {
 
 template <class T, class Cell, class Slices>
 __global__ void __launch_bounds__(Slices::kThreads, 1) step_kernel(StepBackward<T> p) {
+  if constexpr (!kMatrixLaunched<T>) return;
   constexpr int kM = Slices::kM, kN = Slices::kN, kDepth = Slices::kDepth, kStages = Slices::kStages;
   using Stage = typename Slices::Stage;
   using F = Fragments<T>;

@@ -1,4 +1,5 @@
 // Cells that need all units of a sequence at once: a block has a row.
+#include "cuda/launched.cuh"
 #include "cuda/states.cuh"
 #include "cuda/vector.h"
 #include "cuda/whole_rows.h"
@@ -44,6 +45,7 @@ __device__ void for_each_unit(std::int64_t units, const Visit& visit) {
 
 template <class T, class Cell>
 __global__ void __launch_bounds__(kThreads, 1) forward_kernel(CellForward<T> p) {
+  if constexpr (!kLaunched<T>) return;
   using S = Value<T>;
   const auto b = static_cast<std::int32_t>(block_x());
   const std::int64_t H = p.units, first = b * H, gates = b * p.gate_row;
@@ -96,6 +98,7 @@ __device__ void narrowed(const Value<T>* wide, T* gates, std::int64_t units) {
 
 template <class T, class Cell>
 __global__ void __launch_bounds__(kThreads, 1) backward_kernel(CellBackward<T> p) {
+  if constexpr (!kLaunched<T>) return;
   using S = Value<T>;
   const auto b = static_cast<std::int32_t>(block_x());
   const std::int64_t H = p.units, first = b * H, gates = b * p.gate_row;

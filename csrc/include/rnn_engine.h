@@ -197,13 +197,19 @@ RNN_ENGINE_API int rnn_engine_context_create(int32_t threads, const char* isa, r
 RNN_ENGINE_API void rnn_engine_context_destroy(rnn_engine_context* context);
 RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* context);
 /* Only in librnn_engine_cuda: a context of CUDA device `device`, whose instruction set is called e.g.
- * "sm_90".
+ * "sm_90". It looks for cuBLAS 12 or 13 (libcublasLt): the file that RNN_ENGINE_CUBLAS in the environment
+ * names, else one that is loaded already, else one that the dynamic linker finds; RNN_ENGINE_CUBLAS=off:
+ * none. Where there is none the engine's own kernels make all products; with it, cuBLAS makes large ones of
+ * which no order of sums is promised: gradients of weights, and those of linear_cross_entropy.
  */
 RNN_ENGINE_API int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context);
-/* Only there: CUDA graphs that the context has made. A forward or backward call that comes a second time with
- * a plan of the same problem (but for `seed` and `row_ids`) and the same pointers is captured, and launched
- * as one from then on. RNN_ENGINE_CUDA_GRAPHS in the environment: how many a context keeps, 32 by default; 0:
- * none. */
+/* Only in librnn_engine_cuda: what was found, e.g. "cuBLAS 13.0.2", or "own products" and, in parentheses,
+ * why. */
+RNN_ENGINE_API const char* rnn_engine_cuda_products(const rnn_engine_context* context);
+/* Only there, too: CUDA graphs that the context has made. A forward or backward call that comes a second time
+ * with a plan of the same problem (but for `seed` and `row_ids`) and the same pointers is captured, and
+ * launched as one from then on. RNN_ENGINE_CUDA_GRAPHS in the environment: how many a context keeps, 32 by
+ * default; 0: none. */
 RNN_ENGINE_API int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context);
 /* 1 if this build and machine can run `isa`. */
 RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
@@ -235,11 +241,11 @@ RNN_ENGINE_API int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_fo
 RNN_ENGINE_API int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* args);
 
 /* Packs weights once for many forward calls of plans with prepacked = 1. The bytes depend on the sizes of the
- * layers and on the context, not on steps or batch. */
+ * layers and on the context, not on steps or batch. `stream`: cudaStream_t; NULL on the CPU. */
 RNN_ENGINE_API int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_problem* problem,
                                            uint64_t* bytes);
 RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
-                                   const rnn_engine_weights* weights, void* packed);
+                                   const rnn_engine_weights* weights, void* packed, void* stream);
 
 /* Measures what products and cells of a dtype cost on this machine, once for a context (some tens of
  * milliseconds).
@@ -265,6 +271,7 @@ typedef struct {
   int64_t vocabulary; /* V */
   int64_t ignore_index;
   double smoothing; /* in [0, 1] */
+  int32_t tf32;     /* as in rnn_engine_problem */
 } rnn_engine_loss_problem;
 
 typedef struct {

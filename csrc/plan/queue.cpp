@@ -2,8 +2,8 @@
 
 namespace rnn_engine {
 
-std::int64_t TileQueue::next(std::int64_t last) {
-  for (Spin spin;; spin.wait()) {
+std::int64_t TileQueue::next(std::int64_t last, Spin spin) {
+  for (;; spin.wait()) {
     if (lock_.test_and_set(std::memory_order_acquire)) continue;
     if (last >= 0) ready_.complete(last);
     last = -1;

@@ -24,7 +24,7 @@ class TileQueue {
   void work(Team& group, std::size_t index, const Run& run) {
     std::int64_t tile = -1;
     for (;;) {
-      if (group.id() == 0) next_[index].tile = next(tile);
+      if (group.id() == 0) next_[index].tile = next(tile, Spin(group.pauses()));
       group.barrier();
       tile = next_[index].tile;
       if (tile < 0) return;
@@ -37,7 +37,7 @@ class TileQueue {
     std::int64_t tile;
   };
   // Completes `last` (-1: none) and waits for another; -1 once all have run.
-  std::int64_t next(std::int64_t last);
+  std::int64_t next(std::int64_t last, Spin spin);
 
   ReadyTiles ready_;
   std::vector<Next> next_;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <limits>
 #include <vector>
 
 #include "stack/gemm.h"
@@ -10,21 +11,19 @@
 namespace rnn_engine {
 namespace {
 
-template <class Work>
-double seconds_once(const Work& work) {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  work();
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// Seconds of one call: the best of a few, after one that warms up. Others may take the cores meanwhile, so
-// calls are to be short.
+// Seconds of one call: the best of a few, of which the first warms up. Others may take the cores meanwhile,
+// so calls are to be short; where they are not, there are fewer.
 template <class Work>
 double seconds_of(const Work& work) {
-  work();
-  double best = seconds_once(work);
-  for (int i = 0; i < 2; ++i) best = std::min(best, seconds_once(work));
+  using Clock = std::chrono::steady_clock;
+  constexpr int kCalls = 4;
+  const auto end = Clock::now() + std::chrono::milliseconds(100);
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < kCalls && (i == 0 || Clock::now() < end); ++i) {
+    const auto start = Clock::now();
+    work();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
   return best;
 }
 

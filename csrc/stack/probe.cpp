@@ -1,8 +1,8 @@
 #include "stack/probe.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
+#include <vector>
 
 #include "plan/dtype.h"
 
@@ -10,7 +10,9 @@ namespace rnn_engine {
 namespace {
 
 constexpr std::int64_t kLeastLayers = 4;
-constexpr int kPairs = 11;
+constexpr std::size_t kPairs = 11;
+// What is slower than this, an emulated processor or a plain instruction set, is measured less often.
+constexpr auto kPatience = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -67,12 +69,14 @@ double Probe<T>::seconds(const Plan& plan) const {
 
 template <class T>
 double Probe<T>::measured() const {
-  std::array<double, kPairs> ratios{};
-  seconds(layers_);
-  seconds(wavefront_);
-  for (double& ratio : ratios) ratio = seconds(layers_) / seconds(wavefront_);
-  std::nth_element(ratios.begin(), ratios.begin() + kPairs / 2, ratios.end());
-  return ratios[kPairs / 2];
+  std::vector<double> ratios;
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  do ratios.push_back(seconds(layers_) / seconds(wavefront_));
+  while (ratios.size() <= kPairs && std::chrono::steady_clock::now() < end);
+  // The first pair warms up, and counts only where it is the only one.
+  const auto first = ratios.begin() + (ratios.size() > 1), middle = first + (ratios.end() - first) / 2;
+  std::nth_element(first, middle, ratios.end());
+  return *middle;
 }
 
 template <class T>

@@ -35,5 +35,7 @@ def _text(found: Mapping[str, Any]) -> Iterator[str]:
     for card in cuda["cards"]:
         name = f"{card['name']}, {shown_bytes(card['memory'])}, compute capability {card['capability']}"
         yield f"{'cuda:' + str(card['index']):<20}{name}"
+        if card["products"]:
+            yield f"{'':<20}large products: {card['products']}"
         if card["problem"]:
             yield f"{'':<20}not usable: {card['problem']}"

@@ -14,7 +14,7 @@ def describe_machine() -> dict[str, Any]:
 
     Returns:
         `cores`, `instruction_sets` (best first), and `cuda`: `library`, `built`, `driver`, `problem`, and `cards`, each
-        with `index`, `name`, `memory` in bytes, `capability` and `problem`.
+        with `index`, `name`, `memory` in bytes, `capability`, `products` and `problem`.
     """
     return {
         "cores": native.cpu_count(),

@@ -47,11 +47,11 @@ def linear_cross_entropy(
     taken (docs/engine.md says how large). A second backward (retain_graph=True) computes them again.
 
     Of bfloat16 and float16 inputs the logits, the loss and the sums are float32; products take the logits' gradients
-    rounded. Under torch.autocast float32 inputs are rounded for the call if the device has kernels for that type, and
-    the gradients of weight and bias are not.
+    rounded. Under torch.autocast float32 vectors and weights are rounded for the call if the device has kernels for
+    that type; the gradients of weight and bias are not.
 
-    On CUDA all of it stays on the device. A target out of bounds cannot be told of there without waiting: loss and
-    gradients are then nan.
+    On CUDA float32 products may round to TF32, by the layers' rule (docs/gpu.md), and all of it stays on the device. A
+    target out of bounds cannot be told of there without waiting: loss and gradients are then nan.
 
     Args:
         hidden: Vectors, float32, float64 or bfloat16, on CUDA also float16 [..., E].
@@ -75,7 +75,7 @@ def linear_cross_entropy(
         raise ValueError(f'reduction: expected "sum" or "mean", got {reduction!r}')
     device = device_of(hidden)
     sums = (_look_at if device.waits else _do_not_look_at)(targets, len(weight), ignore_index, mean=reduction == "mean")
-    call = _Call(device, dtype, label_smoothing, ignore_index, sums.scale, torch.get_num_threads())
+    call = _Call(device, dtype, label_smoothing, ignore_index, sums.scale, torch.get_num_threads(), device.matmul_tf32)
     inputs = hidden, weight, bias, sums.targets
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias)):
         loss, nll, right, tokens = _LinearCrossEntropy.apply(call, *inputs)  # type: ignore[no-untyped-call]
@@ -174,6 +174,7 @@ class _Call:
     ignore_index: int
     scale: float
     threads: int
+    tf32: bool
 
 
 _Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -194,6 +195,7 @@ def _run(
         vocabulary=weight.shape[0],
         ignore_index=call.ignore_index,
         smoothing=call.smoothing,
+        tf32=call.tf32,
     )
     scratch = device.arena(context.loss_scratch(problem), brief=True)
     gradients = (

@@ -49,7 +49,11 @@ class Device(Protocol):
 
     @property
     def tf32(self) -> bool:
-        """Whether float32 products may round what they multiply to TF32."""
+        """Whether float32 products of layers may round what they multiply to TF32."""
+
+    @property
+    def matmul_tf32(self) -> bool:
+        """The same of other products."""
 
     def new(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """An uninitialised tensor."""
@@ -83,7 +87,7 @@ class Cpu:
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16)
     packs = True
     waits = True
-    tf32 = False
+    tf32 = matmul_tf32 = False
 
     def context(self, threads: int) -> native.Context:
         """See `Device`, as for the rest."""
@@ -180,6 +184,13 @@ class Cuda:
         of cuDNN once its operators were set apart."""
         own = getattr(torch.backends.cudnn, "rnn", None)
         return bool(torch.backends.cudnn.allow_tf32) if own is None else own.fp32_precision == "tf32"
+
+    @property
+    def matmul_tf32(self) -> bool:
+        """As for torch's `linear`."""
+        own = torch.backends.cuda.matmul
+        precision = getattr(own, "fp32_precision", None)
+        return bool(own.allow_tf32) if precision is None else precision == "tf32"
 
     def new(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """From torch's allocator."""

@@ -45,7 +45,7 @@ class Stepper:
         )
         context = device.context(self._threads)
         packed = device.arena(context.packed_bytes(problem))
-        context.pack(problem, lanes_of(self.spec, self._parameters, dtype), packed.array)
+        device.call(context.pack, problem, lanes_of(self.spec, self._parameters, dtype), packed.array)
         return packed
 
     def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

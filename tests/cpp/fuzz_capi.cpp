@@ -296,7 +296,7 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
     std::uint64_t bytes = 0;
     expect(rnn_engine_packed_bytes(context, &raw, &bytes) == 0, "packed_bytes");
     packed = block_of(bytes);
-    expect(rnn_engine_pack(context, &raw, weights.data(), packed.get()) == 0, "pack");
+    expect(rnn_engine_pack(context, &raw, weights.data(), packed.get(), nullptr) == 0, "pack");
   }
   f.packed = packed.get();
   f.x = arrays.input(N * raw.input_size, stored);

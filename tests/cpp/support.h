@@ -24,10 +24,17 @@ enum { BEST_ISA_ALONE = 0 };
 /* Values of a case whose gradients are compared with differences. What a sanitizer or an emulator finds does
  * not depend on their number: the bits are the same as in the native tests, which look at more. */
 #ifdef EVERYTHING_IS_SLOW
-enum { DIFFERENCES = 5 };
+enum { DIFFERENCES = 5, SOME_ALONE = 1 };
 #else
-enum { DIFFERENCES = 100 };
+enum { DIFFERENCES = 100, SOME_ALONE = 0 };
 #endif
+
+/* Whether to run combination `number` of a machine's settings. Where everything is slow, every other one is
+ * left to the next machine and the next case, unless NMT_TESTS=exhaustive. */
+static inline int wanted(int number) {
+  const char* tests = getenv("NMT_TESTS");
+  return !SOME_ALONE || number % 2 == 0 || (tests && strcmp(tests, "exhaustive") == 0);
+}
 
 static int failures = 0;
 

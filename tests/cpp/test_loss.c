@@ -31,7 +31,7 @@ static size_t aligned(size_t bytes) { return (bytes + 3) / 4 * 4; }
 
 static Layout make_layout(const Case* c, int dtype, int gradients) {
   Layout l;
-  l.problem = (rnn_engine_loss_problem){dtype, gradients, c->M, c->E, c->V, -7, c->smoothing};
+  l.problem = (rnn_engine_loss_problem){dtype, gradients, c->M, c->E, c->V, -7, c->smoothing, 0};
   l.value = dtype == RNN_ENGINE_FLOAT64 ? 8 : 4;
   l.stored = dtype == RNN_ENGINE_BFLOAT16 ? 2 : l.value;
   const size_t hidden = (size_t)c->M * c->E, weight = (size_t)c->V * c->E;
@@ -161,7 +161,7 @@ static void print_digests(const Machine* m) {
 static void test_errors(void) {
   rnn_engine_context* context = NULL;
   CHECK(rnn_engine_context_create(1, NULL, &context) == 0, "context: %s", rnn_engine_last_error());
-  const rnn_engine_loss_problem good = {RNN_ENGINE_FLOAT32, 0, 2, 3, 4, -7, 0.1};
+  const rnn_engine_loss_problem good = {RNN_ENGINE_FLOAT32, 0, 2, 3, 4, -7, 0.1, 0};
   uint64_t bytes = 0;
   rnn_engine_loss_problem p = good;
   p.dtype = 5;

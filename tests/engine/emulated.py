@@ -24,8 +24,9 @@ def need_emulated():
 
 
 def use_emulated(monkeypatch):
-    """Until the test ends. TF32 is off, as its products would round."""
+    """Until the test ends. TF32 is off, as its products would round; cuBLAS, too."""
     need_emulated()
     monkeypatch.setenv("RNN_ENGINE_CUDA_LIBRARY", str(LIBRARY))
+    monkeypatch.setenv("RNN_ENGINE_CUBLAS", "off")
     monkeypatch.setitem(devices._FACES, "cpu", lambda index: devices.Cuda(0, torch.device("cpu")))
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)

@@ -187,7 +187,7 @@ class Stack:
             count, arguments = c_uint64(), (self.library.context, byref(self.problem))
             self.library.check(self.library.raw.rnn_engine_packed_bytes(*arguments, byref(count)))
             packed = new(count.value, torch.uint8)
-            self.library.check(self.library.raw.rnn_engine_pack(*arguments, self.lanes, pointer(packed)))
+            self.library.check(self.library.raw.rnn_engine_pack(*arguments, self.lanes, pointer(packed), None))
             for name, tensor in self.parameters.items():  # what was packed is not read again
                 if name.startswith(("weight_", "bias_ih", "bias_hh")):
                     tensor.fill_(torch.nan)
@@ -246,6 +246,7 @@ LossProblem = structure(
     ("dtype gradients", c_int32),
     ("tokens features vocabulary ignore_index", c_int64),
     ("smoothing", c_double),
+    ("tf32", c_int32),
 )
 LossArgs = structure(
     "LossArgs",
@@ -256,12 +257,14 @@ LossArgs = structure(
 LossResult = structure("LossResult", ("loss nll", c_double), ("right tokens", c_int64))
 
 
-def run_loss(library, hidden, weight, bias, targets, *, dtype, smoothing, ignore_index=-100, scale=1.0, gradients=7):
+def run_loss(
+    library, hidden, weight, bias, targets, *, dtype, smoothing, ignore_index=-100, scale=1.0, gradients=7, tf32=False
+):
     """Loss, and gradients by name; those of weight and bias are added to ones."""
     guarded, value = Guarded(), torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
     hidden, weight = torch.tensor(hidden, dtype=dtype), torch.tensor(weight, dtype=dtype)
     bias, targets = None if bias is None else torch.tensor(bias, dtype=value), torch.tensor(targets, dtype=torch.int64)
-    problem = LossProblem(DTYPES[dtype], gradients, *hidden.shape, len(weight), ignore_index, smoothing)
+    problem = LossProblem(DTYPES[dtype], gradients, *hidden.shape, len(weight), ignore_index, smoothing, tf32)
     count = c_uint64()
     library.check(library.raw.rnn_engine_loss_scratch(library.context, byref(problem), byref(count)))
     scratch = guarded.new(count.value, torch.uint8)

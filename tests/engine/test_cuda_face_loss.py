@@ -74,6 +74,29 @@ def test_rounds_no_worse_than_plain_operations(shape, dtype):
     assert errors[0].sqrt() <= 2 * max(errors[1].sqrt(), eps)
 
 
+@pytest.fixture
+def allow_tf32():
+    """Sets what torch's `linear` asks; off again after the test, as it is by default."""
+    yield lambda allowed: setattr(torch.backends.cuda.matmul, "allow_tf32", allowed)
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def test_tf32_follows_torch_and_rounds_to_ten_bits(allow_tf32):
+    """Forward and backward by the setting of the forward call, as the layers."""
+    *inputs, targets = make(40, 64, 33, torch.float32)
+    results = []
+    for allowed in (False, True):
+        allow_tf32(allowed)
+        loss = linear_cross_entropy(inputs[0], inputs[1], targets, inputs[2]).loss
+        first = torch.autograd.grad(loss, inputs, retain_graph=True)
+        allow_tf32(not allowed)
+        again = torch.autograd.grad(loss, inputs)
+        assert all(map(torch.equal, first, again))
+        results.append([loss, *first])
+    for exact, rounded in zip(*results, strict=True):
+        assert 0 < (exact - rounded).abs().max() < 2**-6 * exact.abs().max()
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_autocast_rounds_the_inputs_and_not_the_weights_gradient(dtype):
     *lower, targets = make(40, 16, 33, dtype=dtype)

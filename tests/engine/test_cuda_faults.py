@@ -85,7 +85,7 @@ def compiled(folder, sources):
             subprocess.run(words, cwd=entry["directory"], check=True)
         objects.append(str(output))
     library = folder / "library.so"
-    subprocess.run(["c++", "-shared", "-Wl,-z,defs", "-o", str(library), *objects, "-pthread"], check=True)
+    subprocess.run(["c++", "-shared", "-Wl,-z,defs", "-o", str(library), *objects, "-pthread", "-ldl"], check=True)
     return library
 
 

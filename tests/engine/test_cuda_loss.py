@@ -10,7 +10,7 @@ from test_cuda_kernels import library, pytestmark  # noqa: F401  (the same libra
 from rnn_engine.reference_loss import linear_cross_entropy as reference
 
 SCALE = 0.5
-TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}
+TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3, "tf32": 2e-3}
 
 
 def inputs(case, dtype):
@@ -33,8 +33,10 @@ def inputs(case, dtype):
     "case", [case for case in CASES if case.M * case.V * case.E < 300_000], ids=lambda case: case.id
 )
 def test_the_loss_and_its_gradients_agree_with_the_reference(case, dtype, library):  # noqa: F811
-    hidden, weight, bias, targets = inputs(case, dtype)
-    arguments = {"dtype": dtype, "smoothing": case.smoothing, "ignore_index": IGNORED, "scale": SCALE}
+    tf32 = dtype == "tf32"
+    hidden, weight, bias, targets = inputs(case, torch.float16 if tf32 else dtype)  # of as many bits
+    stored = torch.float32 if tf32 else dtype
+    arguments = {"dtype": stored, "tf32": tf32, "smoothing": case.smoothing, "ignore_index": IGNORED, "scale": SCALE}
     found, gradients = run_loss(library, hidden, weight, bias, targets, **arguments)
     exact = reference(hidden, weight, targets, bias, label_smoothing=case.smoothing, ignore_index=IGNORED)
     tolerance = TOLERANCE[dtype]

@@ -16,7 +16,8 @@ PROJECT = Path(__file__).parents[2]
 
 def rehearse(*arguments):
     command = [sys.executable, PROJECT / "benchmarks/gpu.py", "--dry-run", *arguments]
-    environment = os.environ | {"RNN_ENGINE_CUDA_LIBRARY": str(LIBRARY)}
+    cublas = LIBRARY.with_name("libcublas_emulated.so")
+    environment = os.environ | {"RNN_ENGINE_CUDA_LIBRARY": str(LIBRARY), "RNN_ENGINE_CUBLAS": str(cublas)}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, env=environment)
 
 
@@ -38,6 +39,11 @@ def test_every_section_runs_and_is_right(tmp_path, ids):
     assert found["machine"]["dry_run"] is True
     assert {*found} >= {"correctness", "sanitizer", "latency", "training", "other_cells", "lstm"}
     assert all(row["right"] for row in found["correctness"])
+    assert found["machine"]["products"].startswith("cuBLAS")
+    ratios = [row["ratio"] for row in found["correctness"] if row["policy"] == "cuBLAS"]
+    assert len(ratios) == 5  # types
+    assert ratios[0] > 0, "the engine's own products, of the same bits"
+    assert all(row["speed"] and row["speed without cuBLAS"] for row in found["training"])
     assert [row["error"] for row in found["sanitizer"]] == [None]
     for section in ("training", "other_cells", "lstm"):
         assert found[section]

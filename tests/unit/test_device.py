@@ -4,6 +4,7 @@ import ctypes
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,8 @@ def test_the_machine_with_a_card(monkeypatch, no_library):
     text = CliRunner().invoke(app, ["info"]).output
     assert "cuda:0              NVIDIA H200, 141.00 GiB, compute capability 9.0\n" in text
     assert "not usable: cuda:0: there is no" in text
+    monkeypatch.setattr(native, "cuda_context", lambda index: types.SimpleNamespace(products="cuBLAS 13.0.2"))
+    assert f"\n{'':20}large products: cuBLAS 13.0.2\n" in CliRunner().invoke(app, ["info"]).output
 
 
 @pytest.mark.parametrize(

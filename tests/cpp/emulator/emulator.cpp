@@ -1,7 +1,6 @@
 // Runs CUDA kernels on the CPU, exactly but slowly: the threads of a block are fibers, which change places at
 // barriers, in an order drawn anew each time; blocks run one after the other, in an order drawn anew each
 // time. What a block's threads share begins as NaN.
-#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -23,6 +22,9 @@ namespace {
 constexpr std::size_t kStack = 64 << 10;
 constexpr unsigned char kPoison = 0xff;  // NaN in every type
 
+// gcc's own, since the C library's look after signals and threads each time.
+using Jump = void* [5];
+
 enum class State { kReady, kAtBlockBarrier, kAtWarpBarrier, kDone };
 
 struct Copy {
@@ -34,7 +36,7 @@ struct Copy {
 struct Fiber {
   std::vector<std::vector<Copy>> groups;  // of copies that were not waited for; the last is open
   ucontext_t context;
-  jmp_buf place_in_kernel;
+  Jump place_in_kernel;
   std::unique_ptr<char[]> stack;
   bool begun = false;
   State state = State::kDone;
@@ -46,7 +48,7 @@ struct Machine {
   std::vector<unsigned char> shared;
   std::mt19937 random{12345};
   const std::function<void()>* kernel = nullptr;
-  jmp_buf scheduler;
+  Jump scheduler;
   ucontext_t scheduler_context;
   int running = 0;
 };
@@ -54,28 +56,31 @@ struct Machine {
 Machine machine;
 std::mutex busy;
 
+// Not inlined, as the compiler cannot have it in the function that is jumped back to.
+[[gnu::noipa]] void jump(Jump& to) { __builtin_longjmp(to, 1); }
+
 // A fiber's whole life: the kernel, again and again, each time for another block.
 void live() {
   for (;;) {
     (*machine.kernel)();
     Fiber& own = *machine.fibers[static_cast<std::size_t>(machine.running)];
     own.state = State::kDone;
-    if (_setjmp(own.place_in_kernel) == 0) _longjmp(machine.scheduler, 1);
+    if (__builtin_setjmp(own.place_in_kernel) == 0) jump(machine.scheduler);
   }
 }
 
 void wait(State state) {
   Fiber& own = *machine.fibers[static_cast<std::size_t>(machine.running)];
   own.state = state;
-  if (_setjmp(own.place_in_kernel) == 0) _longjmp(machine.scheduler, 1);
+  if (__builtin_setjmp(own.place_in_kernel) == 0) jump(machine.scheduler);
 }
 
 void resume(int thread) {
   Fiber& fiber = *machine.fibers[static_cast<std::size_t>(thread)];
   machine.running = thread;
   place.thread = thread;
-  if (_setjmp(machine.scheduler) != 0) return;
-  if (fiber.begun) _longjmp(fiber.place_in_kernel, 1);
+  if (__builtin_setjmp(machine.scheduler) != 0) return;
+  if (fiber.begun) jump(fiber.place_in_kernel);
   fiber.begun = true;
   getcontext(&fiber.context);
   fiber.stack = std::make_unique<char[]>(kStack);

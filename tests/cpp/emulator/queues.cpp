@@ -148,7 +148,12 @@ void run_streams() {
   std::lock_guard lock(busy);
   std::vector<std::deque<Operation>*> queues;
   for (Queue* queue : all) queues.push_back(&queue->work);
-  run_until_empty(queues, callers.work);
+  try {
+    run_until_empty(queues, callers.work);
+  } catch (...) {  // a call that fails has no more work
+    for (auto* queue : queues) queue->clear();
+    throw;
+  }
 }
 
 }  // namespace rnn_engine::cuda::emulator

@@ -93,6 +93,8 @@ Shared& shared_memory() {
   return *static_cast<Shared*>(emulator::shared());
 }
 
+constexpr const char* kCublasNames[] = {"libcublas_emulated.so"};
+
 inline void fill_zero(void* to, std::size_t bytes, Stream stream) {
   emulator::put(stream, [=] { std::memset(to, 0, bytes); });
 }
@@ -109,7 +111,7 @@ inline DeviceFacts device_facts(int) { return {9, 0, 4, 1e9, 1e12}; }
 class OnDevice {
  public:
   explicit OnDevice(int) {}
-  ~OnDevice() { emulator::run_streams(); }
+  ~OnDevice() noexcept(false) { emulator::run_streams(); }  // a library's work may fail
   OnDevice(const OnDevice&) = delete;
 };
 
