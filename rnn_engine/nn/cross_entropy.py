@@ -50,8 +50,8 @@ def linear_cross_entropy(
     rounded. Under torch.autocast float32 vectors and weights are rounded for the call if the device has kernels for
     that type; the gradients of weight and bias are not.
 
-    On CUDA float32 products may round to TF32, by the layers' rule (docs/gpu.md), and all of it stays on the device. A
-    target out of bounds cannot be told of there without waiting: loss and gradients are then nan.
+    On CUDA float32 products may round to TF32 where torch's `linear` may (docs/gpu.md), and all of it stays on the
+    device. A target out of bounds cannot be told of there without waiting: loss and gradients are then nan.
 
     Args:
         hidden: Vectors, float32, float64 or bfloat16, on CUDA also float16 [..., E].
