@@ -9,10 +9,8 @@ import torch
 
 from rnn_engine.nn import devices
 
-LIBRARY = Path(
-    os.environ.get("RNN_ENGINE_CUDA_EMULATED")
-    or Path(__file__).parents[2] / "build/native/tests/cpp/emulator/librnn_engine_cuda_emulated.so"
-)
+BUILT = Path(__file__).parents[2] / "build/native/tests/cpp/emulator/librnn_engine_cuda_emulated.so"
+LIBRARY = Path(os.environ.get("RNN_ENGINE_CUDA_EMULATED") or BUILT)
 
 
 def need_emulated():

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import torch
 from cases import Case, make
-from emulated import use_emulated
+from emulated import LIBRARY, need_emulated, use_emulated
 from library import Library, Stack, run_library, run_loss
 from running import results, rounded, run_reference
-from test_cuda_kernels import _PATH, pytestmark  # noqa: F401  (the same need of the emulated library)
 from test_cuda_loss import TOLERANCE
 
 from rnn_engine import native
 from rnn_engine.reference_loss import linear_cross_entropy as reference
 
-CUBLAS = _PATH.with_name("libcublas_emulated.so")
+setup_module = need_emulated
+
+CUBLAS = LIBRARY.with_name("libcublas_emulated.so")
 DTYPES = [torch.float64, torch.float32, "tf32", torch.bfloat16, torch.float16]
 # Every weight's gradient is large enough, and every row of a matrix a multiple of 16 bytes long.
 LARGE = {"T": 6, "B": 24, "I": 32, "H": 40, "L": 2}
@@ -53,7 +54,7 @@ def cublas():
 
 def library(monkeypatch, setting):
     monkeypatch.setenv("RNN_ENGINE_CUBLAS", str(setting))
-    return Library(_PATH)
+    return Library(LIBRARY)
 
 
 def products(library):
@@ -209,7 +210,7 @@ print(native.cuda_context(0).products)
 def test_one_that_is_loaded_is_found_by_its_name():
     """As torch's is. Without the emulated one: a real cuBLAS is not for an emulated device."""
     environment = {n: value for n, value in os.environ.items() if n != "RNN_ENGINE_CUBLAS"}
-    environment["RNN_ENGINE_CUDA_LIBRARY"] = str(_PATH)
+    environment["RNN_ENGINE_CUDA_LIBRARY"] = str(LIBRARY)
     done = subprocess.run(
         [sys.executable, "-c", FIND, CUBLAS], capture_output=True, text=True, check=True, env=environment
     )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from emulated import BUILT
 from mixtures import EXHAUSTIVE
-from test_cuda_kernels import BUILT
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]

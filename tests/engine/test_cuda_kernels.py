@@ -2,34 +2,30 @@
 library, or it lies where `cmake -S . -B build/native -DRNN_ENGINE_TESTS=ON` puts it."""
 
 import ctypes
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from cases import CASES, Case, make, named
+from emulated import LIBRARY, need_emulated
 from library import Library, Stack, run_library
 from mixtures import EXHAUSTIVE
 from running import rounded, run_engine, run_plain, run_reference
 
 from rnn_engine.spec import CELLS
 
-BUILT = Path(__file__).parents[2] / "build/native/tests/cpp/emulator/librnn_engine_cuda_emulated.so"
-_PATH = Path(os.environ.get("RNN_ENGINE_CUDA_EMULATED", BUILT))
-
 # Every fourth shape, others with every cell: an emulated block takes its time.
 SOME = CASES if EXHAUSTIVE else [case for i, case in enumerate(CASES) if i % 4 == list(CELLS).index(case.cell) % 4]
 
-pytestmark = pytest.mark.skipif(not _PATH.exists(), reason=f"needs {_PATH}")
+setup_module = need_emulated
 
 
 @pytest.fixture(scope="module")
 def library():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RNN_ENGINE_CUBLAS", "off")  # test_cuda_cublas.py may have left one in this process
-        return Library(_PATH)
+        return Library(LIBRARY)
 
 
 def normalised(cell):

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from emulated import need_emulated
 from library import run_loss
 from test_cross_entropy import CASES, IGNORED
-from test_cuda_kernels import library, pytestmark  # noqa: F401  (the same library, and the same need of it)
+from test_cuda_kernels import library  # noqa: F401  (the same library)
 
 from rnn_engine.reference_loss import linear_cross_entropy as reference
+
+setup_module = need_emulated
 
 SCALE = 0.5
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3, "tf32": 2e-3}

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from cases import Case, make
+from emulated import LIBRARY, need_emulated
 from library import Library, Stack, run_library
 from mixtures import EXHAUSTIVE
 from running import results, rounded
-from test_cuda_kernels import _PATH
 
 LAYERS, WAVEFRONT = 1, 2
 NOISE = {"dropout": 0.3, "recurrent_dropout": 0.3, "zoneout": (0.3, 0.2)}
@@ -26,12 +26,12 @@ DEEP = (
     Case(cell="lstm", T=9, B=3, I=4, H=5, bidirectional=True),
 )
 
-pytestmark = pytest.mark.skipif(not _PATH.exists(), reason=f"needs {_PATH}")
+setup_module = need_emulated
 
 
 @pytest.fixture(scope="module")
 def library():
-    return Library(_PATH)
+    return Library(LIBRARY)
 
 
 def groups_of(stack):
@@ -125,7 +125,7 @@ print(library.raw.rnn_engine_cuda_graphs(library.context))
 """
     environment = os.environ | {"RNN_ENGINE_CUDA_GRAPHS": given, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
-        [sys.executable, "-c", script, str(_PATH)], check=True, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", script, str(LIBRARY)], check=True, env=environment, capture_output=True, text=True
     )
     assert int(run.stdout) == made
 
@@ -133,4 +133,4 @@ print(library.raw.rnn_engine_cuda_graphs(library.context))
 def test_a_number_of_graphs_that_is_none_is_refused(monkeypatch):
     monkeypatch.setenv("RNN_ENGINE_CUDA_GRAPHS", "many")
     with pytest.raises(ValueError, match="RNN_ENGINE_CUDA_GRAPHS: expected 0 to 4096, got 'many'"):
-        Library(_PATH)
+        Library(LIBRARY)
