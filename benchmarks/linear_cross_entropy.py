@@ -156,7 +156,7 @@ def measure(text: str, arguments: argparse.Namespace) -> dict[str, Any]:
         **dict(zip(("ratio", "ratio_min", "ratio_max"), spread(theirs, ours), strict=True)),
         "gflops": 6e-9 * tokens * features * vocabulary / statistics.median(ours),
         "engine_bytes": measure_memory("engine", text, arguments),
-        "planned_bytes": native.context(arguments.threads).loss_scratch(problem),
+        "planned_bytes": native.context(arguments.threads).loss_workspace(problem),
         "torch_bytes": measure_memory("torch", text, arguments),
     }
     if plain:

@@ -4,7 +4,7 @@
 
 Every row is a fresh process: it makes the layer, x and dy, runs a call of one step to load the code, and resets the
 peak of its resident memory; then comes the first step (forward and backward, with x's gradient). `peak` is how far the
-process rose over its state before that step. `predicted` is the plan's kept and scratch memory, and the outputs and
+process rose over its state before that step. `predicted` is the plan's reserve and workspace, and the outputs and
 gradients that the step leaves behind. `ms` is the least of some further steps; `digest` is of outputs and gradients.
 """
 
@@ -88,8 +88,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     if plan is not None:
         predicted = plan.peak_bytes + values(*outputs, *gradients)
         result |= {
-            "kept": plan.kept_bytes,
-            "scratch": plan.scratch_bytes,
+            "reserve": plan.reserve_bytes,
+            "workspace": plan.workspace_bytes,
             "predicted": predicted,
             "policies": list(plan.policies),
             "steps": plan.steps,
@@ -162,21 +162,22 @@ def main() -> None:
         return
     least = least_budget(arguments)
     rows = [run_row(arguments, name) for name in ("torch", "store", "recompute", "checkpoint")]
-    most = rows[1]["kept"] + rows[1]["scratch"]
+    most = rows[1]["reserve"] + rows[1]["workspace"]
     for i in range(arguments.budgets):
         rows.append(run_row(arguments, str(least + (most - least) * i // max(1, arguments.budgets - 1))))
     torch_kept = kept_by_torch(arguments.shape)
     print(f"(L, T, B, H) = {arguments.shape}, {arguments.cell}, {arguments.threads} threads; MiB", end="")
     print(f"; torch.nn.LSTM keeps {torch_kept / 2**20:.1f} MiB")
     print(
-        f"{'row':>12} {'kept':>7} {'scratch':>8} {'peak':>8} {'predicted':>9} {'error':>6} {'ms':>8}  digest, policies"
+        f"{'row':>12} {'reserve':>7} {'workspace':>9} {'peak':>8} {'predicted':>9} {'error':>6} {'ms':>8}  digest, "
+        "policies"
     )
     for row in rows:
         name = f"{int(row['row']) / 2**20:.1f} MiB" if row["row"].isdigit() else row["row"]
         line = f"{name:>12} "
-        if "kept" in row:
+        if "reserve" in row:
             row["error"] = row["predicted"] / row["peak"] - 1
-            line += f"{row['kept'] / 2**20:7.1f} {row['scratch'] / 2**20:8.1f} {row['peak'] / 2**20:8.1f} "
+            line += f"{row['reserve'] / 2**20:7.1f} {row['workspace'] / 2**20:9.1f} {row['peak'] / 2**20:8.1f} "
             line += f"{row['predicted'] / 2**20:9.1f} {row['error']:+6.1%} {row['ms']:8.1f}  {row['digest']} "
             line += f"{'+'.join(row['policies'])} K={row['steps']}"
         else:

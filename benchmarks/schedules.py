@@ -157,14 +157,16 @@ class Arrays:
 
     def runner(self, plan: native.Plan) -> Callable[[], None]:
         """Runs the plan, forward and, in training, backward, with memory of its own."""
-        kept, scratch = (aligned(size) for size in (plan.kept_bytes, plan.scratch_bytes))
+        reserve, workspace = (aligned(size) for size in (plan.reserve_bytes, plan.workspace_bytes))
         hn, cn, dh0, dc0 = self.states
 
         def run() -> None:
-            plan.forward(self.weights, None, self.x, None, None, self.y, None, hn, cn, kept, scratch)
+            plan.forward(self.weights, None, self.x, None, None, self.y, None, hn, cn, reserve, workspace)
             if self.training:
                 given = (self.x, None, None, self.y, self.dy, None, None, None)
-                plan.backward(self.weights, self.gradients, *given, self.dx, dh0, dc0, kept, scratch, overwrite=True)
+                plan.backward(
+                    self.weights, self.gradients, *given, self.dx, dh0, dc0, reserve, workspace, overwrite=True
+                )
 
         return run
 

@@ -2,17 +2,17 @@
 # tests/cpp/emulator compiles the same sources for the CPU.
 
 set(RNN_ENGINE_CUDA_SOURCES
-  csrc/capi_plan.cpp
-  csrc/cuda/backward.cpp
-  csrc/cuda/calls.cpp
+  csrc/api/plan.cpp
+  csrc/cuda/run/backward.cpp
+  csrc/cuda/graphs.cpp
   csrc/cuda/capi.cpp
   csrc/cuda/cost.cpp
-  csrc/cuda/cublas.cpp
-  csrc/cuda/forward.cpp
-  csrc/cuda/loss.cpp
+  csrc/cuda/gemm/cublas.cpp
+  csrc/cuda/run/forward.cpp
+  csrc/cuda/loss/loss.cpp
   csrc/cuda/plan.cpp
   csrc/cuda/streams.cpp
-  csrc/plan/arguments.cpp
+  csrc/api/arguments.cpp
   csrc/plan/graph.cpp
   csrc/plan/ready_tiles.cpp
   csrc/plan/schedule.cpp
@@ -20,13 +20,13 @@ set(RNN_ENGINE_CUDA_SOURCES
   csrc/plan/tiles.cpp
   csrc/plan/wavefront.cpp)
 set(RNN_ENGINE_CUDA_KERNELS
-  csrc/cuda/cells.cu
-  csrc/cuda/elementwise.cu
-  csrc/cuda/gemm.cu
-  csrc/cuda/softmax.cu
-  csrc/cuda/step.cu
-  csrc/cuda/step_backward.cu
-  csrc/cuda/whole_rows.cu)
+  csrc/cuda/kernels/cells.cu
+  csrc/cuda/kernels/elementwise.cu
+  csrc/cuda/gemm/gemm.cu
+  csrc/cuda/loss/softmax.cu
+  csrc/cuda/kernels/step.cu
+  csrc/cuda/kernels/step_backward.cu
+  csrc/cuda/kernels/whole_rows.cu)
 list(TRANSFORM RNN_ENGINE_CUDA_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
 list(TRANSFORM RNN_ENGINE_CUDA_KERNELS PREPEND ${PROJECT_SOURCE_DIR}/)
 

@@ -45,10 +45,10 @@ class Problem:
     ) -> None: ...
 
 class Plan:
-    kept_bytes: int
-    scratch_bytes: int
-    forward_scratch_bytes: int
-    backward_scratch_bytes: int
+    reserve_bytes: int
+    workspace_bytes: int
+    forward_workspace_bytes: int
+    backward_workspace_bytes: int
     steps: int
     seconds: float
     groups: int
@@ -69,8 +69,8 @@ class Plan:
         cy: Any,
         hn: Any,
         cn: Any,
-        kept: Any,
-        scratch: Any,
+        reserve: Any,
+        workspace: Any,
         stream: int = 0,
     ) -> None: ...
     def backward(
@@ -88,8 +88,8 @@ class Plan:
         dx: Any,
         dh0: Any,
         dc0: Any,
-        kept: Any,
-        scratch: Any,
+        reserve: Any,
+        workspace: Any,
         overwrite: bool = False,
         stream: int = 0,
     ) -> None: ...
@@ -122,19 +122,19 @@ class Context:
     def packed_bytes(self, problem: Problem) -> int: ...
     def pack(self, problem: Problem, weights: Sequence[Lane], packed: Any, stream: int = 0) -> None: ...
     def calibrate(self, dtype: int = 0) -> None: ...
-    def loss_scratch(self, problem: LossProblem) -> int: ...
+    def loss_workspace(self, problem: LossProblem) -> int: ...
     def linear_cross_entropy(
         self,
         problem: LossProblem,
         inputs: Sequence[Any],
         scale: float,
         gradients: Sequence[Any],
-        scratch: Any,
+        workspace: Any,
         result: Any,
         stream: int = 0,
     ) -> None: ...
-    def gemm(self, m: int, n: int, k: int, a: Any, b: Any, c: Any, scratch: Any) -> None: ...
-    def gemm_scratch(self, n: int, k: int) -> int: ...
+    def gemm(self, m: int, n: int, k: int, a: Any, b: Any, c: Any, workspace: Any) -> None: ...
+    def gemm_workspace(self, n: int, k: int) -> int: ...
     def convert(self, values: Any, out: Any) -> None: ...
     def peak(self, iterations: int, dtype: int = 0) -> float: ...
 

@@ -173,7 +173,7 @@ class Stack:
             prepacked=True,
         )
         plan = native.Plan(self._context, problem)
-        kept, scratch = pool.take(plan.kept_bytes), pool.take(plan.scratch_bytes)
+        reserve, workspace = pool.take(plan.reserve_bytes), pool.take(plan.workspace_bytes)
         y = np.empty((rows, spec.output_size), self.dtype) if output else None
         cy = np.empty((rows, spec.directions * spec.hidden_sizes[-1]), self.dtype) if cell_output else None
         shapes = spec.state_shapes(batch)
@@ -189,8 +189,8 @@ class Stack:
             cy,
             hn,
             cn,
-            kept.array,
-            scratch.array,
+            reserve.array,
+            workspace.array,
         )
         return y, cy, (_split(hn, shapes[0]), _split(cn, shapes[1]))
 

@@ -24,7 +24,7 @@ class Buffer:
 
     Attributes:
         name: What it holds.
-        arena: "kept": lives from forward to backward. "scratch": lives inside one call.
+        arena: "reserve": lives from forward to backward. "workspace": lives inside one call.
         layer: Layer that it belongs to, or -1: all.
         direction: The same.
         offset: Bytes from the beginning of its arena.
@@ -55,7 +55,7 @@ class Tile:
         begin: First step.
         end: Step after the last.
         inputs: Indices of the tiles that must have run: those whose results it reads and, where tiles run side by side,
-            those whose part of scratch it takes over.
+            those whose part of workspace it takes over.
     """
 
     kind: str
@@ -79,19 +79,19 @@ class Plan:
         self._description = description
 
     @property
-    def kept_bytes(self) -> int:
+    def reserve_bytes(self) -> int:
         """Bytes that live from forward to backward, beside inputs and outputs."""
-        return self._native.kept_bytes
+        return self._native.reserve_bytes
 
     @property
-    def scratch_bytes(self) -> int:
+    def workspace_bytes(self) -> int:
         """Bytes that live inside one call: the larger of the two calls' needs."""
-        return self._native.scratch_bytes
+        return self._native.workspace_bytes
 
     @property
     def peak_bytes(self) -> int:
-        """Kept and scratch together: the engine's memory at its peak, beside inputs, outputs and gradients."""
-        return self.kept_bytes + self.scratch_bytes
+        """Kept and workspace together: the engine's memory at its peak, beside inputs, outputs and gradients."""
+        return self.reserve_bytes + self.workspace_bytes
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -130,19 +130,19 @@ class Plan:
     def explain(self) -> str:
         """A table of the memory by tensor, the policies, the extra work and the predicted time.
 
-        Kept buffers add up. Of scratch, whose buffers share memory when they never live at the same time, the table
+        Kept buffers add up. Of workspace, whose buffers share memory when they never live at the same time, the table
         shows those that live when most is in use.
         """
         lines = [self._description]
-        kept = [buffer for buffer in self.buffers if buffer.arena == "kept"]
-        lines += _table(f"kept from forward to backward: {_mib(self.kept_bytes)}", kept)
-        scratch = [buffer for buffer in self.buffers if buffer.arena == "scratch"]
+        reserve = [buffer for buffer in self.buffers if buffer.arena == "reserve"]
+        lines += _table(f"kept from forward to backward: {_mib(self.reserve_bytes)}", reserve)
+        workspace = [buffer for buffer in self.buffers if buffer.arena == "workspace"]
         alive = max(
-            ([b for b in scratch if b.first <= tile <= b.last] for tile in {b.first for b in scratch}),
+            ([b for b in workspace if b.first <= tile <= b.last] for tile in {b.first for b in workspace}),
             key=lambda buffers: sum(b.bytes for b in buffers),
             default=[],
         )
-        lines += _table(f"scratch inside a call: {_mib(self.scratch_bytes)}", alive)
+        lines += _table(f"workspace inside a call: {_mib(self.workspace_bytes)}", alive)
         lines.append(f"both: {_mib(self.peak_bytes)}")
         kinds = [_KINDS[kind] for kind in self._native.kinds()]
         lines.append("tiles: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS if kind in kinds))
@@ -178,10 +178,12 @@ class Plan:
         from matplotlib.patches import Rectangle
 
         figure = Figure(figsize=(11, 7), layout="constrained")
-        heights = [max(1, self.kept_bytes), self.scratch_bytes]
+        heights = [max(1, self.reserve_bytes), self.workspace_bytes]
         axes: Any = figure.subplots(3, 1, sharex=True, height_ratios=[sum(heights) / 3, *heights])
         self._plot_tiles(axes[0])
-        for axis, arena, size in zip(axes[1:], ("kept", "scratch"), (self.kept_bytes, self.scratch_bytes), strict=True):
+        for axis, arena, size in zip(
+            axes[1:], ("reserve", "workspace"), (self.reserve_bytes, self.workspace_bytes), strict=True
+        ):
             for buffer in self.buffers:
                 if buffer.arena != arena:
                     continue
@@ -258,7 +260,7 @@ def plan(
         dtype: "float32", "float64", "bfloat16" or, on CUDA, "float16".
         dropout: Probability between layers; the stack's own if None.
         output: False: only the last states are wanted (forward only).
-        input_gradient: Whether backward will be asked for the input's gradient; its memory then serves as scratch.
+        input_gradient: Whether backward will be asked for the input's gradient; its memory then serves as workspace.
         threads: CPU threads; all cores that the process may use if None.
         isa: Instruction set; the machine's best if None.
         device: "cpu", or "cuda:0" and so on.

@@ -278,10 +278,10 @@ class Memory:
     """What a call keeps for its backward pass; the results are the same bits with all of them.
 
     Attributes:
-        policy: "store": all gates and states. "recompute": h, and c every K steps; gates are made again in large
+        policy: "store": all gates and states. "recompute": h, and c every K steps; gates are recomputed in large
             products. "checkpoint": h and c every K steps, and the recurrence runs again; one-directional stacks only,
             others recompute. "budget": for each layer whichever of these is fastest within `budget`.
-        budget: Bytes of kept and scratch memory together, for "budget"; else 0.
+        budget: Bytes of reserve and workspace memory together, for "budget"; else 0.
     """
 
     policy: str

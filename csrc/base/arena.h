@@ -1,7 +1,7 @@
 // Hands out aligned pieces of one block of memory.
 //
 // The planner walks an Arena without memory to learn sizes and to list the buffers; the run walks it again
-// over the caller's block. Both call the same layout functions (plan/layout.h), so that plan and run cannot
+// over the caller's block. Both call the same layout functions (cpu/workspace.h), so that plan and run cannot
 // disagree. Pieces that never live at the same time share memory: `rewind` goes back to a `mark`, and what is
 // taken then lies over what was taken before.
 #pragma once

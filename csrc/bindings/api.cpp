@@ -41,10 +41,10 @@ std::unique_ptr<Api> open(const std::string& path) {
   find(library, path, "rnn_engine_packed_bytes", api->packed_bytes);
   find(library, path, "rnn_engine_pack", api->pack);
   find(library, path, "rnn_engine_calibrate", api->calibrate);
-  find(library, path, "rnn_engine_loss_scratch", api->loss_scratch);
+  find(library, path, "rnn_engine_loss_workspace", api->loss_workspace);
   find(library, path, "rnn_engine_linear_cross_entropy", api->linear_cross_entropy);
   find(library, path, "rnn_engine_gemm", api->gemm);
-  find(library, path, "rnn_engine_gemm_scratch", api->gemm_scratch);
+  find(library, path, "rnn_engine_gemm_workspace", api->gemm_workspace);
   find(library, path, "rnn_engine_peak", api->peak);
   return api;
 }
@@ -80,10 +80,10 @@ const Api& linked_api() {
                           .packed_bytes = rnn_engine_packed_bytes,
                           .pack = rnn_engine_pack,
                           .calibrate = rnn_engine_calibrate,
-                          .loss_scratch = rnn_engine_loss_scratch,
+                          .loss_workspace = rnn_engine_loss_workspace,
                           .linear_cross_entropy = rnn_engine_linear_cross_entropy,
                           .gemm = rnn_engine_gemm,
-                          .gemm_scratch = rnn_engine_gemm_scratch,
+                          .gemm_workspace = rnn_engine_gemm_workspace,
                           .peak = rnn_engine_peak};
   return api;
 }

@@ -34,10 +34,10 @@ struct Api {
   decltype(&rnn_engine_packed_bytes) packed_bytes;
   decltype(&rnn_engine_pack) pack;
   decltype(&rnn_engine_calibrate) calibrate;
-  decltype(&rnn_engine_loss_scratch) loss_scratch;
+  decltype(&rnn_engine_loss_workspace) loss_workspace;
   decltype(&rnn_engine_linear_cross_entropy) linear_cross_entropy;
   decltype(&rnn_engine_gemm) gemm;
-  decltype(&rnn_engine_gemm_scratch) gemm_scratch;
+  decltype(&rnn_engine_gemm_workspace) gemm_workspace;
   decltype(&rnn_engine_peak) peak;
 
   // Throws nb::value_error or EngineError with the library's message, unless the code says that all is well.

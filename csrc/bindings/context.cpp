@@ -46,26 +46,27 @@ void Context::convert(const Input& in, const Values& out) const {
 }
 
 void Context::gemm(int64_t m, int64_t n, int64_t k, const Values& a, const Values& b, const Values& c,
-                   const Values& scratch) const {
+                   const Values& workspace) const {
   const Type& type = type_of(RNN_ENGINE_FLOAT32);
   const auto* left = static_cast<const float*>(data_of(type, a, m * k, "a"));
   const auto* right = static_cast<const float*>(data_of(type, b, n * k, "b"));
   auto* product = static_cast<float*>(data_of(type, c, m * n, "c"));
-  released(api, [&] { return api.gemm(raw, m, n, k, left, right, product, scratch.data, scratch.bytes()); });
+  released(api,
+           [&] { return api.gemm(raw, m, n, k, left, right, product, workspace.data, workspace.bytes()); });
 }
 
-uint64_t Context::loss_scratch(const rnn_engine_loss_problem& problem) const {
+uint64_t Context::loss_workspace(const rnn_engine_loss_problem& problem) const {
   uint64_t bytes = 0;
-  api.check(api.loss_scratch(raw, &problem, &bytes));
+  api.check(api.loss_workspace(raw, &problem, &bytes));
   return bytes;
 }
 
 void Context::linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs,
-                                   double scale, const LossGradients& gradients, const Values& scratch,
+                                   double scale, const LossGradients& gradients, const Values& workspace,
                                    const Values& result, uintptr_t stream) const {
   rnn_engine_loss_args args = loss_args(problem, inputs, gradients);
   args.scale = scale;
-  args.scratch = bytes_of(scratch, loss_scratch(problem), "scratch");
+  args.workspace = bytes_of(workspace, loss_workspace(problem), "workspace");
   args.stream = stream_of(stream);
   rnn_engine_loss_result* found = loss_result(result);
   released(api, [&] { return api.linear_cross_entropy(raw, &problem, &args, found); });
@@ -94,12 +95,12 @@ void bind_context(nb::module_& module) {
       .def("packed_bytes", &Context::packed_bytes, "problem"_a)
       .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a, "stream"_a = 0)
       .def("calibrate", &Context::calibrate, "dtype"_a = RNN_ENGINE_FLOAT32 + 0)
-      .def("loss_scratch", &Context::loss_scratch, "problem"_a)
+      .def("loss_workspace", &Context::loss_workspace, "problem"_a)
       .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a,
-           "gradients"_a, "scratch"_a, "result"_a, "stream"_a = 0)
-      .def("gemm", &Context::gemm, "m"_a, "n"_a, "k"_a, "a"_a, "b"_a, "c"_a, "scratch"_a)
-      .def("gemm_scratch",
-           [](const Context& c, int64_t n, int64_t k) { return c.api.gemm_scratch(c.raw, n, k); })
+           "gradients"_a, "workspace"_a, "result"_a, "stream"_a = 0)
+      .def("gemm", &Context::gemm, "m"_a, "n"_a, "k"_a, "a"_a, "b"_a, "c"_a, "workspace"_a)
+      .def("gemm_workspace",
+           [](const Context& c, int64_t n, int64_t k) { return c.api.gemm_workspace(c.raw, n, k); })
       .def("convert", &Context::convert, "values"_a, "out"_a)
       .def("peak", &Context::peak, "iterations"_a, "dtype"_a = RNN_ENGINE_FLOAT32 + 0);
 }

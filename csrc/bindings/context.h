@@ -29,10 +29,10 @@ struct Context {
   // Between float32 and bfloat16, in either direction.
   void convert(const Input& in, const Values& out) const;
   void gemm(int64_t m, int64_t n, int64_t k, const Values& a, const Values& b, const Values& c,
-            const Values& scratch) const;
-  uint64_t loss_scratch(const rnn_engine_loss_problem& problem) const;
+            const Values& workspace) const;
+  uint64_t loss_workspace(const rnn_engine_loss_problem& problem) const;
   void linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs, double scale,
-                            const LossGradients& gradients, const Values& scratch, const Values& result,
+                            const LossGradients& gradients, const Values& workspace, const Values& result,
                             uintptr_t stream) const;
   double peak(int64_t iterations, int dtype) const;
 };

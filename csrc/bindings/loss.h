@@ -13,7 +13,7 @@ using MaybeValues = std::optional<Values>;
 using LossInputs = std::tuple<Input, Input, std::optional<Input>, Input>;  // hidden, weight, bias, targets
 using LossGradients = std::tuple<MaybeValues, MaybeValues, MaybeValues>;   // of the first three
 
-// Everything but scale, scratch and stream.
+// Everything but scale, workspace and stream.
 rnn_engine_loss_args loss_args(const rnn_engine_loss_problem& problem, const LossInputs& inputs,
                                const LossGradients& gradients);
 

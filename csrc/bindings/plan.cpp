@@ -52,7 +52,7 @@ nb::tuple PlanHandle::tile(int64_t index) const {
 void PlanHandle::forward(const std::vector<Lane>& weights, const std::optional<Values>& packed,
                          const Input& x, const std::optional<Input>& h0, const std::optional<Input>& c0,
                          const std::optional<Values>& y, const std::optional<Values>& cy, const Values& hn,
-                         const Values& cn, const Values& kept, const Values& scratch,
+                         const Values& cn, const Values& reserve, const Values& workspace,
                          uintptr_t stream) const {
   const rnn_engine_sizes s = sizes();
   const std::vector<rnn_engine_weights> w = weights_of(api, problem, weights, problem.stored(), "weights");
@@ -66,8 +66,8 @@ void PlanHandle::forward(const std::vector<Lane>& weights, const std::optional<V
   args.cy = data_of(problem.value(), cy, problem.rows * problem.cell_width, "cy");
   args.hn = data_of(problem.stored(), hn, problem.h_values, "hn");
   args.cn = data_of(problem.value(), cn, problem.c_values, "cn");
-  args.kept = bytes_of(kept, s.kept_bytes, "kept");
-  args.scratch = bytes_of(scratch, s.forward_scratch_bytes, "scratch");
+  args.reserve = bytes_of(reserve, s.reserve_bytes, "reserve");
+  args.workspace = bytes_of(workspace, s.forward_workspace_bytes, "workspace");
   args.stream = stream_of(stream);
   released(api, [&] { return api.forward(raw, &args); });
 }
@@ -77,7 +77,7 @@ void PlanHandle::backward(const std::vector<Lane>& weights, const std::vector<La
                           const Input& y, const std::optional<Input>& dy, const std::optional<Input>& dcy,
                           const std::optional<Input>& dhn, const std::optional<Input>& dcn,
                           const std::optional<Values>& dx, const std::optional<Values>& dh0,
-                          const std::optional<Values>& dc0, const Values& kept, const Values& scratch,
+                          const std::optional<Values>& dc0, const Values& reserve, const Values& workspace,
                           bool overwrite, uintptr_t stream) const {
   const rnn_engine_sizes s = sizes();
   const std::vector<rnn_engine_weights> w = weights_of(api, problem, weights, problem.stored(), "weights");
@@ -97,8 +97,8 @@ void PlanHandle::backward(const std::vector<Lane>& weights, const std::vector<La
   args.dx = data_of(problem.stored(), dx, problem.rows * problem.raw.input_size, "dx");
   args.dh0 = data_of(problem.stored(), dh0, problem.h_values, "dh0");
   args.dc0 = data_of(problem.value(), dc0, problem.c_values, "dc0");
-  args.kept = bytes_of(kept, s.kept_bytes, "kept");
-  args.scratch = bytes_of(scratch, s.backward_scratch_bytes, "scratch");
+  args.reserve = bytes_of(reserve, s.reserve_bytes, "reserve");
+  args.workspace = bytes_of(workspace, s.backward_workspace_bytes, "workspace");
   args.stream = stream_of(stream);
   released(api, [&] { return api.backward(raw, &args); });
 }
@@ -107,12 +107,12 @@ void bind_plan(nb::module_& module) {
   nb::class_<PlanHandle>(module, "Plan")
       .def(nb::init<const Context&, const Problem&>(), "context"_a, "problem"_a, nb::keep_alive<1, 2>(),
            nb::keep_alive<1, 3>())
-      .def_prop_ro("kept_bytes", [](const PlanHandle& p) { return p.sizes().kept_bytes; })
-      .def_prop_ro("scratch_bytes", [](const PlanHandle& p) { return p.sizes().scratch_bytes; })
-      .def_prop_ro("forward_scratch_bytes",
-                   [](const PlanHandle& p) { return p.sizes().forward_scratch_bytes; })
-      .def_prop_ro("backward_scratch_bytes",
-                   [](const PlanHandle& p) { return p.sizes().backward_scratch_bytes; })
+      .def_prop_ro("reserve_bytes", [](const PlanHandle& p) { return p.sizes().reserve_bytes; })
+      .def_prop_ro("workspace_bytes", [](const PlanHandle& p) { return p.sizes().workspace_bytes; })
+      .def_prop_ro("forward_workspace_bytes",
+                   [](const PlanHandle& p) { return p.sizes().forward_workspace_bytes; })
+      .def_prop_ro("backward_workspace_bytes",
+                   [](const PlanHandle& p) { return p.sizes().backward_workspace_bytes; })
       .def_prop_ro("steps", [](const PlanHandle& p) { return p.facts().steps; })
       .def_prop_ro("seconds", [](const PlanHandle& p) { return p.facts().seconds; })
       .def_prop_ro("groups", [](const PlanHandle& p) { return p.facts().groups; })
@@ -122,8 +122,9 @@ void bind_plan(nb::module_& module) {
       .def("kinds", &PlanHandle::kinds)
       .def("tile", &PlanHandle::tile, "index"_a)
       .def("forward", &PlanHandle::forward, "weights"_a, "packed"_a.none(), "x"_a, "h0"_a.none(),
-           "c0"_a.none(), "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "kept"_a, "scratch"_a, "stream"_a = 0)
+           "c0"_a.none(), "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "reserve"_a, "workspace"_a,
+           "stream"_a = 0)
       .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(), "c0"_a.none(),
            "y"_a, "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(), "dx"_a.none(),
-           "dh0"_a.none(), "dc0"_a.none(), "kept"_a, "scratch"_a, "overwrite"_a = false, "stream"_a = 0);
+           "dh0"_a.none(), "dc0"_a.none(), "reserve"_a, "workspace"_a, "overwrite"_a = false, "stream"_a = 0);
 }

@@ -28,15 +28,15 @@ struct PlanHandle {
 
   void forward(const std::vector<Lane>& weights, const std::optional<Values>& packed, const Input& x,
                const std::optional<Input>& h0, const std::optional<Input>& c0, const std::optional<Values>& y,
-               const std::optional<Values>& cy, const Values& hn, const Values& cn, const Values& kept,
-               const Values& scratch, uintptr_t stream) const;
+               const std::optional<Values>& cy, const Values& hn, const Values& cn, const Values& reserve,
+               const Values& workspace, uintptr_t stream) const;
   void backward(const std::vector<Lane>& weights, const std::vector<Lane>& gradients, const Input& x,
                 const std::optional<Input>& h0, const std::optional<Input>& c0, const Input& y,
                 const std::optional<Input>& dy, const std::optional<Input>& dcy,
                 const std::optional<Input>& dhn, const std::optional<Input>& dcn,
                 const std::optional<Values>& dx, const std::optional<Values>& dh0,
-                const std::optional<Values>& dc0, const Values& kept, const Values& scratch, bool overwrite,
-                uintptr_t stream) const;
+                const std::optional<Values>& dc0, const Values& reserve, const Values& workspace,
+                bool overwrite, uintptr_t stream) const;
 };
 
 void bind_plan(nanobind::module_& module);

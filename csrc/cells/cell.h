@@ -19,13 +19,13 @@ inline constexpr int kMaxSums = 6;
 inline constexpr int kCellRows = 4;
 
 struct CellDefaults {
-  // Blocks of H rows in W and U; at most as many as a panel has vectors (backend/kernels.h).
+  // Blocks of H rows in W and U; at most as many as a panel has vectors (cpu/kernels/kernels.h).
   static constexpr int kGates = 4;
   // c is h: the stack has one state.
   static constexpr bool kSingleState = false;
   // false: the recurrent product U h' is added onto the input product W x + b in one chain, and arrives in
   // `a`; true: `a` holds W x + bias_ih and `r` holds U h' + bias_hh.
-  static constexpr bool kSplit = false;
+  static constexpr bool kSeparateRecurrentProduct = false;
   // a and r are the bare products: the cell adds the biases.
   static constexpr bool kAddsBias = false;
   // The cell needs all units of a sequence at once: a step's products come first, for all units, and then the

@@ -11,7 +11,7 @@ namespace rnn_engine {
 struct GruCell : CellDefaults {
   static constexpr const char* kName = "gru";
   static constexpr int kGates = 3;
-  static constexpr bool kSplit = true, kSingleState = true;
+  static constexpr bool kSeparateRecurrentProduct = true, kSingleState = true;
   static constexpr int kSums = 2;  // sums of da, of du
 
   template <class V>

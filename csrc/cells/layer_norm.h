@@ -4,7 +4,7 @@
 // LN(x; gamma) = gamma (x - mean) / sqrt(variance + 1e-5), over the 4H values of a row's gates, or the H of
 // c.
 //
-// The bare products are kept, and c; means and deviations are made again in backward. Every pass goes over
+// The bare products are kept, and c; means and deviations are recomputed in backward. Every pass goes over
 // the units with a block of rows inside, so that parameters and sums are loaded once for the block.
 #pragma once
 
@@ -77,7 +77,7 @@ struct NormalGradient {
 
 template <class Cell>
 struct LayerNorm : CellDefaults {
-  static constexpr bool kSplit = true, kAddsBias = true, kWholeRows = true;
+  static constexpr bool kSeparateRecurrentProduct = true, kAddsBias = true, kWholeRows = true;
   static constexpr int kExtra = 2 + Cell::kExtra;  // gamma_ih, gamma_hh, those of the inner cell
   static constexpr int kUnitVectors = 2;           // gamma_c, beta_c
   static constexpr unsigned kBiasVectors = Cell::kBiasVectors << 2 | 1u << (kExtra + 1);
@@ -128,7 +128,7 @@ struct LayerNorm : CellDefaults {
     return Bare{t.a, t.r, t.product_row, t.gate_stride};
   }
   template <class Tile>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto kept_of(const Tile& t) {
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto reserve_of(const Tile& t) {
     return Bare{t.gates_a, t.gates_r, t.gates_row, t.gate_stride};
   }
 
@@ -211,7 +211,7 @@ struct LayerNorm : CellDefaults {
   template <class V, class Tile>
   RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(const Tile& t,
                                                                                std::int64_t first, int rows) {
-    const auto bare = kept_of(t);
+    const auto bare = reserve_of(t);
     const Normals<V> normals(bare, t.units, first, rows);
     Normal<V> normal_c[kCellRows];
     for (int i = 0; i < rows; ++i)

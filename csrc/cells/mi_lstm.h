@@ -9,7 +9,7 @@ namespace rnn_engine {
 
 struct MiLstmCell : CellDefaults {
   static constexpr const char* kName = "mi_lstm";
-  static constexpr bool kSplit = true;
+  static constexpr bool kSeparateRecurrentProduct = true;
   static constexpr int kExtra = 4;  // alpha, beta1, beta2, bias
   static constexpr unsigned kBiasVectors = 1u << 3;
   static constexpr int kSums = 4;  // with d = dz: sums of d, d r, d a, d a r
@@ -34,7 +34,7 @@ struct MiLstmCell : CellDefaults {
     a = da;
   }
 
-  // a and r are kept as they are: backward makes the gates from them again.
+  // a and r are kept as they are: backward recomputes the gates from them.
   template <class V>
   RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&r)[kGates],
                                                                               const V (*extra)[kGates],

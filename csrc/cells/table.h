@@ -29,7 +29,7 @@ struct CellTraits {
 
 template <class Cell>
 constexpr CellTraits traits_of() {
-  return {Cell::kName,        Cell::kGates,     Cell::kSingleState, Cell::kSplit,
+  return {Cell::kName,        Cell::kGates,     Cell::kSingleState, Cell::kSeparateRecurrentProduct,
           Cell::kAddsBias,    Cell::kWholeRows, Cell::kExtra,       Cell::kUnitVectors,
           Cell::kBiasVectors, Cell::kSums,      Cell::kWork};
 }

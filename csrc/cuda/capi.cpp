@@ -1,13 +1,13 @@
-// The C API of librnn_engine_cuda, beside csrc/capi_plan.cpp: csrc/capi.cpp's twin.
+// The C API of librnn_engine_cuda, beside csrc/api/plan.cpp: csrc/cpu/capi.cpp's twin.
 #include <memory>
 #include <string>
 
-#include "cuda/calls.h"
-#include "cuda/cublas.h"
-#include "cuda/loss.h"
-#include "cuda/run.h"
-#include "plan/arguments.h"
-#include "plan/handle.h"
+#include "api/arguments.h"
+#include "api/plan_handle.h"
+#include "cuda/gemm/cublas.h"
+#include "cuda/graphs.h"
+#include "cuda/loss/loss.h"
+#include "cuda/run/run.h"
 #include "rnn_engine.h"
 
 using namespace rnn_engine;
@@ -35,7 +35,7 @@ void run(rnn_engine_context& context, const cuda::Plan& plan, bool backward, con
          const Run& run_tiles) {
   const cuda::OnDevice on(context.device);
   const auto caller = static_cast<cuda::Stream>(args.stream);
-  cuda::write_tables(plan, args.scratch, caller);
+  cuda::write_tables(plan, args.workspace, caller);
   context.calls.put(cuda::key_of(plan, args), caller, [&](cuda::Stream stream, cuda::SideStreams& side) {
     cuda::TileStreams streams(plan, backward, stream, side);
     cuda::visit_dtype(plan.shape.dtype, [&]<class T>() { run_tiles.template operator()<T>(streams); });
@@ -142,14 +142,14 @@ int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* probl
   });
 }
 
-int rnn_engine_loss_scratch(const rnn_engine_context* context, const rnn_engine_loss_problem* problem,
-                            uint64_t* bytes) {
+int rnn_engine_loss_workspace(const rnn_engine_context* context, const rnn_engine_loss_problem* problem,
+                              uint64_t* bytes) {
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(bytes, "bytes");
     cuda::check_loss(*problem, context->facts);
-    *bytes = cuda::loss_scratch_bytes(*problem);
+    *bytes = cuda::loss_workspace_bytes(*problem);
   });
 }
 
@@ -162,7 +162,7 @@ int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engin
     require_pointer(result, "result");
     cuda::check_loss(*problem, context->facts);
     require_loss(*problem, *args);
-    require_aligned(args->scratch, cuda::loss_scratch_bytes(*problem), "scratch");
+    require_aligned(args->workspace, cuda::loss_workspace_bytes(*problem), "workspace");
     const cuda::OnDevice on(context->device);
     cuda::run_linear_cross_entropy(*problem, context->multipliers(problem->tf32), *args, result);
   });
@@ -186,7 +186,7 @@ int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k
     cuda::multiply(cuda::Stream{}, p, context->multipliers(0));
   });
 }
-size_t rnn_engine_gemm_scratch(const rnn_engine_context*, int64_t, int64_t) { return 0; }
+size_t rnn_engine_gemm_workspace(const rnn_engine_context*, int64_t, int64_t) { return 0; }
 double rnn_engine_peak(rnn_engine_context*, int32_t, int64_t) { return 0; }
 
 int rnn_engine_calibrate(rnn_engine_context* context, int32_t) {

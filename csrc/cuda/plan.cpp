@@ -38,7 +38,7 @@ Schedule for_device(const Shape& shape, Schedule schedule) {
 
 rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
   return visit_dtype(in.shape.dtype, [&]<class T>() {
-    return lay_out<T, PackedLane, ForwardScratch, BackwardScratch>(in, plan, table);
+    return lay_out<T, PackedLane, ForwardWorkspace, BackwardWorkspace>(in, plan, table);
   });
 }
 
@@ -47,7 +47,7 @@ Estimates estimates_of(const Plan& plan) {
             Plan unused;
             const Schedule longer = schedule.groups > 1 ? schedule : for_device(shape, schedule);
             const rnn_engine_sizes sizes = lay_out_any({shape, plan.machine, longer, nullptr}, unused, false);
-            return sizes.kept_bytes + sizes.scratch_bytes;
+            return sizes.reserve_bytes + sizes.workspace_bytes;
           },
           [&plan](const Shape& shape, const Schedule& schedule) {
             return layers_seconds(shape, schedule, plan.device);
@@ -115,7 +115,7 @@ double predicted_seconds(const Plan& plan) {
 }
 
 void Plan::list_buffers() {
-  if (!kept.empty() || !scratch.empty()) return;
+  if (!reserve.empty() || !workspace.empty()) return;
   lay_out_any({shape, machine, schedule, &tiles}, *this, true);
 }
 

@@ -4,9 +4,9 @@
 
 #include <vector>
 
-#include "cuda/kernels.h"
-#include "cuda/layout.h"
-#include "plan/plan_base.h"
+#include "cuda/kernels/kernels.h"
+#include "cuda/workspace.h"
+#include "plan/plan.h"
 #include "rnn_engine.h"
 
 namespace rnn_engine::cuda {

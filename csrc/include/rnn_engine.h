@@ -39,8 +39,8 @@
  * between two points of it, and return: they neither wait nor allocate device memory, and errors of the work
  * itself show up at the next synchronisation.
  *
- * Plans. A plan is made from a problem before anything runs, and says how many bytes of `kept` (written by
- * forward, read and consumed by backward) and of `scratch` (free after each call) the caller provides,
+ * Plans. A plan is made from a problem before anything runs, and says how many bytes of `reserve` (written by
+ * forward, read and consumed by backward) and of `workspace` (free after each call) the caller provides,
  * 64-byte aligned. Running a plan allocates nothing. Weight gradients accumulate, activation gradients
  * overwrite.
  *
@@ -95,7 +95,7 @@ typedef struct {
   int32_t training;           /* 1: keep what backward needs; 0: forward only, in rolling buffers */
   int32_t output;             /* 0: no y, only the last states (forward only) */
   int32_t cell_output;        /* 1: also the last layer's c of every step */
-  int32_t input_gradient;     /* 1: backward will get dx, which saves it scratch (training only) */
+  int32_t input_gradient;     /* 1: backward will get dx, which saves it workspace (training only) */
   int32_t prepacked;          /* 1: forward gets packed weights (forward only) */
   const int64_t* batch_sizes; /* [T], never growing, batch_sizes[0] = B; NULL: all B */
   double dropout;             /* probability, between layers; 0 in evaluation */
@@ -106,7 +106,7 @@ typedef struct {
   uint64_t seed;            /* key of all masks */
   const int64_t* row_ids;   /* [B] the caller's index of each sequence, keys the masks; NULL: 0..B-1 */
   int32_t memory;           /* RNN_ENGINE_STORE, ... */
-  uint64_t budget;          /* RNN_ENGINE_BUDGET: bytes of kept and scratch together */
+  uint64_t budget;          /* RNN_ENGINE_BUDGET: bytes of reserve and workspace together */
   int32_t schedule;         /* RNN_ENGINE_AUTO, ... */
   int32_t tf32;             /* float32 on CUDA: 1: products may round what they multiply to TF32 (10 bits) */
 } rnn_engine_problem;
@@ -114,7 +114,7 @@ typedef struct {
 /* One buffer of a plan. It is used by tiles first_tile to last_tile, counted through forward and backward. */
 typedef struct {
   const char* name;
-  const char* arena;        /* "kept" or "scratch" */
+  const char* arena;        /* "reserve" or "workspace" */
   int64_t layer, direction; /* -1: shared by all */
   uint64_t offset, bytes;
   int64_t first_tile, last_tile;
@@ -129,8 +129,8 @@ typedef struct {
 } rnn_engine_tile;
 
 typedef struct {
-  uint64_t kept_bytes, scratch_bytes;
-  uint64_t forward_scratch_bytes, backward_scratch_bytes; /* what each call uses of the scratch */
+  uint64_t reserve_bytes, workspace_bytes;
+  uint64_t forward_workspace_bytes, backward_workspace_bytes; /* what each call uses of the workspace */
 } rnn_engine_sizes;
 
 typedef struct {
@@ -160,8 +160,8 @@ typedef struct {
   void* cy;                          /* [N, D*H] with cell_output */
   void* hn;                          /* [L*D, B, R] */
   void* cn;                          /* [L*D, B, H] */
-  void* kept;
-  void* scratch;
+  void* reserve;
+  void* workspace;
   void* stream; /* cudaStream_t; NULL on the CPU */
 } rnn_engine_forward_args;
 
@@ -180,8 +180,8 @@ typedef struct {
   void* dc0;                           /* [L*D, B, H] or NULL */
   const rnn_engine_weights* gradients; /* [L*D], accumulated into; a NULL pointer: not wanted */
   int32_t overwrite;                   /* 1: gradients' values do not matter, they are written over */
-  void* kept;                          /* consumed: gradients are written over what it holds */
-  void* scratch;
+  void* reserve;                       /* consumed: gradients are written over what it holds */
+  void* workspace;
   void* stream; /* cudaStream_t; NULL on the CPU */
 } rnn_engine_backward_args;
 
@@ -233,7 +233,7 @@ RNN_ENGINE_API int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buf
                                            size_t* count);
 /* Tile `index` of 0 to tiles - 1, in the order in which they run with one group, and in which they may run
  * with more; the tiles that it waits for: at most `capacity` of them, the full number in *count. They are
- * those that it reads from, and with more than one group also those whose part of scratch it takes over. */
+ * those that it reads from, and with more than one group also those whose part of workspace it takes over. */
 RNN_ENGINE_API int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile,
                                         int64_t* inputs, size_t capacity, size_t* count);
 
@@ -283,7 +283,7 @@ typedef struct {
   void* d_hidden;         /* [M, E]; NULL if not wanted, as the next two */
   void* d_weight;         /* [V, E], accumulated into */
   void* d_bias;           /* [V], accumulated into */
-  void* scratch;          /* 64-byte aligned */
+  void* workspace;        /* 64-byte aligned */
   void* stream;           /* cudaStream_t; NULL on the CPU */
 } rnn_engine_loss_args;
 
@@ -293,9 +293,9 @@ typedef struct {
   int64_t tokens;   /* tokens not ignored */
 } rnn_engine_loss_result;
 
-/* Bytes of scratch: a pure function of problem and context. */
-RNN_ENGINE_API int rnn_engine_loss_scratch(const rnn_engine_context* context,
-                                           const rnn_engine_loss_problem* problem, uint64_t* bytes);
+/* Bytes of workspace: a pure function of problem and context. */
+RNN_ENGINE_API int rnn_engine_loss_workspace(const rnn_engine_context* context,
+                                             const rnn_engine_loss_problem* problem, uint64_t* bytes);
 RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context,
                                                    const rnn_engine_loss_problem* problem,
                                                    const rnn_engine_loss_args* args,
@@ -303,9 +303,9 @@ RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context,
 
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
 RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k,
-                                   const float* a, const float* b, float* c, void* scratch,
-                                   size_t scratch_bytes);
-RNN_ENGINE_API size_t rnn_engine_gemm_scratch(const rnn_engine_context* context, int64_t n, int64_t k);
+                                   const float* a, const float* b, float* c, void* workspace,
+                                   size_t workspace_bytes);
+RNN_ENGINE_API size_t rnn_engine_gemm_workspace(const rnn_engine_context* context, int64_t n, int64_t k);
 /* Runs `iterations` x 16 independent fused multiply-adds on vectors, with bfloat16 products of pairs, on
  * every thread and returns the number of floating-point operations done: the machine's arithmetic peak when
  * timed. */

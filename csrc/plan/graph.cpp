@@ -113,7 +113,7 @@ class InputFinder {
     if (tile.direction == 1) add_beside(tile.kind, tile.layer, 0, tile, edges);
   }
 
-  // `number` counts the lanes in the order in which they begin; the one that had the same slot of scratch
+  // `number` counts the lanes in the order in which they begin; the one that had the same slot of workspace
   // must have ended.
   void add_slot_before(TileKind kind, std::int64_t number, bool from_top, std::int64_t last_step,
                        Edges& edges) const {

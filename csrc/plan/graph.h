@@ -1,5 +1,5 @@
 // Which tiles must have run before which. A tile waits for those whose results it reads, and, where groups of
-// threads run tiles side by side, for those whose part of scratch it takes over.
+// threads run tiles side by side, for those whose part of workspace it takes over.
 #pragma once
 
 #include <cstdint>

@@ -1,29 +1,68 @@
-// A problem with everything that running it needs to know, made before anything runs and never changed.
+// What the plans of all devices have: a problem, how it is run, and what lies where in the caller's memory.
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <vector>
 
-#include "plan/cost.h"
-#include "plan/layout.h"
-#include "plan/plan_base.h"
-#include "plan/queue.h"
+#include "plan/graph.h"
+#include "plan/reserve.h"
+#include "plan/wavefront.h"
 
 namespace rnn_engine {
 
-struct Plan final : PlanBase {
-  std::unique_ptr<TileQueue> queue;  // of the graph, for the call that has all threads
+struct PlanBase {
+  Shape shape;
+  Machine machine;
+  Schedule schedule;
+  Tiles tiles;
+  std::unique_ptr<TileGraph> graph;  // where tiles run side by side, else null
+  rnn_engine_sizes sizes;
+  Slots reserve_slots;                  // [L] each layer's piece of the reserve
+  Slots forward_slots, backward_slots;  // [L*D] each lane's part of workspace in the two calls
+  Slots packed_slots;                   // [L*D] each lane's weights in a packed block
+  std::size_t packed_bytes;
+  std::vector<BufferRecord> reserve, workspace;  // see list_buffers
 
-  void list_buffers() override;
+  PlanBase() = default;
+  PlanBase(PlanBase&&) = default;
+  PlanBase& operator=(PlanBase&&) = default;
+  virtual ~PlanBase() = default;
+  // Fills the table of buffers, which is made only when it is asked for.
+  virtual void list_buffers() = 0;
+
+  LayoutInput layout() const { return {shape, machine, schedule, nullptr}; }
 };
 
-// `wavefronts`: those found before; with nullptr none is looked for.
-Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs,
-               Wavefronts* wavefronts = nullptr);
-// Bytes, and seconds from measured costs; both arguments must live as long.
-Estimates estimates_of(const Machine& machine, const Costs& costs);
-// Whether the choice of a schedule needs costs.
-bool may_divide(const rnn_engine_problem& problem, const Machine& machine);
-// Seconds that a plan is predicted to take.
-double predicted_seconds(const Plan& plan, const Costs& costs);
+// Fills the slots of `plan`, and its table of buffers if `table`. The last three are a device's own layouts.
+template <class T, template <class> class Packed, template <class> class ForwardWorkspace,
+          template <class> class BackwardWorkspace>
+rnn_engine_sizes lay_out(const LayoutInput& in, PlanBase& plan, bool table) {
+  plan.reserve_slots.clear();
+  plan.packed_slots.clear();
+  Arena reserve(nullptr, table ? &plan.reserve : nullptr);
+  for (std::int64_t layer = 0; layer < in.shape.L && in.shape.training; ++layer) {
+    plan.reserve_slots.push_back(reserve.mark());
+    ReserveLayer<T>(in, layer, reserve);
+  }
+  Arena packed;
+  for_each_lane(in.shape, [&](std::int64_t layer, std::int64_t d) {
+    plan.packed_slots.push_back(packed.mark());
+    Packed<T>(in, layer, d, packed);
+  });
+  plan.packed_bytes = packed.size();
+  Arena forward(nullptr, table ? &plan.workspace : nullptr),
+      backward(nullptr, table ? &plan.workspace : nullptr);
+  ForwardWorkspace<T>(in, forward, 0, &plan.forward_slots);
+  if (in.shape.training) BackwardWorkspace<T>(in, backward, 0, &plan.backward_slots);
+  return {reserve.size(), std::max(forward.size(), backward.size()), forward.size(), backward.size()};
+}
+
+// Seconds of both calls of a plan whose tiles run side by side.
+inline double makespan(const PlanBase& plan) {
+  const auto forward = static_cast<std::int64_t>(plan.tiles.forward.size());
+  return makespan(*plan.graph, 0, forward, plan.schedule.groups) +
+         makespan(*plan.graph, forward, plan.tiles.count(), plan.schedule.groups);
+}
 
 }  // namespace rnn_engine

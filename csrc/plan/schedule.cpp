@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t kForwardRows = 256;
 // Rows of a backward tile: its products run at full speed, and read and write the weights' gradients seldom.
 constexpr std::int64_t kBackwardRows = 512;
-// Where gates are made again, weights are packed for every tile.
+// Where gates are recomputed, weights are packed for every tile.
 constexpr std::int64_t kRecomputeRows = 1024;
 // Without gradients, a chunk's outputs go from layer to layer; its size must not depend on T.
 constexpr std::int64_t kChunkRows = 2048, kChunkSteps = 64;
@@ -87,7 +87,7 @@ std::int64_t batch_that_fits(const Shape& shape, std::uint64_t budget, const Est
 std::int64_t default_steps(const Shape& shape, Policy policy) {
   const std::int64_t fast = steps_for(shape, kBackwardRows);
   if (policy == Policy::kStore) return fast;
-  // Scratch of K steps against c every K steps: K = sqrt(L T / 5), or 9 for a split LSTM (docs/engine.md).
+  // Workspace of K steps against c every K steps: K = sqrt(L T / 5), or 9 for a split LSTM (docs/engine.md).
   const double arrays = shape.cell.gates * (shape.cell.split ? 2 : 1) + 1;
   const auto lean = static_cast<std::int64_t>(
       std::lround(std::sqrt(static_cast<double>(shape.L * shape.D * shape.T) / arrays)));

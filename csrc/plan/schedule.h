@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "plan/cost.h"
+#include "cpu/cost.h"
 #include "plan/shape.h"
 
 namespace rnn_engine {
@@ -21,7 +21,7 @@ struct Machine {
 
 enum class Policy : int {
   kStore = RNN_ENGINE_STORE,          // all gates and states
-  kRecompute = RNN_ENGINE_RECOMPUTE,  // h, and c every K steps; gates are made again by large products
+  kRecompute = RNN_ENGINE_RECOMPUTE,  // h, and c every K steps; gates are recomputed by large products
   kCheckpoint =
       RNN_ENGINE_CHECKPOINT,  // h and c every K steps, for all layers at once; the recurrence is run again
 };
@@ -36,7 +36,7 @@ struct Schedule {
   // order, and no more than one chunk and one lane need be under way unless a chunk takes all lanes.
   std::int64_t groups = 1;
   std::int64_t chunks_at_once = 1;  // whose outputs between layers have room
-  std::int64_t lanes_at_once = 1;   // that have a slot of scratch to themselves
+  std::int64_t lanes_at_once = 1;   // that have a slot of workspace to themselves
 
   Policy of(std::int64_t layer) const { return policy[static_cast<std::size_t>(layer)]; }
   bool checkpoint() const { return policy.front() == Policy::kCheckpoint; }
@@ -55,7 +55,7 @@ Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps)
 // full speed.
 std::int64_t default_steps(const Shape& shape, Policy policy);
 
-// What a machine says of a schedule: bytes of kept and scratch together, and predicted seconds.
+// What a machine says of a schedule: bytes of reserve and workspace together, and predicted seconds.
 struct Estimates {
   std::function<std::uint64_t(const Shape&, const Schedule&)> bytes;
   std::function<double(const Shape&, const Schedule&)> seconds;  // of one group
@@ -63,8 +63,8 @@ struct Estimates {
   std::function<double(const Shape&, const Schedule&, const Tile&)> tile_seconds;
 };
 
-// The fastest schedule that needs at most `budget` bytes of kept and scratch together. Throws InvalidArgument
-// with the least that would do, and a batch that would fit.
+// The fastest schedule that needs at most `budget` bytes of reserve and workspace together. Throws
+// InvalidArgument with the least that would do, and a batch that would fit.
 Schedule schedule_for_budget(const Shape& shape, std::uint64_t budget, const Estimates& estimates);
 
 // The same work for groups of threads side by side, in shorter tiles.

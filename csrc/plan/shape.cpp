@@ -3,7 +3,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "plan/dtype.h"
+#include "cpu/dtype.h"
 
 namespace rnn_engine {
 namespace {

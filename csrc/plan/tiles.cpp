@@ -23,11 +23,11 @@ void add(std::vector<Tile>& tiles, Tile lane, std::int64_t begin, std::int64_t e
 void add_backward(const Shape& shape, const Schedule& schedule, std::int64_t layer, std::int64_t direction,
                   std::vector<Tile>& tiles) {
   const std::int64_t K = schedule.backward_steps, gradients = schedule.gradient_steps;
-  const bool kept = schedule.of(layer) == Policy::kStore, wanted = layer > 0 || shape.input_gradient;
+  const bool stored = schedule.of(layer) == Policy::kStore, wanted = layer > 0 || shape.input_gradient;
   for (std::int64_t s0 = (shape.T - 1) / K * K; s0 >= 0; s0 -= K) {
     Tile tile{TileKind::kBackward, layer, direction, s0, std::min(shape.T, s0 + K)};
     tiles.push_back(tile);
-    if (!kept) continue;
+    if (!stored) continue;
     if (s0 % gradients == 0)
       tiles.push_back({TileKind::kWeightGradients, layer, direction, s0, std::min(shape.T, s0 + gradients)});
     tile.kind = TileKind::kInputGradient;

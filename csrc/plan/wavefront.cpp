@@ -129,7 +129,7 @@ Schedule divided(const rnn_engine_problem& problem, const Shape& shape, const Sc
                  Wavefronts& wavefronts) {
   constexpr double kClear = 1.01;  // predictions are not exact
   const bool choose = problem.schedule == RNN_ENGINE_AUTO;
-  // Where gates are made again, few tiles can run at a time.
+  // Where gates are recomputed, few tiles can run at a time.
   if (choose && shape.training && !layers.stores_all()) return layers;
   const Wavefront best = wavefronts.find(shape, layers, groups, estimates);
   if (best.groups == 1 || (choose && best.gain < kClear)) return layers;

@@ -81,11 +81,13 @@ def show(found: Mapping[str, Any], console: Console) -> None:
 
     stacks = Table("recurrent layers", "policy", box=box.SIMPLE_HEAD)
     stacks.add_column("kept", justify="right")
-    stacks.add_column("scratch", justify="right")
+    stacks.add_column("workspace", justify="right")
     stacks.add_column("why")
     for name, row in found["stacks"].items():
         policies = ", ".join(row["layers"]) or "-"
-        stacks.add_row(name, policies, shown_bytes(row["kept_bytes"]), shown_bytes(row["scratch_bytes"]), row["why"])
+        stacks.add_row(
+            name, policies, shown_bytes(row["reserve_bytes"]), shown_bytes(row["workspace_bytes"]), row["why"]
+        )
     console.print(stacks)
 
     largest, limit, available = found["largest_batch"], found["batch_limit_bytes"], found["available_bytes"]

@@ -104,8 +104,8 @@ def measure(config: Config) -> dict[str, Any]:
         "parameters": values,
         "gradients": values,
         "optimiser and averages": copies * values,
-        "recurrent layers, kept": need.kept,
-        "recurrent layers, scratch": need.scratch,
+        "recurrent layers, kept": need.reserve,
+        "recurrent layers, workspace": need.workspace,
         "output layer and loss": need.output,
     }
     parts["attention and the rest"] = peak - sum(parts.values())

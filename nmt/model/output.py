@@ -36,7 +36,7 @@ def output_loss(
     return result.loss, result.nll, result.tokens
 
 
-def loss_scratch(weight: Tensor, tokens: int) -> int:
+def loss_workspace(weight: Tensor, tokens: int) -> int:
     """Tell the bytes that `output_loss` takes beside its gradients, for so many tokens; under autocast, in its type.
 
     Args:
@@ -55,4 +55,4 @@ def loss_scratch(weight: Tensor, tokens: int) -> int:
         smoothing=0.1,
     )
     rounded = 0 if dtype == weight.dtype else dtype.itemsize * weight.numel()
-    return rounded + device.context(torch.get_num_threads()).loss_scratch(problem)
+    return rounded + device.context(torch.get_num_threads()).loss_workspace(problem)

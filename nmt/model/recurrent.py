@@ -178,7 +178,7 @@ def needs(layer: Any, lengths: list[int] | int, batch: int) -> tuple[int, int]:
         rows = sum(lengths) if isinstance(lengths, list) else lengths * batch
         return 4 * 12 * rows * layer.hidden_size * layer.num_layers * (1 + layer.bidirectional), 0
     planned = plan(layer, lengths, batch, fitting(layer, lengths, batch))
-    return planned.kept_bytes, planned.scratch_bytes
+    return planned.reserve_bytes, planned.workspace_bytes
 
 
 def describe(layer: Any, lengths: list[int] | int, batch: int) -> dict[str, Any]:
@@ -190,11 +190,16 @@ def describe(layer: Any, lengths: list[int] | int, batch: int) -> dict[str, Any]
         batch: B.
 
     Returns:
-        `layers` (the policy of each), `kept_bytes`, `scratch_bytes`, and in words `why`.
+        `layers` (the policy of each), `reserve_bytes`, `workspace_bytes`, and in words `why`.
     """
-    kept, scratch = needs(layer, lengths, batch)
+    reserve, workspace = needs(layer, lengths, batch)
     if not isinstance(layer, _ENGINE_LAYERS):
-        return {"layers": [], "kept_bytes": kept, "scratch_bytes": scratch, "why": "not a layer of rnn_engine"}
+        return {
+            "layers": [],
+            "reserve_bytes": reserve,
+            "workspace_bytes": workspace,
+            "why": "not a layer of rnn_engine",
+        }
     asked, taken = Memory.parse(layer.memory), fitting(layer, lengths, batch)
     policies = list(plan(layer, lengths, batch, taken).policies)
     stored = plan(layer, lengths, batch, "store").peak_bytes
@@ -208,7 +213,7 @@ def describe(layer: Any, lengths: list[int] | int, batch: int) -> dict[str, Any]
         why = f"all of it, {shown_bytes(stored)}, fits {shown_bytes(asked.budget)}"
     else:
         why = f"to store all takes {shown_bytes(stored)}; this is the fastest within {shown_bytes(asked.budget)}"
-    return {"layers": policies, "kept_bytes": kept, "scratch_bytes": scratch, "why": why}
+    return {"layers": policies, "reserve_bytes": reserve, "workspace_bytes": workspace, "why": why}
 
 
 @torch.no_grad()

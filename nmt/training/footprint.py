@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt.config import ModelConfig, Precision
-from nmt.model.output import loss_scratch
+from nmt.model.output import loss_workspace
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import mixed
@@ -21,16 +21,16 @@ MARGIN = 1.15
 """What a prediction is multiplied by before it is compared with a limit."""
 _FLOAT = 4
 _STORED = 12  # values that a layer keeps at most, for each unit of its state, step and sequence
-_SCRATCH = 12  # values of scratch at most, likewise; beside room for packed weights and small blocks
+_WORKSPACE = 12  # values of workspace at most, likewise; beside room for packed weights and small blocks
 
 
 @dataclass(frozen=True)
 class Need:
     """Bytes of one batch, by part."""
 
-    kept: int
+    reserve: int
     """What the recurrent layers keep from forward to backward."""
-    scratch: int
+    workspace: int
     """What they need inside a call, the largest of all."""
     output: int
     """Output layer and loss."""
@@ -42,7 +42,7 @@ class Need:
     @property
     def total(self) -> int:
         """All parts, with the margin."""
-        return int(MARGIN * (self.kept + self.scratch + self.output + self.attention + self.activations))
+        return int(MARGIN * (self.reserve + self.workspace + self.output + self.attention + self.activations))
 
 
 class Footprint:
@@ -68,8 +68,8 @@ class Footprint:
         with mixed(self._model.device, self._precision):
             stacks = [needs(self._model.encoder.layers, list(source_lengths), batch)]
             stacks += [needs(layer, target_steps, batch) for layer in self._model.decoder.layers]
-        kept, scratch = (list(column) for column in zip(*stacks, strict=True))
-        return self._with(max(source_lengths), target_steps, batch, sum(kept), max(scratch))
+        reserve, workspace = (list(column) for column in zip(*stacks, strict=True))
+        return self._with(max(source_lengths), target_steps, batch, sum(reserve), max(workspace))
 
     def bound(self, source_steps: int, target_steps: int, batch: int) -> int:
         """Tell bytes that no batch of this shape needs more than, much faster than `need`.
@@ -82,11 +82,13 @@ class Footprint:
         shape = self._shape
         width = _FLOAT * batch * shape.hidden_size
         encoder, decoder = 2 * width * source_steps, width * target_steps
-        kept = _STORED * (encoder * shape.encoder_layers + decoder * shape.decoder_layers)
+        reserve = _STORED * (encoder * shape.encoder_layers + decoder * shape.decoder_layers)
         weights = 4 * 8 * shape.hidden_size * (shape.embedding_size + 4 * shape.hidden_size) * _FLOAT + 2**20
-        return self._with(source_steps, target_steps, batch, kept, _SCRATCH * max(encoder, decoder) + weights).total
+        return self._with(
+            source_steps, target_steps, batch, reserve, _WORKSPACE * max(encoder, decoder) + weights
+        ).total
 
-    def _with(self, source_steps: int, target_steps: int, batch: int, kept: int, scratch: int) -> Need:
+    def _with(self, source_steps: int, target_steps: int, batch: int, reserve: int, workspace: int) -> Need:
         """Add what torch needs to what the recurrent layers need."""
         shape = self._shape
         width, hidden, states = shape.embedding_size, shape.hidden_size, 2 * shape.hidden_size
@@ -101,7 +103,7 @@ class Footprint:
         # Scores, the weights, and at backward's peak three gradients; with dropout also a mask and what it leaves.
         each = 5 + (2 if shape.attention_dropout else 0)
         attention = _FLOAT * each * batch * source_steps * target_steps
-        # Embedding gradients are as large as the tables, of which one is at work beside the one that is kept.
+        # Embedding gradients are as large as the tables, of which one is at work beside the one that is reserve.
         with mixed(self._model.device, self._precision):
-            output = loss_scratch(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
-        return Need(kept, scratch, output, attention, activations)
+            output = loss_workspace(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
+        return Need(reserve, workspace, output, attention, activations)

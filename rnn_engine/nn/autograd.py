@@ -164,7 +164,7 @@ def run_forward(
     cy = device.new((rows, spec.directions * spec.hidden_sizes[-1]), values) if call.cell_output else None
     hn = device.new((spec.directions * batch * sum(spec.state_sizes),), x.dtype)
     cn = device.new((spec.directions * batch * sum(spec.hidden_sizes),), values)
-    kept, scratch = (device.arena(size, brief=True) for size in (plan.kept_bytes, plan.scratch_bytes))
+    kept, workspace = (device.arena(size, brief=True) for size in (plan.reserve_bytes, plan.workspace_bytes))
     device.call(
         plan.forward,
         lanes_of(spec, parameters, x.dtype),
@@ -177,7 +177,7 @@ def run_forward(
         hn,
         cn,
         kept.array,
-        scratch.array,
+        workspace.array,
     )
     cy = None if cy is None else device.cast(cy, x.dtype)
     return Outputs(y, hn, device.cast(cn, x.dtype), cy), kept
@@ -227,7 +227,7 @@ def _backward(
     kept, ctx.kept = ctx.kept, None
     if kept is None:
         kept = run_forward(call, device, plan, x, h0, c0, parameters)[1]
-    scratch = device.arena(plan.scratch_bytes, brief=True)
+    workspace = device.arena(plan.workspace_bytes, brief=True)
     needs = ctx.needs_input_grad
     dx = device.new(x.shape, x.dtype) if needs[1] else None
     values = value_dtype(x.dtype)
@@ -252,7 +252,7 @@ def _backward(
         dh0,
         dc0,
         kept.array,
-        scratch.array,
+        workspace.array,
         overwrite=True,
     )
     rounded = [None if g is None else device.cast(g, p.dtype) for p, g in zip(parameters, gradients, strict=True)]

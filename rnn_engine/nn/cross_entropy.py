@@ -43,7 +43,7 @@ def linear_cross_entropy(
 ) -> CrossEntropy:
     """Scores a vocabulary and compares with targets; the same numbers as torch's `linear` and `cross_entropy`.
 
-    The gradients are formed together with the loss, some tokens at a time; beside them only a block of scratch is
+    The gradients are formed together with the loss, some tokens at a time; beside them only a block of workspace is
     taken (docs/engine.md says how large). A second backward (retain_graph=True) computes them again.
 
     Of bfloat16 and float16 inputs the logits, the loss and the sums are float32; products take the logits' gradients
@@ -197,7 +197,7 @@ def _run(
         smoothing=call.smoothing,
         tf32=call.tf32,
     )
-    scratch = device.arena(context.loss_scratch(problem), brief=True)
+    workspace = device.arena(context.loss_workspace(problem), brief=True)
     gradients = (
         device.new(hidden.shape, call.dtype) if wanted[0] else None,
         device.zeros(weight.shape, values) if wanted[1] else None,
@@ -205,7 +205,7 @@ def _run(
     )
     inputs = (plain(hidden, call.dtype), plain(weight, call.dtype), plain(bias, values), targets.contiguous())
     result = device.new((4,), torch.int64)  # rnn_engine_loss_result
-    device.call(context.linear_cross_entropy, problem, inputs, call.scale, gradients, scratch.array, result)
+    device.call(context.linear_cross_entropy, problem, inputs, call.scale, gradients, workspace.array, result)
     loss, nll = result.view(torch.float64)[:2] * call.scale
     types = hidden.dtype, weight.dtype, weight.dtype if bias is None else bias.dtype
     formed = [None if g is None else device.cast(g, each) for g, each in zip(gradients, types, strict=True)]

@@ -156,7 +156,7 @@ class Cuda:
     """A library loaded at run time, torch's allocator, and torch's current stream.
 
     All of a call's work is on that stream, and torch's allocator hands memory out in its order: what is freed when a
-    call returns, scratch and copies, is not written to before the call's work is done. Backward runs on forward's
+    call returns, workspace and copies, is not written to before the call's work is done. Backward runs on forward's
     stream, as everywhere in torch, so neither needs what the stream is called the memory for (`Tensor.record_stream`).
 
     Args:

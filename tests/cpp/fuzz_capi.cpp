@@ -269,7 +269,8 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   double widths = static_cast<double>(raw.input_size);
   for (std::int64_t l = 0; l < raw.layers; ++l)
     widths += 8.0 * static_cast<double>(p.hidden[static_cast<std::size_t>(l)]);
-  if (sizes.kept_bytes + sizes.scratch_bytes > kMostBytes || (rows + widths) * widths > kMostBytes) return {};
+  if (sizes.reserve_bytes + sizes.workspace_bytes > kMostBytes || (rows + widths) * widths > kMostBytes)
+    return {};
 
   Arrays arrays(raw.seed);
   const std::size_t stored = p.stored(), value = p.value();
@@ -288,7 +289,7 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   const std::vector<rnn_engine_weights> weights =
       weights_of(p, ~std::uint64_t{0}, stored,
                  [&](std::int64_t size, std::size_t bytes) { return arrays.input(size, bytes); });
-  const Block kept = block_of(sizes.kept_bytes), scratch = block_of(sizes.forward_scratch_bytes);
+  const Block reserve = block_of(sizes.reserve_bytes), workspace = block_of(sizes.forward_workspace_bytes);
   Block packed;
   rnn_engine_forward_args f{};
   f.weights = weights.data();
@@ -306,20 +307,20 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   f.cy = raw.cell_output ? arrays.result(CY, value) : nullptr;
   f.hn = arrays.result(h, stored);
   f.cn = arrays.result(c, value);
-  f.kept = kept.get();
-  f.scratch = scratch.get();
+  f.reserve = reserve.get();
+  f.workspace = workspace.get();
   if (choices.missing >= 1 && choices.missing <= 4) {
     rnn_engine_forward_args without = f;
     if (choices.missing == 1) without.weights = nullptr;
     if (choices.missing == 2) without.x = nullptr;
     if (choices.missing == 3) without.hn = nullptr;
-    if (choices.missing == 4) without.scratch = static_cast<char*>(scratch.get()) + 8;
+    if (choices.missing == 4) without.workspace = static_cast<char*>(workspace.get()) + 8;
     expect(rnn_engine_forward(made, &without) == RNN_ENGINE_INVALID, "forward ran without a pointer");
   }
   expect(rnn_engine_forward(made, &f) == 0, "forward");
   if (!raw.training) return arrays.results();
 
-  const Block own = block_of(sizes.backward_scratch_bytes);
+  const Block own = block_of(sizes.backward_workspace_bytes);
   rnn_engine_backward_args b{};
   b.weights = weights.data();
   b.x = f.x;
@@ -341,8 +342,8 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
         return gradient;
       });
   b.gradients = gradients.data();
-  b.kept = kept.get();
-  b.scratch = own.get();
+  b.reserve = reserve.get();
+  b.workspace = own.get();
   expect(rnn_engine_backward(made, &b) == 0, "backward");
   return arrays.results();
 }

@@ -126,10 +126,10 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
   rnn_engine_plan* plan = NULL;
   CHECK(rnn_engine_plan_create(context, &l->problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
   const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
-  CHECK(sizes.scratch_bytes >= sizes.forward_scratch_bytes &&
-            sizes.scratch_bytes >= sizes.backward_scratch_bytes,
-        "scratch: %zu bytes", (size_t)sizes.scratch_bytes);
-  const Block kept = make_block(sizes.kept_bytes), forward = make_block(sizes.forward_scratch_bytes);
+  CHECK(sizes.workspace_bytes >= sizes.forward_workspace_bytes &&
+            sizes.workspace_bytes >= sizes.backward_workspace_bytes,
+        "workspace: %zu bytes", (size_t)sizes.workspace_bytes);
+  const Block reserve = make_block(sizes.reserve_bytes), forward = make_block(sizes.forward_workspace_bytes);
   const rnn_engine_forward_args f = {.weights = weights,
                                      .x = x,
                                      .h0 = h0,
@@ -138,10 +138,10 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
                                      .cy = cy,
                                      .hn = hn,
                                      .cn = cn,
-                                     .kept = kept.data,
-                                     .scratch = forward.data};
+                                     .reserve = reserve.data,
+                                     .workspace = forward.data};
   CHECK(rnn_engine_forward(plan, &f) == 0, "forward: %s", rnn_engine_last_error());
-  release_block(forward, "forward scratch");
+  release_block(forward, "forward workspace");
 
   const size_t total = outputs_of(l);
   char* upstream = malloc(total * l->size);
@@ -162,7 +162,7 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
     set_weights(c, l, gradients, dweights);
     char* dx = gradients + l->parameters * l->size;
     char* dcy = upstream + l->outputs * l->size;
-    const Block backward = make_block(sizes.backward_scratch_bytes);
+    const Block backward = make_block(sizes.backward_workspace_bytes);
     const rnn_engine_backward_args b = {.weights = weights,
                                         .x = x,
                                         .h0 = h0,
@@ -176,12 +176,12 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
                                         .dh0 = dx + l->x * l->size,
                                         .dc0 = dx + (l->x + l->h) * l->size,
                                         .gradients = dweights,
-                                        .kept = kept.data,
-                                        .scratch = backward.data};
+                                        .reserve = reserve.data,
+                                        .workspace = backward.data};
     CHECK(rnn_engine_backward(plan, &b) == 0, "backward: %s", rnn_engine_last_error());
-    release_block(backward, "backward scratch");
+    release_block(backward, "backward workspace");
   }
-  release_block(kept, "kept");
+  release_block(reserve, "reserve");
   rnn_engine_plan_destroy(plan);
   free(upstream);
   return loss;

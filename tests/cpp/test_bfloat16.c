@@ -81,17 +81,18 @@ static size_t run(rnn_engine_context* context, const Case* c, const rnn_engine_p
   rnn_engine_plan* plan = NULL;
   CHECK(rnn_engine_plan_create(context, problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
   const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
-  void *kept = block_of(sizes.kept_bytes), *scratch = block_of(sizes.scratch_bytes);
+  void *reserve = block_of(sizes.reserve_bytes), *workspace = block_of(sizes.workspace_bytes);
   rnn_engine_weights weights[MOST_LANES], gradients[MOST_LANES];
   random_state = 4242;
   memset(pile->memory, 0, RUN_BYTES);
   pile->used = 0;
   make_weights(c, pile, filled, 2, weights);
-  rnn_engine_forward_args f = {.weights = weights, .kept = kept, .scratch = scratch};
+  rnn_engine_forward_args f = {.weights = weights, .reserve = reserve, .workspace = workspace};
   f.x = filled(pile, rows * c->I, 2);
   f.h0 = filled(pile, lanes * c->B * R, 2);
   f.c0 = filled(pile, lanes * c->B * c->H, 4);
-  rnn_engine_backward_args b = {.weights = weights, .gradients = gradients, .kept = kept, .scratch = scratch};
+  rnn_engine_backward_args b = {
+      .weights = weights, .gradients = gradients, .reserve = reserve, .workspace = workspace};
   b.dy = filled(pile, rows * c->D * R, 2);
   b.dhn = filled(pile, lanes * c->B * R, 2);
   b.dcn = filled(pile, lanes * c->B * c->H, 4);
@@ -109,8 +110,8 @@ static size_t run(rnn_engine_context* context, const Case* c, const rnn_engine_p
   CHECK(rnn_engine_forward(plan, &f) == 0, "forward: %s", rnn_engine_last_error());
   CHECK(rnn_engine_backward(plan, &b) == 0, "backward: %s", rnn_engine_last_error());
   rnn_engine_plan_destroy(plan);
-  free(kept);
-  free(scratch);
+  free(reserve);
+  free(workspace);
   return results;
 }
 

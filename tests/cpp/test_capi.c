@@ -64,8 +64,8 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
   rnn_engine_plan* plan = NULL;
   CHECK(rnn_engine_plan_create(context, &l.problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
   const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
-  CHECK(sizes.kept_bytes == 0, "forward only keeps %zu bytes", (size_t)sizes.kept_bytes);
-  const Block scratch = make_block(sizes.scratch_bytes);
+  CHECK(sizes.reserve_bytes == 0, "forward only keeps %zu bytes", (size_t)sizes.reserve_bytes);
+  const Block workspace = make_block(sizes.workspace_bytes);
   /* The states may lie where the initial ones did. */
   char *x = values + l.parameters * 4, *h0 = x + l.x * 4, *c0 = h0 + l.h * 4;
   const rnn_engine_forward_args f = {.weights = weights,
@@ -75,11 +75,11 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
                                      .c0 = c0,
                                      .hn = h0,
                                      .cn = c0,
-                                     .scratch = scratch.data};
+                                     .workspace = workspace.data};
   CHECK(rnn_engine_forward(plan, &f) == 0, "forward: %s", rnn_engine_last_error());
   CHECK(memcmp(expected + states, h0, (l.h + l.c) * 4) == 0, "case %d: states alone differ", number);
   rnn_engine_plan_destroy(plan);
-  release_block(scratch, "scratch");
+  release_block(workspace, "workspace");
   release_block(packed, "packed");
   free(values);
   free(expected);

@@ -1,6 +1,6 @@
 /* The loss through the C API alone: gradients against central differences, the same bits from every
- * instruction set and number of threads, no byte outside the planned scratch touched, none kept from before,
- * and errors that say what was expected. */
+ * instruction set and number of threads, no byte outside the planned workspace touched, none kept from
+ * before, and errors that say what was expected. */
 #include <math.h>
 
 #include "support.h"
@@ -55,7 +55,8 @@ static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, co
   int64_t* targets = malloc(sizeof(int64_t) * (size_t)(c->M + 1));
   for (int i = 0; i < c->M; ++i) targets[i] = c->ignore && i % c->ignore == 0 ? -7 : (i * 31) % c->V;
   uint64_t bytes = 0;
-  CHECK(rnn_engine_loss_scratch(context, &l->problem, &bytes) == 0, "scratch: %s", rnn_engine_last_error());
+  CHECK(rnn_engine_loss_workspace(context, &l->problem, &bytes) == 0, "workspace: %s",
+        rnn_engine_last_error());
   const size_t whole = (bytes + 63) / 64 * 64 + 2 * RED_ZONE;
   unsigned char* block = aligned_alloc(64, whole);
   memset(block, dirt, whole);
@@ -63,7 +64,7 @@ static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, co
                                .weight = values + l->weight,
                                .targets = targets,
                                .scale = 0.5,
-                               .scratch = block + RED_ZONE};
+                               .workspace = block + RED_ZONE};
   if (c->bias) args.bias = values + l->bias;
   if (gradients) {
     memset(gradients, 0, l->gradients);
@@ -78,7 +79,7 @@ static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, co
         rnn_engine_last_error());
   int touched = 0;
   for (size_t i = 0; i < RED_ZONE; ++i) touched |= block[i] != dirt || block[RED_ZONE + bytes + i] != dirt;
-  CHECK(!touched, "scratch: wrote outside its %zu bytes", (size_t)bytes);
+  CHECK(!touched, "workspace: wrote outside its %zu bytes", (size_t)bytes);
   free(block);
   free(targets);
   return result;
@@ -110,14 +111,14 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
 }
 
 /* Results and gradients of every instruction set on 1 and 4 threads are those of the first, bit for bit,
- * whatever the scratch held before; those of avx512_bf16 agree with one another. */
+ * whatever the workspace held before; those of avx512_bf16 agree with one another. */
 static void test_same_bits(const Machine* machines, int machine_count, const Case* c, int number, int dtype) {
   const Layout l = make_layout(c, dtype, ALL);
   char *values = malloc(l.values), *gradients = malloc(l.gradients), *first[2] = {NULL, NULL};
   rnn_engine_loss_result first_result[2];
   fill(&l, values, 4);
   for (const Machine* m = machines; m < machines + machine_count; ++m) {
-    /* 0xFF: a scratch of NaN */
+    /* 0xFF: a workspace of NaN */
     const rnn_engine_loss_result result =
         run(m->context, c, &l, values, gradients, m->threads == 1 ? 0xA5 : 0xFF);
     const int odd = is_odd_one(m);
@@ -165,31 +166,31 @@ static void test_errors(void) {
   uint64_t bytes = 0;
   rnn_engine_loss_problem p = good;
   p.dtype = 5;
-  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "float64 (1) or bfloat16 (2), got 5");
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "float64 (1) or bfloat16 (2), got 5");
   p.dtype = RNN_ENGINE_FLOAT16;
-  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "got float16 (3), which needs CUDA");
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "got float16 (3), which needs CUDA");
   p = good;
   p.tokens = -1;
-  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "tokens");
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "tokens");
   p = good;
   p.features = 0;
-  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "features");
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "features");
   p = good;
   p.vocabulary = (int64_t)1 << 50;
-  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "less than 1e15 values");
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "less than 1e15 values");
   p = good;
   p.smoothing = NAN;
-  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "smoothing");
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "smoothing");
   p = good;
   p.gradients = 8;
-  expect_error(rnn_engine_loss_scratch(context, &p, &bytes), "gradients");
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "gradients");
 
   rnn_engine_loss_result result;
-  CHECK(rnn_engine_loss_scratch(context, &good, &bytes) == 0, "scratch: %s", rnn_engine_last_error());
-  void* scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  CHECK(rnn_engine_loss_workspace(context, &good, &bytes) == 0, "workspace: %s", rnn_engine_last_error());
+  void* workspace = aligned_alloc(64, (bytes + 63) / 64 * 64);
   float values[12] = {0};
   int64_t targets[2] = {3, 4};
-  rnn_engine_loss_args args = {.weight = values, .targets = targets, .scale = 1, .scratch = scratch};
+  rnn_engine_loss_args args = {.weight = values, .targets = targets, .scale = 1, .workspace = workspace};
   expect_error(rnn_engine_linear_cross_entropy(context, &good, &args, &result), "hidden");
   args.hidden = values;
   expect_error(rnn_engine_linear_cross_entropy(context, &good, &args, &result),
@@ -201,9 +202,9 @@ static void test_errors(void) {
   p = good;
   p.gradients = RNN_ENGINE_LOSS_WEIGHT;
   expect_error(rnn_engine_linear_cross_entropy(context, &p, &args, &result), "d_weight");
-  args.scratch = (char*)scratch + 4;
-  expect_error(rnn_engine_linear_cross_entropy(context, &good, &args, &result), "scratch");
-  free(scratch);
+  args.workspace = (char*)workspace + 4;
+  expect_error(rnn_engine_linear_cross_entropy(context, &good, &args, &result), "workspace");
+  free(workspace);
   rnn_engine_context_destroy(context);
 }
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "backend/kernels.h"
+#include "cpu/kernels/kernels.h"
 
 using namespace rnn_engine;
 

@@ -38,10 +38,10 @@ Problem = structure(
     ("schedule tf32", c_int32),
 )
 Facts = structure("Facts", ("steps", c_int64), ("seconds", c_double), ("tiles groups", c_int64))
-Sizes = structure("Sizes", ("kept scratch forward_scratch backward_scratch", c_uint64))
+Sizes = structure("Sizes", ("reserve workspace forward_workspace backward_workspace", c_uint64))
 Weights = structure("Weights", ("weight_ih weight_hh bias_ih bias_hh weight_hr", c_void_p), ("extra", c_void_p * 8))
 Forward = structure(
-    "Forward", ("weights", POINTER(Weights)), ("packed x h0 c0 y cy hn cn kept scratch stream", c_void_p)
+    "Forward", ("weights", POINTER(Weights)), ("packed x h0 c0 y cy hn cn reserve workspace stream", c_void_p)
 )
 Backward = structure(
     "Backward",
@@ -49,7 +49,7 @@ Backward = structure(
     ("x h0 c0 y dy dcy dhn dcn dx dh0 dc0", c_void_p),
     ("gradients", POINTER(Weights)),
     ("overwrite", c_int32),
-    ("kept scratch stream", c_void_p),
+    ("reserve workspace stream", c_void_p),
 )
 
 
@@ -175,10 +175,12 @@ class Stack:
         return shaped_states(self.case.spec, h, c, self.case.B, self.packed.unsorted_indices)
 
     def forward(self):
-        """Leaves y, cy and kept; returns outputs as `running.results` takes them."""
+        """Leaves y, cy and reserve; returns outputs as `running.results` takes them."""
         new = self.guarded.new
         width = self.case.spec.directions * self.case.spec.hidden_sizes[-1]
-        self.kept, scratch = (new(count, torch.uint8) for count in (self.sizes.kept, self.sizes.forward_scratch))
+        self.reserve, workspace = (
+            new(count, torch.uint8) for count in (self.sizes.reserve, self.sizes.forward_workspace)
+        )
         self.y = new(self.rows * self.case.spec.output_size, self.dtype) if self.problem.output else None
         self.cy = new(self.rows * width, self.value) if self.case.cells else None
         self.hn, self.cn = new(self.h0.numel(), self.dtype), new(self.c0.numel(), self.value)
@@ -191,7 +193,7 @@ class Stack:
             for name, tensor in self.parameters.items():  # what was packed is not read again
                 if name.startswith(("weight_", "bias_ih", "bias_hh")):
                     tensor.fill_(torch.nan)
-        outputs = (self.y, self.cy, self.hn, self.cn, self.kept, scratch)
+        outputs = (self.y, self.cy, self.hn, self.cn, self.reserve, workspace)
         self.forward_args = Forward(self.lanes, *map(pointer, (packed, self.x, *self.first, *outputs)))
         return self.forward_again(self.plan)
 
@@ -212,7 +214,7 @@ class Stack:
             for name, p in self.parameters.items()
         }
         dx, dh0 = new(self.x.numel(), self.dtype), new(self.h0.numel(), self.dtype)
-        dc0, scratch = new(self.c0.numel(), self.value), new(self.sizes.backward_scratch, torch.uint8)
+        dc0, workspace = new(self.c0.numel(), self.value), new(self.sizes.backward_workspace, torch.uint8)
         dy = self.gathered(arrays.dy, self.dtype)
         dcy = self.gathered(arrays.dcells, self.value) if self.case.cells else None
         given = (dy, dcy, self.flat(arrays.dhn, self.dtype), self.flat(arrays.dcn, self.value))
@@ -222,7 +224,7 @@ class Stack:
             *map(pointer, (self.x, *self.first, self.y, *given, dx, dh0, dc0)),
             lanes_of(self.case.spec, gradients),
             overwrite,
-            *map(pointer, (self.kept, scratch)),
+            *map(pointer, (self.reserve, workspace)),
         )
         return self.backward_again(self.plan)
 
@@ -252,7 +254,7 @@ LossArgs = structure(
     "LossArgs",
     ("hidden weight bias targets", c_void_p),
     ("scale", c_double),
-    ("d_hidden d_weight d_bias scratch stream", c_void_p),
+    ("d_hidden d_weight d_bias workspace stream", c_void_p),
 )
 LossResult = structure("LossResult", ("loss nll", c_double), ("right tokens", c_int64))
 
@@ -266,13 +268,13 @@ def run_loss(
     bias, targets = None if bias is None else torch.tensor(bias, dtype=value), torch.tensor(targets, dtype=torch.int64)
     problem = LossProblem(DTYPES[dtype], gradients, *hidden.shape, len(weight), ignore_index, smoothing, tf32)
     count = c_uint64()
-    library.check(library.raw.rnn_engine_loss_scratch(library.context, byref(problem), byref(count)))
-    scratch = guarded.new(count.value, torch.uint8)
+    library.check(library.raw.rnn_engine_loss_workspace(library.context, byref(problem), byref(count)))
+    workspace = guarded.new(count.value, torch.uint8)
     d_hidden = guarded.new(hidden.numel(), dtype).view(hidden.shape)
     d_weight = guarded.new(weight.numel(), value, fill=1).view(weight.shape)
     d_bias = guarded.new(len(weight), value, fill=1)
     wanted = [t if gradients >> i & 1 else None for i, t in enumerate((d_hidden, d_weight, d_bias))]
-    args = LossArgs(*map(pointer, (hidden, weight, bias, targets)), scale, *map(pointer, (*wanted, scratch)))
+    args = LossArgs(*map(pointer, (hidden, weight, bias, targets)), scale, *map(pointer, (*wanted, workspace)))
     result = LossResult()
     library.check(
         library.raw.rnn_engine_linear_cross_entropy(library.context, byref(problem), byref(args), byref(result))

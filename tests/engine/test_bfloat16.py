@@ -117,8 +117,8 @@ def test_store_keeps_gates_and_h_in_half_the_bytes():
     case = Case(cell="lstm", T=8, B=4, I=6, H=10, L=2)
     buffers = plan(case.spec, steps=8, batch=4, dtype="bfloat16").buffers
     u = 8 * 4 * 10 * 2  # bytes of one [T, B, H] array in bfloat16
-    kept = sum(buffer.bytes for buffer in buffers if buffer.arena == "kept")
-    assert kept == 2 * (4 + 2) * u + u  # gates, and c in float32, of both layers; h of the first
+    reserve = sum(buffer.bytes for buffer in buffers if buffer.arena == "reserve")
+    assert reserve == 2 * (4 + 2) * u + u  # gates, and c in float32, of both layers; h of the first
 
 
 def test_errors_name_the_dtypes():

@@ -361,19 +361,19 @@ def test_the_native_part_checks_its_arrays():
     problem = native.LossProblem(
         dtype=0, gradients=0, tokens=2, features=3, vocabulary=4, ignore_index=-100, smoothing=0.0
     )
-    scratch = pool.take(context.loss_scratch(problem)).array
+    workspace = pool.take(context.loss_workspace(problem)).array
     x, w, t, nothing = np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32), np.zeros(2, np.int64), (None,) * 3
     result = np.zeros(4, np.int64)
     with pytest.raises(ValueError, match="hidden: expected 6 values, got 3"):
-        context.linear_cross_entropy(problem, (x[:1], w, None, t), 1.0, nothing, scratch, result)
+        context.linear_cross_entropy(problem, (x[:1], w, None, t), 1.0, nothing, workspace, result)
     with pytest.raises(TypeError, match="weight: expected float32"):
-        context.linear_cross_entropy(problem, (x, w.astype(np.float64), None, t), 1.0, nothing, scratch, result)
+        context.linear_cross_entropy(problem, (x, w.astype(np.float64), None, t), 1.0, nothing, workspace, result)
     with pytest.raises(ValueError, match=r"targets\[1\]: expected 0 to V - 1 = 3 or ignore_index = -100, got 4"):
-        context.linear_cross_entropy(problem, (x, w, None, np.array([0, 4])), 1.0, nothing, scratch, result)
+        context.linear_cross_entropy(problem, (x, w, None, np.array([0, 4])), 1.0, nothing, workspace, result)
     with pytest.raises(ValueError, match="d_weight: expected NULL"):
-        context.linear_cross_entropy(problem, (x, w, None, t), 1.0, (None, w, None), scratch, result)
-    with pytest.raises(ValueError, match="scratch: expected at least"):
-        context.linear_cross_entropy(problem, (x, w, None, t), 1.0, nothing, scratch[:64], result)
+        context.linear_cross_entropy(problem, (x, w, None, t), 1.0, (None, w, None), workspace, result)
+    with pytest.raises(ValueError, match="workspace: expected at least"):
+        context.linear_cross_entropy(problem, (x, w, None, t), 1.0, nothing, workspace[:64], result)
 
 
 PEAK = """
@@ -404,6 +404,6 @@ def test_the_process_grows_by_what_the_plan_says():
     problem = native.LossProblem(
         dtype=0, gradients=7, tokens=600, features=64, vocabulary=32000, ignore_index=-100, smoothing=0.0
     )
-    planned = native.context(1).loss_scratch(problem)
+    planned = native.context(1).loss_workspace(problem)
     assert planned < 40 << 20
     assert int(done.stdout) < planned + (4 << 20)  # logits of all tokens would be 77 MB

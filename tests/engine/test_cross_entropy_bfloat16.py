@@ -222,13 +222,13 @@ def test_gradients_are_added_onto_what_is_there():
         smoothing=0.1,
     )
     context = native.context(1)
-    scratch, result = pool.take(context.loss_scratch(problem)).array, np.zeros(4, np.int64)
+    workspace, result = pool.take(context.loss_workspace(problem)).array, np.zeros(4, np.int64)
     inputs = hidden.to(BF16), weight.to(BF16), bias, targets
     generator = torch.Generator().manual_seed(0)
     before = torch.randn(case.V, case.E, generator=generator), torch.randn(case.V, generator=generator)
     fresh, added = [torch.zeros_like(t) for t in before], [t.clone() for t in before]
     for gradients in (fresh, added):
-        context.linear_cross_entropy(problem, inputs, 1.0, (None, *gradients), scratch, result)
+        context.linear_cross_entropy(problem, inputs, 1.0, (None, *gradients), workspace, result)
     for start, alone, total in zip(before, fresh, added, strict=True):
         torch.testing.assert_close(total, start + alone, rtol=1e-5, atol=1e-5)
         assert not torch.equal(total, alone)

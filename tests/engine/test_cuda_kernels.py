@@ -69,7 +69,7 @@ def test_every_policy_gives_the_same_bits(case, dtype, library):
     arrays = rounded(make(case), dtype)
     first = run_library(library, case, arrays, dtype)
     leanest = Stack(library, case, arrays, dtype, memory="checkpoint", training=1, input_gradient=1).sizes
-    for memory in ({"memory": "recompute"}, {"memory": "checkpoint"}, {"budget": leanest.kept + leanest.scratch}):
+    for memory in ({"memory": "recompute"}, {"memory": "checkpoint"}, {"budget": leanest.reserve + leanest.workspace}):
         tensors = run_library(library, case, arrays, dtype, **memory)
         for key, tensor in tensors.items():
             if key.startswith("weight"):

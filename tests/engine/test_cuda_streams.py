@@ -73,11 +73,13 @@ def test_without_gradients_streams_change_no_bit(case, output, library):
 
 def test_memory_without_gradients_does_not_grow_with_length(library):
     case = Case(cell="lstm", T=70, B=3, I=5, H=6, L=4)
-    scratch = {
-        T: Stack(library, replace(case, T=T), make(replace(case, T=T)), torch.float32, schedule=WAVEFRONT).sizes.scratch
+    workspace = {
+        T: Stack(
+            library, replace(case, T=T), make(replace(case, T=T)), torch.float32, schedule=WAVEFRONT
+        ).sizes.workspace
         for T in (70, 140, 700)
     }
-    assert len(set(scratch.values())) == 1
+    assert len(set(workspace.values())) == 1
 
 
 def test_streams_are_chosen_where_steps_are_small(library):

@@ -93,5 +93,5 @@ def test_the_plan_lists_what_store_keeps():
     case = Case(cell="mi_lstm", T=7, B=5, I=6, H=9, L=3, bidirectional=True, dropout=0.1)
     buffers = plan(case.spec, steps=7, batch=5, threads=2).buffers
     u = 7 * 5 * 9 * 4  # bytes of one [T, B, H] array
-    kept = sum(buffer.bytes for buffer in buffers if buffer.arena == "kept")
-    assert kept == 3 * 2 * 9 * u + 2 * 2 * u  # a, r and c of every layer and direction; h of all layers but the last
+    reserve = sum(buffer.bytes for buffer in buffers if buffer.arena == "reserve")
+    assert reserve == 3 * 2 * 9 * u + 2 * 2 * u  # a, r and c of every layer and direction; h of all layers but the last

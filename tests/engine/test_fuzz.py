@@ -159,7 +159,7 @@ def test_bindings_plan_and_check_sizes(changed, flags, sizes):
     except (ValueError, TypeError) as error:
         says_why(error, "")
         return
-    assert plan.scratch_bytes >= max(plan.forward_scratch_bytes, plan.backward_scratch_bytes)
+    assert plan.workspace_bytes >= max(plan.forward_workspace_bytes, plan.backward_workspace_bytes)
     assert plan.tile_count >= 1
     rows = [np.zeros(size, np.float32) for size in sizes]
     lane = [rows[0], rows[1], rows[2], rows[2], None]

@@ -103,7 +103,7 @@ def users(plan, buffer):
 @given(plans())
 def test_buffers_that_live_together_lie_apart(planned):
     _, plan, _ = planned
-    for arena, size in (("kept", plan.kept_bytes), ("scratch", plan.scratch_bytes)):
+    for arena, size in (("reserve", plan.reserve_bytes), ("workspace", plan.workspace_bytes)):
         buffers = [buffer for buffer in plan.buffers if buffer.arena == arena]
         assert max((b.offset + b.bytes for b in buffers), default=0) <= size
         for i, a in enumerate(buffers):
@@ -111,7 +111,7 @@ def test_buffers_that_live_together_lie_apart(planned):
             assert 0 <= a.first <= a.last < len(plan.tiles), a
             for b in buffers[:i]:
                 together = a.first <= b.last and b.first <= a.last
-                if plan.groups > 1 and arena == "scratch":
+                if plan.groups > 1 and arena == "workspace":
                     together = not ordered(plan, a, b)
                 apart = a.offset + a.bytes <= b.offset or b.offset + b.bytes <= a.offset
                 assert apart or not together, (a, b)
@@ -209,8 +209,8 @@ def test_memory_without_gradients_does_not_grow_with_length(spec, batch, output,
     asked = {"batch": batch, "training": False, "output": output, "schedule": schedule}
     short = rnn_engine.plan(spec, steps=64, **asked)
     longer = rnn_engine.plan(spec, steps=16384 if long else 65, **asked)
-    assert (short.kept_bytes, longer.kept_bytes) == (0, 0)
-    assert short.scratch_bytes == longer.scratch_bytes
+    assert (short.reserve_bytes, longer.reserve_bytes) == (0, 0)
+    assert short.workspace_bytes == longer.workspace_bytes
 
 
 def test_planning_allocates_nothing():
@@ -278,11 +278,13 @@ def test_no_byte_outside_the_plan_is_touched(spec, call, memory, seed):
         gradients = [[None if p is None else np.zeros_like(p) for p in lane] for lane in lanes]
         y, hn, cn, dh0, dc0 = (np.full(n, np.nan, x.dtype) for n in (dy.shape, h, c, h, c))
         dx = np.full_like(x, np.nan) if call["input_gradient"] else None
-        sizes = (plan.kept_bytes, plan.forward_scratch_bytes, plan.backward_scratch_bytes)
+        sizes = (plan.reserve_bytes, plan.forward_workspace_bytes, plan.backward_workspace_bytes)
         blocks = [guarded(size, fill) for size in sizes]
-        kept, scratch, backward_scratch = (middle for _, middle, _ in blocks)
-        plan.forward(lanes, None, x, None, None, y, None, hn, cn, kept, scratch)
-        plan.backward(lanes, gradients, x, None, None, y, dy, None, None, None, dx, dh0, dc0, kept, backward_scratch)
+        reserve, workspace, backward_workspace = (middle for _, middle, _ in blocks)
+        plan.forward(lanes, None, x, None, None, y, None, hn, cn, reserve, workspace)
+        plan.backward(
+            lanes, gradients, x, None, None, y, dy, None, None, None, dx, dh0, dc0, reserve, backward_workspace
+        )
         for whole, middle, start in blocks:
             assert (whole[:start] == 0xA5).all()
             assert (whole[start + middle.size :] == 0xA5).all()

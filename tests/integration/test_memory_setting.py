@@ -1,4 +1,4 @@
-"""`model.memory` decides what is kept and what is made again, never what comes out."""
+"""`model.memory` decides what is kept and what is recomputed, never what comes out."""
 
 import pytest
 import torch

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.model.output import loss_scratch, output_loss
+from nmt.model.output import loss_workspace, output_loss
 
 
 def make(rows: int, width: int, vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -64,10 +64,10 @@ def test_large_logits_do_not_overflow():
     assert torch.isfinite(hidden.grad).all()
 
 
-def test_scratch_is_that_of_the_type_that_is_computed_in():
+def test_workspace_is_that_of_the_type_that_is_computed_in():
     weight = torch.zeros(800, 64)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = loss_scratch(weight, 500)
-    half = loss_scratch(weight.bfloat16(), 500)
+        mixed = loss_workspace(weight, 500)
+    half = loss_workspace(weight.bfloat16(), 500)
     assert mixed == half + 2 * weight.numel()  # and the rounded weight
-    assert half != loss_scratch(weight, 500)
+    assert half != loss_workspace(weight, 500)

@@ -7,7 +7,7 @@ from small import make_config
 
 import nmt.training.loss
 from nmt.data.batching import Batch
-from nmt.model.output import loss_scratch, output_loss
+from nmt.model.output import loss_workspace, output_loss
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.footprint import Footprint
 from nmt.training.loss import batch_loss
@@ -72,5 +72,5 @@ def test_the_footprint_is_that_of_the_precision():
     )
     weight, _ = model.output_layer
     with torch.autocast("cpu", torch.bfloat16):
-        expected = loss_scratch(weight, 18)
-    assert half - single == expected - loss_scratch(weight, 18) != 0
+        expected = loss_workspace(weight, 18)
+    assert half - single == expected - loss_workspace(weight, 18) != 0

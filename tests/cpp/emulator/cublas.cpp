@@ -1,7 +1,7 @@
-// A small cuBLAS for the emulated device: the functions that csrc/cuda/cublas_api.h declares, over the
+// A small cuBLAS for the emulated device: the functions that csrc/cuda/gemm/cublas_api.h declares, over the
 // process's memory. It sums by descending k, so that it is seen where it was used; it demands what the real
 // one's documentation demands, and what its caller promised; and it fails where a test wants it to.
-#include "cuda/cublas_api.h"
+#include "cuda/gemm/cublas_api.h"
 
 #include <cstring>
 #include <string>

@@ -1,4 +1,4 @@
-#include "cpu/vec_avx2.h"
+#include "cpu/kernels/vec_avx2.h"
 #include "vector_ops.h"
 
 namespace rnn_engine {

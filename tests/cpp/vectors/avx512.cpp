@@ -1,4 +1,4 @@
-#include "cpu/vec_avx512.h"
+#include "cpu/kernels/vec_avx512.h"
 #include "vector_ops.h"
 
 namespace rnn_engine {

@@ -1,4 +1,4 @@
-#include "cpu/vec_generic.h"
+#include "cpu/kernels/vec_generic.h"
 #include "vector_ops.h"
 
 namespace rnn_engine {

@@ -1,4 +1,4 @@
-#include "cpu/vec_neon.h"
+#include "cpu/kernels/vec_neon.h"
 #include "vector_ops.h"
 
 namespace rnn_engine {

@@ -1,0 +1,158 @@
+#include "cpu/cost.h"
+
+#include "cpu/dtype.h"
+
+#include "plan/tiles.h"
+
+namespace rnn_engine {
+namespace {
+
+// Seconds to take a tile from the queue.
+constexpr double kTake = 2.5e-6;
+
+// The parts that tiles are made of, for one layer on `threads` threads.
+class LayerCost {
+ public:
+  LayerCost(const Shape& shape, const Machine& machine, std::int64_t layer, double threads,
+            const Costs& costs)
+      : costs_(costs),
+        H_(static_cast<double>(shape.layer(layer).H)),
+        I_(static_cast<double>(shape.layer(layer).I)),
+        R_(static_cast<double>(shape.layer(layer).R)),
+        value_(bytes_of_value(shape.dtype)),
+        sum_(bytes_of_sum(shape.dtype)),
+        group_(machine.group),
+        gates_(shape.cell.gates),
+        threads_(threads),
+        meeting_(threads > 1 ? costs.meeting : 0),
+        cell_(static_cast<std::size_t>(shape.cell_index)),
+        projected_(shape.projected) {
+    const double units = std::ceil(H_ / machine.width);
+    share_ = std::ceil(units / threads) / units;  // of the thread that has the most units
+  }
+
+  double pack(double columns) const {
+    return 2 * value_ * gates_ * H_ * columns / (threads_ * costs_.memory_rate);
+  }
+  double pack_forward() const { return pack(I_ + R_); }
+  double pack_backward() const { return pack(R_); }
+  // Groups take turns with the lanes: a tile's weights come from a far cache, and the tile itself from the
+  // queue.
+  double hand_over(TileKind kind) const {
+    const bool steps = kind == TileKind::kForward || kind == TileKind::kReplay || kind == TileKind::kBackward;
+    return (steps ? pack(R_) / 2 : 0) + kTake;
+  }
+
+  // W x of many rows.
+  double input_product(double rows) const {
+    return product(rows, 2 * gates_ * rows * H_ * I_, gates_ * H_ * I_);
+  }
+  // U h' and the cells, a step at a time.
+  double forward_steps(double steps, double rows) const {
+    return this->steps(steps, rows, costs_.cell_forward[cell_]);
+  }
+  double backward_steps(double steps, double rows) const {
+    return this->steps(steps, rows, costs_.cell_backward[cell_]);
+  }
+  // The same as forward_steps in large products, and the cells alone.
+  double gates_again(double rows) const {
+    return input_product(rows) + product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) +
+           rows * H_ * share_ * costs_.cell_forward[cell_] + pack(I_ + R_);
+  }
+  double weight_gradients(double rows) const {
+    const double passes = std::ceil(rows / (256 * group_));  // over the gradients, in and out of memory
+    return 2 * gates_ * rows * H_ * (I_ + R_) / (threads_ * costs_.rate(256, Costs::kNear)) +
+           passes * pack(I_ + R_) * sum_ / value_;
+  }
+  double input_gradient(double rows) const {
+    return product(rows, 2 * gates_ * rows * H_ * I_, gates_ * H_ * I_) + pack(I_);
+  }
+
+ private:
+  // `values`: of its right-hand side.
+  double product(double rows, double operations, double values) const {
+    return operations * share_ / costs_.rate(rows, values * value_ * share_);
+  }
+  double meeting(double rows) const { return std::sqrt(rows * R_ * value_) * meeting_; }
+  double steps(double steps, double rows, double cell) const {
+    double step = product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) + rows * H_ * share_ * cell +
+                  meeting(rows);
+    if (projected_) step += product(rows, 2 * rows * H_ * R_, H_ * R_) + meeting(rows);
+    return steps * step;
+  }
+
+  const Costs& costs_;
+  const double H_, I_, R_;
+  const double value_, sum_;  // bytes of what is stored, and of what is computed with
+  const double group_, gates_, threads_, meeting_;
+  const std::size_t cell_;
+  const bool projected_;
+  double share_;
+};
+
+// Without the packing of weights, which a lane does once.
+double seconds_of(TileKind kind, Policy policy, const LayerCost& cost, double steps, double rows_of_step) {
+  const double rows = steps * rows_of_step;
+  switch (kind) {
+    case TileKind::kForward:
+    case TileKind::kReplay:
+      return cost.input_product(rows) + cost.forward_steps(steps, rows_of_step);
+    case TileKind::kBackward: {
+      double seconds = cost.backward_steps(steps, rows_of_step);
+      if (policy == Policy::kRecompute) seconds += cost.gates_again(rows);
+      if (policy != Policy::kStore) seconds += cost.weight_gradients(rows) + cost.input_gradient(rows);
+      return seconds;
+    }
+    case TileKind::kWeightGradients:
+      return cost.weight_gradients(rows);
+    case TileKind::kInputGradient:
+      return cost.input_gradient(rows);
+  }
+  return 0;
+}
+
+double rows_of_step(const Shape& shape) {
+  return static_cast<double>(shape.N) / static_cast<double>(shape.T);
+}
+
+}  // namespace
+
+double tile_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule, const Tile& tile,
+                    const Costs& costs) {
+  const double threads = static_cast<double>(machine.threads / schedule.groups);
+  const LayerCost cost(shape, machine, tile.layer, threads, costs);
+  double seconds = 0;
+  if (tile.kind == TileKind::kForward && tile.s0 == 0 && !shape.prepacked) seconds += cost.pack_forward();
+  if (tile.kind == TileKind::kReplay && tile.s1 == shape.T) seconds += cost.pack_forward();
+  if (tile.kind == TileKind::kBackward && tile.s1 == shape.T) seconds += cost.pack_backward();
+  if (schedule.groups > 1) seconds += cost.hand_over(tile.kind);
+  return seconds + seconds_of(tile.kind, schedule.of(tile.layer), cost,
+                              static_cast<double>(tile.s1 - tile.s0), rows_of_step(shape));
+}
+
+double predicted_seconds(const Shape& s, const Machine& machine, const Schedule& schedule,
+                         const Costs& costs) {
+  double seconds = 0;
+  for (std::int64_t layer = 0; layer < s.L; ++layer) {
+    const LayerCost cost(s, machine, layer, machine.threads, costs);
+    const double lanes = static_cast<double>(s.D), T = static_cast<double>(s.T);
+    // All of a kind, as so many tiles of equal length.
+    const auto add = [&](TileKind kind, std::int64_t steps) {
+      const double count = std::ceil(T / static_cast<double>(steps));
+      seconds += lanes * count * seconds_of(kind, schedule.of(layer), cost, T / count, rows_of_step(s));
+    };
+    seconds += lanes * (s.prepacked ? 0 : cost.pack_forward());
+    add(TileKind::kForward, schedule.forward_steps);
+    if (!s.training) continue;
+    seconds += lanes * cost.pack_backward();
+    if (schedule.checkpoint()) seconds += lanes * cost.pack_forward();
+    if (schedule.checkpoint()) add(TileKind::kReplay, schedule.backward_steps);
+    add(TileKind::kBackward, schedule.backward_steps);
+    if (schedule.of(layer) != Policy::kStore) continue;
+    add(TileKind::kWeightGradients, schedule.gradient_steps);
+    if (layer > 0 || s.input_gradient) add(TileKind::kInputGradient, schedule.backward_steps);
+  }
+  return seconds;
+}
+
+}  // namespace rnn_engine

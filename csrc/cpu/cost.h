@@ -1,0 +1,58 @@
+// What work costs on this machine, and what tiles and schedules cost by it. The figures are measured once for
+// a context and a dtype (cpu/calibrate.cpp); the planner only compares with them.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "cells/table.h"
+
+namespace rnn_engine {
+
+// All rates are those of one thread while all others do the same, each on its own data.
+struct Costs {
+  static constexpr int kRows = 5;   // rows of a product: 1, 4, 16, 64, 256
+  static constexpr int kSizes = 2;  // bytes of its right-hand side: what a near cache holds, and more
+  static constexpr double kNear = 384 << 10, kFar = 3 << 20;
+  std::array<std::array<double, kRows>, kSizes> product_rate{};  // floating-point operations a second
+  std::array<double, kCells> cell_forward{}, cell_backward{};    // seconds a hidden unit and row
+  double memory_rate = 0;                                        // bytes a second
+  // Seconds that threads lose in a step that they share, for each square root of a byte that they write for
+  // each other in it: waiting, and reading what has just been written elsewhere, where more can be fetched
+  // ahead the more there is.
+  double meeting = 0;
+
+  bool measured() const { return memory_rate > 0; }
+
+  // Operations a second of a product, between the measured classes on a log scale.
+  double rate(double rows, double bytes) const {
+    const double size = std::clamp(std::log2(bytes / kNear) / std::log2(kFar / kNear), 0.0, 1.0);
+    return of_rows(product_rate[0], rows) * (1 - size) + of_rows(product_rate[1], rows) * size;
+  }
+
+ private:
+  static double of_rows(const std::array<double, kRows>& rates, double rows) {
+    const double place = std::clamp(std::log2(std::max(rows, 1.0)) / 2, 0.0, kRows - 1.0);
+    const auto below = static_cast<std::size_t>(place);
+    const std::size_t above = std::min<std::size_t>(below + 1, kRows - 1);
+    const double share = place - static_cast<double>(below);
+    return rates[below] * (1 - share) + rates[above] * share;
+  }
+};
+
+struct Machine;
+struct Schedule;
+struct Shape;
+struct Tile;
+
+// Seconds of a tile on one group of threads; its rows are taken to be as many in each step.
+double tile_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule, const Tile& tile,
+                    const Costs& costs);
+
+// Seconds of one call, and of backward too in training, with one group of threads.
+double predicted_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule,
+                         const Costs& costs);
+
+}  // namespace rnn_engine

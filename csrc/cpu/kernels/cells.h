@@ -1,0 +1,159 @@
+// The cells' kernels: cells/ on tiles of rows and units. L says what gates and h are stored as: L::Stored,
+// and L::Vector what is computed with.
+#pragma once
+
+#include "cells/lanes.h"
+#include "cpu/kernels/kernels.h"
+#include "cpu/kernels/pairs.h"
+
+namespace rnn_engine::cpu {
+
+// Nothing is rounded.
+template <class V>
+struct Lanes {
+  using Vector = V;
+  using Stored = typename V::Scalar;
+};
+
+template <class V, class Cell, class Tile>
+inline __attribute__((always_inline)) void load_extra(const Tile& t, int units,
+                                                      V (&extra)[kMaxExtra][Cell::kGates]) {
+  for (int p = 0; p < Cell::kExtra; ++p)
+    for (int k = 0; k < Cell::kGates; ++k)
+      extra[p][k] =
+          t.extra[p] ? load_units<V>(t.extra[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
+}
+
+// Rows that what was kept, or is to be, is fetched ahead of its use: it lies in the third cache or in memory,
+// and its rows too far apart for the processor to see where the next one is.
+inline constexpr std::int64_t kRowsAhead = 4;
+
+// `write`: 1 where the row is written only.
+template <int kGates, int write, class Tile>
+inline __attribute__((always_inline)) void fetch_row(const Tile& t, std::int64_t row) {
+  for (int k = 0; k < kGates; ++k) {
+    const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
+    __builtin_prefetch(t.gates_a + place, write);
+    if (t.gates_r) __builtin_prefetch(t.gates_r + place, write);
+  }
+  __builtin_prefetch(t.c + row * t.c_row, write);
+}
+
+// Without kHidden the compiler leaves out what only h is made of.
+template <class L, class Cell, bool kHidden>
+void cell_rows(const CellTile<typename L::Stored>& t) {
+  using V = typename L::Vector;
+  constexpr bool kStores = !Cell::kSeparateRecurrentProduct || kRounds<typename L::Stored>;
+  const int units = static_cast<int>(t.units);
+  V extra[kMaxExtra][Cell::kGates];
+  load_extra<V, Cell>(t, units, extra);
+  for (std::int64_t row = 0; row < t.rows; ++row) {
+    V a[Cell::kGates], r[Cell::kGates], c, h;
+    for (int k = 0; k < Cell::kGates; ++k) {
+      const std::ptrdiff_t place = row * t.product_row + k * t.gate_stride;
+      a[k] = load_units<V>(t.a + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) r[k] = load_units<V>(t.r + place, units);
+    }
+    if (t.gates_a) fetch_row<Cell::kGates, 1>(t, row + kRowsAhead);
+    Cell::forward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
+    for (int k = 0; kStores && t.gates_a && k < Cell::kGates; ++k) {
+      const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
+      store_units(a[k], t.gates_a + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) store_units(r[k], t.gates_r + place, units);
+    }
+    store_units(c, t.c + row * t.c_row, units);
+    if constexpr (kHidden) store_units(h, t.h + row * t.h_row, units);
+  }
+}
+
+// The rows of a tile, kCellRows at a time.
+template <class T, class Visit>
+inline __attribute__((always_inline)) void for_each_block(const CellTile<T>& t, const Visit& visit) {
+  for (std::int64_t row = 0; row < t.rows; row += kCellRows)
+    visit(row, static_cast<int>(t.rows - row < kCellRows ? t.rows - row : kCellRows));
+}
+
+// Rounds the products of some rows of all units, where that is not done with the cell.
+template <class V, int kGates, class Tile>
+inline __attribute__((always_inline)) void keep_products(const Tile& t, std::int64_t first, int rows) {
+  for (std::int64_t row = first; row < first + rows; ++row)
+    for (int k = 0; k < kGates; ++k)
+      for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
+        const int valid = units_at<V>(unit, t.units);
+        const std::ptrdiff_t from = row * t.product_row + k * t.gate_stride + unit;
+        const std::ptrdiff_t to = row * t.gates_row + k * t.gate_stride + unit;
+        store_units(load_units<V>(t.a + from, valid), t.gates_a + to, valid);
+        store_units(load_units<V>(t.r + from, valid), t.gates_r + to, valid);
+      }
+}
+
+template <class L, class Cell>
+void cell_forward(const CellTile<typename L::Stored>& t) {
+  using V = typename L::Vector;
+  static_assert(Cell::kGates <= kPanelVectors && Cell::kSums <= kMaxSums &&
+                Cell::kExtra + Cell::kUnitVectors <= kMaxExtra);
+  if constexpr (Cell::kWholeRows)
+    for_each_block(t, [&](std::int64_t first, int rows) {
+      Cell::template forward<V>(t, first, rows);
+      if constexpr (kRounds<typename L::Stored>)
+        if (t.gates_a) keep_products<V, Cell::kGates>(t, first, rows);
+    });
+  else if (t.h)
+    cell_rows<L, Cell, true>(t);
+  else
+    cell_rows<L, Cell, false>(t);
+}
+
+template <class L, class Cell>
+void unit_backward(const CellTile<typename L::Stored>& t) {
+  using V = typename L::Vector;
+  const int units = static_cast<int>(t.units);
+  V extra[kMaxExtra][Cell::kGates], sums[kMaxSums][Cell::kGates];
+  load_extra<V, Cell>(t, units, extra);
+  for (int s = 0; s < Cell::kSums; ++s)
+    for (int k = 0; k < Cell::kGates; ++k)
+      sums[s][k] = load_units<V>(t.sums + (s * Cell::kGates + k) * t.gate_stride, units);
+  for (std::int64_t row = 0; row < t.rows; ++row) {
+    V a[Cell::kGates], r[Cell::kGates];
+    for (int k = 0; k < Cell::kGates; ++k) {
+      const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
+      a[k] = load_units<V>(t.gates_a + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) r[k] = load_units<V>(t.gates_r + place, units);
+    }
+    fetch_row<Cell::kGates, 0>(t, row + kRowsAhead);
+    __builtin_prefetch(t.c_prev + (row + kRowsAhead) * t.c_prev_row);
+    V dc = load_units<V>(t.dc + row * t.dc_row, units);
+    Cell::backward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units),
+                   load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc,
+                   sums);
+    for (int k = 0; k < Cell::kGates; ++k) {
+      const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
+      store_units(a[k], t.gates_a + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) store_units(r[k], t.gates_r + place, units);
+    }
+    store_units(dc, t.dc + row * t.dc_row, units);
+  }
+  for (int s = 0; s < Cell::kSums; ++s)
+    for (int k = 0; k < Cell::kGates; ++k)
+      store_units(sums[s][k], t.sums + (s * Cell::kGates + k) * t.gate_stride, units);
+}
+
+template <class L, class Cell>
+void cell_backward(const CellTile<typename L::Stored>& t) {
+  if constexpr (Cell::kWholeRows)
+    for_each_block(t, [&](std::int64_t first, int rows) {
+      Cell::template backward<typename L::Vector>(t, first, rows);
+    });
+  else
+    unit_backward<L, Cell>(t);
+}
+
+template <class L>
+void set_cells(Kernels<typename L::Stored>& table) {
+  for_each_cell([&]<class Cell>(int index) {
+    table.cell_forward[index] = cell_forward<L, Cell>;
+    table.cell_backward[index] = cell_backward<L, Cell>;
+  });
+}
+
+}  // namespace rnn_engine::cpu

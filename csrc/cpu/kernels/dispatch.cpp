@@ -1,0 +1,89 @@
+// The table of instruction sets, best first, and the choice among them. Compiled without instruction-set
+// flags.
+#include <array>
+#include <cstring>
+#include <iterator>
+#include <string>
+
+#include "base/error.h"
+#include "cpu/kernels/kernels.h"
+
+namespace rnn_engine {
+namespace cpu {
+Backend generic_backend();
+#if defined(__x86_64__)
+Backend avx2_backend();
+Backend avx512_backend();
+Backend avx512_bf16_backend();
+#elif defined(__aarch64__)
+Backend neon_backend();
+#endif
+}  // namespace cpu
+
+namespace {
+
+struct Entry {
+  const char* name;
+  bool (*available)();
+  Backend (*make)();
+};
+
+#if defined(__x86_64__)
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#endif
+
+constexpr Entry kEntries[] = {
+#if defined(__x86_64__)
+    {"avx512_bf16", has_avx512_bf16, cpu::avx512_bf16_backend},
+    {"avx512", has_avx512, cpu::avx512_backend},
+    {"avx2", has_avx2, cpu::avx2_backend},
+#elif defined(__aarch64__)
+    {"neon", [] { return true; }, cpu::neon_backend},
+#endif
+    {"generic", [] { return true; }, cpu::generic_backend},
+};
+
+const Entry* find(const char* isa) {
+  for (const Entry& entry : kEntries)
+    if (std::strcmp(entry.name, isa) == 0) return &entry;
+  return nullptr;
+}
+
+}  // namespace
+
+bool has_backend(const char* isa) {
+  const Entry* entry = find(isa);
+  return entry && entry->available();
+}
+
+const Backend& select_backend(const char* isa) {
+  const Entry* chosen = nullptr;
+  if (isa && *isa) {
+    chosen = find(isa);
+    std::string known;
+    for (const Entry& entry : kEntries) known += std::string(known.empty() ? "" : ", ") + entry.name;
+    require(chosen, "instruction set: expected one of " + known + ", got \"" + isa + "\"");
+    require(chosen->available(), "instruction set: this machine has no " + std::string(isa));
+  } else {
+    for (const Entry& entry : kEntries) {
+      if (!entry.available()) continue;
+      chosen = &entry;
+      break;
+    }
+  }
+  // One table for each instruction set, made when it is first asked for and never changed.
+  static const auto tables = [] {
+    std::array<Backend, std::size(kEntries)> made{};
+    for (std::size_t i = 0; i < made.size(); ++i)
+      if (kEntries[i].available()) made[i] = kEntries[i].make();
+    return made;
+  }();
+  return tables[static_cast<std::size_t>(chosen - kEntries)];
+}
+
+}  // namespace rnn_engine

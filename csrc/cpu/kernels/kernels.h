@@ -1,0 +1,222 @@
+// The backend interface: what cpu/run needs from a processor. One table of functions for each (instruction
+// set, type).
+//
+// A panel is a packed piece of a matrix's right-hand side: for each k, `vectors` vectors of `width` values.
+// What a panel's vectors stand for is the caller's choice: neighbouring columns, or the four gates of the
+// same hidden units.
+//
+// Bit equality: every element of a product is one chain of fused multiply-adds over ascending k that begins
+// with `init`. How rows, columns and k are cut into pieces therefore changes no bit, nor does the instruction
+// set.
+//
+// bfloat16 is stored; products accumulate in float32 over pairs of neighbouring k, which packed operands hold
+// side by side (kGroup), an odd last k beside a zero. k may be cut between pairs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/bfloat16.h"
+#include "base/philox.h"
+#include "cells/table.h"
+
+namespace rnn_engine {
+
+inline constexpr int kPanelVectors = 4;
+inline constexpr int kRowBlock = 6;  // rows that a micro-kernel holds in registers
+inline constexpr int kMaxWidth = 16;
+
+// c[rows, panel] = init + a[rows, k] * panel[k, :]
+template <class T>
+struct GemmTile {
+  const T* a;  // element (m, k) at a[m * a_row + k * a_col]; bfloat16: pair k / 2 at a[m * a_row + k * a_col]
+  std::ptrdiff_t a_row, a_col;
+  const T* panel;
+  std::int64_t rows, k;
+  int vectors;              // of the panel
+  const Value<T>* init;     // nullptr: zeros; may be c
+  std::ptrdiff_t init_row;  // 0: one row for all
+  Value<T>* c;
+  std::ptrdiff_t c_row;
+  std::ptrdiff_t vector_stride;  // between the panel's vectors, in c and in init
+  bool gates;                    // the vectors are the gates of the same units; else neighbouring columns
+  std::int64_t columns;          // valid values: of every vector if `gates`, else of all together
+  // Where T is not its own Value: the product may begin with, and end in, stored values in place of the
+  // above.
+  const T* stored_init;
+  T* stored_c;
+};
+
+// One step of a cell on a tile of rows x at most `width` hidden units, or all units for a cell with
+// kWholeRows. Pointers stand at the tile's first unit.
+template <class T>
+struct CellTile {
+  std::int64_t rows, units;
+  std::ptrdiff_t gate_stride;  // H: between the gates in a, r, gates, extra and sums
+  const Value<T>* a;           // forward: [rows, 4H] the products, summed up unless the cell is split
+  const Value<T>* r;           // forward: [rows, 4H] those of a split cell with U
+  std::ptrdiff_t product_row;
+  // [rows, 4H] what backward is given: activated gates, or a and r (gates_r) of a split cell. Forward writes
+  // it unless nullptr; a split cell only where it is rounded, else it is a and r themselves. Backward turns
+  // it into the gradients of a and r.
+  T *gates_a, *gates_r;
+  std::ptrdiff_t gates_row;
+  const Value<T>* extra[kMaxExtra];  // [4H], then those of [H]; nullptr: zeros
+  const Value<T>*bias_ih, *bias_hh;  // [4H] for a cell with kAddsBias; nullptr: zeros
+  const Value<T>* c_prev;            // [rows, H]
+  std::ptrdiff_t c_prev_row;
+  Value<T>* c;  // [rows, H]; forward writes, backward reads; may be c_prev in forward
+  std::ptrdiff_t c_row;
+  T* h;  // forward: [rows, H], written unless nullptr
+  std::ptrdiff_t h_row;
+  const Value<T>* dh;  // backward: [rows, H]
+  std::ptrdiff_t dh_row;
+  Value<T>* dc;  // backward: [rows, H], gradient of c in, of c_prev out
+  std::ptrdiff_t dc_row;
+  Value<T>* sums;  // backward: [kSums, 4H], then [H] for each vector of [H]; added to
+  Value<T>* work;  // of a cell with kWholeRows: forward [kCellRows, H], backward [kCellRows, kWork, H]
+};
+
+// One vector of each of a panel's k groups, from as many rows of a row-major matrix [columns, k]: its
+// transpose.
+template <class T>
+struct TransposedPanel {
+  const T* rows;
+  std::ptrdiff_t row_stride;
+  std::int64_t columns;  // rows of the matrix, at most `width`; the rest of the vector is zero
+  std::int64_t k;
+  T* panel;
+  std::ptrdiff_t stride;  // between groups
+};
+
+// A piece of one row of a mask, from column `first` on. It marks the values whose random word is below
+// `threshold`.
+struct Mask {
+  PhiloxKey key;
+  std::uint32_t site, step, row;
+  std::uint32_t threshold;
+  std::int64_t first;
+};
+
+// out[columns] = in[columns] * scale, or zero where the mask marks it.
+template <class T>
+struct DropoutRow {
+  const T* in;  // nullptr: ones
+  T* out;
+  std::int64_t columns;
+  Mask mask;
+  Value<T> scale;
+};
+
+// With s = 1 where the mask marks a value, else 0, or with the one `share` for all values:
+// forward   value = s before + (1 - s) next
+// backward  past = s value, value = (1 - s) value
+template <class T>
+struct ZoneoutRow {
+  const T *before, *next;  // forward; either may be value
+  T* past;                 // backward
+  T* value;
+  std::int64_t columns;
+  Mask mask;
+  bool drawn;  // by the mask, else `share`
+  Value<T> share;
+};
+
+// Softmax over the rows of a matrix whose columns are tokens, in blocks of rows.
+template <class T>
+struct SoftmaxBlock {
+  std::int64_t rows, columns;
+  T* z;  // [rows, columns]; block: logits in, exp(logits - top) out; slope: that in, gradient out
+  std::ptrdiff_t z_row;
+  T *top, *total,
+      *sum;         // block writes [columns]: the highest logit, the sum of what z becomes, of the logits
+  const T* factor;  // slope: [columns] z = z * factor - shift
+  T shift;
+  T* row_sums;  // slope: [rows] written: sums of what z becomes, over 16 lanes of columns; nullptr: not
+                // wanted
+};
+
+// Joins what the blocks found; arrays are [blocks, stride].
+template <class T>
+struct SoftmaxJoin {
+  std::int64_t blocks, columns;
+  std::ptrdiff_t stride;
+  T* top;          // out: scale / total of all blocks * exp(top of the block - highest): the slopes' factor
+  const T* total;  // of each block
+  T* sum;          // of each block; out, in the first row: of all
+  T scale;
+  T *highest, *all;  // [columns] written: the highest logit, and the sum of exp(logit - highest)
+};
+
+// Rows [k] of values -> packed operands in pairs of neighbouring k (bfloat16). A nullptr is a row of zeros.
+struct PairedRows {
+  const BFloat16* const* rows;
+  std::int64_t k;
+  std::int64_t first, columns;  // of every row
+  BFloat16* packed;
+  // Columns are cut into blocks of `block`, which hold all k and lie `block_stride` values apart; the last
+  // one is filled up with zeros to a multiple of `fill`.
+  std::int64_t block, block_stride, fill;
+};
+
+// out = in, a type to another: `parts` pieces of `columns` values of every row.
+template <class From, class To>
+struct Block {
+  std::int64_t rows, parts, columns;
+  std::ptrdiff_t part_stride;  // in both
+  const From* in;
+  std::ptrdiff_t in_row;
+  To* out;
+  std::ptrdiff_t out_row;
+};
+
+template <class T>
+struct Kernels {
+  int width;
+  void (*gemm)(const GemmTile<T>&);
+  void (*pack_transposed)(const TransposedPanel<T>&);
+  // Only of a T that is not its own Value: bfloat16.
+  void (*pack_pairs)(const PairedRows&);
+  void (*narrow)(const Block<Value<T>, T>&);
+  void (*widen)(const Block<T, Value<T>>&);
+  void (*cell_forward[kCells])(const CellTile<T>&);
+  void (*cell_backward[kCells])(const CellTile<T>&);
+  void (*dropout)(const DropoutRow<T>&);
+  void (*zoneout_forward)(const ZoneoutRow<T>&);
+  void (*zoneout_backward)(const ZoneoutRow<T>&);
+  void (*softmax_block)(const SoftmaxBlock<T>&);
+  void (*softmax_join)(const SoftmaxJoin<T>&);
+  void (*softmax_slope)(const SoftmaxBlock<T>&);
+  // Runs `iterations` x 16 independent fused multiply-adds; returns the floating-point operations done.
+  double (*peak)(std::int64_t iterations);
+};
+
+struct Backend {
+  const char* isa;
+  Kernels<float> f32;
+  Kernels<double> f64;
+  Kernels<BFloat16> bf16;
+
+  template <class T>
+  const Kernels<T>& kernels() const;
+};
+
+template <>
+inline const Kernels<float>& Backend::kernels<float>() const {
+  return f32;
+}
+template <>
+inline const Kernels<double>& Backend::kernels<double>() const {
+  return f64;
+}
+template <>
+inline const Kernels<BFloat16>& Backend::kernels<BFloat16>() const {
+  return bf16;
+}
+
+// The backend called `isa`; the best that the machine has if it is nullptr or empty. Throws InvalidArgument
+// for one that this build or machine lacks.
+const Backend& select_backend(const char* isa);
+bool has_backend(const char* isa);
+
+}  // namespace rnn_engine

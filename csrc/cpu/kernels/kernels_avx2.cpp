@@ -1,0 +1,12 @@
+// Compiled for AVX2 and FMA.
+#include "cpu/kernels/pair_kernels.h"
+#include "cpu/kernels/vec_avx2.h"
+
+namespace rnn_engine::cpu {
+
+Backend avx2_backend() {
+  return {"avx2", make_kernels<Avx2Float, 3>(), make_kernels<Avx2Double, 3>(),
+          make_pair_kernels<Pairs<Avx2Float>, 2>()};
+}
+
+}  // namespace rnn_engine::cpu

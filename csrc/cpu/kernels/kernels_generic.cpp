@@ -1,0 +1,11 @@
+#include "cpu/kernels/pair_kernels.h"
+#include "cpu/kernels/vec_generic.h"
+
+namespace rnn_engine::cpu {
+
+Backend generic_backend() {
+  return {"generic", make_kernels<GenericVec<float>, 2>(), make_kernels<GenericVec<double>, 2>(),
+          make_pair_kernels<Pairs<GenericVec<float>>, 2>()};
+}
+
+}  // namespace rnn_engine::cpu

@@ -1,0 +1,74 @@
+// Dropout and zoneout of a row. V only keeps the copies of different instruction sets apart.
+#pragma once
+
+#include "cpu/kernels/kernels.h"
+#include "cpu/kernels/philox_lanes.h"
+
+namespace rnn_engine::cpu {
+
+// Calls visit(first, last, marks) for pieces of the columns [0, columns): marks has 1 for each value of the
+// piece that the mask marks, else 0. Counter: (block of four columns, row, step, site).
+template <class V, class Visit>
+inline __attribute__((always_inline)) void for_each_marks(const Mask& mask, std::int64_t columns,
+                                                          const Visit& visit) {
+  using T = typename V::Scalar;
+  constexpr int kColumns = 4 * kPhiloxLanes;
+  const std::int64_t end = mask.first + columns;
+  for (std::int64_t start = mask.first / 4 * 4; start < end; start += kColumns) {
+    std::uint32_t words[4][kPhiloxLanes];
+    for (int lane = 0; lane < kPhiloxLanes; ++lane) {
+      words[0][lane] = static_cast<std::uint32_t>(start / 4) + static_cast<std::uint32_t>(lane);
+      words[1][lane] = mask.row;
+      words[2][lane] = mask.step;
+      words[3][lane] = mask.site;
+    }
+    philox(words, mask.key);
+    T marks[kColumns];
+    for (int lane = 0; lane < kPhiloxLanes; ++lane)
+      for (int i = 0; i < 4; ++i) marks[4 * lane + i] = words[i][lane] < mask.threshold ? T(1) : T(0);
+    const std::int64_t first = start < mask.first ? mask.first : start;
+    const std::int64_t last = end < start + kColumns ? end : start + kColumns;
+    visit(first - mask.first, last - mask.first, marks + (first - start));
+  }
+}
+
+template <class V, class Stored = typename V::Scalar>
+void dropout(const DropoutRow<Stored>& t) {
+  using T = typename V::Scalar;
+  for_each_marks<V>(t.mask, t.columns, [&](std::int64_t first, std::int64_t last, const T* marks) {
+    for (std::int64_t i = first; i < last; ++i)
+      t.out[i] = narrow<Stored>((t.in ? widen(t.in[i]) : T(1)) * ((T(1) - marks[i - first]) * t.scale));
+  });
+}
+
+// update(i, how much of value i stays)
+template <class V, class Stored, class Update>
+inline __attribute__((always_inline)) void zoneout(const ZoneoutRow<Stored>& t, const Update& update) {
+  using T = typename V::Scalar;
+  if (!t.drawn) {
+    for (std::int64_t i = 0; i < t.columns; ++i) update(i, t.share);
+    return;
+  }
+  for_each_marks<V>(t.mask, t.columns, [&](std::int64_t first, std::int64_t last, const T* marks) {
+    for (std::int64_t i = first; i < last; ++i) update(i, marks[i - first]);
+  });
+}
+
+template <class V, class Stored = typename V::Scalar>
+void zoneout_forward(const ZoneoutRow<Stored>& t) {
+  using T = typename V::Scalar;
+  zoneout<V>(t, [&](std::int64_t i, T s) {
+    t.value[i] = narrow<Stored>(s * widen(t.before[i]) + (T(1) - s) * widen(t.next[i]));
+  });
+}
+
+template <class V>
+void zoneout_backward(const ZoneoutRow<typename V::Scalar>& t) {
+  using T = typename V::Scalar;
+  zoneout<V>(t, [&](std::int64_t i, T s) {
+    t.past[i] = s * t.value[i];
+    t.value[i] = (T(1) - s) * t.value[i];
+  });
+}
+
+}  // namespace rnn_engine::cpu

@@ -1,0 +1,217 @@
+// The kernels of bfloat16, over a type P of pairs of neighbouring k (cpu/kernels/pairs.h). Included only by
+// the files that are compiled for one instruction set each, as cpu/kernels/vector_kernels.h is, and a
+// template for the same reason.
+#pragma once
+
+#include "cpu/kernels/kernels.h"
+#include "cpu/kernels/pairs.h"
+#include "cpu/kernels/vector_kernels.h"
+
+namespace rnn_engine::cpu {
+
+// Adds one pair of k onto the accumulators. `kOdd`: the last k has no partner in a.
+template <class P, int kRows, int kVectors, bool kOdd>
+inline __attribute__((always_inline)) void add_pair(const BFloat16* a, std::ptrdiff_t a_row,
+                                                    const BFloat16* panel,
+                                                    typename P::Vector (&acc)[kRows][kVectors]) {
+  P b[kVectors];
+#pragma GCC unroll 4
+  for (int j = 0; j < kVectors; ++j) b[j] = P::load(panel + 2 * j * P::kWidth);
+#pragma GCC unroll 2
+  for (int term = 0; term < (kOdd ? 1 : P::kTerms); ++term) {
+#pragma GCC unroll 6
+    for (int i = 0; i < kRows; ++i) {
+      const P pair = kOdd ? P::broadcast_first(a + i * a_row) : P::broadcast(a + i * a_row);
+      const typename P::Factor value = pair.factor(term);
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = P::multiply_add(value, b[j].factor(term), acc[i][j]);
+    }
+  }
+}
+
+// The micro-kernel: kRows x kVectors accumulators in registers.
+template <class P, int kRows, int kVectors>
+void pair_micro_kernel(const GemmTile<BFloat16>& t, std::int64_t first_row) {
+  using V = typename P::Vector;
+  constexpr int kWidth = V::kWidth;
+  int lanes[kVectors];
+#pragma GCC unroll 4
+  for (int j = 0; j < kVectors; ++j) {
+    const std::int64_t left = t.gates ? t.columns : t.columns - j * kWidth;
+    lanes[j] = left < kWidth ? static_cast<int>(left) : kWidth;
+  }
+  const auto at = [&](int i, int j, std::ptrdiff_t row) {
+    return (first_row + i) * row + j * t.vector_stride;
+  };
+  V acc[kRows][kVectors];
+#pragma GCC unroll 6
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) {
+      if (t.init) {
+        const float* p = t.init + at(i, j, t.init_row);
+        __builtin_prefetch(p + kRows * t.init_row);  // for the next block of rows
+        acc[i][j] = load_units<V>(p, lanes[j]);
+      } else if (t.stored_init)
+        acc[i][j] = load_units<V>(t.stored_init + at(i, j, t.init_row), lanes[j]);
+      else
+        acc[i][j] = V(0.0f);
+    }
+
+  const BFloat16* a = t.a + first_row * t.a_row;
+  const BFloat16* panel = t.panel;
+  const std::ptrdiff_t a_row = t.a_row, a_pair = 2 * t.a_col;
+  constexpr int kPair = 2 * kVectors * kWidth;
+  for (std::int64_t k = 0; k + 1 < t.k; k += 2) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) __builtin_prefetch(panel + kPrefetchDepth * kPair + 2 * j * kWidth);
+    add_pair<P, kRows, kVectors, false>(a, a_row, panel, acc);
+    a += a_pair;
+    panel += kPair;
+  }
+  if (t.k % 2 != 0) add_pair<P, kRows, kVectors, true>(a, a_row, panel, acc);
+
+#pragma GCC unroll 6
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) {
+      if (t.c)
+        store_units(acc[i][j], t.c + at(i, j, t.c_row), lanes[j]);
+      else
+        store_units(acc[i][j], t.stored_c + at(i, j, t.c_row), lanes[j]);
+    }
+}
+
+// Its vectors as a type of its own, for templates that another file has for the same vectors.
+template <class P>
+struct PairVector : P::Vector {};
+
+// For the cells: gates and h are rounded, all else is not. A type for each P, for the same reason.
+template <class P>
+struct PairLanes {
+  using Vector = typename P::Vector;
+  using Stored = BFloat16;
+};
+
+template <class P>
+struct PairMicroKernel {
+  using Stored = BFloat16;
+  template <int kRows, int kVectors>
+  static inline __attribute__((always_inline)) void run(const GemmTile<BFloat16>& t, std::int64_t row) {
+    pair_micro_kernel<P, kRows, kVectors>(t, row);
+  }
+};
+
+// A pair of bfloat16 is moved as one value.
+template <class P>
+void pack_transposed_pairs(const TransposedPanel<BFloat16>& t) {
+  using V = typename P::Vector;
+  constexpr int kWidth = P::kWidth, kAhead = 256 / sizeof(BFloat16);
+  for (std::int64_t k = 0; k < t.k; k += 2 * kWidth) {
+    const std::int64_t left = t.k - k;
+    const int count = static_cast<int>(left < 2 * kWidth ? left : 2 * kWidth);
+    V block[kWidth];
+    if (count == 2 * kWidth && t.columns == kWidth) {
+#pragma GCC unroll 16
+      for (int j = 0; j < kWidth; ++j) {
+        block[j] = P::load(t.rows + j * t.row_stride + k).as_vector();
+        __builtin_prefetch(t.rows + j * t.row_stride + k + kAhead);
+      }
+    } else {
+      for (int j = 0; j < kWidth; ++j)
+        block[j] = j < t.columns ? P::load(t.rows + j * t.row_stride + k, count).as_vector() : V(0.0f);
+    }
+    transpose(block);
+    for (int i = 0; 2 * i < count; ++i) P::from(block[i]).store(t.panel + (k + 2 * i) * t.stride);
+  }
+}
+
+template <class P>
+void pack_pairs(const PairedRows& t) {
+  constexpr std::int64_t kAtOnce = 16;  // rows of k: as many as write whole cache lines of narrow blocks
+  constexpr std::int64_t kLine = 64 / sizeof(BFloat16);
+  // Rows lie far apart, so that the processor does not see what comes next: of narrow pieces the rows after
+  // these, of wide ones the rest of these.
+  const bool narrow = t.columns <= 4 * kLine;
+  for (std::int64_t k0 = 0; k0 < t.k; k0 += kAtOnce) {
+    const std::int64_t k1 = k0 + kAtOnce < t.k ? k0 + kAtOnce : t.k;
+    for (std::int64_t k = k0 + 2 * kAtOnce; narrow && k < k1 + 2 * kAtOnce && k < t.k; ++k)
+      for (std::int64_t c = 0; t.rows[k] && c < t.columns; c += kLine)
+        __builtin_prefetch(t.rows[k] + t.first + c);
+    BFloat16* block = t.packed;
+    for (std::int64_t c = 0; c < t.columns; c += t.block, block += t.block_stride) {
+      for (std::int64_t k = k0; !narrow && c % kLine < t.block && k < k1; ++k)
+        if (t.rows[k]) __builtin_prefetch(t.rows[k] + t.first + c + 4 * kLine);
+      const std::int64_t count = t.columns - c < t.block ? t.columns - c : t.block;
+      const std::int64_t filled = count < t.block ? (count + t.fill - 1) / t.fill * t.fill : count;
+      for (std::int64_t k = k0; k < k1; k += 2) {
+        const BFloat16* first = t.rows[k];
+        const BFloat16* second = k + 1 < t.k ? t.rows[k + 1] : nullptr;
+        for (std::int64_t j = 0; j < filled; j += P::kWidth) {
+          const int lanes = static_cast<int>(filled - j < P::kWidth ? filled - j : P::kWidth);
+          const int valid = static_cast<int>(count - j < 0 ? 0 : count - j < lanes ? count - j : lanes);
+          const std::int64_t at = t.first + c + j;
+          P::join(first + at, first ? valid : 0, second + at, second ? valid : 0)
+              .store(block + k * filled + 2 * j, lanes);
+        }
+      }
+    }
+  }
+}
+
+// Between stored values and those that are computed with.
+template <class P, class From, class To>
+void convert(const Block<From, To>& t) {
+  using V = typename P::Vector;
+  for (std::int64_t row = 0; row < t.rows; ++row)
+    for (std::int64_t part = 0; part < t.parts; ++part) {
+      const From* in = t.in + row * t.in_row + part * t.part_stride;
+      To* out = t.out + row * t.out_row + part * t.part_stride;
+      for (std::int64_t j = 0; j < t.columns; j += V::kWidth) {
+        const int lanes = static_cast<int>(t.columns - j < V::kWidth ? t.columns - j : V::kWidth);
+        store_units(load_units<V>(in + j, lanes), out + j, lanes);
+      }
+    }
+}
+
+template <class P>
+double peak_of_pairs(std::int64_t iterations) {
+  using V = typename P::Vector;
+  constexpr int kChains = 16;
+  V acc[kChains];
+  for (int i = 0; i < kChains; ++i) acc[i] = V(static_cast<float>(i));
+  const BFloat16 half[2] = {narrow<BFloat16>(0.5f), narrow<BFloat16>(0.25f)};
+  P pair = P::broadcast(half);
+  for (std::int64_t n = 0; n < iterations; ++n) {
+    asm volatile("" : "+x"(pair.v));  // keeps the compiler from seeing through the loop
+#pragma GCC unroll 16
+    for (int i = 0; i < kChains; ++i)
+#pragma GCC unroll 2
+      for (int term = 0; term < P::kTerms; ++term)
+        acc[i] = P::multiply_add(pair.factor(term), pair.factor(term), acc[i]);
+  }
+  V total = acc[0];
+  for (int i = 1; i < kChains; ++i) total = total + acc[i];
+  float sink[V::kWidth];
+  total.store(sink);
+  asm volatile("" ::"r"(sink) : "memory");
+  return 4.0 * kChains * V::kWidth * static_cast<double>(iterations);
+}
+
+template <class P, int kMaxRows>
+Kernels<BFloat16> make_pair_kernels() {
+  Kernels<BFloat16> table{};
+  table.width = P::kWidth;
+  table.gemm = gemm<PairMicroKernel<P>, kMaxRows>;
+  table.pack_transposed = pack_transposed_pairs<P>;
+  table.pack_pairs = pack_pairs<P>;
+  set_cells<PairLanes<P>>(table);
+  table.narrow = convert<P, float, BFloat16>;
+  table.widen = convert<P, BFloat16, float>;
+  table.dropout = dropout<PairVector<P>, BFloat16>;
+  table.zoneout_forward = zoneout_forward<PairVector<P>, BFloat16>;
+  table.peak = peak_of_pairs<P>;
+  return table;
+}
+
+}  // namespace rnn_engine::cpu

@@ -1,0 +1,302 @@
+// Z = W X^T + b is kept transposed, [V, tokens]: the weight is streamed as it lies, the packed operand is
+// the small one, and the lanes of the softmax are tokens. docs/engine.md has the equations.
+//
+// Bit rules: products are chains (cpu/kernels/kernels.h); sums over classes run in blocks of kClassBlock,
+// then over the blocks; sums over tokens are chains in their order, the bias's over 16 lanes within a chunk.
+//
+// Of bfloat16 hidden vectors and weights, logits, softmax and slopes are float32; products take the slopes
+// rounded.
+#include "cpu/loss/linear_cross_entropy.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "api/arguments.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "cpu/gemm/gemm.h"
+
+namespace rnn_engine {
+namespace {
+
+template <class T>
+class Loss {
+ public:
+  using S = Value<T>;
+
+  Loss(Team& team, const rnn_engine_loss_problem& problem, const Backend& backend,
+       const rnn_engine_loss_args& args, const LossWorkspace<T>& workspace)
+      : team_(team),
+        p_(problem),
+        kernels_(backend.kernels<T>()),
+        softmax_(backend.kernels<S>()),
+        args_(args),
+        s_(workspace),
+        weight_(static_cast<const T*>(args.weight)),
+        d_weight_(static_cast<S*>(args.d_weight)),
+        d_bias_(static_cast<S*>(args.d_bias)) {}
+
+  rnn_engine_loss_result run() {
+    rnn_engine_loss_result result{};
+    if (team_.id() == 0) s_.cursor[0] = 0;
+    for (;;) {
+      if (team_.id() == 0) collect();
+      team_.barrier();
+      count_ = s_.cursor[1];
+      if (count_ == 0) return result;
+      pack_hidden();
+      logits();
+      team_.barrier();
+      join();
+      team_.barrier();
+      if (team_.id() == 0) add_up(result);
+      if (p_.gradients) {
+        slopes();
+        team_.barrier();
+        if (args_.d_hidden) hidden_gradient();
+      }
+      team_.barrier();
+    }
+  }
+
+ private:
+  // The next tokens that are not ignored.
+  void collect() {
+    std::int64_t count = 0, next = s_.cursor[0];
+    for (; next < p_.tokens && count < s_.chunk; ++next) {
+      if (args_.targets[next] == p_.ignore_index) {
+        if (args_.d_hidden)
+          std::memset(static_cast<T*>(args_.d_hidden) + next * p_.features, 0, sizeof(T) * p_.features);
+        continue;
+      }
+      s_.row[count] = next;
+      s_.target[count] = args_.targets[next];
+      ++count;
+    }
+    s_.cursor[0] = next;
+    s_.cursor[1] = count;
+  }
+
+  void pack_hidden() {
+    const std::int64_t E = p_.features;
+    const Team::Range tokens = team_.share(count_);
+    for (std::int64_t j = tokens.begin; j < tokens.end; ++j)
+      std::memcpy(s_.x + j * E, static_cast<const T*>(args_.hidden) + s_.row[j] * E, sizeof(T) * E);
+    team_.barrier();
+    pack_weight_transposed(team_, kernels_, s_.x, count_, E, s_.x_transposed);
+    if (d_weight_) {
+      const std::int64_t panel_columns = kPanelVectors * kernels_.width;
+      const Team::Range panels = team_.share((E + panel_columns - 1) / panel_columns);
+      for (std::int64_t p = panels.begin; p < panels.end; ++p) {
+        const std::int64_t first = p * panel_columns;
+        pack_panel(
+            kernels_, count_, first, std::min(panel_columns, E - first),
+            [&](std::int64_t j) { return s_.x + j * E; }, s_.x_packed + first * packed_depth<T>(count_));
+      }
+    }
+    team_.barrier();
+  }
+
+  // One block of classes: rows of z, of the weight and of its gradient.
+  SoftmaxBlock<S> block_at(std::int64_t block) const {
+    const std::int64_t first = block * kClassBlock;
+    SoftmaxBlock<S> tile{};
+    tile.rows = std::min(kClassBlock, p_.vocabulary - first);
+    tile.columns = count_;
+    tile.z = s_.z + (p_.gradients ? first : team_.id() * kClassBlock) * s_.chunk;
+    tile.z_row = s_.chunk;
+    tile.top = s_.top + block * s_.chunk;
+    tile.total = s_.total + block * s_.chunk;
+    tile.sum = s_.sum + block * s_.chunk;
+    return tile;
+  }
+
+  void logits() {
+    Team alone(0, 1, nullptr);
+    const S* bias = static_cast<const S*>(args_.bias);
+    const Team::Range blocks = team_.share(s_.blocks);
+    for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
+      const SoftmaxBlock<S> tile = block_at(block);
+      const std::int64_t first = block * kClassBlock;
+      for (std::int64_t v = 0; v < tile.rows && bias; ++v)
+        std::fill_n(tile.z + v * tile.z_row, count_, bias[first + v]);
+      multiply(alone, kernels_,
+               Product<T>{tile.rows, count_, p_.features, weight_ + first * p_.features, p_.features,
+                          s_.x_transposed, bias ? tile.z : nullptr, tile.z_row, tile.z, tile.z_row});
+      for (std::int64_t j = 0; j < count_; ++j)
+        if (s_.target[j] / kClassBlock == block) note_target(tile, s_.target[j] - first, j);
+      softmax_.softmax_block(tile);
+    }
+  }
+
+  void note_target(const SoftmaxBlock<S>& tile, std::int64_t target, std::int64_t j) {
+    const S chosen = tile.z[target * tile.z_row + j];
+    bool leads = true;
+    for (std::int64_t v = 0; v < tile.rows; ++v) {
+      const S other = tile.z[v * tile.z_row + j];
+      leads = leads && (v < target ? other < chosen : other <= chosen);
+    }
+    s_.chosen[j] = chosen;
+    s_.leads[j] = leads;
+  }
+
+  // Every token's normaliser, for this thread's share of them.
+  void join() {
+    const Team::Range mine = team_.share(count_, kMaxWidth);
+    if (mine.begin == mine.end) return;
+    for (std::int64_t block = 0; block < s_.blocks; ++block) {
+      const S* top = s_.top + block * s_.chunk;
+      for (std::int64_t j = mine.begin; j < mine.end; ++j) {
+        const bool before = block < s_.target[j] / kClassBlock;
+        s_.leads[j] &= before ? top[j] < s_.chosen[j] : top[j] <= s_.chosen[j];
+      }
+    }
+    SoftmaxJoin<S> tile{};
+    tile.blocks = s_.blocks;
+    tile.columns = mine.end - mine.begin;
+    tile.stride = s_.chunk;
+    tile.top = s_.top + mine.begin;
+    tile.total = s_.total + mine.begin;
+    tile.sum = s_.sum + mine.begin;
+    tile.scale = static_cast<S>(args_.scale);
+    tile.highest = s_.highest + mine.begin;
+    tile.all = s_.all + mine.begin;
+    softmax_.softmax_join(tile);
+  }
+
+  void add_up(rnn_engine_loss_result& result) const {
+    for (std::int64_t j = 0; j < count_; ++j) {
+      const double chosen = s_.chosen[j], mean = static_cast<double>(s_.sum[j]) / p_.vocabulary;
+      const double nll = portable_log(static_cast<double>(s_.all[j])) + (s_.highest[j] - chosen);
+      result.nll += nll;
+      // Without smoothing the mean must not count: it may be -inf.
+      result.loss += p_.smoothing > 0 ? nll + p_.smoothing * (chosen - mean) : nll;
+      result.right += s_.leads[j];
+    }
+    result.tokens += count_;
+  }
+
+  // z becomes scale * (softmax - smoothed target), and goes into the gradients of weight and bias while it is
+  // near.
+  void slopes() {
+    Team alone(0, 1, nullptr);
+    const S off = static_cast<S>(args_.scale * p_.smoothing / p_.vocabulary);
+    const S on = static_cast<S>(args_.scale * (1 - p_.smoothing));
+    const Team::Range blocks = team_.share(s_.blocks);
+    for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
+      SoftmaxBlock<S> tile = block_at(block);
+      const std::int64_t first = block * kClassBlock;
+      tile.factor = tile.top;
+      tile.shift = off;
+      tile.row_sums = d_bias_ ? s_.row_sums + team_.id() * kClassBlock : nullptr;
+      softmax_.softmax_slope(tile);
+      for (std::int64_t v = 0; v < tile.rows && d_bias_; ++v) d_bias_[first + v] += tile.row_sums[v];
+      for (std::int64_t j = 0; j < count_; ++j) {
+        const std::int64_t target = s_.target[j];
+        if (target / kClassBlock != block) continue;
+        tile.z[(target - first) * tile.z_row + j] -= on;
+        if (d_bias_) d_bias_[target] -= on;
+      }
+      if (!d_weight_ && !args_.d_hidden) continue;
+      const T* factors = factors_of(tile);
+      if (!d_weight_) continue;
+      S* gradient = d_weight_ + first * p_.features;
+      multiply(alone, kernels_,
+               Product<T>{tile.rows, p_.features, count_, factors, s_.chunk, s_.x_packed, gradient,
+                          p_.features, gradient, p_.features});
+    }
+  }
+
+  // A block's slopes as products take them, [rows, chunk]. Rounded ones also go where hidden_gradient looks
+  // for them: over the first half of each row of z.
+  const T* factors_of(const SoftmaxBlock<S>& tile) const {
+    if constexpr (kRounds<T>) {
+      T* rounded = s_.rounded + team_.id() * kClassBlock * s_.chunk;
+      kernels_.narrow({tile.rows, 1, count_, 0, tile.z, tile.z_row, rounded, s_.chunk});
+      for (std::int64_t v = 0; v < tile.rows && args_.d_hidden; ++v)
+        std::memcpy(tile.z + v * tile.z_row, rounded + v * s_.chunk, sizeof(T) * count_);
+      return rounded;
+    } else {
+      return tile.z;
+    }
+  }
+
+  // The gradients grow where the hidden vectors were, then go to the caller's rows.
+  void hidden_gradient() {
+    const std::int64_t E = p_.features;
+    const Team::Range mine = team_.share(count_);
+    const auto class_row = [&](std::int64_t v) { return weight_ + v * E; };
+    accumulate_outer(
+        team_, kernels_, count_, p_.vocabulary,
+        [&](std::int64_t v) { return reinterpret_cast<const T*>(s_.z + v * s_.chunk); }, s_.pack_a_rows,
+        s_.pack_a + team_.id() * s_.pack_a_size, s_.pack_b + team_.id() * s_.pack_b_size,
+        Outer<T, decltype(class_row)>{E, class_row, s_.d_x, true});
+    team_.barrier();
+    for (std::int64_t j = mine.begin; j < mine.end; ++j) {
+      T* row = static_cast<T*>(args_.d_hidden) + s_.row[j] * E;
+      if constexpr (kRounds<T>)
+        kernels_.narrow({1, 1, E, 0, s_.d_x + j * E, E, row, E});
+      else
+        std::memcpy(row, s_.d_x + j * E, sizeof(T) * E);
+    }
+  }
+
+  Team& team_;
+  const rnn_engine_loss_problem& p_;
+  const Kernels<T>& kernels_;
+  const Kernels<S>& softmax_;
+  const rnn_engine_loss_args& args_;
+  const LossWorkspace<T>& s_;
+  const T* weight_;
+  S *d_weight_, *d_bias_;
+  std::int64_t count_ = 0;
+};
+
+void check_targets(const rnn_engine_loss_problem& p, const std::int64_t* targets) {
+  for (std::int64_t i = 0; i < p.tokens; ++i) {
+    const std::int64_t target = targets[i];
+    if (target == p.ignore_index || (target >= 0 && target < p.vocabulary)) continue;
+    throw InvalidArgument(
+        "targets[" + std::to_string(i) + "]: expected 0 to V - 1 = " + std::to_string(p.vocabulary - 1) +
+        " or ignore_index = " + std::to_string(p.ignore_index) + ", got " + std::to_string(target));
+  }
+}
+
+}  // namespace
+
+void check_loss(const rnn_engine_loss_problem& p) {
+  require_dtype(p.dtype);
+  require_loss_problem(p);
+}
+
+std::size_t loss_workspace_bytes(const rnn_engine_loss_problem& problem, const Machine& machine) {
+  return visit_dtype(problem.dtype, [&]<class T>() {
+    Arena arena;
+    LossWorkspace<T>(problem, machine, arena);
+    return arena.size();
+  });
+}
+
+template <class T>
+void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine,
+                              const Backend& backend, Pool& pool, const rnn_engine_loss_args& args,
+                              rnn_engine_loss_result& result) {
+  check_targets(problem, args.targets);
+  Arena arena(args.workspace);
+  const LossWorkspace<T> workspace(problem, machine, arena);
+  pool.run([&](Team& team) {
+    const rnn_engine_loss_result found = Loss<T>(team, problem, backend, args, workspace).run();
+    if (team.id() == 0) result = found;
+  });
+}
+
+template void run_linear_cross_entropy<float>(const rnn_engine_loss_problem&, const Machine&, const Backend&,
+                                              Pool&, const rnn_engine_loss_args&, rnn_engine_loss_result&);
+template void run_linear_cross_entropy<double>(const rnn_engine_loss_problem&, const Machine&, const Backend&,
+                                               Pool&, const rnn_engine_loss_args&, rnn_engine_loss_result&);
+template void run_linear_cross_entropy<BFloat16>(const rnn_engine_loss_problem&, const Machine&,
+                                                 const Backend&, Pool&, const rnn_engine_loss_args&,
+                                                 rnn_engine_loss_result&);
+
+}  // namespace rnn_engine

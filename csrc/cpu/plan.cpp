@@ -1,0 +1,77 @@
+#include "cpu/plan.h"
+
+#include "base/error.h"
+#include "cpu/dtype.h"
+
+namespace rnn_engine {
+namespace {
+
+rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
+  return visit_dtype(in.shape.dtype, [&]<class T>() {
+    return lay_out<T, PackedForward, ForwardWorkspace, BackwardWorkspace>(in, plan, table);
+  });
+}
+
+// Groups of threads are equally large.
+std::vector<std::int64_t> groups_of(const Machine& machine) {
+  std::vector<std::int64_t> groups;
+  for (std::int64_t count = 2; count <= machine.threads; ++count)
+    if (machine.threads % count == 0) groups.push_back(count);
+  return groups;
+}
+
+}  // namespace
+
+Estimates estimates_of(const Machine& machine, const Costs& costs) {
+  return {[&](const Shape& shape, const Schedule& schedule) {
+            const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
+            return sizes.reserve_bytes + sizes.workspace_bytes;
+          },
+          [&](const Shape& shape, const Schedule& schedule) {
+            return predicted_seconds(shape, machine, schedule, costs);
+          },
+          [&](const Shape& shape, const Schedule& schedule, const Tile& tile) {
+            return tile_seconds(shape, machine, schedule, tile, costs);
+          }};
+}
+
+rnn_engine_sizes arena_sizes(const Shape& shape, const Machine& machine, const Schedule& schedule) {
+  Plan unused;
+  return lay_out_any({shape, machine, schedule, nullptr}, unused, false);
+}
+
+Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs,
+               Wavefronts* wavefronts) {
+  Plan plan;
+  require_dtype(problem.dtype);
+  plan.shape = make_shape(problem);
+  plan.machine = machine;
+  const Estimates estimates = estimates_of(machine, costs);
+  plan.schedule = make_schedule(plan.shape, problem.memory, problem.budget, estimates);
+  if (wavefronts && may_divide(problem, machine) && costs.measured())
+    plan.schedule = divided(problem, plan.shape, plan.schedule, groups_of(machine), estimates, *wavefronts);
+  plan.tiles = make_tiles(plan.shape, plan.schedule);
+  plan.sizes = lay_out_any(plan.layout(), plan, false);
+  if (plan.schedule.groups > 1) {
+    plan.graph = std::make_unique<TileGraph>(costed_graph(plan.shape, plan.schedule, plan.tiles, estimates));
+    plan.queue = std::make_unique<TileQueue>(*plan.graph, plan.schedule.groups);
+  }
+  return plan;
+}
+
+bool may_divide(const rnn_engine_problem& problem, const Machine& machine) {
+  return may_divide(problem) && machine.threads > 1;
+}
+
+double predicted_seconds(const Plan& plan, const Costs& costs) {
+  if (!costs.measured()) return 0;
+  if (!plan.graph) return predicted_seconds(plan.shape, plan.machine, plan.schedule, costs);
+  return makespan(plan);
+}
+
+void Plan::list_buffers() {
+  if (!reserve.empty() || !workspace.empty()) return;
+  lay_out_any({shape, machine, schedule, &tiles}, *this, true);
+}
+
+}  // namespace rnn_engine

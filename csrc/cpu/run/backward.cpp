@@ -1,0 +1,73 @@
+// The backward call: runs a plan's backward tiles, and replays of forward where the plan keeps checkpoints.
+#include "cpu/run/backward_tile.h"
+#include "cpu/run/forward_tile.h"
+#include "cpu/run/run.h"
+#include "cpu/run/run_tiles.h"
+
+namespace rnn_engine {
+namespace {
+
+template <class T>
+class Backward {
+ public:
+  Backward(const Runner<T>& run, const rnn_engine_backward_args& args, const BackwardWorkspace<T>& workspace)
+      : run_(run),
+        call_(run.plan, args, workspace.between, workspace.zeros),
+        replay_(run, workspace.own.replay),
+        tile_(run, workspace.own, args.overwrite != 0) {}
+
+  // Ends with a barrier.
+  void run(const Tile& tile) const {
+    const bool first = tile.s1 == run_.shape().T;
+    if (tile.kind == TileKind::kReplay) return run_replay(tile, first);
+    const BackwardLane<T> lane(run_.shape(), call_.rows_of(tile));
+    if (tile.kind == TileKind::kWeightGradients) return tile_.run_weight_gradients(lane, tile.s0, tile.s1);
+    if (tile.kind == TileKind::kInputGradient) return tile_.run_input_gradient(lane, tile.s0, tile.s1);
+    if (first) {
+      tile_.begin(lane);
+      run_.team.barrier();
+    }
+    tile_.run(lane, tile.s0, tile.s1, run_.plan.schedule.of(tile.layer) == Policy::kRecompute);
+  }
+
+ private:
+  void run_replay(const Tile& tile, bool first) const {
+    const LaneBackward<T> own = call_.workspace_of(tile);
+    const ForwardLane<T> lane{call_.replayed_rows(tile, own), own.forward};
+    if (first) pack_forward(run_.team, run_.kernels, run_.shape(), lane.size, lane.weights, own.forward);
+    replay_.begin(lane, call_.replayed_h0(tile), call_.replayed_c0(tile));
+    run_.team.barrier();
+    replay_.run(lane, tile.s0, tile.s1);
+  }
+
+  const Runner<T>& run_;
+  const BackwardCall<T, LaneBackward<T>> call_;
+  const ForwardTile<T> replay_;
+  const BackwardTile<T> tile_;
+};
+
+}  // namespace
+
+template <class T>
+void run_backward(const Plan& plan, const Backend& backend, Pool& pool,
+                  const rnn_engine_backward_args& args) {
+  if (!args.h0 || !args.c0) {
+    const Widest widest(plan.shape);
+    Arena arena(args.workspace);
+    std::fill_n(BackwardWorkspace<T>(plan.layout(), arena, 0).zeros,
+                plan.shape.B * std::max(widest.H, widest.R), Value<T>(0));
+  }
+  run_tiles(plan, pool, true, [&](Team& team, std::int64_t group, const auto& each_tile) {
+    Arena arena(args.workspace);
+    const BackwardWorkspace<T> workspace(plan.layout(), arena, group);
+    const Runner<T> runner{team, plan, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
+    const Backward<T> backward(runner, args, workspace);
+    each_tile([&](const Tile& tile) { backward.run(tile); });
+  });
+}
+
+template void run_backward<float>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&);
+template void run_backward<double>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&);
+template void run_backward<BFloat16>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&);
+
+}  // namespace rnn_engine

@@ -1,0 +1,34 @@
+// Runs the tiles of a call: in the order of the list by all threads together, or by groups of threads side by
+// side.
+#pragma once
+
+#include "base/pool.h"
+#include "cpu/plan.h"
+
+namespace rnn_engine {
+
+// On every thread: setup(team, group, each_tile) makes what runs tiles for that team, and calls
+// each_tile(run). run(tile) must end with a barrier of the team.
+template <class Setup>
+void run_tiles(const Plan& plan, Pool& pool, bool in_backward, const Setup& setup) {
+  const std::vector<Tile>& tiles = in_backward ? plan.tiles.backward : plan.tiles.forward;
+  const auto begin = static_cast<std::int64_t>(in_backward ? plan.tiles.forward.size() : 0);
+  const auto end = begin + static_cast<std::int64_t>(tiles.size());
+  pool.run([&](Team& all) {
+    // A caller who found the threads busy is alone: its team cannot be divided, and the queue is not its own.
+    const bool divided = plan.queue && all.size() == plan.machine.threads;
+    Team team = all.group(divided ? static_cast<int>(plan.schedule.groups) : 1);
+    const auto group = static_cast<std::size_t>(all.id() / team.size());
+    setup(team, static_cast<std::int64_t>(group), [&](const auto& run) {
+      if (!divided) {
+        for (const Tile& tile : tiles) run(tile);
+        return;
+      }
+      if (all.id() == 0) plan.queue->start(begin, end);
+      all.barrier();
+      plan.queue->work(team, group, [&](std::int64_t tile) { run(plan.tiles.at(tile)); });
+    });
+  });
+}
+
+}  // namespace rnn_engine

@@ -1,0 +1,119 @@
+// Runs a plan: forward and backward put their kernels on a stream.
+#pragma once
+
+#include <type_traits>
+
+#include "cuda/streams.h"
+#include "plan/backward_pseudo_layer.h"
+
+namespace rnn_engine::cuda {
+
+// `streams`: where the tiles run.
+template <class T>
+void run_forward(const Plan& plan, const rnn_engine_forward_args& args, TileStreams& streams);
+template <class T>
+void run_backward(const Plan& plan, const rnn_engine_backward_args& args, TileStreams& streams);
+// Before both: the tables that their kernels read, into workspace.
+void write_tables(const Plan& plan, void* workspace, Stream stream);
+// Copies the weights of all lanes to the plan's packed_slots.
+template <class T>
+void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed, Stream stream);
+
+// A row-major matrix [.., columns] as an operand whose rows are the product's, and as its transpose.
+template <class T>
+Operand<T> by_rows(const T* data, std::int64_t columns) {
+  return {data, columns, 1};
+}
+template <class T>
+Operand<T> by_columns(const T* data, std::int64_t columns) {
+  return {data, 1, columns};
+}
+
+// The plan, and what is the same for all tiles of a stream.
+template <class T>
+struct Runner {
+  const Plan& plan;
+  Stream stream;
+  TableWorkspace tables;
+
+  const Shape& shape() const { return plan.shape; }
+
+  void multiply(const Product<T>& product) const {
+    cuda::multiply(stream, product, {plan.device.processors, plan.tf32, plan.cublas});
+  }
+
+  // W x of some rows, with the biases that begin it, into a.
+  template <class Lane>
+  Product<T> input_product(const Lane& lane, const Rows<const T>& input, const Span& span,
+                           const Rows<Value<T>>& a) const {
+    Product<T> p{};
+    p.m = span.rows();
+    p.n = lane.size.Z;
+    p.k = lane.size.I;
+    p.a = by_rows<T>(input.at(span.row0), input.stride);
+    p.b = by_rows<T>(lane.weights.weight_ih, lane.size.I);
+    if (!shape().cell.adds_bias) p.bias[0] = lane.weights.bias_ih;
+    if (!shape().cell.split) p.bias[1] = lane.weights.bias_hh;
+    p.c = a.at(span.row0);
+    p.c_row = a.stride;
+    return p;
+  }
+
+  bool matrix_units() const { return kRounds<T> || (std::is_same_v<T, float> && plan.tf32); }
+  // Whether a step's product and its cell are one kernel.
+  bool fuses() const { return matrix_units() && !shape().cell.whole_rows; }
+
+  RowMap row_map() const {
+    return {tables.offsets, static_cast<std::int32_t>(shape().T), static_cast<std::int32_t>(shape().B)};
+  }
+
+  CellWeights<T> cell_weights(const Weights<T>& weights) const {
+    CellWeights<T> out{};
+    for (int e = 0; e < kMaxExtra; ++e) out.extra[e] = weights.extra[e];
+    out.bias_ih = weights.bias_ih;
+    out.bias_hh = weights.bias_hh;
+    return out;
+  }
+
+  Draw<Value<T>> draw(const MaskSite& site) const {
+    Draw<Value<T>> out{};
+    out.site = site;
+    out.key = tables.key;
+    out.row_ids = tables.row_ids;
+    out.on = out.drawn = true;
+    return out;
+  }
+  Draw<Value<T>> recurrent_draw(std::int64_t layer, std::int64_t direction) const {
+    return draw(make_mask_site(shape(), MaskKind::kRecurrent, layer, direction, shape().recurrent_dropout));
+  }
+  Draw<Value<T>> zoneout_draw(MaskKind kind, std::int64_t layer, std::int64_t direction,
+                              std::int64_t t) const {
+    const double probability = kind == MaskKind::kZoneoutC ? shape().zoneout_c : shape().zoneout_h;
+    Draw<Value<T>> out = draw(zoneout_site(shape(), kind, layer, direction));
+    out.step = static_cast<std::uint32_t>(t);
+    out.on = probability > 0;
+    out.drawn = shape().zoneout_masks;
+    out.share = static_cast<Value<T>>(probability);
+    return out;
+  }
+
+  // The input of a layer above the first, or its gradient, dropped: rows of `span`.
+  void drop(std::int64_t layer, const Span& span, Rows<const T> in, Rows<T> out) const {
+    const Shape& s = shape();
+    LayerDropout<T> dropout{};
+    dropout.first = span.row0;
+    dropout.rows = span.rows();
+    dropout.columns = static_cast<std::int32_t>(s.layer(layer).I);
+    dropout.in = in.at(span.row0);
+    dropout.in_row = in.stride;
+    dropout.out = out.at(span.row0);
+    dropout.out_row = out.stride;
+    dropout.map = row_map();
+    dropout.draw = draw(make_mask_site(s, MaskKind::kLayer, layer, 0, s.dropout_probability));
+    dropout.every_step = s.recurrent_dropout == 0;
+    dropout.scale = dropout_scale<Value<T>>(s.dropout_probability);
+    layer_dropout(stream, dropout);
+  }
+};
+
+}  // namespace rnn_engine::cuda

@@ -1,0 +1,90 @@
+// One lane of the forward call, a layer and direction: what it reads and writes, on every device.
+#pragma once
+
+#include "plan/views.h"
+#include "plan/workspace.h"
+
+namespace rnn_engine {
+
+template <class T>
+struct ForwardRows {
+  const LayerShape& size;
+  std::int64_t layer, direction;
+  Weights<T> weights;
+  Rows<const T> input;
+  Rows<T> a, r, raw;        // where they are kept; else empty, and rolling buffers serve
+  Rows<Value<T>> c, cell;   // the same
+  Rows<T> h;                // from this direction's first unit
+  Rows<Value<T>> c_output;  // the caller's copy of c, or empty
+  T* hn = nullptr;          // [B, R]
+  Value<T>* cn = nullptr;   // [B, H]
+  // Kept at the beginning of every piece of K steps but the first, or nullptr.
+  Value<T>* c_states = nullptr;
+  T* h_states = nullptr;
+
+  ForwardRows(const Shape& shape, const Tile& tile, const Weights<T>& w)
+      : size(shape.layer(tile.layer)), layer(tile.layer), direction(tile.direction), weights(w) {}
+};
+
+// Finds the rows of its lanes.
+template <class T>
+class ForwardCall {
+ public:
+  ForwardCall(const PlanBase& plan, const rnn_engine_forward_args& args, const LayerOutputs<T>& between)
+      : plan_(plan), args_(args), between_(between) {}
+
+  ForwardRows<T> rows_of(const Tile& tile) const {
+    const Shape& s = plan_.shape;
+    ForwardRows<T> lane(s, tile, Weights<T>(args_.weights[lane_index(s, tile)]));
+    const LayerShape& size = lane.size;
+    lane.input = tile.layer == 0 ? Rows<const T>{static_cast<const T*>(args_.x), 0, size.I}
+                                 : output(tile.layer - 1, tile).as_const();
+    lane.h = output(tile.layer, tile);
+    lane.h.data += tile.direction * size.R;
+    if (args_.cy && tile.layer == s.L - 1)
+      lane.c_output = {static_cast<Value<T>*>(args_.cy) + tile.direction * size.H, 0, s.D * size.H};
+    lane.hn = lane_state<T>(s, args_.hn, size.h_state, tile, size.R);
+    lane.cn = lane_state<Value<T>>(s, args_.cn, size.c_state, tile, size.H);
+    if (!s.training) return lane;
+    const ReserveDirection<T> reserve =
+        reserve_layer<T>(plan_, args_.reserve, tile.layer).direction[tile.direction];
+    lane.a = {reserve.a, 0, size.G};
+    lane.r = {reserve.r, 0, size.G};
+    lane.c = {reserve.c, 0, size.H};
+    lane.cell = {reserve.cell, 0, size.H};
+    lane.raw = {reserve.raw, 0, size.H};
+    lane.c_states = reserve.c_states;
+    lane.h_states = reserve.h_states;
+    return lane;
+  }
+
+  // The caller's initial states; nullptr: zeros.
+  const T* h0(const Tile& tile) const {
+    const LayerShape& size = plan_.shape.layer(tile.layer);
+    return lane_state<const T>(plan_.shape, args_.h0, size.h_state, tile, size.R);
+  }
+  const Value<T>* c0(const Tile& tile) const {
+    const LayerShape& size = plan_.shape.layer(tile.layer);
+    return lane_state<const Value<T>>(plan_.shape, args_.c0, size.c_state, tile, size.H);
+  }
+
+ private:
+  // All directions' outputs of a layer.
+  Rows<T> output(std::int64_t layer, const Tile& tile) const {
+    const Shape& s = plan_.shape;
+    const Schedule& schedule = plan_.schedule;
+    const std::int64_t stride = s.D * s.layer(layer).R;
+    if (layer == s.L - 1 && s.output) return {static_cast<T*>(args_.y), 0, stride};
+    if (s.training && !schedule.checkpoint())
+      return {reserve_layer<T>(plan_, args_.reserve, layer).h, 0, stride};
+    const std::int64_t chunk = tile.s0 / schedule.chunk, place = chunk % schedule.chunks_at_once;
+    return {between_.output[layer % 2] + place * between_.chunk, s.offset(chunk * schedule.chunk),
+            between_.stride};
+  }
+
+  const PlanBase& plan_;
+  const rnn_engine_forward_args& args_;
+  const LayerOutputs<T>& between_;
+};
+
+}  // namespace rnn_engine

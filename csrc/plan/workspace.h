@@ -1,0 +1,92 @@
+// Workspace that every device has: what goes from layer to layer, and a lane's own in the backward call.
+#pragma once
+
+#include "plan/reserve.h"
+
+namespace rnn_engine {
+
+// An arena whose pieces live as long as a call.
+inline Arena& begun(const LayoutInput& in, bool in_backward, Arena& arena) {
+  arena.set_life(in.whole(in_backward));
+  return arena;
+}
+
+// Outputs of the layers below the last, in turn, where they are not kept: [chunks at once, rows of a chunk,
+// stride].
+template <class T>
+struct LayerOutputs {
+  T* output[2];
+  std::int64_t stride, chunk;  // values of a row, of a chunk
+
+  LayerOutputs(const LayoutInput& in, Arena& arena) {
+    const Shape& s = in.shape;
+    const bool between = !s.training || in.schedule.checkpoint();
+    const std::int64_t outputs = between ? s.L - (s.output ? 1 : 0) : 0;
+    stride = s.D * Widest(s).R;
+    chunk = in.rows(in.schedule.chunk) * stride;
+    const std::int64_t all = in.schedule.chunks_at_once * chunk;
+    output[0] = arena.take<T>("layer output, even", outputs > 0 ? all : 0);
+    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? all : 0);
+  }
+};
+
+// Gradients handed from layer to layer. In a one-directional stack a tile's input gradient may replace its
+// output gradient, for their rows lie equally far apart; with checkpoints only one piece of time is under
+// way.
+template <class T>
+struct LayerGradients {
+  T* gradient[2];
+  std::int64_t stride;  // values of a row
+
+  LayerGradients(const LayoutInput& in, Arena& arena) {
+    const Shape& s = in.shape;
+    stride = Widest(s).input;
+    const std::int64_t all = (in.schedule.checkpoint() ? in.rows(in.schedule.backward_steps) : s.N) * stride;
+    const bool needed = s.L > 1 && !through_dx(s, in.schedule);
+    gradient[0] = arena.take<T>("gradient between layers", needed ? all : 0);
+    gradient[1] = arena.take<T>("gradient between layers, odd", s.L > 2 && s.D == 2 ? all : 0);
+  }
+
+  // The caller's dx holds them before it holds its own.
+  static bool through_dx(const Shape& s, const Schedule& schedule) {
+    return s.input_gradient && !schedule.checkpoint() && s.L > 1 && s.D == 1 &&
+           s.layer(0).I == Widest(s).input;
+  }
+};
+
+// One lane's in the backward call: gradients that go from step to step, and what was not kept.
+template <class T>
+struct LanePieces {
+  Value<T>* dc;      // [B, H]
+  T* boundary;       // [B, Z] dr of the step after the piece, unless gates were kept
+  Value<T>* past_h;  // zoneout: [B, R] gradient of h that passes the step by
+  T* h;              // of a replay: [B, R], [B, H]
+  Value<T>* c;
+  // Of a piece of K steps.
+  Value<T>*piece_c, *piece_cell;
+  T *piece_a, *piece_r, *piece_raw, *piece_h;
+
+  // `runs_cells`: c is needed where gates are recomputed, too.
+  LanePieces(const LayoutInput& in, std::int64_t layer, std::int64_t d, bool runs_cells, Arena& arena) {
+    const Shape& s = in.shape;
+    const LayerShape& size = s.layer(layer);
+    const Policy policy = in.schedule.of(layer);
+    const bool store = policy == Policy::kStore, replayed = policy == Policy::kCheckpoint;
+    dc = arena.take<Value<T>>("dc", s.B * size.H, layer, d);
+    boundary = arena.take<T>("recurrent gradient of the next piece", store ? 0 : s.B * size.G, layer, d);
+    past_h = arena.take<Value<T>>("gradient past zoneout of h", s.zoneout_h > 0 ? s.B * size.R : 0, layer, d);
+    h = arena.take<T>("h of the replay", replayed ? s.B * size.R : 0, layer, d);
+    const bool cells = replayed || (runs_cells && !store);
+    c = arena.take<Value<T>>("c of the replay", cells ? s.B * size.H : 0, layer, d);
+    const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
+    piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
+    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
+    piece_c = arena.take<Value<T>>("c of a piece", rows * size.H, layer, d);
+    piece_cell =
+        arena.take<Value<T>>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
+    piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
+    piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
+  }
+};
+
+}  // namespace rnn_engine
