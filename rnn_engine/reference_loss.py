@@ -16,7 +16,7 @@ class Loss(NamedTuple):
     Attributes:
         loss: Smoothed loss.
         nll: Negative log-likelihood of the targets.
-        right: Tokens whose target is the first class with the highest logit.
+        target_is_argmax: Tokens whose target is the first class with the highest logit.
         tokens: Tokens not ignored.
         d_hidden: [M, E], zeros where ignored.
         d_weight: [V, E].
@@ -25,7 +25,7 @@ class Loss(NamedTuple):
 
     loss: float
     nll: float
-    right: int
+    target_is_argmax: int
     tokens: int
     d_hidden: Array
     d_weight: Array
@@ -69,7 +69,7 @@ def linear_cross_entropy(
     return Loss(
         loss=float((1 - label_smoothing) * nll - label_smoothing * log_p.mean(1).sum()),
         nll=float(nll),
-        right=int((z.argmax(1) == ids).sum()),
+        target_is_argmax=int((z.argmax(1) == ids).sum()),
         tokens=len(kept),
         d_hidden=d_hidden,
         d_weight=dz.T @ x_kept,

@@ -22,7 +22,7 @@ void require_weights(const Shape& shape, const rnn_engine_weights* weights) {
     if (shape.projected) require_pointer(weights[i].weight_hr, where + "weight_hr");
     for (int e = 0; e < shape.cell.vectors(); ++e)
       if (shape.bias || !shape.cell.is_bias(e))
-        require_pointer(weights[i].extra[e], where + "extra[" + std::to_string(e) + "]");
+        require_pointer(weights[i].vector_params[e], where + "vector_params[" + std::to_string(e) + "]");
   }
 }
 

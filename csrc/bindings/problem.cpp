@@ -79,8 +79,8 @@ std::vector<rnn_engine_weights> weights_of(const Api& api, const Problem& proble
   for (int64_t i = 0; i < count; ++i) {
     const Lane& lane = lanes[i];
     const std::string where = std::string(name) + "[" + std::to_string(i) + "]";
-    if (lane.size() < 5 || lane.size() > 5 + RNN_ENGINE_MAX_EXTRA)
-      throw nb::value_error((where + ": expected 5 to " + std::to_string(5 + RNN_ENGINE_MAX_EXTRA) +
+    if (lane.size() < 5 || lane.size() > 5 + RNN_ENGINE_MAX_VECTOR_PARAMS)
+      throw nb::value_error((where + ": expected 5 to " + std::to_string(5 + RNN_ENGINE_MAX_VECTOR_PARAMS) +
                              " arrays, got " + std::to_string(lane.size()))
                                 .c_str());
     const int64_t layer = i / p.directions, hidden = p.hidden_sizes[layer],
@@ -94,8 +94,8 @@ std::vector<rnn_engine_weights> weights_of(const Api& api, const Problem& proble
     out[i].bias_hh = data_of(problem.value(), lane[3], gates, where + ".bias_hh");
     out[i].weight_hr = data_of(matrix, lane[4], p.projection * hidden, where + ".weight_hr");
     for (int e = 0; e + 5 < static_cast<int>(lane.size()); ++e)
-      out[i].extra[e] = data_of(problem.value(), lane[e + 5], api.vector_width(p.cell, e) * hidden,
-                                where + ".extra[" + std::to_string(e) + "]");
+      out[i].vector_params[e] = data_of(problem.value(), lane[e + 5], api.vector_width(p.cell, e) * hidden,
+                                        where + ".vector_params[" + std::to_string(e) + "]");
   }
   return out;
 }

@@ -10,7 +10,7 @@
 #include "bindings/api.h"
 #include "bindings/values.h"
 
-// weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, extra...
+// weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, vector_params...
 using Lane = std::vector<std::optional<Values>>;
 
 struct Problem {

@@ -13,7 +13,7 @@
 
 namespace rnn_engine {
 
-inline constexpr int kMaxExtra = 8;
+inline constexpr int kMaxVectorParams = 8;
 inline constexpr int kMaxSums = 6;
 // Rows that a cell with kWholeRows takes at once, so that it loads its vectors once for all of them.
 inline constexpr int kCellRows = 4;
@@ -31,8 +31,8 @@ struct CellDefaults {
   // The cell needs all units of a sequence at once: a step's products come first, for all units, and then the
   // threads share its rows.
   static constexpr bool kWholeRows = false;
-  // Further parameter vectors: first those of [4H], then those of [H]; together at most kMaxExtra.
-  static constexpr int kExtra = 0, kUnitVectors = 0;
+  // Further parameter vectors: first those of [4H], then those of [H]; together at most kMaxVectorParams.
+  static constexpr int kVectorParams = 0, kUnitVectors = 0;
   // Bit v: vector v is a bias, which stacks without biases lack.
   static constexpr unsigned kBiasVectors = 0;
   // Sums over all rows and steps that the gradients of biases and [4H] vectors are made of; those of [H]
@@ -45,7 +45,7 @@ struct CellDefaults {
 // Gradients of one gate element's vectors.
 template <class T>
 struct VectorGradients {
-  T bias_ih, bias_hh, extra[kMaxExtra];
+  T bias_ih, bias_hh, vector_params[kMaxVectorParams];
 };
 
 }  // namespace rnn_engine

@@ -78,9 +78,10 @@ struct NormalGradient {
 template <class Cell>
 struct LayerNorm : CellDefaults {
   static constexpr bool kSeparateRecurrentProduct = true, kAddsBias = true, kWholeRows = true;
-  static constexpr int kExtra = 2 + Cell::kExtra;  // gamma_ih, gamma_hh, those of the inner cell
-  static constexpr int kUnitVectors = 2;           // gamma_c, beta_c
-  static constexpr unsigned kBiasVectors = Cell::kBiasVectors << 2 | 1u << (kExtra + 1);
+  static constexpr int kVectorParams =
+      2 + Cell::kVectorParams;            // gamma_ih, gamma_hh, those of the inner cell
+  static constexpr int kUnitVectors = 2;  // gamma_c, beta_c
+  static constexpr unsigned kBiasVectors = Cell::kBiasVectors << 2 | 1u << (kVectorParams + 1);
   static constexpr int kSums =
       2 + Cell::kSums;  // of da and dr, each times what gamma multiplies; the inner cell's
   static constexpr int kWork = 2 * kGates + 1;
@@ -88,7 +89,7 @@ struct LayerNorm : CellDefaults {
   // The vectors of a vector of units.
   template <class V>
   struct Vectors {
-    V extra[kMaxExtra][kGates], bias_ih[kGates], bias_hh[kGates], gamma_c, beta_c;
+    V vector_params[kMaxVectorParams][kGates], bias_ih[kGates], bias_hh[kGates], gamma_c, beta_c;
 
     template <class Tile>
     RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Vectors(const Tile& t, std::int64_t unit,
@@ -98,14 +99,14 @@ struct LayerNorm : CellDefaults {
       };
       const auto gate = [&](const auto* p, int k) { return load(p ? p + k * t.gate_stride : nullptr); };
       for (int k = 0; k < kGates; ++k) {
-        for (int e = 0; e < kExtra; ++e) extra[e][k] = gate(t.extra[e], k);
+        for (int e = 0; e < kVectorParams; ++e) vector_params[e][k] = gate(t.vector_params[e], k);
         bias_ih[k] = gate(t.bias_ih, k);
         bias_hh[k] = gate(t.bias_hh, k);
       }
-      gamma_c = load(t.extra[kExtra]);
-      beta_c = load(t.extra[kExtra + 1]);
+      gamma_c = load(t.vector_params[kVectorParams]);
+      beta_c = load(t.vector_params[kVectorParams + 1]);
     }
-    RNN_ENGINE_DEVICE const V (*inner() const)[kGates] { return extra + 2; }
+    RNN_ENGINE_DEVICE const V (*inner() const)[kGates] { return vector_params + 2; }
   };
 
   // The bare products of a tile's rows: as they come in forward, as they were kept in backward.
@@ -146,8 +147,8 @@ struct LayerNorm : CellDefaults {
       for (int k = 0; k < kGates; ++k) {
         x_a[k] = normal_a(load_units<V>(bare.a_at(row, k, unit), valid));
         x_r[k] = normal_r(load_units<V>(bare.r_at(row, k, unit), valid));
-        a[k] = fma(v.extra[0][k], x_a[k], v.bias_ih[k]);
-        r[k] = fma(v.extra[1][k], x_r[k], v.bias_hh[k]);
+        a[k] = fma(v.vector_params[0][k], x_a[k], v.bias_ih[k]);
+        r[k] = fma(v.vector_params[1][k], x_r[k], v.bias_hh[k]);
       }
     }
   };
@@ -194,9 +195,10 @@ struct LayerNorm : CellDefaults {
       const auto normal = Normal<V>::template of<1>(c, 0, t.units);
       for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
         const int valid = units_at<V>(unit, t.units);
-        const V gamma = load_units<V>(t.extra[kExtra] + unit, valid);
-        const V beta =
-            t.extra[kExtra + 1] ? load_units<V>(t.extra[kExtra + 1] + unit, valid) : V(typename V::Scalar(0));
+        const V gamma = load_units<V>(t.vector_params[kVectorParams] + unit, valid);
+        const V beta = t.vector_params[kVectorParams + 1]
+                           ? load_units<V>(t.vector_params[kVectorParams + 1] + unit, valid)
+                           : V(typename V::Scalar(0));
         const V x = normal(load_units<V>(c + unit, valid));
         const V o = load_units<V>(t.work + i * t.gate_stride + unit, valid);
         store_units(o * tanh(fma(gamma, x, beta)), h + unit, valid);
@@ -237,10 +239,10 @@ struct LayerNorm : CellDefaults {
   }
 
   template <class T>
-  RNN_ENGINE_DEVICE static VectorGradients<T> finish(const T* sums, const T* extra) {
-    const VectorGradients<T> inner = Cell::template finish<T>(sums + 2, extra + 2);
+  RNN_ENGINE_DEVICE static VectorGradients<T> finish(const T* sums, const T* vector_params) {
+    const VectorGradients<T> inner = Cell::template finish<T>(sums + 2, vector_params + 2);
     VectorGradients<T> all{inner.bias_ih, inner.bias_hh, {sums[0], sums[1]}};
-    for (int e = 0; e < Cell::kExtra; ++e) all.extra[2 + e] = inner.extra[e];
+    for (int e = 0; e < Cell::kVectorParams; ++e) all.vector_params[2 + e] = inner.vector_params[e];
     return all;
   }
 
@@ -312,7 +314,7 @@ struct LayerNorm : CellDefaults {
           Cell::separate(d[k], p.a[k], p.r[k], v.inner(), k, sums + 2);
           sums[0][k] = fma(p.a[k], p.x_a[k], sums[0][k]);
           sums[1][k] = fma(p.r[k], p.x_r[k], sums[1][k]);
-          const V p_a = p.a[k] * v.extra[0][k], p_r = p.r[k] * v.extra[1][k];
+          const V p_a = p.a[k] * v.vector_params[0][k], p_r = p.r[k] * v.vector_params[1][k];
           of_a[i].add(unit, p_a, p.x_a[k], valid);
           of_r[i].add(unit, p_r, p.x_r[k], valid);
           store_units(p_a, work(t, i, k, unit), valid);

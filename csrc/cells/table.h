@@ -16,21 +16,21 @@ struct CellTraits {
   int gates;
   bool single_state;
   bool split, adds_bias, whole_rows;
-  int extra, unit_vectors;
+  int vector_params, unit_vectors;
   unsigned bias_vectors;
   int sums, work;
 
-  int vectors() const { return extra + unit_vectors; }
+  int vectors() const { return vector_params + unit_vectors; }
   bool is_bias(int vector) const { return bias_vectors >> vector & 1; }
   // Values of vector `vector`, and of one set of sums, for each hidden unit.
-  int vector_width(int vector) const { return vector < extra ? gates : 1; }
+  int vector_width(int vector) const { return vector < vector_params ? gates : 1; }
   int sums_width() const { return sums * gates + unit_vectors; }
 };
 
 template <class Cell>
 constexpr CellTraits traits_of() {
-  return {Cell::kName,        Cell::kGates,     Cell::kSingleState, Cell::kSeparateRecurrentProduct,
-          Cell::kAddsBias,    Cell::kWholeRows, Cell::kExtra,       Cell::kUnitVectors,
+  return {Cell::kName,        Cell::kGates,     Cell::kSingleState,  Cell::kSeparateRecurrentProduct,
+          Cell::kAddsBias,    Cell::kWholeRows, Cell::kVectorParams, Cell::kUnitVectors,
           Cell::kBiasVectors, Cell::kSums,      Cell::kWork};
 }
 

@@ -86,7 +86,7 @@ double measure_cell(const Kernels<T>& kernels, const CellTraits& traits, void (*
   cell.gates_a = gates_a.data();
   cell.gates_r = traits.split ? gates_r.data() : nullptr;
   cell.product_row = cell.gates_row = 4 * kUnits;
-  for (int e = 0; e < traits.vectors(); ++e) cell.extra[e] = vector.data();
+  for (int e = 0; e < traits.vectors(); ++e) cell.vector_params[e] = vector.data();
   cell.c_prev = cell.dh = state.data();
   cell.c = c.data();
   cell.h = h.data();

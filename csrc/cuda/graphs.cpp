@@ -45,7 +45,7 @@ class KeyMaker {
     for (std::int64_t lane = 0; lane < lanes_; ++lane) {
       const rnn_engine_weights& w = weights[lane];
       add({w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, w.weight_hr});
-      for (const void* vector : w.extra) add({vector});
+      for (const void* vector : w.vector_params) add({vector});
     }
   }
   CallKey&& take() { return std::move(key_); }

@@ -14,7 +14,7 @@
  *
  *   weight_hr [P, H], only with a projection
  *
- *   extra[p] [4H] or [H] (rnn_engine_vector_width): further vectors of the cell, in this order
+ *   vector_params[p] [4H] or [H] (rnn_engine_vector_width): further vectors of the cell, in this order
  *
  *   - MI-LSTM: alpha, beta1, beta2, bias
  *
@@ -30,8 +30,8 @@
  * after the other: [L*D, B, width] where all layers are equally wide.
  *
  * Types. Everything is of the problem's dtype. Only with bfloat16 and float16, which are stored but not
- * computed with, these are float32: all vectors of weights (biases, extra), all gradients of weights, c0, cn,
- * cy and their gradients.
+ * computed with, these are float32: all vectors of weights (biases, vector_params), all gradients of weights,
+ * c0, cn, cy and their gradients.
  *
  * CUDA. librnn_engine_cuda is a second library with this same API; it is loaded at run time by who wants it.
  * Its contexts come from rnn_engine_cuda_context_create, all data pointers are to that device's memory, and
@@ -69,7 +69,7 @@ enum {
 };
 /* float16 only on CUDA. */
 enum { RNN_ENGINE_FLOAT32 = 0, RNN_ENGINE_FLOAT64 = 1, RNN_ENGINE_BFLOAT16 = 2, RNN_ENGINE_FLOAT16 = 3 };
-enum { RNN_ENGINE_MAX_EXTRA = 8 };
+enum { RNN_ENGINE_MAX_VECTOR_PARAMS = 8 };
 /* What is kept for backward: everything; h, and c every K steps; h and c every K steps for all layers at once
  * (one direction only: with two it is RECOMPUTE); whatever is fastest within a number of bytes. All give the
  * same bits. */
@@ -147,7 +147,7 @@ typedef struct {
   void* bias_ih;
   void* bias_hh;
   void* weight_hr;
-  void* extra[RNN_ENGINE_MAX_EXTRA];
+  void* vector_params[RNN_ENGINE_MAX_VECTOR_PARAMS];
 } rnn_engine_weights;
 
 typedef struct {
@@ -216,7 +216,8 @@ RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
 
 /* Gates of a cell, 3 for the GRU and 4 for all others; 0 if there is no such cell. */
 RNN_ENGINE_API int rnn_engine_gates(int32_t cell);
-/* Values of extra[vector] of a cell for each hidden unit: as many as gates, or 1; 0 if it has no such vector.
+/* Values of vector_params[vector] of a cell for each hidden unit: as many as gates, or 1; 0 if it has no such
+ * vector.
  */
 RNN_ENGINE_API int rnn_engine_vector_width(int32_t cell, int32_t vector);
 
@@ -288,9 +289,9 @@ typedef struct {
 } rnn_engine_loss_args;
 
 typedef struct {
-  double loss, nll; /* sums over the tokens: smoothed, and of -log p(target) */
-  int64_t right;    /* tokens whose target is the first class with the highest logit */
-  int64_t tokens;   /* tokens not ignored */
+  double loss, nll;         /* sums over the tokens: smoothed, and of -log p(target) */
+  int64_t target_is_argmax; /* tokens whose target is the first class with the highest logit */
+  int64_t tokens;           /* tokens not ignored */
 } rnn_engine_loss_result;
 
 /* Bytes of workspace: a pure function of problem and context. */

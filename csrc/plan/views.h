@@ -12,7 +12,7 @@ namespace rnn_engine {
 template <class T>
 struct Weights {
   T *weight_ih, *weight_hh, *weight_hr;
-  Value<T>*bias_ih, *bias_hh, *extra[kMaxExtra];
+  Value<T>*bias_ih, *bias_hh, *vector_params[kMaxVectorParams];
 
   explicit Weights(const rnn_engine_weights& w)
       : weight_ih(static_cast<T*>(w.weight_ih)),
@@ -20,7 +20,7 @@ struct Weights {
         weight_hr(static_cast<T*>(w.weight_hr)),
         bias_ih(static_cast<Value<T>*>(w.bias_ih)),
         bias_hh(static_cast<Value<T>*>(w.bias_hh)) {
-    for (int e = 0; e < kMaxExtra; ++e) extra[e] = static_cast<Value<T>*>(w.extra[e]);
+    for (int e = 0; e < kMaxVectorParams; ++e) vector_params[e] = static_cast<Value<T>*>(w.vector_params[e]);
   }
 };
 

@@ -21,13 +21,13 @@ class CrossEntropy(NamedTuple):
         loss: Smoothed loss, a scalar of the inputs' type (float32 for halves); differentiable in hidden, weight and
             bias.
         nll: Negative log-likelihood of the targets, reduced as the loss; carries no gradient.
-        right: int64 scalar: tokens whose target is the (first) class with the highest logit.
+        target_is_argmax: int64 scalar: tokens whose target is the (first) class with the highest logit.
         tokens: Number of tokens that are not ignored; on CUDA an int64 scalar on the device, as nothing waits for it.
     """
 
     loss: Tensor
     nll: Tensor
-    right: Tensor
+    target_is_argmax: Tensor
     tokens: int | Tensor
 
 
@@ -78,10 +78,12 @@ def linear_cross_entropy(
     call = _Call(device, dtype, label_smoothing, ignore_index, sums.scale, torch.get_num_threads(), device.matmul_tf32)
     inputs = hidden, weight, bias, sums.targets
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias)):
-        loss, nll, right, tokens = _LinearCrossEntropy.apply(call, *inputs)  # type: ignore[no-untyped-call]
+        loss, nll, target_is_argmax, tokens = _LinearCrossEntropy.apply(call, *inputs)  # type: ignore[no-untyped-call]
     else:
-        (loss, nll, right, tokens), _ = _run(call, *inputs, (False, False, False))
-    return CrossEntropy(sums.reduced(loss), sums.reduced(nll), right, int(tokens) if device.waits else tokens)
+        (loss, nll, target_is_argmax, tokens), _ = _run(call, *inputs, (False, False, False))
+    return CrossEntropy(
+        sums.reduced(loss), sums.reduced(nll), target_is_argmax, int(tokens) if device.waits else tokens
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ _Gradients = list[Tensor | None]
 def _run(
     call: _Call, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, wanted: tuple[bool, ...]
 ) -> tuple[_Outputs, _Gradients]:
-    """Loss, nll, right and tokens; and the wanted gradients of hidden, weight and bias."""
+    """Loss, nll, target_is_argmax and tokens; and the wanted gradients of hidden, weight and bias."""
     device, values = call.device, value_dtype(call.dtype)
     context = device.context(call.threads)
     problem = native.LossProblem(

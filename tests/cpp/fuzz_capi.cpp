@@ -212,10 +212,10 @@ class Arrays {
   std::vector<Result> results_;
 };
 
-bool is_bias(int cell, int extra) {
-  return (extra == 3 && (cell == RNN_ENGINE_MI_LSTM || cell == RNN_ENGINE_LAYER_NORM_LSTM)) ||
-         (extra == 5 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM) ||
-         (extra == 7 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM);
+bool is_bias(int cell, int vector) {
+  return (vector == 3 && (cell == RNN_ENGINE_MI_LSTM || cell == RNN_ENGINE_LAYER_NORM_LSTM)) ||
+         (vector == 5 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM) ||
+         (vector == 7 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM);
 }
 
 // One set for each layer and direction, each array from make(count, bytes of a value), matrices of
@@ -238,9 +238,9 @@ std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wante
       w.weight_hh = made(gates * R, matrix);
       if (raw.bias) w.bias_ih = made(gates, p.value()), w.bias_hh = made(gates, p.value());
       if (raw.projection) w.weight_hr = made(raw.projection * H, matrix);
-      for (int e = 0; e < RNN_ENGINE_MAX_EXTRA; ++e) {
+      for (int e = 0; e < RNN_ENGINE_MAX_VECTOR_PARAMS; ++e) {
         const std::int64_t width = rnn_engine_vector_width(raw.cell, e);
-        if (width > 0 && (raw.bias || !is_bias(raw.cell, e))) w.extra[e] = made(width * H, p.value());
+        if (width > 0 && (raw.bias || !is_bias(raw.cell, e))) w.vector_params[e] = made(width * H, p.value());
       }
       all.push_back(w);
     }

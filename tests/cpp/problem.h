@@ -108,10 +108,10 @@ static inline void set_weights(const Case* c, const Layout* l, char* base, rnn_e
       w->bias_hh = vectors + gates * l->size;
     }
     for (int e = 0; rnn_engine_vector_width(c->cell, e) > 0; ++e)
-      w->extra[e] = vectors + (2 + e) * gates * l->size;
+      w->vector_params[e] = vectors + (2 + e) * gates * l->size;
     if (c->bias) continue;
-    if (c->cell == RNN_ENGINE_MI_LSTM) w->extra[3] = NULL;
-    if (c->cell == RNN_ENGINE_LAYER_NORM_LSTM) w->extra[3] = NULL;
+    if (c->cell == RNN_ENGINE_MI_LSTM) w->vector_params[3] = NULL;
+    if (c->cell == RNN_ENGINE_LAYER_NORM_LSTM) w->vector_params[3] = NULL;
   }
 }
 

@@ -60,7 +60,7 @@ static void make_weights(const Case* c, Pile* pile, Maker make, size_t matrix, r
     w->bias_hh = make(pile, gates, 4);
     if (c->P) w->weight_hr = make(pile, c->P * c->H, matrix);
     for (int e = 0; rnn_engine_vector_width(c->cell, e) > 0; ++e)
-      w->extra[e] = make(pile, rnn_engine_vector_width(c->cell, e) * c->H, 4);
+      w->vector_params[e] = make(pile, rnn_engine_vector_width(c->cell, e) * c->H, 4);
   }
 }
 

@@ -150,7 +150,7 @@ static void print_digests(const Machine* m) {
         const rnn_engine_loss_result r = run(m->context, &kCases[i], &l, values, gradients, 0xA5);
         printf(
             "%s\tloss case %d, %zu-byte floats, scale %d\tloss %a, nll %a, right %lld, gradients %016llx\n",
-            m->isa, i, l.stored, scale, r.loss, r.nll, (long long)r.right,
+            m->isa, i, l.stored, scale, r.loss, r.nll, (long long)r.target_is_argmax,
             (unsigned long long)digest(gradients, l.gradients));
       }
       free(values);
@@ -198,7 +198,8 @@ static void test_errors(void) {
   targets[1] = -7;
   CHECK(rnn_engine_linear_cross_entropy(context, &good, &args, &result) == 0, "loss: %s",
         rnn_engine_last_error());
-  CHECK(result.tokens == 1 && result.right == 0 && fabs(result.nll - log(4)) < 1e-6, "nll %g", result.nll);
+  CHECK(result.tokens == 1 && result.target_is_argmax == 0 && fabs(result.nll - log(4)) < 1e-6, "nll %g",
+        result.nll);
   p = good;
   p.gradients = RNN_ENGINE_LOSS_WEIGHT;
   expect_error(rnn_engine_linear_cross_entropy(context, &p, &args, &result), "d_weight");

@@ -39,7 +39,9 @@ Problem = structure(
 )
 Facts = structure("Facts", ("steps", c_int64), ("seconds", c_double), ("tiles groups", c_int64))
 Sizes = structure("Sizes", ("reserve workspace forward_workspace backward_workspace", c_uint64))
-Weights = structure("Weights", ("weight_ih weight_hh bias_ih bias_hh weight_hr", c_void_p), ("extra", c_void_p * 8))
+Weights = structure(
+    "Weights", ("weight_ih weight_hh bias_ih bias_hh weight_hr", c_void_p), ("vector_params", c_void_p * 8)
+)
 Forward = structure(
     "Forward", ("weights", POINTER(Weights)), ("packed x h0 c0 y cy hn cn reserve workspace stream", c_void_p)
 )
@@ -106,7 +108,7 @@ def lanes_of(spec, parameters):
         for field, tensor in zip(fields, tensors[:5], strict=True):
             setattr(lanes[lane], field, pointer(tensor))
         for index, tensor in enumerate(tensors[5:]):
-            lanes[lane].extra[index] = pointer(tensor)
+            lanes[lane].vector_params[index] = pointer(tensor)
     return lanes
 
 
@@ -256,7 +258,7 @@ LossArgs = structure(
     ("scale", c_double),
     ("d_hidden d_weight d_bias workspace stream", c_void_p),
 )
-LossResult = structure("LossResult", ("loss nll", c_double), ("right tokens", c_int64))
+LossResult = structure("LossResult", ("loss nll", c_double), ("target_is_argmax tokens", c_int64))
 
 
 def run_loss(

@@ -97,7 +97,12 @@ def run(case, dtype, **options):
     gradients = {"d_hidden": hidden.grad, "d_weight": weight.grad}
     if bias is not None:
         gradients["d_bias"] = bias.grad
-    return {"loss": result.loss.detach(), "nll": result.nll, "right": result.right, **gradients}, result.tokens
+    return {
+        "loss": result.loss.detach(),
+        "nll": result.nll,
+        "target_is_argmax": result.target_is_argmax,
+        **gradients,
+    }, result.tokens
 
 
 def expected(case, dtype):
@@ -126,9 +131,9 @@ def test_agrees_with_the_reference(case, dtype, isa):
     ours, tokens = run(case, dtype)
     theirs = expected(case, dtype)
     assert tokens == theirs.tokens
-    assert ours["right"] == theirs.right
+    assert ours["target_is_argmax"] == theirs.target_is_argmax
     eps = torch.finfo(dtype).eps
-    for name in ours.keys() - {"right"}:
+    for name in ours.keys() - {"target_is_argmax"}:
         value = np.asarray(getattr(theirs, name))
         # errors grow with the largest logit, and with the number of tokens in a sum
         tolerance = eps * (20 + 4 * math.sqrt(case.M)) * (1 + case.scale) * max(1.0, np.abs(value).max())
@@ -158,7 +163,7 @@ def test_without_gradients_the_same_numbers(case, dtype):
     with torch.no_grad():
         result = linear_cross_entropy(hidden, weight, targets, bias, label_smoothing=case.smoothing, reduction="sum")
     assert not result.loss.requires_grad
-    for name in ("loss", "nll", "right"):
+    for name in ("loss", "nll", "target_is_argmax"):
         assert torch.equal(getattr(result, name), with_gradients[name])
 
 
@@ -213,7 +218,7 @@ def test_same_as_torch(data):
     torch.testing.assert_close(ours.nll, nll, rtol=1e-9, atol=1e-9, equal_nan=True)
     assert ours.tokens == kept.sum()
     if targets.numel():
-        assert ours.right == (logits.argmax(1) == targets.reshape(-1))[kept].sum()
+        assert ours.target_is_argmax == (logits.argmax(1) == targets.reshape(-1))[kept].sum()
     chosen = [tensor for tensor, each in zip(inputs, wanted, strict=True) if each]
     assert ours.loss.requires_grad == bool(chosen)
     if chosen and kept.any():
@@ -269,11 +274,11 @@ def test_strided_inputs():
 
 def test_the_first_of_equal_logits_is_the_answer():
     zeros, targets = torch.zeros(200, 3), torch.arange(200)
-    assert linear_cross_entropy(zeros, torch.zeros(200, 3), targets).right == 1
+    assert linear_cross_entropy(zeros, torch.zeros(200, 3), targets).target_is_argmax == 1
     bias = torch.zeros(200)
     bias[150] = bias[160] = 1.0
-    assert linear_cross_entropy(zeros, torch.zeros(200, 3), targets, bias).right == 1
-    assert linear_cross_entropy(zeros[:1], torch.zeros(200, 3), torch.tensor([160]), bias).right == 0
+    assert linear_cross_entropy(zeros, torch.zeros(200, 3), targets, bias).target_is_argmax == 1
+    assert linear_cross_entropy(zeros[:1], torch.zeros(200, 3), torch.tensor([160]), bias).target_is_argmax == 0
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

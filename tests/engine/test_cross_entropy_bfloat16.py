@@ -83,7 +83,12 @@ def run(case):
             hidden, weight, targets, bias, label_smoothing=case.smoothing, ignore_index=IGNORED, reduction="sum"
         )
     found.loss.backward()
-    return {"loss": found.loss.detach(), "nll": found.nll, "right": found.right, **gradients_of(hidden, weight, bias)}
+    return {
+        "loss": found.loss.detach(),
+        "nll": found.nll,
+        "target_is_argmax": found.target_is_argmax,
+        **gradients_of(hidden, weight, bias),
+    }
 
 
 def run_plain(case, dtype):
@@ -152,9 +157,9 @@ def test_every_value_is_as_near_as_rounding_allows(case, isa):
         "d_hidden": UNIT * (dz @ weight).numpy() + UNIT * np.abs(exact.d_hidden),
         "d_weight": UNIT * (dz.T @ hidden).numpy(),
     }
-    assert ours["right"] == exact.right
+    assert ours["target_is_argmax"] == exact.target_is_argmax
     eps = torch.finfo(torch.float32).eps
-    for name in ours.keys() - {"right"}:
+    for name in ours.keys() - {"target_is_argmax"}:
         value = np.asarray(getattr(exact, name))
         single = eps * (20 + 4 * math.sqrt(case.M)) * (1 + case.scale) * max(1.0, np.abs(value).max())
         error = np.abs(ours[name].double().numpy() - value)
@@ -183,7 +188,7 @@ def test_without_gradients_the_same_numbers(case):
         result = linear_cross_entropy(
             hidden, weight, targets, bias, label_smoothing=case.smoothing, ignore_index=IGNORED, reduction="sum"
         )
-    for name in ("loss", "nll", "right"):
+    for name in ("loss", "nll", "target_is_argmax"):
         assert torch.equal(getattr(result, name), with_gradients[name])
 
 

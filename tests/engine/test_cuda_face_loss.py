@@ -46,7 +46,7 @@ def test_agrees_with_torch(shape, bias, reduction):
     torch.testing.assert_close(ours.nll, expected(*inputs, targets, 0.0, reduction).detach(), rtol=1e-11, atol=1e-11)
     counted = targets != IGNORED
     best = functional.linear(*inputs).argmax(1)
-    assert ours.right.item() == (best == targets)[counted].sum()
+    assert ours.target_is_argmax.item() == (best == targets)[counted].sum()
     assert ours.tokens.item() == counted.sum()
     leaves = [leaf for leaf in inputs if leaf is not None]
     torch.testing.assert_close(

@@ -47,7 +47,7 @@ def test_the_loss_and_its_gradients_agree_with_the_reference(case, dtype, librar
     assert abs(found.loss - exact.loss) <= tolerance * max(1, abs(exact.loss))
     assert abs(found.nll - exact.nll) <= tolerance * max(1, abs(exact.nll))
     if dtype == torch.float64:
-        assert found.right == exact.right
+        assert found.target_is_argmax == exact.target_is_argmax
     for name, before in (("d_hidden", 0), ("d_weight", 1), ("d_bias", 1)):
         value = SCALE * getattr(exact, name)
         difference = gradients[name].double().numpy() - before - value
@@ -61,7 +61,7 @@ def test_gradients_that_are_not_wanted_are_left_alone(library):  # noqa: F811
         found, gradients = run_loss(
             library, hidden, weight, bias, targets, dtype=torch.float32, smoothing=0.1, gradients=wanted
         )
-        assert (found.loss, found.right) == (everything.loss, everything.right)
+        assert (found.loss, found.target_is_argmax) == (everything.loss, everything.target_is_argmax)
         assert all(g is None or bool(torch.isfinite(g).all()) for g in gradients.values())
 
 

@@ -16,12 +16,12 @@ struct Lanes {
 };
 
 template <class V, class Cell, class Tile>
-inline __attribute__((always_inline)) void load_extra(const Tile& t, int units,
-                                                      V (&extra)[kMaxExtra][Cell::kGates]) {
-  for (int p = 0; p < Cell::kExtra; ++p)
+inline __attribute__((always_inline)) void load_vector_params(
+    const Tile& t, int units, V (&vector_params)[kMaxVectorParams][Cell::kGates]) {
+  for (int p = 0; p < Cell::kVectorParams; ++p)
     for (int k = 0; k < Cell::kGates; ++k)
-      extra[p][k] =
-          t.extra[p] ? load_units<V>(t.extra[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
+      vector_params[p][k] = t.vector_params[p] ? load_units<V>(t.vector_params[p] + k * t.gate_stride, units)
+                                               : V(typename V::Scalar(0));
 }
 
 // Rows that what was kept, or is to be, is fetched ahead of its use: it lies in the third cache or in memory,
@@ -45,8 +45,8 @@ void cell_rows(const CellTile<typename L::Stored>& t) {
   using V = typename L::Vector;
   constexpr bool kStores = !Cell::kSeparateRecurrentProduct || kRounds<typename L::Stored>;
   const int units = static_cast<int>(t.units);
-  V extra[kMaxExtra][Cell::kGates];
-  load_extra<V, Cell>(t, units, extra);
+  V vector_params[kMaxVectorParams][Cell::kGates];
+  load_vector_params<V, Cell>(t, units, vector_params);
   for (std::int64_t row = 0; row < t.rows; ++row) {
     V a[Cell::kGates], r[Cell::kGates], c, h;
     for (int k = 0; k < Cell::kGates; ++k) {
@@ -55,7 +55,7 @@ void cell_rows(const CellTile<typename L::Stored>& t) {
       if constexpr (Cell::kSeparateRecurrentProduct) r[k] = load_units<V>(t.r + place, units);
     }
     if (t.gates_a) fetch_row<Cell::kGates, 1>(t, row + kRowsAhead);
-    Cell::forward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
+    Cell::forward(a, r, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
     for (int k = 0; kStores && t.gates_a && k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
       store_units(a[k], t.gates_a + place, units);
@@ -91,7 +91,7 @@ template <class L, class Cell>
 void cell_forward(const CellTile<typename L::Stored>& t) {
   using V = typename L::Vector;
   static_assert(Cell::kGates <= kPanelVectors && Cell::kSums <= kMaxSums &&
-                Cell::kExtra + Cell::kUnitVectors <= kMaxExtra);
+                Cell::kVectorParams + Cell::kUnitVectors <= kMaxVectorParams);
   if constexpr (Cell::kWholeRows)
     for_each_block(t, [&](std::int64_t first, int rows) {
       Cell::template forward<V>(t, first, rows);
@@ -108,8 +108,8 @@ template <class L, class Cell>
 void unit_backward(const CellTile<typename L::Stored>& t) {
   using V = typename L::Vector;
   const int units = static_cast<int>(t.units);
-  V extra[kMaxExtra][Cell::kGates], sums[kMaxSums][Cell::kGates];
-  load_extra<V, Cell>(t, units, extra);
+  V vector_params[kMaxVectorParams][Cell::kGates], sums[kMaxSums][Cell::kGates];
+  load_vector_params<V, Cell>(t, units, vector_params);
   for (int s = 0; s < Cell::kSums; ++s)
     for (int k = 0; k < Cell::kGates; ++k)
       sums[s][k] = load_units<V>(t.sums + (s * Cell::kGates + k) * t.gate_stride, units);
@@ -123,7 +123,7 @@ void unit_backward(const CellTile<typename L::Stored>& t) {
     fetch_row<Cell::kGates, 0>(t, row + kRowsAhead);
     __builtin_prefetch(t.c_prev + (row + kRowsAhead) * t.c_prev_row);
     V dc = load_units<V>(t.dc + row * t.dc_row, units);
-    Cell::backward(a, r, extra, load_units<V>(t.c_prev + row * t.c_prev_row, units),
+    Cell::backward(a, r, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units),
                    load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc,
                    sums);
     for (int k = 0; k < Cell::kGates; ++k) {

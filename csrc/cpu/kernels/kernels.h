@@ -52,7 +52,7 @@ struct GemmTile {
 template <class T>
 struct CellTile {
   std::int64_t rows, units;
-  std::ptrdiff_t gate_stride;  // H: between the gates in a, r, gates, extra and sums
+  std::ptrdiff_t gate_stride;  // H: between the gates in a, r, gates, vector_params and sums
   const Value<T>* a;           // forward: [rows, 4H] the products, summed up unless the cell is split
   const Value<T>* r;           // forward: [rows, 4H] those of a split cell with U
   std::ptrdiff_t product_row;
@@ -61,9 +61,9 @@ struct CellTile {
   // it into the gradients of a and r.
   T *gates_a, *gates_r;
   std::ptrdiff_t gates_row;
-  const Value<T>* extra[kMaxExtra];  // [4H], then those of [H]; nullptr: zeros
-  const Value<T>*bias_ih, *bias_hh;  // [4H] for a cell with kAddsBias; nullptr: zeros
-  const Value<T>* c_prev;            // [rows, H]
+  const Value<T>* vector_params[kMaxVectorParams];  // [4H], then those of [H]; nullptr: zeros
+  const Value<T>*bias_ih, *bias_hh;                 // [4H] for a cell with kAddsBias; nullptr: zeros
+  const Value<T>* c_prev;                           // [rows, H]
   std::ptrdiff_t c_prev_row;
   Value<T>* c;  // [rows, H]; forward writes, backward reads; may be c_prev in forward
   std::ptrdiff_t c_row;

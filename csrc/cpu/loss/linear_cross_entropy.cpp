@@ -132,13 +132,13 @@ class Loss {
 
   void note_target(const SoftmaxBlock<S>& tile, std::int64_t target, std::int64_t j) {
     const S chosen = tile.z[target * tile.z_row + j];
-    bool leads = true;
+    bool target_is_argmax = true;
     for (std::int64_t v = 0; v < tile.rows; ++v) {
       const S other = tile.z[v * tile.z_row + j];
-      leads = leads && (v < target ? other < chosen : other <= chosen);
+      target_is_argmax = target_is_argmax && (v < target ? other < chosen : other <= chosen);
     }
     s_.chosen[j] = chosen;
-    s_.leads[j] = leads;
+    s_.target_is_argmax[j] = target_is_argmax;
   }
 
   // Every token's normaliser, for this thread's share of them.
@@ -149,7 +149,7 @@ class Loss {
       const S* top = s_.top + block * s_.chunk;
       for (std::int64_t j = mine.begin; j < mine.end; ++j) {
         const bool before = block < s_.target[j] / kClassBlock;
-        s_.leads[j] &= before ? top[j] < s_.chosen[j] : top[j] <= s_.chosen[j];
+        s_.target_is_argmax[j] &= before ? top[j] < s_.chosen[j] : top[j] <= s_.chosen[j];
       }
     }
     SoftmaxJoin<S> tile{};
@@ -172,7 +172,7 @@ class Loss {
       result.nll += nll;
       // Without smoothing the mean must not count: it may be -inf.
       result.loss += p_.smoothing > 0 ? nll + p_.smoothing * (chosen - mean) : nll;
-      result.right += s_.leads[j];
+      result.target_is_argmax += s_.target_is_argmax[j];
     }
     result.tokens += count_;
   }

@@ -38,7 +38,8 @@ struct LossWorkspace {
   std::int64_t* cursor;  // [2] next token, tokens in this chunk
   std::int64_t* row;     // [chunk] the caller's row of each token
   std::int64_t* target;  // [chunk]
-  std::int64_t* leads;   // [chunk] 1: no class before it has the target's logit or more, none after it more
+  std::int64_t*
+      target_is_argmax;  // [chunk] 1: no class before it has the target's logit or more, none after it more
   S* chosen;             // [chunk] the target's logit
   S* highest;            // [chunk]
   S* all;                // [chunk]
@@ -61,7 +62,7 @@ struct LossWorkspace {
     cursor = arena.take<std::int64_t>("next token", 2);
     row = arena.take<std::int64_t>("rows of the chunk's tokens", chunk);
     target = arena.take<std::int64_t>("targets", chunk);
-    leads = arena.take<std::int64_t>("hits", chunk);
+    target_is_argmax = arena.take<std::int64_t>("hits", chunk);
     chosen = arena.take<S>("logit of the target", chunk);
     highest = arena.take<S>("highest logit", chunk);
     all = arena.take<S>("sum of powers", chunk);

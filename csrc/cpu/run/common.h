@@ -37,7 +37,7 @@ struct Region {
 template <class T>
 void set_vectors(const Shape& s, const Weights<T>& weights, std::int64_t unit, CellTile<T>& cell) {
   const auto from = [&](const Value<T>* vector) { return vector ? vector + unit : nullptr; };
-  for (int e = 0; e < s.cell.vectors(); ++e) cell.extra[e] = from(weights.extra[e]);
+  for (int e = 0; e < s.cell.vectors(); ++e) cell.vector_params[e] = from(weights.vector_params[e]);
   cell.bias_ih = from(weights.bias_ih);
   cell.bias_hh = from(weights.bias_hh);
 }

@@ -94,22 +94,24 @@ class Gradients {
     };
     for (int gate = 0; gate < cell.gates; ++gate) {
       for (std::int64_t j = gate * H + units.begin; j < gate * H + units.end; ++j) {
-        Value<T> sums[kMaxSums] = {}, extra[kMaxExtra] = {};
+        Value<T> sums[kMaxSums] = {}, vector_params[kMaxVectorParams] = {};
         for (int i = 0; i < cell.sums; ++i) sums[i] = total(i * cell.gates * H + j);
-        for (int i = 0; i < cell.extra; ++i)
-          extra[i] = lane_.weights.extra[i] ? lane_.weights.extra[i][j] : Value<T>(0);
+        for (int i = 0; i < cell.vector_params; ++i)
+          vector_params[i] = lane_.weights.vector_params[i] ? lane_.weights.vector_params[i][j] : Value<T>(0);
         VectorGradients<Value<T>> g{};
         for_each_cell([&]<class Cell>(int index) {
-          if (index == s.cell_index) g = Cell::template finish<Value<T>>(sums, extra);
+          if (index == s.cell_index) g = Cell::template finish<Value<T>>(sums, vector_params);
         });
         add(lane_.gradients.bias_ih, j, g.bias_ih);
         add(lane_.gradients.bias_hh, j, g.bias_hh);
-        for (int i = 0; i < cell.extra; ++i) add(lane_.gradients.extra[i], j, g.extra[i]);
+        for (int i = 0; i < cell.vector_params; ++i)
+          add(lane_.gradients.vector_params[i], j, g.vector_params[i]);
       }
     }
     for (int i = 0; i < cell.unit_vectors; ++i)
       for (std::int64_t j = units.begin; j < units.end; ++j)
-        add(lane_.gradients.extra[cell.extra + i], j, total((cell.sums * cell.gates + i) * H + j));
+        add(lane_.gradients.vector_params[cell.vector_params + i], j,
+            total((cell.sums * cell.gates + i) * H + j));
   }
 
  private:

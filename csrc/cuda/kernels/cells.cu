@@ -56,19 +56,21 @@ __global__ void vector_kernel(VectorSums<T> p) {
     const int vector = static_cast<int>(j / H) - kGates;
 #pragma unroll
     for (int e = 0; e < Cell::kUnitVectors; ++e)
-      if (e == vector) add(p.extra[Cell::kExtra + e], j % H, total((Cell::kSums * kGates + e) * H + j % H));
+      if (e == vector)
+        add(p.vector_params[Cell::kVectorParams + e], j % H, total((Cell::kSums * kGates + e) * H + j % H));
     return;
   }
-  S sums[kMaxSums] = {}, extra[kMaxExtra] = {};
+  S sums[kMaxSums] = {}, vector_params[kMaxVectorParams] = {};
 #pragma unroll
   for (int i = 0; i < Cell::kSums; ++i) sums[i] = total(i * kGates * H + j);
 #pragma unroll
-  for (int e = 0; e < Cell::kExtra; ++e) extra[e] = p.weights.extra[e] ? p.weights.extra[e][j] : S(0);
-  const VectorGradients<S> g = Cell::template finish<S>(sums, extra);
+  for (int e = 0; e < Cell::kVectorParams; ++e)
+    vector_params[e] = p.weights.vector_params[e] ? p.weights.vector_params[e][j] : S(0);
+  const VectorGradients<S> g = Cell::template finish<S>(sums, vector_params);
   add(p.bias_ih, j, g.bias_ih);
   add(p.bias_hh, j, g.bias_hh);
 #pragma unroll
-  for (int e = 0; e < Cell::kExtra; ++e) add(p.extra[e], j, g.extra[e]);
+  for (int e = 0; e < Cell::kVectorParams; ++e) add(p.vector_params[e], j, g.vector_params[e]);
 }
 
 template <class Visit>

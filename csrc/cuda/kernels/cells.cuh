@@ -7,13 +7,15 @@
 namespace rnn_engine::cuda {
 
 template <class T, class Cell>
-__device__ inline void load_extra(const CellWeights<T>& weights, std::int64_t units, std::int64_t unit,
-                                  One<Value<T>> (&extra)[kMaxExtra][Cell::kGates]) {
+__device__ inline void load_vector_params(const CellWeights<T>& weights, std::int64_t units,
+                                          std::int64_t unit,
+                                          One<Value<T>> (&vector_params)[kMaxVectorParams][Cell::kGates]) {
 #pragma unroll
-  for (int e = 0; e < Cell::kExtra; ++e)
+  for (int e = 0; e < Cell::kVectorParams; ++e)
 #pragma unroll
     for (int k = 0; k < Cell::kGates; ++k)
-      extra[e][k] = One<Value<T>>(weights.extra[e] ? weights.extra[e][k * units + unit] : Value<T>(0));
+      vector_params[e][k] =
+          One<Value<T>>(weights.vector_params[e] ? weights.vector_params[e][k * units + unit] : Value<T>(0));
 }
 
 // One unit of one sequence through a forward step. a and r are the gates' products.
@@ -22,11 +24,11 @@ __device__ inline void forward_unit(const CellForward<T>& p, std::int32_t b, std
                                     One<Value<T>> (&a)[Cell::kGates], One<Value<T>> (&r)[Cell::kGates]) {
   using V = One<Value<T>>;
   const std::int64_t H = p.units, gates = b * p.gate_row + unit, place = b * H + unit;
-  V extra[kMaxExtra][Cell::kGates];
-  load_extra<T, Cell>(p.weights, H, unit, extra);
+  V vector_params[kMaxVectorParams][Cell::kGates];
+  load_vector_params<T, Cell>(p.weights, H, unit, vector_params);
   const V before(p.c_prev[place]);
   V c, h;
-  Cell::forward(a, r, extra, before, c, h);
+  Cell::forward(a, r, vector_params, before, c, h);
 #pragma unroll
   for (int k = 0; k < Cell::kGates; ++k) {
     if (p.reserve_a) p.reserve_a[gates + k * H] = narrow<T>(a[k].v);
@@ -52,8 +54,8 @@ __device__ inline void backward_units(const CellBackward<T>& p, std::int32_t gro
                                       const GradientOf& dh_of) {
   const std::int64_t H = p.units;
   using V = One<Value<T>>;
-  V extra[kMaxExtra][Cell::kGates], sums[kMaxSums][Cell::kGates];
-  load_extra<T, Cell>(p.weights, H, unit, extra);
+  V vector_params[kMaxVectorParams][Cell::kGates], sums[kMaxSums][Cell::kGates];
+  load_vector_params<T, Cell>(p.weights, H, unit, vector_params);
   Value<T>* own = p.sums + group * (Cell::kSums * Cell::kGates * H) + unit;
 #pragma unroll
   for (int s = 0; s < Cell::kSums; ++s)
@@ -80,7 +82,7 @@ __device__ inline void backward_units(const CellBackward<T>& p, std::int32_t gro
       dc.v = (Value<T>(1) - s) * dc.v;
     }
     const V c_prev(b < p.known ? p.c_prev[place] : p.c_first ? p.c_first[place] : Value<T>(0));
-    Cell::backward(a, r, extra, c_prev, V(p.c[place]), dh, dc, sums);
+    Cell::backward(a, r, vector_params, c_prev, V(p.c[place]), dh, dc, sums);
 #pragma unroll
     for (int k = 0; k < Cell::kGates; ++k) {
       p.a[gates + k * H] = narrow<T>(a[k].v);

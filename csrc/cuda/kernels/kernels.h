@@ -86,7 +86,7 @@ struct Draw {
 // What a lane's steps share, in the forward call and where gates are recomputed.
 template <class T>
 struct CellWeights {
-  const Value<T>* extra[kMaxExtra];  // nullptr: zeros
+  const Value<T>* vector_params[kMaxVectorParams];  // nullptr: zeros
   const Value<T>*bias_ih, *bias_hh;
 };
 
@@ -212,7 +212,7 @@ struct VectorSums {
   std::int32_t units, groups;
   const Value<T>* sums;
   CellWeights<T> weights;
-  Value<T>*bias_ih, *bias_hh, *extra[kMaxExtra];  // nullptr: not wanted
+  Value<T>*bias_ih, *bias_hh, *vector_params[kMaxVectorParams];  // nullptr: not wanted
   bool overwrite;
 };
 template <class T>

@@ -16,7 +16,7 @@ struct Row {
   std::ptrdiff_t gate_stride;
   S *a, *r;              // forward: the bare products
   S *gates_a, *gates_r;  // backward: the same, as they were kept
-  const S* extra[kMaxExtra];
+  const S* vector_params[kMaxVectorParams];
   const S *bias_ih, *bias_hh;
   const S* c_prev;
   S *c, *h, *dc, *sums, *work;
@@ -30,7 +30,7 @@ __device__ Row<Value<T>> row_of(const CellWeights<T>& weights, std::int64_t unit
   Row<Value<T>> row{};
   row.units = row.gate_stride = units;
 #pragma unroll
-  for (int e = 0; e < kMaxExtra; ++e) row.extra[e] = weights.extra[e];
+  for (int e = 0; e < kMaxVectorParams; ++e) row.vector_params[e] = weights.vector_params[e];
   row.bias_ih = weights.bias_ih;
   row.bias_hh = weights.bias_hh;
   return row;

@@ -38,16 +38,16 @@ __global__ void __launch_bounds__(kThreads) token_kernel(TokenLoss<T> p) {
   const bool known = target >= 0 && target < p.classes;
   const S nan = static_cast<S>(__builtin_nan("")), chosen = known ? p.z[row + target] : nan;
   S highest = p.z[row], sum(0);
-  int leads = 1;  // no class before the target has its logit or more, none after it more
+  int target_is_argmax = 1;  // no class before the target has its logit or more, none after it more
   for_each_class([&](std::int64_t v) {
     const S z = p.z[row + v];
     highest = z > highest ? z : highest;
     sum = sum + z;
-    leads &= v < target ? z < chosen : z <= chosen;
+    target_is_argmax &= v < target ? z < chosen : z <= chosen;
   });
   highest = over_block<kThreads>(highest, [](S a, S b) { return a > b ? a : b; });
   sum = over_block<kThreads>(sum, [](S a, S b) { return a + b; });
-  leads = over_block<kThreads>(leads, [](int a, int b) { return a & b; });
+  target_is_argmax = over_block<kThreads>(target_is_argmax, [](int a, int b) { return a & b; });
   S all(0);
   for_each_class([&](std::int64_t v) { all = all + power(p.z[row + v] - highest); });
   all = over_block<kThreads>(all, [](S a, S b) { return a + b; });
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kThreads) token_kernel(TokenLoss<T> p) {
     const double mean = static_cast<double>(sum) / static_cast<double>(p.classes);
     // Without smoothing the mean must not count: it may be -inf.
     const double loss = p.smoothing > 0 ? nll + p.smoothing * (static_cast<double>(chosen) - mean) : nll;
-    *found = rnn_engine_loss_result{loss, nll, leads, 1};
+    *found = rnn_engine_loss_result{loss, nll, target_is_argmax, 1};
   }
   if (!p.gradients) return;
   const S factor = p.scale / all;
@@ -80,17 +80,17 @@ __global__ void __launch_bounds__(kThreads) add_losses_kernel(Losses p) {
   for (std::int64_t i = thread_index(); i < p.tokens; i += kThreads) {
     own.loss += p.found[i].loss;
     own.nll += p.found[i].nll;
-    own.right += p.found[i].right;
+    own.target_is_argmax += p.found[i].target_is_argmax;
     own.tokens += p.found[i].tokens;
   }
   const auto add = [](auto a, auto b) { return a + b; };
   const double loss = over_block<kThreads>(own.loss, add), nll = over_block<kThreads>(own.nll, add);
-  const double right = over_block<kThreads>(static_cast<double>(own.right), add);
+  const double target_is_argmax = over_block<kThreads>(static_cast<double>(own.target_is_argmax), add);
   const double tokens = over_block<kThreads>(static_cast<double>(own.tokens), add);
   if (thread_index() != 0) return;
   p.result->loss += loss;
   p.result->nll += nll;
-  p.result->right += static_cast<std::int64_t>(right);
+  p.result->target_is_argmax += static_cast<std::int64_t>(target_is_argmax);
   p.result->tokens += static_cast<std::int64_t>(tokens);
 }
 

@@ -351,7 +351,7 @@ class BackwardTile {
     sums.weights = run_.cell_weights(lane.weights);
     sums.bias_ih = lane.gradients.bias_ih;
     sums.bias_hh = lane.gradients.bias_hh;
-    for (int e = 0; e < kMaxExtra; ++e) sums.extra[e] = lane.gradients.extra[e];
+    for (int e = 0; e < kMaxVectorParams; ++e) sums.vector_params[e] = lane.gradients.vector_params[e];
     sums.overwrite = overwrite_;
     vector_gradients(run_.stream, run_.shape().cell_index, sums);
   }

@@ -69,7 +69,7 @@ struct Runner {
 
   CellWeights<T> cell_weights(const Weights<T>& weights) const {
     CellWeights<T> out{};
-    for (int e = 0; e < kMaxExtra; ++e) out.extra[e] = weights.extra[e];
+    for (int e = 0; e < kMaxVectorParams; ++e) out.vector_params[e] = weights.vector_params[e];
     out.bias_ih = weights.bias_ih;
     out.bias_hh = weights.bias_hh;
     return out;
