@@ -131,7 +131,7 @@ class Arrays:
         self.shape, self.training = shape, training
         self.spec = StackSpec("lstm", shape.hidden, shape.hidden, shape.layers, bidirectional=shape.directions == 2)
         self._random = np.random.default_rng(0)
-        lanes = [self.spec.lane_parameters(lane).values() for lane in range(self.spec.lanes)]
+        lanes = [self.spec.pseudo_layer_parameters(lane).values() for lane in range(self.spec.lanes)]
         self.weights = [[None if size is None else self._values(*size) for size in lane] for lane in lanes]
         self.gradients = [[None if p is None else np.zeros_like(p) for p in lane] for lane in self.weights]
         rows, states = shape.steps * shape.batch, self.spec.lanes * shape.batch * shape.hidden

@@ -2,6 +2,7 @@
 # tests/cpp/emulator compiles the same sources for the CPU.
 
 set(RNN_ENGINE_CUDA_SOURCES
+  csrc/api/functions.cpp
   csrc/api/plan.cpp
   csrc/cuda/run/backward.cpp
   csrc/cuda/graphs.cpp

@@ -1,21 +1,38 @@
 """The native part: thin calls into the C API (csrc/include/rnn_engine.h).
 
-Arrays are contiguous CPU arrays, or (address, name of the dtype, number of values) of memory elsewhere. A stream is a
-cudaStream_t; 0: the CPU, or CUDA's default stream.
+Arrays are contiguous: of NumPy, or tensors of torch on the context's device. A stream is a cudaStream_t; 0: the CPU, or
+CUDA's default stream.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-Lane = Sequence[Any]
-"""One (layer, direction)'s weight_ih, weight_hh, bias_ih, bias_hh, weight_hr and the cell's vectors; None if absent."""
+Shape = tuple[int, ...]
+
+OWN_WORKSPACE: int
+"""Bytes of workspace that a call on the CPU need not be given."""
 
 class EngineError(RuntimeError): ...
 
-class Problem:
-    rows: int
+class Plan:
+    dtype: str
+    training: bool
+    y_shape: Shape | None
+    cy_shape: Shape | None
+    h_shape: Shape
+    c_shape: Shape
+    reserve_bytes: int
+    workspace_bytes: int
+    forward_workspace_bytes: int
+    backward_workspace_bytes: int
+    packed_bytes: int
+    steps: int
+    seconds: float
+    groups: int
+    tile_count: int
     def __init__(
         self,
+        context: Context,
         *,
         cell: int,
         dtype: int,
@@ -31,36 +48,23 @@ class Problem:
         cell_output: bool,
         input_gradient: bool,
         prepacked: bool,
+        batch_sizes: Sequence[int] | None,
         dropout: float,
         recurrent_dropout: float,
         zoneout: tuple[float, float],
         zoneout_masks: bool,
-        seed: int,
-        batch_sizes: Sequence[int] | None,
-        row_ids: Sequence[int] | None,
         memory: int,
         budget: int,
         schedule: int,
         tf32: bool,
     ) -> None: ...
-
-class Plan:
-    reserve_bytes: int
-    workspace_bytes: int
-    forward_workspace_bytes: int
-    backward_workspace_bytes: int
-    steps: int
-    seconds: float
-    groups: int
-    tile_count: int
-    def __init__(self, context: Context, problem: Problem) -> None: ...
     def policies(self) -> list[int]: ...
     def buffers(self) -> list[tuple[str, str, int, int, int, int, int, int]]: ...
     def kinds(self) -> list[int]: ...
     def tile(self, index: int) -> tuple[int, int, int, int, int, list[int]]: ...
     def forward(
         self,
-        weights: Sequence[Lane],
+        weights: list[Any],
         packed: Any,
         x: Any,
         h0: Any,
@@ -71,12 +75,14 @@ class Plan:
         cn: Any,
         reserve: Any,
         workspace: Any,
+        seed: int = 0,
+        row_ids: Any = None,
         stream: int = 0,
     ) -> None: ...
     def backward(
         self,
-        weights: Sequence[Lane],
-        gradients: Sequence[Lane],
+        weights: list[Any],
+        gradients: list[Any],
         x: Any,
         h0: Any,
         c0: Any,
@@ -91,8 +97,11 @@ class Plan:
         reserve: Any,
         workspace: Any,
         overwrite: bool = False,
+        seed: int = 0,
+        row_ids: Any = None,
         stream: int = 0,
     ) -> None: ...
+    def pack(self, weights: list[Any], packed: Any, stream: int = 0) -> None: ...
 
 class LossProblem:
     def __init__(
@@ -112,15 +121,13 @@ class Context:
     threads: int
     def __init__(self, threads: int, isa: str | None = None) -> None: ...
     @staticmethod
-    def cuda(library: str, device: int) -> Context: ...
+    def cuda(library: str, number: int, device: int) -> Context: ...
     @property
     def isa(self) -> str: ...
     @property
     def products(self) -> str: ...
     @property
     def graphs(self) -> int: ...
-    def packed_bytes(self, problem: Problem) -> int: ...
-    def pack(self, problem: Problem, weights: Sequence[Lane], packed: Any, stream: int = 0) -> None: ...
     def calibrate(self, dtype: int = 0) -> None: ...
     def loss_workspace(self, problem: LossProblem) -> int: ...
     def linear_cross_entropy(

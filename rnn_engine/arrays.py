@@ -58,17 +58,11 @@ class Stack:
             if name not in parameters:
                 raise ValueError(f"parameters: {name} {list(shape)} is missing")
             _check(name, parameters[name], shape, self.dtype)
-        self._lanes = [
-            [
-                None if shape is None else np.array(parameters[name], order="C")
-                for name, shape in spec.lane_parameters(lane).items()
-            ]
-            for lane in range(spec.lanes)
-        ]
+        self._weights = [np.array(parameters[name], order="C") for name in shapes]
         self._context = native.context(threads or native.cpu_count())
-        problem = native.make_problem(spec, self.dtype.name, steps=1, batch=1, training=False, prepacked=True)
-        self._packed = pool.take(self._context.packed_bytes(problem))
-        self._context.pack(problem, self._lanes, self._packed.array)
+        plan = self._plan(1, 1, None, schedule, True, False)
+        self._packed = pool.array((plan.packed_bytes,))
+        plan.pack(self._weights, self._packed)
 
     def __call__(
         self,
@@ -107,8 +101,6 @@ class Stack:
         wanted = (self.schedule if schedule is None else schedule, not last_state_only, return_cell_states)
         if lengths is None:
             y, cy, last = self._run(x, pieces, [batch] * steps, *wanted)
-            shape = (steps, batch, -1)
-            y, cy = (None if rows is None else rows.reshape(shape) for rows in (y, cy))
         else:
             ragged = Ragged.of(lengths, steps, batch)
             if pieces is not None:
@@ -158,41 +150,29 @@ class Stack:
         output: bool,
         cell_output: bool,
     ) -> tuple[Array | None, Array | None, tuple[_Pieces, _Pieces]]:
-        """Rows y and cy, and the pieces of (hn, cn)."""
-        spec, batch, rows = self.spec, batch_sizes[0], sum(batch_sizes)
-        problem = native.make_problem(
-            spec,
-            self.dtype.name,
-            steps=len(batch_sizes),
-            batch=batch,
-            training=False,
-            batch_sizes=batch_sizes if batch_sizes[-1] != batch else None,
-            schedule=schedule,
-            output=output,
-            cell_output=cell_output,
-            prepacked=True,
+        """Y and cy as the plan shapes them, and the pieces of (hn, cn)."""
+        batch = batch_sizes[0]
+        sizes = tuple(batch_sizes) if batch_sizes[-1] != batch else None
+        plan = self._plan(len(batch_sizes), batch, sizes, schedule, output, cell_output)
+        workspace = pool.array((plan.forward_workspace_bytes,), brief=True)
+        y, cy, hn, cn = (
+            None if shape is None else np.empty(shape, self.dtype)
+            for shape in (plan.y_shape, plan.cy_shape, plan.h_shape, plan.c_shape)
         )
-        plan = native.Plan(self._context, problem)
-        reserve, workspace = pool.take(plan.reserve_bytes), pool.take(plan.workspace_bytes)
-        y = np.empty((rows, spec.output_size), self.dtype) if output else None
-        cy = np.empty((rows, spec.directions * spec.hidden_sizes[-1]), self.dtype) if cell_output else None
-        shapes = spec.state_shapes(batch)
-        hn, cn = (np.empty(sum(map(prod, half)), self.dtype) for half in shapes)
+        assert hn is not None
+        assert cn is not None
         h0, c0 = (None, None) if state is None else map(_flat, state)
-        plan.forward(
-            self._lanes,
-            self._packed.array,
-            _plain(x),
-            h0,
-            c0,
-            y,
-            cy,
-            hn,
-            cn,
-            reserve.array,
-            workspace.array,
-        )
+        plan.forward(self._weights, self._packed, _plain(x), h0, c0, y, cy, hn, cn, None, workspace)
+        shapes = self.spec.state_shapes(batch)
         return y, cy, (_split(hn, shapes[0]), _split(cn, shapes[1]))
+
+    def _plan(
+        self, steps: int, batch: int, sizes: tuple[int, ...] | None, schedule: str, output: bool, cell_output: bool
+    ) -> native.Plan:
+        options = native.Options(
+            training=False, output=output, cell_output=cell_output, prepacked=True, schedule=schedule
+        )
+        return native.plan(self._context, self.spec, self.dtype.name, steps, batch, sizes, options)
 
 
 def _reordered(pieces: tuple[_Pieces, _Pieces], order: Array) -> tuple[_Pieces, _Pieces]:
@@ -210,14 +190,14 @@ def _flat(pieces: _Pieces) -> Array:
 
 
 def _split(flat: Array, shapes: tuple[tuple[int, ...], ...]) -> _Pieces:
-    pieces = np.split(flat, np.cumsum([prod(shape) for shape in shapes])[:-1])
+    pieces = np.split(flat.ravel(), np.cumsum([prod(shape) for shape in shapes])[:-1])
     return tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
 
 
 def _spread(rows: Array, ragged: Ragged, shape: tuple[int, int]) -> Array:
     """[T, B, width] with the rows at their places and zeros elsewhere."""
-    dense = np.empty((prod(shape), rows.shape[1]), rows.dtype)
-    ragged.spread(rows, dense)
+    dense = np.empty((prod(shape), rows.shape[-1]), rows.dtype)
+    ragged.spread(rows.reshape(len(ragged.places), -1), dense)
     return dense.reshape(*shape, -1)
 
 

@@ -19,24 +19,6 @@ from numpy.typing import NDArray
 _ALIGNMENT = 64
 
 
-class Block:
-    """Uninitialised memory, aligned for the engine; it returns to its pool when the last reference goes.
-
-    Attributes:
-        array: uint8, at least the size that was asked for.
-    """
-
-    __slots__ = ("_pool", "_whole", "array")
-
-    def __init__(self, pool: BlockPool, whole: NDArray[np.uint8]) -> None:
-        self._pool = pool
-        self._whole = whole
-        self.array: NDArray[np.uint8] = whole[-whole.ctypes.data % _ALIGNMENT :]
-
-    def __del__(self) -> None:
-        self._pool.give_back(self._whole)
-
-
 class BlockPool:
     """Free blocks, oldest first."""
 
@@ -46,23 +28,19 @@ class BlockPool:
         self._most_in_use = 0
         self.lock = threading.RLock()  # a block may be collected, and given back, while its thread holds the lock
 
-    def take(self, size: int, *, brief: bool = False) -> Block:
-        """A block of at least `size` bytes.
-
-        Args:
-            size: Bytes.
-            brief: It goes back within a step. Then however large a free block may serve: layers that take turns, or one
-                whose policy changes, use the same memory.
-        """
-        return Block(self, self._take(size, math.inf if brief else 1.5))
-
-    def array(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    def array(self, shape: tuple[int, ...], dtype: str = "uint8", *, brief: bool = False) -> NDArray[Any]:
         """An uninitialised, aligned array; its memory returns to the pool when this very object goes.
 
         Do not take NumPy views of it that may live longer: they would not keep its memory.
+
+        Args:
+            shape: Its shape.
+            dtype: NumPy's name of its type.
+            brief: It goes back within a step. Then however large a free block may serve: layers that take turns, or one
+                whose policy changes, use the same memory.
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        whole = self._take(size, 1.5)
+        whole = self._take(size, math.inf if brief else 1.5)
         array = whole[-whole.ctypes.data % _ALIGNMENT :][:size].view(dtype).reshape(shape)
         weakref.finalize(array, self.give_back, whole).atexit = False
         return array

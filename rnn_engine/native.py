@@ -1,13 +1,14 @@
-"""Contexts of the native engine (its threads and instruction set) and problems for it. Imports no torch."""
+"""Contexts of the native engine (its threads and instruction set) and plans for them. Imports no torch."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-from rnn_engine._core import Context, EngineError, LossProblem, Plan, Problem, has_isa
+from rnn_engine._core import OWN_WORKSPACE, Context, EngineError, LossProblem, Plan, has_isa
 from rnn_engine.memory import across_forks
 from rnn_engine.spec import CELLS, SCHEDULES, Memory, StackSpec, check_schedule
 
@@ -15,17 +16,19 @@ __all__ = [
     "CUDA_LIBRARY",
     "DTYPES",
     "ISAS",
+    "OWN_WORKSPACE",
+    "STORE",
     "Context",
     "EngineError",
     "LossProblem",
+    "Options",
     "Plan",
-    "Problem",
     "available_isas",
     "context",
     "cpu_count",
     "cuda_context",
     "cuda_library",
-    "make_problem",
+    "plan",
 ]
 
 ISAS = ("avx512_bf16", "avx512", "avx2", "neon", "generic")
@@ -33,13 +36,15 @@ ISAS = ("avx512_bf16", "avx512", "avx2", "neon", "generic")
 
 DTYPES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 
-_STORE = Memory("store")
+STORE = Memory("store")
+
+_PLANS = 128  # remembered; one takes some kilobytes, of thousands of steps some more
 
 CUDA_LIBRARY = "librnn_engine_cuda.so"
 """Name of the library for CUDA devices, which is installed beside this file where it was built."""
 
 _contexts: dict[tuple[int, str | None], Context] = {}
-_cuda_contexts: dict[tuple[int, str, str | None, int], Context] = {}
+_cuda_contexts: dict[tuple[int, str, str | None, int, bool], Context] = {}
 _lock = threading.Lock()
 across_forks(_lock)
 
@@ -65,11 +70,11 @@ def context(threads: int, isa: str | None = None) -> Context:
         ValueError: The number of threads is out of bounds, or this build or machine lacks the instruction set.
     """
     key = (threads, isa or os.environ.get("RNN_ENGINE_ISA") or None)
-    with _lock:
-        found = _contexts.get(key)
-        if found is None:
-            found = _contexts[key] = Context(threads, key[1])
-        return found
+    found = _contexts.get(key)
+    if found is None:
+        with _lock:
+            found = _contexts.get(key) or _contexts.setdefault(key, Context(threads, key[1]))
+    return found
 
 
 def cuda_library() -> Path:
@@ -77,26 +82,27 @@ def cuda_library() -> Path:
     return Path(os.environ.get("RNN_ENGINE_CUDA_LIBRARY") or Path(__file__).with_name(CUDA_LIBRARY))
 
 
-def cuda_context(index: int) -> Context:
+def cuda_context(index: int, *, emulated: bool = False) -> Context:
     """The context of a CUDA device; made when first asked for, and kept: one for each RNN_ENGINE_CUBLAS.
 
     Args:
         index: Number of the device.
+        emulated: Whether the library is one for tests, whose device memory is the CPU's.
 
     Raises:
         EngineError: There is no library, no driver or no such device; the message says what to do.
     """
     path = cuda_library()
     # A forked child cannot use its parent's, and must not destroy them either.
-    key = (os.getpid(), str(path), os.environ.get("RNN_ENGINE_CUBLAS"), index)
+    key = (os.getpid(), str(path), os.environ.get("RNN_ENGINE_CUBLAS"), index, emulated)
     with _lock:
         found = _cuda_contexts.get(key)
         if found is None:
-            found = _cuda_contexts[key] = _make_cuda_context(path, index)
+            found = _cuda_contexts[key] = _make_cuda_context(path, index, emulated)
         return found
 
 
-def _make_cuda_context(path: Path, index: int) -> Context:
+def _make_cuda_context(path: Path, index: int, emulated: bool) -> Context:
     chosen = "RNN_ENGINE_CUDA_LIBRARY names it" if os.environ.get("RNN_ENGINE_CUDA_LIBRARY") else "its place"
     if not path.is_file():
         raise EngineError(
@@ -106,7 +112,7 @@ def _make_cuda_context(path: Path, index: int) -> Context:
         )
     _load_cublas()
     try:
-        return Context.cuda(str(path), index)
+        return Context.cuda(str(path), index, -1 if emulated else index)
     except (EngineError, ValueError) as error:
         raise EngineError(
             f"cuda:{index}: {error} (library {path}). It needs an NVIDIA driver and a device with that number: "
@@ -127,67 +133,69 @@ def _load_cublas() -> None:
         return
 
 
-def check_int64(name: str, value: object) -> None:
-    """Raises TypeError or ValueError where a number is none that the C API could take."""
-    if not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
-    if not -(2**63) <= value.__index__() < 2**63:
-        raise ValueError(f"{name}: expected less than 2**63, got {value}")
+class Options(NamedTuple):
+    """What a plan depends on, beside its stack, dtype and batch.
 
-
-def make_problem(
-    spec: StackSpec,
-    dtype: str,
-    *,
-    steps: int,
-    batch: int,
-    training: bool,
-    dropout: float = 0.0,
-    recurrent_dropout: float = 0.0,
-    zoneout_masks: bool = False,
-    seed: int = 0,
-    batch_sizes: Sequence[int] | None = None,
-    row_ids: Sequence[int] | None = None,
-    memory: Memory = _STORE,
-    schedule: str = "auto",
-    output: bool = True,
-    cell_output: bool = False,
-    input_gradient: bool = False,
-    prepacked: bool = False,
-    tf32: bool = False,
-) -> Problem:
-    """Shapes of one call.
-
-    Args:
-        spec: The stack.
-        dtype: "float32", "float64", "bfloat16" or, on CUDA, "float16".
-        steps: T.
-        batch: B.
-        training: Whether to keep what backward needs.
-        dropout: Probability between layers; 0 in evaluation.
-        recurrent_dropout: Probability for h before U; 0 in evaluation.
-        zoneout_masks: Whether the stack's zoneout draws masks; else it takes the expectation.
-        seed: Key of all masks.
-        batch_sizes: [T] sequences still running at each step, never growing; None: all B.
-        row_ids: [B] the caller's index of each sequence, which keys its masks; None: 0 to B-1.
-        memory: What training keeps for backward.
-        schedule: How threads share the work, one of `rnn_engine.spec.SCHEDULES`.
+    Attributes:
+        training: Whether forward keeps what backward needs.
         output: Whether y is wanted; only without `training` can it be left out.
         cell_output: Whether c of all steps of the last layer is wanted.
         input_gradient: Whether backward will be asked for x's gradient.
         prepacked: Whether forward gets packed weights; not in training.
+        dropout: Probability between layers; 0 in evaluation.
+        recurrent_dropout: Probability for h before U; 0 in evaluation.
+        zoneout_masks: Whether the stack's zoneout draws masks; else it takes the expectation.
+        memory: What training keeps for backward.
+        schedule: How threads share the work, one of `rnn_engine.spec.SCHEDULES`.
         tf32: Whether float32 products on CUDA may round what they multiply to TF32.
+    """
+
+    training: bool
+    output: bool = True
+    cell_output: bool = False
+    input_gradient: bool = False
+    prepacked: bool = False
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout_masks: bool = False
+    memory: Memory = STORE
+    schedule: str = "auto"
+    tf32: bool = False
+
+
+@lru_cache(maxsize=_PLANS)
+def plan(
+    context: Context,
+    spec: StackSpec,
+    dtype: str,
+    steps: int,
+    batch: int,
+    batch_sizes: tuple[int, ...] | None,
+    options: Options,
+) -> Plan:
+    """The plan of a call; the latest are remembered.
+
+    Args:
+        context: What it will run on.
+        spec: The stack.
+        dtype: "float32", "float64", "bfloat16" or, on CUDA, "float16".
+        steps: T.
+        batch: B.
+        batch_sizes: [T] sequences still running at each step, never growing; None: all B.
+        options: The call's options.
 
     Raises:
-        ValueError: A size is out of bounds, the dtype has no kernels, or there is no such schedule.
+        ValueError: A size is out of bounds, the dtype has no kernels, there is no such schedule, or the memory budget
+            is too small.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype}")
     for name, value in (("steps", steps), ("batch", batch), ("input_size", spec.input_size)):
-        check_int64(name, value)
+        _check_int64(name, value)
     for hidden in spec.hidden_sizes:
-        check_int64("hidden_size", hidden)
-    return Problem(
+        _check_int64("hidden_size", hidden)
+    return Plan(
+        context,
         cell=CELLS[spec.cell].index,
         dtype=DTYPES[dtype],
         steps=steps,
@@ -197,20 +205,26 @@ def make_problem(
         projection=spec.proj_size,
         directions=spec.directions,
         bias=spec.bias,
-        training=training,
-        output=output,
-        cell_output=cell_output,
-        input_gradient=input_gradient,
-        prepacked=prepacked,
-        dropout=dropout,
-        recurrent_dropout=recurrent_dropout,
-        zoneout=spec.zoneout,
-        zoneout_masks=zoneout_masks,
-        seed=seed,
+        training=options.training,
+        output=options.output,
+        cell_output=options.cell_output,
+        input_gradient=options.input_gradient,
+        prepacked=options.prepacked,
         batch_sizes=batch_sizes,
-        row_ids=row_ids,
-        memory=memory.index,
-        budget=memory.budget,
-        schedule=SCHEDULES.index(check_schedule(schedule)),
-        tf32=tf32,
+        dropout=options.dropout,
+        recurrent_dropout=options.recurrent_dropout,
+        zoneout=spec.zoneout,
+        zoneout_masks=options.zoneout_masks,
+        memory=options.memory.index,
+        budget=options.memory.budget,
+        schedule=SCHEDULES.index(check_schedule(options.schedule)),
+        tf32=options.tf32,
     )
+
+
+def _check_int64(name: str, value: object) -> None:
+    """Raises TypeError or ValueError where a number is none that the C API could take."""
+    if not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
+    if not -(2**63) <= value.__index__() < 2**63:
+        raise ValueError(f"{name}: expected less than 2**63, got {value}")

@@ -201,7 +201,7 @@ class Plan:
         figure.savefig(path)
 
     def _plot_tiles(self, axis: Any) -> None:
-        """Tiles by lane and number; with groups of threads, the edges of the graph too."""
+        """Tiles by pseudo-layer and number; with groups of threads, the edges of the graph too."""
 
         def height(tile: Tile) -> float:
             return tile.layer + 0.5 * tile.direction + 0.12 * _KINDS.index(tile.kind)
@@ -293,20 +293,15 @@ def plan(
     settings = Memory.parse(memory)
     index = parse_device(device)
     context = native.context(threads or native.cpu_count(), isa) if index is None else native.cuda_context(index)
-    problem = native.make_problem(
-        spec,
-        dtype,
-        steps=steps,
-        batch=batch,
+    options = native.Options(
         training=training,
+        output=output,
+        input_gradient=input_gradient and training,
         dropout=(spec.dropout if dropout is None else dropout) if training else 0.0,
         recurrent_dropout=spec.recurrent_dropout if training else 0.0,
         zoneout_masks=training,
-        batch_sizes=sizes,
         memory=settings,
         schedule=schedule,
-        output=output,
-        input_gradient=input_gradient and training,
     )
     context.calibrate(native.DTYPES[dtype])
     wanted = f"{settings.budget:,} bytes" if settings.policy == "budget" else settings.policy
@@ -317,4 +312,5 @@ def plan(
         f"{f' P={spec.proj_size}' if spec.proj_size else ''}, T={steps} B={batch} ({rows} rows), {dtype}, {purpose}, "
         f"{f'{context.threads} threads' if index is None else device}, {context.isa}"
     )
-    return Plan(spec, native.Plan(context, problem), description)
+    planned = native.plan(context, spec, dtype, steps, batch, None if sizes is None else tuple(sizes), options)
+    return Plan(spec, planned, description)

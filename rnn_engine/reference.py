@@ -39,7 +39,7 @@ class Tape:
     active: NDArray[np.bool_]
     steps: tuple[tuple[Step, ...], ...]
     masks: tuple[Array, ...] | None
-    noise: tuple[_LaneNoise, ...]
+    noise: tuple[_PseudoLayerNoise, ...]
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ NO_NOISE = Noise()
 
 
 @dataclass(frozen=True)
-class _LaneNoise:
-    """The same for one lane: recurrent [B, R]; stays_c [T, B, H] and stays_h [T, B, R], or None."""
+class _PseudoLayerNoise:
+    """The same for one pseudo-layer: recurrent [B, R]; stays_c [T, B, H] and stays_h [T, B, R], or None."""
 
     recurrent: Array
     stays_c: Array | None
@@ -131,24 +131,26 @@ def forward(
     layer_input = _array("x", x, (None, None, spec.input_size))
     length, batch, _ = layer_input.shape
     h_shapes, c_shapes = spec.state_shapes(batch)
-    h, c = _by_lane("h0", h0, h_shapes), _by_lane("c0", c0, c_shapes)
+    h, c = _by_pseudo_layer("h0", h0, h_shapes), _by_pseudo_layer("c0", c0, c_shapes)
     active = _active(lengths, length, batch)
     factors = _masks(spec, masks, length, batch)
     inside = _lane_noise(spec, noise, length, batch)
 
     steps: list[tuple[Step, ...]] = []
-    lanes: list[_Lane] = []
+    pseudo_layers: list[_PseudoLayer] = []
     layer_input = np.where(active, layer_input, 0.0)
     for layer in range(spec.num_layers):
         if layer and factors is not None:
             layer_input = layer_input * factors[layer - 1]
-        lanes = [
-            _run_lane(spec, lane, weights[lane], layer_input, h, c, active, inside[lane])
-            for lane in _lanes(spec, layer)
+        pseudo_layers = [
+            _run_pseudo_layer(
+                spec, pseudo_layer, weights[pseudo_layer], layer_input, h, c, active, inside[pseudo_layer]
+            )
+            for pseudo_layer in _pseudo_layers(spec, layer)
         ]
-        layer_input = np.concatenate([lane.output for lane in lanes], axis=2)
-        steps += [lane.steps for lane in lanes]
-    cells = np.concatenate([lane.cells for lane in lanes], axis=2)
+        layer_input = np.concatenate([pseudo_layer.output for pseudo_layer in pseudo_layers], axis=2)
+        steps += [pseudo_layer.steps for pseudo_layer in pseudo_layers]
+    cells = np.concatenate([pseudo_layer.cells for pseudo_layer in pseudo_layers], axis=2)
     tape = Tape(spec, weights, active, tuple(steps), factors, inside)
     return Result(layer_input, cells, _joined(h, h_shapes), _joined(c, c_shapes), tape)
 
@@ -182,23 +184,23 @@ def backward(
     dtop = np.zeros((length, batch, spec.directions * spec.hidden_sizes[-1]))
     if dcells is not None:
         dtop = np.where(tape.active, _array("dcells", dcells, dtop.shape), 0.0)
-    dh, dc = _by_lane("dhn", dhn, h_shapes), _by_lane("dcn", dcn, c_shapes)
+    dh, dc = _by_pseudo_layer("dhn", dhn, h_shapes), _by_pseudo_layer("dcn", dcn, c_shapes)
     gradients: dict[str, Array] = {}
     for layer in reversed(range(spec.num_layers)):
         dinput = np.zeros((length, batch, tape.steps[layer * spec.directions][0].x.shape[1]))
         doutputs, dtops = (np.split(array, spec.directions, axis=2) for array in (doutput, dtop))
-        for direction, lane in enumerate(_lanes(spec, layer)):
+        for direction, pseudo_layer in enumerate(_pseudo_layers(spec, layer)):
             seen = dtops[direction] if layer == spec.num_layers - 1 else None  # nobody sees the other layers' cells
-            dx, dweights = _run_lane_backward(tape, lane, doutputs[direction], seen, dh, dc)
+            dx, dweights = _run_pseudo_layer_backward(tape, pseudo_layer, doutputs[direction], seen, dh, dc)
             dinput += dx
-            gradients |= {name + spec.suffix(lane): value for name, value in dweights.items()}
+            gradients |= {name + spec.suffix(pseudo_layer): value for name, value in dweights.items()}
         doutput = dinput * tape.masks[layer - 1] if layer and tape.masks is not None else dinput
     ordered = {name: gradients[name] for name in spec.parameter_shapes()}
     return Gradients(doutput, _joined(dh, h_shapes), _joined(dc, c_shapes), ordered)
 
 
 @dataclass(frozen=True)
-class _Lane:
+class _PseudoLayer:
     """What one direction of one layer leaves: output [T, B, R], cells [T, B, H], and its steps by t."""
 
     output: Array
@@ -206,47 +208,50 @@ class _Lane:
     steps: tuple[Step, ...]
 
 
-def _run_lane(
+def _run_pseudo_layer(
     spec: StackSpec,
-    lane: int,
+    pseudo_layer: int,
     weights: Weights,
     x: Array,
     h: list[Array],
     c: list[Array],
     active: NDArray[np.bool_],
-    noise: _LaneNoise,
-) -> _Lane:
-    """Run one direction of one layer from h[lane] and c[lane], and leave its last states there.
+    noise: _PseudoLayerNoise,
+) -> _PseudoLayer:
+    """Run one direction of one layer from h[pseudo_layer] and c[pseudo_layer], and leave its last states there.
 
     A sequence's state stands still where a step does not belong to it.
     """
     step, _ = CELL_STEPS[spec.cell]
-    output, cells = np.zeros((len(x), *h[lane].shape)), np.zeros((len(x), *c[lane].shape))
+    output, cells = np.zeros((len(x), *h[pseudo_layer].shape)), np.zeros((len(x), *c[pseudo_layer].shape))
     saved: dict[int, Step] = {}
-    for t in _order(spec, lane, len(x)):
-        h_next, c_next, saved[t] = step(x[t], h[lane] * noise.recurrent, c[lane], weights)
+    for t in _order(spec, pseudo_layer, len(x)):
+        h_next, c_next, saved[t] = step(x[t], h[pseudo_layer] * noise.recurrent, c[pseudo_layer], weights)
         if spec.proj_size:
             h_next = h_next @ weights["weight_hr"].T
         if noise.stays_c is not None and noise.stays_h is not None:
-            c_next = noise.stays_c[t] * c[lane] + (1 - noise.stays_c[t]) * c_next
-            h_next = noise.stays_h[t] * h[lane] + (1 - noise.stays_h[t]) * h_next
-        h[lane], c[lane] = np.where(active[t], h_next, h[lane]), np.where(active[t], c_next, c[lane])
+            c_next = noise.stays_c[t] * c[pseudo_layer] + (1 - noise.stays_c[t]) * c_next
+            h_next = noise.stays_h[t] * h[pseudo_layer] + (1 - noise.stays_h[t]) * h_next
+        h[pseudo_layer], c[pseudo_layer] = (
+            np.where(active[t], h_next, h[pseudo_layer]),
+            np.where(active[t], c_next, c[pseudo_layer]),
+        )
         output[t], cells[t] = np.where(active[t], h_next, 0.0), np.where(active[t], c_next, 0.0)
-    return _Lane(output, cells, tuple(saved[t] for t in range(len(x))))
+    return _PseudoLayer(output, cells, tuple(saved[t] for t in range(len(x))))
 
 
-def _run_lane_backward(
-    tape: Tape, lane: int, doutput: Array, dcells: Array | None, dh: list[Array], dc: list[Array]
+def _run_pseudo_layer_backward(
+    tape: Tape, pseudo_layer: int, doutput: Array, dcells: Array | None, dh: list[Array], dc: list[Array]
 ) -> tuple[Array, dict[str, Array]]:
-    """Go back through `_run_lane`; dh[lane] and dc[lane] turn from the last states' gradients to the first ones'."""
+    """Go back through `_run_pseudo_layer`; dh[pseudo_layer] and dc[pseudo_layer] turn from the last states' gradients to the first ones'."""
     _, step_backward = CELL_STEPS[tape.spec.cell]
-    steps, weights, noise = tape.steps[lane], tape.weights[lane], tape.noise[lane]
+    steps, weights, noise = tape.steps[pseudo_layer], tape.weights[pseudo_layer], tape.noise[pseudo_layer]
     dx = np.zeros((len(steps), *steps[0].x.shape))
     gradients = {name: np.zeros_like(value) for name, value in weights.items()}
-    for t in reversed(_order(tape.spec, lane, len(steps))):
+    for t in reversed(_order(tape.spec, pseudo_layer, len(steps))):
         here = tape.active[t]
-        dh_step = np.where(here, dh[lane] + doutput[t], 0.0)
-        dc_step = np.where(here, dc[lane] + (0.0 if dcells is None else dcells[t]), 0.0)
+        dh_step = np.where(here, dh[pseudo_layer] + doutput[t], 0.0)
+        dc_step = np.where(here, dc[pseudo_layer] + (0.0 if dcells is None else dcells[t]), 0.0)
         dh_past, dc_past = np.zeros_like(dh_step), np.zeros_like(dc_step)  # what passes the step by, with zoneout
         if noise.stays_c is not None and noise.stays_h is not None:
             dh_past, dc_past = noise.stays_h[t] * dh_step, noise.stays_c[t] * dc_step
@@ -255,20 +260,20 @@ def _run_lane_backward(
             gradients["weight_hr"] += dh_step.T @ steps[t].output
             dh_step = dh_step @ weights["weight_hr"]
         dx[t], dh_before, dc_before, dweights = step_backward(dh_step, dc_step, steps[t], weights)
-        dh[lane] = np.where(here, dh_before * noise.recurrent + dh_past, dh[lane])
-        dc[lane] = np.where(here, dc_before + dc_past, dc[lane])
+        dh[pseudo_layer] = np.where(here, dh_before * noise.recurrent + dh_past, dh[pseudo_layer])
+        dc[pseudo_layer] = np.where(here, dc_before + dc_past, dc[pseudo_layer])
         for name, value in dweights.items():
             gradients[name] += value
     return dx, gradients
 
 
-def _lanes(spec: StackSpec, layer: int) -> range:
+def _pseudo_layers(spec: StackSpec, layer: int) -> range:
     return range(layer * spec.directions, (layer + 1) * spec.directions)
 
 
-def _order(spec: StackSpec, lane: int, length: int) -> range:
+def _order(spec: StackSpec, pseudo_layer: int, length: int) -> range:
     """List the steps in the order in which a direction takes them."""
-    return range(length - 1, -1, -1) if lane % spec.directions else range(length)
+    return range(length - 1, -1, -1) if pseudo_layer % spec.directions else range(length)
 
 
 def _weights(spec: StackSpec, parameters: Mapping[str, ArrayLike]) -> tuple[Weights, ...]:
@@ -281,11 +286,11 @@ def _weights(spec: StackSpec, parameters: Mapping[str, ArrayLike]) -> tuple[Weig
             raise ValueError(f"parameters: {name} {list(shape)} is missing")
     return tuple(
         {
-            name.removesuffix(spec.suffix(lane)): _array(name, parameters[name], shape)
-            for name, shape in spec.lane_parameters(lane).items()
+            name.removesuffix(spec.suffix(pseudo_layer)): _array(name, parameters[name], shape)
+            for name, shape in spec.pseudo_layer_parameters(pseudo_layer).items()
             if shape is not None
         }
-        for lane in range(spec.lanes)
+        for pseudo_layer in range(spec.pseudo_layers)
     )
 
 
@@ -311,41 +316,41 @@ def _masks(spec: StackSpec, masks: Sequence[ArrayLike] | None, length: int, batc
     )
 
 
-def _lane_noise(spec: StackSpec, noise: Noise, length: int, batch: int) -> tuple[_LaneNoise, ...]:
+def _lane_noise(spec: StackSpec, noise: Noise, length: int, batch: int) -> tuple[_PseudoLayerNoise, ...]:
     for name, given in (("recurrent", noise.recurrent), ("zoneout", noise.zoneout)):
-        if given is not None and len(given) != spec.lanes:
-            raise ValueError(f"noise.{name}: expected L*D = {spec.lanes} entries, got {len(given)}")
+        if given is not None and len(given) != spec.pseudo_layers:
+            raise ValueError(f"noise.{name}: expected L*D = {spec.pseudo_layers} entries, got {len(given)}")
     found = []
-    for lane in range(spec.lanes):
-        hidden, state = (sizes[lane // spec.directions] for sizes in (spec.hidden_sizes, spec.state_sizes))
-        recurrent = np.ones((batch, state)) if noise.recurrent is None else noise.recurrent[lane]
+    for pseudo_layer in range(spec.pseudo_layers):
+        hidden, state = (sizes[pseudo_layer // spec.directions] for sizes in (spec.hidden_sizes, spec.state_sizes))
+        recurrent = np.ones((batch, state)) if noise.recurrent is None else noise.recurrent[pseudo_layer]
         stays: list[Array] = []
         if noise.zoneout is not None:
             shapes = (length, batch, hidden), (length, batch, state)
-            pairs = zip(noise.zoneout[lane], shapes, strict=True)
-            stays = [_array(f"noise.zoneout[{lane}]", mask, shape) for mask, shape in pairs]
+            pairs = zip(noise.zoneout[pseudo_layer], shapes, strict=True)
+            stays = [_array(f"noise.zoneout[{pseudo_layer}]", mask, shape) for mask, shape in pairs]
         elif any(spec.zoneout):
             shares = spec.zoneout if not CELLS[spec.cell].single_state else (spec.zoneout[1],) * 2  # c is h
             stays = [np.full((length, 1, 1), share) for share in shares]
         c, h = stays or (None, None)
-        found.append(_LaneNoise(_array(f"noise.recurrent[{lane}]", recurrent, (batch, state)), c, h))
+        found.append(_PseudoLayerNoise(_array(f"noise.recurrent[{pseudo_layer}]", recurrent, (batch, state)), c, h))
     return tuple(found)
 
 
-def _by_lane(name: str, states: StatesLike, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
+def _by_pseudo_layer(name: str, states: StatesLike, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
     """Each layer's and direction's state [B, width]."""
     if len(shapes) == 1:
         return list(_array(name, states, shapes[0]))
     if not isinstance(states, Sequence) or len(states) != len(shapes):
         raise ValueError(f"{name}: expected a sequence of L = {len(shapes)} arrays, as the layers differ in width")
     pieces = (_array(f"{name}[{i}]", piece, shape) for i, (piece, shape) in enumerate(zip(states, shapes, strict=True)))
-    return [lane for piece in pieces for lane in piece]
+    return [pseudo_layer for piece in pieces for pseudo_layer in piece]
 
 
-def _joined(lanes: list[Array], shapes: tuple[tuple[int, ...], ...]) -> States:
-    """The inverse of `_by_lane`."""
-    each = len(lanes) // len(shapes)
-    pieces = tuple(np.stack(lanes[i * each : (i + 1) * each]) for i in range(len(shapes)))
+def _joined(pseudo_layers: list[Array], shapes: tuple[tuple[int, ...], ...]) -> States:
+    """The inverse of `_by_pseudo_layer`."""
+    each = len(pseudo_layers) // len(shapes)
+    pieces = tuple(np.stack(pseudo_layers[i * each : (i + 1) * each]) for i in range(len(shapes)))
     return pieces[0] if len(pieces) == 1 else pieces
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Weights = Mapping[str, Array]
-"""One (layer, direction)'s parameters, named as in `StackSpec.lane_parameters` but without the suffix."""
+"""One (layer, direction)'s parameters, named as in `StackSpec.pseudo_layer_parameters` but without the suffix."""
 
 LAYER_NORM_EPSILON = 1e-5
 """What layer norm adds to a variance."""

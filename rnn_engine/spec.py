@@ -7,7 +7,7 @@ where 4H stands, r, z, n.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Literal
 
@@ -101,6 +101,7 @@ class StackSpec:
     proj_size: int = 0
     recurrent_dropout: float = 0.0
     zoneout: tuple[float, float] = (0.0, 0.0)
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
@@ -136,6 +137,12 @@ class StackSpec:
                 raise ValueError(f"proj_size: expected 0 for a {self.cell}, got {self.proj_size}")
             if self.zoneout[0]:
                 raise ValueError(f"zoneout of c: expected 0 for a {self.cell}, which has no c, got {self.zoneout[0]}")
+        # Once, since every call looks for its plan with it; of numbers alone, which have one hash in all processes.
+        numbers = (CELLS[self.cell].index, *(value for name, value in vars(self).items() if name != "cell"))
+        object.__setattr__(self, "_hash", hash(numbers))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def directions(self) -> int:
@@ -143,7 +150,7 @@ class StackSpec:
         return 2 if self.bidirectional else 1
 
     @property
-    def lanes(self) -> int:
+    def pseudo_layers(self) -> int:
         """L*D: number of (layer, direction) pairs."""
         return self.num_layers * self.directions
 
@@ -175,24 +182,24 @@ class StackSpec:
 
         def shapes(widths: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
             if len(set(widths)) == 1:
-                return ((self.lanes, *middle, widths[0]),)
+                return ((self.pseudo_layers, *middle, widths[0]),)
             return tuple((self.directions, *middle, width) for width in widths)
 
         return shapes(self.state_sizes), shapes(self.hidden_sizes)
 
-    def suffix(self, lane: int) -> str:
+    def suffix(self, pseudo_layer: int) -> str:
         """Suffix of the parameter names of one (layer, direction): `_l0`, `_l0_reverse`, `_l1`, ..."""
-        layer, direction = divmod(lane, self.directions)
+        layer, direction = divmod(pseudo_layer, self.directions)
         return f"_l{layer}" + ("_reverse" if direction else "")
 
-    def lane_parameters(self, lane: int) -> dict[str, tuple[int, ...] | None]:
+    def pseudo_layer_parameters(self, pseudo_layer: int) -> dict[str, tuple[int, ...] | None]:
         """Names and shapes of one (layer, direction)'s parameters, in the engine's order.
 
         Returns:
             weight_ih [4H, I or D*R], weight_hh [4H, R], bias_ih [4H], bias_hh [4H], weight_hr [P, H], then the cell's
             vectors [4H] and [H]; the shape is None for those that `bias=False` or the lack of a projection leave out.
         """
-        cell, suffix, layer = CELLS[self.cell], self.suffix(lane), lane // self.directions
+        cell, suffix, layer = CELLS[self.cell], self.suffix(pseudo_layer), pseudo_layer // self.directions
         hidden, state = self.hidden_sizes[layer], self.state_sizes[layer]
         gates = cell.gates * hidden
         shapes: dict[str, tuple[int, ...] | None] = {
@@ -211,8 +218,8 @@ class StackSpec:
         """Names and shapes of all parameters, in the order of `torch.nn.LSTM`'s state dict."""
         return {
             name: shape
-            for lane in range(self.lanes)
-            for name, shape in self.lane_parameters(lane).items()
+            for pseudo_layer in range(self.pseudo_layers)
+            for name, shape in self.pseudo_layer_parameters(pseudo_layer).items()
             if shape is not None
         }
 

@@ -26,10 +26,9 @@ void require_weights(const Shape& shape, const rnn_engine_weights* weights) {
   }
 }
 
-void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, std::size_t packed_bytes,
-                     const rnn_engine_forward_args& args) {
+void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_forward_args& args) {
   require_weights(shape, args.weights);
-  if (shape.prepacked) require_aligned(args.packed, packed_bytes, "packed");
+  if (shape.prepacked) require_aligned(args.packed, sizes.packed_bytes, "packed");
   require_pointer(args.x, "x");
   if (shape.output) require_pointer(args.y, "y");
   if (shape.cell_output) require_pointer(args.cy, "cy");

@@ -42,8 +42,7 @@ inline void require_pointer(const void* pointer, const std::string& name) {
 
 void require_aligned(const void* pointer, std::size_t bytes, const char* name);
 void require_weights(const Shape& shape, const rnn_engine_weights* weights);
-void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, std::size_t packed_bytes,
-                     const rnn_engine_forward_args& args);
+void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_forward_args& args);
 void require_backward(const Shape& shape, const rnn_engine_sizes& sizes,
                       const rnn_engine_backward_args& args);
 // All but the dtype, of which a machine knows.

@@ -3,30 +3,17 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
 
 namespace nb = nanobind;
 using namespace nb::literals;
 
-Context::Context(int count, const std::optional<std::string>& isa) : api(linked_api()), threads(count) {
-  api.check(api.context_create(count, isa ? isa->c_str() : nullptr, &raw));
+Context::Context(int count, const std::optional<std::string>& isa) : api(linked_functions()), threads(count) {
+  check(api, api.context_create(count, isa ? isa->c_str() : nullptr, &raw));
 }
 
-Context::Context(const std::string& path, int device) : api(loaded_api(path)), threads(1) {
-  released(api, [&] { return api.cuda_context_create(device, &raw); });
-}
-
-uint64_t Context::packed_bytes(const Problem& problem) const {
-  uint64_t bytes = 0;
-  api.check(api.packed_bytes(raw, &problem.raw, &bytes));
-  return bytes;
-}
-
-void Context::pack(const Problem& problem, const std::vector<Lane>& weights, const Values& packed,
-                   uintptr_t stream) const {
-  const std::vector<rnn_engine_weights> w = weights_of(api, problem, weights, problem.stored(), "weights");
-  void* block = bytes_of(packed, packed_bytes(problem), "packed");
-  released(api, [&] { return api.pack(raw, &problem.raw, w.data(), block, stream_of(stream)); });
+Context::Context(const std::string& path, int number, int device)
+    : api(loaded_functions(path)), threads(1), device(device) {
+  released(api, [&] { return api.cuda_context_create(number, &raw); });
 }
 
 void Context::calibrate(int dtype) const {
@@ -34,11 +21,11 @@ void Context::calibrate(int dtype) const {
 }
 
 void Context::convert(const Input& in, const Values& out) const {
-  if (&api != &linked_api()) throw EngineError("convert: only the CPU's context converts values");
+  if (&api != &linked_functions()) throw EngineError("convert: only the CPU's context converts values");
   const Type &wide = type_of(RNN_ENGINE_FLOAT32), &half = type_of(RNN_ENGINE_BFLOAT16);
   const bool rounds = in.type == wide.native;
-  const void* from = data_of(rounds ? wide : half, in, in.count, "values");
-  void* to = data_of(rounds ? half : wide, out, in.count, "out");
+  const void* from = data_of({kCpu, rounds ? wide : half, in.count}, in, "values");
+  void* to = data_of({kCpu, rounds ? half : wide, in.count}, out, "out");
   released(api, [&] {
     return rounds ? rnn_engine_round(raw, in.count, static_cast<const float*>(from), to)
                   : rnn_engine_widen(raw, in.count, from, static_cast<float*>(to));
@@ -48,27 +35,28 @@ void Context::convert(const Input& in, const Values& out) const {
 void Context::gemm(int64_t m, int64_t n, int64_t k, const Values& a, const Values& b, const Values& c,
                    const Values& workspace) const {
   const Type& type = type_of(RNN_ENGINE_FLOAT32);
-  const auto* left = static_cast<const float*>(data_of(type, a, m * k, "a"));
-  const auto* right = static_cast<const float*>(data_of(type, b, n * k, "b"));
-  auto* product = static_cast<float*>(data_of(type, c, m * n, "c"));
+  const auto* left = static_cast<const float*>(data_of({kCpu, type, m * k}, a, "a"));
+  const auto* right = static_cast<const float*>(data_of({kCpu, type, n * k}, b, "b"));
+  auto* product = static_cast<float*>(data_of({kCpu, type, m * n}, c, "c"));
   released(api,
            [&] { return api.gemm(raw, m, n, k, left, right, product, workspace.data, workspace.bytes()); });
 }
 
 uint64_t Context::loss_workspace(const rnn_engine_loss_problem& problem) const {
   uint64_t bytes = 0;
-  api.check(api.loss_workspace(raw, &problem, &bytes));
+  check(api, api.loss_workspace(raw, &problem, &bytes));
   return bytes;
 }
 
 void Context::linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs,
-                                   double scale, const LossGradients& gradients, const Values& workspace,
-                                   const Values& result, uintptr_t stream) const {
-  rnn_engine_loss_args args = loss_args(problem, inputs, gradients);
+                                   double scale, const LossGradients& gradients,
+                                   const std::optional<Values>& workspace, const Values& result,
+                                   uintptr_t stream) const {
+  rnn_engine_loss_args args = loss_args(problem, device, inputs, gradients);
   args.scale = scale;
-  args.workspace = bytes_of(workspace, loss_workspace(problem), "workspace");
+  args.workspace = workspace_of(device, workspace, loss_workspace(problem));
   args.stream = stream_of(stream);
-  rnn_engine_loss_result* found = loss_result(result);
+  rnn_engine_loss_result* found = loss_result(device, result);
   released(api, [&] { return api.linear_cross_entropy(raw, &problem, &args, found); });
 }
 
@@ -82,8 +70,11 @@ void bind_context(nb::module_& module) {
   nb::class_<Context>(module, "Context")
       .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
       .def_static(
-          "cuda", [](const std::string& library, int device) { return new Context(library, device); },
-          "library"_a, "device"_a)
+          "cuda",
+          [](const std::string& library, int number, int device) {
+            return new Context(library, number, device);
+          },
+          "library"_a, "number"_a, "device"_a)
       .def_ro("threads", &Context::threads)
       .def_prop_ro("isa", [](const Context& c) { return std::string(c.api.context_isa(c.raw)); })
       .def_prop_ro("products",
@@ -92,12 +83,10 @@ void bind_context(nb::module_& module) {
                    })
       .def_prop_ro("graphs",
                    [](const Context& c) { return c.api.cuda_graphs ? c.api.cuda_graphs(c.raw) : 0; })
-      .def("packed_bytes", &Context::packed_bytes, "problem"_a)
-      .def("pack", &Context::pack, "problem"_a, "weights"_a, "packed"_a, "stream"_a = 0)
       .def("calibrate", &Context::calibrate, "dtype"_a = RNN_ENGINE_FLOAT32 + 0)
       .def("loss_workspace", &Context::loss_workspace, "problem"_a)
       .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a,
-           "gradients"_a, "workspace"_a, "result"_a, "stream"_a = 0)
+           "gradients"_a, "workspace"_a.none(), "result"_a, "stream"_a = 0)
       .def("gemm", &Context::gemm, "m"_a, "n"_a, "k"_a, "a"_a, "b"_a, "c"_a, "workspace"_a)
       .def("gemm_workspace",
            [](const Context& c, int64_t n, int64_t k) { return c.api.gemm_workspace(c.raw, n, k); })

@@ -5,26 +5,23 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "bindings/api.h"
+#include "bindings/library.h"
 #include "bindings/loss.h"
-#include "bindings/problem.h"
 
 struct Context {
-  const Api& api;
+  const Functions& api;
   rnn_engine_context* raw = nullptr;
   int threads;
+  int device = kCpu;  // where the memory of its calls is
 
   Context(int count, const std::optional<std::string>& isa);
-  // Of CUDA device `device`, by the library at `path`.
-  Context(const std::string& path, int device);
+  // Of CUDA device `number`, by the library at `path`; `device`: where arrays are (on the CPU for an
+  // emulator).
+  Context(const std::string& path, int number, int device);
   Context(const Context&) = delete;
   ~Context() { api.context_destroy(raw); }
 
-  uint64_t packed_bytes(const Problem& problem) const;
-  void pack(const Problem& problem, const std::vector<Lane>& weights, const Values& packed,
-            uintptr_t stream) const;
   void calibrate(int dtype) const;
   // Between float32 and bfloat16, in either direction.
   void convert(const Input& in, const Values& out) const;
@@ -32,20 +29,20 @@ struct Context {
             const Values& workspace) const;
   uint64_t loss_workspace(const rnn_engine_loss_problem& problem) const;
   void linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs, double scale,
-                            const LossGradients& gradients, const Values& workspace, const Values& result,
-                            uintptr_t stream) const;
+                            const LossGradients& gradients, const std::optional<Values>& workspace,
+                            const Values& result, uintptr_t stream) const;
   double peak(int64_t iterations, int dtype) const;
 };
 
 // Runs `call` without Python's lock and throws what it reports.
 template <class Call>
-void released(const Api& api, const Call& call) {
+void released(const Functions& api, const Call& call) {
   int code = RNN_ENGINE_OK;
   {
     nanobind::gil_scoped_release release;
     code = call();
   }
-  api.check(code);  // the message is the thread's: nothing can have come in between
+  check(api, code);  // the message is the thread's: nothing can have come in between
 }
 
 inline void* stream_of(uintptr_t stream) { return reinterpret_cast<void*>(stream); }

@@ -3,26 +3,26 @@
 namespace nb = nanobind;
 using namespace nb::literals;
 
-rnn_engine_loss_args loss_args(const rnn_engine_loss_problem& p, const LossInputs& inputs,
+rnn_engine_loss_args loss_args(const rnn_engine_loss_problem& p, int device, const LossInputs& inputs,
                                const LossGradients& gradients) {
   const Type& type = type_of(p.dtype);
   const Type& value = value_type_of(p.dtype);
   const auto& [hidden, weight, bias, targets] = inputs;
   const auto& [d_hidden, d_weight, d_bias] = gradients;
   rnn_engine_loss_args args{};
-  args.hidden = data_of(type, hidden, p.tokens * p.features, "hidden");
-  args.weight = data_of(type, weight, p.vocabulary * p.features, "weight");
-  args.bias = data_of(value, bias, p.vocabulary, "bias");
-  args.targets = static_cast<const int64_t*>(data_of(kInt64, targets, p.tokens, "targets"));
-  args.d_hidden = data_of(type, d_hidden, p.tokens * p.features, "d_hidden");
-  args.d_weight = data_of(value, d_weight, p.vocabulary * p.features, "d_weight");
-  args.d_bias = data_of(value, d_bias, p.vocabulary, "d_bias");
+  args.hidden = data_of({device, type, p.tokens * p.features}, hidden, "hidden");
+  args.weight = data_of({device, type, p.vocabulary * p.features}, weight, "weight");
+  args.bias = data_of({device, value, p.vocabulary}, bias, "bias");
+  args.targets = static_cast<const int64_t*>(data_of({device, kInt64, p.tokens}, targets, "targets"));
+  args.d_hidden = data_of({device, type, p.tokens * p.features}, d_hidden, "d_hidden");
+  args.d_weight = data_of({device, value, p.vocabulary * p.features}, d_weight, "d_weight");
+  args.d_bias = data_of({device, value, p.vocabulary}, d_bias, "d_bias");
   return args;
 }
 
-rnn_engine_loss_result* loss_result(const Values& words) {
+rnn_engine_loss_result* loss_result(int device, const Values& words) {
   static_assert(sizeof(rnn_engine_loss_result) == 4 * sizeof(int64_t));
-  return static_cast<rnn_engine_loss_result*>(data_of(kInt64, words, 4, "result"));
+  return static_cast<rnn_engine_loss_result*>(data_of({device, kInt64, 4}, words, "result"));
 }
 
 void bind_loss_problem(nb::module_& module) {

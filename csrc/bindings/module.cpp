@@ -5,7 +5,6 @@
 
 #include "bindings/context.h"
 #include "bindings/plan.h"
-#include "bindings/problem.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -14,8 +13,8 @@ NB_MODULE(_core, module) {
   // A result that lives to the end of the process holds its graph, and that its plan: nothing is amiss.
   nb::set_leak_warnings(false);
   nb::exception<EngineError>(module, "EngineError", PyExc_RuntimeError);
-  bind_problem(module);
   bind_context(module);
   bind_plan(module);
+  module.attr("OWN_WORKSPACE") = kOwnWorkspace;
   module.def("has_isa", [](const std::string& isa) { return rnn_engine_has_isa(isa.c_str()) != 0; }, "isa"_a);
 }

@@ -1,6 +1,8 @@
 #include "bindings/values.h"
 
-#include <cstring>
+#include <cstddef>
+#include <iterator>
+#include <memory>
 
 #include "rnn_engine.h"
 
@@ -13,27 +15,57 @@ constexpr auto kBfloat = static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat);
 constexpr auto kInt = static_cast<uint8_t>(nb::dlpack::dtype_code::Int);
 constexpr auto kUInt = static_cast<uint8_t>(nb::dlpack::dtype_code::UInt);
 
-// In the order of RNN_ENGINE_FLOAT32, ...
-constexpr Type kTypes[] = {{"float32", {kFloat, 32, 1}},
-                           {"float64", {kFloat, 64, 1}},
-                           {"bfloat16", {kBfloat, 16, 1}},
-                           {"float16", {kFloat, 16, 1}}};
-constexpr Type kUInt8 = {"uint8", {kUInt, 8, 1}};
+// In the order of RNN_ENGINE_FLOAT32, ..., then those that only arguments have.
+constexpr Type kTypes[] = {{"float32", {kFloat, 32, 1}},   {"float64", {kFloat, 64, 1}},
+                           {"bfloat16", {kBfloat, 16, 1}}, {"float16", {kFloat, 16, 1}},
+                           {"int64", {kInt, 64, 1}},       {"uint8", {kUInt, 8, 1}}};
+constexpr int kProblemTypes = 4;
 
-const Type* named(const char* name) {
-  for (const Type& type : kTypes)
-    if (std::strcmp(type.name, name) == 0) return &type;
-  for (const Type* type : {&kInt64, &kUInt8})
-    if (std::strcmp(type->name, name) == 0) return type;
-  return nullptr;
+// What of torch is asked, looked up once torch is there. All of it lives as long as the process.
+struct Torch {
+  PyTypeObject* tensor;
+  PyObject *data_ptr, *numel, *is_contiguous, *get_device, *dtype;
+  PyObject* dtypes[std::size(kTypes)];
+
+  // nullptr while nobody has imported torch. Python's lock guards it.
+  static const Torch* find() {
+    static const Torch* found = nullptr;
+    if (!found) found = make();
+    return found;
+  }
+
+ private:
+  static const Torch* make() {
+    PyObject* module = PyDict_GetItemString(PyImport_GetModuleDict(), "torch");
+    PyObject* tensor = module ? PyObject_GetAttrString(module, "Tensor") : nullptr;
+    if (!tensor || !PyType_Check(tensor)) {
+      PyErr_Clear();  // torch is being imported
+      return nullptr;
+    }
+    auto* torch = new Torch{reinterpret_cast<PyTypeObject*>(tensor),
+                            PyUnicode_InternFromString("data_ptr"),
+                            PyUnicode_InternFromString("numel"),
+                            PyUnicode_InternFromString("is_contiguous"),
+                            PyUnicode_InternFromString("get_device"),
+                            PyUnicode_InternFromString("dtype"),
+                            {}};
+    for (size_t i = 0; i < std::size(kTypes); ++i)
+      torch->dtypes[i] = PyObject_GetAttrString(module, kTypes[i].name);
+    PyErr_Clear();
+    return torch;
+  }
+};
+
+nb::object called(nb::handle object, PyObject* method) {
+  return nb::steal(PyObject_CallMethodNoArgs(object.ptr(), method));
 }
 
 }  // namespace
 
-const Type kInt64 = {"int64", {kInt, 64, 1}};
+const Type kInt64 = kTypes[kProblemTypes];
 
 const Type& type_of(int dtype) {
-  if (dtype < 0 || dtype >= static_cast<int>(std::size(kTypes)))
+  if (dtype < 0 || dtype >= kProblemTypes)
     throw nb::value_error(("dtype: expected 0 to 3, got " + std::to_string(dtype)).c_str());
   return kTypes[dtype];
 }
@@ -43,34 +75,59 @@ const Type& value_type_of(int dtype) {
   return type_of(half ? static_cast<int>(RNN_ENGINE_FLOAT32) : dtype);
 }
 
-bool read_tuple(nb::handle tuple, Values& values) noexcept {
-  if (PyTuple_GET_SIZE(tuple.ptr()) != 3) return false;
-  values.data = PyLong_AsVoidPtr(PyTuple_GET_ITEM(tuple.ptr(), 0));
-  const char* name = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(tuple.ptr(), 1), nullptr);
-  values.count = PyLong_AsLongLong(PyTuple_GET_ITEM(tuple.ptr(), 2));
-  if (PyErr_Occurred()) {
-    PyErr_Clear();
-    return false;
+bool read_tensor(nb::handle source, Values& values) noexcept {
+  const Torch* torch = Torch::find();
+  if (!torch || !PyObject_TypeCheck(source.ptr(), torch->tensor)) return false;
+  const nb::object contiguous = called(source, torch->is_contiguous), count = called(source, torch->numel),
+                   device = called(source, torch->get_device), address = called(source, torch->data_ptr);
+  const nb::object dtype = nb::steal(PyObject_GetAttr(source.ptr(), torch->dtype));
+  if (contiguous.ptr() == Py_True && count.is_valid() && device.is_valid() && address.is_valid()) {
+    values.count = PyLong_AsLongLong(count.ptr());
+    values.device = static_cast<int>(PyLong_AsLong(device.ptr()));
+    values.data = PyLong_AsVoidPtr(address.ptr());
+    for (size_t i = 0; i < std::size(kTypes) && !PyErr_Occurred(); ++i)
+      if (dtype.ptr() == torch->dtypes[i]) {
+        values.type = kTypes[i].native;
+        return true;
+      }
   }
-  const Type* type = named(name);
-  if (!type || values.count < 0) return false;
-  values.type = type->native;
-  return true;
+  PyErr_Clear();  // a tensor without memory of its own, say: the caller tells what was expected
+  return false;
 }
 
-void require_values(const nb::dlpack::dtype& got, int64_t got_count, const Type& type, int64_t count,
+void require_values(int device, const nb::dlpack::dtype& type, int64_t count, const Expected& expected,
                     const std::string& name) {
-  if (got != type.native)
-    throw nb::type_error((name + ": expected " + type.name + ", got another type").c_str());
-  if (got_count != count)
+  const auto place = [](int number) {
+    return number == kCpu ? std::string("the CPU") : "cuda:" + std::to_string(number);
+  };
+  if (device != expected.device)
     throw nb::value_error(
-        (name + ": expected " + std::to_string(count) + " values, got " + std::to_string(got_count)).c_str());
+        (name + ": expected an array on " + place(expected.device) + ", got one on " + place(device))
+            .c_str());
+  if (type != expected.type.native)
+    throw nb::type_error((name + ": expected " + expected.type.name + ", got another type").c_str());
+  if (count != expected.count)
+    throw nb::value_error(
+        (name + ": expected " + std::to_string(expected.count) + " values, got " + std::to_string(count))
+            .c_str());
 }
 
-void* bytes_of(const Values& values, uint64_t bytes, const char* name) {
-  if (values.bytes() < bytes)
+void* bytes_of(int device, const std::optional<Values>& values, uint64_t bytes, const char* name) {
+  if (!bytes) return nullptr;
+  if (!values || values->bytes() < bytes)
     throw nb::value_error((std::string(name) + ": expected at least " + std::to_string(bytes) +
-                           " bytes, got " + std::to_string(values.bytes()))
+                           " bytes, got " + std::to_string(values ? values->bytes() : 0))
                               .c_str());
-  return bytes ? values.data : nullptr;
+  require_values(values->device, values->type, values->count,
+                 {device, Type{name, values->type}, values->count}, name);
+  return values->data;
+}
+
+void* workspace_of(int device, const std::optional<Values>& given, uint64_t bytes) {
+  if (given || device != kCpu || bytes > kOwnWorkspace) return bytes_of(device, given, bytes, "workspace");
+  static thread_local std::unique_ptr<std::byte[]> own;
+  if (!own) own = std::make_unique_for_overwrite<std::byte[]>(kOwnWorkspace + 64);
+  void* aligned = own.get();
+  size_t room = kOwnWorkspace + 64;
+  return std::align(64, kOwnWorkspace, aligned, room);
 }

@@ -1,5 +1,6 @@
-// The memory that a call gets from Python: on the CPU an array of NumPy or torch; on a device, whose arrays
-// cannot be asked without waiting for it, a tuple (address, type, number of values).
+// The memory that a call gets from Python: arrays of NumPy, and tensors of torch, which are asked for their
+// address (without waiting for the device that they are on, and without building this extension against
+// torch).
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -21,40 +22,54 @@ const Type& type_of(int dtype);
 const Type& value_type_of(int dtype);
 extern const Type kInt64;
 
+inline constexpr int kCpu = -1;  // the device of the processor's memory; others are numbers of CUDA devices
+
 // `Data` is void, or const void for what may be read-only, as mapped files are.
 template <class Data>
 struct Memory {
   Data* data = nullptr;
   nanobind::dlpack::dtype type{};
   int64_t count = 0;
-  nanobind::ndarray<nanobind::ro> owner;  // the array, for as long as the call takes
+  int device = kCpu;
+  nanobind::object owner;  // the array, for as long as the call takes
 
   uint64_t bytes() const { return static_cast<uint64_t>(count) * type.bits / 8; }
 };
 using Values = Memory<void>;
 using Input = Memory<const void>;
 
-// Fills in a tuple's content; false if it is not of the expected form.
-bool read_tuple(nanobind::handle tuple, Memory<void>& values) noexcept;
+// Fills in what a contiguous tensor of torch says of itself; false for any other object.
+bool read_tensor(nanobind::handle source, Memory<void>& values) noexcept;
 
-void require_values(const nanobind::dlpack::dtype& got, int64_t got_count, const Type& type, int64_t count,
+// What is expected of an array: device, type and number of values.
+struct Expected {
+  int device;
+  const Type& type;
+  int64_t count;
+};
+void require_values(int device, const nanobind::dlpack::dtype& type, int64_t count, const Expected& expected,
                     const std::string& name);
 
-// The memory, after its type and number of values were found right.
+// The memory, after it was found as expected.
 template <class Data>
-Data* data_of(const Type& type, const Memory<Data>& values, int64_t count, const std::string& name) {
-  require_values(values.type, values.count, type, count, name);
+Data* data_of(const Expected& expected, const Memory<Data>& values, const std::string& name) {
+  require_values(values.device, values.type, values.count, expected, name);
   return values.data;
 }
 
 template <class Data>
-Data* data_of(const Type& type, const std::optional<Memory<Data>>& values, int64_t count,
-              const std::string& name) {
-  return values ? data_of(type, *values, count, name) : nullptr;
+Data* data_of(const Expected& expected, const std::optional<Memory<Data>>& values, const std::string& name) {
+  return values ? data_of(expected, *values, name) : nullptr;
 }
 
-// Memory of any type, after it was found large enough.
-void* bytes_of(const Values& values, uint64_t bytes, const char* name);
+// Memory of any type, after it was found large enough; `values` may be absent where no bytes are needed.
+void* bytes_of(int device, const std::optional<Values>& values, uint64_t bytes, const char* name);
+
+// On the CPU each thread has so many bytes of workspace, for calls that take less time than Python would to
+// make one.
+inline constexpr uint64_t kOwnWorkspace = 256 << 10;
+// The workspace of a call: what is given, else the thread's own.
+void* workspace_of(int device, const std::optional<Values>& given, uint64_t bytes);
 
 namespace nanobind::detail {
 
@@ -63,10 +78,8 @@ struct type_caster<Memory<Data>> {
   NB_TYPE_CASTER(Memory<Data>, const_name("array"))
 
   bool from_python(handle source, uint32_t flags, cleanup_list* cleanup) noexcept {
-    if (PyTuple_CheckExact(source.ptr())) {
-      Memory<void> values;
-      if (!read_tuple(source, values)) return false;
-      value = {values.data, values.type, values.count, {}};
+    if (Memory<void> tensor; read_tensor(source, tensor)) {
+      value = {tensor.data, tensor.type, tensor.count, tensor.device, borrow(source)};
       return true;
     }
     using Array = std::conditional_t<std::is_const_v<Data>, ndarray<ro, c_contig, device::cpu>,
@@ -74,7 +87,7 @@ struct type_caster<Memory<Data>> {
     make_caster<Array> caster;
     if (!caster.from_python(source, flags, cleanup)) return false;
     const Array& array = caster.value;
-    value = {array.data(), array.dtype(), static_cast<int64_t>(array.size()), ndarray<ro>(array.handle())};
+    value = {array.data(), array.dtype(), static_cast<int64_t>(array.size()), kCpu, borrow(source)};
     return true;
   }
 };

@@ -117,7 +117,7 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const Plan& p = plan_of(*plan);
   return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs(p.shape.dtype)),
-          p.tiles.count(), p.schedule.groups};
+          p.tiles.count(), p.shape.L, p.schedule.groups};
 }
 
 int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {
@@ -125,7 +125,7 @@ int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* arg
     require_pointer(plan, "plan");
     require_pointer(args, "args");
     const Plan& p = plan_of(*plan);
-    require_forward(p.shape, p.sizes, p.packed_bytes, *args);
+    require_forward(p.shape, p.sizes, *args);
     visit_dtype(p.shape.dtype,
                 [&]<class T>() { run_forward<T>(p, plan->context->backend, plan->context->pool, *args); });
   });
@@ -142,25 +142,15 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
   });
 }
 
-int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_problem* problem, uint64_t* bytes) {
+int rnn_engine_pack(rnn_engine_plan* plan, const rnn_engine_weights* weights, void* packed, void*) {
   return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
-    require_pointer(bytes, "bytes");
-    *bytes = make_plan(*problem, context->machine(problem->dtype), {}).packed_bytes;
-  });
-}
-
-int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
-                    const rnn_engine_weights* weights, void* packed, void*) {
-  return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
-    const Plan plan = make_plan(*problem, context->machine(problem->dtype), {});
-    require_weights(plan.shape, weights);
-    require_aligned(packed, plan.packed_bytes, "packed");
-    visit_dtype(plan.shape.dtype,
-                [&]<class T>() { run_pack<T>(plan, context->backend, context->pool, weights, packed); });
+    require_pointer(plan, "plan");
+    const Plan& p = plan_of(*plan);
+    require_weights(p.shape, weights);
+    require_aligned(packed, p.sizes.packed_bytes, "packed");
+    visit_dtype(p.shape.dtype, [&]<class T>() {
+      run_pack<T>(p, plan->context->backend, plan->context->pool, weights, packed);
+    });
   });
 }
 

@@ -35,7 +35,7 @@ void run(rnn_engine_context& context, const cuda::Plan& plan, bool backward, con
          const Run& run_tiles) {
   const cuda::OnDevice on(context.device);
   const auto caller = static_cast<cuda::Stream>(args.stream);
-  cuda::write_tables(plan, args.workspace, caller);
+  cuda::write_tables(plan, args.masks, args.workspace, caller);
   context.calls.put(cuda::key_of(plan, args), caller, [&](cuda::Stream stream, cuda::SideStreams& side) {
     cuda::TileStreams streams(plan, backward, stream, side);
     cuda::visit_dtype(plan.shape.dtype, [&]<class T>() { run_tiles.template operator()<T>(streams); });
@@ -93,7 +93,8 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
 
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const cuda::Plan& p = plan_of(*plan);
-  return {p.schedule.backward_steps, cuda::predicted_seconds(p), p.tiles.count(), p.schedule.groups};
+  return {p.schedule.backward_steps, cuda::predicted_seconds(p), p.tiles.count(), p.shape.L,
+          p.schedule.groups};
 }
 
 int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {
@@ -101,7 +102,7 @@ int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* arg
     require_pointer(plan, "plan");
     require_pointer(args, "args");
     const cuda::Plan& p = plan_of(*plan);
-    require_forward(p.shape, p.sizes, p.packed_bytes, *args);
+    require_forward(p.shape, p.sizes, *args);
     run(*plan->context, p, false, *args,
         [&]<class T>(cuda::TileStreams& streams) { cuda::run_forward<T>(p, *args, streams); });
   });
@@ -118,26 +119,15 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
   });
 }
 
-int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_problem* problem, uint64_t* bytes) {
+int rnn_engine_pack(rnn_engine_plan* plan, const rnn_engine_weights* weights, void* packed, void* stream) {
   return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
-    require_pointer(bytes, "bytes");
-    *bytes = cuda::make_plan(*problem, context->facts, context->wavefronts).packed_bytes;
-  });
-}
-
-int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
-                    const rnn_engine_weights* weights, void* packed, void* stream) {
-  return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
-    const cuda::Plan plan = cuda::make_plan(*problem, context->facts, context->wavefronts);
-    require_weights(plan.shape, weights);
-    require_aligned(packed, plan.packed_bytes, "packed");
-    const cuda::OnDevice on(context->device);
-    cuda::visit_dtype(plan.shape.dtype, [&]<class T>() {
-      cuda::run_pack<T>(plan, weights, packed, static_cast<cuda::Stream>(stream));
+    require_pointer(plan, "plan");
+    const cuda::Plan& p = plan_of(*plan);
+    require_weights(p.shape, weights);
+    require_aligned(packed, p.sizes.packed_bytes, "packed");
+    const cuda::OnDevice on(plan->context->device);
+    cuda::visit_dtype(p.shape.dtype, [&]<class T>() {
+      cuda::run_pack<T>(p, weights, packed, static_cast<cuda::Stream>(stream));
     });
   });
 }

@@ -57,18 +57,27 @@ Estimates estimates_of(const Plan& plan) {
           }};
 }
 
-// All that a problem says, but for what the masks are drawn from.
+// All that a problem says.
 std::vector<std::int64_t> identity_of(const rnn_engine_problem& p, const Shape& shape) {
-  std::vector<std::int64_t> out{p.cell,           p.dtype,
-                                p.steps,          p.batch,
-                                p.input_size,     p.layers,
-                                p.projection,     p.directions,
-                                p.bias,           p.training,
-                                p.output,         p.cell_output,
-                                p.input_gradient, p.prepacked,
-                                p.zoneout_masks,  p.row_ids != nullptr,
-                                p.memory,         static_cast<std::int64_t>(p.budget),
-                                p.schedule,       p.tf32};
+  std::vector<std::int64_t> out{p.cell,
+                                p.dtype,
+                                p.steps,
+                                p.batch,
+                                p.input_size,
+                                p.layers,
+                                p.projection,
+                                p.directions,
+                                p.bias,
+                                p.training,
+                                p.output,
+                                p.cell_output,
+                                p.input_gradient,
+                                p.prepacked,
+                                p.zoneout_masks,
+                                p.memory,
+                                static_cast<std::int64_t>(p.budget),
+                                p.schedule,
+                                p.tf32};
   for (const double probability : {p.dropout, p.recurrent_dropout, p.zoneout[0], p.zoneout[1]})
     out.push_back(std::bit_cast<std::int64_t>(probability));
   out.insert(out.end(), p.hidden_sizes, p.hidden_sizes + p.layers);
@@ -105,7 +114,6 @@ Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wav
   if (plan.schedule.groups > 1)
     plan.graph = std::make_unique<TileGraph>(costed_graph(plan.shape, plan.schedule, plan.tiles, estimates));
   plan.offsets.assign(plan.shape.offsets.begin(), plan.shape.offsets.end());
-  plan.row_ids.assign(plan.shape.row_ids.begin(), plan.shape.row_ids.end());
   plan.identity = identity_of(problem, plan.shape);
   return plan;
 }

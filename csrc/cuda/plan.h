@@ -14,10 +14,9 @@ namespace rnn_engine::cuda {
 struct Plan final : PlanBase {
   DeviceFacts device;
   bool tf32;
-  Cublas* cublas = nullptr;           // its context's, if it has one
-  std::vector<std::int32_t> offsets;  // as in Shape, for the device
-  std::vector<std::int32_t> row_ids;
-  std::vector<std::int64_t> identity;  // equal plans have equal ones; but for the masks' seed and rows
+  Cublas* cublas = nullptr;            // its context's, if it has one
+  std::vector<std::int32_t> offsets;   // as in Shape, for the device
+  std::vector<std::int64_t> identity;  // equal plans have equal ones
 
   Plan() { machine = {1, 1, 1}; }  // no vectors, no threads: what the shared layouts ask for
   void list_buffers() override;

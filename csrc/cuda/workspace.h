@@ -22,7 +22,7 @@ inline bool draws(const Shape& s) {
   return s.dropout || s.recurrent_dropout > 0 || zones;
 }
 
-// Tables that kernels read: only where a batch is ragged, rows have numbers of their own, or masks are drawn.
+// Tables that kernels read: only where a batch is ragged, or masks are drawn.
 struct TableWorkspace {
   std::int32_t* offsets;   // [T + 1]
   std::uint32_t* row_ids;  // [B]
@@ -31,7 +31,7 @@ struct TableWorkspace {
   TableWorkspace() = default;
   TableWorkspace(const Shape& s, Arena& arena) {
     offsets = arena.take<std::int32_t>("first rows of steps", static_cast<std::int64_t>(s.offsets.size()));
-    row_ids = arena.take<std::uint32_t>("the caller's rows", static_cast<std::int64_t>(s.row_ids.size()));
+    row_ids = arena.take<std::uint32_t>("the caller's rows", draws(s) ? s.B : 0);
     key = arena.take<PhiloxKey>("key of the masks", draws(s) ? 1 : 0);
   }
 };

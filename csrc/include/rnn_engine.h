@@ -59,6 +59,9 @@ extern "C" {
 
 #define RNN_ENGINE_API __attribute__((visibility("default")))
 
+/* Raised with every change of this file that a caller must know of. */
+#define RNN_ENGINE_API_VERSION 2
+
 enum { RNN_ENGINE_OK = 0, RNN_ENGINE_INVALID = 1, RNN_ENGINE_FAILED = 2 };
 enum {
   RNN_ENGINE_LSTM = 0,
@@ -103,8 +106,6 @@ typedef struct {
                                the masks between layers are the same for all steps too. */
   double zoneout[2];        /* probability that a value of c, and of h, stays as it was */
   int32_t zoneout_masks;    /* 1: drawn; 0: the expectation, as in evaluation */
-  uint64_t seed;            /* key of all masks */
-  const int64_t* row_ids;   /* [B] the caller's index of each sequence, keys the masks; NULL: 0..B-1 */
   int32_t memory;           /* RNN_ENGINE_STORE, ... */
   uint64_t budget;          /* RNN_ENGINE_BUDGET: bytes of reserve and workspace together */
   int32_t schedule;         /* RNN_ENGINE_AUTO, ... */
@@ -131,12 +132,22 @@ typedef struct {
 typedef struct {
   uint64_t reserve_bytes, workspace_bytes;
   uint64_t forward_workspace_bytes, backward_workspace_bytes; /* what each call uses of the workspace */
+  uint64_t packed_bytes; /* of packed weights: the same for any steps and batch */
 } rnn_engine_sizes;
+
+/* Values of the arrays of a call. */
+typedef struct {
+  int64_t rows;  /* N */
+  int64_t x;     /* N * I */
+  int64_t y, cy; /* N * D*R and N * D*H of the last layer */
+  int64_t h, c;  /* of all states: the sum of B * R, and of B * H, over layers and directions */
+} rnn_engine_array_sizes;
 
 typedef struct {
   int64_t steps;  /* K, of a backward tile */
   double seconds; /* predicted for forward, and backward in training; 0 before rnn_engine_calibrate */
   int64_t tiles;
+  int64_t layers;
   int64_t groups; /* of threads, or streams, that run tiles side by side; 1: tile after tile */
 } rnn_engine_plan_facts;
 
@@ -150,6 +161,13 @@ typedef struct {
   void* vector_params[RNN_ENGINE_MAX_VECTOR_PARAMS];
 } rnn_engine_weights;
 
+/* What the masks of a call are drawn from: the same for forward and backward. Without masks it is not read.
+ */
+typedef struct {
+  uint64_t seed;          /* key of all masks */
+  const int64_t* row_ids; /* [B] the caller's index of each sequence; NULL: 0..B-1 */
+} rnn_engine_masks;
+
 typedef struct {
   const rnn_engine_weights* weights; /* [L*D] */
   const void* packed;                /* from rnn_engine_pack, for a prepacked problem; else NULL */
@@ -160,6 +178,7 @@ typedef struct {
   void* cy;                          /* [N, D*H] with cell_output */
   void* hn;                          /* [L*D, B, R] */
   void* cn;                          /* [L*D, B, H] */
+  rnn_engine_masks masks;
   void* reserve;
   void* workspace;
   void* stream; /* cudaStream_t; NULL on the CPU */
@@ -180,13 +199,18 @@ typedef struct {
   void* dc0;                           /* [L*D, B, H] or NULL */
   const rnn_engine_weights* gradients; /* [L*D], accumulated into; a NULL pointer: not wanted */
   int32_t overwrite;                   /* 1: gradients' values do not matter, they are written over */
-  void* reserve;                       /* consumed: gradients are written over what it holds */
+  rnn_engine_masks masks;
+  void* reserve; /* consumed: gradients are written over what it holds */
   void* workspace;
   void* stream; /* cudaStream_t; NULL on the CPU */
 } rnn_engine_backward_args;
 
 typedef struct rnn_engine_context rnn_engine_context;
 typedef struct rnn_engine_plan rnn_engine_plan;
+
+/* For who loads the library at run time: all functions below in one table (csrc/api/functions.h), with the
+ * version of this file that the library was built with in its first four bytes. */
+RNN_ENGINE_API const void* rnn_engine_functions(void);
 
 /* Message of the calling thread's last failure. */
 RNN_ENGINE_API const char* rnn_engine_last_error(void);
@@ -207,18 +231,15 @@ RNN_ENGINE_API int rnn_engine_cuda_context_create(int32_t device, rnn_engine_con
  * why. */
 RNN_ENGINE_API const char* rnn_engine_cuda_products(const rnn_engine_context* context);
 /* Only there, too: CUDA graphs that the context has made. A forward or backward call that comes a second time
- * with a plan of the same problem (but for `seed` and `row_ids`) and the same pointers is captured, and
+ * with a plan of the same problem and the same pointers (but for the masks) is captured, and
  * launched as one from then on. RNN_ENGINE_CUDA_GRAPHS in the environment: how many a context keeps, 32 by
  * default; 0: none. */
 RNN_ENGINE_API int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context);
 /* 1 if this build and machine can run `isa`. */
 RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
 
-/* Gates of a cell, 3 for the GRU and 4 for all others; 0 if there is no such cell. */
-RNN_ENGINE_API int rnn_engine_gates(int32_t cell);
 /* Values of vector_params[vector] of a cell for each hidden unit: as many as gates, or 1; 0 if it has no such
- * vector.
- */
+ * vector. */
 RNN_ENGINE_API int rnn_engine_vector_width(int32_t cell, int32_t vector);
 
 /* Makes a plan for this context: its threads and instruction set. Pure: it allocates the plan alone. */
@@ -226,6 +247,10 @@ RNN_ENGINE_API int rnn_engine_plan_create(rnn_engine_context* context, const rnn
                                           rnn_engine_plan** plan);
 RNN_ENGINE_API void rnn_engine_plan_destroy(rnn_engine_plan* plan);
 RNN_ENGINE_API rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan);
+RNN_ENGINE_API rnn_engine_array_sizes rnn_engine_plan_arrays(const rnn_engine_plan* plan);
+/* How many values weight `which` of the (layer, direction) `index` has; 0 if the stack has no such weight.
+ * `which` counts the members of rnn_engine_weights: 0 weight_ih to 4 weight_hr, then vector_params. */
+RNN_ENGINE_API int64_t rnn_engine_plan_weight(const rnn_engine_plan* plan, int64_t index, int32_t which);
 RNN_ENGINE_API rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan);
 /* RNN_ENGINE_STORE, RNN_ENGINE_RECOMPUTE or RNN_ENGINE_CHECKPOINT, for layer 0 to L - 1. */
 RNN_ENGINE_API int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer);
@@ -241,12 +266,10 @@ RNN_ENGINE_API int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rn
 RNN_ENGINE_API int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args);
 RNN_ENGINE_API int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* args);
 
-/* Packs weights once for many forward calls of plans with prepacked = 1. The bytes depend on the sizes of the
- * layers and on the context, not on steps or batch. `stream`: cudaStream_t; NULL on the CPU. */
-RNN_ENGINE_API int rnn_engine_packed_bytes(rnn_engine_context* context, const rnn_engine_problem* problem,
-                                           uint64_t* bytes);
-RNN_ENGINE_API int rnn_engine_pack(rnn_engine_context* context, const rnn_engine_problem* problem,
-                                   const rnn_engine_weights* weights, void* packed, void* stream);
+/* Packs weights once for many forward calls of plans with prepacked = 1; any such plan of the same stack,
+ * dtype and context will do. `packed`: packed_bytes of its sizes. `stream`: cudaStream_t; NULL on the CPU. */
+RNN_ENGINE_API int rnn_engine_pack(rnn_engine_plan* plan, const rnn_engine_weights* weights, void* packed,
+                                   void* stream);
 
 /* Measures what products and cells of a dtype cost on this machine, once for a context (some tens of
  * milliseconds).

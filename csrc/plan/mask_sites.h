@@ -17,14 +17,12 @@ namespace rnn_engine {
 enum class MaskKind : std::uint32_t { kLayer = 0, kRecurrent = 1, kZoneoutC = 2, kZoneoutH = 3 };
 
 struct MaskSite {
-  PhiloxKey key;
   std::uint32_t site, threshold;
 };
 
-inline MaskSite make_mask_site(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction,
+inline MaskSite make_mask_site(MaskKind kind, std::int64_t layer, std::int64_t direction,
                                double probability) {
   MaskSite mask{};
-  mask.key = {static_cast<std::uint32_t>(s.seed), static_cast<std::uint32_t>(s.seed >> 32)};
   mask.site = static_cast<std::uint32_t>(kind) << 28 | static_cast<std::uint32_t>(direction) << 24 |
               static_cast<std::uint32_t>(layer);
   mask.threshold = static_cast<std::uint32_t>(std::min(probability * 4294967296.0, 4294967295.0));
@@ -33,7 +31,16 @@ inline MaskSite make_mask_site(const Shape& s, MaskKind kind, std::int64_t layer
 
 inline MaskSite zoneout_site(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction) {
   if (s.cell.single_state) kind = MaskKind::kZoneoutH;  // c is h
-  return make_mask_site(s, kind, layer, direction, kind == MaskKind::kZoneoutC ? s.zoneout_c : s.zoneout_h);
+  return make_mask_site(kind, layer, direction, kind == MaskKind::kZoneoutC ? s.zoneout_c : s.zoneout_h);
+}
+
+inline PhiloxKey key_of(const rnn_engine_masks& masks) {
+  return {static_cast<std::uint32_t>(masks.seed), static_cast<std::uint32_t>(masks.seed >> 32)};
+}
+
+// The caller's index of sequence b.
+inline std::uint32_t row_id(const rnn_engine_masks& masks, std::int64_t b) {
+  return static_cast<std::uint32_t>(masks.row_ids ? masks.row_ids[b] : b);
 }
 
 template <class T>

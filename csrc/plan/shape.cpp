@@ -118,14 +118,12 @@ Shape make_shape(const rnn_engine_problem& p) {
   shape.zoneout_c = cell.single_state ? p.zoneout[1] : p.zoneout[0];
   shape.zoneout_h = p.zoneout[1];
   shape.zoneout_masks = p.zoneout_masks != 0;
-  shape.seed = p.seed;
   shape.prepacked = p.prepacked != 0;
   shape.output = p.output != 0 || p.training;
   shape.cell_output = p.cell_output != 0;
   shape.input_gradient = p.input_gradient != 0;
   shape.offsets = offsets_of(p);
   shape.N = p.batch_sizes ? shape.offsets.back() : p.steps * p.batch;
-  if (p.row_ids) shape.row_ids.assign(p.row_ids, p.row_ids + p.batch);
   return shape;
 }
 

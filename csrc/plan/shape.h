@@ -30,18 +30,13 @@ struct Shape {
   double recurrent_dropout;     // 0: none
   double zoneout_c, zoneout_h;  // 0: none
   bool zoneout_masks;           // else the expectation
-  std::uint64_t seed;
   bool prepacked, output, cell_output, input_gradient;
   std::vector<std::int64_t> offsets;  // [T + 1] first row of each step; empty if all steps have B rows
-  std::vector<std::int64_t> row_ids;  // [B]; empty: 0 to B - 1
 
   std::int64_t offset(std::int64_t t) const {
     return offsets.empty() ? t * B : offsets[static_cast<std::size_t>(t)];
   }
   std::int64_t batch(std::int64_t t) const { return offset(t + 1) - offset(t); }
-  std::int64_t row_id(std::int64_t b) const {
-    return row_ids.empty() ? b : row_ids[static_cast<std::size_t>(b)];
-  }
   const LayerShape& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
 };
 

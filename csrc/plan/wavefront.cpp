@@ -29,7 +29,6 @@ Shape typical(const Shape& shape) {
   like.B = rounded((shape.N + shape.T - 1) / shape.T);
   like.N = like.T * like.B;
   like.offsets.clear();
-  like.row_ids.clear();
   return like;
 }
 

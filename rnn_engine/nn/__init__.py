@@ -1,5 +1,5 @@
 """The torch face of the engine: layers that stand in for `torch.nn.LSTM`."""
 
-from rnn_engine.nn.modules import LSTM, MILSTM
+from rnn_engine.nn.modules import GRU, LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM
 
-__all__ = ["LSTM", "MILSTM"]
+__all__ = ["GRU", "LSTM", "MILSTM", "LayerNormLSTM", "LayerNormMILSTM"]

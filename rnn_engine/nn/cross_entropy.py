@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rnn_engine import native
 from rnn_engine.nn.autograd import plain, value_dtype
-from rnn_engine.nn.devices import Device, called_dtype, device_of, either
+from rnn_engine.nn.devices import NAMES, Device, called_dtype, device_of, either
 
 
 class CrossEntropy(NamedTuple):
@@ -190,7 +190,7 @@ def _run(
     device, values = call.device, value_dtype(call.dtype)
     context = device.context(call.threads)
     problem = native.LossProblem(
-        dtype=native.DTYPES[str(call.dtype).removeprefix("torch.")],
+        dtype=native.DTYPES[NAMES[call.dtype]],
         gradients=sum(1 << i for i, each in enumerate(wanted) if each),
         tokens=targets.numel(),
         features=weight.shape[1],
@@ -199,15 +199,20 @@ def _run(
         smoothing=call.smoothing,
         tf32=call.tf32,
     )
-    workspace = device.arena(context.loss_workspace(problem), brief=True)
+    workspace = device.workspace(context.loss_workspace(problem))
     gradients = (
         device.new(hidden.shape, call.dtype) if wanted[0] else None,
         device.zeros(weight.shape, values) if wanted[1] else None,
         device.zeros(bias.shape, values) if wanted[2] and bias is not None else None,
     )
-    inputs = (plain(hidden, call.dtype), plain(weight, call.dtype), plain(bias, values), targets.contiguous())
+    inputs = (
+        plain(device, hidden, call.dtype),
+        plain(device, weight, call.dtype),
+        plain(device, bias, values),
+        targets.contiguous(),
+    )
     result = device.new((4,), torch.int64)  # rnn_engine_loss_result
-    device.call(context.linear_cross_entropy, problem, inputs, call.scale, gradients, workspace.array, result)
+    context.linear_cross_entropy(problem, inputs, call.scale, gradients, workspace, result, device.stream())
     loss, nll = result.view(torch.float64)[:2] * call.scale
     types = hidden.dtype, weight.dtype, weight.dtype if bias is None else bias.dtype
     formed = [None if g is None else device.cast(g, each) for g, each in zip(gradients, types, strict=True)]

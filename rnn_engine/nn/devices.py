@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -18,15 +17,12 @@ from rnn_engine.memory import pool
 from rnn_engine.ragged import Ragged
 
 _SMALL = 16384  # values; torch has such tensors at hand
-_NAMES = {getattr(torch, name): name for name in (*native.DTYPES, "int64", "uint8")}
+NAMES = {getattr(torch, name): name for name in (*native.DTYPES, "int64", "uint8")}
+"""Names of torch's types, as the engine's plans have them."""
 
 
-class Arena(Protocol):
-    """A block of memory that is free again once this object goes."""
-
-    @property
-    def array(self) -> Any:
-        """What `Device.call` takes."""
+Arena = Any
+"""A block of memory, as the engine takes it: an array or a tensor. It is free again once this object goes."""
 
 
 class Device(Protocol):
@@ -61,11 +57,11 @@ class Device(Protocol):
     def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A tensor of zeros."""
 
-    def arena(self, size: int, *, brief: bool = False) -> Arena:
-        """At least `size` bytes, aligned for the engine; `brief`: they go back within a step."""
+    def workspace(self, size: int) -> Arena:
+        """At least `size` bytes, aligned for the engine, that go back within a step; None where none need be given."""
 
-    def call(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
-        """Calls the engine with tensors, arenas' arrays, and sequences of them."""
+    def stream(self) -> int:
+        """The cudaStream_t on which a call's work goes; 0 on the CPU."""
 
     def cast(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
         """The same values in another type, without history."""
@@ -99,7 +95,7 @@ class Cpu:
             return torch.empty(shape, dtype=dtype)
         if dtype == torch.bfloat16:  # NumPy has none
             return torch.from_numpy(pool.array(tuple(shape), "int16")).view(dtype)
-        return torch.from_numpy(pool.array(tuple(shape), _NAMES[dtype]))
+        return torch.from_numpy(pool.array(tuple(shape), NAMES[dtype]))
 
     def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Filled by NumPy: torch's own fill would wake its threads, which would then be in the way of the engine's."""
@@ -107,13 +103,13 @@ class Cpu:
         zeros.numpy().fill(0)
         return zeros
 
-    def arena(self, size: int, *, brief: bool = False) -> Arena:
-        """A block of the pool."""
-        return pool.take(size, brief=brief)
+    def workspace(self, size: int) -> Arena:
+        """A block of the pool; where it is small the native part has one of its own."""
+        return pool.array((size,), brief=True) if size > native.OWN_WORKSPACE else None
 
-    def call(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
-        """Hands tensors over as they are."""
-        function(*arguments, **options)
+    def stream(self) -> int:
+        """None: the call has done its work when it returns."""
+        return 0
 
     def cast(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
         """Between float32 and bfloat16 by the engine's threads: torch's would spin after it, and delay the engine's."""
@@ -147,11 +143,6 @@ def _array_of(tensor: Tensor) -> NDArray[Any]:
     return array
 
 
-@dataclass(frozen=True)
-class _TensorArena:
-    array: Tensor
-
-
 class Cuda:
     """A library loaded at run time, torch's allocator, and torch's current stream.
 
@@ -176,7 +167,7 @@ class Cuda:
 
     def context(self, threads: int) -> native.Context:
         """One a device; the CPU's threads are nothing to it."""
-        return native.cuda_context(self._index)
+        return native.cuda_context(self._index, emulated=self._device.type != "cuda")
 
     @property
     def tf32(self) -> bool:
@@ -200,28 +191,16 @@ class Cuda:
         """The same, filled on the current stream."""
         return torch.zeros(tuple(shape), dtype=dtype, device=self._device)
 
-    def arena(self, size: int, *, brief: bool = False) -> Arena:
+    def workspace(self, size: int) -> Arena:
         """A tensor of bytes: torch aligns its blocks well enough."""
-        return _TensorArena(self.new((size,), torch.uint8))
+        return self.new((size,), torch.uint8) if size else None
 
-    def call(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
-        """Hands addresses over, and the current stream; `arguments` keep the tensors until all work is on it."""
-        function(*map(self._handed, arguments), **options, stream=self._stream())
-
-    def _stream(self) -> int:
+    def stream(self) -> int:
+        """Torch's current one."""
         if self._device.type != "cuda":
             return 0
         stream: int = torch.cuda.current_stream(self._device).cuda_stream
         return stream
-
-    def _handed(self, argument: Any) -> Any:
-        if isinstance(argument, Tensor):
-            if argument.device != self._device:
-                raise ValueError(f"expected all tensors on {self._device}, got one on {argument.device}")
-            return argument.data_ptr(), _NAMES[argument.dtype], argument.numel()
-        if isinstance(argument, (list, tuple)):  # as a list, for a tuple is what stands for a tensor
-            return [self._handed(each) for each in argument]
-        return argument
 
     def cast(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
         """By torch, on the current stream."""
@@ -278,4 +257,4 @@ def either(dtypes: Sequence[torch.dtype]) -> str:
     return f"{', '.join(map(str, dtypes[:-1]))} or {dtypes[-1]}"
 
 
-__all__ = ["Arena", "Cpu", "Cuda", "Device", "called_dtype", "device_of", "either"]
+__all__ = ["NAMES", "Arena", "Cpu", "Cuda", "Device", "called_dtype", "device_of", "either"]

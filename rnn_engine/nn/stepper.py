@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from rnn_engine import native
-from rnn_engine.nn.autograd import Call, lanes_of, run_forward
-from rnn_engine.nn.devices import Arena, device_of
-from rnn_engine.nn.states import State, flat_states, shaped_states
+from rnn_engine.nn.autograd import NO_MASKS, run_forward, weights_of
+from rnn_engine.nn.devices import NAMES, device_of
+from rnn_engine.nn.states import Half, State, callers_states, engine_states
 from rnn_engine.spec import StackSpec
-from rnn_engine.states import pair_of, state_of
 
 
 class Stepper:
@@ -28,27 +29,25 @@ class Stepper:
         ValueError: The stack is bidirectional: its reverse direction begins with the last step.
     """
 
-    def __init__(self, spec: StackSpec, parameters: list[Tensor | None], threads: int) -> None:
+    def __init__(self, spec: StackSpec, parameters: Sequence[Tensor], threads: int) -> None:
         if spec.bidirectional:
             raise ValueError("stepper: expected a one-directional stack, got a bidirectional one")
         self.spec = spec
-        self._threads = threads
-        self._parameters = [None if p is None else p.detach() for p in parameters]
-        self._like = next(p for p in self._parameters if p is not None)
+        self._like = parameters[0].detach()
         self._device = device_of(self._like)
-        self._packed = self._pack() if self._device.packs else None
+        self._context = self._device.context(threads)
+        self._options = native.Options(training=False, prepacked=self._device.packs, tf32=self._device.tf32)
+        self._weights = weights_of(self._device, [p.detach() for p in parameters], self._like.dtype)
+        self._packed = None
+        if self._device.packs:
+            plan = self._plan(1, 1)
+            self._packed = self._device.new((plan.packed_bytes,), torch.uint8)
+            plan.pack(self._weights, self._packed, self._device.stream())
 
-    def _pack(self) -> Arena:
-        dtype, device = self._like.dtype, self._device
-        problem = native.make_problem(
-            self.spec, str(dtype).removeprefix("torch."), steps=1, batch=1, training=False, prepacked=True
-        )
-        context = device.context(self._threads)
-        packed = device.arena(context.packed_bytes(problem))
-        device.call(context.pack, problem, lanes_of(self.spec, self._parameters, dtype), packed.array)
-        return packed
+    def _plan(self, steps: int, batch: int) -> native.Plan:
+        return native.plan(self._context, self.spec, NAMES[self._like.dtype], steps, batch, None, self._options)
 
-    def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def __call__(self, x: Tensor, state: State | Half | None = None) -> tuple[Tensor, State | Half]:
         """Runs some steps.
 
         Args:
@@ -61,22 +60,18 @@ class Stepper:
         Raises:
             ValueError: A shape or dtype is not what the stack expects.
         """
-        single = x.dim() == 2
-        if x.dim() not in (2, 3) or 0 in x.shape or x.shape[-1] != self.spec.input_size:
-            raise ValueError(f"x: expected [B, I] or [T, B, I] with I = {self.spec.input_size}, got {list(x.shape)}")
-        like = self._like
+        shape, like = x.shape, self._like
+        if len(shape) not in (2, 3) or 0 in shape or shape[-1] != self.spec.input_size:
+            raise ValueError(f"x: expected [B, I] or [T, B, I] with I = {self.spec.input_size}, got {list(shape)}")
         if x.dtype != like.dtype:
             raise ValueError(f"x: expected {like.dtype} as the weights, got {x.dtype}")
         if x.device != like.device:
             raise ValueError(f"x: expected a tensor on {like.device} as the weights, got one on {x.device}")
-        steps, batch = (1, x.shape[0]) if single else (x.shape[0], x.shape[1])
-        h0, c0 = flat_states(self.spec, pair_of(self.spec, state), batch, like)
-        call = Call(self.spec, [batch] * steps, threads=self._threads)
-        with torch.no_grad():
-            plan = call.plan(self._device, like.dtype, training=False, prepacked=self._packed is not None)
-            outputs, _ = run_forward(
-                call, self._device, plan, x.reshape(steps * batch, -1), h0, c0, self._parameters, packed=self._packed
-            )
+        steps, batch = (1, shape[0]) if len(shape) == 2 else shape[:2]
+        h0, c0 = (None, None) if state is None else engine_states(self.spec, state, batch, like, like.dtype)
+        outputs, _ = run_forward(
+            self._device, self._plan(steps, batch), NO_MASKS, x, h0, c0, self._weights, self._packed
+        )
         assert outputs.y is not None
-        y = outputs.y if single else outputs.y.view(steps, batch, -1)
-        return y, state_of(self.spec, shaped_states(self.spec, outputs.hn, outputs.cn, batch))
+        y = outputs.y[0] if len(shape) == 2 else outputs.y
+        return y, callers_states(self.spec, outputs.hn, outputs.cn, batch)

@@ -66,6 +66,7 @@ Block block_of(std::size_t bytes, int fill = 0xFF) {  // 0xFF: nan
 
 struct Problem {
   rnn_engine_problem raw{};
+  rnn_engine_masks masks{};
   std::vector<std::int64_t> hidden, batch_sizes, row_ids;
 
   // Bytes of what is computed with (vectors, cell states, gradients of weights), and of all else.
@@ -89,7 +90,7 @@ void spoil(Problem& p, Bytes& bytes) {
   if (field == 0) raw.cell = static_cast<std::int32_t>(any);
   if (field == 1) raw.dtype = static_cast<std::int32_t>(any);
   if (field == 2) raw.steps = any, raw.batch_sizes = nullptr;
-  if (field == 3) raw.batch = any, raw.batch_sizes = nullptr, raw.row_ids = nullptr;
+  if (field == 3) raw.batch = any, raw.batch_sizes = nullptr, p.masks.row_ids = nullptr;
   if (field == 4) raw.input_size = any;
   if (field == 5) raw.layers = std::min<std::int64_t>(any, raw.layers);
   if (field == 6) raw.projection = any;
@@ -142,7 +143,7 @@ void decode(Bytes& bytes, Problem& p) {
   if (flag(15)) {
     for (std::int64_t b = 0; b < raw.batch; ++b)
       p.row_ids.push_back(static_cast<std::int64_t>(bytes.take(1)));
-    raw.row_ids = p.row_ids.data();
+    p.masks.row_ids = p.row_ids.data();
   }
   raw.hidden_sizes = p.hidden.data();
   raw.dropout = std::array{0.0, 0.3, 1.0, 1e-9}[static_cast<std::size_t>(bytes.between(0, 3))];
@@ -150,7 +151,7 @@ void decode(Bytes& bytes, Problem& p) {
   if (flag(18) && raw.cell != RNN_ENGINE_GRU) raw.zoneout[0] = 0.2;
   if (flag(19)) raw.zoneout[1] = 0.1;
   raw.zoneout_masks = flag(20) & raw.training;
-  raw.seed = bytes.take(8);
+  p.masks.seed = bytes.take(8);
   raw.budget = bytes.take(3);
   if (bytes.between(0, 7) == 0) spoil(p, bytes);
 }
@@ -232,7 +233,7 @@ std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wante
   for (std::int64_t l = 0; l < raw.layers; ++l)
     for (int d = 0; d < raw.directions; ++d) {
       const std::int64_t H = p.hidden[static_cast<std::size_t>(l)], R = p.state(l),
-                         gates = rnn_engine_gates(raw.cell) * H;
+                         gates = (raw.cell == RNN_ENGINE_GRU ? 3 : 4) * H;
       rnn_engine_weights w{};
       w.weight_ih = made(gates * (l ? raw.directions * p.state(l - 1) : raw.input_size), matrix);
       w.weight_hh = made(gates * R, matrix);
@@ -272,7 +273,7 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   if (sizes.reserve_bytes + sizes.workspace_bytes > kMostBytes || (rows + widths) * widths > kMostBytes)
     return {};
 
-  Arrays arrays(raw.seed);
+  Arrays arrays(p.masks.seed);
   const std::size_t stored = p.stored(), value = p.value();
   std::int64_t h = 0, c = 0;
   for (std::int64_t l = 0; l < raw.layers; ++l) {
@@ -294,10 +295,8 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   rnn_engine_forward_args f{};
   f.weights = weights.data();
   if (raw.prepacked) {
-    std::uint64_t bytes = 0;
-    expect(rnn_engine_packed_bytes(context, &raw, &bytes) == 0, "packed_bytes");
-    packed = block_of(bytes);
-    expect(rnn_engine_pack(context, &raw, weights.data(), packed.get(), nullptr) == 0, "pack");
+    packed = block_of(sizes.packed_bytes);
+    expect(rnn_engine_pack(made, weights.data(), packed.get(), nullptr) == 0, "pack");
   }
   f.packed = packed.get();
   f.x = arrays.input(N * raw.input_size, stored);
@@ -307,6 +306,7 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   f.cy = raw.cell_output ? arrays.result(CY, value) : nullptr;
   f.hn = arrays.result(h, stored);
   f.cn = arrays.result(c, value);
+  f.masks = p.masks;
   f.reserve = reserve.get();
   f.workspace = workspace.get();
   if (choices.missing >= 1 && choices.missing <= 4) {
@@ -342,6 +342,7 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
         return gradient;
       });
   b.gradients = gradients.data();
+  b.masks = p.masks;
   b.reserve = reserve.get();
   b.workspace = own.get();
   expect(rnn_engine_backward(made, &b) == 0, "backward");

@@ -75,8 +75,7 @@ static inline Layout make_layout(const Case* c, int dtype) {
                                    .dropout = c->dropout,
                                    .recurrent_dropout = c->recurrent_dropout,
                                    .zoneout = {c->zoneout[0], c->zoneout[1]},
-                                   .zoneout_masks = 1,
-                                   .seed = 77};
+                                   .zoneout_masks = 1};
   for (int t = 0; t < c->T; ++t) l.rows += (size_t)(c->batch_sizes[0] ? c->batch_sizes[t] : c->B);
   for (int lane = 0; lane < c->L * c->D; ++lane) {
     const int layer = lane / c->D;
@@ -138,6 +137,7 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
                                      .cy = cy,
                                      .hn = hn,
                                      .cn = cn,
+                                     .masks = {.seed = 77},
                                      .reserve = reserve.data,
                                      .workspace = forward.data};
   CHECK(rnn_engine_forward(plan, &f) == 0, "forward: %s", rnn_engine_last_error());
@@ -176,6 +176,7 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
                                         .dh0 = dx + l->x * l->size,
                                         .dc0 = dx + (l->x + l->h) * l->size,
                                         .gradients = dweights,
+                                        .masks = {.seed = 77},
                                         .reserve = reserve.data,
                                         .workspace = backward.data};
     CHECK(rnn_engine_backward(plan, &b) == 0, "backward: %s", rnn_engine_last_error());

@@ -50,7 +50,7 @@ static void* filled(Pile* pile, int64_t count, size_t bytes) {
 typedef void* (*Maker)(Pile*, int64_t, size_t);
 
 static void make_weights(const Case* c, Pile* pile, Maker make, size_t matrix, rnn_engine_weights* weights) {
-  const int64_t gates = rnn_engine_gates(c->cell) * c->H, R = c->P ? c->P : c->H;
+  const int64_t gates = (c->cell == RNN_ENGINE_GRU ? 3 : 4) * c->H, R = c->P ? c->P : c->H;
   for (int lane = 0; lane < c->L * c->D; ++lane) {
     rnn_engine_weights* w = &weights[lane];
     memset(w, 0, sizeof *w);

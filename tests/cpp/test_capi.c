@@ -56,14 +56,11 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
   l.problem.prepacked = 1;
   l.problem.output = 0;
   l.problem.cell_output = 0;
-  uint64_t bytes = 0;
-  CHECK(rnn_engine_packed_bytes(context, &l.problem, &bytes) == 0, "packed: %s", rnn_engine_last_error());
-  const Block packed = make_block(bytes);
-  CHECK(rnn_engine_pack(context, &l.problem, weights, packed.data, NULL) == 0, "pack: %s",
-        rnn_engine_last_error());
   rnn_engine_plan* plan = NULL;
   CHECK(rnn_engine_plan_create(context, &l.problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
   const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
+  const Block packed = make_block(sizes.packed_bytes);
+  CHECK(rnn_engine_pack(plan, weights, packed.data, NULL) == 0, "pack: %s", rnn_engine_last_error());
   CHECK(sizes.reserve_bytes == 0, "forward only keeps %zu bytes", (size_t)sizes.reserve_bytes);
   const Block workspace = make_block(sizes.workspace_bytes);
   /* The states may lie where the initial ones did. */

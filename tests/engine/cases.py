@@ -195,8 +195,8 @@ def named(name, states):
 def drawn_noise(case, rng):
     """Masks of recurrent dropout and zoneout."""
     spec, recurrent, zoneout = case.spec, None, None
-    widths = [(spec.hidden_sizes[lane // spec.directions], spec.state_sizes[lane // spec.directions])
-              for lane in range(spec.lanes)]  # fmt: skip
+    widths = [(spec.hidden_sizes[pseudo_layer // spec.directions], spec.state_sizes[pseudo_layer // spec.directions])
+              for pseudo_layer in range(spec.pseudo_layers)]  # fmt: skip
     if case.recurrent_dropout:
         kept = [rng.random((case.B, state)) >= case.recurrent_dropout for _, state in widths]
         recurrent = tuple(mask / (1 - case.recurrent_dropout) for mask in kept)

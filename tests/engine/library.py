@@ -5,10 +5,9 @@ import ctypes
 from ctypes import POINTER, Structure, byref, c_char_p, c_double, c_int32, c_int64, c_uint64, c_void_p
 
 import torch
-from running import SEED, results
+from running import SEED, results, shaped_states
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnn_engine.nn.states import shaped_states
 from rnn_engine.spec import CELLS
 
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
@@ -31,19 +30,22 @@ Problem = structure(
     ("dropout recurrent_dropout", c_double),
     ("zoneout", c_double * 2),
     ("zoneout_masks", c_int32),
-    ("seed", c_uint64),
-    ("row_ids", POINTER(c_int64)),
     ("memory", c_int32),
     ("budget", c_uint64),
     ("schedule tf32", c_int32),
 )
-Facts = structure("Facts", ("steps", c_int64), ("seconds", c_double), ("tiles groups", c_int64))
-Sizes = structure("Sizes", ("reserve workspace forward_workspace backward_workspace", c_uint64))
+Facts = structure("Facts", ("steps", c_int64), ("seconds", c_double), ("tiles layers groups", c_int64))
+Sizes = structure("Sizes", ("reserve workspace forward_workspace backward_workspace packed", c_uint64))
 Weights = structure(
     "Weights", ("weight_ih weight_hh bias_ih bias_hh weight_hr", c_void_p), ("vector_params", c_void_p * 8)
 )
+Masks = structure("Masks", ("seed", c_uint64), ("row_ids", POINTER(c_int64)))
 Forward = structure(
-    "Forward", ("weights", POINTER(Weights)), ("packed x h0 c0 y cy hn cn reserve workspace stream", c_void_p)
+    "Forward",
+    ("weights", POINTER(Weights)),
+    ("packed x h0 c0 y cy hn cn", c_void_p),
+    ("masks", Masks),
+    ("reserve workspace stream", c_void_p),
 )
 Backward = structure(
     "Backward",
@@ -51,6 +53,7 @@ Backward = structure(
     ("x h0 c0 y dy dcy dhn dcn dx dh0 dc0", c_void_p),
     ("gradients", POINTER(Weights)),
     ("overwrite", c_int32),
+    ("masks", Masks),
     ("reserve workspace stream", c_void_p),
 )
 
@@ -100,16 +103,16 @@ def pointer(tensor):
     return None if tensor is None else c_void_p(tensor.data_ptr())
 
 
-def lanes_of(spec, parameters):
-    lanes = (Weights * spec.lanes)()
-    for lane in range(spec.lanes):
-        tensors = [parameters.get(name) for name in spec.lane_parameters(lane)]
+def pseudo_layers_of(spec, parameters):
+    pseudo_layers = (Weights * spec.pseudo_layers)()
+    for pseudo_layer in range(spec.pseudo_layers):
+        tensors = [parameters.get(name) for name in spec.pseudo_layer_parameters(pseudo_layer)]
         fields = [name for name, _ in Weights._fields_[:5]]
         for field, tensor in zip(fields, tensors[:5], strict=True):
-            setattr(lanes[lane], field, pointer(tensor))
+            setattr(pseudo_layers[pseudo_layer], field, pointer(tensor))
         for index, tensor in enumerate(tensors[5:]):
-            lanes[lane].vector_params[index] = pointer(tensor)
-    return lanes
+            pseudo_layers[pseudo_layer].vector_params[index] = pointer(tensor)
+    return pseudo_layers
 
 
 class Stack:
@@ -125,7 +128,7 @@ class Stack:
         self.parameters = {
             name: torch.tensor(p, dtype=self.value if p.ndim == 1 else dtype) for name, p in arrays.parameters.items()
         }
-        self.lanes = lanes_of(spec, self.parameters)
+        self.pseudo_layers = pseudo_layers_of(spec, self.parameters)
         self.problem = Problem(
             cell=CELLS[case.cell].index,
             dtype=DTYPES[dtype],
@@ -144,12 +147,11 @@ class Stack:
             recurrent_dropout=case.recurrent_dropout,
             zoneout=(c_double * 2)(*case.zoneout),
             zoneout_masks=any(case.zoneout),
-            seed=seed,
-            row_ids=(c_int64 * case.B)(*order),
             memory=3 if budget else MEMORY[memory],
             budget=budget,
             **settings,
         )
+        self.masks = Masks(seed, (c_int64 * case.B)(*order))
         self.plan = c_void_p()
         library.check(library.raw.rnn_engine_plan_create(library.context, byref(self.problem), byref(self.plan)))
         self.sizes = library.raw.rnn_engine_plan_sizes(self.plan)
@@ -188,15 +190,14 @@ class Stack:
         self.hn, self.cn = new(self.h0.numel(), self.dtype), new(self.c0.numel(), self.value)
         packed = None
         if self.problem.prepacked:
-            count, arguments = c_uint64(), (self.library.context, byref(self.problem))
-            self.library.check(self.library.raw.rnn_engine_packed_bytes(*arguments, byref(count)))
-            packed = new(count.value, torch.uint8)
-            self.library.check(self.library.raw.rnn_engine_pack(*arguments, self.lanes, pointer(packed), None))
+            packed = new(self.sizes.packed, torch.uint8)
+            self.library.check(self.library.raw.rnn_engine_pack(self.plan, self.pseudo_layers, pointer(packed), None))
             for name, tensor in self.parameters.items():  # what was packed is not read again
                 if name.startswith(("weight_", "bias_ih", "bias_hh")):
                     tensor.fill_(torch.nan)
-        outputs = (self.y, self.cy, self.hn, self.cn, self.reserve, workspace)
-        self.forward_args = Forward(self.lanes, *map(pointer, (packed, self.x, *self.first, *outputs)))
+        arrays = (packed, self.x, *self.first, self.y, self.cy, self.hn, self.cn)
+        arenas = map(pointer, (self.reserve, workspace))
+        self.forward_args = Forward(self.pseudo_layers, *map(pointer, arrays), self.masks, *arenas)
         return self.forward_again(self.plan)
 
     def forward_again(self, plan):
@@ -222,10 +223,11 @@ class Stack:
         given = (dy, dcy, self.flat(arrays.dhn, self.dtype), self.flat(arrays.dcn, self.value))
         self.given, self.gradients = given, ((dx, dh0, dc0), gradients)
         self.backward_args = Backward(
-            self.lanes,
+            self.pseudo_layers,
             *map(pointer, (self.x, *self.first, self.y, *given, dx, dh0, dc0)),
-            lanes_of(self.case.spec, gradients),
+            pseudo_layers_of(self.case.spec, gradients),
             overwrite,
+            self.masks,
             *map(pointer, (self.reserve, workspace)),
         )
         return self.backward_again(self.plan)

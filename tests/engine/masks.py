@@ -35,7 +35,7 @@ def dropout_masks(case, seed):
 def noise(case, seed):
     """The masks inside the layers."""
     spec, recurrent, zoneout = case.spec, None, None
-    places = [divmod(lane, spec.directions) for lane in range(spec.lanes)]
+    places = [divmod(pseudo_layer, spec.directions) for pseudo_layer in range(spec.pseudo_layers)]
     if case.recurrent_dropout:
         p = case.recurrent_dropout
         recurrent = tuple(

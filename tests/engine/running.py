@@ -8,10 +8,12 @@ from cases import each, named
 from masks import dropout_masks, noise
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnn_engine import reference
-from rnn_engine.nn.autograd import Call, run_stack
-from rnn_engine.nn.states import flat_states, shaped_states
-from rnn_engine.spec import Memory
+from rnn_engine import native, reference
+from rnn_engine.nn.autograd import Masks, run_stack
+from rnn_engine.nn.devices import NAMES, device_of
+from rnn_engine.nn.states import callers_states, engine_states
+from rnn_engine.spec import CELLS, Memory
+from rnn_engine.states import state_of
 
 SEED = 0x1234567890ABCDEF
 
@@ -47,6 +49,12 @@ def run_backward(case, arrays, dtype, outputs):
     return [None if half is None else each(torch.Tensor.detach, half) for half in outputs]
 
 
+def shaped_states(spec, hn, cn, batch, order=None):
+    """(h, c) as callers get them, c of a single state by itself."""
+    last = callers_states(spec, hn, cn, batch, order)
+    return (last, callers_states(spec, cn, cn, batch, order)) if CELLS[spec.cell].single_state else last
+
+
 def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store", schedule="auto", device="cpu"):
     x = leaf(arrays.x, dtype, device)
     h0, c0 = (each(lambda array: leaf(array, dtype, device), half) for half in (arrays.h0, arrays.c0))
@@ -54,27 +62,41 @@ def run_engine(case, arrays, dtype, *, threads=1, seed=SEED, memory="store", sch
     packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
     order, original = packed.sorted_indices, packed.unsorted_indices
     parameters = {n: leaf(p, dtype, device) for n, p in arrays.parameters.items()}
-    call = Call(
+    device_face = device_of(x)
+    sizes = packed.batch_sizes.tolist()
+    plan = native.plan(
+        device_face.context(threads),
         case.spec,
-        packed.batch_sizes.tolist(),
-        order.tolist(),
-        dropout=case.dropout,
-        recurrent_dropout=case.recurrent_dropout,
-        zoneout_masks=any(case.zoneout),
-        seed=seed,
-        threads=threads,
-        memory=Memory.parse(memory),
-        schedule=schedule,
-        cell_output=case.cells,
+        NAMES[dtype],
+        len(sizes),
+        sizes[0],
+        tuple(sizes),
+        native.Options(
+            training=True,
+            cell_output=case.cells,
+            input_gradient=True,
+            dropout=case.dropout,
+            recurrent_dropout=case.recurrent_dropout,
+            zoneout_masks=any(case.zoneout),
+            memory=Memory.parse(memory),
+            schedule=schedule,
+            tf32=device_face.tf32,
+        ),
     )
-    lanes = [parameters.get(n) for lane in range(case.spec.lanes) for n in case.spec.lane_parameters(lane)]
-    states = flat_states(case.spec, (h0, c0), case.B, x, order)
-    outputs = run_stack(call, packed.data, *states, lanes)
+    spec, single = case.spec, CELLS[case.cell].single_state
+    given = (
+        [(h0, h0), (c0, c0)] if single else [(h0, c0)] * 2
+    )  # of a single state the engine takes h and c all the same
+    states = [engine_states(spec, state_of(spec, pair), case.B, x, dtype, order)[i] for i, pair in enumerate(given)]
+    masks = Masks(seed, order.cpu())
+    outputs = run_stack(
+        device_face, plan, masks, packed.data, *states, [parameters[n] for n in spec.parameter_shapes()]
+    )
     y, cells = (
         None if rows is None else pad_packed_sequence(packed._replace(data=rows), total_length=case.T)[0]
         for rows in (outputs.y, outputs.cy)
     )
-    last = shaped_states(case.spec, outputs.hn, outputs.cn, case.B, original)
+    last = shaped_states(spec, outputs.hn, outputs.cn, case.B, original)
     values = run_backward(case, arrays, dtype, (y, cells, *last))
     return results(case, values, gradients_of((x, h0, c0)), {n: p.grad for n, p in parameters.items()})
 
@@ -91,7 +113,7 @@ def run_reference(case, arrays, seed=SEED):
 
 
 def plain_step(cell, x, h, c, p, stored):
-    """h and c after a step; p are the lane's parameters, without suffix.
+    """h and c after a step; p are the pseudo-layer's parameters, without suffix.
 
     `stored` is what is kept for backward: a cell's gates, or the two products that another cell makes them of.
     """
@@ -129,25 +151,27 @@ def run_plain(case, arrays, seed=SEED, stored=lambda tensor: tensor):
     h0, c0 = (each(lambda array: leaf(array, dtype), half) for half in (arrays.h0, arrays.c0))
     parameters = {n: leaf(p, dtype) for n, p in arrays.parameters.items()}
     lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
-    first_h, first_c = ([lane for piece in named("", half).values() for lane in piece] for half in (h0, c0))
+    first_h, first_c = (
+        [pseudo_layer for piece in named("", half).values() for pseudo_layer in piece] for half in (h0, c0)
+    )
     inputs, last_h, last_c = x, [], []
     for layer in range(case.L):
         if layer and case.dropout:
             inputs = inputs * torch.tensor(masks[layer - 1], dtype=dtype)
         outputs, cells = [], []
         for direction in range(spec.directions):
-            lane = layer * spec.directions + direction
+            pseudo_layer = layer * spec.directions + direction
             zero = torch.zeros(())  # for biases that are not there
-            p = {n.split("_l")[0]: parameters.get(n, zero) for n in spec.lane_parameters(lane)}
-            h, c = first_h[lane], first_c[lane]
+            p = {n.split("_l")[0]: parameters.get(n, zero) for n in spec.pseudo_layer_parameters(pseudo_layer)}
+            h, c = first_h[pseudo_layer], first_c[pseudo_layer]
             rows, cell_rows = [torch.zeros_like(h)] * case.T, [torch.zeros_like(c)] * case.T
             for t in range(case.T) if direction == 0 else reversed(range(case.T)):
-                seen = h if inside.recurrent is None else h * torch.tensor(inside.recurrent[lane], dtype=dtype)
+                seen = h if inside.recurrent is None else h * torch.tensor(inside.recurrent[pseudo_layer], dtype=dtype)
                 h_next, c_next = plain_step(case.cell, inputs[t], seen, c, p, stored)
                 if case.P:
                     h_next = h_next @ p["weight_hr"].T
                 if inside.zoneout is not None:
-                    stays_c, stays_h = (torch.tensor(mask[t]) for mask in inside.zoneout[lane])
+                    stays_c, stays_h = (torch.tensor(mask[t]) for mask in inside.zoneout[pseudo_layer])
                     h_next, c_next = torch.where(stays_h, h, h_next), torch.where(stays_c, c, c_next)
                 h_next = stored(h_next)
                 running = (t < lengths)[:, None]

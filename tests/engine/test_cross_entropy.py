@@ -366,7 +366,7 @@ def test_the_native_part_checks_its_arrays():
     problem = native.LossProblem(
         dtype=0, gradients=0, tokens=2, features=3, vocabulary=4, ignore_index=-100, smoothing=0.0
     )
-    workspace = pool.take(context.loss_workspace(problem)).array
+    workspace = pool.array((context.loss_workspace(problem),))
     x, w, t, nothing = np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32), np.zeros(2, np.int64), (None,) * 3
     result = np.zeros(4, np.int64)
     with pytest.raises(ValueError, match="hidden: expected 6 values, got 3"):

@@ -116,9 +116,7 @@ FIELDS = {
     "dropout": st.floats(),
     "recurrent_dropout": st.floats(),
     "zoneout": st.tuples(st.floats(), st.floats()),
-    "seed": ANY_INT,
     "batch_sizes": st.none() | st.lists(ANY_INT, max_size=9),
-    "row_ids": st.none() | st.lists(ANY_INT, max_size=9),
     "memory": st.integers(-1, 5),
     "budget": ANY_INT,
 }
@@ -135,11 +133,11 @@ PLAIN = {
     "dropout": 0.0,
     "recurrent_dropout": 0.0,
     "zoneout": (0.0, 0.0),
-    "seed": 1,
     "batch_sizes": None,
-    "row_ids": None,
     "memory": 0,
     "budget": 1 << 24,
+    "schedule": 0,
+    "tf32": False,
 }
 
 
@@ -155,16 +153,16 @@ def test_bindings_plan_and_check_sizes(changed, flags, sizes):
     """Any problem is refused or planned; arrays of any sizes are refused, or those that the plan takes."""
     context = native.context(1)
     try:
-        plan = native.Plan(context, native.Problem(**(PLAIN | changed | flags)))
+        plan = native.Plan(context, **(PLAIN | changed | flags))
     except (ValueError, TypeError) as error:
         says_why(error, "")
         return
     assert plan.workspace_bytes >= max(plan.forward_workspace_bytes, plan.backward_workspace_bytes)
     assert plan.tile_count >= 1
     rows = [np.zeros(size, np.float32) for size in sizes]
-    lane = [rows[0], rows[1], rows[2], rows[2], None]
+    weights = [rows[0], rows[1], rows[2], rows[2]]
     with pytest.raises((ValueError, TypeError)):
-        plan.forward([lane], None, *rows[:8], np.zeros(8, np.uint8), np.zeros(8, np.uint8))
+        plan.forward(weights, None, *rows[:8], np.zeros(8, np.uint8), np.zeros(8, np.uint8))
 
 
 @fuzzed

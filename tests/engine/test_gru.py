@@ -30,7 +30,7 @@ def test_a_gru_is_torchs(options):
         ragged = not isinstance(given, torch.Tensor)
         x = given if ragged else given.double()
         batch = 4 if ragged else x.shape[0 if options.get("batch_first") else 1]
-        h0 = torch.randn(ours.spec.lanes, *([batch] if ragged or x.dim() == 3 else []), 7, dtype=torch.float64)
+        h0 = torch.randn(ours.spec.pseudo_layers, *([batch] if ragged or x.dim() == 3 else []), 7, dtype=torch.float64)
         results = []
         for layer in layers:
             start = h0.clone().requires_grad_()

@@ -55,8 +55,8 @@ def test_state_dict_is_torchs(options):
         assert torch.equal(ours.state_dict()[name], tensor), f"{name}: the same seed must draw the same weights"
     ours.load_state_dict(theirs.state_dict())
     theirs.load_state_dict(ours.state_dict())
-    assert [[p.shape for p in lane] for lane in ours.all_weights] == [
-        [p.shape for p in lane] for lane in theirs.all_weights
+    assert [[p.shape for p in pseudo_layer] for pseudo_layer in ours.all_weights] == [
+        [p.shape for p in pseudo_layer] for pseudo_layer in theirs.all_weights
     ]
     assert ours.extra_repr() == theirs.extra_repr()
 
@@ -66,7 +66,7 @@ def test_state_dict_is_torchs(options):
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_call_and_gradients_are_torchs(options, form, states):
     ours, theirs = pair(**options)
-    lanes = ours.spec.lanes
+    pseudo_layers = ours.spec.pseudo_layers
     results = []
     for layer in (ours, theirs):
         torch.manual_seed(2)
@@ -75,7 +75,7 @@ def test_call_and_gradients_are_torchs(options, form, states):
         if form == "strided":
             x = torch.randn(*x.shape[:2], 10, dtype=torch.float64)[..., ::2]
         widths = (options.get("proj_size", 7), 7)
-        hx = [torch.randn(lanes, 4, width, dtype=torch.float64) for width in widths] if states else None
+        hx = [torch.randn(pseudo_layers, 4, width, dtype=torch.float64) for width in widths] if states else None
         if form == "unbatched":
             x = x[0] if batch_first else x[:, 0]
             hx = [s[:, 0] for s in hx] if states else None

@@ -55,7 +55,9 @@ def test_outputs_states_and_gradients_are_torchs(options, given_states):
     hx = None
     if given_states:
         widths = (options.get("proj_size", 7), 7)
-        hx = tuple(torch.randn(ours.spec.lanes, BATCH, w, dtype=torch.float64, requires_grad=True) for w in widths)
+        hx = tuple(
+            torch.randn(ours.spec.pseudo_layers, BATCH, w, dtype=torch.float64, requires_grad=True) for w in widths
+        )
     leaves = [x, *(hx or ())]
     expected = with_gradients(packed_by_hand(theirs, x, hx, batch_first), [*leaves, *theirs.parameters()])
     found = with_gradients(ours(x, hx, lengths=LENGTHS), [*leaves, *ours.parameters()])

@@ -88,15 +88,19 @@ def ordered(plan, a, b):
 
 
 def users(plan, buffer):
-    """The tiles that a buffer is for: those of its lane and call that run the recurrence, or all of the call."""
+    """The tiles that a buffer is for: those of its pseudo-layer and call that run the recurrence, or all of the call."""
     forward = plan.tiles[buffer.first].kind == "forward"
-    masks = ("weight gradients",) if plan.spec.recurrent_dropout else ()  # they need the lane's
+    masks = ("weight gradients",) if plan.spec.recurrent_dropout else ()  # they need the pseudo-layer's
     kinds = ("forward",) if forward else ("replay", "backward", *masks)
     tiles = [i for i, tile in enumerate(plan.tiles) if (tile.kind == "forward") == forward]
     if buffer.layer < 0:
         return tiles
-    lane = (buffer.layer, buffer.direction)
-    return [i for i in tiles if (plan.tiles[i].layer, plan.tiles[i].direction) == lane and plan.tiles[i].kind in kinds]
+    pseudo_layer = (buffer.layer, buffer.direction)
+    return [
+        i
+        for i in tiles
+        if (plan.tiles[i].layer, plan.tiles[i].direction) == pseudo_layer and plan.tiles[i].kind in kinds
+    ]
 
 
 @settings(max_examples=150, deadline=None)
@@ -247,50 +251,42 @@ def test_no_byte_outside_the_plan_is_touched(spec, call, memory, seed):
     rng = np.random.default_rng(seed)
     lengths = sorted(call["lengths"], reverse=True)
     sizes = [sum(length > t for length in lengths) for t in range(lengths[0])]
-    context = native.context(call["threads"])
-    problem = native.make_problem(
-        spec,
-        call["dtype"],
-        steps=lengths[0],
-        batch=len(lengths),
+    options = native.Options(
         training=True,
         dropout=spec.dropout,
         recurrent_dropout=spec.recurrent_dropout,
         zoneout_masks=True,
-        batch_sizes=sizes,
         memory=Memory(memory),
         schedule=call["schedule"],
         input_gradient=call["input_gradient"],
     )
-    plan = native.Plan(context, problem)
+    context = native.context(call["threads"])
+    plan = native.plan(context, spec, call["dtype"], lengths[0], len(lengths), tuple(sizes), options)
 
     def values(*shape):
         return rng.standard_normal(shape).astype(call["dtype"])
 
-    lanes = [
-        [None if shape is None else values(*shape) for shape in spec.lane_parameters(lane).values()]
-        for lane in range(spec.lanes)
-    ]
+    weights = [values(*shape) for shape in spec.parameter_shapes().values()]
     h, c = (spec.directions * len(lengths) * sum(w) for w in (spec.state_sizes, spec.hidden_sizes))
     x, dy = values(sum(sizes), spec.input_size), values(sum(sizes), spec.output_size)
 
     def run(fill):
-        gradients = [[None if p is None else np.zeros_like(p) for p in lane] for lane in lanes]
+        gradients = [np.zeros_like(p) for p in weights]
         y, hn, cn, dh0, dc0 = (np.full(n, np.nan, x.dtype) for n in (dy.shape, h, c, h, c))
         dx = np.full_like(x, np.nan) if call["input_gradient"] else None
         sizes = (plan.reserve_bytes, plan.forward_workspace_bytes, plan.backward_workspace_bytes)
         blocks = [guarded(size, fill) for size in sizes]
         reserve, workspace, backward_workspace = (middle for _, middle, _ in blocks)
-        plan.forward(lanes, None, x, None, None, y, None, hn, cn, reserve, workspace)
+        plan.forward(weights, None, x, None, None, y, None, hn, cn, reserve, workspace)
         plan.backward(
-            lanes, gradients, x, None, None, y, dy, None, None, None, dx, dh0, dc0, reserve, backward_workspace
+            weights, gradients, x, None, None, y, dy, None, None, None, dx, dh0, dc0, reserve, backward_workspace
         )
         for whole, middle, start in blocks:
             assert (whole[:start] == 0xA5).all()
             assert (whole[start + middle.size :] == 0xA5).all()
         assert all(np.isfinite(forward).all() for forward in (y, hn, cn))
         # Gradients may be as large as they like: a normalised layer whose units are all equal multiplies them by 300.
-        return [y, hn, cn, dh0, dc0, dx, *(g for lane in gradients for g in lane)]
+        return [y, hn, cn, dh0, dc0, dx, *gradients]
 
     for poisoned, clean in zip(run(0xFF), run(0), strict=True):
         assert (poisoned is None) == (clean is None)

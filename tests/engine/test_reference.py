@@ -47,9 +47,11 @@ def run_torch(case, arrays):
             for name, parameter in module.named_parameters():
                 parameter.copy_(torch.tensor(arrays.parameters[name.replace("_l0", f"_l{layer}")]))
         layers.append(module)
-        lanes = slice(layer * directions, (layer + 1) * directions)
+        pseudo_layers = slice(layer * directions, (layer + 1) * directions)
         packed = torch.nn.utils.rnn.pack_padded_sequence(y, lengths, enforce_sorted=False)
-        first = (leaf[name][layer] if isinstance(leaf[name], tuple) else leaf[name][lanes] for name in ("h0", "c0"))
+        first = (
+            leaf[name][layer] if isinstance(leaf[name], tuple) else leaf[name][pseudo_layers] for name in ("h0", "c0")
+        )
         packed, (h, c) = module(packed, tuple(first))
         y, _ = torch.nn.utils.rnn.pad_packed_sequence(packed, total_length=case.T)
         hn.append(h)
@@ -57,8 +59,8 @@ def run_torch(case, arrays):
         if arrays.masks is not None and layer + 1 < case.L:
             y = y * torch.tensor(arrays.masks[layer])
     hn, cn = (
-        torch.cat(lanes) if len(shapes) == 1 else tuple(lanes)
-        for lanes, shapes in zip((hn, cn), case.spec.state_shapes(case.B), strict=True)
+        torch.cat(pseudo_layers) if len(shapes) == 1 else tuple(pseudo_layers)
+        for pseudo_layers, shapes in zip((hn, cn), case.spec.state_shapes(case.B), strict=True)
     )
     total = (torch.tensor(arrays.dy) * y).sum()
     for weight, value in ((arrays.dhn, hn), (arrays.dcn, cn)):

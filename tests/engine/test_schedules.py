@@ -12,13 +12,13 @@ from rnn_engine.spec import SCHEDULES, StackSpec
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_the_faces_take_a_schedule(bidirectional, monkeypatch):
     asked = []
-    problem = native.make_problem
+    plan = native.plan
 
-    def noted(*args, **settings):
-        asked.append(settings.get("schedule"))
-        return problem(*args, **settings)
+    def noted(*args):
+        asked.append(args[-1].schedule)
+        return plan(*args)
 
-    monkeypatch.setattr(native, "make_problem", noted)
+    monkeypatch.setattr(native, "plan", noted)
     layer = rnn_engine.LSTM(5, 18, 3, bidirectional=bidirectional, schedule="wavefront")
     assert "schedule=wavefront" in repr(layer)
     x = torch.randn(70, 3, 5)

@@ -60,7 +60,8 @@ void run_backward(const Plan& plan, const Backend& backend, Pool& pool,
   run_tiles(plan, pool, true, [&](Team& team, std::int64_t group, const auto& each_tile) {
     Arena arena(args.workspace);
     const BackwardWorkspace<T> workspace(plan.layout(), arena, group);
-    const Runner<T> runner{team, plan, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
+    const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(),
+                           backend.template kernels<Value<T>>()};
     const Backward<T> backward(runner, args, workspace);
     each_tile([&](const Tile& tile) { backward.run(tile); });
   });

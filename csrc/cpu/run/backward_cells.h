@@ -53,11 +53,11 @@ class BackwardCells {
     if (s.zoneout_c == 0) return;
     const std::int64_t H = lane_.size.H;
     ZoneoutRow<Value<T>> row =
-        make_zoneout<Value<T>>(s, MaskKind::kZoneoutC, lane_.layer, lane_.direction, step.t);
+        make_zoneout<Value<T>>(run_, MaskKind::kZoneoutC, lane_.layer, lane_.direction, step.t);
     row.columns = mine.units.end - mine.units.begin;
     row.mask.first = mine.units.begin;
     for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {
-      row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+      row.mask.row = row_id(run_.masks, b);
       row.past = workspace_.past_c + b * H + mine.units.begin;
       row.value = lane_.own.dc + b * H + mine.units.begin;
       run_.cells.zoneout_backward(row);

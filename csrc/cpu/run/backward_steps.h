@@ -105,11 +105,11 @@ class BackwardSteps {
   void zone_out_state(const Step& step, Value<T>* dstate, std::int64_t first, std::int64_t columns) const {
     const std::int64_t R = lane_.size.R;
     ZoneoutRow<Value<T>> row =
-        make_zoneout<Value<T>>(run_.shape(), MaskKind::kZoneoutH, lane_.layer, lane_.direction, step.t);
+        make_zoneout<Value<T>>(run_, MaskKind::kZoneoutH, lane_.layer, lane_.direction, step.t);
     row.columns = columns;
     row.mask.first = first;
     for (std::int64_t b = 0; b < step.rows; ++b) {
-      row.mask.row = static_cast<std::uint32_t>(run_.shape().row_id(b));
+      row.mask.row = row_id(run_.masks, b);
       row.past = lane_.own.past_h + b * R + first;
       row.value = dstate + b * R + first;
       for (std::int64_t j = 0; b < step.continued && j < columns; ++j)

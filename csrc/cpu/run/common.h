@@ -18,6 +18,7 @@ template <class T>
 struct Runner {
   Team& team;
   const Plan& plan;
+  const rnn_engine_masks& masks;
   const Kernels<T>& kernels;
   const Kernels<Value<T>>& cells;
 

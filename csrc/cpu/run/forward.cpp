@@ -45,7 +45,8 @@ void run_forward(const Plan& plan, const Backend& backend, Pool& pool, const rnn
   run_tiles(plan, pool, false, [&](Team& team, std::int64_t group, const auto& each_tile) {
     Arena arena(args.workspace);
     const ForwardWorkspace<T> workspace(plan.layout(), arena, group);
-    const Runner<T> runner{team, plan, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
+    const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(),
+                           backend.template kernels<Value<T>>()};
     const Forward<T> forward(runner, args, workspace);
     each_tile([&](const Tile& tile) { forward.run(tile); });
   });

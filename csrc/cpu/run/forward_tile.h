@@ -124,12 +124,12 @@ class ForwardTile {
     for_each_part(
         lane, step, at, [&](Team::Range rows, const T* before, std::int64_t before_row, const Value<T>*) {
           if (s.zoneout_h == 0) return;
-          ZoneoutRow<T> row = make_zoneout<T>(s, MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
+          ZoneoutRow<T> row = make_zoneout<T>(run_, MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
           row.columns = count;
           row.mask.first = first;
           for (std::int64_t b = std::max(rows.begin, mine.rows.begin); b < std::min(rows.end, mine.rows.end);
                ++b) {
-            row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+            row.mask.row = row_id(run_.masks, b);
             row.before = before + (b - rows.begin) * before_row + first;
             row.value = lane.h.at(at.row + b) + first;
             row.next = row.value;

@@ -6,9 +6,9 @@
 
 namespace rnn_engine {
 
-inline Mask mask_at(const MaskSite& site) {
+inline Mask mask_at(const rnn_engine_masks& masks, const MaskSite& site) {
   Mask mask{};
-  mask.key = site.key;
+  mask.key = key_of(masks);
   mask.site = site.site;
   mask.threshold = site.threshold;
   return mask;
@@ -21,14 +21,14 @@ void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const
   const Shape& s = run.shape();
   DropoutRow<T> row{};
   row.columns = s.layer(layer).I;
-  row.mask = mask_at(make_mask_site(s, MaskKind::kLayer, layer, 0, s.dropout_probability));
+  row.mask = mask_at(run.masks, make_mask_site(MaskKind::kLayer, layer, 0, s.dropout_probability));
   row.scale = dropout_scale<Value<T>>(s.dropout_probability);
   const Team::Range steps = run.team.share(span.t1 - span.t0);
   for (std::int64_t t = span.t0 + steps.begin; t < span.t0 + steps.end; ++t) {
     row.mask.step = s.recurrent_dropout > 0 ? 0 : static_cast<std::uint32_t>(t);  // one mask for all steps
     const std::int64_t first = s.offset(t);
     for (std::int64_t b = 0; b < s.batch(t); ++b) {
-      row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+      row.mask.row = row_id(run.masks, b);
       row.in = in.at(first + b);
       row.out = out.at(first + b);
       run.kernels.dropout(row);
@@ -43,10 +43,10 @@ void recurrent_factors(const Runner<T>& run, std::int64_t layer, std::int64_t di
   const Shape& s = run.shape();
   DropoutRow<Value<T>> row{};
   row.columns = s.layer(layer).R;
-  row.mask = mask_at(make_mask_site(s, MaskKind::kRecurrent, layer, direction, s.recurrent_dropout));
+  row.mask = mask_at(run.masks, make_mask_site(MaskKind::kRecurrent, layer, direction, s.recurrent_dropout));
   row.scale = dropout_scale<Value<T>>(s.recurrent_dropout);
   for (std::int64_t b = rows.begin; b < rows.end; ++b) {
-    row.mask.row = static_cast<std::uint32_t>(s.row_id(b));
+    row.mask.row = row_id(run.masks, b);
     row.out = factors + b * row.columns;
     run.cells.dropout(row);
   }
@@ -59,11 +59,12 @@ void scale_values(const T* in, const Value<T>* factor, std::int64_t count, T* ou
 }
 
 // Zoneout of c or of h at step t; row, columns and pointers are the caller's to set.
-template <class T>
-ZoneoutRow<T> make_zoneout(const Shape& s, MaskKind kind, std::int64_t layer, std::int64_t direction,
-                           std::int64_t t) {
+template <class T, class Stored>
+ZoneoutRow<T> make_zoneout(const Runner<Stored>& run, MaskKind kind, std::int64_t layer,
+                           std::int64_t direction, std::int64_t t) {
+  const Shape& s = run.shape();
   ZoneoutRow<T> row{};
-  row.mask = mask_at(zoneout_site(s, kind, layer, direction));
+  row.mask = mask_at(run.masks, zoneout_site(s, kind, layer, direction));
   row.mask.step = static_cast<std::uint32_t>(t);
   row.drawn = s.zoneout_masks;
   row.share = static_cast<Value<T>>(kind == MaskKind::kZoneoutC ? s.zoneout_c : s.zoneout_h);
@@ -76,12 +77,12 @@ template <class T>
 void zone_out_c(const Runner<T>& run, std::int64_t layer, std::int64_t direction, std::int64_t t,
                 const Region& region, const Value<T>* c_prev, const Value<T>* cell, Value<T>* c) {
   const std::int64_t H = run.shape().layer(layer).H;
-  ZoneoutRow<Value<T>> row = make_zoneout<Value<T>>(run.shape(), MaskKind::kZoneoutC, layer, direction, t);
+  ZoneoutRow<Value<T>> row = make_zoneout<Value<T>>(run, MaskKind::kZoneoutC, layer, direction, t);
   row.columns = region.units.end - region.units.begin;
   row.mask.first = region.units.begin;
   for (std::int64_t b = region.rows.begin; b < region.rows.end; ++b) {
     const std::int64_t place = (b - region.rows.begin) * H;
-    row.mask.row = static_cast<std::uint32_t>(run.shape().row_id(b));
+    row.mask.row = row_id(run.masks, b);
     row.before = c_prev + place;
     row.next = cell + place;
     row.value = c + place;

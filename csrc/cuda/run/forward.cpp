@@ -41,15 +41,16 @@ class Forward {
 
 }  // namespace
 
-void write_tables(const Plan& plan, void* workspace, Stream stream) {
+void write_tables(const Plan& plan, const rnn_engine_masks& masks, void* workspace, Stream stream) {
   Arena arena(workspace);
   const TableWorkspace tables(plan.shape, arena);
   write_table(stream, plan.offsets.data(), static_cast<std::int64_t>(plan.offsets.size()), tables.offsets);
-  write_table(stream, plan.row_ids.data(), static_cast<std::int64_t>(plan.row_ids.size()),
-              reinterpret_cast<std::int32_t*>(tables.row_ids));
   if (!tables.key) return;
-  const std::int32_t key[] = {static_cast<std::int32_t>(plan.shape.seed),
-                              static_cast<std::int32_t>(plan.shape.seed >> 32)};
+  std::vector<std::int32_t> rows;
+  for (std::int64_t b = 0; b < plan.shape.B; ++b) rows.push_back(static_cast<std::int32_t>(row_id(masks, b)));
+  write_table(stream, rows.data(), plan.shape.B, reinterpret_cast<std::int32_t*>(tables.row_ids));
+  const std::int32_t key[] = {static_cast<std::int32_t>(masks.seed),
+                              static_cast<std::int32_t>(masks.seed >> 32)};
   write_table(stream, key, 2, reinterpret_cast<std::int32_t*>(tables.key));
 }
 

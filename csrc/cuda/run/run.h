@@ -14,7 +14,7 @@ void run_forward(const Plan& plan, const rnn_engine_forward_args& args, TileStre
 template <class T>
 void run_backward(const Plan& plan, const rnn_engine_backward_args& args, TileStreams& streams);
 // Before both: the tables that their kernels read, into workspace.
-void write_tables(const Plan& plan, void* workspace, Stream stream);
+void write_tables(const Plan& plan, const rnn_engine_masks& masks, void* workspace, Stream stream);
 // Copies the weights of all lanes to the plan's packed_slots.
 template <class T>
 void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed, Stream stream);
@@ -84,7 +84,7 @@ struct Runner {
     return out;
   }
   Draw<Value<T>> recurrent_draw(std::int64_t layer, std::int64_t direction) const {
-    return draw(make_mask_site(shape(), MaskKind::kRecurrent, layer, direction, shape().recurrent_dropout));
+    return draw(make_mask_site(MaskKind::kRecurrent, layer, direction, shape().recurrent_dropout));
   }
   Draw<Value<T>> zoneout_draw(MaskKind kind, std::int64_t layer, std::int64_t direction,
                               std::int64_t t) const {
@@ -109,7 +109,7 @@ struct Runner {
     dropout.out = out.at(span.row0);
     dropout.out_row = out.stride;
     dropout.map = row_map();
-    dropout.draw = draw(make_mask_site(s, MaskKind::kLayer, layer, 0, s.dropout_probability));
+    dropout.draw = draw(make_mask_site(MaskKind::kLayer, layer, 0, s.dropout_probability));
     dropout.every_step = s.recurrent_dropout == 0;
     dropout.scale = dropout_scale<Value<T>>(s.dropout_probability);
     layer_dropout(stream, dropout);
