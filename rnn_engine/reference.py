@@ -243,7 +243,7 @@ def _run_pseudo_layer(
 def _run_pseudo_layer_backward(
     tape: Tape, pseudo_layer: int, doutput: Array, dcells: Array | None, dh: list[Array], dc: list[Array]
 ) -> tuple[Array, dict[str, Array]]:
-    """Go back through `_run_pseudo_layer`; dh[pseudo_layer] and dc[pseudo_layer] turn from the last states' gradients to the first ones'."""
+    """Go back through `_run_pseudo_layer`; its dh and dc turn from the last states' gradients to the first ones'."""
     _, step_backward = CELL_STEPS[tape.spec.cell]
     steps, weights, noise = tape.steps[pseudo_layer], tape.weights[pseudo_layer], tape.noise[pseudo_layer]
     dx = np.zeros((len(steps), *steps[0].x.shape))

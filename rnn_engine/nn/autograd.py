@@ -163,7 +163,7 @@ class _Stack(torch.autograd.Function):
         *parameters: Tensor,
     ) -> Outputs:
         outputs, reserve = run_forward(device, plan, masks, x, h0, c0, weights_of(device, parameters, x.dtype))
-        ctx.call, ctx.fresh = (device, plan, masks), True
+        ctx.device, ctx.plan, ctx.masks, ctx.fresh = device, plan, masks, True
         ctx.save_for_backward(reserve, outputs.y, x, h0, c0, *parameters)
         ctx.set_materialize_grads(False)
         return outputs
@@ -173,8 +173,10 @@ class _Stack(torch.autograd.Function):
         if torch.is_grad_enabled():  # only create_graph=True leaves it on here
             raise RuntimeError("rnn_engine: the gradient of a gradient (create_graph=True) is not supported")
         reserve, *saved = ctx.saved_tensors
-        fresh, ctx.fresh = ctx.fresh, False
-        gradients = _backward(*ctx.call, reserve if fresh else None, saved, upstream, ctx.needs_input_grad[3:])
+        if not ctx.fresh:
+            reserve = None
+        ctx.fresh = False
+        gradients = _backward(ctx.device, ctx.plan, ctx.masks, reserve, saved, upstream, ctx.needs_input_grad[3:])
         return None, None, None, *gradients
 
 

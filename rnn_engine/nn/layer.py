@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -206,7 +206,7 @@ class Recurrent(nn.Module):
 
     def _tensors(self) -> list[Tensor]:
         """The parameters in order, or what stands in their place: `functional_call`, parametrisations, pruning."""
-        registered = self._parameters
+        registered: Mapping[str, Any] = self._parameters
         return [registered[name] if name in registered else getattr(self, name) for name in self._names]
 
     def _checked_dtype(self, input: Input, weight: Tensor, device: Device) -> torch.dtype:

@@ -13,13 +13,14 @@ from rnn_engine.spec import CELLS, StackSpec
 from rnn_engine.states import joined, pair_of, pieces_of, state_of
 
 Half = Tensor | Sequence[Tensor]
-State = tuple[Half, Half]
-"""(h, c), each [L*D, B, width], or a sequence of L tensors [D, B, width] if the layers differ in width."""
+State = tuple[Half, Half] | Half
+"""(h, c), of a GRU h alone; each [L*D, B, width], or a sequence of L tensors [D, B, width] if the layers differ in
+width."""
 
 
 def engine_states(
     spec: StackSpec,
-    state: State | Half,
+    state: State,
     batch: int | None,
     like: Tensor,
     dtype: torch.dtype,
@@ -56,7 +57,7 @@ def engine_states(
 
 def callers_states(
     spec: StackSpec, hn: Tensor, cn: Tensor, batch: int | None, order: Tensor | None = None
-) -> State | Half:
+) -> State:
     """The inverse of `engine_states`; `order` gives for each of the caller's sequences the engine's."""
     if order is None and batch is not None and hn.dim() == cn.dim() == len("LBH"):  # as the engine made them
         return hn if CELLS[spec.cell].single_state else (hn, cn)
@@ -71,16 +72,16 @@ def callers_states(
         return result
 
     h, c = spec.state_shapes(batch)
-    state: State | Half = state_of(spec, (half(hn, h), half(cn, c)))
+    state: State = state_of(spec, (half(hn, h), half(cn, c)))
     return state
 
 
-def detached(spec: StackSpec, state: State | Half) -> State | Half:
+def detached(spec: StackSpec, state: State) -> State:
     """The same values without their history."""
 
     def half(tensors: Half) -> Half:
         return tensors.detach() if isinstance(tensors, Tensor) else tuple(tensor.detach() for tensor in tensors)
 
     h, c = pair_of(spec, state)
-    result: State | Half = state_of(spec, (half(h), half(c)))
+    result: State = state_of(spec, (half(h), half(c)))
     return result

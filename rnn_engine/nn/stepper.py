@@ -10,7 +10,7 @@ from torch import Tensor
 from rnn_engine import native
 from rnn_engine.nn.autograd import NO_MASKS, run_forward, weights_of
 from rnn_engine.nn.devices import NAMES, device_of
-from rnn_engine.nn.states import Half, State, callers_states, engine_states
+from rnn_engine.nn.states import State, callers_states, engine_states
 from rnn_engine.spec import StackSpec
 
 
@@ -47,7 +47,7 @@ class Stepper:
     def _plan(self, steps: int, batch: int) -> native.Plan:
         return native.plan(self._context, self.spec, NAMES[self._like.dtype], steps, batch, None, self._options)
 
-    def __call__(self, x: Tensor, state: State | Half | None = None) -> tuple[Tensor, State | Half]:
+    def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Runs some steps.
 
         Args:

@@ -88,7 +88,7 @@ def ordered(plan, a, b):
 
 
 def users(plan, buffer):
-    """The tiles that a buffer is for: those of its pseudo-layer and call that run the recurrence, or all of the call."""
+    """The tiles that a buffer is for: those of its pseudo-layer and call that run the recurrence, or all of it."""
     forward = plan.tiles[buffer.first].kind == "forward"
     masks = ("weight gradients",) if plan.spec.recurrent_dropout else ()  # they need the pseudo-layer's
     kinds = ("forward",) if forward else ("replay", "backward", *masks)
