@@ -125,7 +125,8 @@ PlanHandle::WeightArrays PlanHandle::arrays_of(const nb::list& list, bool gradie
     };
     Values values;
     if (!nb::try_cast(list[i], values))
-      throw nb::type_error((where() + ": expected a contiguous array").c_str());
+      throw nb::value_error(
+          (where() + ": expected a contiguous array on the CPU or on a CUDA device").c_str());
     const Type& type = is_matrix(slot.which) && !gradients ? stored_ : value_;
     if (values.device != device_ || values.type != type.native || values.count != slot.values)
       data_of({device_, type, slot.values}, values, where());  // throws

@@ -24,7 +24,7 @@ constexpr int kProblemTypes = 4;
 // What of torch is asked, looked up once torch is there. All of it lives as long as the process.
 struct Torch {
   PyTypeObject* tensor;
-  PyObject *data_ptr, *numel, *is_contiguous, *get_device, *dtype;
+  PyObject *data_ptr, *numel, *is_contiguous, *is_cpu, *is_cuda, *get_device, *dtype;
   PyObject* dtypes[std::size(kTypes)];
 
   // nullptr while nobody has imported torch. Python's lock guards it.
@@ -46,6 +46,8 @@ struct Torch {
                             PyUnicode_InternFromString("data_ptr"),
                             PyUnicode_InternFromString("numel"),
                             PyUnicode_InternFromString("is_contiguous"),
+                            PyUnicode_InternFromString("is_cpu"),
+                            PyUnicode_InternFromString("is_cuda"),
                             PyUnicode_InternFromString("get_device"),
                             PyUnicode_InternFromString("dtype"),
                             {}};
@@ -58,6 +60,18 @@ struct Torch {
 
 nb::object called(nb::handle object, PyObject* method) {
   return nb::steal(PyObject_CallMethodNoArgs(object.ptr(), method));
+}
+
+nb::object attribute(nb::handle object, PyObject* name) {
+  return nb::steal(PyObject_GetAttr(object.ptr(), name));
+}
+
+constexpr int kNowhere = kCpu - 1;
+
+int cuda_device_of(nb::handle tensor, const Torch& torch) {
+  if (attribute(tensor, torch.is_cuda).ptr() != Py_True) return kNowhere;
+  const nb::object number = called(tensor, torch.get_device);
+  return number.is_valid() ? static_cast<int>(PyLong_AsLong(number.ptr())) : kNowhere;
 }
 
 }  // namespace
@@ -75,24 +89,24 @@ const Type& value_type_of(int dtype) {
   return type_of(half ? static_cast<int>(RNN_ENGINE_FLOAT32) : dtype);
 }
 
-bool read_tensor(nb::handle source, Values& values) noexcept {
+Reading read_tensor(nb::handle source, Values& values) noexcept {
   const Torch* torch = Torch::find();
-  if (!torch || !PyObject_TypeCheck(source.ptr(), torch->tensor)) return false;
+  if (!torch || !PyObject_TypeCheck(source.ptr(), torch->tensor)) return Reading::kNoTensor;
   const nb::object contiguous = called(source, torch->is_contiguous), count = called(source, torch->numel),
-                   device = called(source, torch->get_device), address = called(source, torch->data_ptr);
-  const nb::object dtype = nb::steal(PyObject_GetAttr(source.ptr(), torch->dtype));
-  if (contiguous.ptr() == Py_True && count.is_valid() && device.is_valid() && address.is_valid()) {
+                   address = called(source, torch->data_ptr), on_cpu = attribute(source, torch->is_cpu),
+                   dtype = attribute(source, torch->dtype);
+  if (contiguous.ptr() == Py_True && count.is_valid() && address.is_valid() && on_cpu.is_valid()) {
     values.count = PyLong_AsLongLong(count.ptr());
-    values.device = static_cast<int>(PyLong_AsLong(device.ptr()));
     values.data = PyLong_AsVoidPtr(address.ptr());
-    for (size_t i = 0; i < std::size(kTypes) && !PyErr_Occurred(); ++i)
+    values.device = on_cpu.ptr() == Py_True ? kCpu : cuda_device_of(source, *torch);
+    for (size_t i = 0; i < std::size(kTypes) && values.device >= kCpu && !PyErr_Occurred(); ++i)
       if (dtype.ptr() == torch->dtypes[i]) {
         values.type = kTypes[i].native;
-        return true;
+        return Reading::kDone;
       }
   }
   PyErr_Clear();  // a tensor without memory of its own, say: the caller tells what was expected
-  return false;
+  return Reading::kRefused;
 }
 
 void require_values(int device, const nb::dlpack::dtype& type, int64_t count, const Expected& expected,

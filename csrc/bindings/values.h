@@ -38,8 +38,10 @@ struct Memory {
 using Values = Memory<void>;
 using Input = Memory<const void>;
 
-// Fills in what a contiguous tensor of torch says of itself; false for any other object.
-bool read_tensor(nanobind::handle source, Memory<void>& values) noexcept;
+enum class Reading { kDone, kRefused, kNoTensor };
+// Fills in what a tensor of torch says of itself; refused is one that is not contiguous, or has no memory
+// that a call could read.
+Reading read_tensor(nanobind::handle source, Memory<void>& values) noexcept;
 
 // What is expected of an array: device, type and number of values.
 struct Expected {
@@ -78,14 +80,17 @@ struct type_caster<Memory<Data>> {
   NB_TYPE_CASTER(Memory<Data>, const_name("array"))
 
   bool from_python(handle source, uint32_t flags, cleanup_list* cleanup) noexcept {
-    if (Memory<void> tensor; read_tensor(source, tensor)) {
+    Memory<void> tensor;
+    if (const Reading read = read_tensor(source, tensor); read != Reading::kNoTensor) {
       value = {tensor.data, tensor.type, tensor.count, tensor.device, borrow(source)};
-      return true;
+      return read == Reading::kDone;
     }
     using Array = std::conditional_t<std::is_const_v<Data>, ndarray<ro, c_contig, device::cpu>,
                                      ndarray<c_contig, device::cpu>>;
     make_caster<Array> caster;
-    if (!caster.from_python(source, flags, cleanup)) return false;
+    // Never a converted copy, which results would be written to.
+    if (!caster.from_python(source, flags & ~static_cast<uint32_t>(cast_flags::convert), cleanup))
+      return false;
     const Array& array = caster.value;
     value = {array.data(), array.dtype(), static_cast<int64_t>(array.size()), kCpu, borrow(source)};
     return true;

@@ -42,6 +42,7 @@ NONE = {
     "no memory": lambda a: torch.from_numpy(a).to("meta"),
     "another layout": lambda a: torch.from_numpy(a).to_sparse(),
     "complex": lambda a: torch.from_numpy(a).to(torch.complex64),
+    "columns apart": lambda a: np.asfortranarray(a),
     "an address": lambda a: (a.ctypes.data, "float32", a.size),
     "a list": lambda a: a.tolist(),
     "nothing": lambda a: None,
@@ -81,5 +82,5 @@ def test_every_weight_is_checked_by_name():
         run([weights[0], np.zeros(60, np.float32), *weights[2:]])
     with pytest.raises(TypeError, match=r"weights\[4\], vector_params: expected float32, got another type"):
         run([*weights[:4], weights[4].astype(np.float64), *weights[5:]])
-    with pytest.raises(TypeError, match=r"weights\[0\], weight_ih: expected a contiguous array"):
+    with pytest.raises(ValueError, match=r"weights\[0\], weight_ih: expected a contiguous array"):
         run([None, *weights[1:]])
