@@ -26,6 +26,11 @@ class Masks(NamedTuple):
     seed: int = 0
     row_ids: Tensor | Indices | None = None
 
+    @classmethod
+    def draw(cls, ids: Tensor | Indices | None) -> Masks:
+        """Masks with a seed from torch's generator, so that torch.manual_seed makes them repeatable."""
+        return cls(int(torch.randint(2**62, ()).item()), ids.cpu() if isinstance(ids, Tensor) else ids)
+
 
 NO_MASKS = Masks()
 

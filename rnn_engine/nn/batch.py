@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from rnn_engine.nn.devices import device_of
+from rnn_engine.nn.devices import Device
 from rnn_engine.ragged import Indices, Ragged
 
 Input = Tensor | PackedSequence
@@ -45,10 +45,11 @@ class Batch(NamedTuple):
         return rows if rows is None or self.shaped is None else self.shaped(rows)
 
 
-def batch_of(given: Input, lengths: Any, batch_first: bool) -> Batch:
+def batch_of(device: Device, given: Input, lengths: Any, batch_first: bool) -> Batch:
     """A batch in the engine's form.
 
     Args:
+        device: Where it is.
         given: [T, B, I] ([B, T, I] with `batch_first`), [T, I] unbatched, or packed.
         lengths: [B] steps of each sequence of a dense batch, or None.
         batch_first: As for the layer; nothing to a packed batch.
@@ -72,7 +73,7 @@ def batch_of(given: Input, lengths: Any, batch_first: bool) -> Batch:
             if lengths.device.type != "cpu":
                 raise ValueError(f"lengths: expected a tensor on the CPU, got {lengths.device}")
             lengths = lengths.detach()
-        return _ragged_batch(given, Ragged.of(lengths, steps, size, batch_first), steps, size)
+        return _ragged_batch(device, given, Ragged.of(lengths, steps, size, batch_first))
     if batch_first:
         return Batch(given.transpose(0, 1), steps, size, shaped=lambda y: y.transpose(0, 1))
     return Batch(given, steps, size)
@@ -91,16 +92,18 @@ def _packed_batch(given: PackedSequence, lengths: Any) -> Batch:
     return Batch(x, len(sizes), sizes[0], _ragged_sizes(sizes), True, order, original, order, shaped)
 
 
-def _ragged_batch(given: Tensor, ragged: Ragged, steps: int, size: int) -> Batch:
+def _ragged_batch(device: Device, given: Tensor, ragged: Ragged) -> Batch:
+    places = given.shape[0] * given.shape[1]
+
     def shaped(rows: Tensor) -> Tensor:
         rows = rows.view(len(ragged.places), -1)
-        dense: Tensor = _Spread.apply(rows, ragged, steps * size)  # type: ignore[no-untyped-call]
+        dense: Tensor = _Spread.apply(rows, device, ragged, places)  # type: ignore[no-untyped-call]
         return dense.view(*given.shape[:2], -1)
 
-    x: Tensor = _Gather.apply(given.reshape(-1, given.shape[2]), ragged)  # type: ignore[no-untyped-call]
-    order, original = map(device_of(given).indices, (ragged.order, ragged.original))
+    x: Tensor = _Gather.apply(given.reshape(places, -1), device, ragged)  # type: ignore[no-untyped-call]
+    order, original = map(device.indices, (ragged.order, ragged.original))
     sizes = tuple(ragged.batch_sizes)
-    return Batch(x, len(sizes), size, _ragged_sizes(sizes), True, order, original, ragged.order, shaped)
+    return Batch(x, len(sizes), sizes[0], _ragged_sizes(sizes), True, order, original, ragged.order, shaped)
 
 
 def _ragged_sizes(sizes: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -115,26 +118,26 @@ class _Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, dense: Tensor, ragged: Ragged) -> Tensor:
-        ctx.ragged, ctx.size = ragged, len(dense)
-        return device_of(dense).gather(dense, ragged)
+    def forward(ctx: Any, dense: Tensor, device: Device, ragged: Ragged) -> Tensor:
+        ctx.given = device, ragged, len(dense)
+        return device.gather(dense, ragged)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Spread.apply(gradient, ctx.ragged, ctx.size), None  # type: ignore[no-untyped-call]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Spread.apply(gradient, *ctx.given), None, None  # type: ignore[no-untyped-call]
 
 
 class _Spread(torch.autograd.Function):
     """The inverse: rows to their places, zeros elsewhere."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
-        ctx.ragged = ragged
-        return device_of(rows).spread(rows, ragged, size)
+    def forward(ctx: Any, rows: Tensor, device: Device, ragged: Ragged, size: int) -> Tensor:
+        ctx.given = device, ragged
+        return device.spread(rows, ragged, size)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _Gather.apply(gradient, ctx.ragged), None, None  # type: ignore[no-untyped-call]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Gather.apply(gradient, *ctx.given), None, None, None  # type: ignore[no-untyped-call]
 
 
 def _check_not_empty(given: Tensor, steps: int, size: int) -> None:

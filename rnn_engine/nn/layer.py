@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnn_engine import native
 from rnn_engine.nn.autograd import NO_MASKS, Masks, run_stack
-from rnn_engine.nn.batch import Batch, Input, batch_of
+from rnn_engine.nn.batch import Input, batch_of
 from rnn_engine.nn.devices import NAMES, Device, called_dtype, device_of, either
 from rnn_engine.nn.states import State, callers_states, detached, engine_states
 from rnn_engine.nn.stepper import Stepper
@@ -179,8 +179,9 @@ class Recurrent(nn.Module):
         parameters = self._tensors()
         weight = parameters[0]
         device = device_of(weight)
-        dtype = self._checked_dtype(input, weight, device)
-        batch = batch_of(input, lengths, self.batch_first)
+        dtype = called_dtype(weight, device.dtypes)
+        self._check(input, weight, dtype, device)
+        batch = batch_of(device, input, lengths, self.batch_first)
         x = batch.x if batch.x.dtype == dtype else batch.x.to(dtype)
         size = batch.size if batch.batched else None
         h0, c0 = (None, None) if hx is None else engine_states(self.spec, hx, size, weight, dtype, batch.order)
@@ -199,7 +200,9 @@ class Recurrent(nn.Module):
         )
         context = device.context(torch.get_num_threads())
         plan = native.plan(context, self.spec, NAMES[dtype], batch.steps, batch.size, batch.sizes, options)
-        outputs = run_stack(device, plan, _masks(options, batch), x, h0, c0, parameters)
+        drawn = options.dropout or options.recurrent_dropout or options.zoneout_masks
+        masks = Masks.draw(batch.ids) if drawn else NO_MASKS
+        outputs = run_stack(device, plan, masks, x, h0, c0, parameters)
         last = callers_states(self.spec, outputs.hn, outputs.cn, size, batch.original)
         y = None if last_state_only else batch.callers(outputs.y)
         return (y, last, batch.callers(outputs.cy)) if return_cell_states else (y, last)
@@ -209,8 +212,7 @@ class Recurrent(nn.Module):
         registered: Mapping[str, Any] = self._parameters
         return [registered[name] if name in registered else getattr(self, name) for name in self._names]
 
-    def _checked_dtype(self, input: Input, weight: Tensor, device: Device) -> torch.dtype:
-        """The dtype in which the call computes, after input and weights were found right."""
+    def _check(self, input: Input, weight: Tensor, dtype: torch.dtype, device: Device) -> None:
         x = input.data if isinstance(input, PackedSequence) else input
         if not isinstance(x, Tensor):
             raise TypeError(f"input: expected a tensor or a PackedSequence, got {type(x).__name__}")
@@ -219,7 +221,6 @@ class Recurrent(nn.Module):
             raise ValueError(f"input: expected 2 or 3 dimensions, got {len(shape)} ({list(shape)})")
         if shape[-1] != self.input_size:
             raise ValueError(f"input: expected last dimension I = {self.input_size}, got {list(shape)}")
-        dtype = called_dtype(weight, device.dtypes)
         if x.dtype not in (dtype, weight.dtype):
             raise ValueError(f"input: expected {weight.dtype} as the weights, got {x.dtype}")
         if x.layout != torch.strided:
@@ -228,7 +229,6 @@ class Recurrent(nn.Module):
             raise ValueError(f"input: expected a tensor on {weight.device} as the weights, got one on {x.device}")
         if weight.dtype not in device.dtypes:
             raise ValueError(f"weights: expected {either(device.dtypes)} on {x.device}, got {weight.dtype}")
-        return dtype
 
     def windows(self, input: Tensor, steps: int, hx: State | None = None) -> Iterator[tuple[Tensor, State]]:
         """Truncated backpropagation through time: windows of a long input, with the state carried, not its history.
@@ -264,11 +264,3 @@ class Recurrent(nn.Module):
 
 def _any_requires_grad(*tensors: Tensor | None) -> bool:
     return any(tensor is not None and tensor.requires_grad for tensor in reversed(tensors))
-
-
-def _masks(options: native.Options, batch: Batch) -> Masks:
-    """Masks follow torch's generator, so that torch.manual_seed makes them repeatable."""
-    if not (options.dropout or options.recurrent_dropout or options.zoneout_masks):
-        return NO_MASKS
-    seed = int(torch.randint(2**62, ()).item())
-    return Masks(seed, batch.ids.cpu() if isinstance(batch.ids, Tensor) else batch.ids)

@@ -55,9 +55,7 @@ def engine_states(
     return joined_half("h0", h), joined_half("c0", c)
 
 
-def callers_states(
-    spec: StackSpec, hn: Tensor, cn: Tensor, batch: int | None, order: Tensor | None = None
-) -> State:
+def callers_states(spec: StackSpec, hn: Tensor, cn: Tensor, batch: int | None, order: Tensor | None = None) -> State:
     """The inverse of `engine_states`; `order` gives for each of the caller's sequences the engine's."""
     if order is None and batch is not None and hn.dim() == cn.dim() == len("LBH"):  # as the engine made them
         return hn if CELLS[spec.cell].single_state else (hn, cn)

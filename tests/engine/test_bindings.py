@@ -42,7 +42,7 @@ NONE = {
     "no memory": lambda a: torch.from_numpy(a).to("meta"),
     "another layout": lambda a: torch.from_numpy(a).to_sparse(),
     "complex": lambda a: torch.from_numpy(a).to(torch.complex64),
-    "columns apart": lambda a: np.asfortranarray(a),
+    "columns apart": np.asfortranarray,
     "an address": lambda a: (a.ctypes.data, "float32", a.size),
     "a list": lambda a: a.tolist(),
     "nothing": lambda a: None,
