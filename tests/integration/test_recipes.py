@@ -22,8 +22,10 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 sys.path[:0] = [str(RECIPES), str(RECIPES / "your-pair")]
 
 import choose  # noqa: E402
+import corpora  # noqa: E402
 import explain  # noqa: E402
 import split  # noqa: E402
+import steps  # noqa: E402
 import summary  # noqa: E402
 
 
@@ -301,14 +303,15 @@ def test_summary(tmp_path):
     assert summary.summary(tmp_path / "empty", ["t"]).count("\n") == 0
 
 
-def test_measure_keeps_the_exit_code(tmp_path):
+def test_a_program_that_fails_ends_the_recipe_after_its_record(tmp_path):
     record = tmp_path / "new" / "runs.jsonl"
-    for code in (0, 7):
-        command = [sys.executable, "-c", f"import sys; sys.exit({code})"]
-        done = subprocess.run([sys.executable, RECIPES / "measure.py", record, *command], check=False)
-        assert done.returncode == code
+    assert steps.run(sys.executable, "-c", "print('said')", record=record, capture=True) == "said\n"
+    for code, ended in (("sys.exit(7)", 7), ("os.kill(os.getpid(), 9)", 137)):
+        with pytest.raises(SystemExit) as caught:
+            steps.run(sys.executable, "-c", f"import os, sys; {code}", record=record)
+        assert caught.value.code == ended
     rows = summary.read_rows(record)
-    assert [row["exit"] for row in rows] == [0, 7]
+    assert [row["exit"] for row in rows] == [0, 7, 137]
     assert all(row["peak_mib"] > 1 for row in rows)
 
 
@@ -318,14 +321,16 @@ def run(recipe, *arguments, folder, **environment):
     tools.mkdir(parents=True, exist_ok=True)
     scripts = {
         "nmt": f"#!{sys.executable}\nfrom nmt.cli import main\nmain()\n",
-        "python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n',
+        **dict.fromkeys(("python", "python3"), f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'),
     }
     for name, text in scripts.items():
         (tools / name).write_text(text, encoding="utf-8")
         (tools / name).chmod(0o755)
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONSAFEPATH", "NMT_DATA")}
     clean |= {"PATH": f"{tools}:{os.environ['PATH']}", "NMT_INSTALL": "no"} | environment
-    command = ["bash", str(RECIPES / recipe / "run.sh"), *map(str, arguments)]
+    own = RECIPES / recipe / "run.sh"
+    start = [str(own)] if own.exists() else [str(RECIPES / "run.sh"), recipe]
+    command = ["bash", *start, *map(str, arguments)]
     return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
 
 
@@ -338,8 +343,8 @@ def run(recipe, *arguments, folder, **environment):
         ("your-pair", ["a", "a.en"], 2, "a: the name does not end in a language"),
         ("your-pair", ["a.en", "a.en"], 2, "expected two languages, got en twice"),
         ("your-pair", ["a.en"], 2, "expected a second file, or one that ends in .tsv"),
-        ("your-pair", ["a.en", "--flder", "x"], 2, "unknown option --flder"),
-        ("your-pair", ["a.en", "--folder"], 2, "--folder: expected a value"),
+        ("your-pair", ["a.en", "--flder", "x"], 2, "unrecognized arguments: --flder"),
+        ("your-pair", ["a.en", "--folder"], 2, "argument --folder: expected one argument"),
         ("your-pair", ["bad.de", "a.en", "--folder", "run"], 1, "bad.de: line 1: expected UTF-8"),
         ("your-pair", ["long.de", "a.en", "--folder", "run"], 1, "expected as many source as target lines, got 2"),
         ("tatoeba", ["de", "fr"], 2, "expected de en, en de, fr en, en fr, got de fr"),
@@ -347,7 +352,9 @@ def run(recipe, *arguments, folder, **environment):
         ("canlaws", ["en", "fr", "."], 1, "no corpus in '.'"),
         ("multi30k", ["en", "en"], 2, "got en en"),
         ("multi30k", ["en", "de", "--cell=gru"], 2, "--cell: expected lstm or mi_lstm, got gru"),
-        ("small-enja", ["en"], 2, "expected SOURCE TARGET [DATA_FOLDER]"),
+        ("canlaws", ["en", "fr", "--cell", "lstm"], 2, "--cell: expected none for this corpus, got lstm"),
+        ("small-enja", ["en"], 2, "the following arguments are required: TARGET"),
+        ("nothing", ["en", "de"], 2, "CORPUS: invalid choice: 'nothing'"),
     ],
 )
 def test_wrong_usage(recipe, arguments, code, message, tmp_path):
@@ -361,10 +368,88 @@ def test_wrong_usage(recipe, arguments, code, message, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_help_lists_the_options(tmp_path):
-    done = run("your-pair", "--help", folder=tmp_path)
+@pytest.mark.parametrize(("recipe", "words"), [("your-pair", ["--source-language"]), ("multi30k", corpora.CORPORA)])
+def test_help_lists_the_options(recipe, words, tmp_path):
+    done = run(recipe, "--help", folder=tmp_path)
     assert done.returncode == 0
-    assert all(option in done.stdout for option in ("--source-language", "--folder", "--minutes", "--threads", "--set"))
+    assert all(option in done.stdout for option in (*words, "--folder", "--minutes", "--threads", "--set"))
+
+
+def test_every_corpus_has_a_row_and_a_folder_of_its_own():
+    assert {path.parent.name for path in RECIPES.glob("*/config.toml")} == {*corpora.CORPORA, "quickstart"}
+    assert all(f"bash recipes/run.sh {name} " in (RECIPES / name / "README.md").read_text() for name in corpora.CORPORA)
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """What a recipe runs in this process, in which nothing is installed and no model comes of it."""
+    monkeypatch.chdir(RECIPES.parent)
+    monkeypatch.delenv("NMT_DATA", raising=False)
+    found = []
+    monkeypatch.setattr(steps, "start", lambda **variables: [monkeypatch.setenv(*each) for each in variables.items()])
+    monkeypatch.setattr(steps, "run", lambda *command, **_: found.append([str(part) for part in command]))
+    return found
+
+
+def run_corpus(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["corpora.py", *map(str, arguments)])
+    corpora.main()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "tests"),
+    [
+        ("multi30k en de", "run/multi30k-en-de-lstm", ["test_2016_flickr", "test_2017_flickr"]),
+        ("multi30k cs en --cell=mi_lstm", "run/multi30k-cs-en-mi_lstm", ["test_2016_flickr"]),
+        ("tatoeba en fr", "run/tatoeba-en-fr", ["test"]),
+        ("canlaws fr en", "run/canlaws-fr-en", ["test"]),
+    ],
+)
+def test_what_a_corpus_runs(arguments, model, tests, commands, monkeypatch, tmp_path):
+    name, source, target, *options = arguments.split()
+    corpus = corpora.CORPORA[name]
+    folder = tmp_path / corpus.folder(source, target)
+    for split_name in {*corpus.splits, *tests}:
+        for language in (source, target):
+            write(folder / f"{split_name}.{language}.gz", [])
+    run_corpus(monkeypatch, name, source, target, "--threads", "3", tmp_path, *options, "--set", "model.dropout=0.1")
+    prepare, train, *evaluate = commands
+    assert prepare[:3] == ["nmt", "prepare", f"recipes/{name}/config.toml"]
+    assert train[:2] == ["nmt", "train"]
+    assert train[2:] == prepare[2:]
+    assert [(command[1], command[4], command[-2:]) for command in evaluate] == [
+        ("evaluate", test, ["--threads", "3"]) for test in tests
+    ]
+    config = load_config(Path(train[2]), train[4::2])
+    assert (config.folder, config.training.threads, config.model.dropout) == (Path(model), 3, 0.1)
+    assert (config.data.source_language, config.data.target_language) == (source, target)
+    assert set(config.data.test) == set(tests)
+    pairs = [*config.data.train, config.data.valid, *config.data.test.values()]
+    assert all(Path(file).is_file() for pair in pairs for file in pair)
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "expected"),
+    [
+        ("iwslt15-envi", "vi", {"train": "".join(f"{n} a b\n" for n in range(7)), "valid": "7 a b\n"}),
+        ("small-enja", "ja", {"test": "".join(f"{n}ab\n" for n in range(1007))}),
+        ("small-enja", "en", {"test": "".join(f"{n} a b\n" for n in range(1007))}),
+    ],
+)
+def test_files_made_of_those_of_a_corpus(name, language, expected, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    corpus = corpora.CORPORA[name]
+    for split_name in corpus.splits:
+        text = "".join(f"{number} a b\n" for number in range(1007))
+        (tmp_path / f"{split_name}.{language}.gz").write_bytes(gzip.compress(text.encode()))
+    corpora.derive(corpus, tmp_path, (language,))
+    made = {path.name.split(".")[0]: path for path in Path(corpus.text).iterdir()}
+    assert set(made) == set(corpus.derived)
+    for split_name, text in expected.items():
+        assert gzip.decompress(made[split_name].read_bytes()).decode().startswith(text)
+    times = {path: path.stat().st_mtime_ns for path in made.values()}
+    corpora.derive(corpus, tmp_path, (language,))
+    assert {path: path.stat().st_mtime_ns for path in made.values()} == times
 
 
 def test_your_pair_from_text_to_advice(tmp_path):
