@@ -27,7 +27,7 @@ nmt train "$recipe/config.toml"
 
 say "3/4 translating and scoring lines whose values never occur in training"
 nmt evaluate "$model" --test test --output "$output"
-python "$recipe/report.py" --source "$data/test.de" --reference "$data/test.en" --kind "$data/test.kind" "$output"
+python "$recipe/report.py" "$data" "$output"
 
 say "4/4 translating a few sentences"
 examples=(
