@@ -13,7 +13,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def shares(events: Iterable[FunctionEvent], wall_microseconds: float) -> dict[st
     events = [event for event in events if not event.is_user_annotation or event.name.startswith(MARK)]
     forward_part: dict[int, str] = {}
     for event in events:
-        if event.sequence_nr >= 0 and not is_backward(event):
+        if event.sequence_nr >= 0 and backward_root(event) is None:
             forward_part.setdefault(event.sequence_nr, part_above(event))
     totals: dict[str, float] = defaultdict(float)
     for event in events:
@@ -159,31 +159,27 @@ def shares(events: Iterable[FunctionEvent], wall_microseconds: float) -> dict[st
     return dict(sorted(totals.items(), key=lambda item: order.get(item[0].split(", ")[0], len(order))))
 
 
-def part_above(event: FunctionEvent) -> str:
-    """Find the innermost mark around an event."""
+def around(event: FunctionEvent) -> Iterator[FunctionEvent]:
+    """An event and those that it lies in, from the inside out."""
     above: FunctionEvent | None = event
     while above is not None:
+        yield above
+        above = above.cpu_parent
+
+
+def part_above(event: FunctionEvent) -> str:
+    """Find the innermost mark around an event."""
+    for above in around(event):
         if above.name.startswith(MARK):
             return above.name.removeprefix(MARK)
         if above.name.startswith("_LinearCrossEntropy"):
             return OUTPUT
-        above = above.cpu_parent
     return REST
-
-
-def is_backward(event: FunctionEvent) -> bool:
-    """Tell whether an event belongs to the backward pass."""
-    return backward_root(event) is not None
 
 
 def backward_root(event: FunctionEvent) -> FunctionEvent | None:
     """Find the node of the backward pass that an event belongs to."""
-    above: FunctionEvent | None = event
-    while above is not None:
-        if above.name.startswith(BACKWARD):
-            return above
-        above = above.cpu_parent
-    return None
+    return next((above for above in around(event) if above.name.startswith(BACKWARD)), None)
 
 
 def show(result: dict[str, Any]) -> None:
