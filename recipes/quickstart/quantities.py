@@ -43,27 +43,18 @@ class Unit(NamedTuple):
     most: int
 
 
-UNITS = (
-    Unit("length-kilometer", "distance", "einen", 1, 2000),
-    Unit("length-meter", "distance", "einen", 100, 5000),
-    Unit("length-meter", "height", "einen", 2, 400),
-    Unit("length-centimeter", "small_length", "einen", 1, 250),
-    Unit("mass-kilogram", "mass", "ein", 1, 500),
-    Unit("mass-gram", "small_mass", "ein", 2, 999),
-    Unit("mass-tonne", "large_mass", "eine", 1, 300),
-    Unit("temperature-celsius", "temperature", "ein", -30, 45),
-    Unit("volume-liter", "volume", "einen", 1, 500),
-    Unit("volume-milliliter", "volume", "einen", 2, 999),
-    Unit("speed-kilometer-per-hour", "speed", "einen", 5, 300),
-    Unit("area-square-meter", "area", "einen", 8, 999),
-    Unit("area-hectare", "land", "einen", 1, 900),
-    Unit("area-square-kilometer", "land", "einen", 1, 500),
-    Unit("duration-minute", "duration", "eine", 1, 300),
-    Unit("duration-hour", "duration", "eine", 1, 48),
-    Unit("duration-day", "long_duration", "einen", 1, 365),
-    Unit("duration-week", "long_duration", "eine", 1, 60),
-    Unit("concentr-percent", "percent", "ein", 1, 250),
-)
+UNITS = [Unit(*row) for row in (
+    ("length-kilometer", "distance", "einen", 1, 2000), ("length-meter", "distance", "einen", 100, 5000),
+    ("length-meter", "height", "einen", 2, 400), ("length-centimeter", "small_length", "einen", 1, 250),
+    ("mass-kilogram", "mass", "ein", 1, 500), ("mass-gram", "small_mass", "ein", 2, 999),
+    ("mass-tonne", "large_mass", "eine", 1, 300), ("temperature-celsius", "temperature", "ein", -30, 45),
+    ("volume-liter", "volume", "einen", 1, 500), ("volume-milliliter", "volume", "einen", 2, 999),
+    ("speed-kilometer-per-hour", "speed", "einen", 5, 300), ("area-square-meter", "area", "einen", 8, 999),
+    ("area-hectare", "land", "einen", 1, 900), ("area-square-kilometer", "land", "einen", 1, 500),
+    ("duration-minute", "duration", "eine", 1, 300), ("duration-hour", "duration", "eine", 1, 48),
+    ("duration-day", "long_duration", "einen", 1, 365), ("duration-week", "long_duration", "eine", 1, 60),
+    ("concentr-percent", "percent", "ein", 1, 250),
+)]  # fmt: skip
 
 
 def whole(rng: random.Random, most_digits: int = MOST_DIGITS) -> int | None:
