@@ -146,7 +146,7 @@ def main() -> None:
         for name in PASSES:
             chosen = [row["ratio"] for row in rows if row["cell"] == cell and row["pass"] == name]
             print(f"geometric mean, {cell} {name}: {statistics.geometric_mean(chosen):.2f}")
-    write_json(arguments, rows, dtype=arguments.dtype, peak_gflops=peak)
+    write_json(arguments.json, rows, threads=arguments.threads, dtype=arguments.dtype, peak_gflops=peak)
 
 
 if __name__ == "__main__":

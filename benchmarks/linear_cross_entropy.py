@@ -156,7 +156,7 @@ def main() -> None:
     for shape in arguments.shapes:
         rows.append(measure(shape, arguments))
         print(line_of(rows[-1]), flush=True)
-    write_json(arguments, rows, dtype=arguments.dtype)
+    write_json(arguments.json, rows, threads=arguments.threads, dtype=arguments.dtype)
 
 
 if __name__ == "__main__":

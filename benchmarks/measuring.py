@@ -37,19 +37,20 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(","))
 
 
-def write_json(arguments: argparse.Namespace, rows: Any, **facts: Any) -> None:
-    """Write the figures where `--json` says, if it does, with date, machine and versions."""
-    if arguments.json:
-        result = {
-            "date": date.today().isoformat(),
-            "machine": platform.processor() or platform.machine(),
-            "isa": native.context(1).isa,
-            "threads": arguments.threads,
-            "torch": torch.__version__,
-            **facts,
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+def write_json(path: Path | None, rows: list[Any], **facts: Any) -> None:
+    """Write the figures with date, machine and versions, a row a line; nothing where there is no path."""
+    if path is None:
+        return
+    facts = {
+        "date": date.today().isoformat(),
+        "machine": platform.processor() or platform.machine(),
+        "isa": native.context(1).isa,
+        "torch": torch.__version__,
+        **facts,
+    }
+    lines = [f" {json.dumps(name)}: {json.dumps(value)}," for name, value in facts.items()]
+    table = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+    path.write_text("\n".join(["{", *lines, ' "rows": [', table, " ]", "}"]) + "\n")
 
 
 def seconds_of(work: Work, at_least: float = 0.0) -> float:

@@ -163,7 +163,8 @@ def main() -> None:
         else:
             line += f"{'':16} {row['peak'] / 2**20:8.1f} {'':16} {row['ms']:8.1f}"
         print(line)
-    write_json(arguments, rows, shape=arguments.shape, cell=arguments.cell, torch_kept=torch_kept)
+    facts = {"threads": arguments.threads, "shape": arguments.shape, "cell": arguments.cell}
+    write_json(arguments.json, rows, **facts, torch_kept=torch_kept)
 
 
 if __name__ == "__main__":

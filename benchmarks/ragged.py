@@ -122,7 +122,8 @@ def main() -> None:
             + f" {row['padding_costs']:14.1%} {row['against_torch']:14.2f}",
             flush=True,
         )
-    write_json(arguments, rows, lengths=arguments.text.name if arguments.text else "log-normal")
+    source = arguments.text.name if arguments.text else "log-normal"
+    write_json(arguments.json, rows, threads=arguments.threads, lengths=source)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def main() -> None:
     console.print(table)
     worst = min(rows, key=lambda row: row["ratio"])
     console.print(f"auto / best: least {worst['ratio']:.2f}, mean {statistics.mean(row['ratio'] for row in rows):.2f}")
-    write_json(arguments, rows)
+    write_json(arguments.json, rows)
 
 
 def measure(shape: tuple[int, ...], threads: int, training: bool, repeats: int, seconds: float) -> dict[str, Any]:

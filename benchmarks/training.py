@@ -10,7 +10,6 @@ measured before, without the profiler. `--layers torch` puts torch.nn.LSTM in th
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import write_json
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -75,8 +75,7 @@ def main() -> None:
         "share": shares(events, 1e6 * profiled),
     }
     show(result)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(arguments.json, [result])
 
 
 def parse() -> argparse.Namespace:
