@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import steps
@@ -92,14 +92,11 @@ def main() -> None:
     steps.say("5/5 what this means")
     steps.run("python", FOLDER / "explain.py", folder, output)
 
-    installed = os.environ.get("NMT_INSTALL") != "no"
-    environment = Path(os.environ.get("VIRTUAL_ENV", ""))
-    if environment.is_relative_to(steps.PROJECT):
-        environment = environment.relative_to(steps.PROJECT)
+    nmt = Path(shutil.which("nmt") or "nmt")
     again = ["bash", FOLDER / "run.sh", *corpus, "--source-language", source, "--target-language", target]
     words = {
         "project": steps.PROJECT,
-        "nmt": environment / "bin" / "nmt" if installed else "nmt",
+        "nmt": nmt.relative_to(steps.PROJECT) if nmt.is_relative_to(steps.PROJECT) else nmt,
         "again": shlex.join(map(str, again)),
         "folder": shlex.quote(str(folder)),
     }

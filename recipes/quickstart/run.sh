@@ -39,10 +39,11 @@ examples=(
 translations="$(printf '%s\n' "${examples[@]}" | nmt translate "$model")"
 paste -d '\n' <(printf '  %s\n' "${examples[@]}") <(sed 's/^/    /' <<<"$translations")
 
+nmt="$(command -v nmt)"
 cat <<TEXT
 
 The model is in $model. Translate lines of your own with
-    ${VIRTUAL_ENV#"$PROJECT/"}/bin/nmt translate $model < FILE
+    ${nmt#"$PROJECT/"} translate $model < FILE
 and see every setting with
-    ${VIRTUAL_ENV#"$PROJECT/"}/bin/nmt config
+    ${nmt#"$PROJECT/"} config
 TEXT
