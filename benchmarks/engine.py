@@ -17,152 +17,42 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from measuring import interleaved, layer_call, numbers, parser, spread, spread_text, write_json
+from peers import torch_layers
+from torch import nn
 
 import rnn_engine
 from rnn_engine import native
 
-DEFAULT_SHAPES = ["2,32,64,512", "4,64,32,512", "1,256,16,1024", "8,128,16,256"]
-
-
-def mi_lstm_layer(x: Tensor, weights: list[Tensor]) -> Tensor:
-    """The peer: one MI-LSTM layer in torch operations, with the input projection of all steps in one product."""
-    w, u, b_w, b_u, alpha, beta1, beta2, b = weights
-    a = nn.functional.linear(x, w, b_w)  # [T, B, 4H]
-    shared = beta2 * a + b
-    gain = alpha * a + beta1
-    h = torch.zeros([x.shape[1], x.shape[2]], dtype=x.dtype, device=x.device)
-    c = h
-    outputs: list[Tensor] = []
-    shared_steps = shared.unbind(0)
-    gain_steps = gain.unbind(0)
-    for t in range(x.shape[0]):
-        r = nn.functional.linear(h, u, b_u)  # [B, 4H]
-        gates = torch.addcmul(shared_steps[t], gain_steps[t], r).chunk(4, dim=1)
-        c = torch.sigmoid(gates[1]) * c + torch.sigmoid(gates[0]) * torch.tanh(gates[2])
-        h = torch.sigmoid(gates[3]) * torch.tanh(c)
-        outputs.append(h)
-    return torch.stack(outputs)
-
-
-def layer_norm_lstm_layer(x: Tensor, weights: list[Tensor]) -> Tensor:
-    """The peer: one layer-norm LSTM layer in torch operations, with all of the input's part ahead of the steps."""
-    w, u, b, gamma_ih, gamma_hh, gamma_c, beta_c = weights
-    a = nn.functional.layer_norm(nn.functional.linear(x, w), gamma_ih.shape, gamma_ih, b)  # [T, B, 4H]
-    h = torch.zeros([x.shape[1], x.shape[2]], dtype=x.dtype, device=x.device)
-    c = h
-    outputs: list[Tensor] = []
-    a_steps = a.unbind(0)
-    for t in range(x.shape[0]):
-        r = nn.functional.layer_norm(nn.functional.linear(h, u), gamma_hh.shape, gamma_hh)  # [B, 4H]
-        gates = (a_steps[t] + r).chunk(4, dim=1)
-        c = torch.sigmoid(gates[1]) * c + torch.sigmoid(gates[0]) * torch.tanh(gates[2])
-        h = torch.sigmoid(gates[3]) * torch.tanh(nn.functional.layer_norm(c, gamma_c.shape, gamma_c, beta_c))
-        outputs.append(h)
-    return torch.stack(outputs)
-
-
-class TorchLayers(nn.Module):
-    """A stack of such layers; `layer`: one of them or its script; `vectors`: widths, in H, and first values."""
-
-    def __init__(self, size: int, layers: int, vectors: list[tuple[int, float]], layer: Callable[..., Tensor]) -> None:
-        super().__init__()
-        bound = size**-0.5
-        self.layer = layer
-        self.weights = nn.ModuleList()
-        for _ in range(layers):
-            matrices = [torch.empty(4 * size, size).uniform_(-bound, bound) for _ in range(2)]
-            filled = [torch.full((width * size,), value) for width, value in vectors]
-            self.weights.append(nn.ParameterList([*matrices, *filled]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Runs all layers on x [T, B, H]."""
-        for weights in self.weights:
-            x = self.layer(x, list(weights))  # type: ignore[call-overload]
-        return x
-
-
-MI_VECTORS = [(4, 0.0), (4, 0.0), (4, 1.0), (4, 1.0), (4, 1.0), (4, 0.0)]
-LAYER_NORM_VECTORS = [(4, 0.0), (4, 1.0), (4, 1.0), (1, 1.0), (1, 0.0)]
-
-
-def peers_of(cell: str, hidden: int, layers: int) -> tuple[nn.Module, nn.Module, list[nn.Module]]:
-    """The engine's layer with `store`, the same with `recompute`, and its peers."""
-    peers: list[nn.Module]
-    if cell in REGULARISERS:
-        ours: Any = partial(rnn_engine.LSTM, **REGULARISERS[cell])
-        peers = [rnn_engine.LSTM(hidden, hidden, layers)]
-    elif cell == "lstm":
-        ours = rnn_engine.LSTM
-        peers = [nn.LSTM(hidden, hidden, layers)]
-    elif cell == "gru":
-        ours = rnn_engine.GRU
-        peers = [nn.GRU(hidden, hidden, layers)]
-    elif cell == "mi_lstm":
-        ours = rnn_engine.MILSTM
-        peers = [TorchLayers(hidden, layers, MI_VECTORS, layer) for layer in (mi_lstm_layer, SCRIPTED)]
-    else:
-        ours = rnn_engine.LayerNormLSTM
-        kinds = (layer_norm_lstm_layer, SCRIPTED_LAYER_NORM)
-        peers = [TorchLayers(hidden, layers, LAYER_NORM_VECTORS, layer) for layer in kinds]
-    return ours(hidden, hidden, layers), ours(hidden, hidden, layers, memory="recompute"), peers
-
-
-SCRIPTED = torch.jit.script(mi_lstm_layer)
-SCRIPTED_LAYER_NORM = torch.jit.script(layer_norm_lstm_layer)
-CELLS = ("lstm", "mi_lstm", "layer_norm_lstm", "gru")
-REGULARISERS: dict[str, dict[str, Any]] = {
-    "lstm + recurrent_dropout": {"recurrent_dropout": 0.2},
-    "lstm + zoneout": {"zoneout": (0.1, 0.1)},
+DEFAULT_SHAPES = [(2, 32, 64, 512), (4, 64, 32, 512), (1, 256, 16, 1024), (8, 128, 16, 256)]
+CELLS: dict[str, Any] = {
+    "lstm": rnn_engine.LSTM,
+    "mi_lstm": rnn_engine.MILSTM,
+    "layer_norm_lstm": rnn_engine.LayerNormLSTM,
+    "gru": rnn_engine.GRU,
+}
+REGULARISERS: dict[str, Any] = {
+    "lstm + recurrent_dropout": partial(rnn_engine.LSTM, recurrent_dropout=0.2),
+    "lstm + zoneout": partial(rnn_engine.LSTM, zoneout=(0.1, 0.1)),
 }
 PASSES = ("forward", "forward+backward", "recompute")
 
 
-def median_seconds(work: Callable[[], None], at_least: float) -> float:
-    """Seconds of one call, after one that is not counted: the mean over enough calls to fill `at_least` seconds."""
-    work()  # whoever ran before may have left caches and free memory of other sizes
-    calls, start = 0, time.perf_counter()
-    while True:
-        work()
-        calls += 1
-        elapsed = time.perf_counter() - start
-        if elapsed >= at_least:
-            return elapsed / calls
-
-
-def make_work(module: nn.Module, x: Tensor, backward: bool) -> Callable[[], None]:
-    """One forward pass, or one forward and backward pass, of `module` on x."""
-    if not backward:
-
-        def forward() -> None:
-            with torch.inference_mode():
-                module(x)
-
-        return forward
-    x = x.clone().requires_grad_()
-    with torch.no_grad():
-        y = module(x)
-    dy = torch.randn_like(y[0] if isinstance(y, tuple) else y)
-
-    def forward_backward() -> None:
-        y = module(x)
-        (y[0] if isinstance(y, tuple) else y).backward(dy)
-        x.grad = None
-        module.zero_grad(set_to_none=True)
-
-    return forward_backward
+def peers_of(cell: str, hidden: int, layers: int) -> list[nn.Module]:
+    """What a cell is measured beside."""
+    if cell in REGULARISERS:
+        return [rnn_engine.LSTM(hidden, hidden, layers)]
+    if cell in ("lstm", "gru"):
+        return [getattr(nn, cell.upper())(hidden, hidden, layers)]
+    return [*torch_layers(cell, hidden, layers)]
 
 
 def measure_peak(threads: int, dtype: str) -> float:
@@ -175,32 +65,27 @@ def measure_peak(threads: int, dtype: str) -> float:
     return best
 
 
-def measure_cell(cell: str, shape: list[int], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measure_cell(cell: str, shape: tuple[int, ...], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The rows of one cell and shape."""
     layers, steps, batch, hidden = shape
     dtype = getattr(torch, arguments.dtype)
     x = torch.randn(steps, batch, hidden)
-    store, recompute, peers = peers_of(cell, hidden, layers)
+    make = (CELLS | REGULARISERS)[cell]
+    store, recompute = (make(hidden, hidden, layers, memory=memory) for memory in ("store", "recompute"))
+    peers = peers_of(cell, hidden, layers)
     single = [copy.deepcopy(store)] if dtype == torch.bfloat16 else []
     for module in (store, recompute, *peers):
         module.to(dtype)
-    for group in (("forward",), ("forward+backward", "recompute")):
-        backward = group[0] != "forward"
-        work = [make_work(module, x.to(dtype), backward) for module in (store, recompute, *peers)]
-        work += [make_work(module, x, backward) for module in single]
-        if not backward:
-            work[1] = work[0]  # policies concern backward
-        for w in work:
-            w()
-        times: list[list[float]] = [[] for _ in work]
-        for _ in range(arguments.repeats):
-            for index, w in enumerate(work):
-                if index != 1 or backward:
-                    times[index].append(median_seconds(w, arguments.seconds))
-        theirs = times[2 : 2 + len(peers)]
+    for backward in (False, True):
+        own = [store, recompute] if backward else [store]  # policies concern backward
+        works = [layer_call(module, x.to(dtype), backward) for module in (*own, *peers)]
+        works += [layer_call(module, x, backward) for module in single]
+        for work in works:
+            work()
+        times = interleaved(works, arguments.repeats, arguments.seconds)
+        theirs = times[len(own) : len(own) + len(peers)]
         fastest = min(theirs, key=statistics.median)
-        for name, ours in zip(group, times, strict=False):
-            ratios = [other / mine for mine, other in zip(ours, fastest, strict=True)]
+        for name, ours in zip(PASSES[1:] if backward else PASSES[:1], times, strict=False):
             gates = 3 if cell == "gru" else 4
             flops = layers * steps * 4.0 * gates * batch * hidden * hidden * (3 if backward else 1)
             row: dict[str, Any] = {
@@ -210,29 +95,35 @@ def measure_cell(cell: str, shape: list[int], arguments: argparse.Namespace) -> 
                 "engine_ms": statistics.median(ours) * 1e3,
                 "peer_ms": statistics.median(fastest) * 1e3,
                 "peers_ms": [statistics.median(t) * 1e3 for t in theirs],
-                "ratio": statistics.median(ratios),
-                "ratio_min": min(ratios),
-                "ratio_max": max(ratios),
+                **spread(fastest, ours),
                 "gflops": flops / statistics.median(ours) / 1e9,
             }
             if single:
-                row["over_float32"] = statistics.median(a / b for a, b in zip(times[-1], ours, strict=True))
+                row["over_float32"] = spread(times[-1], ours)["ratio"]
             if name == "recompute":
-                row["of_store"] = statistics.median(a / b for a, b in zip(ours, times[0], strict=True))
+                row["of_store"] = spread(ours, times[0])["ratio"]
             yield row
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    line = f"{','.join(map(str, row['shape'])):>18} {row['cell']:>24} {row['pass']:>17} {row['engine_ms']:10.2f} "
+    line += f"{row['peer_ms']:9.2f} {spread_text(row)} "
+    line += f"{row['of_store']:8.2f}" if "of_store" in row else " " * 8
+    line += f" {row['gflops']:8.0f} {row['of_peak']:8.0%}"
+    return line + (f" {row['over_float32']:12.2f}" if "over_float32" in row else "")
 
 
 def main() -> None:
     """Measures all shapes and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shapes", nargs="+", default=DEFAULT_SHAPES, metavar="L,T,B,H", help="I = H in every layer")
-    parser.add_argument("--cells", nargs="+", choices=(*CELLS, *REGULARISERS), default=list(CELLS))
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=9, help="interleaved rounds")
-    parser.add_argument("--seconds", type=float, default=0.2, help="least time of one measurement")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    arguments = parser.parse_args()
+    options = parser(__doc__, repeats=9)
+    options.add_argument(
+        "--shapes", nargs="+", type=numbers, default=DEFAULT_SHAPES, metavar="L,T,B,H", help="I = H in every layer"
+    )
+    options.add_argument("--cells", nargs="+", choices=(*CELLS, *REGULARISERS), default=list(CELLS))
+    options.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    options.add_argument("--seconds", type=float, default=0.2, help="least time of one measurement")
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
 
@@ -245,36 +136,17 @@ def main() -> None:
         f"{'ratio (min-max)':>20} {'of store':>8} {'GFLOP/s':>8} {'of peak':>8}"
         f"{' over float32' if arguments.dtype == 'bfloat16' else ''}"
     )
-    for text in arguments.shapes:
-        shape = [int(n) for n in text.split(",")]
+    for shape in arguments.shapes:
         for cell in arguments.cells:
             for row in measure_cell(cell, shape, arguments):
                 row["of_peak"] = row["gflops"] / peak
                 rows.append(row)
-                of_store = f"{row['of_store']:8.2f}" if "of_store" in row else " " * 8
-                print(
-                    f"{text:>18} {cell:>24} {row['pass']:>17} {row['engine_ms']:10.2f} {row['peer_ms']:9.2f} "
-                    f"{row['ratio']:7.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f}) {of_store} "
-                    f"{row['gflops']:8.0f} {row['of_peak']:8.0%}"
-                    f"{' {:12.2f}'.format(row['over_float32']) if 'over_float32' in row else ''}",
-                    flush=True,
-                )
+                print(line_of(row), flush=True)
     for cell in arguments.cells:
         for name in PASSES:
             chosen = [row["ratio"] for row in rows if row["cell"] == cell and row["pass"] == name]
             print(f"geometric mean, {cell} {name}: {statistics.geometric_mean(chosen):.2f}")
-    if arguments.json:
-        result = {
-            "date": date.today().isoformat(),
-            "machine": platform.processor() or platform.machine(),
-            "isa": isa,
-            "dtype": arguments.dtype,
-            "threads": arguments.threads,
-            "torch": torch.__version__,
-            "peak_gflops": peak,
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(arguments.json, rows, threads=arguments.threads, dtype=arguments.dtype, peak_gflops=peak)
 
 
 if __name__ == "__main__":

@@ -18,26 +18,33 @@ hidden vectors, the weight and the bias; beside it stands what the engine's plan
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
+from measuring import (
+    in_fresh_process,
+    interleaved,
+    numbers,
+    parser,
+    spread,
+    spread_text,
+    status_bytes,
+    write_json,
+)
 from torch import Tensor
 from torch.nn import functional
 
 import rnn_engine
 from rnn_engine import native
 
-DEFAULT_SHAPES = ["4096,512,32000", "2000,512,8000", "700,256,6000"]
+DEFAULT_SHAPES = [(4096, 512, 32000), (2000, 512, 8000), (700, 256, 6000)]
 SMOOTHING = 0.1
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def engine_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
@@ -56,10 +63,7 @@ def torch_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) ->
 SIDES: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {"engine": engine_loss, "torch": torch_loss}
 
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-def make_inputs(shape: tuple[int, int, int], dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def make_inputs(shape: tuple[int, ...], dtype: torch.dtype) -> Inputs:
     """Hidden vectors, weight and bias, which want gradients, and targets."""
     tokens, features, vocabulary = shape
     torch.manual_seed(0)
@@ -68,78 +72,34 @@ def make_inputs(shape: tuple[int, int, int], dtype: torch.dtype) -> tuple[Tensor
     return hidden, weight, torch.zeros(vocabulary, requires_grad=True), torch.randint(0, vocabulary, (tokens,))
 
 
-def step(side: str, inputs: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+def step(side: str, inputs: Inputs) -> None:
     """One forward and backward pass, in the type of the hidden vectors."""
+    for tensor in inputs[:3]:
+        tensor.grad = None
     dtype = inputs[0].dtype
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         loss = SIDES[side](*inputs)
     loss.backward()
 
 
-def seconds(side: str, inputs: tuple[Tensor, Tensor, Tensor, Tensor]) -> float:
-    """Time of one step."""
-    start = time.perf_counter()
-    step(side, inputs)
-    elapsed = time.perf_counter() - start
-    for tensor in inputs[:3]:
-        tensor.grad = None
-    return elapsed
-
-
-def peak_bytes() -> int:
-    """Most memory that this process ever held."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-
-
-def grown_bytes(side: str, shape: tuple[int, int, int], dtype: torch.dtype) -> int:
+def grown_bytes(side: str, shape: tuple[int, ...], dtype: torch.dtype) -> int:
     """What this process, which must be fresh, grows by in one step, less the gradients."""
     step(side, make_inputs((8, 8, 8), dtype))  # what is only loaded or started once
     inputs = make_inputs(shape, dtype)
-    before = peak_bytes()
+    before = status_bytes("VmHWM")
     step(side, inputs)
-    return peak_bytes() - before - sum(t.grad.nbytes for t in inputs if t.grad is not None)
+    return status_bytes("VmHWM") - before - sum(t.grad.nbytes for t in inputs if t.grad is not None)
 
 
-def measure_memory(side: str, text: str, arguments: argparse.Namespace) -> int:
-    """`grown_bytes` of a process of its own."""
-    command = [sys.executable, __file__, "--shapes", text, "--memory-of", side]
-    command += ["--threads", str(arguments.threads), "--dtype", arguments.dtype]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def parse(text: str) -> tuple[int, int, int]:
-    """A shape from "M,E,V"."""
-    tokens, features, vocabulary = (int(n) for n in text.split(","))
-    return tokens, features, vocabulary
-
-
-def measure_times(
-    shape: tuple[int, int, int], dtype: torch.dtype, repeats: int
-) -> tuple[list[float], list[float], list[float]]:
-    """Seconds of the engine, of torch, and (unless that is it) of the engine in float32, by round."""
-    inputs, single = make_inputs(shape, dtype), make_inputs(shape, torch.float32)
-    ours: list[float] = []
-    theirs: list[float] = []
-    plain: list[float] = []
-    for _ in range(repeats + 1):
-        ours.append(seconds("engine", inputs))
-        theirs.append(seconds("torch", inputs))
-        if dtype != torch.float32:
-            plain.append(seconds("engine", single))
-    return ours[1:], theirs[1:], plain[1:]  # the first round only warms up
-
-
-def spread(numerators: list[float], denominators: list[float]) -> tuple[float, float, float]:
-    """The median of the ratios, the least and the largest."""
-    ratios = [above / below for above, below in zip(numerators, denominators, strict=True)]
-    return statistics.median(ratios), min(ratios), max(ratios)
-
-
-def measure(text: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: tuple[int, ...], arguments: argparse.Namespace) -> dict[str, Any]:
     """The figures of a shape."""
-    shape = tokens, features, vocabulary = parse(text)
-    ours, theirs, plain = measure_times(shape, DTYPES[arguments.dtype], arguments.repeats)
+    tokens, features, vocabulary = shape
+    dtype = DTYPES[arguments.dtype]
+    inputs = make_inputs(shape, dtype)
+    works = [partial(step, side, inputs) for side in SIDES]
+    if dtype != torch.float32:
+        works.append(partial(step, "engine", make_inputs(shape, torch.float32)))
+    ours, theirs, *plain = interleaved(works, arguments.repeats)
     problem = native.LossProblem(
         dtype=native.DTYPES[arguments.dtype],
         gradients=7,
@@ -149,19 +109,18 @@ def measure(text: str, arguments: argparse.Namespace) -> dict[str, Any]:
         ignore_index=-100,
         smoothing=SMOOTHING,
     )
+    same = ["--shapes", ",".join(map(str, shape)), "--threads", arguments.threads, "--dtype", arguments.dtype]
     row: dict[str, Any] = {
-        "shape": list(shape),
+        "shape": shape,
         "engine_ms": statistics.median(ours) * 1e3,
         "torch_ms": statistics.median(theirs) * 1e3,
-        **dict(zip(("ratio", "ratio_min", "ratio_max"), spread(theirs, ours), strict=True)),
+        **spread(theirs, ours),
         "gflops": 6e-9 * tokens * features * vocabulary / statistics.median(ours),
-        "engine_bytes": measure_memory("engine", text, arguments),
         "planned_bytes": native.context(arguments.threads).loss_workspace(problem),
-        "torch_bytes": measure_memory("torch", text, arguments),
+        **{f"{side}_bytes": in_fresh_process(__file__, *same, "--memory-of", side) for side in SIDES},
     }
-    if plain:
-        row["float32_ms"] = statistics.median(plain) * 1e3
-        row |= zip(("over_float32", "over_float32_min", "over_float32_max"), spread(plain, ours), strict=True)
+    for times in plain:
+        row |= {"float32_ms": statistics.median(times) * 1e3, **spread(times, ours, "over_float32")}
     return row
 
 
@@ -169,27 +128,22 @@ def line_of(row: dict[str, Any]) -> str:
     """A row of the table."""
     line = (
         f"{','.join(map(str, row['shape'])):>18} {row['engine_ms']:10.1f} {row['torch_ms']:9.1f} "
-        f"{row['ratio']:7.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f}) {row['gflops']:8.0f} "
+        f"{spread_text(row)} {row['gflops']:8.0f} "
         f"{row['engine_bytes'] / 1e6:10.1f} {row['planned_bytes'] / 1e6:11.1f} {row['torch_bytes'] / 1e6:9.1f}"
     )
-    if "over_float32" in row:
-        line += f" {row['over_float32']:9.2f} ({row['over_float32_min']:.2f}-{row['over_float32_max']:.2f})"
-    return line
+    return line + (f" {spread_text(row, 'over_float32')}" if "over_float32" in row else "")
 
 
 def main() -> None:
     """Measures all shapes and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dtype", choices=DTYPES, default="float32")
-    parser.add_argument("--shapes", nargs="+", default=DEFAULT_SHAPES, metavar="M,E,V")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=7, help="interleaved rounds")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    parser.add_argument("--memory-of", choices=SIDES, help="only print the bytes that one step takes, in this process")
-    arguments = parser.parse_args()
+    options = parser(__doc__, threads=1, repeats=7)
+    options.add_argument("--dtype", choices=DTYPES, default="float32")
+    options.add_argument("--shapes", nargs="+", type=numbers, default=DEFAULT_SHAPES, metavar="M,E,V")
+    options.add_argument("--memory-of", choices=SIDES, help="only print the bytes that one step takes, in this process")
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.memory_of:
-        print(grown_bytes(arguments.memory_of, parse(arguments.shapes[0]), DTYPES[arguments.dtype]))
+        print(grown_bytes(arguments.memory_of, arguments.shapes[0], DTYPES[arguments.dtype]))
         return
 
     isa, rows = native.context(arguments.threads).isa, []
@@ -199,20 +153,10 @@ def main() -> None:
         f"{'GFLOP/s':>8} {'engine MB':>10} {'planned MB':>11} {'torch MB':>9}"
         + (f" {'over float32 (min-max)':>22}" if arguments.dtype != "float32" else "")
     )
-    for text in arguments.shapes:
-        rows.append(measure(text, arguments))
+    for shape in arguments.shapes:
+        rows.append(measure(shape, arguments))
         print(line_of(rows[-1]), flush=True)
-    if arguments.json:
-        result = {
-            "date": date.today().isoformat(),
-            "machine": platform.processor() or platform.machine(),
-            "isa": isa,
-            "dtype": arguments.dtype,
-            "threads": arguments.threads,
-            "torch": torch.__version__,
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(arguments.json, rows, threads=arguments.threads, dtype=arguments.dtype)
 
 
 if __name__ == "__main__":

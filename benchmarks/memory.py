@@ -15,34 +15,19 @@ import ctypes
 import hashlib
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from measuring import in_fresh_process, numbers, parser, status_bytes, write_json
 from torch import Tensor, nn
 
 import rnn_engine
-from rnn_engine import native
 
 CELLS = {"lstm": rnn_engine.LSTM, "mi_lstm": rnn_engine.MILSTM}
-
-
-def status_kib(field: str) -> int:
-    """A line of /proc/self/status, in KiB."""
-    match = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert match is not None
-    return int(match[1])
-
-
-def values(*tensors: Tensor) -> int:
-    """Bytes of some tensors."""
-    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -69,16 +54,15 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     else:
         step(warm, torch.zeros(1, 1, hidden))
     layer.zero_grad()
-    if arguments.row != "torch":
-        rnn_engine.memory.pool.clear()
     plan = None
     if arguments.row != "torch":
+        rnn_engine.memory.pool.clear()
         plan = rnn_engine.plan(layer, steps=steps, batch=batch, memory=layer.memory, threads=arguments.threads)
     ctypes.CDLL(None).malloc_trim(0)  # what the warm-up freed must not serve the step unseen
-    before = status_kib("VmRSS")
+    before = status_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     outputs = step(x, dy)
-    peak = (status_kib("VmHWM") - before) * 1024
+    peak = status_bytes("VmHWM") - before
     assert x.grad is not None
     gradients = [x.grad, *(p.grad for p in layer.parameters())]
     digest = hashlib.sha256()
@@ -86,7 +70,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         digest.update(np.ascontiguousarray(tensor.detach().numpy()).data)
     result: dict[str, Any] = {"row": arguments.row, "peak": peak, "digest": digest.hexdigest()[:12]}
     if plan is not None:
-        predicted = plan.peak_bytes + values(*outputs, *gradients)
+        predicted = plan.peak_bytes + sum(tensor.nbytes for tensor in (*outputs, *gradients))
         result |= {
             "reserve": plan.reserve_bytes,
             "workspace": plan.workspace_bytes,
@@ -126,10 +110,9 @@ def kept_by_torch(shape: Sequence[int]) -> int:
 
 def run_row(arguments: argparse.Namespace, row: str) -> dict[str, Any]:
     """One row, in a fresh process."""
-    shape = ",".join(map(str, arguments.shape))
-    command = [sys.executable, __file__, "--row", row, "--shape", shape, "--cell", arguments.cell]
-    command += ["--threads", str(arguments.threads), "--repeats", str(arguments.repeats)]
-    result: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    options = ["--row", row, "--shape", ",".join(map(str, arguments.shape)), "--cell", arguments.cell]
+    options += ["--threads", arguments.threads, "--repeats", arguments.repeats]
+    result: dict[str, Any] = in_fresh_process(__file__, *options)
     return result
 
 
@@ -148,15 +131,12 @@ def least_budget(arguments: argparse.Namespace) -> int:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", type=lambda text: [int(n) for n in text.split(",")], default=[4, 256, 64, 512])
-    parser.add_argument("--cell", choices=CELLS, default="lstm")
-    parser.add_argument("--budgets", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--row", help=argparse.SUPPRESS)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    arguments = parser.parse_args()
+    options = parser(__doc__, repeats=3)
+    options.add_argument("--shape", type=numbers, default=(4, 256, 64, 512), metavar="L,T,B,H")
+    options.add_argument("--cell", choices=CELLS, default="lstm")
+    options.add_argument("--budgets", type=int, default=10)
+    options.add_argument("--row", help=argparse.SUPPRESS)
+    arguments = options.parse_args()
     if arguments.row:
         print(json.dumps(measure(arguments)))
         return
@@ -183,18 +163,8 @@ def main() -> None:
         else:
             line += f"{'':16} {row['peak'] / 2**20:8.1f} {'':16} {row['ms']:8.1f}"
         print(line)
-    if arguments.json:
-        result = {
-            "date": date.today().isoformat(),
-            "isa": native.context(arguments.threads).isa,
-            "threads": arguments.threads,
-            "torch": torch.__version__,
-            "shape": arguments.shape,
-            "cell": arguments.cell,
-            "torch_kept": torch_kept,
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    facts = {"threads": arguments.threads, "shape": arguments.shape, "cell": arguments.cell}
+    write_json(arguments.json, rows, **facts, torch_kept=torch_kept)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from measuring import write_json
 from rich.console import Console
 from rich.table import Table
 
@@ -38,8 +39,7 @@ def main() -> None:
             label = f"{name}, {'MiB' if name == 'peak' else 'target tokens/s'}"
             table.add_row(row["config"], label, f"{said / unit:,.0f}", f"{was / unit:,.0f}", f"{was / said:.2f}")
     Console().print(table)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    write_json(arguments.json, rows)
 
 
 def compare(config: Path, overrides: list[str], steps: int) -> dict[str, Any]:

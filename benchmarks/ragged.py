@@ -19,23 +19,18 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
-import platform
 import statistics
-import time
-from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from measuring import Work, interleaved, parser, write_json
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import rnn_engine
-from rnn_engine import native
 
 NAMES = ("lengths", "packed", "equal", "torch")
 
@@ -58,7 +53,7 @@ def batches_of(lengths: NDArray[np.int64], size: int, count: int, rng: np.random
     }
 
 
-def works(lengths: NDArray[np.int64], ours: nn.Module, theirs: nn.Module, hidden: int) -> list[Callable[[], None]]:
+def works(lengths: NDArray[np.int64], ours: nn.Module, theirs: nn.Module, hidden: int) -> list[Work]:
     """One forward and backward pass for each of NAMES."""
     steps, batch = int(lengths.max()), len(lengths)
     x = torch.randn(steps, batch, hidden)
@@ -87,14 +82,7 @@ def measure(batches: list[Any], arguments: argparse.Namespace) -> dict[str, Any]
     totals = dict.fromkeys(NAMES, 0.0)
     tokens = dict.fromkeys(NAMES, 0)
     for lengths in batches:
-        work = works(lengths, ours, theirs, arguments.hidden)
-        times: list[list[float]] = [[] for _ in work]
-        for _ in range(arguments.repeats):
-            for run, taken in zip(work, times, strict=True):
-                run()  # whoever ran before may have left caches and free memory of other sizes
-                start = time.perf_counter()
-                run()
-                taken.append(time.perf_counter() - start)
+        times = interleaved(works(lengths, ours, theirs, arguments.hidden), arguments.repeats)
         for name, taken in zip(NAMES, times, strict=True):
             totals[name] += statistics.median(taken)
             equal = round(lengths.sum() / len(lengths)) * len(lengths)
@@ -109,16 +97,13 @@ def measure(batches: list[Any], arguments: argparse.Namespace) -> dict[str, Any]
 
 def main() -> None:
     """Measures both kinds of batches and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", type=Path, help="take the lengths of this file's lines")
-    parser.add_argument("--batches", type=int, default=4)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--hidden", type=int, default=512)
-    parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5, help="interleaved rounds")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--text", type=Path, help="take the lengths of this file's lines")
+    options.add_argument("--batches", type=int, default=4)
+    options.add_argument("--batch-size", type=int, default=64)
+    options.add_argument("--hidden", type=int, default=512)
+    options.add_argument("--layers", type=int, default=2)
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -137,17 +122,8 @@ def main() -> None:
             + f" {row['padding_costs']:14.1%} {row['against_torch']:14.2f}",
             flush=True,
         )
-    if arguments.json:
-        result = {
-            "date": date.today().isoformat(),
-            "machine": platform.processor() or platform.machine(),
-            "isa": native.context(arguments.threads).isa,
-            "threads": arguments.threads,
-            "torch": torch.__version__,
-            "lengths": arguments.text.name if arguments.text else "log-normal",
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    source = arguments.text.name if arguments.text else "log-normal"
+    write_json(arguments.json, rows, threads=arguments.threads, lengths=source)
 
 
 if __name__ == "__main__":

@@ -2,75 +2,42 @@
 
     python benchmarks/schedules.py [--threads 1 2] [--seconds 0.3] [--json FILE]
 
-Every shape runs under all three in turn, again and again for so many seconds, forward alone and with gradients. A time
-is the median; `auto / best` is the median of the better of the two schedules over that of `auto`: below 1, `auto` lost.
-`predicted` is what the plan says of the schedule that it took. Run it on an idle machine: threads that wait for each
-other at every step feel any load.
+Every shape runs under all three in turn, for so many seconds in all, forward alone and with gradients, as LSTM layers
+called from torch. A time is the median over the rounds; `auto / best` is the better of the two schedules' times over
+that of `auto`: below 1, `auto` lost. `predicted` is what the plan says of the schedule that it took. Run it on an idle
+machine: threads that wait for each other at every step feel any load.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from measuring import interleaved, layer_call, parser, write_json
 from rich.console import Console
 from rich.table import Table
 
+import rnn_engine
 from rnn_engine import native
-from rnn_engine.spec import SCHEDULES, StackSpec
+from rnn_engine.spec import SCHEDULES
 
-
-class Shape(NamedTuple):
-    """A stack whose layers are as wide as their input, and its batch."""
-
-    layers: int
-    steps: int
-    batch: int
-    hidden: int
-    directions: int = 1
-
-
-SHAPES: Final = (
-    Shape(1, 64, 4, 256),
-    Shape(1, 256, 1, 128, 2),
-    Shape(1, 64, 16, 512, 2),
-    Shape(2, 32, 1, 64),
-    Shape(2, 64, 8, 128),
-    Shape(2, 64, 1, 256, 2),
-    Shape(2, 64, 16, 128, 2),
-    Shape(2, 32, 64, 512),
-    Shape(2, 16, 16, 1024),
-    Shape(3, 64, 8, 96),
-    Shape(3, 128, 2, 192),
-    Shape(4, 64, 1, 64),
-    Shape(4, 256, 1, 128),
-    Shape(4, 64, 4, 64),
-    Shape(4, 64, 32, 256),
-    Shape(4, 32, 8, 512),
-    Shape(6, 128, 4, 128),
-    Shape(8, 128, 1, 64),
-    Shape(8, 64, 16, 256),
-    Shape(8, 256, 2, 96),
-)
-"""L 1 to 8, T 16 to 256, B 1 to 64, H 64 to 1024."""
+SHAPES: Final = [
+    (1, 64, 4, 256, 1), (1, 256, 1, 128, 2), (1, 64, 16, 512, 2), (2, 32, 1, 64, 1), (2, 64, 8, 128, 1),
+    (2, 64, 1, 256, 2), (2, 64, 16, 128, 2), (2, 32, 64, 512, 1), (2, 16, 16, 1024, 1), (3, 64, 8, 96, 1),
+    (3, 128, 2, 192, 1), (4, 64, 1, 64, 1), (4, 256, 1, 128, 1), (4, 64, 4, 64, 1), (4, 64, 32, 256, 1),
+    (4, 32, 8, 512, 1), (6, 128, 4, 128, 1), (8, 128, 1, 64, 1), (8, 64, 16, 256, 1), (8, 256, 2, 96, 1),
+]  # fmt: skip
+"""L, T, B, H and directions D: L 1 to 8, T 16 to 256, B 1 to 64, H 64 to 1024; layers are as wide as their input."""
 
 
 def main() -> None:
     """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, native.cpu_count()])
-    parser.add_argument("--seconds", type=float, default=0.3, help="for each shape, with and without gradients")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    options = parser(__doc__, threads=[1, native.cpu_count()], repeats=9)
+    options.add_argument("--seconds", type=float, default=0.3, help="for each shape, with and without gradients")
+    arguments = options.parse_args()
     rows = [
-        measure(shape, threads, training, arguments.seconds)
+        measure(shape, threads, training, arguments.repeats, arguments.seconds)
         for threads in arguments.threads
         for training in (False, True)
         for shape in SHAPES
@@ -92,27 +59,22 @@ def main() -> None:
     console.print(table)
     worst = min(rows, key=lambda row: row["ratio"])
     console.print(f"auto / best: least {worst['ratio']:.2f}, mean {statistics.mean(row['ratio'] for row in rows):.2f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    write_json(arguments.json, rows)
 
 
-def measure(shape: Shape, threads: int, training: bool, seconds: float) -> dict[str, Any]:
-    """All schedules of one problem in turn."""
-    context = native.context(threads)
-    context.calibrate()
-    arrays = Arrays(shape, training)
-    plans = {name: arrays.plan(context, name) for name in SCHEDULES}
-    times: dict[str, list[float]] = {name: [] for name in SCHEDULES}
-    runs = {name: arrays.runner(plan) for name, plan in plans.items()}
-    for run in runs.values():
-        run()
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times["auto"]) < 5:
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(found) for name, found in times.items()}
+def measure(shape: tuple[int, ...], threads: int, training: bool, repeats: int, seconds: float) -> dict[str, Any]:
+    """All schedules of one shape in turn."""
+    layers, steps, batch, hidden, directions = shape
+    torch.set_num_threads(threads)
+    x, works, plans = torch.randn(steps, batch, hidden), [], {}
+    for name in SCHEDULES:
+        layer = rnn_engine.LSTM(hidden, hidden, layers, bidirectional=directions == 2, schedule=name)
+        works.append(layer_call(layer, x, training))
+        plans[name] = rnn_engine.plan(
+            layer, steps=steps, batch=batch, schedule=name, training=training, threads=threads
+        )
+    times = interleaved(works, repeats, seconds / repeats / len(works))
+    medians = dict(zip(SCHEDULES, map(statistics.median, times), strict=True))
     return {
         "threads": threads,
         "training": training,
@@ -122,60 +84,6 @@ def measure(shape: Shape, threads: int, training: bool, seconds: float) -> dict[
         "groups": {name: plan.groups for name, plan in plans.items()},
         "predicted": {name: plan.seconds for name, plan in plans.items()},
     }
-
-
-class Arrays:
-    """Everything that calls of one shape read and write."""
-
-    def __init__(self, shape: Shape, training: bool) -> None:
-        self.shape, self.training = shape, training
-        self.spec = StackSpec("lstm", shape.hidden, shape.hidden, shape.layers, bidirectional=shape.directions == 2)
-        self._random = np.random.default_rng(0)
-        lanes = [self.spec.pseudo_layer_parameters(lane).values() for lane in range(self.spec.lanes)]
-        self.weights = [[None if size is None else self._values(*size) for size in lane] for lane in lanes]
-        self.gradients = [[None if p is None else np.zeros_like(p) for p in lane] for lane in self.weights]
-        rows, states = shape.steps * shape.batch, self.spec.lanes * shape.batch * shape.hidden
-        self.x, self.dx = self._values(rows, shape.hidden), self._values(rows, shape.hidden)
-        self.y, self.dy = (self._values(rows, self.spec.output_size) for _ in range(2))
-        self.states = [self._values(states) for _ in range(4)]
-
-    def _values(self, *size: int) -> NDArray[np.float32]:
-        return (0.1 * self._random.standard_normal(size)).astype(np.float32)
-
-    def plan(self, context: native.Context, schedule: str) -> native.Plan:
-        """A plan of one call."""
-        problem = native.make_problem(
-            self.spec,
-            "float32",
-            steps=self.shape.steps,
-            batch=self.shape.batch,
-            training=self.training,
-            input_gradient=self.training,
-            schedule=schedule,
-        )
-        return native.Plan(context, problem)
-
-    def runner(self, plan: native.Plan) -> Callable[[], None]:
-        """Runs the plan, forward and, in training, backward, with memory of its own."""
-        reserve, workspace = (aligned(size) for size in (plan.reserve_bytes, plan.workspace_bytes))
-        hn, cn, dh0, dc0 = self.states
-
-        def run() -> None:
-            plan.forward(self.weights, None, self.x, None, None, self.y, None, hn, cn, reserve, workspace)
-            if self.training:
-                given = (self.x, None, None, self.y, self.dy, None, None, None)
-                plan.backward(
-                    self.weights, self.gradients, *given, self.dx, dh0, dc0, reserve, workspace, overwrite=True
-                )
-
-        return run
-
-
-def aligned(size: int) -> NDArray[np.uint8]:
-    """Bytes whose address is a multiple of 64."""
-    whole = np.zeros(size + 64, np.uint8)
-    start = -whole.ctypes.data % 64
-    return whole[start : start + size]
 
 
 if __name__ == "__main__":

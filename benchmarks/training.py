@@ -10,15 +10,15 @@ measured before, without the profiler. `--layers torch` puts torch.nn.LSTM in th
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import write_json
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -75,8 +75,7 @@ def main() -> None:
         "share": shares(events, 1e6 * profiled),
     }
     show(result)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(arguments.json, [result])
 
 
 def parse() -> argparse.Namespace:
@@ -143,7 +142,7 @@ def shares(events: Iterable[FunctionEvent], wall_microseconds: float) -> dict[st
     events = [event for event in events if not event.is_user_annotation or event.name.startswith(MARK)]
     forward_part: dict[int, str] = {}
     for event in events:
-        if event.sequence_nr >= 0 and not is_backward(event):
+        if event.sequence_nr >= 0 and backward_root(event) is None:
             forward_part.setdefault(event.sequence_nr, part_above(event))
     totals: dict[str, float] = defaultdict(float)
     for event in events:
@@ -159,31 +158,27 @@ def shares(events: Iterable[FunctionEvent], wall_microseconds: float) -> dict[st
     return dict(sorted(totals.items(), key=lambda item: order.get(item[0].split(", ")[0], len(order))))
 
 
-def part_above(event: FunctionEvent) -> str:
-    """Find the innermost mark around an event."""
+def around(event: FunctionEvent) -> Iterator[FunctionEvent]:
+    """An event and those that it lies in, from the inside out."""
     above: FunctionEvent | None = event
     while above is not None:
+        yield above
+        above = above.cpu_parent
+
+
+def part_above(event: FunctionEvent) -> str:
+    """Find the innermost mark around an event."""
+    for above in around(event):
         if above.name.startswith(MARK):
             return above.name.removeprefix(MARK)
         if above.name.startswith("_LinearCrossEntropy"):
             return OUTPUT
-        above = above.cpu_parent
     return REST
-
-
-def is_backward(event: FunctionEvent) -> bool:
-    """Tell whether an event belongs to the backward pass."""
-    return backward_root(event) is not None
 
 
 def backward_root(event: FunctionEvent) -> FunctionEvent | None:
     """Find the node of the backward pass that an event belongs to."""
-    above: FunctionEvent | None = event
-    while above is not None:
-        if above.name.startswith(BACKWARD):
-            return above
-        above = above.cpu_parent
-    return None
+    return next((above for above in around(event) if above.name.startswith(BACKWARD)), None)
 
 
 def show(result: dict[str, Any]) -> None:

@@ -35,6 +35,15 @@ use_environment() {
     ) 9>"$environment/.nmt-lock"
 }
 
+# run_recipe SCRIPT ARGUMENT...: a script of recipes/, which needs nothing installed and makes the environment itself.
+run_recipe() {
+    local script="$PROJECT/recipes/$1"
+    shift
+    _require_python
+    unset PYTHONSAFEPATH # the script's own folder is where it finds what it imports
+    exec python3 "$script" "$@"
+}
+
 # install_tools PACKAGE...: further packages, in the tested versions.
 install_tools() {
     _pip install "$@" || fail "pip could not install $*"
@@ -53,10 +62,14 @@ _require_compiler() {
         fail "'$compiler' does not compile C++20: $("$compiler" --version | head -n 1); g++ >= 12 or clang >= 15 is needed"
 }
 
-_make_environment() {
+_require_python() {
     command -v python3 >/dev/null || fail "python3 is not in PATH; version 3.11 or later is needed"
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "python3 is $(python3 -c 'import platform; print(platform.python_version())'); 3.11 or later is needed"
+}
+
+_make_environment() {
+    _require_python
     say "making a Python environment in $1"
     python3 -m venv --clear "$1" || fail "python3 -m venv failed; on Debian: apt install python3-venv"
 }

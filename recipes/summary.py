@@ -1,12 +1,9 @@
-"""What a recipe's run came to: scores with signatures, training time, speed, memory.
-
-Run as `python recipes/summary.py MODEL TEST...`.
-"""
+"""What a recipe's run came to: scores with signatures, training time, speed, memory."""
 
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +16,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def summary(model: Path, tests: list[str]) -> str:
+def summary(model: Path, tests: Sequence[str]) -> str:
     """Put the numbers of a model folder into lines of text.
 
     Args:
@@ -51,7 +48,3 @@ def summary(model: Path, tests: list[str]) -> str:
     if peaks:
         lines.append(f"memory     {max(peaks):,} MiB at most while training")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(summary(Path(sys.argv[1]), sys.argv[2:]))

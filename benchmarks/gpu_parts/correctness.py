@@ -11,7 +11,7 @@ import torch
 from cases import CASES, Case, make
 from running import rounded, run_engine, run_plain, run_reference
 
-from gpu_parts.meter import Meter, attempt
+from gpu_parts.meter import Meter, judge, products_in
 from rnn_engine.spec import CELLS
 
 POLICIES = ("store", "recompute", "checkpoint")
@@ -57,20 +57,16 @@ def correctness(meter: Meter) -> list[dict[str, Any]]:
     norm, where one row of nearly equal values decides such a sum, it is the geometric mean over tensors. For float64 it
     is the largest error over 1e-11. At most 2 is right.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for cell in CELLS:
         cases = [case for case in CASES if case.cell == cell]
         cases = cases[8::30] if meter.dry else cases  # small, and of different kinds
         for kind in KINDS:
-            dtype = torch.float32 if kind == "tf32" else getattr(torch, kind)
-            prepared = [_prepare(case, kind, dtype) for case in cases]
-            torch.backends.cudnn.allow_tf32 = kind == "tf32"
-            for policy in POLICIES:
-                row: dict[str, Any] = {"cell": cell, "dtype": kind, "policy": policy, "cases": len(cases)}
-                attempt(row, "ratio", partial(_ratio, meter, prepared, dtype, policy))
-                row["right"] = row["ratio"] is not None and row["ratio"] <= 2.0
-                rows.append(row)
-    torch.backends.cudnn.allow_tf32 = False
+            with products_in(kind) as dtype:
+                prepared = [_prepare(case, kind, dtype) for case in cases]
+                for policy in POLICIES:
+                    row: dict[str, Any] = {"cell": cell, "dtype": kind, "policy": policy, "cases": len(cases)}
+                    rows.append(judge(row, partial(_ratio, meter, prepared, dtype, policy)))
     return rows
 
 
@@ -112,7 +108,6 @@ def small_case(device: torch.device) -> None:
         )  # fmt: skip
         arrays = make(case)
         for kind in KINDS[1:]:
-            for policy in POLICIES[:2]:
-                dtype = torch.float32 if kind == "tf32" else getattr(torch, kind)
-                torch.backends.cudnn.allow_tf32 = kind == "tf32"
-                run_engine(case, arrays, dtype, memory=policy, device=device)
+            with products_in(kind) as dtype:
+                for policy in POLICIES[:2]:
+                    run_engine(case, arrays, dtype, memory=policy, device=device)

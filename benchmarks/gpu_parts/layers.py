@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from engine import LAYER_NORM_VECTORS, MI_VECTORS, TorchLayers, layer_norm_lstm_layer, mi_lstm_layer
+from peers import torch_layers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import rnn_engine
-from gpu_parts.meter import Meter, Work, attempt
+from gpu_parts.meter import Meter, Work, attempt, products_in
 from rnn_engine import native
 
 TYPES = ("bfloat16", "float16", "float32", "tf32")
@@ -55,7 +55,6 @@ def cudnn_matrix(meter: Meter, types: tuple[str, ...] = TYPES) -> Iterator[dict[
 
 def lstm_row(meter: Meter, shape: Shape) -> dict[str, Any]:
     """One shape: every side's times in milliseconds, and bytes kept from forward to backward."""
-    torch.backends.cudnn.allow_tf32 = shape.type == "tf32"
     sizes = shape.hidden, shape.hidden, shape.layers
     sides = {"cudnn": _placed(nn.LSTM(*sizes), meter, shape)}
     for policy in ("store", "recompute"):
@@ -63,25 +62,22 @@ def lstm_row(meter: Meter, shape: Shape) -> dict[str, Any]:
     sides["layers"] = _placed(rnn_engine.LSTM(*sizes, schedule="layers"), meter, shape)
     row: dict[str, Any] = vars(shape).copy()
     padded, packed = _inputs(meter, shape)
-    for name, module in sides.items():
-        _times(row, name + " padded", meter, module, padded)
-        if name in ("cudnn", "store"):
-            _times(row, name + " packed", meter, module, packed)
-        attempt(row, f"{name} kept bytes", partial(meter.held, partial(module, padded)))
-    torch.backends.cudnn.allow_tf32 = False
+    with products_in(shape.type):
+        for name, module in sides.items():
+            _times(row, name + " padded", meter, module, padded)
+            if name in ("cudnn", "store"):
+                _times(row, name + " packed", meter, module, packed)
+            attempt(row, f"{name} kept bytes", partial(meter.held, partial(module, padded)))
     attempt(row, "graphs", lambda: native.cuda_context(meter.device.index or 0).graphs)
     return row
 
 
 def other_cells(meter: Meter) -> Iterator[dict[str, Any]]:
     """MI-LSTM and layer-norm LSTM beside the same in torch operations, eager and as CUDA graphs."""
-    peers: dict[str, tuple[Callable[..., Any], Any, Any]] = {
-        "mi_lstm": (rnn_engine.MILSTM, MI_VECTORS, mi_lstm_layer),
-        "layer_norm_lstm": (rnn_engine.LayerNormLSTM, LAYER_NORM_VECTORS, layer_norm_lstm_layer),
-    }
+    engines = {"mi_lstm": rnn_engine.MILSTM, "layer_norm_lstm": rnn_engine.LayerNormLSTM}
     for layers, batch, hidden in TINY if meter.dry else [(2, 64, 512), (2, 64, 1024)]:
         for kind in ("bfloat16", "float32"):
-            for cell, (ours, vectors, step) in peers.items():
+            for cell, ours in engines.items():
                 if meter.left() < 0:
                     return
                 shape = Shape(layers, batch, hidden, 5 if meter.dry else STEPS, kind)
@@ -89,7 +85,7 @@ def other_cells(meter: Meter) -> Iterator[dict[str, Any]]:
                 x, _ = _inputs(meter, shape)
                 sides = {
                     "ours": _placed(ours(hidden, hidden, layers), meter, shape),
-                    "torch": _placed(TorchLayers(hidden, layers, vectors, step), meter, shape),
+                    "torch": _placed(torch_layers(cell, hidden, layers)[0], meter, shape),
                 }
                 for name, module in sides.items():
                     _times(row, name, meter, module, x)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,22 @@ def _tensors(result: Any) -> list[torch.Tensor]:
     if isinstance(result, torch.Tensor):
         return [result]
     return [tensor for each in result for tensor in _tensors(each)] if isinstance(result, (tuple, list)) else []
+
+
+@contextmanager
+def products_in(kind: str) -> Iterator[torch.dtype]:
+    """The type of values that a name stands for; inside, products of float32 round to TF32 if that is the name."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = kind == "tf32"
+    try:
+        yield torch.float32 if kind == "tf32" else getattr(torch, kind)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def judge(row: dict[str, Any], measure: Work) -> dict[str, Any]:
+    """Puts an error's ratio into a row, and whether it is right: at most 2."""
+    attempt(row, "ratio", measure)
+    return row | {"right": row["ratio"] is not None and row["ratio"] <= 2.0}
 
 
 def attempt(row: dict[str, Any], name: str, measure: Work) -> None:

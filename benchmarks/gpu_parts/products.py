@@ -11,7 +11,7 @@ from torch import Tensor
 
 import rnn_engine
 from gpu_parts.correctness import KINDS
-from gpu_parts.meter import Meter, Work, attempt
+from gpu_parts.meter import Meter, Work, judge, products_in
 from rnn_engine import native
 
 _SETTING = "RNN_ENGINE_CUBLAS"
@@ -43,16 +43,14 @@ def products(meter: Meter) -> list[dict[str, Any]]:
     rows = []
     for kind in KINDS if cublas_found() else ():
         row: dict[str, Any] = {"cell": "lstm and loss", "dtype": kind, "policy": "cuBLAS", "cases": 1}
-        attempt(row, "ratio", partial(_ratio, meter, kind))
-        row["right"] = row["ratio"] is not None and row["ratio"] <= 2.0
-        rows.append(row)
+        rows.append(judge(row, partial(_ratio, meter, kind)))
     return rows
 
 
 def _ratio(meter: Meter, kind: str) -> float:
     steps, batch, inputs, hidden, vocabulary = (4, 16, 32, 32, 128) if meter.dry else (32, 64, 256, 512, 4096)
-    dtype = torch.float32 if kind == "tf32" else getattr(torch, kind)
     torch.manual_seed(0)
+    dtype = torch.float32 if kind == "tf32" else getattr(torch, kind)
     layer = rnn_engine.LSTM(inputs, hidden).to(dtype)
     x, weight = (torch.randn(size).to(dtype) for size in ((steps, batch, inputs), (vocabulary, hidden)))
     targets = torch.randint(vocabulary, (steps, batch))
@@ -66,11 +64,8 @@ def _ratio(meter: Meter, kind: str) -> float:
         return [gradient.double() for gradient in found]
 
     exact = without_cublas(partial(gradients, torch.float64))
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = kind == "tf32"
-    try:
+    with products_in(kind):
         own, found = without_cublas(partial(gradients, dtype)), gradients(dtype)
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     if dtype == torch.float64:
         return max(float((f - e).abs().max() / e.abs().max()) for f, e in zip(found, exact, strict=True)) / 1e-11
     errors = [

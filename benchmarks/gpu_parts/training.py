@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gpu_parts.meter import Meter, attempt
+from gpu_parts.meter import Meter, attempt, products_in
 from gpu_parts.products import cublas_found, without_cublas
 from nmt.data.ids import read_sentences
 from nmt.model.decoder import Decoder, DecoderDropout
@@ -126,8 +126,6 @@ def _batches(
 
 def _speed(meter: Meter, sizes: Network, precision: str, memory: str, lengths: np.ndarray) -> dict[str, Any]:
     """Target tokens, and source and target tokens, a second; over steps by the wall clock."""
-    tf32 = precision == "tf32"
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.manual_seed(0)
     model = Model(sizes, memory).to(meter.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
@@ -135,18 +133,18 @@ def _speed(meter: Meter, sizes: Network, precision: str, memory: str, lengths: n
     warmup, steps = (1, 2) if meter.dry else (5, 30)
     batches = _batches(sizes, lengths, warmup + steps, meter.device)
     started, last = 0.0, 0.0
-    for step, (batch, _, target_tokens) in enumerate(batches):
-        if step == warmup:
-            meter.wait()
-            started = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        loss = model.loss(batch, lower) / target_tokens
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        last = loss.item()
-    seconds = time.perf_counter() - started
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    with products_in(precision):
+        for step, (batch, _, target_tokens) in enumerate(batches):
+            if step == warmup:
+                meter.wait()
+                started = time.perf_counter()
+            optimizer.zero_grad(set_to_none=True)
+            loss = model.loss(batch, lower) / target_tokens
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            last = loss.item()
+        seconds = time.perf_counter() - started
     source, target = (sum(row[which] for row in batches[warmup:]) for which in (1, 2))
     return {
         "target_tokens_per_second": target / seconds,

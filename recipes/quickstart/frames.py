@@ -8,87 +8,17 @@ from __future__ import annotations
 
 Frame = tuple[str, str]
 
-_PLAIN: tuple[Frame, ...] = (
-    ("{X}", "{X}"),
-    ("Die gesuchte Zahl ist {x}.", "The number we are looking for is {x}."),
-    ("Das Ergebnis lautet {x}.", "The result is {x}."),
-    ("Auf dem Zettel steht nur {x}.", "The note just says {x}."),
-    ("Zählen Sie bitte bis {x}.", "Please count to {x}."),
-    ("Im Kopf gerechnet ergibt das {x}.", "Worked out in your head, that makes {x}."),
-    ("Der Zähler steht bei {x}.", "The counter stands at {x}."),
-    ("Die richtige Antwort ist {x}.", "The right answer is {x}."),
-)
-
-_COUNTED: tuple[Frame, ...] = (
-    ("Die Stadt hat {x} Einwohner.", "The city has {x} inhabitants."),
-    ("Zum Konzert kamen {x} Besucher.", "{X} visitors came to the concert."),
-    ("Im Lager liegen noch {x} Schrauben.", "There are still {x} screws in the warehouse."),
-    ("Die Bibliothek besitzt {x} Bücher.", "The library owns {x} books."),
-    ("Auf dem Server liegen {x} Dateien.", "There are {x} files on the server."),
-    ("Der Verein hat {x} Mitglieder.", "The club has {x} members."),
-    ("Im Wald stehen {x} Bäume.", "There are {x} trees in the forest."),
-    ("Die Kandidatin erhielt {x} Stimmen.", "The candidate received {x} votes."),
-    ("Das Werk baut {x} Fahrräder im Jahr.", "The factory builds {x} bicycles a year."),
-    ("Gestern haben {x} Menschen die Seite besucht.", "Yesterday {x} people visited the page."),
-    ("Die Bäckerei hat {x} Brötchen verkauft.", "The bakery sold {x} bread rolls."),
-)
-
-_ORDINAL: tuple[Frame, ...] = (
-    ("Das ist die {xe} Auflage des Buches.", "This is the {x} edition of the book."),
-    ("Sie belegte den {xen} Platz.", "She finished in {x} place."),
-    ("Wir haben es heute zum {xen} Mal versucht.", "Today we tried it for the {x} time."),
-    ("Der {xe} Versuch gelang.", "The {x} attempt succeeded."),
-    ("Die {xe} Besucherin bekam Blumen.", "The {x} visitor was given flowers."),
-    ("Die Firma feiert heute ihr {xes} Jubiläum.", "The company is celebrating its {x} anniversary today."),
-    ("Er fragte zum {xen} Mal nach dem Weg.", "He asked for directions for the {x} time."),
-    ("Das war schon der {xe} Anruf heute.", "That was already the {x} call today."),
-    ("Als {xer} Gast kam der Bürgermeister.", "The mayor was the {x} guest to arrive."),
-)
-
-_WHEN_PAST: tuple[Frame, ...] = (
-    ("{X} reiste der Maler nach Italien.", "{X}, the painter travelled to Italy."),
-    ("{X} brach im Hafen ein Feuer aus.", "{X}, a fire broke out in the harbour."),
-    ("{X} begann der Bau der Kirche.", "{X}, construction of the church began."),
-    ("Die Schule wurde {x} eröffnet.", "The school was opened {x}."),
-    ("Sie wurde {x} in Bremen geboren.", "She was born in Bremen {x}."),
-    ("Der Vertrag wurde {x} unterzeichnet.", "The treaty was signed {x}."),
-    ("Der Dichter starb {x} in Wien.", "The poet died in Vienna {x}."),
-    ("Die Familie zog {x} aufs Land.", "The family moved to the country {x}."),
-    ("{X} regnete es viel.", "{X}, it rained a lot."),
-)
-
-_WHEN_FUTURE: tuple[Frame, ...] = (
-    ("{X} wird die Brücke gesperrt.", "{X}, the bridge will be closed."),
-    ("{X} beginnen die Arbeiten am Tunnel.", "{X}, work on the tunnel will begin."),
-    ("Die Ausstellung wird {x} eröffnet.", "The exhibition will be opened {x}."),
-    ("Wir werden {x} nach Köln umziehen.", "We will move to Cologne {x}."),
-    ("Das neue Gesetz wird {x} in Kraft treten.", "The new law will come into force {x}."),
-)
-
-_TIME_WHEN: tuple[Frame, ...] = (
-    ("Der Zug fährt {x} ab.", "The train leaves {x}."),
-    ("Wir treffen uns {x} am Bahnhof.", "We are meeting at the station {x}."),
-    ("Das Konzert beginnt {x}.", "The concert begins {x}."),
-    ("{X} klingelte das Telefon.", "{X}, the telephone rang."),
-    ("Bitte rufen Sie mich {x} zurück.", "Please call me back {x}."),
-    ("Der Laden schließt {x}.", "The shop closes {x}."),
-    ("Sie steht jeden Tag {x} auf.", "She gets up {x} every day."),
-    ("{X} war noch niemand da.", "{X}, nobody was there yet."),
-)
-
-_AMOUNT: tuple[Frame, ...] = (
-    ("Das kostet {x}.", "That costs {x}."),
-    ("Ich hätte gern {x} in bar.", "I would like {x} in cash."),
-    ("Die Rechnung beträgt {x}.", "The bill comes to {x}."),
-    ("Sie hat {x} gespendet.", "She donated {x}."),
-    ("Wir haben {x} für das Fahrrad bezahlt.", "We paid {x} for the bicycle."),
-    ("Bitte überweisen Sie {x} bis Freitag.", "Please transfer {x} by Friday."),
-    ("Er schuldet mir noch {x}.", "He still owes me {x}."),
-    ("Der Preis stieg auf {x}.", "The price rose to {x}."),
-)
-
 FRAMES: dict[str, tuple[Frame, ...]] = {
-    "number": _PLAIN,
+    "number": (
+        ("{X}", "{X}"),
+        ("Die gesuchte Zahl ist {x}.", "The number we are looking for is {x}."),
+        ("Das Ergebnis lautet {x}.", "The result is {x}."),
+        ("Auf dem Zettel steht nur {x}.", "The note just says {x}."),
+        ("Zählen Sie bitte bis {x}.", "Please count to {x}."),
+        ("Im Kopf gerechnet ergibt das {x}.", "Worked out in your head, that makes {x}."),
+        ("Der Zähler steht bei {x}.", "The counter stands at {x}."),
+        ("Die richtige Antwort ist {x}.", "The right answer is {x}."),
+    ),
     "number_even": (("{X} ist eine gerade Zahl.", "{X} is an even number."),),
     "number_odd": (("{X} ist eine ungerade Zahl.", "{X} is an odd number."),),
     "number_two": (
@@ -108,13 +38,35 @@ FRAMES: dict[str, tuple[Frame, ...]] = {
         ("Bitte in Worten schreiben: {x}", "Please write in words: {x}"),
         ("Ausgeschrieben heißt das {x}.", "Written out, that is {x}."),
     ),
-    "count": _COUNTED,
+    "count": (
+        ("Die Stadt hat {x} Einwohner.", "The city has {x} inhabitants."),
+        ("Zum Konzert kamen {x} Besucher.", "{X} visitors came to the concert."),
+        ("Im Lager liegen noch {x} Schrauben.", "There are still {x} screws in the warehouse."),
+        ("Die Bibliothek besitzt {x} Bücher.", "The library owns {x} books."),
+        ("Auf dem Server liegen {x} Dateien.", "There are {x} files on the server."),
+        ("Der Verein hat {x} Mitglieder.", "The club has {x} members."),
+        ("Im Wald stehen {x} Bäume.", "There are {x} trees in the forest."),
+        ("Die Kandidatin erhielt {x} Stimmen.", "The candidate received {x} votes."),
+        ("Das Werk baut {x} Fahrräder im Jahr.", "The factory builds {x} bicycles a year."),
+        ("Gestern haben {x} Menschen die Seite besucht.", "Yesterday {x} people visited the page."),
+        ("Die Bäckerei hat {x} Brötchen verkauft.", "The bakery sold {x} bread rolls."),
+    ),
     "millions": (
         ("Rund {x} Menschen leben in der Region.", "About {x} people live in the region."),
         ("Die Sendung hatte {x} Zuschauer.", "The programme had {x} viewers."),
         ("Der Flughafen zählt {x} Fluggäste im Jahr.", "The airport counts {x} passengers a year."),
     ),
-    "ordinal": _ORDINAL,
+    "ordinal": (
+        ("Das ist die {xe} Auflage des Buches.", "This is the {x} edition of the book."),
+        ("Sie belegte den {xen} Platz.", "She finished in {x} place."),
+        ("Wir haben es heute zum {xen} Mal versucht.", "Today we tried it for the {x} time."),
+        ("Der {xe} Versuch gelang.", "The {x} attempt succeeded."),
+        ("Die {xe} Besucherin bekam Blumen.", "The {x} visitor was given flowers."),
+        ("Die Firma feiert heute ihr {xes} Jubiläum.", "The company is celebrating its {x} anniversary today."),
+        ("Er fragte zum {xen} Mal nach dem Weg.", "He asked for directions for the {x} time."),
+        ("Das war schon der {xe} Anruf heute.", "That was already the {x} call today."),
+        ("Als {xer} Gast kam der Bürgermeister.", "The mayor was the {x} guest to arrive."),
+    ),
     "ordinal_below_100": (
         ("Das Büro liegt im {xen} Stock.", "The office is on the {x} floor."),
         ("Mehr dazu steht im {xen} Kapitel.", "There is more about this in the {x} chapter."),
@@ -124,8 +76,24 @@ FRAMES: dict[str, tuple[Frame, ...]] = {
         ("Die Kirche stammt aus dem {xen} Jahrhundert.", "The church dates from the {x} century."),
         ("Die Mode des {xen} Jahrhunderts war bunt.", "The fashion of the {x} century was colourful."),
     ),
-    "when_past": _WHEN_PAST,
-    "when_future": _WHEN_FUTURE,
+    "when_past": (
+        ("{X} reiste der Maler nach Italien.", "{X}, the painter travelled to Italy."),
+        ("{X} brach im Hafen ein Feuer aus.", "{X}, a fire broke out in the harbour."),
+        ("{X} begann der Bau der Kirche.", "{X}, construction of the church began."),
+        ("Die Schule wurde {x} eröffnet.", "The school was opened {x}."),
+        ("Sie wurde {x} in Bremen geboren.", "She was born in Bremen {x}."),
+        ("Der Vertrag wurde {x} unterzeichnet.", "The treaty was signed {x}."),
+        ("Der Dichter starb {x} in Wien.", "The poet died in Vienna {x}."),
+        ("Die Familie zog {x} aufs Land.", "The family moved to the country {x}."),
+        ("{X} regnete es viel.", "{X}, it rained a lot."),
+    ),
+    "when_future": (
+        ("{X} wird die Brücke gesperrt.", "{X}, the bridge will be closed."),
+        ("{X} beginnen die Arbeiten am Tunnel.", "{X}, work on the tunnel will begin."),
+        ("Die Ausstellung wird {x} eröffnet.", "The exhibition will be opened {x}."),
+        ("Wir werden {x} nach Köln umziehen.", "We will move to Cologne {x}."),
+        ("Das neue Gesetz wird {x} in Kraft treten.", "The new law will come into force {x}."),
+    ),
     "year_past": (
         ("Aus dem Jahr {x} ist wenig bekannt.", "Little is known about the year {x}."),
         ("Der Winter des Jahres {x} war streng.", "The winter of the year {x} was severe."),
@@ -171,7 +139,16 @@ FRAMES: dict[str, tuple[Frame, ...]] = {
         ("Er hat {x} Geburtstag.", "His birthday is {x}."),
         ("{X} bleibt das Büro geschlossen.", "{X}, the office will remain closed."),
     ),
-    "time_when": _TIME_WHEN,
+    "time_when": (
+        ("Der Zug fährt {x} ab.", "The train leaves {x}."),
+        ("Wir treffen uns {x} am Bahnhof.", "We are meeting at the station {x}."),
+        ("Das Konzert beginnt {x}.", "The concert begins {x}."),
+        ("{X} klingelte das Telefon.", "{X}, the telephone rang."),
+        ("Bitte rufen Sie mich {x} zurück.", "Please call me back {x}."),
+        ("Der Laden schließt {x}.", "The shop closes {x}."),
+        ("Sie steht jeden Tag {x} auf.", "She gets up {x} every day."),
+        ("{X} war noch niemand da.", "{X}, nobody was there yet."),
+    ),
     "time_is": (
         ("Es ist {x}.", "It is {x}."),
         ("Es war schon {x}.", "It was already {x}."),
@@ -182,7 +159,16 @@ FRAMES: dict[str, tuple[Frame, ...]] = {
         ("Die Sitzung dauert {x}.", "The meeting lasts {x}."),
         ("{X} bin ich nicht erreichbar.", "{X}, I cannot be reached."),
     ),
-    "amount": _AMOUNT,
+    "amount": (
+        ("Das kostet {x}.", "That costs {x}."),
+        ("Ich hätte gern {x} in bar.", "I would like {x} in cash."),
+        ("Die Rechnung beträgt {x}.", "The bill comes to {x}."),
+        ("Sie hat {x} gespendet.", "She donated {x}."),
+        ("Wir haben {x} für das Fahrrad bezahlt.", "We paid {x} for the bicycle."),
+        ("Bitte überweisen Sie {x} bis Freitag.", "Please transfer {x} by Friday."),
+        ("Er schuldet mir noch {x}.", "He still owes me {x}."),
+        ("Der Preis stieg auf {x}.", "The price rose to {x}."),
+    ),
     "amount_millions": (
         ("Das Unternehmen investiert {x} in das neue Werk.", "The company is investing {x} in the new factory."),
         ("Der Schaden wird auf {x} geschätzt.", "The damage is estimated at {x}."),

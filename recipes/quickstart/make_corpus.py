@@ -11,15 +11,16 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import moments
 import quantities
 from frames import FRAMES
 from spelling import capitalised
-from values import SPLITS, Phrase, Split
+from values import SPLITS, Phrase, Split, UnsuitableError
 
-KINDS: dict[str, tuple[Callable[[random.Random, Split], Phrase | None], float]] = {
+KINDS: dict[str, tuple[Callable[[random.Random, Split], Phrase], float]] = {
     "number": (quantities.number, 0.30),
     "ordinal": (quantities.ordinal, 0.10),
     "year": (moments.year, 0.08),
@@ -70,10 +71,10 @@ def pairs_of(kind: str, split: Split, count: int, rng: random.Random) -> Iterato
     for _ in range(50 * count + 1000):
         if len(seen) == count:
             return
-        phrase = make(rng, split)
-        if phrase is None:
+        try:
+            pair = fill(rng, kind, make(rng, split))
+        except UnsuitableError:
             continue
-        pair = fill(rng, kind, phrase)
         if pair.german not in seen:
             seen.add(pair.german)
             yield pair
@@ -117,9 +118,8 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
         pairs = make_split(split, arguments.train if split == "train" else SIZES[split], arguments.seed)
-        write_lines(arguments.folder / f"{split}.de", (pair.german for pair in pairs))
-        write_lines(arguments.folder / f"{split}.en", (pair.english for pair in pairs))
-        write_lines(arguments.folder / f"{split}.kind", (pair.kind for pair in pairs))
+        for ending, name in (("de", "german"), ("en", "english"), ("kind", "kind")):
+            write_lines(arguments.folder / f"{split}.{ending}", map(attrgetter(name), pairs))
         print(f"{split}: {len(pairs)} pairs")
 
 

@@ -7,7 +7,7 @@ import datetime
 import random
 
 import spelling
-from values import Phrase, Split, draw, phrase
+from values import Phrase, Split, UnsuitableError, draw, phrase
 
 FIRST_YEAR, LAST_YEAR = 1500, 2100
 LAST_PAST_YEAR = 2024
@@ -41,25 +41,20 @@ def _any_year(rng: random.Random) -> int:
     return rng.randint(FIRST_YEAR, LAST_YEAR)
 
 
-def year(rng: random.Random, split: Split) -> Phrase | None:
+def year(rng: random.Random, split: Split) -> Phrase:
     """Draw a year, a season or month of one, or a decade."""
     return rng.choice((_year, _year, _season, _month_of_year, _month_of_year, _decade))(rng, split)
 
 
-def _said_year(rng: random.Random, split: Split) -> tuple[int, str, str] | None:
+def _said_year(rng: random.Random, split: Split) -> tuple[int, str, str]:
     """Draw a year of the split, and how it is said: in figures, mostly."""
     value = draw(rng, split, _any_year, lambda drawn: f"year {drawn}")
-    if value is None:
-        return None
     german, english = spelling.year_words(value) if rng.random() < 0.35 else (str(value), str(value))
     return value, german, english
 
 
-def _year(rng: random.Random, split: Split) -> Phrase | None:
-    said = _said_year(rng, split)
-    if said is None:
-        return None
-    value, german, english = said
+def _year(rng: random.Random, split: Split) -> Phrase:
+    value, german, english = _said_year(rng, split)
     key, tense = f"year {value}", _tense(value)
     if rng.random() < 0.5:
         return phrase(f"year_{tense}", german, english, key)
@@ -67,30 +62,24 @@ def _year(rng: random.Random, split: Split) -> Phrase | None:
     return phrase(f"when_{tense}", before[0] + german, before[1] + english, key)
 
 
-def _season(rng: random.Random, split: Split) -> Phrase | None:
-    said = _said_year(rng, split)
-    if said is None:
-        return None
-    value, german, english = said
+def _season(rng: random.Random, split: Split) -> Phrase:
+    value, german, english = _said_year(rng, split)
     season = rng.choice(SEASONS)
     texts = f"im {season[0]} {german}", f"in the {season[1]} of {english}"
     return phrase(f"when_{_tense(value)}", *texts, f"year {value}")
 
 
-def _decade(rng: random.Random, split: Split) -> Phrase | None:
+def _decade(rng: random.Random, split: Split) -> Phrase:
     value = draw(rng, split, lambda source: _any_year(source) // 10 * 10, lambda drawn: f"decade {drawn}")
-    if value is None or value == LAST_YEAR:
-        return None
+    if value == LAST_YEAR:
+        raise UnsuitableError
     return phrase(f"when_{_tense(value + 9)}", f"in den {value}er Jahren", f"in the {value}s", f"decade {value}")
 
 
-def _month_of_year(rng: random.Random, split: Split) -> Phrase | None:
-    drawn = draw(
+def _month_of_year(rng: random.Random, split: Split) -> Phrase:
+    value, number = draw(
         rng, split, lambda source: (_any_year(source), source.randint(1, 12)), lambda pair: f"month {pair[0]}-{pair[1]}"
     )
-    if drawn is None:
-        return None
-    value, number = drawn
     german, english = spelling.month(number)
     before = rng.choice((("im", "in"), ("im", "in"), ("Anfang", "in early"), ("Mitte", "in mid-"), ("Ende", "in late")))
     gap = "" if before[1].endswith("-") else " "
@@ -109,13 +98,11 @@ def _any_date(rng: random.Random) -> datetime.date | None:
     return None if datetime.date(1582, 10, 5) <= day < spelling.FIRST_GREGORIAN_DAY else day
 
 
-def date(rng: random.Random, split: Split) -> Phrase | None:
+def date(rng: random.Random, split: Split) -> Phrase:
     """Draw a day in any of the forms that letters, registers and histories use."""
     if rng.random() < 0.06:
         return _day_of_year(rng, split)
     day = draw(rng, split, _any_date, _date_key)
-    if day is None:
-        return None
     form = rng.choices(("when", "dative", "nominative", "heading", "range"), (8, 4, 3, 1, 2))[0]
     if form == "range":
         return _range(rng, split, day)
@@ -152,21 +139,19 @@ def _bare(rng: random.Random, day: datetime.date, ordinal_ending: str = "") -> t
     return f"{stem}{ordinal_ending} {names[0]} {years[0]}", f"the {ordinal} of {names[1]} {years[1]}"
 
 
-def _range(rng: random.Random, split: Split, first: datetime.date) -> Phrase | None:
+def _range(rng: random.Random, split: Split, first: datetime.date) -> Phrase:
     """Two days of one month, both of the split."""
     last_day = calendar.monthrange(first.year, first.month)[1]
     if first.day == last_day or (first.year, first.month) == (1582, 10):
-        return None
+        raise UnsuitableError
     last = draw(rng, split, lambda source: first.replace(day=source.randint(first.day + 1, last_day)), _date_key, 40)
-    if last is None:
-        return None
     names = spelling.month(first.month)
     german = f"vom {first.day}. bis zum {last.day}. {names[0]} {first.year}"
     english = f"from {first.day} to {last.day} {names[1]} {first.year}"
     return phrase(f"range_{_tense(first.year)}", german, english, _date_key(first), _date_key(last))
 
 
-def _day_of_year(rng: random.Random, split: Split) -> Phrase | None:
+def _day_of_year(rng: random.Random, split: Split) -> Phrase:
     """Draw a day of every year, such as a birthday."""
     day = draw(
         rng,
@@ -174,8 +159,6 @@ def _day_of_year(rng: random.Random, split: Split) -> Phrase | None:
         lambda source: datetime.date(2000, 1, 1) + datetime.timedelta(source.randrange(366)),
         lambda value: f"day {value:%m-%d}",
     )
-    if day is None:
-        return None
     names, key = spelling.month(day.month), f"day {day:%m-%d}"
     if rng.random() < 0.5:
         return phrase("day_of_year", f"am {day.day}. {names[0]}", f"on {day.day} {names[1]}", key)
@@ -191,14 +174,12 @@ def _time_key(time: tuple[int, int]) -> str:
     return f"time {time[0]}:{time[1]:02}"
 
 
-def time(rng: random.Random, split: Split) -> Phrase | None:
+def time(rng: random.Random, split: Split) -> Phrase:
     """Draw a time of day: by a digital clock, in words, by a clock with hands, or from one to another."""
     form = rng.choice(("digital", "spoken", "clock", "clock", "range"))
     if form == "clock":
         return _clock(rng, split)
     value = draw(rng, split, _any_time, _time_key)
-    if value is None:
-        return None
     hour, minute = value
     if form == "range":
         return _time_range(rng, split, value)
@@ -215,7 +196,7 @@ def time(rng: random.Random, split: Split) -> Phrase | None:
     return phrase("time_when", f"{before[0]} {german}", f"{before[1]} {english}", _time_key(value))
 
 
-def _clock(rng: random.Random, split: Split) -> Phrase | None:
+def _clock(rng: random.Random, split: Split) -> Phrase:
     """`halb acht` and its kin; with a part of the day, sometimes."""
 
     def make(source: random.Random) -> tuple[int, int]:
@@ -223,8 +204,6 @@ def _clock(rng: random.Random, split: Split) -> Phrase | None:
         return source.randint(1, 12), minute
 
     value = draw(rng, split, make, lambda pair: f"clock {pair[0]}:{pair[1]:02}")
-    if value is None:
-        return None
     hour, minute = value
     german, english = spelling.clock_time(hour, minute)
     if minute == 45 and rng.random() < 0.3:
@@ -244,10 +223,10 @@ def _clock(rng: random.Random, split: Split) -> Phrase | None:
     return phrase("time_when", f"{before[0]} {german}", f"{before[1]} {english}", key)
 
 
-def _time_range(rng: random.Random, split: Split, first: tuple[int, int]) -> Phrase | None:
+def _time_range(rng: random.Random, split: Split, first: tuple[int, int]) -> Phrase:
     last = draw(rng, split, _any_time, _time_key)
-    if last is None or last <= first:
-        return None
+    if last <= first:
+        raise UnsuitableError
     german = [f"{hour}:{minute:02}" if minute else str(hour) for hour, minute in (first, last)]
     english = [spelling.english_time(*value, short=True) for value in (first, last)]
     texts = f"von {german[0]} bis {german[1]} Uhr", f"from {english[0]} to {english[1]}"

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import spelling
-from values import Phrase, Split, draw, number_key, phrase
+from values import Phrase, Split, UnsuitableError, draw, number_key, phrase
 
 MOST_DIGITS = 9
 YEARS = range(1500, 2101)  # sound like years, so they are left to them
@@ -43,27 +43,18 @@ class Unit(NamedTuple):
     most: int
 
 
-UNITS = (
-    Unit("length-kilometer", "distance", "einen", 1, 2000),
-    Unit("length-meter", "distance", "einen", 100, 5000),
-    Unit("length-meter", "height", "einen", 2, 400),
-    Unit("length-centimeter", "small_length", "einen", 1, 250),
-    Unit("mass-kilogram", "mass", "ein", 1, 500),
-    Unit("mass-gram", "small_mass", "ein", 2, 999),
-    Unit("mass-tonne", "large_mass", "eine", 1, 300),
-    Unit("temperature-celsius", "temperature", "ein", -30, 45),
-    Unit("volume-liter", "volume", "einen", 1, 500),
-    Unit("volume-milliliter", "volume", "einen", 2, 999),
-    Unit("speed-kilometer-per-hour", "speed", "einen", 5, 300),
-    Unit("area-square-meter", "area", "einen", 8, 999),
-    Unit("area-hectare", "land", "einen", 1, 900),
-    Unit("area-square-kilometer", "land", "einen", 1, 500),
-    Unit("duration-minute", "duration", "eine", 1, 300),
-    Unit("duration-hour", "duration", "eine", 1, 48),
-    Unit("duration-day", "long_duration", "einen", 1, 365),
-    Unit("duration-week", "long_duration", "eine", 1, 60),
-    Unit("concentr-percent", "percent", "ein", 1, 250),
-)
+UNITS = [Unit(*row) for row in (
+    ("length-kilometer", "distance", "einen", 1, 2000), ("length-meter", "distance", "einen", 100, 5000),
+    ("length-meter", "height", "einen", 2, 400), ("length-centimeter", "small_length", "einen", 1, 250),
+    ("mass-kilogram", "mass", "ein", 1, 500), ("mass-gram", "small_mass", "ein", 2, 999),
+    ("mass-tonne", "large_mass", "eine", 1, 300), ("temperature-celsius", "temperature", "ein", -30, 45),
+    ("volume-liter", "volume", "einen", 1, 500), ("volume-milliliter", "volume", "einen", 2, 999),
+    ("speed-kilometer-per-hour", "speed", "einen", 5, 300), ("area-square-meter", "area", "einen", 8, 999),
+    ("area-hectare", "land", "einen", 1, 900), ("area-square-kilometer", "land", "einen", 1, 500),
+    ("duration-minute", "duration", "eine", 1, 300), ("duration-hour", "duration", "eine", 1, 48),
+    ("duration-day", "long_duration", "einen", 1, 365), ("duration-week", "long_duration", "eine", 1, 60),
+    ("concentr-percent", "percent", "ein", 1, 250),
+)]  # fmt: skip
 
 
 def whole(rng: random.Random, most_digits: int = MOST_DIGITS) -> int | None:
@@ -81,19 +72,17 @@ def before_noun(number: int) -> bool:
     return number > 1 and number % 100 != 1 and number // 1_000_000 % 100 != 1
 
 
-def one_number(rng: random.Random, split: Split, most_digits: int = MOST_DIGITS) -> int | None:
+def one_number(rng: random.Random, split: Split, most_digits: int = MOST_DIGITS) -> int:
     """Draw a number of the split."""
     return draw(rng, split, lambda source: whole(source, most_digits), number_key)
 
 
-def number(rng: random.Random, split: Split) -> Phrase | None:
+def number(rng: random.Random, split: Split) -> Phrase:
     """Draw a cardinal number: alone, before a noun, converted between figures and words, or two compared."""
     form = rng.choices(("plain", "convert", "parity", "count", "millions", "two"), (5, 6, 1, 4, 1, 3))[0]
     if form == "millions":
         return _millions(rng, split)
     value = one_number(rng, split)
-    if value is None:
-        return None
     if form == "two":
         return _two_numbers(rng, split, value)
     return _said_number(rng, value, form)
@@ -114,10 +103,10 @@ def _said_number(rng: random.Random, value: int, form: str) -> Phrase:
     return phrase(slot, *texts, key)
 
 
-def _two_numbers(rng: random.Random, split: Split, first: int) -> Phrase | None:
+def _two_numbers(rng: random.Random, split: Split, first: int) -> Phrase:
     second = one_number(rng, split, most_digits=min(6, max(3, len(str(first)))))
-    if second is None or second == first:
-        return None
+    if second == first:
+        raise UnsuitableError
     pair = sorted((first, second))
     if max(pair) < 10**6 and rng.random() < 0.4:
         german, english = ([spelling.words(value, language) for value in pair] for language in ("de", "en"))
@@ -131,20 +120,16 @@ def _tenths_of_millions(rng: random.Random) -> Decimal:
     return Decimal(rng.randint(11, 999)) / 10
 
 
-def _millions(rng: random.Random, split: Split, german: str = "", english: str = "") -> Phrase | None:
+def _millions(rng: random.Random, split: Split, german: str = "", english: str = "") -> Phrase:
     """`2,5 Millionen` and `2.5 million`, with what is counted behind it."""
     value = draw(rng, split, _tenths_of_millions, lambda tenths: number_key(tenths * 1_000_000))
-    if value is None:
-        return None
     texts = f"{spelling.figures(value, 'de')} Millionen{german}", f"{spelling.figures(value, 'en')} million{english}"
     return phrase("amount_millions" if german else "millions", *texts, number_key(value * 1_000_000))
 
 
-def ordinal(rng: random.Random, split: Split) -> Phrase | None:
+def ordinal(rng: random.Random, split: Split) -> Phrase:
     """Draw an ordinal number, in figures or in words with its German ending."""
     value = one_number(rng, split, most_digits=4)
-    if value is None:
-        return None
     slot = "ordinal"
     if 1 < value < 100 and rng.random() < 0.5:
         slot = "century" if 4 < value < 22 else "ordinal_below_100"
@@ -157,7 +142,7 @@ def ordinal(rng: random.Random, split: Split) -> Phrase | None:
     return Phrase(slot, german, {"x": english}, (number_key(value),))
 
 
-def amount(rng: random.Random, split: Split) -> Phrase | None:
+def amount(rng: random.Random, split: Split) -> Phrase:
     """Draw an amount in one of five currencies."""
     code = rng.choice(tuple(CURRENCIES))
     money = CURRENCIES[code]
@@ -170,8 +155,6 @@ def amount(rng: random.Random, split: Split) -> Phrase | None:
         return None if units is None else Decimal(units) + (Decimal(source.randint(1, 99)) / 100 if with_parts else 0)
 
     value = draw(rng, split, make, number_key)
-    if value is None:
-        return None
     key, form = number_key(value), rng.choice(("sign", "name", "words"))
     units, parts = int(value), int(value * 100) % 100
     if form == "sign":
@@ -192,7 +175,7 @@ def _amount_in_words(units: int, parts: int, money: Currency) -> tuple[str, str]
     return german, english
 
 
-def measure(rng: random.Random, split: Split) -> Phrase | None:
+def measure(rng: random.Random, split: Split) -> Phrase:
     """Draw a quantity with a unit, abbreviated or written out, in figures or in words."""
     unit = rng.choice(UNITS)
     exact = rng.random() < 0.5
@@ -204,8 +187,8 @@ def measure(rng: random.Random, split: Split) -> Phrase | None:
         return None if int(quantity) in YEARS or (abs(quantity) < 2 and unit.slot == "temperature") else quantity
 
     value = draw(rng, split, make, number_key)
-    if value is None or (value < 1 and unit.slot != "temperature"):
-        return None
+    if value < 1 and unit.slot != "temperature":
+        raise UnsuitableError
     value = Decimal(f"{value.normalize():f}")
     form = rng.choice(("short", "long", "words"))
     german, english = spelling.with_unit(value, unit.name, long=form != "short")

@@ -1,12 +1,11 @@
 """Exact matches of a translation with its reference, overall and for each kind of value, and some failures.
 
-Run as `python recipes/quickstart/report.py --source S --reference R --kind K TRANSLATION`; each file has one line per
-sentence.
+Run as `python recipes/quickstart/report.py DATA TRANSLATION`: DATA is the folder of the corpus, TRANSLATION a
+translation of its test.de.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -28,13 +27,13 @@ class Line:
         return self.translation == self.reference
 
 
-def read(source: Path, reference: Path, kind: Path, translation: Path) -> list[Line]:
-    """Read four files that belong together, line by line.
+def read(data: Path, translation: Path) -> list[Line]:
+    """Read the test set and its translation, line by line.
 
     Raises:
         ValueError: They differ in the number of lines, or have none.
     """
-    paths = (source, reference, kind, translation)
+    paths = (*(data / f"test.{ending}" for ending in ("de", "en", "kind")), translation)
     columns = [path.read_text(encoding="utf-8").splitlines() for path in paths]
     lengths = [len(column) for column in columns]
     if len(set(lengths)) != 1 or not lengths[0]:
@@ -68,19 +67,12 @@ def summary(lines: list[Line], failures: int) -> str:
 
 
 def main() -> None:
-    """Print the report on the files that the command line names."""
-    parser = argparse.ArgumentParser(description="Count exact matches of a translation, by kind of value.")
-    parser.add_argument("translation", type=Path, help="translated lines")
-    parser.add_argument("--source", type=Path, required=True, help="what was translated")
-    parser.add_argument("--reference", type=Path, required=True, help="the right translations")
-    parser.add_argument("--kind", type=Path, required=True, help="each line's kind of value")
-    parser.add_argument("--failures", type=int, default=5, help="failures to show (default: %(default)s)")
-    arguments = parser.parse_args()
+    """Print the report on what the command line names."""
     try:
-        lines = read(arguments.source, arguments.reference, arguments.kind, arguments.translation)
+        lines = read(*map(Path, sys.argv[1:]))
     except (OSError, ValueError) as error:
         sys.exit(f"report: {error}")
-    print(summary(lines, arguments.failures))
+    print(summary(lines, failures=5))
 
 
 if __name__ == "__main__":

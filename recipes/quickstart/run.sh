@@ -27,7 +27,7 @@ nmt train "$recipe/config.toml"
 
 say "3/4 translating and scoring lines whose values never occur in training"
 nmt evaluate "$model" --test test --output "$output"
-python "$recipe/report.py" --source "$data/test.de" --reference "$data/test.en" --kind "$data/test.kind" "$output"
+python "$recipe/report.py" "$data" "$output"
 
 say "4/4 translating a few sentences"
 examples=(
@@ -39,10 +39,11 @@ examples=(
 translations="$(printf '%s\n' "${examples[@]}" | nmt translate "$model")"
 paste -d '\n' <(printf '  %s\n' "${examples[@]}") <(sed 's/^/    /' <<<"$translations")
 
+nmt="$(command -v nmt)"
 cat <<TEXT
 
 The model is in $model. Translate lines of your own with
-    ${VIRTUAL_ENV#"$PROJECT/"}/bin/nmt translate $model < FILE
+    ${nmt#"$PROJECT/"} translate $model < FILE
 and see every setting with
-    ${VIRTUAL_ENV#"$PROJECT/"}/bin/nmt config
+    ${nmt#"$PROJECT/"} config
 TEXT

@@ -21,6 +21,10 @@ ALWAYS_TRAINED_BELOW = 100  # whole numbers that everything else is composed of
 Value = TypeVar("Value")
 
 
+class UnsuitableError(Exception):
+    """What was drawn cannot be said, or belongs to another split: something else must be drawn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """One value, or two, as said in both languages."""
@@ -69,7 +73,7 @@ def draw(
     make: Callable[[random.Random], Value | None],
     key: Callable[[Value], str],
     attempts: int = 2000,
-) -> Value | None:
+) -> Value:
     """Draw values until one belongs to the split.
 
     Args:
@@ -80,10 +84,13 @@ def draw(
         attempts: Values to draw at most.
 
     Returns:
-        The first that fits, or None.
+        The first that fits.
+
+    Raises:
+        UnsuitableError: None of them does.
     """
     for _ in range(attempts):
         value = make(rng)
         if value is not None and split_of(key(value)) == split:
             return value
-    return None
+    raise UnsuitableError

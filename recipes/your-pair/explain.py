@@ -55,7 +55,7 @@ class Outcome:
     curve: Sequence[dict[str, Any]]
     """The validations, in order; empty if none were noted."""
     training: dict[str, Any]
-    """The section `training` of the model's settings."""
+    """The section `training` of the model's settings, and `dropout` of its `model`."""
     seen: Words
     """The training text."""
 
@@ -63,7 +63,8 @@ class Outcome:
 def quality(outcome: Outcome) -> Iterator[str]:
     """Say how good the translations are, and how sure that is."""
     bleu, chrf, lines = outcome.scores["bleu"], outcome.scores["chrf"], len(outcome.references)
-    exact = sum(text.strip() == reference.strip() for text, reference in _pairs(outcome))
+    pairs = zip(outcome.translations, outcome.references, strict=True)
+    exact = sum(text.strip() == reference.strip() for text, reference in pairs)
     yield f"BLEU {bleu:.1f}, chrF {chrf:.1f}, both out of 100; {exact:,} of {lines:,} test lines are exactly as given."
     yield next(text for limit, text in BANDS if bleu < limit)
     yield (
@@ -215,15 +216,9 @@ def read_outcome(folder: Path, translation: Path) -> Outcome:
     if not tests:
         raise ValueError(f"{model / 'scores.jsonl'}: expected scores of the test set, got none")
     curve = [row for row in rows if row.get("kind") == "validation"]
-    training = json.loads((model / "config.json").read_text(encoding="utf-8"))["training"]
-    return Outcome(
-        sources, references, translations, tests[-1], curve, training | {"dropout": _dropout(model)}, _seen(data)
-    )
-
-
-def _dropout(model: Path) -> float:
-    value: float = json.loads((model / "config.json").read_text(encoding="utf-8"))["model"]["dropout"]
-    return value
+    settings = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    training = settings["training"] | {"dropout": settings["model"]["dropout"]}
+    return Outcome(sources, references, translations, tests[-1], curve, training, _seen(data))
 
 
 def _stronger(outcome: Outcome) -> float:
@@ -241,10 +236,6 @@ def _seen(data: Path) -> Words:
 
 def _words(line: str) -> list[str]:
     return [word for part in line.casefold().split() if (word := part.strip(".,;:!?\"'()[]«»„“”‚‘’…-"))]
-
-
-def _pairs(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    yield from zip(outcome.translations, outcome.references, strict=True)
 
 
 def _margin(lines: int) -> float:

@@ -22,8 +22,10 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 sys.path[:0] = [str(RECIPES), str(RECIPES / "your-pair")]
 
 import choose  # noqa: E402
+import corpora  # noqa: E402
 import explain  # noqa: E402
 import split  # noqa: E402
+import steps  # noqa: E402
 import summary  # noqa: E402
 
 
@@ -301,14 +303,15 @@ def test_summary(tmp_path):
     assert summary.summary(tmp_path / "empty", ["t"]).count("\n") == 0
 
 
-def test_measure_keeps_the_exit_code(tmp_path):
+def test_a_program_that_fails_ends_the_recipe_after_its_record(tmp_path):
     record = tmp_path / "new" / "runs.jsonl"
-    for code in (0, 7):
-        command = [sys.executable, "-c", f"import sys; sys.exit({code})"]
-        done = subprocess.run([sys.executable, RECIPES / "measure.py", record, *command], check=False)
-        assert done.returncode == code
+    assert steps.run(sys.executable, "-c", "print('said')", record=record, capture=True) == "said\n"
+    for code, ended in (("sys.exit(7)", 7), ("os.kill(os.getpid(), 9)", 137)):
+        with pytest.raises(SystemExit) as caught:
+            steps.run(sys.executable, "-c", f"import os, sys; {code}", record=record)
+        assert caught.value.code == ended
     rows = summary.read_rows(record)
-    assert [row["exit"] for row in rows] == [0, 7]
+    assert [row["exit"] for row in rows] == [0, 7, 137]
     assert all(row["peak_mib"] > 1 for row in rows)
 
 
@@ -318,14 +321,16 @@ def run(recipe, *arguments, folder, **environment):
     tools.mkdir(parents=True, exist_ok=True)
     scripts = {
         "nmt": f"#!{sys.executable}\nfrom nmt.cli import main\nmain()\n",
-        "python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n',
+        **dict.fromkeys(("python", "python3"), f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'),
     }
     for name, text in scripts.items():
         (tools / name).write_text(text, encoding="utf-8")
         (tools / name).chmod(0o755)
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONSAFEPATH", "NMT_DATA")}
     clean |= {"PATH": f"{tools}:{os.environ['PATH']}", "NMT_INSTALL": "no"} | environment
-    command = ["bash", str(RECIPES / recipe / "run.sh"), *map(str, arguments)]
+    own = RECIPES / recipe / "run.sh"
+    start = [str(own)] if own.exists() else [str(RECIPES / "run.sh"), recipe]
+    command = ["bash", *start, *map(str, arguments)]
     return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
 
 
@@ -338,8 +343,8 @@ def run(recipe, *arguments, folder, **environment):
         ("your-pair", ["a", "a.en"], 2, "a: the name does not end in a language"),
         ("your-pair", ["a.en", "a.en"], 2, "expected two languages, got en twice"),
         ("your-pair", ["a.en"], 2, "expected a second file, or one that ends in .tsv"),
-        ("your-pair", ["a.en", "--flder", "x"], 2, "unknown option --flder"),
-        ("your-pair", ["a.en", "--folder"], 2, "--folder: expected a value"),
+        ("your-pair", ["a.en", "--flder", "x"], 2, "unrecognized arguments: --flder"),
+        ("your-pair", ["a.en", "--folder"], 2, "argument --folder: expected one argument"),
         ("your-pair", ["bad.de", "a.en", "--folder", "run"], 1, "bad.de: line 1: expected UTF-8"),
         ("your-pair", ["long.de", "a.en", "--folder", "run"], 1, "expected as many source as target lines, got 2"),
         ("tatoeba", ["de", "fr"], 2, "expected de en, en de, fr en, en fr, got de fr"),
@@ -347,7 +352,9 @@ def run(recipe, *arguments, folder, **environment):
         ("canlaws", ["en", "fr", "."], 1, "no corpus in '.'"),
         ("multi30k", ["en", "en"], 2, "got en en"),
         ("multi30k", ["en", "de", "--cell=gru"], 2, "--cell: expected lstm or mi_lstm, got gru"),
-        ("small-enja", ["en"], 2, "expected SOURCE TARGET [DATA_FOLDER]"),
+        ("canlaws", ["en", "fr", "--cell", "lstm"], 2, "--cell: expected none for this corpus, got lstm"),
+        ("small-enja", ["en"], 2, "the following arguments are required: TARGET"),
+        ("nothing", ["en", "de"], 2, "CORPUS: invalid choice: 'nothing'"),
     ],
 )
 def test_wrong_usage(recipe, arguments, code, message, tmp_path):
@@ -361,10 +368,11 @@ def test_wrong_usage(recipe, arguments, code, message, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_help_lists_the_options(tmp_path):
-    done = run("your-pair", "--help", folder=tmp_path)
+@pytest.mark.parametrize(("recipe", "words"), [("your-pair", ["--source-language"]), ("multi30k", corpora.CORPORA)])
+def test_help_lists_the_options(recipe, words, tmp_path):
+    done = run(recipe, "--help", folder=tmp_path)
     assert done.returncode == 0
-    assert all(option in done.stdout for option in ("--source-language", "--folder", "--minutes", "--threads", "--set"))
+    assert all(option in done.stdout for option in (*words, "--folder", "--minutes", "--threads", "--set"))
 
 
 def test_your_pair_from_text_to_advice(tmp_path):

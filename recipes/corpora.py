@@ -1,0 +1,161 @@
+"""Train and score a model on one of the corpora in the table below, `CORPORA`.
+
+Run as `bash recipes/run.sh CORPUS SOURCE TARGET [DATA_FOLDER] [OPTION]...`. A row says which files a corpus has; all
+else is in the corpus' own folder: its settings in config.toml, where it comes from in README.md.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tomllib
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+
+import steps
+
+Lines = list[bytes]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A row of the table. Files are called SPLIT.LANGUAGE.gz."""
+
+    variable: str
+    """What the config calls the folder of the files."""
+    folders: Mapping[str, str]
+    """The name of that folder by pair of languages, each of which goes in both directions."""
+    splits: tuple[str, ...] = ("train", "valid", "test")
+    """The files that must be there."""
+    more_tests: tuple[str, ...] = ()
+    """Test sets that the config does not name, and that some of the languages lack."""
+    cells: tuple[str, ...] = ()
+    """Choices of `--cell`, if it is an option."""
+    text: str = ""
+    """The folder of files that are made of those of the corpus; the config calls it TEXT."""
+    derived: Mapping[str, tuple[str, Callable[[str, Lines], Lines]]] = field(default_factory=dict)
+    """Those files: by split, of which one each is made, and how, given its language."""
+
+    def folder(self, source: str, target: str) -> str | None:
+        """The folder for two languages; none if there is no such pair."""
+        return self.folders.get(f"{source} {target}") or self.folders.get(f"{target} {source}")
+
+
+def joined_japanese(language: str, lines: Lines) -> Lines:
+    """Japanese as it is written, without blanks."""
+    return [line.replace(b" ", b"") for line in lines] if language == "ja" else lines
+
+
+CORPORA = {
+    "multi30k": Corpus(
+        "MULTI30K",
+        dict.fromkeys(("en de", "en fr", "en cs", "de fr", "de cs", "fr cs"), "multi30k"),
+        splits=("train", "valid", "test_2016_flickr"),
+        more_tests=("test_2016_flickr", "test_2017_flickr"),  # Czech has no translation of the second
+        cells=("lstm", "mi_lstm"),
+    ),
+    "tatoeba": Corpus("TATOEBA", {"de en": "tatoeba-deen", "fr en": "tatoeba-fren"}),
+    "small-enja": Corpus(
+        "ENJA",
+        {"en ja": "small-enja"},
+        text="run/small-enja-data",
+        derived={split: (split, joined_japanese) for split in ("train", "valid", "test")},
+    ),
+    "iwslt15-envi": Corpus(
+        "IWSLT15",
+        {"en vi": "iwslt15-envi"},
+        splits=("train", "valid"),
+        text="run/iwslt15-data",
+        derived={  # there is no third set: the end of the training text becomes the validation set
+            "train": ("train", lambda _, lines: lines[:-1000]),
+            "valid": ("train", lambda _, lines: lines[-1000:]),
+        },
+    ),
+    "canlaws": Corpus("CANLAWS", {"en fr": "canlaws-enfr"}),
+}
+
+USAGE = "bash recipes/run.sh CORPUS SOURCE TARGET [DATA_FOLDER] [OPTION]..."
+
+
+def find_data(name: str, given: str, files: list[str]) -> Path:
+    """The folder that holds all files: the given one, or `name` in it."""
+    for folder in (Path(given, name), Path(given)):
+        if given and all((folder / file).is_file() for file in files):
+            return folder.resolve()
+    steps.fail(
+        f"no corpus in '{given or 'DATA_FOLDER or $NMT_DATA'}': expected {name}/ with {' '.join(files)} "
+        "(its README.md says where to get it)"
+    )
+
+
+def derive(corpus: Corpus, data: Path, languages: tuple[str, str]) -> None:
+    """Make the files of `corpus.text` that are older than what they are made of; each appears whole."""
+    for split, (origin, change) in corpus.derived.items():
+        for language in languages:
+            source, output = data / f"{origin}.{language}.gz", Path(corpus.text, f"{split}.{language}.gz")
+            if steps.newer(output, source):
+                continue
+            part = output.with_suffix(f".{os.getpid()}.tmp")
+            try:
+                lines = gzip.decompress(source.read_bytes()).splitlines(keepends=True)
+                output.parent.mkdir(parents=True, exist_ok=True)
+                part.write_bytes(gzip.compress(b"".join(change(language, lines)), 6, mtime=0))
+                part.replace(output)
+            except (OSError, EOFError, zlib.error) as error:
+                steps.fail(f"{source}: could not be read, or {output} not written: {error}")
+
+
+def main() -> None:
+    """Do what the command line says."""
+    rows = "\n".join(
+        f"  {name:<14}{', '.join(corpus.folders)}, or the other way round" for name, corpus in CORPORA.items()
+    )
+    parser = steps.option_parser(USAGE, f"Train and score a model. The corpora and their languages:\n{rows}")
+    parser.add_argument("corpus", metavar="CORPUS", choices=CORPORA, help="one of the above; recipes/CORPUS tells more")
+    parser.add_argument("source", metavar="SOURCE", help="language to translate from")
+    parser.add_argument("target", metavar="TARGET", help="language to translate to")
+    parser.add_argument(
+        "data",
+        metavar="DATA_FOLDER",
+        nargs="?",
+        default=os.environ.get("NMT_DATA", ""),
+        help="holds the corpus' folder, or is it; $NMT_DATA if not given",
+    )
+    parser.add_argument("--cell", help="recurrent cell, for multi30k: lstm (the default) or mi_lstm")
+    arguments = parser.parse_intermixed_args()
+    corpus, source, target = CORPORA[arguments.corpus], arguments.source, arguments.target
+    folder = corpus.folder(source, target)
+    if folder is None:
+        pairs = ", ".join(f"{pair}, {' '.join(reversed(pair.split()))}" for pair in corpus.folders)
+        parser.error(f"languages: expected {pairs}, got {source} {target}")
+    cell = arguments.cell or (corpus.cells[0] if corpus.cells else None)
+    if cell is not None and cell not in corpus.cells:
+        parser.error(f"--cell: expected {' or '.join(corpus.cells) or 'none for this corpus'}, got {cell}")
+    files = [f"{split}.{language}.gz" for split in corpus.splits for language in (source, target)]
+    data = find_data(folder, arguments.data, files)
+
+    names = {corpus.variable: str(data), "SOURCE": source, "TARGET": target, "TEXT": corpus.text, "CELL": cell or ""}
+    steps.start(**names)
+    derive(corpus, data, (source, target))
+    config = Path("recipes", arguments.corpus, "config.toml")
+    chosen = tomllib.loads(config.read_text(encoding="utf-8"))
+    settings = [f"data.source_language={source}", f"data.target_language={target}"]
+    settings += [f"model.cell={cell}"] if cell else []
+    tests = list(chosen["data"].get("test", {}))
+    for test in corpus.more_tests:
+        paths = [data / f"{test}.{language}.gz" for language in (source, target)]
+        if all(path.is_file() for path in paths):
+            tests.append(test)
+            settings.insert(0, f"data.test.{test}=['{paths[0]}', '{paths[1]}']")
+    settings += arguments.settings  # the user's come last and win
+    model = Path(steps.last_value(settings, "folder", Template(chosen["folder"]).substitute(names)))
+    settings.append(f"folder={model}")
+    steps.train(config, model, settings)
+    steps.score(model, tests, settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The table of corpora: what a row makes of the command line, and of the files of its corpus."""
+
+import gzip
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmt.config_file import load_config
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+sys.path.insert(0, str(RECIPES))
+
+import corpora  # noqa: E402
+import steps  # noqa: E402
+
+
+def test_every_corpus_has_a_row_and_a_folder_of_its_own():
+    assert {path.parent.name for path in RECIPES.glob("*/config.toml")} == {*corpora.CORPORA, "quickstart"}
+    assert all(f"bash recipes/run.sh {name} " in (RECIPES / name / "README.md").read_text() for name in corpora.CORPORA)
+
+
+@pytest.fixture
+def commands(monkeypatch, tmp_path):
+    """What a recipe runs in this process, in which nothing is installed and no model comes of it."""
+    (tmp_path / "recipes").symlink_to(RECIPES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NMT_DATA", raising=False)
+    found = []
+    monkeypatch.setattr(steps, "start", lambda **variables: [monkeypatch.setenv(*each) for each in variables.items()])
+    monkeypatch.setattr(steps, "run", lambda *command, **_: found.append([str(part) for part in command]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "tests"),
+    [
+        ("multi30k en de", "run/multi30k-en-de-lstm", ["test_2016_flickr", "test_2017_flickr"]),
+        ("multi30k cs en --cell=mi_lstm", "run/multi30k-cs-en-mi_lstm", ["test_2016_flickr"]),
+        ("tatoeba en fr", "run/tatoeba-en-fr", ["test"]),
+        ("canlaws fr en", "run/canlaws-fr-en", ["test"]),
+    ],
+)
+def test_what_a_corpus_runs(arguments, model, tests, commands, monkeypatch, tmp_path):
+    name, source, target, *options = arguments.split()
+    corpus = corpora.CORPORA[name]
+    folder = tmp_path / corpus.folder(source, target)
+    folder.mkdir()
+    for split in {*corpus.splits, *tests}:
+        for language in (source, target):
+            (folder / f"{split}.{language}.gz").touch()
+    words = [name, source, target, "--threads", "3", str(tmp_path), *options, "--set", "model.dropout=0.1"]
+    monkeypatch.setattr(sys, "argv", ["corpora.py", *words])
+    corpora.main()
+    prepare, train, *evaluate = commands
+    assert prepare[:3] == ["nmt", "prepare", f"recipes/{name}/config.toml"]
+    assert train[:2] == ["nmt", "train"]
+    assert train[2:] == prepare[2:]
+    assert [(command[1], command[4], command[-2:]) for command in evaluate] == [
+        ("evaluate", test, ["--threads", "3"]) for test in tests
+    ]
+    config = load_config(Path(train[2]), train[4::2])
+    assert (config.folder, config.training.threads, config.model.dropout) == (Path(model), 3, 0.1)
+    assert (config.data.source_language, config.data.target_language) == (source, target)
+    assert set(config.data.test) == set(tests)
+    pairs = [*config.data.train, config.data.valid, *config.data.test.values()]
+    assert all(Path(file).is_file() for pair in pairs for file in pair)
+
+
+def numbered(numbers, blank=" "):
+    return "".join(f"{number}{blank}a{blank}b\n" for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "expected"),
+    [
+        ("iwslt15-envi", "vi", {"train": numbered(range(7)), "valid": numbered(range(7, 1007))}),
+        ("small-enja", "ja", {split: numbered(range(1007), "") for split in ("train", "valid", "test")}),
+        ("small-enja", "en", {split: numbered(range(1007)) for split in ("train", "valid", "test")}),
+    ],
+)
+def test_files_made_of_those_of_a_corpus(name, language, expected, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    corpus = corpora.CORPORA[name]
+    for split in corpus.splits:
+        (tmp_path / f"{split}.{language}.gz").write_bytes(gzip.compress(numbered(range(1007)).encode()))
+    corpora.derive(corpus, tmp_path, (language,))
+    made = {path.name.split(".")[0]: path for path in Path(corpus.text).iterdir()}
+    assert {split: gzip.decompress(path.read_bytes()).decode() for split, path in made.items()} == expected
+    times = {path: path.stat().st_mtime_ns for path in made.values()}
+    corpora.derive(corpus, tmp_path, (language,))
+    assert {path: path.stat().st_mtime_ns for path in made.values()} == times
