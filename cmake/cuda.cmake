@@ -4,6 +4,7 @@
 set(RNN_ENGINE_CUDA_SOURCES
   csrc/api/functions.cpp
   csrc/api/plan.cpp
+  csrc/api/trace.cpp
   csrc/cuda/run/backward.cpp
   csrc/cuda/graphs.cpp
   csrc/cuda/capi.cpp

@@ -10,6 +10,7 @@
 
 #include "api/arguments.h"
 #include "api/plan_handle.h"
+#include "api/trace.h"
 #include "base/pool.h"
 #include "cpu/dtype.h"
 #include "cpu/gemm/gemm.h"
@@ -32,6 +33,11 @@ struct rnn_engine_context {
     return visit_dtype(dtype, [&]<class T>() {
       return Machine{backend.template kernels<T>().width, pool.threads(), kGroup<T>};
     });
+  }
+
+  // For a trace.
+  std::string name() const {
+    return std::string(backend.isa) + ", " + std::to_string(pool.threads()) + " threads";
   }
 
   // Of a dtype; measured once, by the first who asks.
@@ -126,6 +132,7 @@ int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* arg
     require_pointer(args, "args");
     const Plan& p = plan_of(*plan);
     require_forward(p.shape, p.sizes, *args);
+    const Trace trace(Call::kForward, p, Waits::kYes, [&] { return plan->context->name(); });
     visit_dtype(p.shape.dtype,
                 [&]<class T>() { run_forward<T>(p, plan->context->backend, plan->context->pool, *args); });
   });
@@ -137,6 +144,7 @@ int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* a
     require_pointer(args, "args");
     const Plan& p = plan_of(*plan);
     require_backward(p.shape, p.sizes, *args);
+    const Trace trace(Call::kBackward, p, Waits::kYes, [&] { return plan->context->name(); });
     visit_dtype(p.shape.dtype,
                 [&]<class T>() { run_backward<T>(p, plan->context->backend, plan->context->pool, *args); });
   });
@@ -198,6 +206,7 @@ int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engin
     require_loss(*problem, *args);
     const Machine machine = context->machine(problem->dtype);
     require_aligned(args->workspace, loss_workspace_bytes(*problem, machine), "workspace");
+    const Trace trace(*problem, Waits::kYes, [&] { return context->name(); });
     visit_dtype(problem->dtype, [&]<class T>() {
       run_linear_cross_entropy<T>(*problem, machine, context->backend, context->pool, *args, *result);
     });

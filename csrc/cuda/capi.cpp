@@ -4,6 +4,7 @@
 
 #include "api/arguments.h"
 #include "api/plan_handle.h"
+#include "api/trace.h"
 #include "cuda/gemm/cublas.h"
 #include "cuda/graphs.h"
 #include "cuda/loss/loss.h"
@@ -20,6 +21,9 @@ struct rnn_engine_context {
   Wavefronts wavefronts;
   cuda::Calls calls;  // goes first
 
+  // For a trace.
+  std::string name() const { return isa + ", " + products; }
+
   cuda::Multipliers multipliers(int tf32) const {
     return {facts.processors, cuda::use_tf32(tf32, facts), cublas.get()};
   }
@@ -34,6 +38,8 @@ template <class Args, class Run>
 void run(rnn_engine_context& context, const cuda::Plan& plan, bool backward, const Args& args,
          const Run& run_tiles) {
   const cuda::OnDevice on(context.device);
+  const Trace trace(backward ? Call::kBackward : Call::kForward, plan, Waits::kNo,
+                    [&] { return context.name(); });
   const auto caller = static_cast<cuda::Stream>(args.stream);
   cuda::write_tables(plan, args.masks, args.workspace, caller);
   context.calls.put(cuda::key_of(plan, args), caller, [&](cuda::Stream stream, cuda::SideStreams& side) {
@@ -154,6 +160,7 @@ int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engin
     require_loss(*problem, *args);
     require_aligned(args->workspace, cuda::loss_workspace_bytes(*problem), "workspace");
     const cuda::OnDevice on(context->device);
+    const Trace trace(*problem, Waits::kNo, [&] { return context->name(); });
     cuda::run_linear_cross_entropy(*problem, context->multipliers(problem->tf32), *args, result);
   });
 }
