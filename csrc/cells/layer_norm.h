@@ -29,9 +29,7 @@ struct Normal {
 
   // Of kParts x units values, the parts `stride` apart.
   template <int kParts, class Stored>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) Normal of(const Stored* row,
-                                                                           std::ptrdiff_t stride,
-                                                                           std::int64_t units) {
+  RNN_ENGINE_DEVICE static Normal of(const Stored* row, std::ptrdiff_t stride, std::int64_t units) {
     using T = typename V::Scalar;
     const auto value = [&](int k, std::int64_t unit, int valid) {
       return load_units<V>(row + k * stride + (valid ? unit : 0), valid);

@@ -1,5 +1,5 @@
-// The cells' kernels: cells/ on tiles of rows and units. L says what gates and h are stored as: L::Stored,
-// and L::Vector what is computed with.
+// The cells' kernels: cells/ on tiles of rows and units. V is what is computed with, Stored what gates
+// and h are stored as.
 #pragma once
 
 #include "cells/lanes.h"
@@ -7,13 +7,6 @@
 #include "cpu/kernels/pairs.h"
 
 namespace rnn_engine::cpu {
-
-// Nothing is rounded.
-template <class V>
-struct Lanes {
-  using Vector = V;
-  using Stored = typename V::Scalar;
-};
 
 template <class V, class Cell, class Tile>
 inline __attribute__((always_inline)) void load_vector_params(
@@ -40,10 +33,9 @@ inline __attribute__((always_inline)) void fetch_row(const Tile& t, std::int64_t
 }
 
 // Without kHidden the compiler leaves out what only h is made of.
-template <class L, class Cell, bool kHidden>
-void cell_rows(const CellTile<typename L::Stored>& t) {
-  using V = typename L::Vector;
-  constexpr bool kStores = !Cell::kSeparateRecurrentProduct || kRounds<typename L::Stored>;
+template <class V, class Stored, class Cell, bool kHidden>
+void cell_rows(const CellTile<Stored>& t) {
+  constexpr bool kStores = !Cell::kSeparateRecurrentProduct || kRounds<Stored>;
   const int units = static_cast<int>(t.units);
   V vector_params[kMaxVectorParams][Cell::kGates];
   load_vector_params<V, Cell>(t, units, vector_params);
@@ -87,26 +79,24 @@ inline __attribute__((always_inline)) void keep_products(const Tile& t, std::int
       }
 }
 
-template <class L, class Cell>
-void cell_forward(const CellTile<typename L::Stored>& t) {
-  using V = typename L::Vector;
+template <class V, class Stored, class Cell>
+void cell_forward(const CellTile<Stored>& t) {
   static_assert(Cell::kGates <= kPanelVectors && Cell::kSums <= kMaxSums &&
                 Cell::kVectorParams + Cell::kUnitVectors <= kMaxVectorParams);
   if constexpr (Cell::kWholeRows)
     for_each_block(t, [&](std::int64_t first, int rows) {
       Cell::template forward<V>(t, first, rows);
-      if constexpr (kRounds<typename L::Stored>)
+      if constexpr (kRounds<Stored>)
         if (t.gates_a) keep_products<V, Cell::kGates>(t, first, rows);
     });
   else if (t.h)
-    cell_rows<L, Cell, true>(t);
+    cell_rows<V, Stored, Cell, true>(t);
   else
-    cell_rows<L, Cell, false>(t);
+    cell_rows<V, Stored, Cell, false>(t);
 }
 
-template <class L, class Cell>
-void unit_backward(const CellTile<typename L::Stored>& t) {
-  using V = typename L::Vector;
+template <class V, class Stored, class Cell>
+void unit_backward(const CellTile<Stored>& t) {
   const int units = static_cast<int>(t.units);
   V vector_params[kMaxVectorParams][Cell::kGates], sums[kMaxSums][Cell::kGates];
   load_vector_params<V, Cell>(t, units, vector_params);
@@ -138,21 +128,19 @@ void unit_backward(const CellTile<typename L::Stored>& t) {
       store_units(sums[s][k], t.sums + (s * Cell::kGates + k) * t.gate_stride, units);
 }
 
-template <class L, class Cell>
-void cell_backward(const CellTile<typename L::Stored>& t) {
+template <class V, class Stored, class Cell>
+void cell_backward(const CellTile<Stored>& t) {
   if constexpr (Cell::kWholeRows)
-    for_each_block(t, [&](std::int64_t first, int rows) {
-      Cell::template backward<typename L::Vector>(t, first, rows);
-    });
+    for_each_block(t, [&](std::int64_t first, int rows) { Cell::template backward<V>(t, first, rows); });
   else
-    unit_backward<L, Cell>(t);
+    unit_backward<V, Stored, Cell>(t);
 }
 
-template <class L>
-void set_cells(Kernels<typename L::Stored>& table) {
+template <class V, class Stored>
+void set_cells(Kernels<Stored>& table) {
   for_each_cell([&]<class Cell>(int index) {
-    table.cell_forward[index] = cell_forward<L, Cell>;
-    table.cell_backward[index] = cell_backward<L, Cell>;
+    table.cell_forward[index] = cell_forward<V, Stored, Cell>;
+    table.cell_backward[index] = cell_backward<V, Stored, Cell>;
   });
 }
 
