@@ -103,13 +103,13 @@ Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps)
   schedule.chunk = schedule.checkpoint() ? schedule.backward_steps : shape.T;
   if (rolling(shape))
     schedule.chunk = std::min(shape.T, std::clamp<std::int64_t>(kChunkRows / shape.B, 1, kChunkSteps));
-  if (rolling(shape) || schedule.checkpoint()) schedule.lanes_at_once = shape.L;
+  if (rolling(shape) || schedule.checkpoint()) schedule.pseudo_layers_at_once = shape.L;
   schedule.forward_steps = std::min(steps_for(shape, kForwardRows), schedule.chunk);
   return schedule;
 }
 
 Schedule in_wavefront(const Shape& shape, Schedule schedule, std::int64_t groups, std::int64_t steps) {
-  schedule.groups = groups;
+  schedule.thread_groups = groups;
   schedule.forward_steps = std::min(steps, schedule.chunk);
   if (rolling(shape)) {
     schedule.chunk = schedule.forward_steps;
@@ -120,7 +120,8 @@ Schedule in_wavefront(const Shape& shape, Schedule schedule, std::int64_t groups
     schedule.backward_steps = piece;
     schedule.gradient_steps = (schedule.gradient_steps + piece - 1) / piece * piece;
   }
-  schedule.lanes_at_once = std::max(schedule.lanes_at_once, std::min(shape.L * shape.D, 2 * groups));
+  schedule.pseudo_layers_at_once =
+      std::max(schedule.pseudo_layers_at_once, std::min(shape.L * shape.D, 2 * groups));
   return schedule;
 }
 

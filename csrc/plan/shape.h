@@ -73,12 +73,12 @@ inline Step step_at(const Shape& shape, std::int64_t direction, std::int64_t s) 
 }
 
 // Steps [s0, s1) in the order of computation: one piece of time, and one of rows, in either direction.
-struct Span {
+struct StepRange {
   std::int64_t t0, t1, row0, row1;
   std::int64_t rows() const { return row1 - row0; }
 };
 
-inline Span span_of(const Shape& shape, std::int64_t direction, std::int64_t s0, std::int64_t s1) {
+inline StepRange step_range(const Shape& shape, std::int64_t direction, std::int64_t s0, std::int64_t s1) {
   const std::int64_t t0 = direction == 0 ? s0 : shape.T - s1, t1 = direction == 0 ? s1 : shape.T - s0;
   return {t0, t1, shape.offset(t0), shape.offset(t1)};
 }

@@ -26,8 +26,8 @@ template <int kGates, int write, class Tile>
 inline __attribute__((always_inline)) void fetch_row(const Tile& t, std::int64_t row) {
   for (int k = 0; k < kGates; ++k) {
     const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
-    __builtin_prefetch(t.gates_a + place, write);
-    if (t.gates_r) __builtin_prefetch(t.gates_r + place, write);
+    __builtin_prefetch(t.gates_wx + place, write);
+    if (t.gates_uh) __builtin_prefetch(t.gates_uh + place, write);
   }
   __builtin_prefetch(t.c + row * t.c_row, write);
 }
@@ -40,18 +40,18 @@ void cell_rows(const CellTile<Stored>& t) {
   V vector_params[kMaxVectorParams][Cell::kGates];
   load_vector_params<V, Cell>(t, units, vector_params);
   for (std::int64_t row = 0; row < t.rows; ++row) {
-    V a[Cell::kGates], r[Cell::kGates], c, h;
+    V wx[Cell::kGates], uh[Cell::kGates], c, h;
     for (int k = 0; k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.product_row + k * t.gate_stride;
-      a[k] = load_units<V>(t.a + place, units);
-      if constexpr (Cell::kSeparateRecurrentProduct) r[k] = load_units<V>(t.r + place, units);
+      wx[k] = load_units<V>(t.wx + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) uh[k] = load_units<V>(t.uh + place, units);
     }
-    if (t.gates_a) fetch_row<Cell::kGates, 1>(t, row + kRowsAhead);
-    Cell::forward(a, r, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
-    for (int k = 0; kStores && t.gates_a && k < Cell::kGates; ++k) {
+    if (t.gates_wx) fetch_row<Cell::kGates, 1>(t, row + kRowsAhead);
+    Cell::forward(wx, uh, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
+    for (int k = 0; kStores && t.gates_wx && k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
-      store_units(a[k], t.gates_a + place, units);
-      if constexpr (Cell::kSeparateRecurrentProduct) store_units(r[k], t.gates_r + place, units);
+      store_units(wx[k], t.gates_wx + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) store_units(uh[k], t.gates_uh + place, units);
     }
     store_units(c, t.c + row * t.c_row, units);
     if constexpr (kHidden) store_units(h, t.h + row * t.h_row, units);
@@ -74,8 +74,8 @@ inline __attribute__((always_inline)) void keep_products(const Tile& t, std::int
         const int valid = units_at<V>(unit, t.units);
         const std::ptrdiff_t from = row * t.product_row + k * t.gate_stride + unit;
         const std::ptrdiff_t to = row * t.gates_row + k * t.gate_stride + unit;
-        store_units(load_units<V>(t.a + from, valid), t.gates_a + to, valid);
-        store_units(load_units<V>(t.r + from, valid), t.gates_r + to, valid);
+        store_units(load_units<V>(t.wx + from, valid), t.gates_wx + to, valid);
+        store_units(load_units<V>(t.uh + from, valid), t.gates_uh + to, valid);
       }
 }
 
@@ -87,7 +87,7 @@ void cell_forward(const CellTile<Stored>& t) {
     for_each_block(t, [&](std::int64_t first, int rows) {
       Cell::template forward<V>(t, first, rows);
       if constexpr (kRounds<Stored>)
-        if (t.gates_a) keep_products<V, Cell::kGates>(t, first, rows);
+        if (t.gates_wx) keep_products<V, Cell::kGates>(t, first, rows);
     });
   else if (t.h)
     cell_rows<V, Stored, Cell, true>(t);
@@ -104,22 +104,22 @@ void unit_backward(const CellTile<Stored>& t) {
     for (int k = 0; k < Cell::kGates; ++k)
       sums[s][k] = load_units<V>(t.sums + (s * Cell::kGates + k) * t.gate_stride, units);
   for (std::int64_t row = 0; row < t.rows; ++row) {
-    V a[Cell::kGates], r[Cell::kGates];
+    V wx[Cell::kGates], uh[Cell::kGates];
     for (int k = 0; k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
-      a[k] = load_units<V>(t.gates_a + place, units);
-      if constexpr (Cell::kSeparateRecurrentProduct) r[k] = load_units<V>(t.gates_r + place, units);
+      wx[k] = load_units<V>(t.gates_wx + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) uh[k] = load_units<V>(t.gates_uh + place, units);
     }
     fetch_row<Cell::kGates, 0>(t, row + kRowsAhead);
     __builtin_prefetch(t.c_prev + (row + kRowsAhead) * t.c_prev_row);
     V dc = load_units<V>(t.dc + row * t.dc_row, units);
-    Cell::backward(a, r, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units),
+    Cell::backward(wx, uh, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units),
                    load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc,
                    sums);
     for (int k = 0; k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
-      store_units(a[k], t.gates_a + place, units);
-      if constexpr (Cell::kSeparateRecurrentProduct) store_units(r[k], t.gates_r + place, units);
+      store_units(wx[k], t.gates_wx + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) store_units(uh[k], t.gates_uh + place, units);
     }
     store_units(dc, t.dc + row * t.dc_row, units);
   }
