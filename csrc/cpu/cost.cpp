@@ -1,8 +1,7 @@
 #include "cpu/cost.h"
 
 #include "cpu/dtype.h"
-
-#include "plan/tiles.h"
+#include "cpu/workspace.h"
 
 namespace rnn_engine {
 namespace {
@@ -19,9 +18,9 @@ class LayerCost {
         H_(static_cast<double>(shape.layer(layer).H)),
         I_(static_cast<double>(shape.layer(layer).I)),
         R_(static_cast<double>(shape.layer(layer).R)),
-        value_(bytes_of_value(shape.dtype)),
-        sum_(bytes_of_sum(shape.dtype)),
-        group_(machine.k_interleave),
+        value_(static_cast<double>(bytes_of_value(shape.dtype))),
+        sum_(static_cast<double>(bytes_of_sum(shape.dtype))),
+        gradient_depth_(static_cast<double>(kGradientSteps * machine.k_interleave)),
         gates_(shape.cell.gates),
         threads_(threads),
         barrier_cost_(threads > 1 ? costs.barrier_cost : 0),
@@ -60,7 +59,7 @@ class LayerCost {
            rows * H_ * share_ * costs_.cell_forward[cell_] + pack(I_ + R_);
   }
   double weight_gradients(double rows) const {
-    const double passes = std::ceil(rows / (256 * group_));  // over the gradients, in and out of memory
+    const double passes = std::ceil(rows / gradient_depth_);  // over the gradients, in and out of memory
     return 2 * gates_ * rows * H_ * (I_ + R_) / (threads_ * costs_.rate(256, Costs::kNear)) +
            passes * pack(I_ + R_) * sum_ / value_;
   }
@@ -84,7 +83,7 @@ class LayerCost {
   const Costs& costs_;
   const double H_, I_, R_;
   const double value_, sum_;  // bytes of what is stored, and of what is computed with
-  const double group_, gates_, threads_, barrier_cost_;
+  const double gradient_depth_, gates_, threads_, barrier_cost_;
   const std::size_t cell_;
   const bool projected_;
   double share_;

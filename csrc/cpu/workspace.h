@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu/kernels/kernels.h"
 #include "plan/workspace.h"
 
 namespace rnn_engine {
@@ -24,12 +25,12 @@ inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, st
 // of k. What they are multiplied by is packed once for all of them; the packed rows themselves are read one
 // after the other, for which the third cache is near enough.
 inline constexpr std::int64_t kGradientRows = 2112;
+inline constexpr std::int64_t kGradientSteps = 256;  // times kInterleave
 template <class T>
-inline constexpr std::int64_t kGradientDepth = 256 * kInterleave<T>;
+inline constexpr std::int64_t kGradientDepth = kGradientSteps * kInterleave<T>;
 // Of `rows` shared by threads in whole blocks of kRowBlock.
 inline std::int64_t gradient_rows(std::int64_t rows, std::int64_t threads) {
-  constexpr std::int64_t kBlock = 6;  // kRowBlock (cpu/kernels/kernels.h)
-  return std::min(kGradientRows, round_up((rows + threads - 1) / threads, kBlock));
+  return std::min(kGradientRows, round_up((rows + threads - 1) / threads, std::int64_t{kRowBlock}));
 }
 // Other products run through k in pieces of this many, so that a piece of a panel stays in a near cache;
 // those that pack their panels on the way pack no more at once.
@@ -200,7 +201,7 @@ struct GroupBackward {
     pack_a_size = pack_a_rows * std::min(kGradientDepth<T>, ordered);
     pack_b_size = std::max(std::min(kGradientDepth<T>, ordered),
                            large_depth<T>(round_up(s.cell.gates * widest.H, in.machine.k_interleave))) *
-                  4 * in.machine.width;
+                  kPanelVectors * in.machine.width;
     pack_gates_size = 0;
     for (std::int64_t layer = 0; layer < s.L; ++layer)
       if (in.schedule.of(layer) == Policy::kRecompute)

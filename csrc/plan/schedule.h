@@ -6,7 +6,6 @@
 #include <functional>
 #include <vector>
 
-#include "cpu/cost.h"
 #include "plan/shape.h"
 
 namespace rnn_engine {

@@ -45,6 +45,11 @@ struct Shape {
   const LayerShape& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
 };
 
+// Bytes of a stored value of a dtype of rnn_engine.h.
+inline std::int64_t bytes_of_value(int dtype) {
+  return dtype == RNN_ENGINE_FLOAT32 ? 4 : dtype == RNN_ENGINE_FLOAT64 ? 8 : 2;
+}
+
 // Throws InvalidArgument with what was expected and what came. Which dtypes a machine has is for it to say.
 Shape make_shape(const rnn_engine_problem& problem);
 
