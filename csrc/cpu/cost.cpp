@@ -54,7 +54,7 @@ class LayerCost {
     return this->steps(steps, rows, costs_.cell_backward[cell_]);
   }
   // The same as forward_steps in large products, and the cells alone.
-  double gates_again(double rows) const {
+  double recomputed_gates(double rows) const {
     return input_product(rows) + product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) +
            rows * H_ * share_ * costs_.cell_forward[cell_] + pack(I_ + R_);
   }
@@ -98,7 +98,7 @@ double seconds_of(TileKind kind, Policy policy, const LayerCost& cost, double st
       return cost.input_product(rows) + cost.forward_steps(steps, rows_of_step);
     case TileKind::kBackward: {
       double seconds = cost.backward_steps(steps, rows_of_step);
-      if (policy == Policy::kRecompute) seconds += cost.gates_again(rows);
+      if (policy == Policy::kRecompute) seconds += cost.recomputed_gates(rows);
       if (policy != Policy::kStore) seconds += cost.weight_gradients(rows) + cost.input_gradient(rows);
       return seconds;
     }

@@ -52,8 +52,8 @@ inline std::int64_t row_block(const Shape& s) {
 // Values of one block's sums.
 inline std::int64_t sums_size(const Shape& s, std::int64_t hidden) { return s.cell.sums_width() * hidden; }
 
-// One pseudo-layer's weights, packed for the forward direction: in a forward call, or to make its results
-// again.
+// One pseudo-layer's weights, packed for the forward direction: in a forward call, or where its
+// results are recomputed.
 template <class T>
 struct PackedForward {
   T *weight_ih, *weight_hh, *weight_hr;
@@ -213,9 +213,9 @@ struct GroupBackward {
     pack_b = arena.take<T>("packed columns of inputs", pack_b_size * threads);
     work_size = kCellRows * s.cell.work * widest.H;
     work = arena.take<Value<T>>("cells' working memory", work_size * threads);
-    bool again = false;
-    for (const Policy policy : in.schedule.policy) again = again || policy != Policy::kStore;
-    const std::int64_t made = kRounds<T> && again ? in.rows(in.schedule.backward_steps) * widest.G : 0;
+    bool recomputes = false;
+    for (const Policy policy : in.schedule.policy) recomputes = recomputes || policy != Policy::kStore;
+    const std::int64_t made = kRounds<T> && recomputes ? in.rows(in.schedule.backward_steps) * widest.G : 0;
     piece_wx = arena.take<Value<T>>("gates of a piece before rounding", made);
     piece_uh = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? made : 0);
     if constexpr (kRounds<T>) {

@@ -149,7 +149,7 @@ struct StreamBackward {
   T* dstate;                          // [rows of a tile, R] with a projection: gradient of h
   T* dropped;                         // [rows of a tile, D*R]
   T* h_previous;                      // [rows of a tile, R] h' as U saw it
-  Rolling<T> replay;                  // what a replay, or making gates again, needs beside what it keeps
+  Rolling<T> replay;                  // what a replay, or recomputing gates, needs beside what it keeps
   Value<T>*work, *wide_wx, *wide_uh;  // of a cell on whole rows: see CellBackward
   Value<T>*piece_wx, *piece_uh;  // [rows of a piece, Z] gates that are recomputed, before they are rounded
 

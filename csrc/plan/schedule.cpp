@@ -87,7 +87,8 @@ std::int64_t batch_that_fits(const Shape& shape, std::uint64_t budget, const Est
 std::int64_t default_steps(const Shape& shape, Policy policy) {
   const std::int64_t fast = steps_for(shape, kBackwardRows);
   if (policy == Policy::kStore) return fast;
-  // Workspace of K steps against c every K steps: K = sqrt(L T / 5), or 9 for a split LSTM (docs/engine.md).
+  // Workspace of K steps against c every K steps: K = sqrt(L D T / arrays), where
+  // `arrays` is 5 for an LSTM, and 9 where wx and uh are apart (docs/engine.md).
   const double arrays = shape.cell.gates * (shape.cell.split ? 2 : 1) + 1;
   const auto lean = static_cast<std::int64_t>(
       std::lround(std::sqrt(static_cast<double>(shape.L * shape.D * shape.T) / arrays)));

@@ -18,7 +18,7 @@ template <class T>
 void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_weights* weights,
               void* packed);
 
-// Measures what work costs (cpu/cost.h), on float32 kernels.
+// Measures what work costs (cpu/cost.h) on the kernels of T.
 template <class T>
 Costs calibrate(const Backend& backend, Pool& pool);
 
