@@ -71,8 +71,9 @@ void Trace::begin(Call call, const PlanBase& plan, const std::string& machine) {
   line << (call == Call::kForward ? "forward " : "backward ") << s.cell.name << ' ' << name_of_dtype(s.dtype)
        << " T=" << s.T << " B=" << s.B << (s.offsets.empty() ? "" : " ragged") << " I=" << s.layers.front().I
        << " H=" << hidden_of(s) << " L=" << s.L << " D=" << s.D << " | " << plan.tiles.count() << " tiles, "
-       << (plan.schedule.groups == 1 ? "layer by layer"
-                                     : "wavefront of " + std::to_string(plan.schedule.groups) + " groups");
+       << (plan.schedule.thread_groups == 1
+               ? "layer by layer"
+               : "wavefront of " + std::to_string(plan.schedule.thread_groups) + " groups");
   if (s.training)
     line << ", " << policies_of(plan) << " K=" << plan.schedule.backward_steps << ", reserve "
          << plan.sizes.reserve_bytes;

@@ -28,9 +28,9 @@ using Value = typename ValueOf<T>::Type;
 
 // Neighbouring k that a product takes at once, and that packed operands hold side by side.
 template <class T>
-inline constexpr int kGroup = 1;
+inline constexpr int kInterleave = 1;
 template <>
-inline constexpr int kGroup<BFloat16> = 2;
+inline constexpr int kInterleave<BFloat16> = 2;
 
 template <class T>
 inline constexpr bool kRounds = !std::is_same_v<T, Value<T>>;  // what is stored is rounded

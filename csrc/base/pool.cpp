@@ -22,7 +22,8 @@ inline void pause() {
 #endif
 }
 
-// Pauses before a waiting thread gives up its core, some tens of microseconds.
+// Pauses before a waiting thread gives up its core: some tens of microseconds on x86-64. AArch64's yield
+// takes hardly any time, so that a thread gives up after a few microseconds there.
 constexpr int kPauses = 4000;
 // How long a worker waits awake for the next region: about the time between two layers of a model.
 constexpr auto kAwake = std::chrono::microseconds(50);
@@ -67,26 +68,26 @@ void Spin::wait() {
 
 void Team::barrier() {
   if (size_ == 1) return;
-  const std::uint32_t round = meeting_->round.load(std::memory_order_relaxed);
-  if (meeting_->arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(size_)) {
-    meeting_->arrived.store(0, std::memory_order_relaxed);
-    meeting_->round.store(round + 1, std::memory_order_release);
-    meeting_->round.notify_all();
+  const std::uint32_t round = barrier_->round.load(std::memory_order_relaxed);
+  if (barrier_->arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(size_)) {
+    barrier_->arrived.store(0, std::memory_order_relaxed);
+    barrier_->round.store(round + 1, std::memory_order_release);
+    barrier_->round.notify_all();
     return;
   }
   // Whoever is late has lost its core to somebody: this one must not keep another from them.
   for (int i = 0; i < pauses_; ++i) {
-    if (meeting_->round.load(std::memory_order_acquire) != round) return;
+    if (barrier_->round.load(std::memory_order_acquire) != round) return;
     pause();
   }
-  meeting_->round.wait(round, std::memory_order_acquire);
+  barrier_->round.wait(round, std::memory_order_acquire);
 }
 
 struct Pool::Workers {
   explicit Workers(int count)
       : owner(getpid()),
         pauses(count <= processors() ? kPauses : 0),
-        meetings(new Team::Meeting[static_cast<std::size_t>(count) + 1]) {
+        barriers(new Team::BarrierState[static_cast<std::size_t>(count) + 1]) {
     try {
       const int here = this_processor();
       for (int id = 1; id < count; ++id)
@@ -120,7 +121,7 @@ struct Pool::Workers {
       wait_for_change(seen);
       ++seen;
       if (stop.load(std::memory_order_relaxed)) return;
-      Team team(id, count, meetings.get(), pauses);
+      Team team(id, count, barriers.get(), pauses);
       (*work)(team);
       team.barrier();
     }
@@ -138,8 +139,8 @@ struct Pool::Workers {
   }
 
   const pid_t owner;
-  const int pauses;                                 // of its teams
-  const std::unique_ptr<Team::Meeting[]> meetings;  // of all threads, and of every group
+  const int pauses;                                      // of its teams
+  const std::unique_ptr<Team::BarrierState[]> barriers;  // of all threads, and of every group
   const std::function<void(Team&)>* work = nullptr;
   alignas(64) std::atomic<std::uint32_t> epoch{0};
   std::atomic<bool> stop{false};
@@ -164,7 +165,7 @@ void Pool::run(const std::function<void(Team&)>& work) {
   if (!workers_) workers_ = std::make_unique<Workers>(threads_);
   workers_->work = &work;
   workers_->start();
-  Team team(0, threads_, workers_->meetings.get(), workers_->pauses);
+  Team team(0, threads_, workers_->barriers.get(), workers_->pauses);
   work(team);
   team.barrier();
 }

@@ -25,21 +25,21 @@ class Spin {
 // One thread's view of a region: which it is, of how many, and how to meet the others.
 class Team {
  public:
-  struct Meeting {
+  struct BarrierState {
     alignas(64) std::atomic<std::uint32_t> arrived{0};
     alignas(64) std::atomic<std::uint32_t> round{0};
   };
 
-  // `meeting`: the team's own; those of the groups that it may be divided into follow it.
-  Team(int id, int size, Meeting* meeting, int pauses = 0)
-      : id_(id), size_(size), pauses_(pauses), meeting_(meeting) {}
+  // `barrier`: the team's own; those of the groups that it may be divided into follow it.
+  Team(int id, int size, BarrierState* barrier, int pauses = 0)
+      : id_(id), size_(size), pauses_(pauses), barrier_(barrier) {}
 
   // This thread's view of its group, where the team divides into `count` equal ones; which of them it is in
   // is id() / (size() / count). Groups cannot be divided further.
   Team group(int count) const {
     if (count == 1) return *this;
     const int size = size_ / count;
-    return {id_ % size, size, meeting_ + 1 + id_ / size, pauses_};
+    return {id_ % size, size, barrier_ + 1 + id_ / size, pauses_};
   }
 
   int id() const { return id_; }
@@ -62,7 +62,7 @@ class Team {
 
  private:
   int id_, size_, pauses_;
-  Meeting* meeting_;
+  BarrierState* barrier_;
 };
 
 // Runs a function on all threads at once. A call that comes while another is running, from another thread, is

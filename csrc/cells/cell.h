@@ -2,8 +2,8 @@
 //
 // A cell is a struct that inherits CellDefaults, where the traits are explained, and has
 //   kName         its name in settings and errors
-//   forward       turns a (and r), in place, into what backward needs, and c' into c and h
-//   backward      turns what forward kept, in place, into da (and dr), and dc into dc'; adds to the sums
+//   forward       turns wx (and uh), in place, into what backward needs, and c' into c and h
+//   backward      turns what forward kept, in place, into d_wx (and d_uh), and dc into dc'; adds to the sums
 //   finish        one gate element's gradients from its sums; scalars
 // forward and backward work on a vector V of neighbouring hidden units of one sequence; those of a cell with
 // kWholeRows, which sums over the units, on all units of some sequences.
@@ -24,9 +24,9 @@ struct CellDefaults {
   // c is h: the stack has one state.
   static constexpr bool kSingleState = false;
   // false: the recurrent product U h' is added onto the input product W x + b in one chain, and arrives in
-  // `a`; true: `a` holds W x + bias_ih and `r` holds U h' + bias_hh.
+  // `wx`; true: `wx` holds W x + bias_ih and `uh` holds U h' + bias_hh.
   static constexpr bool kSeparateRecurrentProduct = false;
-  // a and r are the bare products: the cell adds the biases.
+  // wx and uh are the bare products: the cell adds the biases.
   static constexpr bool kAddsBias = false;
   // The cell needs all units of a sequence at once: a step's products come first, for all units, and then the
   // threads share its rows.

@@ -1,6 +1,6 @@
 // Layer normalisation of an LSTM-like cell (Ba et al. 2016, "Layer normalization", appendix: LSTM):
-//   a = LN(W x; gamma_ih) + b_ih;  r = LN(U h'; gamma_hh) + b_hh;  z from a and r as the inner cell has it
-//   i, f, o = sigmoid(z);  g = tanh(z);  c = f c' + i g;  h = o tanh(LN(c; gamma_c) + beta_c)
+//   wx = LN(W x; gamma_ih) + b_ih;  uh = LN(U h'; gamma_hh) + b_hh;  z from wx and uh as the inner cell has
+//   it i, f, o = sigmoid(z);  g = tanh(z);  c = f c' + i g;  h = o tanh(LN(c; gamma_c) + beta_c)
 // LN(x; gamma) = gamma (x - mean) / sqrt(variance + 1e-5), over the 4H values of a row's gates, or the H of
 // c.
 //
@@ -29,9 +29,7 @@ struct Normal {
 
   // Of kParts x units values, the parts `stride` apart.
   template <int kParts, class Stored>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) Normal of(const Stored* row,
-                                                                           std::ptrdiff_t stride,
-                                                                           std::int64_t units) {
+  RNN_ENGINE_DEVICE static Normal of(const Stored* row, std::ptrdiff_t stride, std::int64_t units) {
     using T = typename V::Scalar;
     const auto value = [&](int k, std::int64_t unit, int valid) {
       return load_units<V>(row + k * stride + (valid ? unit : 0), valid);
@@ -83,7 +81,7 @@ struct LayerNorm : CellDefaults {
   static constexpr int kUnitVectors = 2;  // gamma_c, beta_c
   static constexpr unsigned kBiasVectors = Cell::kBiasVectors << 2 | 1u << (kVectorParams + 1);
   static constexpr int kSums =
-      2 + Cell::kSums;  // of da and dr, each times what gamma multiplies; the inner cell's
+      2 + Cell::kSums;  // of d_wx and d_uh, each times what gamma multiplies; the inner cell's
   static constexpr int kWork = 2 * kGates + 1;
 
   // The vectors of a vector of units.
@@ -112,43 +110,43 @@ struct LayerNorm : CellDefaults {
   // The bare products of a tile's rows: as they come in forward, as they were kept in backward.
   template <class Stored>
   struct Bare {
-    Stored *a, *r;
+    Stored *wx, *uh;
     std::ptrdiff_t row, gate_stride;
 
-    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Stored* a_at(std::int64_t i, int k,
-                                                                         std::int64_t unit) const {
-      return a + i * row + k * gate_stride + unit;
+    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Stored* wx_at(std::int64_t i, int k,
+                                                                          std::int64_t unit) const {
+      return wx + i * row + k * gate_stride + unit;
     }
-    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Stored* r_at(std::int64_t i, int k,
-                                                                         std::int64_t unit) const {
-      return r + i * row + k * gate_stride + unit;
+    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Stored* uh_at(std::int64_t i, int k,
+                                                                          std::int64_t unit) const {
+      return uh + i * row + k * gate_stride + unit;
     }
   };
   template <class Tile>
   RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto products_of(const Tile& t) {
-    return Bare{t.a, t.r, t.product_row, t.gate_stride};
+    return Bare{t.wx, t.uh, t.product_row, t.gate_stride};
   }
   template <class Tile>
   RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto reserve_of(const Tile& t) {
-    return Bare{t.gates_a, t.gates_r, t.gates_row, t.gate_stride};
+    return Bare{t.gates_wx, t.gates_uh, t.gates_row, t.gate_stride};
   }
 
-  // A row's products at some units: bare, normalised (x_...), and with gain and bias (a, r).
+  // A row's products at some units: bare, normalised (x_...), and with gain and bias (wx, uh).
   template <class V>
   struct Products {
-    V x_a[kGates], x_r[kGates], a[kGates], r[kGates];
+    V x_wx[kGates], x_uh[kGates], wx[kGates], uh[kGates];
 
     template <class Stored>
     RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Products(const Bare<Stored>& bare,
                                                                      std::int64_t row, std::int64_t unit,
                                                                      int valid, const Vectors<V>& v,
-                                                                     const Normal<V>& normal_a,
-                                                                     const Normal<V>& normal_r) {
+                                                                     const Normal<V>& normal_wx,
+                                                                     const Normal<V>& normal_uh) {
       for (int k = 0; k < kGates; ++k) {
-        x_a[k] = normal_a(load_units<V>(bare.a_at(row, k, unit), valid));
-        x_r[k] = normal_r(load_units<V>(bare.r_at(row, k, unit), valid));
-        a[k] = fma(v.vector_params[0][k], x_a[k], v.bias_ih[k]);
-        r[k] = fma(v.vector_params[1][k], x_r[k], v.bias_hh[k]);
+        x_wx[k] = normal_wx(load_units<V>(bare.wx_at(row, k, unit), valid));
+        x_uh[k] = normal_uh(load_units<V>(bare.uh_at(row, k, unit), valid));
+        wx[k] = fma(v.vector_params[0][k], x_wx[k], v.bias_ih[k]);
+        uh[k] = fma(v.vector_params[1][k], x_uh[k], v.bias_hh[k]);
       }
     }
   };
@@ -156,15 +154,15 @@ struct LayerNorm : CellDefaults {
   // What normalises the products of a block of rows.
   template <class V>
   struct Normals {
-    Normal<V> a[kCellRows], r[kCellRows];
+    Normal<V> wx[kCellRows], uh[kCellRows];
 
     template <class Stored>
     RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Normals(const Bare<Stored>& bare,
                                                                     std::int64_t units, std::int64_t first,
                                                                     int rows) {
       for (int i = 0; i < rows; ++i) {
-        a[i] = Normal<V>::template of<kGates>(bare.a_at(first + i, 0, 0), bare.gate_stride, units);
-        r[i] = Normal<V>::template of<kGates>(bare.r_at(first + i, 0, 0), bare.gate_stride, units);
+        wx[i] = Normal<V>::template of<kGates>(bare.wx_at(first + i, 0, 0), bare.gate_stride, units);
+        uh[i] = Normal<V>::template of<kGates>(bare.uh_at(first + i, 0, 0), bare.gate_stride, units);
       }
     }
   };
@@ -180,9 +178,9 @@ struct LayerNorm : CellDefaults {
       const Vectors<V> v(t, unit, valid);
       for (int i = 0; i < rows; ++i) {
         const std::int64_t row = first + i;
-        const Products<V> p(bare, row, unit, valid, v, normals.a[i], normals.r[i]);
+        const Products<V> p(bare, row, unit, valid, v, normals.wx[i], normals.uh[i]);
         V z[kGates];
-        for (int k = 0; k < kGates; ++k) z[k] = Cell::join(p.a[k], p.r[k], v.inner(), k);
+        for (int k = 0; k < kGates; ++k) z[k] = Cell::join(p.wx[k], p.uh[k], v.inner(), k);
         LstmCell::activate(z);
         const V c = LstmCell::next_state(z, load_units<V>(t.c_prev + row * t.c_prev_row + unit, valid));
         store_units(c, t.c + row * t.c_row + unit, valid);
@@ -208,8 +206,8 @@ struct LayerNorm : CellDefaults {
 
   // Backward goes three times over the units: from dh to the gradient of c's normalised values; from that of
   // c to those of the products' normalised values; and to those of the products. Between them `work` holds
-  // for each row and unit i, f, g and do, then da gamma_ih (4) and dr gamma_hh (4), and the gradient of c's
-  // normalised value.
+  // for each row and unit i, f, g and do, then d_wx gamma_ih (4) and d_uh gamma_hh (4), and the gradient of
+  // c's normalised value.
   template <class V, class Tile>
   RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(const Tile& t,
                                                                                std::int64_t first, int rows) {
@@ -218,11 +216,11 @@ struct LayerNorm : CellDefaults {
     Normal<V> normal_c[kCellRows];
     for (int i = 0; i < rows; ++i)
       normal_c[i] = Normal<V>::template of<1>(t.c + (first + i) * t.c_row, 0, t.units);
-    NormalGradient<V> of_c[kCellRows], of_a[kCellRows], of_r[kCellRows];
+    NormalGradient<V> of_c[kCellRows], of_wx[kCellRows], of_uh[kCellRows];
     output_gradients(t, bare, first, rows, normals, normal_c, of_c);
-    gate_gradients(t, bare, first, rows, normals, normal_c, of_c, of_a, of_r);
+    gate_gradients(t, bare, first, rows, normals, normal_c, of_c, of_wx, of_uh);
     for (int i = 0; i < rows; ++i) {
-      const auto means_a = of_a[i].means(kGates * t.units), means_r = of_r[i].means(kGates * t.units);
+      const auto means_wx = of_wx[i].means(kGates * t.units), means_uh = of_uh[i].means(kGates * t.units);
       for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
         const int valid = units_at<V>(unit, t.units);
         const auto finish = [&](auto* product, int part, const Normal<V>& normal, const auto& means) {
@@ -231,8 +229,8 @@ struct LayerNorm : CellDefaults {
                       valid);
         };
         for (int k = 0; k < kGates; ++k) {
-          finish(bare.a_at(first + i, k, unit), k, normals.a[i], means_a);
-          finish(bare.r_at(first + i, k, unit), kGates + k, normals.r[i], means_r);
+          finish(bare.wx_at(first + i, k, unit), k, normals.wx[i], means_wx);
+          finish(bare.uh_at(first + i, k, unit), kGates + k, normals.uh[i], means_uh);
         }
       }
     }
@@ -265,9 +263,9 @@ struct LayerNorm : CellDefaults {
       V dgamma = load_units<V>(gamma_sum + unit, valid), dbeta = load_units<V>(beta_sum + unit, valid);
       for (int i = 0; i < rows; ++i) {
         const std::int64_t row = first + i;
-        const Products<V> p(bare, row, unit, valid, v, normals.a[i], normals.r[i]);
+        const Products<V> p(bare, row, unit, valid, v, normals.wx[i], normals.uh[i]);
         V z[kGates];
-        for (int k = 0; k < kGates; ++k) z[k] = Cell::join(p.a[k], p.r[k], v.inner(), k);
+        for (int k = 0; k < kGates; ++k) z[k] = Cell::join(p.wx[k], p.uh[k], v.inner(), k);
         LstmCell::activate(z);
         const V one(1), o = z[3], dh = load_units<V>(t.dh + row * t.dh_row + unit, valid);
         const V x = normal_c[i](load_units<V>(t.c + row * t.c_row + unit, valid));
@@ -289,7 +287,7 @@ struct LayerNorm : CellDefaults {
   RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void gate_gradients(
       const Tile& t, const Bare<Stored>& bare, std::int64_t first, int rows, const Normals<V>& normals,
       const Normal<V> (&normal_c)[kCellRows], const NormalGradient<V> (&of_c)[kCellRows],
-      NormalGradient<V> (&of_a)[kCellRows], NormalGradient<V> (&of_r)[kCellRows]) {
+      NormalGradient<V> (&of_wx)[kCellRows], NormalGradient<V> (&of_uh)[kCellRows]) {
     typename NormalGradient<V>::Means means_c[kCellRows];
     for (int i = 0; i < rows; ++i) means_c[i] = of_c[i].means(t.units);
     const auto sum_at = [&](int s, int k) { return t.sums + (s * kGates + k) * t.gate_stride; };
@@ -301,7 +299,7 @@ struct LayerNorm : CellDefaults {
         for (int k = 0; k < kGates; ++k) sums[s][k] = load_units<V>(sum_at(s, k) + unit, valid);
       for (int i = 0; i < rows; ++i) {
         const std::int64_t row = first + i;
-        Products<V> p(bare, row, unit, valid, v, normals.a[i], normals.r[i]);
+        Products<V> p(bare, row, unit, valid, v, normals.wx[i], normals.uh[i]);
         V d[kGates];
         for (int k = 0; k < kGates; ++k) d[k] = load_units<V>(work(t, i, k, unit), valid);
         const V x_c = normal_c[i](load_units<V>(t.c + row * t.c_row + unit, valid));
@@ -311,14 +309,14 @@ struct LayerNorm : CellDefaults {
         LstmCell::state_gradients(d, load_units<V>(t.c_prev + row * t.c_prev_row + unit, valid), dc);
         store_units(dc, t.dc + row * t.dc_row + unit, valid);
         for (int k = 0; k < kGates; ++k) {
-          Cell::separate(d[k], p.a[k], p.r[k], v.inner(), k, sums + 2);
-          sums[0][k] = fma(p.a[k], p.x_a[k], sums[0][k]);
-          sums[1][k] = fma(p.r[k], p.x_r[k], sums[1][k]);
-          const V p_a = p.a[k] * v.vector_params[0][k], p_r = p.r[k] * v.vector_params[1][k];
-          of_a[i].add(unit, p_a, p.x_a[k], valid);
-          of_r[i].add(unit, p_r, p.x_r[k], valid);
-          store_units(p_a, work(t, i, k, unit), valid);
-          store_units(p_r, work(t, i, kGates + k, unit), valid);
+          Cell::separate(d[k], p.wx[k], p.uh[k], v.inner(), k, sums + 2);
+          sums[0][k] = fma(p.wx[k], p.x_wx[k], sums[0][k]);
+          sums[1][k] = fma(p.uh[k], p.x_uh[k], sums[1][k]);
+          const V p_wx = p.wx[k] * v.vector_params[0][k], p_uh = p.uh[k] * v.vector_params[1][k];
+          of_wx[i].add(unit, p_wx, p.x_wx[k], valid);
+          of_uh[i].add(unit, p_uh, p.x_uh[k], valid);
+          store_units(p_wx, work(t, i, k, unit), valid);
+          store_units(p_uh, work(t, i, kGates + k, unit), valid);
         }
       }
       for (int s = 0; s < kSums; ++s)

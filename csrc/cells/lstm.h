@@ -28,49 +28,49 @@ struct LstmCell : CellDefaults {
 
   // Activated i, f, g in, their dz out; dc: gradient of c in, of c' out.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void state_gradients(V (&a)[kGates],
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void state_gradients(V (&gates)[kGates],
                                                                                       V c_prev, V& dc) {
-    const V one(1), i = a[0], f = a[1], g = a[2];
-    a[0] = dc * g * i * (one - i);
-    a[1] = dc * c_prev * f * (one - f);
-    a[2] = dc * i * (one - g * g);
+    const V one(1), i = gates[0], f = gates[1], g = gates[2];
+    gates[0] = dc * g * i * (one - i);
+    gates[1] = dc * c_prev * f * (one - f);
+    gates[2] = dc * i * (one - g * g);
     dc = dc * f;
   }
 
-  // a: z in, activated gates out.
+  // gates: z in, activated gates out.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void forward(V (&a)[kGates], V (&)[kGates],
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void forward(V (&gates)[kGates],
+                                                                              V (&)[kGates],
                                                                               const V (*)[kGates], V c_prev,
                                                                               V& c, V& h) {
-    activate(a);
-    c = next_state(a, c_prev);
-    h = a[3] * tanh(c);
+    activate(gates);
+    c = next_state(gates, c_prev);
+    h = gates[3] * tanh(c);
   }
 
-  // a: activated gates in, dz out.
+  // gates: activated gates in, dz out.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(V (&a)[kGates], V (&)[kGates],
-                                                                               const V (*)[kGates], V c_prev,
-                                                                               V c, V dh, V& dc,
-                                                                               V (*sums)[kGates]) {
-    const V one(1), o = a[3], tanh_c = tanh(c);
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(
+      V (&gates)[kGates], V (&)[kGates], const V (*)[kGates], V c_prev, V c, V dh, V& dc, V (*sums)[kGates]) {
+    const V one(1), o = gates[3], tanh_c = tanh(c);
     dc = fma(dh * o, one - tanh_c * tanh_c, dc);
-    state_gradients(a, c_prev, dc);
-    a[3] = dh * tanh_c * o * (one - o);
-    for (int k = 0; k < kGates; ++k) sums[0][k] = sums[0][k] + a[k];
+    state_gradients(gates, c_prev, dc);
+    gates[3] = dh * tanh_c * o * (one - o);
+    for (int k = 0; k < kGates; ++k) sums[0][k] = sums[0][k] + gates[k];
   }
 
-  // For cells that bring a and r themselves: z of gate k, and from dz (d) the gradients of a and r in their
-  // place.
+  // For cells that bring wx and uh themselves: z of gate k, and from dz (d) the gradients of wx and uh in
+  // their place.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) V join(V a, V r, const V (*)[kGates], int) {
-    return a + r;
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) V join(V wx, V uh, const V (*)[kGates],
+                                                                        int) {
+    return wx + uh;
   }
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void separate(V d, V& a, V& r,
+  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void separate(V d, V& wx, V& uh,
                                                                                const V (*)[kGates], int k,
                                                                                V (*sums)[kGates]) {
-    a = r = d;
+    wx = uh = d;
     sums[0][k] = sums[0][k] + d;
   }
 

@@ -31,7 +31,7 @@ double seconds_of(const Work& work) {
 template <class T>
 void measure_products(const Kernels<T>& kernels, Pool& pool, Costs& costs) {
   constexpr std::int64_t kDeep = 256, kMostRows = 256, kOperations = 1 << 23;  // of a call, at most
-  const Machine machine{kernels.width, pool.threads(), kGroup<T>};
+  const Machine machine{kernels.width, pool.threads(), kInterleave<T>};
   const auto columns = [&](double bytes) {
     return static_cast<std::int64_t>(bytes / (sizeof(T) * kDeep)) / 64 * 64;
   };
@@ -72,19 +72,19 @@ double measure_cell(const Kernels<T>& kernels, const CellTraits& traits, void (*
   const auto values = [](std::int64_t count, Value<T> value) {
     return std::vector<Value<T>>(static_cast<std::size_t>(count), value);
   };
-  const std::vector<Value<T>> a = values(kRows * 4 * kUnits, Value<T>(0.5f)), r = a,
+  const std::vector<Value<T>> wx = values(kRows * 4 * kUnits, Value<T>(0.5f)), uh = wx,
                               vector = values(4 * kUnits, Value<T>(1)),
                               state = values(kRows * kUnits, Value<T>(0.1f));
-  std::vector<T> gates_a(a.size(), narrow<T>(0.5f)), gates_r = gates_a, h(state.size());
+  std::vector<T> gates_wx(wx.size(), narrow<T>(0.5f)), gates_uh = gates_wx, h(state.size());
   std::vector<Value<T>> c = state, dc = state, sums = values(kUnits * traits.sums_width(), 0),
                         work = values(kCellRows * std::max(1, traits.work) * kUnits, 0);
   CellTile<T> cell{};
   cell.rows = kRows;
   cell.gate_stride = kUnits;
-  cell.a = a.data();
-  cell.r = traits.split ? r.data() : nullptr;
-  cell.gates_a = gates_a.data();
-  cell.gates_r = traits.split ? gates_r.data() : nullptr;
+  cell.wx = wx.data();
+  cell.uh = traits.split ? uh.data() : nullptr;
+  cell.gates_wx = gates_wx.data();
+  cell.gates_uh = traits.split ? gates_uh.data() : nullptr;
   cell.product_row = cell.gates_row = 4 * kUnits;
   for (int e = 0; e < traits.vectors(); ++e) cell.vector_params[e] = vector.data();
   cell.c_prev = cell.dh = state.data();
@@ -100,8 +100,8 @@ double measure_cell(const Kernels<T>& kernels, const CellTraits& traits, void (*
       for (std::int64_t unit = 0; unit < kUnits; unit += most) {
         CellTile<T> tile = cell;
         tile.units = std::min(most, kUnits - unit);
-        tile.a += unit;
-        tile.gates_a += unit;
+        tile.wx += unit;
+        tile.gates_wx += unit;
         kernel(tile);
       }
   });
@@ -125,15 +125,15 @@ double measure_memory(Pool& pool) {
 // What makes the prediction for a probe come true. The ratio of two ways to run one stack is measured better
 // than either time: what disturbs one run also disturbs the next.
 template <class T>
-double measure_meeting(const Backend& backend, Pool& pool, Costs costs) {
+double measure_barrier(const Backend& backend, Pool& pool, Costs costs) {
   const Probe<T> probe(backend, pool, 64, 4, 128, costs);
   const double measured = probe.measured();
   double low = 0, high = 100e-9;  // some times what an idle machine needs
   for (int i = 0; i < 24; ++i) {
-    costs.meeting = (low + high) / 2;
-    (probe.predicted(costs) < measured ? low : high) = costs.meeting;  // predictions rise with it
+    costs.barrier_cost = (low + high) / 2;
+    (probe.predicted(costs) < measured ? low : high) = costs.barrier_cost;  // predictions rise with it
   }
-  return costs.meeting;
+  return costs.barrier_cost;
 }
 
 }  // namespace
@@ -148,7 +148,7 @@ Costs calibrate(const Backend& backend, Pool& pool) {
     costs.cell_backward[i] = measure_cell(kernels, kCellTable[i], kernels.cell_backward[i]);
   }
   costs.memory_rate = measure_memory(pool);
-  if (pool.threads() > 1) costs.meeting = measure_meeting<T>(backend, pool, costs);
+  if (pool.threads() > 1) costs.barrier_cost = measure_barrier<T>(backend, pool, costs);
   return costs;
 }
 

@@ -31,7 +31,7 @@ struct rnn_engine_context {
 
   Machine machine(int dtype) const {
     return visit_dtype(dtype, [&]<class T>() {
-      return Machine{backend.template kernels<T>().width, pool.threads(), kGroup<T>};
+      return Machine{backend.template kernels<T>().width, pool.threads(), kInterleave<T>};
     });
   }
 
@@ -123,7 +123,7 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const Plan& p = plan_of(*plan);
   return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs(p.shape.dtype)),
-          p.tiles.count(), p.shape.L, p.schedule.groups};
+          p.tiles.count(), p.shape.L, p.schedule.thread_groups};
 }
 
 int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {

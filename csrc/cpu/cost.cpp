@@ -1,8 +1,7 @@
 #include "cpu/cost.h"
 
 #include "cpu/dtype.h"
-
-#include "plan/tiles.h"
+#include "cpu/workspace.h"
 
 namespace rnn_engine {
 namespace {
@@ -19,12 +18,12 @@ class LayerCost {
         H_(static_cast<double>(shape.layer(layer).H)),
         I_(static_cast<double>(shape.layer(layer).I)),
         R_(static_cast<double>(shape.layer(layer).R)),
-        value_(bytes_of_value(shape.dtype)),
-        sum_(bytes_of_sum(shape.dtype)),
-        group_(machine.group),
+        value_(static_cast<double>(bytes_of_value(shape.dtype))),
+        sum_(static_cast<double>(bytes_of_sum(shape.dtype))),
+        gradient_depth_(static_cast<double>(kGradientSteps * machine.k_interleave)),
         gates_(shape.cell.gates),
         threads_(threads),
-        meeting_(threads > 1 ? costs.meeting : 0),
+        barrier_cost_(threads > 1 ? costs.barrier_cost : 0),
         cell_(static_cast<std::size_t>(shape.cell_index)),
         projected_(shape.projected) {
     const double units = std::ceil(H_ / machine.width);
@@ -36,8 +35,8 @@ class LayerCost {
   }
   double pack_forward() const { return pack(I_ + R_); }
   double pack_backward() const { return pack(R_); }
-  // Groups take turns with the lanes: a tile's weights come from a far cache, and the tile itself from the
-  // queue.
+  // Groups take turns with the pseudo-layers: a tile's weights come from a far cache, and the tile itself
+  // from the queue.
   double hand_over(TileKind kind) const {
     const bool steps = kind == TileKind::kForward || kind == TileKind::kReplay || kind == TileKind::kBackward;
     return (steps ? pack(R_) / 2 : 0) + kTake;
@@ -55,12 +54,12 @@ class LayerCost {
     return this->steps(steps, rows, costs_.cell_backward[cell_]);
   }
   // The same as forward_steps in large products, and the cells alone.
-  double gates_again(double rows) const {
+  double recomputed_gates(double rows) const {
     return input_product(rows) + product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) +
            rows * H_ * share_ * costs_.cell_forward[cell_] + pack(I_ + R_);
   }
   double weight_gradients(double rows) const {
-    const double passes = std::ceil(rows / (256 * group_));  // over the gradients, in and out of memory
+    const double passes = std::ceil(rows / gradient_depth_);  // over the gradients, in and out of memory
     return 2 * gates_ * rows * H_ * (I_ + R_) / (threads_ * costs_.rate(256, Costs::kNear)) +
            passes * pack(I_ + R_) * sum_ / value_;
   }
@@ -73,24 +72,24 @@ class LayerCost {
   double product(double rows, double operations, double values) const {
     return operations * share_ / costs_.rate(rows, values * value_ * share_);
   }
-  double meeting(double rows) const { return std::sqrt(rows * R_ * value_) * meeting_; }
+  double barrier_cost(double rows) const { return std::sqrt(rows * R_ * value_) * barrier_cost_; }
   double steps(double steps, double rows, double cell) const {
     double step = product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) + rows * H_ * share_ * cell +
-                  meeting(rows);
-    if (projected_) step += product(rows, 2 * rows * H_ * R_, H_ * R_) + meeting(rows);
+                  barrier_cost(rows);
+    if (projected_) step += product(rows, 2 * rows * H_ * R_, H_ * R_) + barrier_cost(rows);
     return steps * step;
   }
 
   const Costs& costs_;
   const double H_, I_, R_;
   const double value_, sum_;  // bytes of what is stored, and of what is computed with
-  const double group_, gates_, threads_, meeting_;
+  const double gradient_depth_, gates_, threads_, barrier_cost_;
   const std::size_t cell_;
   const bool projected_;
   double share_;
 };
 
-// Without the packing of weights, which a lane does once.
+// Without the packing of weights, which a pseudo-layer does once.
 double seconds_of(TileKind kind, Policy policy, const LayerCost& cost, double steps, double rows_of_step) {
   const double rows = steps * rows_of_step;
   switch (kind) {
@@ -99,7 +98,7 @@ double seconds_of(TileKind kind, Policy policy, const LayerCost& cost, double st
       return cost.input_product(rows) + cost.forward_steps(steps, rows_of_step);
     case TileKind::kBackward: {
       double seconds = cost.backward_steps(steps, rows_of_step);
-      if (policy == Policy::kRecompute) seconds += cost.gates_again(rows);
+      if (policy == Policy::kRecompute) seconds += cost.recomputed_gates(rows);
       if (policy != Policy::kStore) seconds += cost.weight_gradients(rows) + cost.input_gradient(rows);
       return seconds;
     }
@@ -119,13 +118,13 @@ double rows_of_step(const Shape& shape) {
 
 double tile_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule, const Tile& tile,
                     const Costs& costs) {
-  const double threads = static_cast<double>(machine.threads / schedule.groups);
+  const double threads = static_cast<double>(machine.threads / schedule.thread_groups);
   const LayerCost cost(shape, machine, tile.layer, threads, costs);
   double seconds = 0;
   if (tile.kind == TileKind::kForward && tile.s0 == 0 && !shape.prepacked) seconds += cost.pack_forward();
   if (tile.kind == TileKind::kReplay && tile.s1 == shape.T) seconds += cost.pack_forward();
   if (tile.kind == TileKind::kBackward && tile.s1 == shape.T) seconds += cost.pack_backward();
-  if (schedule.groups > 1) seconds += cost.hand_over(tile.kind);
+  if (schedule.thread_groups > 1) seconds += cost.hand_over(tile.kind);
   return seconds + seconds_of(tile.kind, schedule.of(tile.layer), cost,
                               static_cast<double>(tile.s1 - tile.s0), rows_of_step(shape));
 }
@@ -135,17 +134,18 @@ double predicted_seconds(const Shape& s, const Machine& machine, const Schedule&
   double seconds = 0;
   for (std::int64_t layer = 0; layer < s.L; ++layer) {
     const LayerCost cost(s, machine, layer, machine.threads, costs);
-    const double lanes = static_cast<double>(s.D), T = static_cast<double>(s.T);
+    const double pseudo_layers = static_cast<double>(s.D), T = static_cast<double>(s.T);
     // All of a kind, as so many tiles of equal length.
     const auto add = [&](TileKind kind, std::int64_t steps) {
       const double count = std::ceil(T / static_cast<double>(steps));
-      seconds += lanes * count * seconds_of(kind, schedule.of(layer), cost, T / count, rows_of_step(s));
+      seconds +=
+          pseudo_layers * count * seconds_of(kind, schedule.of(layer), cost, T / count, rows_of_step(s));
     };
-    seconds += lanes * (s.prepacked ? 0 : cost.pack_forward());
+    seconds += pseudo_layers * (s.prepacked ? 0 : cost.pack_forward());
     add(TileKind::kForward, schedule.forward_steps);
     if (!s.training) continue;
-    seconds += lanes * cost.pack_backward();
-    if (schedule.checkpoint()) seconds += lanes * cost.pack_forward();
+    seconds += pseudo_layers * cost.pack_backward();
+    if (schedule.checkpoint()) seconds += pseudo_layers * cost.pack_forward();
     if (schedule.checkpoint()) add(TileKind::kReplay, schedule.backward_steps);
     add(TileKind::kBackward, schedule.backward_steps);
     if (schedule.of(layer) != Policy::kStore) continue;

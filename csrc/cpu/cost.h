@@ -22,7 +22,7 @@ struct Costs {
   // Seconds that threads lose in a step that they share, for each square root of a byte that they write for
   // each other in it: waiting, and reading what has just been written elsewhere, where more can be fetched
   // ahead the more there is.
-  double meeting = 0;
+  double barrier_cost = 0;
 
   bool measured() const { return memory_rate > 0; }
 

@@ -38,12 +38,7 @@ constexpr int dtype_of() {
                                      : RNN_ENGINE_BFLOAT16;
 }
 
-// Bytes of a stored value.
-inline std::size_t bytes_of_value(int dtype) {
-  return dtype == RNN_ENGINE_FLOAT32 ? 4 : dtype == RNN_ENGINE_FLOAT64 ? 8 : 2;
-}
-
-// Bytes of what it is computed with: sums, cell states.
+// Bytes of what a dtype is computed with: sums, cell states.
 inline std::size_t bytes_of_sum(int dtype) {
   return visit_dtype(dtype, []<class T>() { return sizeof(Value<T>); });
 }

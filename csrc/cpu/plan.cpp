@@ -52,9 +52,9 @@ Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const 
     plan.schedule = divided(problem, plan.shape, plan.schedule, groups_of(machine), estimates, *wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);
   plan.sizes = lay_out_any(plan.layout(), plan, false);
-  if (plan.schedule.groups > 1) {
+  if (plan.schedule.thread_groups > 1) {
     plan.graph = std::make_unique<TileGraph>(costed_graph(plan.shape, plan.schedule, plan.tiles, estimates));
-    plan.queue = std::make_unique<TileQueue>(*plan.graph, plan.schedule.groups);
+    plan.queue = std::make_unique<TileQueue>(*plan.graph, plan.schedule.thread_groups);
   }
   return plan;
 }

@@ -42,7 +42,7 @@ Probe<T>::Probe(const Backend& backend, Pool& pool, std::int64_t steps, std::int
   problem.layers = layers;
   problem.directions = 1;
   problem.output = 1;
-  const Machine machine{backend.template kernels<T>().width, pool.threads(), kGroup<T>};
+  const Machine machine{backend.template kernels<T>().width, pool.threads(), kInterleave<T>};
   Wavefronts wavefronts;
   problem.schedule = RNN_ENGINE_LAYERS;
   layers_ = make_plan(problem, machine, costs, &wavefronts);
@@ -83,7 +83,7 @@ template <class T>
 double Probe<T>::predicted(const Costs& costs) const {
   const TileGraph graph = costed_graph(wavefront_.shape, wavefront_.schedule, wavefront_.tiles,
                                        estimates_of(wavefront_.machine, costs));
-  const double side_by_side = makespan(graph, 0, wavefront_.tiles.count(), wavefront_.schedule.groups);
+  const double side_by_side = makespan(graph, 0, wavefront_.tiles.count(), wavefront_.schedule.thread_groups);
   return predicted_seconds(layers_, costs) / side_by_side;
 }
 

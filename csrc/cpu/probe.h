@@ -1,5 +1,5 @@
-// A small stack that runs both ways, layer by layer and in a wavefront, to learn what its threads lose by
-// meeting at every step.
+// A small stack that runs both ways, layer by layer and in a wavefront, to learn what its threads lose
+// at the barrier of every step.
 #pragma once
 
 #include <vector>
@@ -12,7 +12,7 @@ template <class T>
 class Probe {
  public:
   // As many layers, all `units` wide, as there are threads, but at least four. `costs` need not know yet what
-  // meeting costs.
+  // a barrier costs.
   Probe(const Backend& backend, Pool& pool, std::int64_t steps, std::int64_t batch, std::int64_t units,
         const Costs& costs);
 

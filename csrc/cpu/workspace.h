@@ -6,52 +6,54 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu/kernels/kernels.h"
 #include "plan/workspace.h"
 
 namespace rnn_engine {
 
 // Values of a [K, N] matrix packed into panels of 4 vectors (the last may have fewer).
 inline std::int64_t packed_size(const Machine& machine, std::int64_t k, std::int64_t n) {
-  return round_up(k, machine.group) * round_up(n, machine.width);
+  return round_up(k, machine.k_interleave) * round_up(n, machine.width);
 }
 // Values of a [K, Z] matrix packed with the gates of the same units side by side.
 inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, std::int64_t hidden,
                                       int gates) {
-  return round_up(k, machine.group) * gates * round_up(hidden, machine.width);
+  return round_up(k, machine.k_interleave) * gates * round_up(hidden, machine.width);
 }
 
 // Weight-gradient products pack at most this many rows (of 4H) at once, for each thread, and this many steps
 // of k. What they are multiplied by is packed once for all of them; the packed rows themselves are read one
 // after the other, for which the third cache is near enough.
 inline constexpr std::int64_t kGradientRows = 2112;
+inline constexpr std::int64_t kGradientSteps = 256;  // times kInterleave
 template <class T>
-inline constexpr std::int64_t kGradientDepth = 256 * kGroup<T>;
+inline constexpr std::int64_t kGradientDepth = kGradientSteps * kInterleave<T>;
 // Of `rows` shared by threads in whole blocks of kRowBlock.
 inline std::int64_t gradient_rows(std::int64_t rows, std::int64_t threads) {
-  constexpr std::int64_t kBlock = 6;  // kRowBlock (cpu/kernels/kernels.h)
-  return std::min(kGradientRows, round_up((rows + threads - 1) / threads, kBlock));
+  return std::min(kGradientRows, round_up((rows + threads - 1) / threads, std::int64_t{kRowBlock}));
 }
 // Other products run through k in pieces of this many, so that a piece of a panel stays in a near cache;
 // those that pack their panels on the way pack no more at once.
 template <class T>
-inline constexpr std::int64_t kDepth = 1024 * kGroup<T>;
+inline constexpr std::int64_t kDepth = 1024 * kInterleave<T>;
 template <class T>
 inline std::int64_t large_depth(std::int64_t k) {
   return kRounds<T> ? k : std::min(kDepth<T>, k);
 }
 
-// A cell that runs on whole rows sums over rows in at most this many groups of neighbouring rows, which no
+// A cell that runs on whole rows sums over rows in at most this many blocks of neighbouring rows, which no
 // number of threads changes.
-inline constexpr std::int64_t kSumGroups = 16;
-inline std::int64_t sum_group_rows(const Shape& s) {
+inline constexpr std::int64_t kSumRowBlocks = 16;
+inline std::int64_t row_block(const Shape& s) {
   if (!s.cell.whole_rows) return s.B;
-  const std::int64_t least = (s.B + kSumGroups - 1) / kSumGroups;
+  const std::int64_t least = (s.B + kSumRowBlocks - 1) / kSumRowBlocks;
   return least <= kCellRows ? least : round_up(least, kCellRows);
 }
-// Values of one group's sums.
+// Values of one block's sums.
 inline std::int64_t sums_size(const Shape& s, std::int64_t hidden) { return s.cell.sums_width() * hidden; }
 
-// One lane's weights, packed for the forward direction: in a forward call, or to make its results again.
+// One pseudo-layer's weights, packed for the forward direction: in a forward call, or where its
+// results are recomputed.
 template <class T>
 struct PackedForward {
   T *weight_ih, *weight_hh, *weight_hr;
@@ -74,14 +76,14 @@ struct PackedForward {
 // Rolling buffers of forward tiles: one set for each group of threads, shared by all layers.
 template <class T>
 struct Rolling {
-  T* dropped = nullptr;         // [rows of a tile, D*R] the layer's input after dropout
-  Value<T>* a = nullptr;        // [rows of a tile, 4H]
-  Value<T>* r = nullptr;        // [B, 4H]
-  T* raw = nullptr;             // [B, H] with a projection
-  Value<T>* work = nullptr;     // [B, H] working memory of cells that run on whole rows
-  Value<T>* cell = nullptr;     // [B, H] c before zoneout
-  Value<T>* factors = nullptr;  // [B, R] what recurrent dropout multiplies h by
-  T* seen[2] = {};              // [B, R] h after recurrent dropout, of steps in turn
+  T* dropped = nullptr;             // [rows of a tile, D*R] the layer's input after dropout
+  Value<T>* wx = nullptr;           // [rows of a tile, 4H]
+  Value<T>* uh = nullptr;           // [B, 4H]
+  T* h_unprojected = nullptr;       // [B, H] with a projection
+  Value<T>* work = nullptr;         // [B, H] working memory of cells that run on whole rows
+  Value<T>* c_candidate = nullptr;  // [B, H] c before zoneout
+  Value<T>* factors = nullptr;      // [B, R] what recurrent dropout multiplies h by
+  T* h_dropped[2] = {};             // [B, R] h after recurrent dropout, of steps in turn
 
   Rolling() = default;
   // `steps`: of a tile. `gates`: whether any layer's are not kept.
@@ -89,19 +91,20 @@ struct Rolling {
     const Shape& s = in.shape;
     const Widest widest(s);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? in.rows(steps) * widest.input : 0);
-    a = arena.take<Value<T>>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
-    r = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
-    raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
+    wx = arena.take<Value<T>>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
+    uh = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
+    h_unprojected = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
     work = arena.take<Value<T>>("cells' working memory, rolling", s.cell.whole_rows ? s.B * widest.H : 0);
-    cell = arena.take<Value<T>>("c before zoneout, rolling", gates && s.zoneout_c > 0 ? s.B * widest.H : 0);
+    c_candidate =
+        arena.take<Value<T>>("c before zoneout, rolling", gates && s.zoneout_c > 0 ? s.B * widest.H : 0);
     take_recurrent(s, widest, arena);
   }
 
   void take_recurrent(const Shape& s, const Widest& widest, Arena& arena) {
     const std::int64_t values = s.recurrent_dropout > 0 ? s.B * widest.R : 0;
     factors = arena.take<Value<T>>("recurrent dropout", values);
-    seen[0] = arena.take<T>("h after recurrent dropout, even", values);
-    seen[1] = arena.take<T>("h after recurrent dropout, odd", values);
+    h_dropped[0] = arena.take<T>("h after recurrent dropout, even", values);
+    h_dropped[1] = arena.take<T>("h after recurrent dropout, odd", values);
   }
 };
 
@@ -111,35 +114,35 @@ struct ForwardWorkspace {
   LayerOutputs<T> between;
   Rolling<T> rolling;  // the group's own
 
-  // `slots`: also lay out the lanes' packed weights, and say where; the run has that from the plan.
+  // `slots`: also lay out the pseudo-layers' packed weights, and say where; the run has that from the plan.
   ForwardWorkspace(const LayoutInput& in, Arena& arena, std::int64_t group, Slots* slots = nullptr)
       : between(in, begun(in, false, arena)) {
     const Shape& s = in.shape;
     const Schedule& schedule = in.schedule;
     bool gates = !s.training || kRounds<T>;  // gates are kept rounded, and made elsewhere
     for (const Policy policy : schedule.policy) gates = gates || policy != Policy::kStore;
-    for (std::int64_t g = 0; g < schedule.groups; ++g) {
+    for (std::int64_t g = 0; g < schedule.thread_groups; ++g) {
       const Rolling<T> own(in, schedule.forward_steps, gates, arena);
       if (g == group) rolling = own;
     }
     if (!slots || s.prepacked) return;
-    lay_out_lanes(in, false, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& own) {
+    lay_out_pseudo_layers(in, false, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& own) {
       PackedForward<T>(in, layer, d, own);
     });
   }
 };
 
-// What one lane's backward tiles share.
+// What one pseudo-layer's backward tiles share.
 template <class T>
-struct LaneBackward : LanePieces<T> {
+struct PseudoLayerBackward : PseudoLayerPieces<T> {
   PackedForward<T> forward{};  // checkpoint: for the replay
   Value<T>* bias;              // recompute: [4H] as in PackedForward
   T *weight_hh, *weight_hr;    // packed for the gradients' products of single steps
-  Value<T>* sums;              // [groups of rows, kSums * 4H + unit vectors * H]
+  Value<T>* sums;              // [blocks of rows, kSums * 4H + unit vectors * H]
   Value<T>* factors;           // [B, R] what recurrent dropout multiplies h by
 
-  LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena)
-      : LanePieces<T>(in, layer, d, false, arena) {
+  PseudoLayerBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena)
+      : PseudoLayerPieces<T>(in, layer, d, false, arena) {
     const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
     const Policy policy = in.schedule.of(layer);
@@ -149,8 +152,8 @@ struct LaneBackward : LanePieces<T> {
     weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, size.Z, size.R), layer, d);
     weight_hr = arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0,
                               layer, d);
-    const std::int64_t groups = (s.B + sum_group_rows(s) - 1) / sum_group_rows(s);
-    sums = arena.take<Value<T>>("sums of vector gradients", groups * sums_size(s, size.H), layer, d);
+    const std::int64_t blocks = (s.B + row_block(s) - 1) / row_block(s);
+    sums = arena.take<Value<T>>("sums of vector gradients", blocks * sums_size(s, size.H), layer, d);
     factors = arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
   }
 };
@@ -164,15 +167,15 @@ struct GroupBackward {
   T* dstate;            // [rows of a tile, R] with a projection: gradient of h
   Value<T>* dstep;      // [B, R] with a projection: that of one step, where it is then rounded
   T* dropped;           // [rows of a tile, D*R]
-  T* seen;              // [rows of a tile, R] h' after recurrent dropout
+  T* h_dropped;         // [rows of a tile, R] h' after recurrent dropout
   Value<T>* past_c;     // zoneout: [B, H] gradient of c that passes the step by
   Rolling<T> replay;    // what a replay needs beside what it keeps
   T *pack_a, *pack_b;   // one piece a thread
   T* pack_gates;        // recompute: one panel of weights a thread
   Value<T>* work;       // the cell's, for each thread
   // Where gates are kept rounded: [rows of a piece, 4H] products of a piece whose gates are recomputed.
-  Value<T>* piece_a;
-  Value<T>* piece_r;
+  Value<T>* piece_wx;
+  Value<T>* piece_uh;
   std::int64_t pack_a_rows, pack_a_size, pack_b_size, pack_gates_size, work_size;
 
   GroupBackward() = default;
@@ -181,24 +184,24 @@ struct GroupBackward {
     const Widest widest(s);
     const std::int64_t threads = in.threads_of_group();
     const std::int64_t rows = in.rows(in.schedule.gradient_steps);  // no tile has more
-    const std::int64_t ordered = in.grouped_rows(in.schedule.gradient_steps);
+    const std::int64_t ordered = in.interleaved_rows(in.schedule.gradient_steps);
     order = arena.take<std::int64_t>("rows in backward order", ordered);
     previous = arena.take<const T*>("previous h of each row", ordered);
     dh = arena.take<Value<T>>("dh", s.B * widest.H);
     dstate = arena.take<T>("gradient of h",
-                           s.projected ? in.grouped_rows(in.schedule.backward_steps) * widest.R : 0);
+                           s.projected ? in.interleaved_rows(in.schedule.backward_steps) * widest.R : 0);
     dstep =
         arena.take<Value<T>>("gradient of h before rounding", kRounds<T> && s.projected ? s.B * widest.R : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
-    seen = arena.take<T>("h after recurrent dropout", s.recurrent_dropout > 0 ? rows * widest.R : 0);
+    h_dropped = arena.take<T>("h after recurrent dropout", s.recurrent_dropout > 0 ? rows * widest.R : 0);
     past_c = arena.take<Value<T>>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
     replay.dropped = dropped;
     if (in.schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
     pack_a_rows = gradient_rows(std::max(s.cell.gates * widest.H, widest.R), threads);
     pack_a_size = pack_a_rows * std::min(kGradientDepth<T>, ordered);
     pack_b_size = std::max(std::min(kGradientDepth<T>, ordered),
-                           large_depth<T>(round_up(s.cell.gates * widest.H, in.machine.group))) *
-                  4 * in.machine.width;
+                           large_depth<T>(round_up(s.cell.gates * widest.H, in.machine.k_interleave))) *
+                  kPanelVectors * in.machine.width;
     pack_gates_size = 0;
     for (std::int64_t layer = 0; layer < s.L; ++layer)
       if (in.schedule.of(layer) == Policy::kRecompute)
@@ -210,14 +213,14 @@ struct GroupBackward {
     pack_b = arena.take<T>("packed columns of inputs", pack_b_size * threads);
     work_size = kCellRows * s.cell.work * widest.H;
     work = arena.take<Value<T>>("cells' working memory", work_size * threads);
-    bool again = false;
-    for (const Policy policy : in.schedule.policy) again = again || policy != Policy::kStore;
-    const std::int64_t made = kRounds<T> && again ? in.rows(in.schedule.backward_steps) * widest.G : 0;
-    piece_a = arena.take<Value<T>>("gates of a piece before rounding", made);
-    piece_r = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? made : 0);
+    bool recomputes = false;
+    for (const Policy policy : in.schedule.policy) recomputes = recomputes || policy != Policy::kStore;
+    const std::int64_t made = kRounds<T> && recomputes ? in.rows(in.schedule.backward_steps) * widest.G : 0;
+    piece_wx = arena.take<Value<T>>("gates of a piece before rounding", made);
+    piece_uh = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? made : 0);
     if constexpr (kRounds<T>) {
-      replay.a = piece_a;
-      replay.r = piece_r;
+      replay.wx = piece_wx;
+      replay.uh = piece_uh;
     }
     replay.work = dh;
   }
@@ -230,19 +233,19 @@ struct BackwardWorkspace {
   GroupBackward<T> own;
   Value<T>* zeros;  // [B, widest state] stands for absent initial states
 
-  // `slots`: also lay out the lanes' own parts, and say where.
+  // `slots`: also lay out the pseudo-layers' own parts, and say where.
   BackwardWorkspace(const LayoutInput& in, Arena& arena, std::int64_t group, Slots* slots = nullptr)
       : between(in, begun(in, true, arena)) {
     const Shape& s = in.shape;
     const Widest widest(s);
     zeros = arena.take<Value<T>>("zeros", s.B * std::max(widest.H, widest.R));
-    for (std::int64_t g = 0; g < in.schedule.groups; ++g) {
+    for (std::int64_t g = 0; g < in.schedule.thread_groups; ++g) {
       const GroupBackward<T> part(in, arena);
       if (g == group) own = part;
     }
     if (!slots) return;
-    lay_out_lanes(in, true, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& lane) {
-      LaneBackward<T>(in, layer, d, lane);
+    lay_out_pseudo_layers(in, true, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& pseudo) {
+      PseudoLayerBackward<T>(in, layer, d, pseudo);
     });
   }
 };

@@ -19,7 +19,7 @@ struct rnn_engine_context {
   std::string isa, products;
   std::unique_ptr<cuda::Cublas> cublas;
   Wavefronts wavefronts;
-  cuda::Calls calls;  // goes first
+  cuda::GraphCache graphs;  // goes first
 
   // For a trace.
   std::string name() const { return isa + ", " + products; }
@@ -42,7 +42,7 @@ void run(rnn_engine_context& context, const cuda::Plan& plan, bool backward, con
                     [&] { return context.name(); });
   const auto caller = static_cast<cuda::Stream>(args.stream);
   cuda::write_tables(plan, args.masks, args.workspace, caller);
-  context.calls.put(cuda::key_of(plan, args), caller, [&](cuda::Stream stream, cuda::SideStreams& side) {
+  context.graphs.enqueue(cuda::key_of(plan, args), caller, [&](cuda::Stream stream, cuda::SideStreams& side) {
     cuda::TileStreams streams(plan, backward, stream, side);
     cuda::visit_dtype(plan.shape.dtype, [&]<class T>() { run_tiles.template operator()<T>(streams); });
   });
@@ -74,7 +74,7 @@ int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context)
   });
 }
 
-int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context) { return context->calls.graphs(); }
+int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context) { return context->graphs.made(); }
 
 void rnn_engine_context_destroy(rnn_engine_context* context) { delete context; }
 const char* rnn_engine_context_isa(const rnn_engine_context* context) { return context->isa.c_str(); }
@@ -100,7 +100,7 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const cuda::Plan& p = plan_of(*plan);
   return {p.schedule.backward_steps, cuda::predicted_seconds(p), p.tiles.count(), p.shape.L,
-          p.schedule.groups};
+          p.schedule.thread_groups};
 }
 
 int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {

@@ -22,7 +22,7 @@ double tile_seconds(const Shape& shape, const Schedule& schedule, const Tile& ti
   const LayerShape& size = shape.layer(tile.layer);
   const auto steps = static_cast<double>(tile.s1 - tile.s0);
   const double rows = steps * static_cast<double>(shape.N) / static_cast<double>(shape.T);
-  const double second = rate_of(shape, device) / static_cast<double>(schedule.groups);
+  const double second = rate_of(shape, device) / static_cast<double>(schedule.thread_groups);
   const double each = 2 * rows * static_cast<double>(size.Z) / second;
   const double input = each * static_cast<double>(size.I), state = each * static_cast<double>(size.R);
   const double recurrence = steps * kKernels * kLaunch + 2 * state;  // small products run at half the rate
@@ -50,12 +50,12 @@ double layers_seconds(const Shape& shape, const Schedule& schedule, const Device
     const auto all = [&](TileKind kind) {
       return tile_seconds(shape, schedule, {kind, layer, 0, 0, shape.T}, device);
     };
-    double lane = all(TileKind::kForward);
-    if (shape.training) lane += all(TileKind::kBackward);
-    if (shape.training && schedule.checkpoint()) lane += all(TileKind::kReplay);
+    double pseudo = all(TileKind::kForward);
+    if (shape.training) pseudo += all(TileKind::kBackward);
+    if (shape.training && schedule.checkpoint()) pseudo += all(TileKind::kReplay);
     if (shape.training && schedule.of(layer) == Policy::kStore)
-      lane += all(TileKind::kWeightGradients) + all(TileKind::kInputGradient);
-    seconds += static_cast<double>(shape.D) * lane;
+      pseudo += all(TileKind::kWeightGradients) + all(TileKind::kInputGradient);
+    seconds += static_cast<double>(shape.D) * pseudo;
   }
   return seconds;
 }

@@ -33,7 +33,8 @@ std::uint64_t hash(const CallKey& key) {
 
 class KeyMaker {
  public:
-  KeyMaker(const Plan& plan, bool backward) : key_(plan.identity), lanes_(plan.shape.L * plan.shape.D) {
+  KeyMaker(const Plan& plan, bool backward)
+      : key_(plan.identity), pseudo_layers_(plan.shape.L * plan.shape.D) {
     key_.push_back(backward);
   }
 
@@ -42,8 +43,8 @@ class KeyMaker {
       key_.push_back(static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(p)));
   }
   void add(const rnn_engine_weights* weights) {
-    for (std::int64_t lane = 0; lane < lanes_; ++lane) {
-      const rnn_engine_weights& w = weights[lane];
+    for (std::int64_t pseudo = 0; pseudo < pseudo_layers_; ++pseudo) {
+      const rnn_engine_weights& w = weights[pseudo];
       add({w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, w.weight_hr});
       for (const void* vector : w.vector_params) add({vector});
     }
@@ -52,7 +53,7 @@ class KeyMaker {
 
  private:
   CallKey key_;
-  const std::int64_t lanes_;
+  const std::int64_t pseudo_layers_;
 };
 
 }  // namespace
@@ -97,9 +98,9 @@ const Graph* Graphs::find(CallKey&& key, const std::function<std::unique_ptr<Gra
   return graphs_.front().graph.get();
 }
 
-Calls::Calls() : graphs_(capacity()), makes_graphs_(capacity() > 0) {}
+GraphCache::GraphCache() : graphs_(capacity()), makes_graphs_(capacity() > 0) {}
 
-void Calls::put(CallKey&& key, Stream stream, const Enqueue& enqueue) {
+void GraphCache::enqueue(CallKey&& key, Stream stream, const Enqueue& enqueue) {
   std::lock_guard lock(lock_);
   if (makes_graphs_ && !is_captured(stream)) {
     const Graph* graph = graphs_.find(std::move(key), [&] { return capture(enqueue); });
@@ -109,7 +110,7 @@ void Calls::put(CallKey&& key, Stream stream, const Enqueue& enqueue) {
 }
 
 // Where a call cannot be captured, none is any more: its kernels alone do as well, if more slowly.
-std::unique_ptr<Graph> Calls::capture(const Enqueue& enqueue) {
+std::unique_ptr<Graph> GraphCache::capture(const Enqueue& enqueue) {
   try {
     if (!origin_) origin_ = std::make_unique<OwnStream>();
     return std::make_unique<Graph>(*origin_, [&] { enqueue(*origin_, sides_[*origin_]); });
@@ -119,7 +120,7 @@ std::unique_ptr<Graph> Calls::capture(const Enqueue& enqueue) {
   }
 }
 
-std::int64_t Calls::graphs() const {
+std::int64_t GraphCache::made() const {
   std::lock_guard lock(lock_);
   return graphs_.made();
 }

@@ -46,15 +46,15 @@ class Graphs {
 };
 
 // Those of one context. Threads may share it.
-class Calls {
+class GraphCache {
  public:
   // RNN_ENGINE_CUDA_GRAPHS in the environment: graphs to keep; 0: none are made.
-  Calls();
+  GraphCache();
 
   // A stream that the caller captures itself gets the kernels.
-  void put(CallKey&& key, Stream stream, const Enqueue& enqueue);
+  void enqueue(CallKey&& key, Stream stream, const Enqueue& enqueue);
   // Graphs made so far.
-  std::int64_t graphs() const;
+  std::int64_t made() const;
 
  private:
   std::unique_ptr<Graph> capture(const Enqueue& enqueue);

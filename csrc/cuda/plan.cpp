@@ -11,7 +11,7 @@ namespace {
 
 // Rows of a tile: enough for its products to occupy every processor.
 constexpr std::int64_t kTileRows = 4096;
-// Lanes side by side: each keeps a part of the processors busy.
+// Pseudo-layers side by side: each keeps a part of the processors busy.
 constexpr std::int64_t kStreams = 8;
 
 std::string name_of(const DeviceFacts& device) {
@@ -38,14 +38,14 @@ Schedule for_device(const Shape& shape, Schedule schedule) {
 
 rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
   return visit_dtype(in.shape.dtype, [&]<class T>() {
-    return lay_out<T, PackedLane, ForwardWorkspace, BackwardWorkspace>(in, plan, table);
+    return lay_out<T, PackedPseudoLayer, ForwardWorkspace, BackwardWorkspace>(in, plan, table);
   });
 }
 
 Estimates estimates_of(const Plan& plan) {
   return {[&plan](const Shape& shape, const Schedule& schedule) {
             Plan unused;
-            const Schedule longer = schedule.groups > 1 ? schedule : for_device(shape, schedule);
+            const Schedule longer = schedule.thread_groups > 1 ? schedule : for_device(shape, schedule);
             const rnn_engine_sizes sizes = lay_out_any({shape, plan.machine, longer, nullptr}, unused, false);
             return sizes.reserve_bytes + sizes.workspace_bytes;
           },
@@ -111,7 +111,7 @@ Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wav
                             {std::min(kStreams, plan.shape.L * plan.shape.D)}, estimates, wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);
   plan.sizes = lay_out_any(plan.layout(), plan, false);
-  if (plan.schedule.groups > 1)
+  if (plan.schedule.thread_groups > 1)
     plan.graph = std::make_unique<TileGraph>(costed_graph(plan.shape, plan.schedule, plan.tiles, estimates));
   plan.offsets.assign(plan.shape.offsets.begin(), plan.shape.offsets.end());
   plan.identity = identity_of(problem, plan.shape);

@@ -5,13 +5,13 @@
 namespace rnn_engine::cuda {
 
 // Weights' gradients have a stream of their own, as nothing waits for them; an input gradient is on the
-// stream of the lane below, which reads it.
+// stream of the pseudo-layer below, which reads it.
 std::int64_t TileStreams::stream_of(std::int64_t tile) const {
   const Tile& t = plan_.tiles.at(tile);
-  const std::int64_t lane = t.layer * plan_.shape.D + t.direction, aside = plan_.schedule.groups;
+  const std::int64_t pseudo = t.layer * plan_.shape.D + t.direction, aside = plan_.schedule.thread_groups;
   if (t.kind == TileKind::kWeightGradients) return aside;
-  if (t.kind != TileKind::kInputGradient) return lane % plan_.schedule.groups;
-  return t.layer == 0 ? aside : (lane - plan_.shape.D) % plan_.schedule.groups;
+  if (t.kind != TileKind::kInputGradient) return pseudo % plan_.schedule.thread_groups;
+  return t.layer == 0 ? aside : (pseudo - plan_.shape.D) % plan_.schedule.thread_groups;
 }
 
 void TileStreams::fork() {

@@ -1,6 +1,6 @@
 // Tiles on streams. A plan with one group runs tile after tile on the caller's stream. With several, every
-// lane's tiles are on a stream, in order, and events let a tile wait for those of other streams: the caller's
-// stream waits for all of them in the end.
+// pseudo-layer's tiles are on a stream, in order, and events let a tile wait for those of other streams: the
+// caller's stream waits for all of them in the end.
 #pragma once
 
 #include <memory>
@@ -59,7 +59,7 @@ class TileStreams {
   std::int64_t end() const {
     return backward_ ? plan_.tiles.count() : static_cast<std::int64_t>(plan_.tiles.forward.size());
   }
-  std::int64_t count() const { return backward_ ? streams_of(plan_.schedule) : plan_.schedule.groups; }
+  std::int64_t count() const { return backward_ ? streams_of(plan_.schedule) : plan_.schedule.thread_groups; }
   std::int64_t stream_of(std::int64_t tile) const;
   bool is_elsewhere(std::int64_t tile, std::int64_t other) const {
     return stream_of(tile) != stream_of(other);

@@ -13,7 +13,7 @@ namespace rnn_engine::cuda {
 inline std::int64_t streams_of(const Schedule& schedule) {
   const bool apart = std::any_of(schedule.policy.begin(), schedule.policy.end(),
                                  [](Policy policy) { return policy == Policy::kStore; });
-  return schedule.groups == 1 ? 1 : schedule.groups + (apart ? 1 : 0);
+  return schedule.thread_groups == 1 ? 1 : schedule.thread_groups + (apart ? 1 : 0);
 }
 
 // Whether a call draws masks.
@@ -36,13 +36,13 @@ struct TableWorkspace {
   }
 };
 
-// One lane's weights as a packed block holds them: copies, as products read them where they lie.
+// One pseudo-layer's weights as a packed block holds them: copies, as products read them where they lie.
 template <class T>
-struct PackedLane {
+struct PackedPseudoLayer {
   T *weight_ih, *weight_hh, *weight_hr;
   Value<T>*bias_ih, *bias_hh;
 
-  PackedLane(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+  PackedPseudoLayer(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
     const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
     weight_ih = arena.take<T>("packed weight_ih", size.Z * size.I, layer, d);
@@ -56,12 +56,12 @@ struct PackedLane {
 // Rolling buffers of the tile that runs on a stream, shared by all layers.
 template <class T>
 struct Rolling {
-  T* dropped;      // [rows of a tile, D*R] the layer's input after dropout
-  Value<T>* a;     // [rows of a tile, Z] where gates are not kept, or kept rounded
-  Value<T>* r;     // [B, Z]
-  T* raw;          // [B, H] with a projection
-  Value<T>* cell;  // [B, H] c before zoneout, of a cell on whole rows
-  Value<T>* h;     // [B, H] of a cell on whole rows
+  T* dropped;             // [rows of a tile, D*R] the layer's input after dropout
+  Value<T>* wx;           // [rows of a tile, Z] where gates are not kept, or kept rounded
+  Value<T>* uh;           // [B, Z]
+  T* h_unprojected;       // [B, H] with a projection
+  Value<T>* c_candidate;  // [B, H] c before zoneout, of a cell on whole rows
+  Value<T>* h;            // [B, H] of a cell on whole rows
 
   Rolling() = default;
   // `gates`: whether any layer's are not kept as they are made.
@@ -69,23 +69,23 @@ struct Rolling {
     const Shape& s = in.shape;
     const Widest widest(s);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? in.rows(steps) * widest.input : 0);
-    a = arena.take<Value<T>>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
-    r = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
-    raw = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
-    cell = arena.take<Value<T>>("c before zoneout, rolling",
-                                s.cell.whole_rows && s.zoneout_c > 0 ? s.B * widest.H : 0);
+    wx = arena.take<Value<T>>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
+    uh = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
+    h_unprojected = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
+    c_candidate = arena.take<Value<T>>("c before zoneout, rolling",
+                                       s.cell.whole_rows && s.zoneout_c > 0 ? s.B * widest.H : 0);
     h = arena.take<Value<T>>("h before rounding", s.cell.whole_rows ? s.B * widest.H : 0);
   }
 };
 
-// A lane's states while it runs forward.
+// A pseudo-layer's states while it runs forward.
 template <class T>
-struct LaneStates {
+struct PseudoLayerStates {
   T* next[2];         // [B, R] what U sees, of steps in turn
   Value<T>* factors;  // [B, R] what recurrent dropout multiplies h by
 
-  LaneStates() = default;
-  LaneStates(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+  PseudoLayerStates() = default;
+  PseudoLayerStates(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
     const Shape& s = in.shape;
     const std::int64_t values = s.B * s.layer(layer).R;
     next[0] = arena.take<T>("h before even steps", values, layer, d);
@@ -101,56 +101,57 @@ struct ForwardWorkspace {
   LayerOutputs<T> between;
   Rolling<T> rolling;  // the stream's own
 
-  // `slots`: also lay out the lanes' states, and say where; the run has that from the plan.
+  // `slots`: also lay out the pseudo-layers' states, and say where; the run has that from the plan.
   ForwardWorkspace(const LayoutInput& in, Arena& arena, std::int64_t stream, Slots* slots = nullptr)
       : tables(in.shape, begun(in, false, arena)), between(in, arena) {
     const bool gates = !in.shape.training || kRounds<T> || !in.schedule.stores_all();
-    for (std::int64_t i = 0; i < in.schedule.groups; ++i) {
+    for (std::int64_t i = 0; i < in.schedule.thread_groups; ++i) {
       const Rolling<T> part(in, in.schedule.forward_steps, gates, arena);
       if (i == stream) rolling = part;
     }
     if (!slots) return;
-    lay_out_lanes(in, false, arena, *slots,
-                  [&](std::int64_t layer, std::int64_t d, Arena& own) { LaneStates<T>(in, layer, d, own); });
+    lay_out_pseudo_layers(in, false, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& own) {
+      PseudoLayerStates<T>(in, layer, d, own);
+    });
   }
 };
 
-// Values of one group's sums, and of all.
+// Values of one block's sums, and of all.
 inline std::int64_t sums_size(const Shape& s, std::int64_t hidden) { return s.cell.sums_width() * hidden; }
-inline std::int64_t sum_groups(const Shape& s) { return (s.B + sum_rows(s.cell) - 1) / sum_rows(s.cell); }
+inline std::int64_t row_blocks(const Shape& s) { return (s.B + sum_rows(s.cell) - 1) / sum_rows(s.cell); }
 
-// What one lane's backward tiles share.
+// What one pseudo-layer's backward tiles share.
 template <class T>
-struct LaneBackward : LanePieces<T> {
-  LaneStates<T> states;  // of a replay; else only the factors are used
-  Value<T>* sums;        // [groups of rows, kSums * Z + unit vectors * H]
+struct PseudoLayerBackward : PseudoLayerPieces<T> {
+  PseudoLayerStates<T> states;  // of a replay; else only the factors are used
+  Value<T>* sums;               // [blocks of rows, kSums * Z + unit vectors * H]
 
-  LaneBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena)
-      : LanePieces<T>(in, layer, d, true, arena) {
+  PseudoLayerBackward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena)
+      : PseudoLayerPieces<T>(in, layer, d, true, arena) {
     const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
     if (in.schedule.of(layer) == Policy::kCheckpoint) {
-      states = LaneStates<T>(in, layer, d, arena);
+      states = PseudoLayerStates<T>(in, layer, d, arena);
     } else {
       states = {};
       states.factors =
           arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
     }
-    sums = arena.take<Value<T>>("sums of vector gradients", sum_groups(s) * sums_size(s, size.H), layer, d);
+    sums = arena.take<Value<T>>("sums of vector gradients", row_blocks(s) * sums_size(s, size.H), layer, d);
   }
 };
 
 // What backward tiles use while they run: one set for each stream, shared by all layers.
 template <class T>
 struct StreamBackward {
-  Value<T>* product;                // [B, R] dr U of a step
-  Value<T>* dh;                     // [B, H] with a projection: gradient of the cell's output
-  T* dstate;                        // [rows of a tile, R] with a projection: gradient of h
-  T* dropped;                       // [rows of a tile, D*R]
-  T* seen;                          // [rows of a tile, R] h' as U saw it
-  Rolling<T> replay;                // what a replay, or making gates again, needs beside what it keeps
-  Value<T>*work, *wide_a, *wide_r;  // of a cell on whole rows: see CellBackward
-  Value<T>*piece_a, *piece_r;       // [rows of a piece, Z] gates that are recomputed, before they are rounded
+  Value<T>* product;                  // [B, R] d_uh U of a step
+  Value<T>* dh;                       // [B, H] with a projection: gradient of the cell's output
+  T* dstate;                          // [rows of a tile, R] with a projection: gradient of h
+  T* dropped;                         // [rows of a tile, D*R]
+  T* h_previous;                      // [rows of a tile, R] h' as U saw it
+  Rolling<T> replay;                  // what a replay, or recomputing gates, needs beside what it keeps
+  Value<T>*work, *wide_wx, *wide_uh;  // of a cell on whole rows: see CellBackward
+  Value<T>*piece_wx, *piece_uh;  // [rows of a piece, Z] gates that are recomputed, before they are rounded
 
   StreamBackward() = default;
   StreamBackward(const LayoutInput& in, Arena& arena) {
@@ -162,23 +163,23 @@ struct StreamBackward {
     dstate = arena.take<T>("gradient of h", s.projected ? in.rows(schedule.backward_steps) * widest.R : 0);
     const std::int64_t rows = in.rows(std::max(schedule.gradient_steps, schedule.backward_steps));
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
-    seen = arena.take<T>("h before each step", rows * widest.R);
+    h_previous = arena.take<T>("h before each step", rows * widest.R);
     const bool whole = s.cell.whole_rows, wide = whole && kRounds<T>;
     work = arena.take<Value<T>>("cells' working memory",
                                 whole ? s.B * whole_rows_work(s.cell.work) * widest.H : 0);
-    wide_a = arena.take<Value<T>>("gates in work", wide ? s.B * widest.G : 0);
-    wide_r = arena.take<Value<T>>("recurrent product in work", wide ? s.B * widest.G : 0);
+    wide_wx = arena.take<Value<T>>("gates in work", wide ? s.B * widest.G : 0);
+    wide_uh = arena.take<Value<T>>("recurrent product in work", wide ? s.B * widest.G : 0);
     replay = {};
-    replay.cell =
+    replay.c_candidate =
         arena.take<Value<T>>("c before zoneout, rolling", whole && s.zoneout_c > 0 ? s.B * widest.H : 0);
     replay.h = arena.take<Value<T>>("h before rounding", whole ? s.B * widest.H : 0);
     replay.dropped = dropped;
     const bool rounded = kRounds<T> && !schedule.stores_all();
     const std::int64_t again = rounded ? in.rows(schedule.backward_steps) * widest.G : 0;
-    piece_a = arena.take<Value<T>>("gates of a piece before rounding", again);
-    piece_r = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? again : 0);
-    replay.a = piece_a;
-    replay.r = piece_r;
+    piece_wx = arena.take<Value<T>>("gates of a piece before rounding", again);
+    piece_uh = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? again : 0);
+    replay.wx = piece_wx;
+    replay.uh = piece_uh;
   }
 };
 
@@ -189,7 +190,7 @@ struct BackwardWorkspace {
   LayerGradients<T> between;
   StreamBackward<T> own;
 
-  // `slots`: also lay out the lanes' own parts, and say where.
+  // `slots`: also lay out the pseudo-layers' own parts, and say where.
   BackwardWorkspace(const LayoutInput& in, Arena& arena, std::int64_t stream, Slots* slots = nullptr)
       : tables(in.shape, begun(in, true, arena)), between(in, arena) {
     for (std::int64_t i = 0; i < streams_of(in.schedule); ++i) {
@@ -197,8 +198,8 @@ struct BackwardWorkspace {
       if (i == stream) own = part;
     }
     if (!slots) return;
-    lay_out_lanes(in, true, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& lane) {
-      LaneBackward<T>(in, layer, d, lane);
+    lay_out_pseudo_layers(in, true, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& pseudo) {
+      PseudoLayerBackward<T>(in, layer, d, pseudo);
     });
   }
 };

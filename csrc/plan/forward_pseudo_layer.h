@@ -1,4 +1,4 @@
-// One lane of the forward call, a layer and direction: what it reads and writes, on every device.
+// One pseudo-layer of the forward call, a layer and direction: what it reads and writes, on every device.
 #pragma once
 
 #include "plan/views.h"
@@ -11,13 +11,13 @@ struct ForwardRows {
   const LayerShape& size;
   std::int64_t layer, direction;
   Weights<T> weights;
-  Rows<const T> input;
-  Rows<T> a, r, raw;        // where they are kept; else empty, and rolling buffers serve
-  Rows<Value<T>> c, cell;   // the same
-  Rows<T> h;                // from this direction's first unit
-  Rows<Value<T>> c_output;  // the caller's copy of c, or empty
-  T* hn = nullptr;          // [B, R]
-  Value<T>* cn = nullptr;   // [B, H]
+  RowWindow<const T> input;
+  RowWindow<T> wx, uh, h_unprojected;  // where they are kept; else empty, and rolling buffers serve
+  RowWindow<Value<T>> c, c_candidate;  // the same
+  RowWindow<T> h;                      // from this direction's first unit
+  RowWindow<Value<T>> c_output;        // the caller's copy of c, or empty
+  T* hn = nullptr;                     // [B, R]
+  Value<T>* cn = nullptr;              // [B, H]
   // Kept at the beginning of every piece of K steps but the first, or nullptr.
   Value<T>* c_states = nullptr;
   T* h_states = nullptr;
@@ -26,7 +26,7 @@ struct ForwardRows {
       : size(shape.layer(tile.layer)), layer(tile.layer), direction(tile.direction), weights(w) {}
 };
 
-// Finds the rows of its lanes.
+// Finds the rows of its pseudo-layers.
 template <class T>
 class ForwardCall {
  public:
@@ -35,42 +35,42 @@ class ForwardCall {
 
   ForwardRows<T> rows_of(const Tile& tile) const {
     const Shape& s = plan_.shape;
-    ForwardRows<T> lane(s, tile, Weights<T>(args_.weights[lane_index(s, tile)]));
-    const LayerShape& size = lane.size;
-    lane.input = tile.layer == 0 ? Rows<const T>{static_cast<const T*>(args_.x), 0, size.I}
-                                 : output(tile.layer - 1, tile).as_const();
-    lane.h = output(tile.layer, tile);
-    lane.h.data += tile.direction * size.R;
+    ForwardRows<T> pseudo(s, tile, Weights<T>(args_.weights[pseudo_layer_index(s, tile)]));
+    const LayerShape& size = pseudo.size;
+    pseudo.input = tile.layer == 0 ? RowWindow<const T>{static_cast<const T*>(args_.x), 0, size.I}
+                                   : output(tile.layer - 1, tile).as_const();
+    pseudo.h = output(tile.layer, tile);
+    pseudo.h.data += tile.direction * size.R;
     if (args_.cy && tile.layer == s.L - 1)
-      lane.c_output = {static_cast<Value<T>*>(args_.cy) + tile.direction * size.H, 0, s.D * size.H};
-    lane.hn = lane_state<T>(s, args_.hn, size.h_state, tile, size.R);
-    lane.cn = lane_state<Value<T>>(s, args_.cn, size.c_state, tile, size.H);
-    if (!s.training) return lane;
+      pseudo.c_output = {static_cast<Value<T>*>(args_.cy) + tile.direction * size.H, 0, s.D * size.H};
+    pseudo.hn = pseudo_layer_state<T>(s, args_.hn, size.h_state, tile, size.R);
+    pseudo.cn = pseudo_layer_state<Value<T>>(s, args_.cn, size.c_state, tile, size.H);
+    if (!s.training) return pseudo;
     const ReserveDirection<T> reserve =
         reserve_layer<T>(plan_, args_.reserve, tile.layer).direction[tile.direction];
-    lane.a = {reserve.a, 0, size.G};
-    lane.r = {reserve.r, 0, size.G};
-    lane.c = {reserve.c, 0, size.H};
-    lane.cell = {reserve.cell, 0, size.H};
-    lane.raw = {reserve.raw, 0, size.H};
-    lane.c_states = reserve.c_states;
-    lane.h_states = reserve.h_states;
-    return lane;
+    pseudo.wx = {reserve.wx, 0, size.G};
+    pseudo.uh = {reserve.uh, 0, size.G};
+    pseudo.c = {reserve.c, 0, size.H};
+    pseudo.c_candidate = {reserve.c_candidate, 0, size.H};
+    pseudo.h_unprojected = {reserve.h_unprojected, 0, size.H};
+    pseudo.c_states = reserve.c_states;
+    pseudo.h_states = reserve.h_states;
+    return pseudo;
   }
 
   // The caller's initial states; nullptr: zeros.
   const T* h0(const Tile& tile) const {
     const LayerShape& size = plan_.shape.layer(tile.layer);
-    return lane_state<const T>(plan_.shape, args_.h0, size.h_state, tile, size.R);
+    return pseudo_layer_state<const T>(plan_.shape, args_.h0, size.h_state, tile, size.R);
   }
   const Value<T>* c0(const Tile& tile) const {
     const LayerShape& size = plan_.shape.layer(tile.layer);
-    return lane_state<const Value<T>>(plan_.shape, args_.c0, size.c_state, tile, size.H);
+    return pseudo_layer_state<const Value<T>>(plan_.shape, args_.c0, size.c_state, tile, size.H);
   }
 
  private:
   // All directions' outputs of a layer.
-  Rows<T> output(std::int64_t layer, const Tile& tile) const {
+  RowWindow<T> output(std::int64_t layer, const Tile& tile) const {
     const Shape& s = plan_.shape;
     const Schedule& schedule = plan_.schedule;
     const std::int64_t stride = s.D * s.layer(layer).R;

@@ -12,11 +12,11 @@ class InputFinder {
   InputFinder(const Shape& shape, const Schedule& schedule, const Tiles& tiles)
       : shape_(shape),
         schedule_(schedule),
-        lanes_(shape.L * shape.D),
+        pseudo_layers_(shape.L * shape.D),
         in_chunk_((std::min(schedule.chunk, shape.T) + schedule.forward_steps - 1) / schedule.forward_steps) {
     for (int kind = 0; kind < kTileKinds; ++kind) {
       pieces_[kind] = place(static_cast<TileKind>(kind), shape.T - 1) + 1;
-      begin_[kind + 1] = begin_[kind] + lanes_ * pieces_[kind];
+      begin_[kind + 1] = begin_[kind] + pseudo_layers_ * pieces_[kind];
     }
     where_.assign(static_cast<std::size_t>(begin_[kTileKinds]), -1);
     for (std::int64_t i = 0; i < tiles.count(); ++i) {
@@ -47,9 +47,9 @@ class InputFinder {
   }
 
  private:
-  bool apart() const { return schedule_.groups > 1; }
+  bool apart() const { return schedule_.thread_groups > 1; }
 
-  // Which of a lane's tiles of a kind holds a step.
+  // Which of a pseudo-layer's tiles of a kind holds a step.
   std::int64_t place(TileKind kind, std::int64_t step) const {
     if (kind == TileKind::kForward)
       return step / schedule_.chunk * in_chunk_ + step % schedule_.chunk / schedule_.forward_steps;
@@ -70,10 +70,11 @@ class InputFinder {
     if (found >= 0) edges.to.push_back(found);
   }
 
-  // The tiles of a lane that hold any of the time of `tile`.
+  // The tiles of a pseudo-layer that hold any of the time of `tile`.
   void add_beside(TileKind kind, std::int64_t layer, std::int64_t d, const Tile& tile, Edges& edges) const {
-    const Span span = span_of(shape_, tile.direction, tile.s0, tile.s1);
-    const std::int64_t s0 = d == 0 ? span.t0 : shape_.T - span.t1, s1 = d == 0 ? span.t1 : shape_.T - span.t0;
+    const StepRange range = step_range(shape_, tile.direction, tile.s0, tile.s1);
+    const std::int64_t s0 = d == 0 ? range.t0 : shape_.T - range.t1,
+                       s1 = d == 0 ? range.t1 : shape_.T - range.t0;
     const std::size_t last = index(kind, layer, d, s1 - 1);
     for (std::size_t i = index(kind, layer, d, s0); i <= last; ++i)
       if (where_[i] >= 0) edges.to.push_back(where_[i]);
@@ -113,24 +114,24 @@ class InputFinder {
     if (tile.direction == 1) add_beside(tile.kind, tile.layer, 0, tile, edges);
   }
 
-  // `number` counts the lanes in the order in which they begin; the one that had the same slot of workspace
-  // must have ended.
+  // `number` counts the pseudo-layers in the order in which they begin; the one that had the same slot of
+  // workspace must have ended.
   void add_slot_before(TileKind kind, std::int64_t number, bool from_top, std::int64_t last_step,
                        Edges& edges) const {
-    const std::int64_t before = number - schedule_.lanes_at_once;
+    const std::int64_t before = number - schedule_.pseudo_layers_at_once;
     if (before < 0) return;
     const std::int64_t layer = from_top ? shape_.L - 1 - before / shape_.D : before / shape_.D;
     add_at(kind, layer, before % shape_.D, last_step, edges);
-    // The weights' gradients need the lane's masks.
+    // The weights' gradients need the pseudo-layer's masks.
     if (from_top && shape_.recurrent_dropout > 0)
       add_at(TileKind::kWeightGradients, layer, before % shape_.D, last_step, edges);
   }
 
   const Shape& shape_;
   const Schedule& schedule_;
-  const std::int64_t lanes_, in_chunk_;
+  const std::int64_t pseudo_layers_, in_chunk_;
   std::int64_t pieces_[kTileKinds]{}, begin_[kTileKinds + 1]{};
-  std::vector<std::int32_t> where_;  // tiles by kind, lane and place; -1: there is none
+  std::vector<std::int32_t> where_;  // tiles by kind, pseudo-layer and place; -1: there is none
 };
 
 Edges reversed(const Edges& edges, std::int64_t tiles) {

@@ -18,9 +18,9 @@ struct PlanBase {
   Tiles tiles;
   std::unique_ptr<TileGraph> graph;  // where tiles run side by side, else null
   rnn_engine_sizes sizes;
-  Slots reserve_slots;                           // [L] each layer's piece of the reserve
-  Slots forward_slots, backward_slots;           // [L*D] each lane's part of workspace in the two calls
-  Slots packed_slots;                            // [L*D] each lane's weights in a packed block
+  Slots reserve_slots;                  // [L] each layer's piece of the reserve
+  Slots forward_slots, backward_slots;  // [L*D] each pseudo-layer's part of workspace in the two calls
+  Slots packed_slots;                   // [L*D] each pseudo-layer's weights in a packed block
   std::vector<BufferRecord> reserve, workspace;  // see list_buffers
 
   PlanBase() = default;
@@ -45,7 +45,7 @@ rnn_engine_sizes lay_out(const LayoutInput& in, PlanBase& plan, bool table) {
     ReserveLayer<T>(in, layer, reserve);
   }
   Arena packed;
-  for_each_lane(in.shape, [&](std::int64_t layer, std::int64_t d) {
+  for_each_pseudo_layer(in.shape, [&](std::int64_t layer, std::int64_t d) {
     plan.packed_slots.push_back(packed.mark());
     Packed<T>(in, layer, d, packed);
   });
@@ -60,8 +60,8 @@ rnn_engine_sizes lay_out(const LayoutInput& in, PlanBase& plan, bool table) {
 // Seconds of both calls of a plan whose tiles run side by side.
 inline double makespan(const PlanBase& plan) {
   const auto forward = static_cast<std::int64_t>(plan.tiles.forward.size());
-  return makespan(*plan.graph, 0, forward, plan.schedule.groups) +
-         makespan(*plan.graph, forward, plan.tiles.count(), plan.schedule.groups);
+  return makespan(*plan.graph, 0, forward, plan.schedule.thread_groups) +
+         makespan(*plan.graph, forward, plan.tiles.count(), plan.schedule.thread_groups);
 }
 
 }  // namespace rnn_engine

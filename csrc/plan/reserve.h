@@ -21,7 +21,7 @@ inline std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 using Slots = std::vector<std::size_t>;  // offsets in an arena
 
 template <class Visit>
-void for_each_lane(const Shape& shape, const Visit& visit) {
+void for_each_pseudo_layer(const Shape& shape, const Visit& visit) {
   for (std::int64_t layer = 0; layer < shape.L; ++layer)
     for (std::int64_t d = 0; d < shape.D; ++d) visit(layer, d);
 }
@@ -42,12 +42,13 @@ struct LayoutInput {
     const auto forward = static_cast<std::int64_t>(tiles->forward.size());
     return in_backward ? Life{forward, tiles->count() - 1} : Life{0, forward - 1};
   }
-  std::int64_t threads_of_group() const { return machine.threads / schedule.groups; }
+  std::int64_t threads_of_group() const { return machine.threads / schedule.thread_groups; }
   // The most rows of any piece of `steps` steps that a call may have.
   std::int64_t rows(std::int64_t steps) const { return std::min(shape.N, steps * shape.B); }
   // The same with each step's rows filled up to whole groups, as weight gradients sum over them.
-  std::int64_t grouped_rows(std::int64_t steps) const {
-    return std::min(shape.N + steps * (machine.group - 1), steps * round_up(shape.B, machine.group));
+  std::int64_t interleaved_rows(std::int64_t steps) const {
+    return std::min(shape.N + steps * (machine.k_interleave - 1),
+                    steps * round_up(shape.B, machine.k_interleave));
   }
   // States are kept at the beginning of every piece of K steps but the first.
   std::int64_t kept_states() const {
@@ -57,13 +58,13 @@ struct LayoutInput {
 
 template <class T>
 struct ReserveDirection {
-  T* a;                // store: [N, 4H] what the cell keeps: LSTM activated gates, a split cell W x (+ b)
-  T* r;                // store: [N, 4H] of a split cell: U h' (+ b)
-  Value<T>* c;         // store: [N, H]
-  Value<T>* cell;      // store, with zoneout of c: [N, H] c before zoneout
-  T* raw;              // store, with a projection: [N, H] o tanh(c)
-  Value<T>* c_states;  // else: [pieces - 1, B, H] c before each piece of K steps but the first
-  T* h_states;         // checkpoint: [pieces - 1, B, R]
+  T* wx;                  // store: [N, 4H] what the cell keeps: LSTM activated gates, a split cell W x (+ b)
+  T* uh;                  // store: [N, 4H] of a split cell: U h' (+ b)
+  Value<T>* c;            // store: [N, H]
+  Value<T>* c_candidate;  // store, with zoneout of c: [N, H] c before zoneout
+  T* h_unprojected;       // store, with a projection: [N, H] o tanh(c)
+  Value<T>* c_states;     // else: [pieces - 1, B, H] c before each piece of K steps but the first
+  T* h_states;            // checkpoint: [pieces - 1, B, R]
 };
 
 template <class T>
@@ -81,12 +82,13 @@ struct ReserveLayer {
     for (std::int64_t d = 0; d < s.D; ++d) {
       arena.set_life({in.life(layer, d, false).first, in.life(layer, d, true).last});
       life.last = in.life(layer, d, true).last;
-      direction[d].a = arena.take<T>("input product / gates", store ? s.N * size.G : 0, layer, d);
-      direction[d].r = arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
+      direction[d].wx = arena.take<T>("input product / gates", store ? s.N * size.G : 0, layer, d);
+      direction[d].uh =
+          arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
       direction[d].c = arena.take<Value<T>>("c", store ? s.N * size.H : 0, layer, d);
-      direction[d].cell =
+      direction[d].c_candidate =
           arena.take<Value<T>>("c before zoneout", store && s.zoneout_c > 0 ? s.N * size.H : 0, layer, d);
-      direction[d].raw =
+      direction[d].h_unprojected =
           arena.take<T>("h before projection", store && s.projected ? s.N * size.H : 0, layer, d);
       direction[d].c_states = arena.take<Value<T>>("c every K steps", states * size.H, layer, d);
       direction[d].h_states =
@@ -98,29 +100,30 @@ struct ReserveLayer {
   }
 };
 
-// Gives each lane a part of the arena; of the lanes in the order in which they begin, number i has the slot
-// i modulo `lanes_at_once`. `lay_out(layer, direction, arena)` takes a lane's part; `slots` is indexed by
-// lane.
+// Gives each pseudo-layer a part of the arena; of the pseudo-layers in the order in which they begin, number
+// i has the slot i modulo `pseudo_layers_at_once`. `lay_out(layer, direction, arena)` takes a pseudo-layer's
+// part; `slots` is indexed by pseudo-layer.
 template <class LayOut>
-void lay_out_lanes(const LayoutInput& in, bool in_backward, Arena& arena, Slots& slots,
-                   const LayOut& lay_out) {
+void lay_out_pseudo_layers(const LayoutInput& in, bool in_backward, Arena& arena, Slots& slots,
+                           const LayOut& lay_out) {
   const Shape& s = in.shape;
-  const std::int64_t lanes = s.L * s.D, count = std::min(in.schedule.lanes_at_once, lanes);
+  const std::int64_t pseudo_layers = s.L * s.D,
+                     count = std::min(in.schedule.pseudo_layers_at_once, pseudo_layers);
   const auto layer_of = [&](std::int64_t i) { return in_backward ? s.L - 1 - i / s.D : i / s.D; };
   std::size_t end = arena.mark();
   std::vector<std::size_t> begin;
   for (std::int64_t slot = 0; slot < count; ++slot) {
     begin.push_back(end);
     std::size_t largest = 0;
-    for (std::int64_t i = slot; i < lanes; i += count) {
+    for (std::int64_t i = slot; i < pseudo_layers; i += count) {
       Arena alone;
       lay_out(layer_of(i), i % s.D, alone);
       largest = std::max(largest, alone.size());
     }
     end += largest;
   }
-  slots.resize(static_cast<std::size_t>(lanes));
-  for (std::int64_t i = 0; i < lanes; ++i) {
+  slots.resize(static_cast<std::size_t>(pseudo_layers));
+  for (std::int64_t i = 0; i < pseudo_layers; ++i) {
     const std::int64_t layer = layer_of(i), d = i % s.D;
     arena.rewind(begin[static_cast<std::size_t>(i % count)]);
     arena.set_life(in.life(layer, d, in_backward));

@@ -87,7 +87,8 @@ std::int64_t batch_that_fits(const Shape& shape, std::uint64_t budget, const Est
 std::int64_t default_steps(const Shape& shape, Policy policy) {
   const std::int64_t fast = steps_for(shape, kBackwardRows);
   if (policy == Policy::kStore) return fast;
-  // Workspace of K steps against c every K steps: K = sqrt(L T / 5), or 9 for a split LSTM (docs/engine.md).
+  // Workspace of K steps against c every K steps: K = sqrt(L D T / arrays), where
+  // `arrays` is 5 for an LSTM, and 9 where wx and uh are apart (docs/engine.md).
   const double arrays = shape.cell.gates * (shape.cell.split ? 2 : 1) + 1;
   const auto lean = static_cast<std::int64_t>(
       std::lround(std::sqrt(static_cast<double>(shape.L * shape.D * shape.T) / arrays)));
@@ -103,13 +104,13 @@ Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps)
   schedule.chunk = schedule.checkpoint() ? schedule.backward_steps : shape.T;
   if (rolling(shape))
     schedule.chunk = std::min(shape.T, std::clamp<std::int64_t>(kChunkRows / shape.B, 1, kChunkSteps));
-  if (rolling(shape) || schedule.checkpoint()) schedule.lanes_at_once = shape.L;
+  if (rolling(shape) || schedule.checkpoint()) schedule.pseudo_layers_at_once = shape.L;
   schedule.forward_steps = std::min(steps_for(shape, kForwardRows), schedule.chunk);
   return schedule;
 }
 
 Schedule in_wavefront(const Shape& shape, Schedule schedule, std::int64_t groups, std::int64_t steps) {
-  schedule.groups = groups;
+  schedule.thread_groups = groups;
   schedule.forward_steps = std::min(steps, schedule.chunk);
   if (rolling(shape)) {
     schedule.chunk = schedule.forward_steps;
@@ -120,7 +121,8 @@ Schedule in_wavefront(const Shape& shape, Schedule schedule, std::int64_t groups
     schedule.backward_steps = piece;
     schedule.gradient_steps = (schedule.gradient_steps + piece - 1) / piece * piece;
   }
-  schedule.lanes_at_once = std::max(schedule.lanes_at_once, std::min(shape.L * shape.D, 2 * groups));
+  schedule.pseudo_layers_at_once =
+      std::max(schedule.pseudo_layers_at_once, std::min(shape.L * shape.D, 2 * groups));
   return schedule;
 }
 

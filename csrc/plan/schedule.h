@@ -6,7 +6,6 @@
 #include <functional>
 #include <vector>
 
-#include "cpu/cost.h"
 #include "plan/shape.h"
 
 namespace rnn_engine {
@@ -14,9 +13,9 @@ namespace rnn_engine {
 struct Tile;
 
 struct Machine {
-  int width;      // values in a vector
-  int threads;    // of the context
-  int group = 1;  // neighbouring k that packed operands hold side by side
+  int width;             // values in a vector
+  int threads;           // of the context
+  int k_interleave = 1;  // neighbouring k that packed operands hold side by side
 };
 
 enum class Policy : int {
@@ -33,10 +32,11 @@ struct Schedule {
   std::int64_t gradient_steps;  // of a tile of weights' gradients: a multiple of K
   std::int64_t chunk;           // steps that all layers run before time moves on; T: layer by layer
   // Groups of threads that run tiles side by side. With one, all threads together run the tiles in their
-  // order, and no more than one chunk and one lane need be under way unless a chunk takes all lanes.
-  std::int64_t groups = 1;
-  std::int64_t chunks_at_once = 1;  // whose outputs between layers have room
-  std::int64_t lanes_at_once = 1;   // that have a slot of workspace to themselves
+  // order, and no more than one chunk and one pseudo-layer need be under way unless a chunk takes all
+  // pseudo-layers.
+  std::int64_t thread_groups = 1;
+  std::int64_t chunks_at_once = 1;         // whose outputs between layers have room
+  std::int64_t pseudo_layers_at_once = 1;  // that have a slot of workspace to themselves
 
   Policy of(std::int64_t layer) const { return policy[static_cast<std::size_t>(layer)]; }
   bool checkpoint() const { return policy.front() == Policy::kCheckpoint; }

@@ -3,7 +3,6 @@
 #include <string>
 
 #include "base/error.h"
-#include "cpu/dtype.h"
 
 namespace rnn_engine {
 namespace {
@@ -36,7 +35,7 @@ std::vector<std::int64_t> offsets_of(const rnn_engine_problem& p) {
 // Rows of gates a power of two apart would share few sets of the caches: one line more sets them apart.
 std::int64_t gate_stride(std::int64_t gates, int dtype) {
   constexpr std::int64_t kLine = 64, kConflict = 1024;
-  const auto value = static_cast<std::int64_t>(bytes_of_value(dtype));
+  const std::int64_t value = bytes_of_value(dtype);
   return gates + (gates * value % kConflict == 0 ? kLine / value : 0);
 }
 

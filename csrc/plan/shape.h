@@ -40,6 +40,11 @@ struct Shape {
   const LayerShape& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
 };
 
+// Bytes of a stored value of a dtype of rnn_engine.h.
+inline std::int64_t bytes_of_value(int dtype) {
+  return dtype == RNN_ENGINE_FLOAT32 ? 4 : dtype == RNN_ENGINE_FLOAT64 ? 8 : 2;
+}
+
 // Throws InvalidArgument with what was expected and what came. Which dtypes a machine has is for it to say.
 Shape make_shape(const rnn_engine_problem& problem);
 
@@ -68,12 +73,12 @@ inline Step step_at(const Shape& shape, std::int64_t direction, std::int64_t s) 
 }
 
 // Steps [s0, s1) in the order of computation: one piece of time, and one of rows, in either direction.
-struct Span {
+struct StepRange {
   std::int64_t t0, t1, row0, row1;
   std::int64_t rows() const { return row1 - row0; }
 };
 
-inline Span span_of(const Shape& shape, std::int64_t direction, std::int64_t s0, std::int64_t s1) {
+inline StepRange step_range(const Shape& shape, std::int64_t direction, std::int64_t s0, std::int64_t s1) {
   const std::int64_t t0 = direction == 0 ? s0 : shape.T - s1, t1 = direction == 0 ? s1 : shape.T - s0;
   return {t0, t1, shape.offset(t0), shape.offset(t1)};
 }

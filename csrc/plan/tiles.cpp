@@ -11,15 +11,16 @@ namespace {
 // A list of tiles takes 40 bytes a tile; whoever asks for more has mistaken something.
 constexpr std::int64_t kMostTiles = 1 << 24;
 
-// One lane's tiles over steps [begin, end), each of `steps`, in the order of computation.
-void add(std::vector<Tile>& tiles, Tile lane, std::int64_t begin, std::int64_t end, std::int64_t steps) {
-  for (lane.s0 = begin; lane.s0 < end; lane.s0 = lane.s1) {
-    lane.s1 = std::min(end, lane.s0 + steps);
-    tiles.push_back(lane);
+// One pseudo-layer's tiles over steps [begin, end), each of `steps`, in the order of computation.
+void add(std::vector<Tile>& tiles, Tile pseudo, std::int64_t begin, std::int64_t end, std::int64_t steps) {
+  for (pseudo.s0 = begin; pseudo.s0 < end; pseudo.s0 = pseudo.s1) {
+    pseudo.s1 = std::min(end, pseudo.s0 + steps);
+    tiles.push_back(pseudo);
   }
 }
 
-// Backward tiles of a lane, the last steps first; each is followed by the products that have become possible.
+// Backward tiles of a pseudo-layer, the last steps first; each is followed by the products that have become
+// possible.
 void add_backward(const Shape& shape, const Schedule& schedule, std::int64_t layer, std::int64_t direction,
                   std::vector<Tile>& tiles) {
   const std::int64_t K = schedule.backward_steps, gradients = schedule.gradient_steps;

@@ -26,14 +26,14 @@ struct Weights {
 
 // Rows of an array of which only a piece may be there: `data` holds rows [first, ...), `stride` values apart.
 template <class T>
-struct Rows {
+struct RowWindow {
   T* data = nullptr;
   std::int64_t first = 0, stride = 0;
 
   // nullptr of an empty one
   T* at(std::int64_t row) const { return data ? data + (row - first) * stride : nullptr; }
   explicit operator bool() const { return data != nullptr; }
-  Rows<const T> as_const() const { return {data, first, stride}; }
+  RowWindow<const T> as_const() const { return {data, first, stride}; }
 };
 
 inline void* offset_by(const void* base, std::size_t bytes) {
@@ -46,14 +46,15 @@ ReserveLayer<T> reserve_layer(const PlanBase& plan, void* reserve, std::int64_t 
   return ReserveLayer<T>(plan.layout(), layer, arena);
 }
 
-// The piece of a state array [L*D, B, width] that belongs to a tile's lane; nullptr stays nullptr. `first`:
-// values before its layer's.
+// The piece of a state array [L*D, B, width] that belongs to a tile's pseudo-layer; nullptr stays nullptr.
+// `first`: values before its layer's.
 template <class T, class Void>
-T* lane_state(const Shape& s, Void* states, std::int64_t first, const Tile& tile, std::int64_t width) {
+T* pseudo_layer_state(const Shape& s, Void* states, std::int64_t first, const Tile& tile,
+                      std::int64_t width) {
   return states ? static_cast<T*>(states) + first + tile.direction * s.B * width : nullptr;
 }
 
-inline std::size_t lane_index(const Shape& s, const Tile& tile) {
+inline std::size_t pseudo_layer_index(const Shape& s, const Tile& tile) {
   return static_cast<std::size_t>(tile.layer * s.D + tile.direction);
 }
 

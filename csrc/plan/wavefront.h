@@ -27,7 +27,7 @@ struct Wavefront {
 class Wavefronts {
  public:
   // `groups`: the numbers of groups that the machine can have, of which no more are taken than there are
-  // lanes.
+  // pseudo-layers.
   Wavefront find(const Shape& shape, const Schedule& layers, const std::vector<std::int64_t>& groups,
                  const Estimates& estimates);
 

@@ -1,4 +1,5 @@
-// Workspace that every device has: what goes from layer to layer, and a lane's own in the backward call.
+// Workspace that every device has: what goes from layer to layer, and a pseudo-layer's own in the backward
+// call.
 #pragma once
 
 #include "plan/reserve.h"
@@ -54,20 +55,21 @@ struct LayerGradients {
   }
 };
 
-// One lane's in the backward call: gradients that go from step to step, and what was not kept.
+// One pseudo-layer's in the backward call: gradients that go from step to step, and what was not kept.
 template <class T>
-struct LanePieces {
+struct PseudoLayerPieces {
   Value<T>* dc;      // [B, H]
-  T* boundary;       // [B, Z] dr of the step after the piece, unless gates were kept
+  T* boundary;       // [B, Z] d_uh of the step after the piece, unless gates were kept
   Value<T>* past_h;  // zoneout: [B, R] gradient of h that passes the step by
   T* h;              // of a replay: [B, R], [B, H]
   Value<T>* c;
   // Of a piece of K steps.
-  Value<T>*piece_c, *piece_cell;
-  T *piece_a, *piece_r, *piece_raw, *piece_h;
+  Value<T>*piece_c, *piece_c_candidate;
+  T *piece_wx, *piece_uh, *piece_h_unprojected, *piece_h;
 
   // `runs_cells`: c is needed where gates are recomputed, too.
-  LanePieces(const LayoutInput& in, std::int64_t layer, std::int64_t d, bool runs_cells, Arena& arena) {
+  PseudoLayerPieces(const LayoutInput& in, std::int64_t layer, std::int64_t d, bool runs_cells,
+                    Arena& arena) {
     const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
     const Policy policy = in.schedule.of(layer);
@@ -79,12 +81,13 @@ struct LanePieces {
     const bool cells = replayed || (runs_cells && !store);
     c = arena.take<Value<T>>("c of the replay", cells ? s.B * size.H : 0, layer, d);
     const std::int64_t rows = store ? 0 : in.rows(in.schedule.backward_steps);
-    piece_a = arena.take<T>("gates of a piece", rows * size.G, layer, d);
-    piece_r = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
+    piece_wx = arena.take<T>("gates of a piece", rows * size.G, layer, d);
+    piece_uh = arena.take<T>("recurrent product of a piece", s.cell.split ? rows * size.G : 0, layer, d);
     piece_c = arena.take<Value<T>>("c of a piece", rows * size.H, layer, d);
-    piece_cell =
+    piece_c_candidate =
         arena.take<Value<T>>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
-    piece_raw = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
+    piece_h_unprojected =
+        arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
     piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
 };

@@ -4,7 +4,7 @@
 
 #include "support.h"
 
-enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_LANES = 6, MAX_STEPS = 8, VECTORS = 10 };
+enum { RED_ZONE = 4096, MAX_LAYERS = 3, MAX_PSEUDO_LAYERS = 6, MAX_STEPS = 8, VECTORS = 10 };
 
 typedef struct {
   int cell, T, B, I;
@@ -43,7 +43,7 @@ typedef struct {
   rnn_engine_problem problem;
   size_t size; /* of a value */
   size_t parameters, x, h, c, outputs, cells, rows;
-  size_t lane_first[MAX_LANES];
+  size_t pseudo_first[MAX_PSEUDO_LAYERS];
 } Layout;
 
 static inline size_t inputs_of(const Layout* l) { return l->parameters + l->x + l->h + l->c; }
@@ -77,10 +77,10 @@ static inline Layout make_layout(const Case* c, int dtype) {
                                    .zoneout = {c->zoneout[0], c->zoneout[1]},
                                    .zoneout_masks = 1};
   for (int t = 0; t < c->T; ++t) l.rows += (size_t)(c->batch_sizes[0] ? c->batch_sizes[t] : c->B);
-  for (int lane = 0; lane < c->L * c->D; ++lane) {
-    const int layer = lane / c->D;
+  for (int pseudo = 0; pseudo < c->L * c->D; ++pseudo) {
+    const int layer = pseudo / c->D;
     const size_t H = (size_t)c->H[layer], R = state_of(c, layer);
-    l.lane_first[lane] = l.parameters;
+    l.pseudo_first[pseudo] = l.parameters;
     l.parameters += 4 * H * (input_of(c, layer) + R + VECTORS) + (size_t)c->P * H;
     l.h += (size_t)c->B * R;
     l.c += (size_t)c->B * H;
@@ -92,11 +92,11 @@ static inline Layout make_layout(const Case* c, int dtype) {
 }
 
 static inline void set_weights(const Case* c, const Layout* l, char* base, rnn_engine_weights* weights) {
-  for (int lane = 0; lane < c->L * c->D; ++lane) {
-    const int layer = lane / c->D;
+  for (int pseudo = 0; pseudo < c->L * c->D; ++pseudo) {
+    const int layer = pseudo / c->D;
     const size_t H = (size_t)c->H[layer], gates = 4 * H, input = input_of(c, layer), R = state_of(c, layer);
-    char* p = base + l->lane_first[lane] * l->size;
-    rnn_engine_weights* w = &weights[lane];
+    char* p = base + l->pseudo_first[pseudo] * l->size;
+    rnn_engine_weights* w = &weights[pseudo];
     memset(w, 0, sizeof *w);
     w->weight_ih = p;
     w->weight_hh = p + gates * input * l->size;
@@ -118,7 +118,7 @@ static inline void set_weights(const Case* c, const Layout* l, char* base, rnn_e
  */
 static inline double run(rnn_engine_context* context, const Case* c, const Layout* l, char* values,
                          char* gradients, char* outputs) {
-  rnn_engine_weights weights[MAX_LANES], dweights[MAX_LANES];
+  rnn_engine_weights weights[MAX_PSEUDO_LAYERS], dweights[MAX_PSEUDO_LAYERS];
   set_weights(c, l, values, weights);
   char *x = values + l->parameters * l->size, *h0 = x + l->x * l->size, *c0 = h0 + l->h * l->size;
   char *y = outputs, *cy = y + l->outputs * l->size, *hn = cy + l->cells * l->size, *cn = hn + l->h * l->size;

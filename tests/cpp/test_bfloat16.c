@@ -4,7 +4,7 @@
 
 #include "support.h"
 
-enum { MOST_LANES = 4, MOST_STEPS = 9, RUN_BYTES = 1 << 20 };
+enum { MOST_PSEUDO_LAYERS = 4, MOST_STEPS = 9, RUN_BYTES = 1 << 20 };
 
 typedef struct {
   int cell;
@@ -51,10 +51,10 @@ typedef void* (*Maker)(Pile*, int64_t, size_t);
 
 static void make_weights(const Case* c, Pile* pile, Maker make, size_t matrix, rnn_engine_weights* weights) {
   const int64_t gates = (c->cell == RNN_ENGINE_GRU ? 3 : 4) * c->H, R = c->P ? c->P : c->H;
-  for (int lane = 0; lane < c->L * c->D; ++lane) {
-    rnn_engine_weights* w = &weights[lane];
+  for (int pseudo = 0; pseudo < c->L * c->D; ++pseudo) {
+    rnn_engine_weights* w = &weights[pseudo];
     memset(w, 0, sizeof *w);
-    w->weight_ih = make(pile, gates * (lane < c->D ? c->I : c->D * R), matrix);
+    w->weight_ih = make(pile, gates * (pseudo < c->D ? c->I : c->D * R), matrix);
     w->weight_hh = make(pile, gates * R, matrix);
     w->bias_ih = make(pile, gates, 4);
     w->bias_hh = make(pile, gates, 4);
@@ -72,7 +72,7 @@ static void* block_of(size_t bytes) {
 
 /* Forward and backward into `memory`, whose results begin at the offset that is returned. */
 static size_t run(rnn_engine_context* context, const Case* c, const rnn_engine_problem* problem, Pile* pile) {
-  const int64_t R = c->P ? c->P : c->H, lanes = c->L * c->D;
+  const int64_t R = c->P ? c->P : c->H, pseudo_layers = c->L * c->D;
   int64_t rows = c->T * c->B;
   if (c->batch_sizes[0]) {
     rows = 0;
@@ -82,30 +82,30 @@ static size_t run(rnn_engine_context* context, const Case* c, const rnn_engine_p
   CHECK(rnn_engine_plan_create(context, problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
   const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
   void *reserve = block_of(sizes.reserve_bytes), *workspace = block_of(sizes.workspace_bytes);
-  rnn_engine_weights weights[MOST_LANES], gradients[MOST_LANES];
+  rnn_engine_weights weights[MOST_PSEUDO_LAYERS], gradients[MOST_PSEUDO_LAYERS];
   random_state = 4242;
   memset(pile->memory, 0, RUN_BYTES);
   pile->used = 0;
   make_weights(c, pile, filled, 2, weights);
   rnn_engine_forward_args f = {.weights = weights, .reserve = reserve, .workspace = workspace};
   f.x = filled(pile, rows * c->I, 2);
-  f.h0 = filled(pile, lanes * c->B * R, 2);
-  f.c0 = filled(pile, lanes * c->B * c->H, 4);
+  f.h0 = filled(pile, pseudo_layers * c->B * R, 2);
+  f.c0 = filled(pile, pseudo_layers * c->B * c->H, 4);
   rnn_engine_backward_args b = {
       .weights = weights, .gradients = gradients, .reserve = reserve, .workspace = workspace};
   b.dy = filled(pile, rows * c->D * R, 2);
-  b.dhn = filled(pile, lanes * c->B * R, 2);
-  b.dcn = filled(pile, lanes * c->B * c->H, 4);
+  b.dhn = filled(pile, pseudo_layers * c->B * R, 2);
+  b.dcn = filled(pile, pseudo_layers * c->B * c->H, 4);
   const size_t results = pile->used;
   b.y = f.y = take(pile, rows * c->D * R, 2);
-  f.hn = take(pile, lanes * c->B * R, 2);
-  f.cn = take(pile, lanes * c->B * c->H, 4);
+  f.hn = take(pile, pseudo_layers * c->B * R, 2);
+  f.cn = take(pile, pseudo_layers * c->B * c->H, 4);
   b.x = f.x;
   b.h0 = f.h0;
   b.c0 = f.c0;
   b.dx = take(pile, rows * c->I, 2);
-  b.dh0 = take(pile, lanes * c->B * R, 2);
-  b.dc0 = take(pile, lanes * c->B * c->H, 4);
+  b.dh0 = take(pile, pseudo_layers * c->B * R, 2);
+  b.dc0 = take(pile, pseudo_layers * c->B * c->H, 4);
   make_weights(c, pile, take, 4, gradients);
   CHECK(rnn_engine_forward(plan, &f) == 0, "forward: %s", rnn_engine_last_error());
   CHECK(rnn_engine_backward(plan, &b) == 0, "backward: %s", rnn_engine_last_error());

@@ -51,7 +51,7 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
   run(context, c, &l, values, NULL, got);
   CHECK(memcmp(expected, got, outputs_of(&l) * 4) == 0, "case %d: forward only differs", number);
 
-  rnn_engine_weights weights[MAX_LANES];
+  rnn_engine_weights weights[MAX_PSEUDO_LAYERS];
   set_weights(c, &l, values, weights);
   l.problem.prepacked = 1;
   l.problem.output = 0;

@@ -17,7 +17,7 @@ namespace rnn_engine {
 // How many k a packed operand holds: pairs are filled up with zeros.
 template <class T>
 std::int64_t packed_depth(std::int64_t k) {
-  return round_up(k, kGroup<T>);
+  return round_up(k, kInterleave<T>);
 }
 
 // Packs rows of k in pairs; `tile` says which columns of them, and how. row(k) may be nullptr: zeros.
@@ -41,7 +41,7 @@ template <class T, class Row>
 void pack_panel(const Kernels<T>& kernels, std::int64_t k, std::int64_t first, std::int64_t columns,
                 const Row& row, T* panel) {
   const std::int64_t width = kernels.width, padded = round_up(columns, width);
-  if constexpr (kGroup<T> == 2)
+  if constexpr (kInterleave<T> == 2)
     return pack_pairs(kernels, k, row, {nullptr, 0, first, columns, panel, padded, 0, width}, padded);
   else
     for (std::int64_t i = 0; i < k; ++i, panel += padded) {
@@ -62,7 +62,7 @@ void pack_weight_transposed(const Team& team, const Kernels<T>& kernels, const T
     const std::int64_t padded = round_up(columns, width);
     for (std::int64_t j = 0; j < columns; j += width)
       kernels.pack_transposed({weight + (first + j) * k, k, std::min<std::int64_t>(width, columns - j), k,
-                               packed + first * packed_depth<T>(k) + j * kGroup<T>, padded});
+                               packed + first * packed_depth<T>(k) + j * kInterleave<T>, padded});
   }
 }
 
@@ -75,9 +75,9 @@ void pack_gates(const Team& team, const Kernels<T>& kernels, int gates, const T*
   for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
     const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, hidden - unit);
     for (std::int64_t gate = 0; gate < gates; ++gate)
-      kernels.pack_transposed({weight + (gate * hidden + unit) * k, k, units, k,
-                               packed + p * gates * width * packed_depth<T>(k) + gate * width * kGroup<T>,
-                               gates * width});
+      kernels.pack_transposed(
+          {weight + (gate * hidden + unit) * k, k, units, k,
+           packed + p * gates * width * packed_depth<T>(k) + gate * width * kInterleave<T>, gates * width});
   }
 }
 
@@ -174,14 +174,14 @@ void multiply(const Team& team, const Kernels<T>& kernels, const Product<T>& p) 
 // all k. Several k at a time, so that a block's piece is written as whole cache lines.
 template <class T, class Row>
 void pack_rows(const Kernels<T>& kernels, std::int64_t k, std::int64_t rows, const Row& row, T* packed) {
-  if constexpr (kGroup<T> == 2)
+  if constexpr (kInterleave<T> == 2)
     return pack_pairs(kernels, k, row,
                       {nullptr, 0, 0, rows, packed, kRowBlock, kRowBlock * packed_depth<T>(k), kRowBlock},
                       kRowBlock);
-  constexpr std::int64_t kGroup = 8;
-  for (std::int64_t k0 = 0; k0 < k; k0 += kGroup) {
-    const std::int64_t count = std::min(kGroup, k - k0);
-    const T* source[kGroup];
+  constexpr std::int64_t kInterleave = 8;
+  for (std::int64_t k0 = 0; k0 < k; k0 += kInterleave) {
+    const std::int64_t count = std::min(kInterleave, k - k0);
+    const T* source[kInterleave];
     for (std::int64_t i = 0; i < count; ++i) source[i] = row(k0 + i);
     T* target = packed + k0 * kRowBlock;
     std::int64_t r = 0;
@@ -219,7 +219,7 @@ void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, 
     const std::int64_t columns = std::min(panel_columns, n - first), next = first + panel_columns;
     pack_panel(kernels, depth, first, columns, [&](std::int64_t i) { return outer.right(k0 + i); }, panel);
     GemmTile<T> tile{};
-    tile.a_row = kGroup<T>;
+    tile.a_row = kInterleave<T>;
     tile.a_col = kRowBlock;
     tile.panel = panel;
     tile.k = depth;

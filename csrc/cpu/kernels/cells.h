@@ -1,5 +1,5 @@
-// The cells' kernels: cells/ on tiles of rows and units. L says what gates and h are stored as: L::Stored,
-// and L::Vector what is computed with.
+// The cells' kernels: cells/ on tiles of rows and units. V is what is computed with, Stored what gates
+// and h are stored as.
 #pragma once
 
 #include "cells/lanes.h"
@@ -7,13 +7,6 @@
 #include "cpu/kernels/pairs.h"
 
 namespace rnn_engine::cpu {
-
-// Nothing is rounded.
-template <class V>
-struct Lanes {
-  using Vector = V;
-  using Stored = typename V::Scalar;
-};
 
 template <class V, class Cell, class Tile>
 inline __attribute__((always_inline)) void load_vector_params(
@@ -33,33 +26,32 @@ template <int kGates, int write, class Tile>
 inline __attribute__((always_inline)) void fetch_row(const Tile& t, std::int64_t row) {
   for (int k = 0; k < kGates; ++k) {
     const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
-    __builtin_prefetch(t.gates_a + place, write);
-    if (t.gates_r) __builtin_prefetch(t.gates_r + place, write);
+    __builtin_prefetch(t.gates_wx + place, write);
+    if (t.gates_uh) __builtin_prefetch(t.gates_uh + place, write);
   }
   __builtin_prefetch(t.c + row * t.c_row, write);
 }
 
 // Without kHidden the compiler leaves out what only h is made of.
-template <class L, class Cell, bool kHidden>
-void cell_rows(const CellTile<typename L::Stored>& t) {
-  using V = typename L::Vector;
-  constexpr bool kStores = !Cell::kSeparateRecurrentProduct || kRounds<typename L::Stored>;
+template <class V, class Stored, class Cell, bool kHidden>
+void cell_rows(const CellTile<Stored>& t) {
+  constexpr bool kStores = !Cell::kSeparateRecurrentProduct || kRounds<Stored>;
   const int units = static_cast<int>(t.units);
   V vector_params[kMaxVectorParams][Cell::kGates];
   load_vector_params<V, Cell>(t, units, vector_params);
   for (std::int64_t row = 0; row < t.rows; ++row) {
-    V a[Cell::kGates], r[Cell::kGates], c, h;
+    V wx[Cell::kGates], uh[Cell::kGates], c, h;
     for (int k = 0; k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.product_row + k * t.gate_stride;
-      a[k] = load_units<V>(t.a + place, units);
-      if constexpr (Cell::kSeparateRecurrentProduct) r[k] = load_units<V>(t.r + place, units);
+      wx[k] = load_units<V>(t.wx + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) uh[k] = load_units<V>(t.uh + place, units);
     }
-    if (t.gates_a) fetch_row<Cell::kGates, 1>(t, row + kRowsAhead);
-    Cell::forward(a, r, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
-    for (int k = 0; kStores && t.gates_a && k < Cell::kGates; ++k) {
+    if (t.gates_wx) fetch_row<Cell::kGates, 1>(t, row + kRowsAhead);
+    Cell::forward(wx, uh, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units), c, h);
+    for (int k = 0; kStores && t.gates_wx && k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
-      store_units(a[k], t.gates_a + place, units);
-      if constexpr (Cell::kSeparateRecurrentProduct) store_units(r[k], t.gates_r + place, units);
+      store_units(wx[k], t.gates_wx + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) store_units(uh[k], t.gates_uh + place, units);
     }
     store_units(c, t.c + row * t.c_row, units);
     if constexpr (kHidden) store_units(h, t.h + row * t.h_row, units);
@@ -82,31 +74,29 @@ inline __attribute__((always_inline)) void keep_products(const Tile& t, std::int
         const int valid = units_at<V>(unit, t.units);
         const std::ptrdiff_t from = row * t.product_row + k * t.gate_stride + unit;
         const std::ptrdiff_t to = row * t.gates_row + k * t.gate_stride + unit;
-        store_units(load_units<V>(t.a + from, valid), t.gates_a + to, valid);
-        store_units(load_units<V>(t.r + from, valid), t.gates_r + to, valid);
+        store_units(load_units<V>(t.wx + from, valid), t.gates_wx + to, valid);
+        store_units(load_units<V>(t.uh + from, valid), t.gates_uh + to, valid);
       }
 }
 
-template <class L, class Cell>
-void cell_forward(const CellTile<typename L::Stored>& t) {
-  using V = typename L::Vector;
+template <class V, class Stored, class Cell>
+void cell_forward(const CellTile<Stored>& t) {
   static_assert(Cell::kGates <= kPanelVectors && Cell::kSums <= kMaxSums &&
                 Cell::kVectorParams + Cell::kUnitVectors <= kMaxVectorParams);
   if constexpr (Cell::kWholeRows)
     for_each_block(t, [&](std::int64_t first, int rows) {
       Cell::template forward<V>(t, first, rows);
-      if constexpr (kRounds<typename L::Stored>)
-        if (t.gates_a) keep_products<V, Cell::kGates>(t, first, rows);
+      if constexpr (kRounds<Stored>)
+        if (t.gates_wx) keep_products<V, Cell::kGates>(t, first, rows);
     });
   else if (t.h)
-    cell_rows<L, Cell, true>(t);
+    cell_rows<V, Stored, Cell, true>(t);
   else
-    cell_rows<L, Cell, false>(t);
+    cell_rows<V, Stored, Cell, false>(t);
 }
 
-template <class L, class Cell>
-void unit_backward(const CellTile<typename L::Stored>& t) {
-  using V = typename L::Vector;
+template <class V, class Stored, class Cell>
+void unit_backward(const CellTile<Stored>& t) {
   const int units = static_cast<int>(t.units);
   V vector_params[kMaxVectorParams][Cell::kGates], sums[kMaxSums][Cell::kGates];
   load_vector_params<V, Cell>(t, units, vector_params);
@@ -114,22 +104,22 @@ void unit_backward(const CellTile<typename L::Stored>& t) {
     for (int k = 0; k < Cell::kGates; ++k)
       sums[s][k] = load_units<V>(t.sums + (s * Cell::kGates + k) * t.gate_stride, units);
   for (std::int64_t row = 0; row < t.rows; ++row) {
-    V a[Cell::kGates], r[Cell::kGates];
+    V wx[Cell::kGates], uh[Cell::kGates];
     for (int k = 0; k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
-      a[k] = load_units<V>(t.gates_a + place, units);
-      if constexpr (Cell::kSeparateRecurrentProduct) r[k] = load_units<V>(t.gates_r + place, units);
+      wx[k] = load_units<V>(t.gates_wx + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) uh[k] = load_units<V>(t.gates_uh + place, units);
     }
     fetch_row<Cell::kGates, 0>(t, row + kRowsAhead);
     __builtin_prefetch(t.c_prev + (row + kRowsAhead) * t.c_prev_row);
     V dc = load_units<V>(t.dc + row * t.dc_row, units);
-    Cell::backward(a, r, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units),
+    Cell::backward(wx, uh, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units),
                    load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc,
                    sums);
     for (int k = 0; k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
-      store_units(a[k], t.gates_a + place, units);
-      if constexpr (Cell::kSeparateRecurrentProduct) store_units(r[k], t.gates_r + place, units);
+      store_units(wx[k], t.gates_wx + place, units);
+      if constexpr (Cell::kSeparateRecurrentProduct) store_units(uh[k], t.gates_uh + place, units);
     }
     store_units(dc, t.dc + row * t.dc_row, units);
   }
@@ -138,21 +128,19 @@ void unit_backward(const CellTile<typename L::Stored>& t) {
       store_units(sums[s][k], t.sums + (s * Cell::kGates + k) * t.gate_stride, units);
 }
 
-template <class L, class Cell>
-void cell_backward(const CellTile<typename L::Stored>& t) {
+template <class V, class Stored, class Cell>
+void cell_backward(const CellTile<Stored>& t) {
   if constexpr (Cell::kWholeRows)
-    for_each_block(t, [&](std::int64_t first, int rows) {
-      Cell::template backward<typename L::Vector>(t, first, rows);
-    });
+    for_each_block(t, [&](std::int64_t first, int rows) { Cell::template backward<V>(t, first, rows); });
   else
-    unit_backward<L, Cell>(t);
+    unit_backward<V, Stored, Cell>(t);
 }
 
-template <class L>
-void set_cells(Kernels<typename L::Stored>& table) {
+template <class V, class Stored>
+void set_cells(Kernels<Stored>& table) {
   for_each_cell([&]<class Cell>(int index) {
-    table.cell_forward[index] = cell_forward<L, Cell>;
-    table.cell_backward[index] = cell_backward<L, Cell>;
+    table.cell_forward[index] = cell_forward<V, Stored, Cell>;
+    table.cell_backward[index] = cell_backward<V, Stored, Cell>;
   });
 }
 

@@ -10,7 +10,7 @@
 // set.
 //
 // bfloat16 is stored; products accumulate in float32 over pairs of neighbouring k, which packed operands hold
-// side by side (kGroup), an odd last k beside a zero. k may be cut between pairs.
+// side by side (kInterleave), an odd last k beside a zero. k may be cut between pairs.
 #pragma once
 
 #include <cstddef>
@@ -52,14 +52,14 @@ struct GemmTile {
 template <class T>
 struct CellTile {
   std::int64_t rows, units;
-  std::ptrdiff_t gate_stride;  // H: between the gates in a, r, gates, vector_params and sums
-  const Value<T>* a;           // forward: [rows, 4H] the products, summed up unless the cell is split
-  const Value<T>* r;           // forward: [rows, 4H] those of a split cell with U
+  std::ptrdiff_t gate_stride;  // H: between the gates in wx, uh, gates, vector_params and sums
+  const Value<T>* wx;          // forward: [rows, 4H] the products, summed up unless the cell is split
+  const Value<T>* uh;          // forward: [rows, 4H] those of a split cell with U
   std::ptrdiff_t product_row;
-  // [rows, 4H] what backward is given: activated gates, or a and r (gates_r) of a split cell. Forward writes
-  // it unless nullptr; a split cell only where it is rounded, else it is a and r themselves. Backward turns
-  // it into the gradients of a and r.
-  T *gates_a, *gates_r;
+  // [rows, 4H] what backward is given: activated gates, or wx and uh (gates_uh) of a split cell. Forward
+  // writes it unless nullptr; a split cell only where it is rounded, else it is wx and uh themselves.
+  // Backward turns it into the gradients of wx and uh.
+  T *gates_wx, *gates_uh;
   std::ptrdiff_t gates_row;
   const Value<T>* vector_params[kMaxVectorParams];  // [4H], then those of [H]; nullptr: zeros
   const Value<T>*bias_ih, *bias_hh;                 // [4H] for a cell with kAddsBias; nullptr: zeros
@@ -77,8 +77,8 @@ struct CellTile {
   Value<T>* work;  // of a cell with kWholeRows: forward [kCellRows, H], backward [kCellRows, kWork, H]
 };
 
-// One vector of each of a panel's k groups, from as many rows of a row-major matrix [columns, k]: its
-// transpose.
+// One vector of each of a panel's k (or pairs of k), from as many rows of a row-major matrix [columns, k]:
+// its transpose.
 template <class T>
 struct TransposedPanel {
   const T* rows;
@@ -86,7 +86,7 @@ struct TransposedPanel {
   std::int64_t columns;  // rows of the matrix, at most `width`; the rest of the vector is zero
   std::int64_t k;
   T* panel;
-  std::ptrdiff_t stride;  // between groups
+  std::ptrdiff_t stride;  // from one k to the next
 };
 
 // A piece of one row of a mask, from column `first` on. It marks the values whose random word is below

@@ -4,8 +4,8 @@
 namespace rnn_engine::cpu {
 
 Backend generic_backend() {
-  return {"generic", make_kernels<GenericVec<float>, 2>(), make_kernels<GenericVec<double>, 2>(),
-          make_pair_kernels<Pairs<GenericVec<float>>, 2>()};
+  return {"generic", make_kernels<GenericVec<float>, 1>(), make_kernels<GenericVec<double>, 1>(),
+          make_pair_kernels<Pairs<GenericVec<float>>, 1>()};
 }
 
 }  // namespace rnn_engine::cpu

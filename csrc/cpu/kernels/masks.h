@@ -1,4 +1,5 @@
-// Dropout and zoneout of a row. V only keeps the copies of different instruction sets apart.
+// Dropout and zoneout of a row. V says what is computed in, and keeps the copies of different instruction
+// sets apart.
 #pragma once
 
 #include "cpu/kernels/kernels.h"
@@ -6,28 +7,36 @@
 
 namespace rnn_engine::cpu {
 
-// Calls visit(first, last, marks) for pieces of the columns [0, columns): marks has 1 for each value of the
-// piece that the mask marks, else 0. Counter: (block of four columns, row, step, site).
+inline constexpr int kMarkColumns = 4 * kPhiloxLanes;
+
+// The marks of some columns from `start` on, a multiple of four: 1 for each value that the mask marks, else
+// 0. Counter: (block of four columns, row, step, site).
+template <class V>
+__attribute__((noinline)) void find_marks(const Mask& mask, std::int64_t start,
+                                          typename V::Scalar (&marks)[kMarkColumns]) {
+  using T = typename V::Scalar;
+  std::uint32_t words[4][kPhiloxLanes];
+  for (int lane = 0; lane < kPhiloxLanes; ++lane) {
+    words[0][lane] = static_cast<std::uint32_t>(start / 4) + static_cast<std::uint32_t>(lane);
+    words[1][lane] = mask.row;
+    words[2][lane] = mask.step;
+    words[3][lane] = mask.site;
+  }
+  philox(words, mask.key);
+  for (int lane = 0; lane < kPhiloxLanes; ++lane)
+    for (int i = 0; i < 4; ++i) marks[4 * lane + i] = words[i][lane] < mask.threshold ? T(1) : T(0);
+}
+
+// Calls visit(first, last, marks) for pieces of the columns [0, columns).
 template <class V, class Visit>
 inline __attribute__((always_inline)) void for_each_marks(const Mask& mask, std::int64_t columns,
                                                           const Visit& visit) {
-  using T = typename V::Scalar;
-  constexpr int kColumns = 4 * kPhiloxLanes;
   const std::int64_t end = mask.first + columns;
-  for (std::int64_t start = mask.first / 4 * 4; start < end; start += kColumns) {
-    std::uint32_t words[4][kPhiloxLanes];
-    for (int lane = 0; lane < kPhiloxLanes; ++lane) {
-      words[0][lane] = static_cast<std::uint32_t>(start / 4) + static_cast<std::uint32_t>(lane);
-      words[1][lane] = mask.row;
-      words[2][lane] = mask.step;
-      words[3][lane] = mask.site;
-    }
-    philox(words, mask.key);
-    T marks[kColumns];
-    for (int lane = 0; lane < kPhiloxLanes; ++lane)
-      for (int i = 0; i < 4; ++i) marks[4 * lane + i] = words[i][lane] < mask.threshold ? T(1) : T(0);
+  for (std::int64_t start = mask.first / 4 * 4; start < end; start += kMarkColumns) {
+    typename V::Scalar marks[kMarkColumns];
+    find_marks<V>(mask, start, marks);
     const std::int64_t first = start < mask.first ? mask.first : start;
-    const std::int64_t last = end < start + kColumns ? end : start + kColumns;
+    const std::int64_t last = end < start + kMarkColumns ? end : start + kMarkColumns;
     visit(first - mask.first, last - mask.first, marks + (first - start));
   }
 }

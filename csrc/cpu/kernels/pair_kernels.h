@@ -1,6 +1,5 @@
-// The kernels of bfloat16, over a type P of pairs of neighbouring k (cpu/kernels/pairs.h). Included only by
-// the files that are compiled for one instruction set each, as cpu/kernels/vector_kernels.h is, and a
-// template for the same reason.
+// The kernels of bfloat16, over a type P of pairs of neighbouring k (cpu/kernels/pairs.h); included as
+// cpu/kernels/vector_kernels.h is.
 #pragma once
 
 #include "cpu/kernels/kernels.h"
@@ -29,76 +28,28 @@ inline __attribute__((always_inline)) void add_pair(const BFloat16* a, std::ptrd
   }
 }
 
-// The micro-kernel: kRows x kVectors accumulators in registers.
-template <class P, int kRows, int kVectors>
-void pair_micro_kernel(const GemmTile<BFloat16>& t, std::int64_t first_row) {
-  using V = typename P::Vector;
-  constexpr int kWidth = V::kWidth;
-  int lanes[kVectors];
-#pragma GCC unroll 4
-  for (int j = 0; j < kVectors; ++j) {
-    const std::int64_t left = t.gates ? t.columns : t.columns - j * kWidth;
-    lanes[j] = left < kWidth ? static_cast<int>(left) : kWidth;
-  }
-  const auto at = [&](int i, int j, std::ptrdiff_t row) {
-    return (first_row + i) * row + j * t.vector_stride;
-  };
-  V acc[kRows][kVectors];
-#pragma GCC unroll 6
-  for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
-      if (t.init) {
-        const float* p = t.init + at(i, j, t.init_row);
-        __builtin_prefetch(p + kRows * t.init_row);  // for the next block of rows
-        acc[i][j] = load_units<V>(p, lanes[j]);
-      } else if (t.stored_init)
-        acc[i][j] = load_units<V>(t.stored_init + at(i, j, t.init_row), lanes[j]);
-      else
-        acc[i][j] = V(0.0f);
-    }
-
-  const BFloat16* a = t.a + first_row * t.a_row;
-  const BFloat16* panel = t.panel;
-  const std::ptrdiff_t a_row = t.a_row, a_pair = 2 * t.a_col;
-  constexpr int kPair = 2 * kVectors * kWidth;
-  for (std::int64_t k = 0; k + 1 < t.k; k += 2) {
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) __builtin_prefetch(panel + kPrefetchDepth * kPair + 2 * j * kWidth);
-    add_pair<P, kRows, kVectors, false>(a, a_row, panel, acc);
-    a += a_pair;
-    panel += kPair;
-  }
-  if (t.k % 2 != 0) add_pair<P, kRows, kVectors, true>(a, a_row, panel, acc);
-
-#pragma GCC unroll 6
-  for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
-      if (t.c)
-        store_units(acc[i][j], t.c + at(i, j, t.c_row), lanes[j]);
-      else
-        store_units(acc[i][j], t.stored_c + at(i, j, t.c_row), lanes[j]);
-    }
-}
-
-// Its vectors as a type of its own, for templates that another file has for the same vectors.
+// Products of pairs of neighbouring k.
 template <class P>
-struct PairVector : P::Vector {};
-
-// For the cells: gates and h are rounded, all else is not. A type for each P, for the same reason.
-template <class P>
-struct PairLanes {
+struct MultiplyPairs {
   using Vector = typename P::Vector;
   using Stored = BFloat16;
-};
 
-template <class P>
-struct PairMicroKernel {
-  using Stored = BFloat16;
+  // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
-  static inline __attribute__((always_inline)) void run(const GemmTile<BFloat16>& t, std::int64_t row) {
-    pair_micro_kernel<P, kRows, kVectors>(t, row);
+  static inline __attribute__((always_inline)) void accumulate(const GemmTile<BFloat16>& t, const BFloat16* a,
+                                                               Vector (&acc)[kRows][kVectors]) {
+    constexpr int kPair = 2 * kVectors * Vector::kWidth;
+    const BFloat16* panel = t.panel;
+    const std::ptrdiff_t a_row = t.a_row, a_pair = 2 * t.a_col;
+    for (std::int64_t k = 0; k + 1 < t.k; k += 2) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j)
+        __builtin_prefetch(panel + kPrefetchDepth * kPair + 2 * j * Vector::kWidth);
+      add_pair<P, kRows, kVectors, false>(a, a_row, panel, acc);
+      a += a_pair;
+      panel += kPair;
+    }
+    if (t.k % 2 != 0) add_pair<P, kRows, kVectors, true>(a, a_row, panel, acc);
   }
 };
 
@@ -202,14 +153,14 @@ template <class P, int kMaxRows>
 Kernels<BFloat16> make_pair_kernels() {
   Kernels<BFloat16> table{};
   table.width = P::kWidth;
-  table.gemm = gemm<PairMicroKernel<P>, kMaxRows>;
+  table.gemm = gemm<MultiplyPairs<P>, kMaxRows>;
   table.pack_transposed = pack_transposed_pairs<P>;
   table.pack_pairs = pack_pairs<P>;
-  set_cells<PairLanes<P>>(table);
+  set_cells<typename P::Vector, BFloat16>(table);
   table.narrow = convert<P, float, BFloat16>;
   table.widen = convert<P, BFloat16, float>;
-  table.dropout = dropout<PairVector<P>, BFloat16>;
-  table.zoneout_forward = zoneout_forward<PairVector<P>, BFloat16>;
+  table.dropout = dropout<typename P::Vector, BFloat16>;
+  table.zoneout_forward = zoneout_forward<typename P::Vector, BFloat16>;
   table.peak = peak_of_pairs<P>;
   return table;
 }

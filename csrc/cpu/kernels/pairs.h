@@ -79,7 +79,7 @@ RNN_ENGINE_INLINE V load_lanes(const BFloat16* p) {
   return V((decltype(V::v))(__builtin_convertvector(halves, typename BitsOf<V>::Words) << 16));
 }
 template <class V>
-RNN_ENGINE_INLINE V load_lanes(const BFloat16* p, int n) {
+__attribute__((noinline)) V load_lanes(const BFloat16* p, int n) {
   BFloat16 values[V::kWidth] = {};
   for (int i = 0; i < n; ++i) values[i] = p[i];
   return load_lanes<V>(values);
@@ -96,7 +96,7 @@ RNN_ENGINE_INLINE void store_lanes(V x, BFloat16* p) {
   std::memcpy(p, &halves, sizeof halves);
 }
 template <class V>
-RNN_ENGINE_INLINE void store_lanes(V x, BFloat16* p, int n) {
+__attribute__((noinline)) void store_lanes(V x, BFloat16* p, int n) {
   BFloat16 values[V::kWidth];
   store_lanes(x, values);
   for (int i = 0; i < n; ++i) p[i] = values[i];

@@ -5,6 +5,7 @@
 #include "cpu/kernels/vec_avx512.h"
 
 namespace rnn_engine {
+namespace {
 
 struct Avx512Bf16Pairs {
   using Vector = Avx512Float;
@@ -41,4 +42,5 @@ struct Avx512Bf16Pairs {
   }
 };
 
+}  // namespace
 }  // namespace rnn_engine

@@ -7,14 +7,16 @@
 #include "base/philox.h"
 
 namespace rnn_engine::cpu {
+namespace {
 
 // In the compiler's vectors: it does not find them in a loop.
-inline constexpr int kPhiloxLanes = 16;
+constexpr int kPhiloxLanes = 16;
 typedef std::uint32_t PhiloxWord __attribute__((vector_size(4 * kPhiloxLanes)));
 typedef std::uint64_t PhiloxProduct __attribute__((vector_size(8 * kPhiloxLanes)));
 
-// words[i][lane] is both the counter that goes in and the random word that comes out.
-inline __attribute__((always_inline)) void philox(std::uint32_t (&words)[4][kPhiloxLanes], PhiloxKey key) {
+// Not inlined, as ten rounds of 16 are long. words[i][lane] is both the counter that goes in and the random
+// word that comes out.
+__attribute__((noinline)) void philox(std::uint32_t (&words)[4][kPhiloxLanes], PhiloxKey key) {
   PhiloxWord w[4];
   for (int i = 0; i < 4; ++i) std::memcpy(&w[i], words[i], sizeof w[i]);
   for (int round = 0; round < 10; ++round) {
@@ -30,4 +32,5 @@ inline __attribute__((always_inline)) void philox(std::uint32_t (&words)[4][kPhi
   for (int i = 0; i < 4; ++i) std::memcpy(words[i], &w[i], sizeof w[i]);
 }
 
+}  // namespace
 }  // namespace rnn_engine::cpu

@@ -8,6 +8,7 @@
 #define RNN_ENGINE_INLINE inline __attribute__((always_inline))
 
 namespace rnn_engine {
+namespace {
 
 struct Avx2Float {
   using Scalar = float;
@@ -104,4 +105,5 @@ struct Avx2Double {
   }
 };
 
+}  // namespace
 }  // namespace rnn_engine

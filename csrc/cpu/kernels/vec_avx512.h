@@ -8,6 +8,7 @@
 #define RNN_ENGINE_INLINE inline __attribute__((always_inline))
 
 namespace rnn_engine {
+namespace {
 
 struct Avx512Float {
   using Scalar = float;
@@ -114,4 +115,5 @@ struct Avx512Double {
   }
 };
 
+}  // namespace
 }  // namespace rnn_engine

@@ -2,7 +2,8 @@
 //
 // Fused multiply-add is emulated where the processor lacks it, so that results are those of the other
 // instruction sets: for float, in double with the rounding made odd before the last one (Boldo & Melquiond
-// 2008, "Emulation of FMA and correctly rounded sums"); for double by the C library.
+// 2008, "Emulation of FMA and correctly rounded sums"); for double by the C library. What is emulated, or
+// goes value by value, is not inlined: the kernels would take ten times as long to compile.
 #pragma once
 
 #include <cmath>
@@ -12,6 +13,7 @@
 #define RNN_ENGINE_INLINE inline __attribute__((always_inline))
 
 namespace rnn_engine {
+namespace {
 
 template <class T>
 struct GenericNative;
@@ -41,12 +43,12 @@ struct GenericVec {
     return v;
   }
   RNN_ENGINE_INLINE void store(T* p) const { std::memcpy(p, &v, sizeof v); }
-  static RNN_ENGINE_INLINE GenericVec load(const T* p, int n) {
+  static __attribute__((noinline)) GenericVec load(const T* p, int n) {
     GenericVec out(T(0));
     for (int i = 0; i < n; ++i) out.v[i] = p[i];
     return out;
   }
-  RNN_ENGINE_INLINE void store(T* p, int n) const {
+  __attribute__((noinline)) void store(T* p, int n) const {
     for (int i = 0; i < n; ++i) p[i] = v[i];
   }
 
@@ -70,13 +72,13 @@ struct GenericVec {
 };
 
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-RNN_ENGINE_INLINE GenericVec<float> fma(GenericVec<float> a, GenericVec<float> b, GenericVec<float> c) {
+inline __attribute__((noinline)) GenericVec<float> fma(GenericVec<float> a, GenericVec<float> b,
+                                                       GenericVec<float> c) {
   GenericVec<float> out;
   for (int i = 0; i < 4; ++i) out.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
   return out;
 }
 #else
-// In vectors alone: with a scalar at a time the kernels take three times as long to compile.
 RNN_ENGINE_INLINE GenericNative<double>::Type round_to_odd_sum(GenericNative<double>::Type product,
                                                                GenericNative<double>::Type addend) {
   typedef std::int64_t Words __attribute__((vector_size(16)));
@@ -87,7 +89,8 @@ RNN_ENGINE_INLINE GenericNative<double>::Type round_to_odd_sum(GenericNative<dou
   const Words moves = (above | below) & ((bits & 1) - 1), step = (above ^ positive) | 1;
   return (GenericNative<double>::Type)(bits + (moves & step));
 }
-RNN_ENGINE_INLINE GenericVec<float> fma(GenericVec<float> a, GenericVec<float> b, GenericVec<float> c) {
+inline __attribute__((noinline)) GenericVec<float> fma(GenericVec<float> a, GenericVec<float> b,
+                                                       GenericVec<float> c) {
   using Doubles = GenericNative<double>::Type;
   typedef double Wide __attribute__((vector_size(32)));
   struct Halves {
@@ -102,7 +105,8 @@ RNN_ENGINE_INLINE GenericVec<float> fma(GenericVec<float> a, GenericVec<float> b
   return __builtin_convertvector(__builtin_bit_cast(Wide, sum), GenericNative<float>::Type);
 }
 #endif
-RNN_ENGINE_INLINE GenericVec<double> fma(GenericVec<double> a, GenericVec<double> b, GenericVec<double> c) {
+inline __attribute__((noinline)) GenericVec<double> fma(GenericVec<double> a, GenericVec<double> b,
+                                                        GenericVec<double> c) {
   GenericVec<double> out;
   for (int i = 0; i < 2; ++i) out.v[i] = __builtin_fma(a.v[i], b.v[i], c.v[i]);
   return out;
@@ -143,4 +147,5 @@ RNN_ENGINE_INLINE GenericVec<double> pow2(GenericVec<double> n) {
   return out;
 }
 
+}  // namespace
 }  // namespace rnn_engine

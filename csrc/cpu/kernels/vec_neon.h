@@ -6,6 +6,7 @@
 #define RNN_ENGINE_INLINE inline __attribute__((always_inline))
 
 namespace rnn_engine {
+namespace {
 
 struct NeonFloat {
   using Scalar = float;
@@ -105,4 +106,5 @@ struct NeonDouble {
   }
 };
 
+}  // namespace
 }  // namespace rnn_engine

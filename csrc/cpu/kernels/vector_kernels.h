@@ -1,6 +1,7 @@
-// The kernels of cpu/kernels/kernels.h, written once for every vector type V. Included only by the files that
-// are compiled for one instruction set each; everything here is a template over V or inlined, so that no
-// other file can pick up a copy compiled for more than the machine has.
+// The kernels of cpu/kernels/kernels.h, written once for every vector type V. Only the files that are
+// compiled for one instruction set each include this. Everything here is a template over V or inlined, and a
+// vector type belongs to the file that includes it (it is in an unnamed namespace), so that no other file can
+// pick up a copy compiled for more than the machine has.
 #pragma once
 
 #include "cpu/kernels/cells.h"
@@ -15,80 +16,124 @@ namespace rnn_engine::cpu {
 // 48 was within noise.
 inline constexpr int kPrefetchDepth = 24;
 
-// The micro-kernel: kRows x kVectors accumulators in registers.
-template <class V, int kRows, int kVectors>
-void micro_kernel(const GemmTile<typename V::Scalar>& t, std::int64_t first_row) {
-  using T = typename V::Scalar;
-  constexpr int kWidth = V::kWidth;
-  int lanes[kVectors];
-  bool full = true;
-#pragma GCC unroll 4
-  for (int j = 0; j < kVectors; ++j) {
-    const std::int64_t left = t.gates ? t.columns : t.columns - j * kWidth;
-    lanes[j] = left < kWidth ? static_cast<int>(left) : kWidth;
-    full = full && lanes[j] == kWidth;
-  }
+// Valid values of a tile's vector j.
+template <class V, class T>
+inline __attribute__((always_inline)) int lanes_of(const GemmTile<T>& t, int j) {
+  const std::int64_t left = t.gates ? t.columns : t.columns - j * V::kWidth;
+  return left < V::kWidth ? static_cast<int>(left) : V::kWidth;
+}
 
-  V acc[kRows][kVectors];
-  if (t.init) {
-    const T* init = t.init + first_row * t.init_row;
-#pragma GCC unroll 6
-    for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) {
-        const T* p = init + i * t.init_row + j * t.vector_stride;
-        __builtin_prefetch(p + kRows * t.init_row);  // for the next block of rows
-        acc[i][j] = full ? V::load(p) : V::load(p, lanes[j]);
-      }
-    }
-  } else {
-#pragma GCC unroll 6
-    for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) acc[i][j] = V(T(0));
-  }
-
-  const T* a = t.a + first_row * t.a_row;
-  const T* panel = t.panel;
-  const std::ptrdiff_t a_row = t.a_row, a_col = t.a_col;
-  for (std::int64_t k = 0; k < t.k; ++k) {
-    V b[kVectors];
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
-      b[j] = V::load(panel + j * kWidth);
-      __builtin_prefetch(panel + (kPrefetchDepth * kVectors + j) * kWidth);
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < kRows; ++i) {
-      const V value(a[i * a_row]);
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(value, b[j], acc[i][j]);
-    }
-    a += a_col;
-    panel += kVectors * kWidth;
-  }
-
-  T* c = t.c + first_row * t.c_row;
-#pragma GCC unroll 6
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
-      T* p = c + i * t.c_row + j * t.vector_stride;
-      if (full)
-        acc[i][j].store(p);
+// Moves a tile of which some vectors are not full, row by row: what a product begins with into `values`, and
+// `values` to where it ends. Values that are not there are zero.
+template <class V, class T>
+__attribute__((noinline)) void load_partial(const GemmTile<T>& t, std::int64_t first_row, int rows,
+                                            int vectors, Value<T>* values) {
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < vectors; ++j, values += V::kWidth) {
+      const std::ptrdiff_t place = (first_row + i) * t.init_row + j * t.vector_stride;
+      const int lanes = lanes_of<V>(t, j);
+      if (t.init)
+        V::load(t.init + place, lanes).store(values);
       else
-        acc[i][j].store(p, lanes[j]);
+        load_units<V>(t.stored_init + place, lanes).store(values);
     }
+}
+template <class V, class T>
+__attribute__((noinline)) void store_partial(const GemmTile<T>& t, std::int64_t first_row, int rows,
+                                             int vectors, const Value<T>* values) {
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < vectors; ++j, values += V::kWidth) {
+      const std::ptrdiff_t place = (first_row + i) * t.c_row + j * t.vector_stride;
+      const int lanes = lanes_of<V>(t, j);
+      if (t.c)
+        V::load(values).store(t.c + place, lanes);
+      else
+        store_units(V::load(values), t.stored_c + place, lanes);
+    }
+}
+
+// Calls visit(i, j) for each of kRows x kVectors accumulators, unrolled.
+template <int kRows, int kVectors, class Visit>
+inline __attribute__((always_inline)) void for_each_accumulator(const Visit& visit) {
+#pragma GCC unroll 6
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) visit(i, j);
+}
+
+// The micro-kernel: kRows x kVectors accumulators in registers. M says what is stored, and what one step
+// along k does.
+template <class M, int kRows, int kVectors>
+__attribute__((noinline)) void micro_kernel(const GemmTile<typename M::Stored>& t, std::int64_t first_row) {
+  using V = typename M::Vector;
+  using T = typename M::Stored;
+  constexpr int kWidth = V::kWidth;
+  const bool full = lanes_of<V>(t, t.gates ? 0 : kVectors - 1) == kWidth;
+  const auto init_at = [&](int i, int j) { return (first_row + i) * t.init_row + j * t.vector_stride; };
+  const auto c_at = [&](int i, int j) { return (first_row + i) * t.c_row + j * t.vector_stride; };
+  const auto buffer_at = [](int i, int j) { return (i * kVectors + j) * kWidth; };
+  V acc[kRows][kVectors];
+  if (!t.init && !t.stored_init) {
+    for_each_accumulator<kRows, kVectors>([&](int i, int j) { acc[i][j] = V(Value<T>(0)); });
+  } else if (!full) {
+    Value<T> values[kRows * kVectors * kWidth];
+    load_partial<V>(t, first_row, kRows, kVectors, values);
+    for_each_accumulator<kRows, kVectors>(
+        [&](int i, int j) { acc[i][j] = V::load(values + buffer_at(i, j)); });
+  } else if (!kRounds<T> || t.init) {
+    for_each_accumulator<kRows, kVectors>([&](int i, int j) {
+      const Value<T>* p = t.init + init_at(i, j);
+      __builtin_prefetch(p + kRows * t.init_row);  // for the next block of rows
+      acc[i][j] = V::load(p);
+    });
+  } else {
+    for_each_accumulator<kRows, kVectors>(
+        [&](int i, int j) { acc[i][j] = load_units<V>(t.stored_init + init_at(i, j), kWidth); });
+  }
+
+  M::accumulate(t, t.a + first_row * t.a_row, acc);
+
+  if (!full) {
+    Value<T> values[kRows * kVectors * kWidth];
+    for_each_accumulator<kRows, kVectors>([&](int i, int j) { acc[i][j].store(values + buffer_at(i, j)); });
+    store_partial<V>(t, first_row, kRows, kVectors, values);
+  } else if (!kRounds<T> || t.c) {
+    for_each_accumulator<kRows, kVectors>([&](int i, int j) { acc[i][j].store(t.c + c_at(i, j)); });
+  } else {
+    for_each_accumulator<kRows, kVectors>(
+        [&](int i, int j) { store_units(acc[i][j], t.stored_c + c_at(i, j), kWidth); });
   }
 }
 
-// What `gemm` is made of: a micro-kernel for the type that is stored.
+// Products of a type that is its own Value.
 template <class V>
-struct MicroKernel {
+struct Multiply {
+  using Vector = V;
   using Stored = typename V::Scalar;
+
+  // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
-  static inline __attribute__((always_inline)) void run(const GemmTile<Stored>& t, std::int64_t row) {
-    micro_kernel<V, kRows, kVectors>(t, row);
+  static inline __attribute__((always_inline)) void accumulate(const GemmTile<Stored>& t, const Stored* a,
+                                                               V (&acc)[kRows][kVectors]) {
+    constexpr int kWidth = V::kWidth;
+    const Stored* panel = t.panel;
+    const std::ptrdiff_t a_row = t.a_row, a_col = t.a_col;
+    for (std::int64_t k = 0; k < t.k; ++k) {
+      V b[kVectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) {
+        b[j] = V::load(panel + j * kWidth);
+        __builtin_prefetch(panel + (kPrefetchDepth * kVectors + j) * kWidth);
+      }
+#pragma GCC unroll 6
+      for (int i = 0; i < kRows; ++i) {
+        const V value(a[i * a_row]);
+#pragma GCC unroll 4
+        for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(value, b[j], acc[i][j]);
+      }
+      a += a_col;
+      panel += kVectors * kWidth;
+    }
   }
 };
 
@@ -101,22 +146,22 @@ inline __attribute__((always_inline)) void gemm_rows(const GemmTile<typename M::
     const std::int64_t height = (t.rows - row + (blocks - block) - 1) / (blocks - block);
     switch (height) {
       case 1:
-        M::template run<1, kVectors>(t, row);
+        micro_kernel<M, 1, kVectors>(t, row);
         break;
       case 2:
-        M::template run<2, kVectors>(t, row);
+        if constexpr (kMaxRows >= 2) micro_kernel<M, 2, kVectors>(t, row);
         break;
       case 3:
-        M::template run<3, kVectors>(t, row);
+        if constexpr (kMaxRows >= 3) micro_kernel<M, 3, kVectors>(t, row);
         break;
       case 4:
-        if constexpr (kMaxRows >= 4) M::template run<4, kVectors>(t, row);
+        if constexpr (kMaxRows >= 4) micro_kernel<M, 4, kVectors>(t, row);
         break;
       case 5:
-        if constexpr (kMaxRows >= 5) M::template run<5, kVectors>(t, row);
+        if constexpr (kMaxRows >= 5) micro_kernel<M, 5, kVectors>(t, row);
         break;
       default:
-        if constexpr (kMaxRows >= 6) M::template run<6, kVectors>(t, row);
+        if constexpr (kMaxRows >= 6) micro_kernel<M, 6, kVectors>(t, row);
         break;
     }
     row += height;
@@ -206,9 +251,9 @@ template <class V, int kMaxRows>
 Kernels<typename V::Scalar> make_kernels() {
   Kernels<typename V::Scalar> table{};
   table.width = V::kWidth;
-  table.gemm = gemm<MicroKernel<V>, kMaxRows>;
+  table.gemm = gemm<Multiply<V>, kMaxRows>;
   table.pack_transposed = pack_transposed<V>;
-  set_cells<Lanes<V>>(table);
+  set_cells<V, typename V::Scalar>(table);
   table.dropout = dropout<V>;
   table.zoneout_forward = zoneout_forward<V>;
   table.zoneout_backward = zoneout_backward<V>;

@@ -20,28 +20,28 @@ class Backward {
   void run(const Tile& tile) const {
     const bool first = tile.s1 == run_.shape().T;
     if (tile.kind == TileKind::kReplay) return run_replay(tile, first);
-    const BackwardLane<T> lane(run_.shape(), call_.rows_of(tile));
-    if (tile.kind == TileKind::kWeightGradients) return tile_.run_weight_gradients(lane, tile.s0, tile.s1);
-    if (tile.kind == TileKind::kInputGradient) return tile_.run_input_gradient(lane, tile.s0, tile.s1);
+    const BackwardPseudoLayer<T> pseudo(run_.shape(), call_.rows_of(tile));
+    if (tile.kind == TileKind::kWeightGradients) return tile_.run_weight_gradients(pseudo, tile.s0, tile.s1);
+    if (tile.kind == TileKind::kInputGradient) return tile_.run_input_gradient(pseudo, tile.s0, tile.s1);
     if (first) {
-      tile_.begin(lane);
+      tile_.begin(pseudo);
       run_.team.barrier();
     }
-    tile_.run(lane, tile.s0, tile.s1, run_.plan.schedule.of(tile.layer) == Policy::kRecompute);
+    tile_.run(pseudo, tile.s0, tile.s1, run_.plan.schedule.of(tile.layer) == Policy::kRecompute);
   }
 
  private:
   void run_replay(const Tile& tile, bool first) const {
-    const LaneBackward<T> own = call_.workspace_of(tile);
-    const ForwardLane<T> lane{call_.replayed_rows(tile, own), own.forward};
-    if (first) pack_forward(run_.team, run_.kernels, run_.shape(), lane.size, lane.weights, own.forward);
-    replay_.begin(lane, call_.replayed_h0(tile), call_.replayed_c0(tile));
+    const PseudoLayerBackward<T> own = call_.workspace_of(tile);
+    const ForwardPseudoLayer<T> pseudo{call_.replayed_rows(tile, own), own.forward};
+    if (first) pack_forward(run_.team, run_.kernels, run_.shape(), pseudo.size, pseudo.weights, own.forward);
+    replay_.begin(pseudo, call_.replayed_h0(tile), call_.replayed_c0(tile));
     run_.team.barrier();
-    replay_.run(lane, tile.s0, tile.s1);
+    replay_.run(pseudo, tile.s0, tile.s1);
   }
 
   const Runner<T>& run_;
-  const BackwardCall<T, LaneBackward<T>> call_;
+  const BackwardCall<T, PseudoLayerBackward<T>> call_;
   const ForwardTile<T> replay_;
   const BackwardTile<T> tile_;
 };

@@ -1,5 +1,5 @@
-// One lane of the backward call, a layer and direction: what it reads and writes, and where it finds the rows
-// of its steps.
+// One pseudo-layer of the backward call, a layer and direction: what it reads and writes, and where it finds
+// the rows of its steps.
 #pragma once
 
 #include "cpu/run/common.h"
@@ -8,24 +8,26 @@
 namespace rnn_engine {
 
 template <class T>
-struct BackwardLane : BackwardRows<T, LaneBackward<T>> {
-  using Found = BackwardRows<T, LaneBackward<T>>;
+struct BackwardPseudoLayer : BackwardRows<T, PseudoLayerBackward<T>> {
+  using Found = BackwardRows<T, PseudoLayerBackward<T>>;
   using Found::h0, Found::h_before, Found::c0, Found::c_before, Found::stored;
-  using Found::size, Found::direction, Found::weights, Found::a, Found::r, Found::c, Found::cell, Found::h;
+  using Found::size, Found::direction, Found::weights, Found::wx, Found::uh, Found::c, Found::c_candidate,
+      Found::h;
   const Shape& shape;
 
-  BackwardLane(const Shape& s, const Found& found) : Found(found), shape(s) {}
+  BackwardPseudoLayer(const Shape& s, const Found& found) : Found(found), shape(s) {}
 
-  Rows<T> dr() const { return shape.cell.split ? r : a; }
+  RowWindow<T> d_uh() const { return shape.cell.split ? uh : wx; }
 
   // c as the cell puts it out, before any zoneout.
-  const Rows<Value<T>>& cell_c() const { return shape.zoneout_c > 0 ? cell : c; }
+  const RowWindow<Value<T>>& cell_c() const { return shape.zoneout_c > 0 ? c_candidate : c; }
 
   // Entries of `order` for steps [s0, s1).
   std::int64_t rows_from(std::int64_t s0, std::int64_t s1) const {
-    if (kGroup<T> == 1) return s0 < s1 ? span_of(shape, direction, s0, s1).rows() : 0;
+    if (kInterleave<T> == 1) return s0 < s1 ? step_range(shape, direction, s0, s1).rows() : 0;
     std::int64_t count = 0;
-    for (std::int64_t s = s0; s < s1; ++s) count += round_up(step_at(shape, direction, s).rows, kGroup<T>);
+    for (std::int64_t s = s0; s < s1; ++s)
+      count += round_up(step_at(shape, direction, s).rows, kInterleave<T>);
     return count;
   }
 
@@ -51,7 +53,7 @@ struct BackwardLane : BackwardRows<T, LaneBackward<T>> {
     part(step.carried, step.rows, c0, 0);
   }
 
-  // Some rows of the step whose first row is `row`, and some units; a and r are the caller's to set.
+  // Some rows of the step whose first row is `row`, and some units; wx and uh are the caller's to set.
   CellTile<T> cell_tile(std::int64_t row, Team::Range rows, Team::Range units) const {
     const std::int64_t H = size.H, first = row + rows.begin;
     CellTile<T> tile{};

@@ -15,20 +15,21 @@ class Forward {
   // Ends with a barrier.
   void run(const Tile& tile) const {
     const Shape& s = run_.shape();
-    const ForwardLane<T> lane{call_.rows_of(tile), packed(tile)};
+    const ForwardPseudoLayer<T> pseudo{call_.rows_of(tile), packed(tile)};
     if (tile.s0 == 0) {
-      if (!s.prepacked) pack_forward(run_.team, run_.kernels, s, lane.size, lane.weights, lane.packed);
-      tile_.begin(lane, call_.h0(tile), call_.c0(tile));
+      if (!s.prepacked) pack_forward(run_.team, run_.kernels, s, pseudo.size, pseudo.weights, pseudo.packed);
+      tile_.begin(pseudo, call_.h0(tile), call_.c0(tile));
       run_.team.barrier();
     }
-    tile_.run(lane, tile.s0, tile.s1);
+    tile_.run(pseudo, tile.s0, tile.s1);
   }
 
  private:
   PackedForward<T> packed(const Tile& tile) const {
     const bool before = run_.shape().prepacked;
     const Slots& slots = before ? run_.plan.packed_slots : run_.plan.forward_slots;
-    Arena arena(offset_by(before ? args_.packed : args_.workspace, slots[lane_index(run_.shape(), tile)]));
+    Arena arena(
+        offset_by(before ? args_.packed : args_.workspace, slots[pseudo_layer_index(run_.shape(), tile)]));
     return PackedForward<T>(run_.plan.layout(), tile.layer, tile.direction, arena);
   }
 
@@ -56,7 +57,7 @@ template <class T>
 void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_weights* weights,
               void* packed) {
   pool.run([&](Team& team) {
-    for_each_lane(plan.shape, [&](std::int64_t layer, std::int64_t d) {
+    for_each_pseudo_layer(plan.shape, [&](std::int64_t layer, std::int64_t d) {
       const auto index = static_cast<std::size_t>(layer * plan.shape.D + d);
       Arena arena(offset_by(packed, plan.packed_slots[index]));
       pack_forward(team, backend.template kernels<T>(), plan.shape, plan.shape.layer(layer),

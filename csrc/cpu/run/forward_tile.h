@@ -16,9 +16,10 @@ class ForwardTile {
  public:
   ForwardTile(const Runner<T>& run, const Rolling<T>& rolling) : run_(run), rolling_(rolling) {}
 
-  // Before a lane's first tile: the states begin as `h0` and `c0` (nullptr: zeros). A barrier must follow.
-  void begin(const ForwardLane<T>& lane, const T* h0, const Value<T>* c0) const {
-    const LayerShape& size = lane.size;
+  // Before a pseudo-layer's first tile: the states begin as `h0` and `c0` (nullptr: zeros). A barrier must
+  // follow.
+  void begin(const ForwardPseudoLayer<T>& pseudo, const T* h0, const Value<T>* c0) const {
+    const LayerShape& size = pseudo.size;
     const auto copy = [&]<class Any>(std::int64_t count, const Any* from, Any* to) {
       const Team::Range mine = run_.team.share(count);
       const std::size_t bytes = sizeof(Any) * static_cast<std::size_t>(mine.end - mine.begin);
@@ -28,33 +29,34 @@ class ForwardTile {
       else
         std::memset(to + mine.begin, 0, bytes);
     };
-    copy.template operator()<T>(run_.shape().B * size.R, h0, lane.hn);
-    copy.template operator()<Value<T>>(run_.shape().B * size.H, c0, lane.cn);
+    copy.template operator()<T>(run_.shape().B * size.R, h0, pseudo.hn);
+    copy.template operator()<Value<T>>(run_.shape().B * size.H, c0, pseudo.cn);
   }
 
   // Ends with a barrier.
-  void run(const ForwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+  void run(const ForwardPseudoLayer<T>& pseudo, std::int64_t s0, std::int64_t s1) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = lane.size;
-    const Span span = span_of(s, lane.direction, s0, s1);
-    Rows<const T> input = lane.input;
-    if (s.dropout && lane.layer > 0) {
-      const Rows<T> dropped{rolling_.dropped, span.row0, size.I};
-      drop(run_, lane.layer, span, input, dropped);
+    const LayerShape& size = pseudo.size;
+    const StepRange range = step_range(s, pseudo.direction, s0, s1);
+    RowWindow<const T> input = pseudo.input;
+    if (s.dropout && pseudo.layer > 0) {
+      const RowWindow<T> dropped{rolling_.dropped, range.row0, size.I};
+      drop(run_, pseudo.layer, range, input, dropped);
       run_.team.barrier();
       input = dropped.as_const();
     }
-    Rows<Value<T>> a{rolling_.a, span.row0, size.G};
+    RowWindow<Value<T>> wx{rolling_.wx, range.row0, size.G};
     if constexpr (!kRounds<T>)
-      if (lane.a) a = lane.a;
-    multiply_gates(run_, {s.cell.gates, span.rows(), size.I, size.H, size.G, input.at(span.row0),
-                          input.stride, lane.packed.weight_ih, lane.packed.bias, false, a.at(span.row0)});
+      if (pseudo.wx) wx = pseudo.wx;
+    multiply_gates(run_,
+                   {s.cell.gates, range.rows(), size.I, size.H, size.G, input.at(range.row0), input.stride,
+                    pseudo.packed.weight_ih, pseudo.packed.bias, false, wx.at(range.row0)});
     const bool recurrent = s.recurrent_dropout > 0;
-    if (recurrent) begin_recurrent_dropout(lane);
+    if (recurrent) begin_recurrent_dropout(pseudo);
     if (recurrent || !gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width()))
       run_.team.barrier();
     for (std::int64_t step = s0; step < s1; ++step) {
-      run_step(lane, step_at(s, lane.direction, step), step, a, step == s0, step == s1 - 1);
+      run_step(pseudo, step_at(s, pseudo.direction, step), step, wx, step == s0, step == s1 - 1);
       run_.team.barrier();
     }
   }
@@ -62,32 +64,36 @@ class ForwardTile {
  private:
   // h of all sequences after recurrent dropout, as it stands before the tile; for steps of either parity, as
   // a sequence may begin at both.
-  void begin_recurrent_dropout(const ForwardLane<T>& lane) const {
-    const std::int64_t R = lane.size.R;
+  void begin_recurrent_dropout(const ForwardPseudoLayer<T>& pseudo) const {
+    const std::int64_t R = pseudo.size.R;
     const Team::Range rows = run_.team.share(run_.shape().B);
-    recurrent_factors(run_, lane.layer, lane.direction, rows, rolling_.factors);
-    for (T* seen : rolling_.seen)
-      scale_values(lane.hn + rows.begin * R, rolling_.factors + rows.begin * R, (rows.end - rows.begin) * R,
-                   seen + rows.begin * R);
+    recurrent_factors(run_, pseudo.layer, pseudo.direction, rows, rolling_.factors);
+    for (T* h_dropped : rolling_.h_dropped)
+      scale_values(pseudo.hn + rows.begin * R, rolling_.factors + rows.begin * R, (rows.end - rows.begin) * R,
+                   h_dropped + rows.begin * R);
   }
 
-  void run_step(const ForwardLane<T>& lane, const Step& step, std::int64_t s, const Rows<Value<T>>& a,
-                bool first, bool last) const {
+  void run_step(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s,
+                const RowWindow<Value<T>>& wx, bool first, bool last) const {
     const Shape& shape = run_.shape();
-    const LayerShape& size = lane.size;
-    keep_states(lane, step, s);
+    const LayerShape& size = pseudo.size;
+    keep_states(pseudo, step, s);
     ForwardStep<T> at{};
     at.row = shape.offset(step.t);
     at.before = step.carried ? shape.offset(step.before) : 0;
-    at.a = a.at(at.row);
-    at.r = shape.cell.split ? rolling_.r : nullptr;
+    at.wx = wx.at(at.row);
+    at.uh = shape.cell.split ? rolling_.uh : nullptr;
     if constexpr (!kRounds<T>)
-      if (lane.r) at.r = lane.r.at(at.row);
-    at.c = lane.c ? lane.c.at(at.row) : lane.cn;
-    at.cell = shape.zoneout_c == 0 ? at.c : lane.cell ? lane.cell.at(at.row) : rolling_.cell;
-    at.seen = rolling_.seen[s % 2];
-    at.seen_next = rolling_.seen[(s + 1) % 2];
-    at.raw = !shape.projected ? lane.h.at(at.row) : lane.raw ? lane.raw.at(at.row) : rolling_.raw;
+      if (pseudo.uh) at.uh = pseudo.uh.at(at.row);
+    at.c = pseudo.c ? pseudo.c.at(at.row) : pseudo.cn;
+    at.c_candidate = shape.zoneout_c == 0 ? at.c
+                     : pseudo.c_candidate ? pseudo.c_candidate.at(at.row)
+                                          : rolling_.c_candidate;
+    at.h_dropped = rolling_.h_dropped[s % 2];
+    at.seen_next = rolling_.h_dropped[(s + 1) % 2];
+    at.h_unprojected = !shape.projected       ? pseudo.h.at(at.row)
+                       : pseudo.h_unprojected ? pseudo.h_unprojected.at(at.row)
+                                              : rolling_.h_unprojected;
     at.first = first;
     at.last = last;
     const std::int64_t width = run_.width();
@@ -95,61 +101,62 @@ class ForwardTile {
     const bool whole = shape.cell.whole_rows;
     for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
       const Team::Range units{p * width, std::min(size.H, (p + 1) * width)};
-      recurrent_product(lane, step, at, units);
-      if (!whole) run_cells(lane, step, at, {{0, step.rows}, units});
+      recurrent_product(pseudo, step, at, units);
+      if (!whole) run_cells(pseudo, step, at, {{0, step.rows}, units});
     }
     Region mine{{0, step.rows}, {tiles.begin * width, std::min(size.H, tiles.end * width)}};
     if (whole) {
       run_.team.barrier();
       mine = {run_.team.share(step.rows), {0, size.H}};
-      run_cells(lane, step, at, mine);
+      run_cells(pseudo, step, at, mine);
     }
-    finish_c(lane, step, at, mine);
+    finish_c(pseudo, step, at, mine);
     if (shape.projected) {
       run_.team.barrier();
-      mine = {{0, step.rows}, project(lane, at, step.rows)};
+      mine = {{0, step.rows}, project(pseudo, at, step.rows)};
     } else if (!whole && (first || step.carried < step.rows) && (last || step.continued < step.rows)) {
       run_.team.barrier();  // others may still read from hn what is about to be replaced
     }
-    finish_h(lane, at, step, mine);
-    run_h_states(lane, at, step, mine);
+    finish_h(pseudo, at, step, mine);
+    run_h_states(pseudo, at, step, mine);
   }
 
   // Zoneout of a region of h, and recurrent dropout for the step after.
-  void finish_h(const ForwardLane<T>& lane, const ForwardStep<T>& at, const Step& step,
+  void finish_h(const ForwardPseudoLayer<T>& pseudo, const ForwardStep<T>& at, const Step& step,
                 const Region& mine) const {
     const Shape& s = run_.shape();
-    const std::int64_t R = lane.size.R, first = mine.units.begin, count = mine.units.end - first;
+    const std::int64_t R = pseudo.size.R, first = mine.units.begin, count = mine.units.end - first;
     if (count <= 0) return;
-    for_each_part(
-        lane, step, at, [&](Team::Range rows, const T* before, std::int64_t before_row, const Value<T>*) {
-          if (s.zoneout_h == 0) return;
-          ZoneoutRow<T> row = make_zoneout<T>(run_, MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
-          row.columns = count;
-          row.mask.first = first;
-          for (std::int64_t b = std::max(rows.begin, mine.rows.begin); b < std::min(rows.end, mine.rows.end);
-               ++b) {
-            row.mask.row = row_id(run_.masks, b);
-            row.before = before + (b - rows.begin) * before_row + first;
-            row.value = lane.h.at(at.row + b) + first;
-            row.next = row.value;
-            run_.kernels.zoneout_forward(row);
-          }
-        });
+    for_each_part(pseudo, step, at,
+                  [&](Team::Range rows, const T* before, std::int64_t before_row, const Value<T>*) {
+                    if (s.zoneout_h == 0) return;
+                    ZoneoutRow<T> row =
+                        make_zoneout<T>(run_, MaskKind::kZoneoutH, pseudo.layer, pseudo.direction, step.t);
+                    row.columns = count;
+                    row.mask.first = first;
+                    for (std::int64_t b = std::max(rows.begin, mine.rows.begin);
+                         b < std::min(rows.end, mine.rows.end); ++b) {
+                      row.mask.row = row_id(run_.masks, b);
+                      row.before = before + (b - rows.begin) * before_row + first;
+                      row.value = pseudo.h.at(at.row + b) + first;
+                      row.next = row.value;
+                      run_.kernels.zoneout_forward(row);
+                    }
+                  });
     for (std::int64_t b = mine.rows.begin; s.recurrent_dropout > 0 && b < mine.rows.end; ++b)
-      scale_values(lane.h.at(at.row + b) + first, rolling_.factors + b * R + first, count,
+      scale_values(pseudo.h.at(at.row + b) + first, rolling_.factors + b * R + first, count,
                    at.seen_next + b * R + first);
   }
 
   // U h' of one tile of units, for all rows of the step.
-  void recurrent_product(const ForwardLane<T>& lane, const Step& step, const ForwardStep<T>& at,
+  void recurrent_product(const ForwardPseudoLayer<T>& pseudo, const Step& step, const ForwardStep<T>& at,
                          Team::Range units) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = lane.size;
-    const Value<T>* bias = recurrent_bias(s, lane.weights);
+    const LayerShape& size = pseudo.size;
+    const Value<T>* bias = recurrent_bias(s, pseudo.weights);
     GemmTile<T> gemm{};
     gemm.a_col = 1;
-    gemm.panel = lane.packed.weight_hh + units.begin * s.cell.gates * packed_depth<T>(size.R);
+    gemm.panel = pseudo.packed.weight_hh + units.begin * s.cell.gates * packed_depth<T>(size.R);
     gemm.k = size.R;
     gemm.vectors = s.cell.gates;
     gemm.vector_stride = size.H;
@@ -161,81 +168,83 @@ class ForwardTile {
       gemm.rows = rows.end - rows.begin;
       gemm.a = h;
       gemm.a_row = h_row;
-      gemm.c = (s.cell.split ? at.r : at.a) + rows.begin * size.G + units.begin;
+      gemm.c = (s.cell.split ? at.uh : at.wx) + rows.begin * size.G + units.begin;
       gemm.init = !s.cell.split ? gemm.c : bias ? bias + units.begin : nullptr;
       run_.kernels.gemm(gemm);
     };
     if (s.recurrent_dropout > 0)
-      multiply({0, step.rows}, at.seen, size.R, nullptr);
+      multiply({0, step.rows}, at.h_dropped, size.R, nullptr);
     else
-      for_each_part(lane, step, at, multiply);
+      for_each_part(pseudo, step, at, multiply);
   }
 
   // The cells of a region.
-  void run_cells(const ForwardLane<T>& lane, const Step& step, const ForwardStep<T>& at,
+  void run_cells(const ForwardPseudoLayer<T>& pseudo, const Step& step, const ForwardStep<T>& at,
                  const Region& mine) const {
     const Shape& s = run_.shape();
-    const LayerShape& size = lane.size;
+    const LayerShape& size = pseudo.size;
     const std::int64_t unit = mine.units.begin;
     CellTile<T> cell{};
     cell.units = mine.units.end - unit;
     cell.gate_stride = size.H;
     cell.product_row = cell.gates_row = size.G;
-    set_vectors(s, lane.weights, unit, cell);
+    set_vectors(s, pseudo.weights, unit, cell);
     cell.c_prev_row = cell.c_row = size.H;
-    cell.h_row = s.projected ? size.H : lane.h.stride;
+    cell.h_row = s.projected ? size.H : pseudo.h.stride;
     cell.work = rolling_.work + mine.rows.begin * size.H;
-    for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const Value<T>* c_prev) {
+    for_each_part(pseudo, step, at, [&](Team::Range rows, const T*, std::int64_t, const Value<T>* c_prev) {
       const std::int64_t row = std::max(rows.begin, mine.rows.begin);
       cell.rows = std::min(rows.end, mine.rows.end) - row;
       if (cell.rows <= 0) return;
-      cell.a = at.a + row * size.G + unit;
-      cell.r = at.r ? at.r + row * size.G + unit : nullptr;
-      cell.gates_a = lane.a ? lane.a.at(at.row + row) + unit : nullptr;
-      cell.gates_r = lane.r ? lane.r.at(at.row + row) + unit : nullptr;
+      cell.wx = at.wx + row * size.G + unit;
+      cell.uh = at.uh ? at.uh + row * size.G + unit : nullptr;
+      cell.gates_wx = pseudo.wx ? pseudo.wx.at(at.row + row) + unit : nullptr;
+      cell.gates_uh = pseudo.uh ? pseudo.uh.at(at.row + row) + unit : nullptr;
       cell.c_prev = c_prev + (row - rows.begin) * size.H + unit;
-      cell.c = at.cell + row * size.H + unit;
-      cell.h = at.raw + row * cell.h_row + unit;
+      cell.c = at.c_candidate + row * size.H + unit;
+      cell.h = at.h_unprojected + row * cell.h_row + unit;
       run_.kernels.cell_forward[s.cell_index](cell);
     });
   }
 
   // Zoneout of a region of c; c of sequences that end here, and at the tile's last step of all, goes to cn.
-  void finish_c(const ForwardLane<T>& lane, const Step& step, const ForwardStep<T>& at,
+  void finish_c(const ForwardPseudoLayer<T>& pseudo, const Step& step, const ForwardStep<T>& at,
                 const Region& mine) const {
     const Shape& s = run_.shape();
-    const std::int64_t H = lane.size.H, first = mine.units.begin, count = mine.units.end - first;
+    const std::int64_t H = pseudo.size.H, first = mine.units.begin, count = mine.units.end - first;
     if (count <= 0) return;
-    for_each_part(lane, step, at, [&](Team::Range rows, const T*, std::int64_t, const Value<T>* c_prev) {
+    for_each_part(pseudo, step, at, [&](Team::Range rows, const T*, std::int64_t, const Value<T>* c_prev) {
       if (s.zoneout_c == 0) return;
       const std::int64_t row = std::max(rows.begin, mine.rows.begin), end = std::min(rows.end, mine.rows.end);
-      zone_out_c(run_, lane.layer, lane.direction, step.t, {{row, end}, mine.units},
-                 c_prev + (row - rows.begin) * H + first, at.cell + row * H + first, at.c + row * H + first);
+      zone_out_c(run_, pseudo.layer, pseudo.direction, step.t, {{row, end}, mine.units},
+                 c_prev + (row - rows.begin) * H + first, at.c_candidate + row * H + first,
+                 at.c + row * H + first);
     });
     const std::size_t bytes = sizeof(Value<T>) * static_cast<std::size_t>(count);
     for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {
       const Value<T>* c = at.c + b * H + first;
-      if (lane.c && (at.last || b >= step.continued)) std::memcpy(lane.cn + b * H + first, c, bytes);
-      if (lane.c_output) std::memcpy(lane.c_output.at(at.row + b) + first, c, bytes);
+      if (pseudo.c && (at.last || b >= step.continued)) std::memcpy(pseudo.cn + b * H + first, c, bytes);
+      if (pseudo.c_output) std::memcpy(pseudo.c_output.at(at.row + b) + first, c, bytes);
     }
   }
 
   // h = W_hr (o tanh c); this thread's columns of it.
-  Team::Range project(const ForwardLane<T>& lane, const ForwardStep<T>& at, std::int64_t rows) const {
-    const LayerShape& size = lane.size;
+  Team::Range project(const ForwardPseudoLayer<T>& pseudo, const ForwardStep<T>& at,
+                      std::int64_t rows) const {
+    const LayerShape& size = pseudo.size;
     const Team::Range columns = run_.team.share(size.R, kPanelVectors * run_.width());
     for (std::int64_t first = columns.begin; first < columns.end; first += kPanelVectors * run_.width()) {
       const std::int64_t count = std::min<std::int64_t>(kPanelVectors * run_.width(), size.R - first);
       GemmTile<T> gemm{};
-      gemm.a = at.raw;
+      gemm.a = at.h_unprojected;
       gemm.a_row = size.H;
       gemm.a_col = 1;
-      gemm.panel = lane.packed.weight_hr + first * packed_depth<T>(size.H);
+      gemm.panel = pseudo.packed.weight_hr + first * packed_depth<T>(size.H);
       gemm.rows = rows;
       gemm.k = size.H;
       gemm.vectors = static_cast<int>((count + run_.width() - 1) / run_.width());
-      set_end(gemm, lane.h.at(at.row) + first);
-      gemm.c_row = lane.h.stride;
+      set_end(gemm, pseudo.h.at(at.row) + first);
+      gemm.c_row = pseudo.h.stride;
       gemm.vector_stride = run_.width();
       gemm.columns = count;
       run_.kernels.gemm(gemm);
@@ -244,22 +253,22 @@ class ForwardTile {
   }
 
   // h of sequences that end here, and at the tile's last step of all, goes to hn.
-  void run_h_states(const ForwardLane<T>& lane, const ForwardStep<T>& at, const Step& step,
+  void run_h_states(const ForwardPseudoLayer<T>& pseudo, const ForwardStep<T>& at, const Step& step,
                     const Region& mine) const {
-    const LayerShape& size = lane.size;
+    const LayerShape& size = pseudo.size;
     const std::int64_t count = mine.units.end - mine.units.begin;
     if (count <= 0) return;
     for (std::int64_t b = std::max(mine.rows.begin, at.last ? 0 : step.continued); b < mine.rows.end; ++b)
-      std::memcpy(lane.hn + b * size.R + mine.units.begin, lane.h.at(at.row + b) + mine.units.begin,
+      std::memcpy(pseudo.hn + b * size.R + mine.units.begin, pseudo.h.at(at.row + b) + mine.units.begin,
                   sizeof(T) * static_cast<std::size_t>(count));
   }
 
   // Before the first step of a piece of K steps: c, and with checkpoints h, for the backward call. Where the
   // policy keeps h_states, tiles end with the pieces, and so hn is complete.
-  void keep_states(const ForwardLane<T>& lane, const Step& step, std::int64_t s) const {
+  void keep_states(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s) const {
     const std::int64_t K = run_.plan.schedule.backward_steps;
-    if (!lane.c_states || s == 0 || s % K != 0) return;
-    const LayerShape& size = lane.size;
+    if (!pseudo.c_states || s == 0 || s % K != 0) return;
+    const LayerShape& size = pseudo.size;
     const std::int64_t B = run_.shape().B, piece = s / K - 1, width = run_.width();
     const auto keep = [&]<class Any>(Team::Range columns, std::int64_t row, const Any* from, Any* to) {
       if (columns.begin >= columns.end) return;
@@ -269,8 +278,9 @@ class ForwardTile {
     };
     const Team::Range tiles = run_.unit_tiles(size.H);
     keep.template operator()<Value<T>>({tiles.begin * width, std::min(size.H, tiles.end * width)}, size.H,
-                                       lane.cn, lane.c_states);
-    if (lane.h_states) keep.template operator()<T>(run_.columns(size.R), size.R, lane.hn, lane.h_states);
+                                       pseudo.cn, pseudo.c_states);
+    if (pseudo.h_states)
+      keep.template operator()<T>(run_.columns(size.R), size.R, pseudo.hn, pseudo.h_states);
   }
 
   const Runner<T>& run_;

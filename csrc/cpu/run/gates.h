@@ -1,4 +1,4 @@
-// Products for the gates of many rows, and the packing of a lane's weights for them.
+// Products for the gates of many rows, and the packing of a pseudo-layer's weights for them.
 #pragma once
 
 #include "cpu/gemm/gemm.h"
@@ -69,7 +69,7 @@ void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, Val
     sum[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
 }
 
-// This thread's share of a lane's packed weights. A barrier must follow.
+// This thread's share of a pseudo-layer's packed weights. A barrier must follow.
 template <class T>
 void pack_forward(const Team& team, const Kernels<T>& kernels, const Shape& s, const LayerShape& size,
                   const Weights<T>& w, const PackedForward<T>& packed) {

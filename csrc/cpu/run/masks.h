@@ -14,17 +14,18 @@ inline Mask mask_at(const rnn_engine_masks& masks, const MaskSite& site) {
   return mask;
 }
 
-// Dropout between layers: out = in * mask / (1 - p) for this thread's share of the steps of `span`; out may
+// Dropout between layers: out = in * mask / (1 - p) for this thread's share of the steps of `range`; out may
 // be in.
 template <class T>
-void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const T> in, Rows<T> out) {
+void drop(const Runner<T>& run, std::int64_t layer, const StepRange& range, RowWindow<const T> in,
+          RowWindow<T> out) {
   const Shape& s = run.shape();
   DropoutRow<T> row{};
   row.columns = s.layer(layer).I;
   row.mask = mask_at(run.masks, make_mask_site(MaskKind::kLayer, layer, 0, s.dropout_probability));
   row.scale = dropout_scale<Value<T>>(s.dropout_probability);
-  const Team::Range steps = run.team.share(span.t1 - span.t0);
-  for (std::int64_t t = span.t0 + steps.begin; t < span.t0 + steps.end; ++t) {
+  const Team::Range steps = run.team.share(range.t1 - range.t0);
+  for (std::int64_t t = range.t0 + steps.begin; t < range.t0 + steps.end; ++t) {
     row.mask.step = s.recurrent_dropout > 0 ? 0 : static_cast<std::uint32_t>(t);  // one mask for all steps
     const std::int64_t first = s.offset(t);
     for (std::int64_t b = 0; b < s.batch(t); ++b) {
@@ -36,7 +37,7 @@ void drop(const Runner<T>& run, std::int64_t layer, const Span& span, Rows<const
   }
 }
 
-// What h is multiplied by before U, for some sequences of a lane: factors [B, R].
+// What h is multiplied by before U, for some sequences of a pseudo-layer: factors [B, R].
 template <class T>
 void recurrent_factors(const Runner<T>& run, std::int64_t layer, std::int64_t direction, Team::Range rows,
                        Value<T>* factors) {
@@ -75,7 +76,7 @@ ZoneoutRow<T> make_zoneout(const Runner<Stored>& run, MaskKind kind, std::int64_
 // rows are H apart.
 template <class T>
 void zone_out_c(const Runner<T>& run, std::int64_t layer, std::int64_t direction, std::int64_t t,
-                const Region& region, const Value<T>* c_prev, const Value<T>* cell, Value<T>* c) {
+                const Region& region, const Value<T>* c_prev, const Value<T>* c_candidate, Value<T>* c) {
   const std::int64_t H = run.shape().layer(layer).H;
   ZoneoutRow<Value<T>> row = make_zoneout<Value<T>>(run, MaskKind::kZoneoutC, layer, direction, t);
   row.columns = region.units.end - region.units.begin;
@@ -84,7 +85,7 @@ void zone_out_c(const Runner<T>& run, std::int64_t layer, std::int64_t direction
     const std::int64_t place = (b - region.rows.begin) * H;
     row.mask.row = row_id(run.masks, b);
     row.before = c_prev + place;
-    row.next = cell + place;
+    row.next = c_candidate + place;
     row.value = c + place;
     run.cells.zoneout_forward(row);
   }

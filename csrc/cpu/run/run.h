@@ -13,12 +13,12 @@ void run_forward(const Plan& plan, const Backend& backend, Pool& pool, const rnn
 template <class T>
 void run_backward(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_backward_args& args);
 
-// Packs the weights of all lanes at the plan's packed_slots.
+// Packs the weights of all pseudo-layers at the plan's packed_slots.
 template <class T>
 void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_weights* weights,
               void* packed);
 
-// Measures what work costs (cpu/cost.h), on float32 kernels.
+// Measures what work costs (cpu/cost.h) on the kernels of T.
 template <class T>
 Costs calibrate(const Backend& backend, Pool& pool);
 

@@ -17,7 +17,7 @@ void run_tiles(const Plan& plan, Pool& pool, bool in_backward, const Setup& setu
   pool.run([&](Team& all) {
     // A caller who found the threads busy is alone: its team cannot be divided, and the queue is not its own.
     const bool divided = plan.queue && all.size() == plan.machine.threads;
-    Team team = all.group(divided ? static_cast<int>(plan.schedule.groups) : 1);
+    Team team = all.group(divided ? static_cast<int>(plan.schedule.thread_groups) : 1);
     const auto group = static_cast<std::size_t>(all.id() / team.size());
     setup(team, static_cast<std::int64_t>(group), [&](const auto& run) {
       if (!divided) {

@@ -15,23 +15,23 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(CellForward<T> p) {
   const std::int32_t b = static_cast<std::int32_t>(block_x());
   const std::int32_t unit = static_cast<std::int32_t>(block_y()) * block_threads() + thread_index();
   if (unit >= p.units) return;
-  One<Value<T>> a[Cell::kGates], r[Cell::kGates];
+  One<Value<T>> wx[Cell::kGates], uh[Cell::kGates];
 #pragma unroll
   for (int k = 0; k < Cell::kGates; ++k) {
     const std::int64_t gate = b * p.gate_row + std::int64_t{k} * p.units + unit;
-    a[k] = One<Value<T>>(p.a[gate]);
-    if constexpr (Cell::kSeparateRecurrentProduct) r[k] = One<Value<T>>(p.r[gate]);
+    wx[k] = One<Value<T>>(p.wx[gate]);
+    if constexpr (Cell::kSeparateRecurrentProduct) uh[k] = One<Value<T>>(p.uh[gate]);
   }
-  forward_unit<T, Cell>(p, b, unit, a, r);
+  forward_unit<T, Cell>(p, b, unit, wx, uh);
 }
 
 template <class T, class Cell>
 __global__ void __launch_bounds__(kThreads, 1) backward_kernel(CellBackward<T> p) {
   if constexpr (!kLaunched<T>) return;
-  const std::int32_t group = static_cast<std::int32_t>(block_x());
+  const std::int32_t block = static_cast<std::int32_t>(block_x());
   const std::int32_t unit = static_cast<std::int32_t>(block_y()) * block_threads() + thread_index();
   if (unit >= p.units) return;
-  backward_units<T, Cell>(p, group, unit, [&](std::int32_t b) {
+  backward_units<T, Cell>(p, block, unit, [&](std::int32_t b) {
     return p.dh ? p.dh[std::int64_t{b} * p.units + unit] : state_gradient_value(p.gradient, b, unit);
   });
 }
@@ -45,7 +45,7 @@ __global__ void vector_kernel(VectorSums<T> p) {
   const std::int64_t j = block_x() * block_threads() + thread_index();
   const auto total = [&](std::int64_t place) {
     S sum = p.sums[place];
-    for (std::int32_t g = 1; g < p.groups; ++g) sum = sum + p.sums[g * size + place];
+    for (std::int32_t g = 1; g < p.row_blocks; ++g) sum = sum + p.sums[g * size + place];
     return sum;
   };
   const auto add = [&](S* gradient, std::int64_t place, S value) {

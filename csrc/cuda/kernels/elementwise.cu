@@ -64,17 +64,17 @@ __global__ void state_gradient_kernel(StateGradientOut<T> p) {
 }
 
 template <class T>
-__global__ void begin_kernel(LaneBegin<T> p) {
+__global__ void begin_kernel(PseudoLayerBegin<T> p) {
   const std::int32_t b = static_cast<std::int32_t>(block_x()), j = column_index();
   if (j < p.units) {
     const std::int64_t place = std::int64_t{b} * p.units + j;
     const T h = p.h0 ? p.h0[place] : narrow<T>(Value<T>(0));
     Value<T> factor(1);
     if (p.factors) factor = p.factors[place] = dropout_factor(p.recurrent, b, j, p.scale);
-    const T seen = p.factors ? narrow<T>(factor * widen(h)) : h;
+    const T h_dropped = p.factors ? narrow<T>(factor * widen(h)) : h;
     if (p.h) p.h[place] = h;
-    if (p.next[0]) p.next[0][place] = seen;
-    if (p.next[1]) p.next[1][place] = seen;
+    if (p.next[0]) p.next[0][place] = h_dropped;
+    if (p.next[1]) p.next[1][place] = h_dropped;
   }
   if (j < p.hidden && p.c) {
     const std::int64_t place = std::int64_t{b} * p.hidden + j;
@@ -165,7 +165,7 @@ void state_gradient(Stream stream, const StateGradient<T>& p, T* out) {
 }
 
 template <class T>
-void begin_lane(Stream stream, const LaneBegin<T>& p) {
+void begin_pseudo_layer(Stream stream, const PseudoLayerBegin<T>& p) {
   const std::int64_t columns = std::max(p.units, p.hidden);
   launch<Nothing>(begin_kernel<T>, grid_of(p.batch, columns), threads_for(columns), stream, p);
 }
@@ -204,28 +204,28 @@ void write_table(Stream stream, const std::int32_t* numbers, std::int64_t count,
 
 template void end_hidden<float>(Stream, const HiddenEnd<float>&);
 template void state_gradient<float>(Stream, const StateGradient<float>&, float*);
-template void begin_lane<float>(Stream, const LaneBegin<float>&);
+template void begin_pseudo_layer<float>(Stream, const PseudoLayerBegin<float>&);
 template void layer_dropout<float>(Stream, const LayerDropout<float>&);
 template void previous_states<float>(Stream, const PreviousStates<float>&);
 template void initial_gradient<float>(Stream, const InitialGradient<float>&);
 template void copy_values<float>(Stream, const float*, std::int64_t, float*);
 template void end_hidden<double>(Stream, const HiddenEnd<double>&);
 template void state_gradient<double>(Stream, const StateGradient<double>&, double*);
-template void begin_lane<double>(Stream, const LaneBegin<double>&);
+template void begin_pseudo_layer<double>(Stream, const PseudoLayerBegin<double>&);
 template void layer_dropout<double>(Stream, const LayerDropout<double>&);
 template void previous_states<double>(Stream, const PreviousStates<double>&);
 template void initial_gradient<double>(Stream, const InitialGradient<double>&);
 template void copy_values<double>(Stream, const double*, std::int64_t, double*);
 template void end_hidden<BFloat16>(Stream, const HiddenEnd<BFloat16>&);
 template void state_gradient<BFloat16>(Stream, const StateGradient<BFloat16>&, BFloat16*);
-template void begin_lane<BFloat16>(Stream, const LaneBegin<BFloat16>&);
+template void begin_pseudo_layer<BFloat16>(Stream, const PseudoLayerBegin<BFloat16>&);
 template void layer_dropout<BFloat16>(Stream, const LayerDropout<BFloat16>&);
 template void previous_states<BFloat16>(Stream, const PreviousStates<BFloat16>&);
 template void initial_gradient<BFloat16>(Stream, const InitialGradient<BFloat16>&);
 template void copy_values<BFloat16>(Stream, const BFloat16*, std::int64_t, BFloat16*);
 template void end_hidden<Float16>(Stream, const HiddenEnd<Float16>&);
 template void state_gradient<Float16>(Stream, const StateGradient<Float16>&, Float16*);
-template void begin_lane<Float16>(Stream, const LaneBegin<Float16>&);
+template void begin_pseudo_layer<Float16>(Stream, const PseudoLayerBegin<Float16>&);
 template void layer_dropout<Float16>(Stream, const LayerDropout<Float16>&);
 template void previous_states<Float16>(Stream, const PreviousStates<Float16>&);
 template void initial_gradient<Float16>(Stream, const InitialGradient<Float16>&);

@@ -83,7 +83,7 @@ struct Draw {
   T share;
 };
 
-// What a lane's steps share, in the forward call and where gates are recomputed.
+// What a pseudo-layer's steps share, in the forward call and where gates are recomputed.
 template <class T>
 struct CellWeights {
   const Value<T>* vector_params[kMaxVectorParams];  // nullptr: zeros
@@ -107,18 +107,18 @@ struct HiddenEnd {
 template <class T>
 struct CellForward {
   std::int32_t rows, units;
-  std::int64_t gate_row;     // values from one row of gates to the next
-  Value<T>*a, *r;            // [rows, Z] W x + b (+ U h' unless the cell is split); U h' + b
-  T *reserve_a, *reserve_r;  // where backward will find them, if it is not in place; nullptr: not kept
+  std::int64_t gate_row;       // values from one row of gates to the next
+  Value<T>*wx, *uh;            // [rows, Z] W x + b (+ U h' unless the cell is split); U h' + b
+  T *reserve_wx, *reserve_uh;  // where backward will find them, if it is not in place; nullptr: not kept
   CellWeights<T> weights;
   const Value<T>* c_prev;  // [rows, H]
   Value<T>* state;         // [B, H] written; may be c_prev; nullptr: not wanted
   Value<T>* c;             // [rows, H] kept; nullptr: not wanted
-  Value<T>* cell;          // [rows, H] c before zoneout, kept; nullptr: not wanted
+  Value<T>* c_candidate;   // [rows, H] c before zoneout, kept; nullptr: not wanted
   Value<T>* c_output;      // [rows, ...]; nullptr: not wanted
   std::int64_t c_output_row;
   Draw<Value<T>> zoneout;
-  T* raw;  // [rows, H] with a projection: h before it; end is then not used
+  T* h_unprojected;  // [rows, H] with a projection: h before it; end is then not used
   HiddenEnd<T> end;
   Value<T>* work;  // [rows, H] of a cell on whole rows: h
 };
@@ -146,7 +146,7 @@ void step_forward(Stream stream, int cell, const StepForward<T>& step);
 template <class T>
 struct StateGradient {
   std::int32_t rows, units, continued;
-  SlicedSum<T> product;  // [continued, R] dr U of the step after, and dy unless there are factors
+  SlicedSum<T> product;  // [continued, R] d_uh U of the step after, and dy unless there are factors
   const T* dy;           // [rows, ...]; nullptr: zeros
   std::int64_t dy_row;
   const T* dhn;             // [B, R]; nullptr: zeros
@@ -172,7 +172,7 @@ struct CellBackward {
   std::int32_t rows, units;
   std::int32_t carried;  // rows [carried, rows) begin here
   std::int64_t gate_row;
-  T *a, *r;  // [rows, Z] kept in, gradients out
+  T *wx, *uh;  // [rows, Z] kept in, gradients out
   CellWeights<T> weights;
   const Value<T>* c;       // [rows, H] as the cell put it out
   const Value<T>* c_prev;  // [known, H]
@@ -185,18 +185,18 @@ struct CellBackward {
   Value<T>* dc;   // [B, H] rolling
   Value<T>* dc0;  // [B, H] written for the rows that begin here; nullptr: not wanted
   Draw<Value<T>> zoneout;
-  Value<T>* sums;  // [groups of rows, sums of the cell]
+  Value<T>* sums;  // [blocks of rows, sums of the cell]
   // Of a cell on whole rows: [rows, whole_rows_work, H], and [rows, Z] twice where gates are kept rounded.
-  Value<T>*work, *wide_a, *wide_r;
+  Value<T>*work, *wide_wx, *wide_uh;
 };
 
 template <class T>
 void cell_backward(Stream stream, int cell, const CellBackward<T>& step);
 
-// The product dr U of the step after and the cell in one; cell.gradient.product is not used.
+// The product d_uh U of the step after and the cell in one; cell.gradient.product is not used.
 template <class T>
 struct StepBackward {
-  const T* after;  // [continued, Z] dr of the step after, rows as far apart as the cell's gates
+  const T* after;  // [continued, Z] d_uh of the step after, rows as far apart as the cell's gates
   const T* u;      // [Z, R]
   const T* begin;  // [continued, ...] what the product begins with; nullptr: zeros
   std::int64_t begin_row;
@@ -206,10 +206,10 @@ struct StepBackward {
 template <class T>
 void step_backward(Stream stream, int cell, const StepBackward<T>& step);
 
-// The gradients of a lane's vectors from its sums.
+// The gradients of a pseudo-layer's vectors from its sums.
 template <class T>
 struct VectorSums {
-  std::int32_t units, groups;
+  std::int32_t units, row_blocks;
   const Value<T>* sums;
   CellWeights<T> weights;
   Value<T>*bias_ih, *bias_hh, *vector_params[kMaxVectorParams];  // nullptr: not wanted
@@ -218,9 +218,9 @@ struct VectorSums {
 template <class T>
 void vector_gradients(Stream stream, int cell, const VectorSums<T>& sums);
 
-// h0 and c0 into the lane's states; what U sees first into both halves of `next`.
+// h0 and c0 into the pseudo-layer's states; what U sees first into both halves of `next`.
 template <class T>
-struct LaneBegin {
+struct PseudoLayerBegin {
   std::int32_t batch, units, hidden;  // R, H
   const T* h0;                        // nullptr: zeros
   const Value<T>* c0;
@@ -232,7 +232,7 @@ struct LaneBegin {
   Value<T> scale;
 };
 template <class T>
-void begin_lane(Stream stream, const LaneBegin<T>& begin);
+void begin_pseudo_layer(Stream stream, const PseudoLayerBegin<T>& begin);
 
 // Dropout between layers, of rows [first, first + rows): out = in * mask * scale; out may be in.
 template <class T>

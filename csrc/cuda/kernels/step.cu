@@ -48,18 +48,19 @@ __global__ void __launch_bounds__(Tile::kThreads, 1) step_kernel(StepForward<T> 
       if constexpr (Cell::kSeparateRecurrentProduct)
         tile.sum[i][k][e] = p.bias ? p.bias[gate] : 0;
       else
-        tile.sum[i][k][e] = cell.a[b * cell.gate_row + gate];
+        tile.sum[i][k][e] = cell.wx[b * cell.gate_row + gate];
     }
   });
   tile.multiply(p.h, p.u, p.depth, NeighbouringRows{row0, cell.rows}, GateRows<kGates>{unit0, H});
   for_each_value([&](int i, int e, std::int32_t b, std::int32_t unit) {
-    One<Value<T>> a[kGates], r[kGates];
+    One<Value<T>> wx[kGates], uh[kGates];
 #pragma unroll
     for (int k = 0; k < kGates; ++k) {
-      r[k] = One<Value<T>>(tile.sum[i][k][e]);
-      a[k] = Cell::kSeparateRecurrentProduct ? One<Value<T>>(cell.a[b * cell.gate_row + k * H + unit]) : r[k];
+      uh[k] = One<Value<T>>(tile.sum[i][k][e]);
+      wx[k] =
+          Cell::kSeparateRecurrentProduct ? One<Value<T>>(cell.wx[b * cell.gate_row + k * H + unit]) : uh[k];
     }
-    forward_unit<T, Cell>(cell, b, unit, a, r);
+    forward_unit<T, Cell>(cell, b, unit, wx, uh);
   });
 }
 

@@ -1,4 +1,4 @@
-// A backward step in one kernel, for 16-bit types: the product dr U of some units, and the cell on them. A
+// A backward step in one kernel, for 16-bit types: the product d_uh U of some units, and the cell on them. A
 // warp has one gate's part of k; the parts are added up as those of a product in slices are, so the bits are
 // the same.
 #include "cuda/gemm/gemm_mma.cuh"
@@ -88,10 +88,10 @@ __global__ void __launch_bounds__(Slices::kThreads, 1) step_kernel(StepBackward<
   for_each_value([&](int row, int column, float& value) { shared.part[gate][row][column] = value; });
   barrier();
   for (int item = thread_index(); item < kM / kSumRows * kN; item += Slices::kThreads) {
-    const std::int32_t group = static_cast<std::int32_t>(row0 / kSumRows) + item / kN;
+    const std::int32_t block = static_cast<std::int32_t>(row0 / kSumRows) + item / kN;
     const std::int32_t unit = static_cast<std::int32_t>(unit0) + item % kN;
-    if (group * kSumRows >= cell.rows || unit >= H) continue;
-    backward_units<T, Cell>(cell, group, unit, [&](std::int32_t sequence) {
+    if (block * kSumRows >= cell.rows || unit >= H) continue;
+    backward_units<T, Cell>(cell, block, unit, [&](std::int32_t sequence) {
       return state_gradient_value(cell.gradient, sequence, unit, [&] {
         const int row = static_cast<int>(sequence - row0);
         float value = shared.part[0][row][item % kN];

@@ -14,8 +14,8 @@ template <class S>
 struct Row {
   std::int64_t units;
   std::ptrdiff_t gate_stride;
-  S *a, *r;              // forward: the bare products
-  S *gates_a, *gates_r;  // backward: the same, as they were kept
+  S *wx, *uh;              // forward: the bare products
+  S *gates_wx, *gates_uh;  // backward: the same, as they were kept
   const S* vector_params[kMaxVectorParams];
   const S *bias_ih, *bias_hh;
   const S* c_prev;
@@ -50,11 +50,11 @@ __global__ void __launch_bounds__(kThreads, 1) forward_kernel(CellForward<T> p) 
   const auto b = static_cast<std::int32_t>(block_x());
   const std::int64_t H = p.units, first = b * H, gates = b * p.gate_row;
   Row<S> row = row_of(p.weights, H);
-  row.a = p.a + gates;
-  row.r = p.r + gates;
+  row.wx = p.wx + gates;
+  row.uh = p.uh + gates;
   row.c_prev = p.c_prev + first;
-  row.c = (p.cell ? p.cell : p.c ? p.c : p.state) + first;
-  row.h = p.raw || p.end.units ? p.work + first : nullptr;
+  row.c = (p.c_candidate ? p.c_candidate : p.c ? p.c : p.state) + first;
+  row.h = p.h_unprojected || p.end.units ? p.work + first : nullptr;
   row.work = row.h;  // holds o until h takes its place
   // Zoneout puts c together from what it was; without it c may take the place of c'.
   Cell::template forward<Units<S, kThreads>>(row, 0, 1);
@@ -64,13 +64,13 @@ __global__ void __launch_bounds__(kThreads, 1) forward_kernel(CellForward<T> p) 
     if (p.state) p.state[first + unit] = c;
     if (p.c) p.c[first + unit] = c;
     if (p.c_output) p.c_output[b * p.c_output_row + unit] = c;
-    if (p.raw)
-      p.raw[first + unit] = narrow<T>(row.h[unit]);
+    if (p.h_unprojected)
+      p.h_unprojected[first + unit] = narrow<T>(row.h[unit]);
     else if (row.h)
       end_hidden_value(p.end, b, static_cast<std::int32_t>(unit), narrow<T>(row.h[unit]));
     for (int k = 0; k < Cell::kGates; ++k) {
-      if (p.reserve_a) p.reserve_a[gates + k * H + unit] = narrow<T>(row.a[k * H + unit]);
-      if (p.reserve_r) p.reserve_r[gates + k * H + unit] = narrow<T>(row.r[k * H + unit]);
+      if (p.reserve_wx) p.reserve_wx[gates + k * H + unit] = narrow<T>(row.wx[k * H + unit]);
+      if (p.reserve_uh) p.reserve_uh[gates + k * H + unit] = narrow<T>(row.uh[k * H + unit]);
     }
   });
 }
@@ -119,8 +119,8 @@ __global__ void __launch_bounds__(kThreads, 1) backward_kernel(CellBackward<T> p
     dc[unit] = value;
   });
   Row<S> row = row_of(p.weights, H);
-  row.gates_a = widened<T, Cell>(p.a + gates, p.wide_a + gates, H);
-  row.gates_r = widened<T, Cell>(p.r + gates, p.wide_r + gates, H);
+  row.gates_wx = widened<T, Cell>(p.wx + gates, p.wide_wx + gates, H);
+  row.gates_uh = widened<T, Cell>(p.uh + gates, p.wide_uh + gates, H);
   row.c_prev = c_prev;
   row.c = const_cast<S*>(p.c) + first;
   row.dh = dh;
@@ -128,8 +128,8 @@ __global__ void __launch_bounds__(kThreads, 1) backward_kernel(CellBackward<T> p
   row.sums = p.sums + b * ((Cell::kSums * Cell::kGates + Cell::kUnitVectors) * H);
   row.work = work;
   Cell::template backward<Units<S, kThreads>>(row, 0, 1);
-  narrowed<T, Cell>(row.gates_a, p.a + gates, H);
-  narrowed<T, Cell>(row.gates_r, p.r + gates, H);
+  narrowed<T, Cell>(row.gates_wx, p.wx + gates, H);
+  narrowed<T, Cell>(row.gates_uh, p.uh + gates, H);
   for_each_unit(H, [&](std::int64_t unit) {
     if (p.zoneout.on) dc[unit] = dc[unit] + past[unit];
     if (p.dc0 && b >= p.carried) p.dc0[first + unit] = dc[unit];

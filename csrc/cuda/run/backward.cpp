@@ -16,23 +16,23 @@ class Backward {
 
   void run(const Tile& tile) const {
     if (tile.kind == TileKind::kReplay) return run_replay(tile);
-    const BackwardLane<T> lane = call_.rows_of(tile);
-    if (tile.kind == TileKind::kWeightGradients) return tile_.run_weight_gradients(lane, tile.s0, tile.s1);
-    if (tile.kind == TileKind::kInputGradient) return tile_.run_input_gradient(lane, tile.s0, tile.s1);
-    if (tile.s1 == run_.shape().T) tile_.begin(lane);
-    tile_.run(lane, tile.s0, tile.s1, run_.plan.schedule.of(tile.layer) == Policy::kRecompute);
+    const BackwardPseudoLayer<T> pseudo = call_.rows_of(tile);
+    if (tile.kind == TileKind::kWeightGradients) return tile_.run_weight_gradients(pseudo, tile.s0, tile.s1);
+    if (tile.kind == TileKind::kInputGradient) return tile_.run_input_gradient(pseudo, tile.s0, tile.s1);
+    if (tile.s1 == run_.shape().T) tile_.begin(pseudo);
+    tile_.run(pseudo, tile.s0, tile.s1, run_.plan.schedule.of(tile.layer) == Policy::kRecompute);
   }
 
  private:
   void run_replay(const Tile& tile) const {
-    const LaneBackward<T> own = call_.workspace_of(tile);
-    const ForwardLane<T> lane{call_.replayed_rows(tile, own), own.states};
-    replay_.begin(lane, call_.replayed_h0(tile), call_.replayed_c0(tile));
-    replay_.run(lane, tile.s0, tile.s1);
+    const PseudoLayerBackward<T> own = call_.workspace_of(tile);
+    const ForwardPseudoLayer<T> pseudo{call_.replayed_rows(tile, own), own.states};
+    replay_.begin(pseudo, call_.replayed_h0(tile), call_.replayed_c0(tile));
+    replay_.run(pseudo, tile.s0, tile.s1);
   }
 
   const Runner<T>& run_;
-  const BackwardCall<T, LaneBackward<T>> call_;
+  const BackwardCall<T, PseudoLayerBackward<T>> call_;
   const ForwardTile<T> replay_;
   const BackwardTile<T> tile_;
 };

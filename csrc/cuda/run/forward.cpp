@@ -11,26 +11,27 @@ class Forward {
       : run_(run), args_(args), call_(run.plan, args, workspace.between), tile_(run, workspace.rolling) {}
 
   void run(const Tile& tile) const {
-    const ForwardLane<T> lane = make_lane(tile);
-    if (tile.s0 == 0) tile_.begin(lane, call_.h0(tile), call_.c0(tile));
-    tile_.run(lane, tile.s0, tile.s1);
+    const ForwardPseudoLayer<T> pseudo = make_pseudo_layer(tile);
+    if (tile.s0 == 0) tile_.begin(pseudo, call_.h0(tile), call_.c0(tile));
+    tile_.run(pseudo, tile.s0, tile.s1);
   }
 
  private:
-  ForwardLane<T> make_lane(const Tile& tile) const {
+  ForwardPseudoLayer<T> make_pseudo_layer(const Tile& tile) const {
     const LayoutInput in = run_.plan.layout();
-    const std::size_t index = lane_index(run_.shape(), tile);
+    const std::size_t index = pseudo_layer_index(run_.shape(), tile);
     Arena arena(offset_by(args_.workspace, run_.plan.forward_slots[index]));
-    ForwardLane<T> lane{call_.rows_of(tile), LaneStates<T>(in, tile.layer, tile.direction, arena)};
-    if (!run_.shape().prepacked) return lane;
+    ForwardPseudoLayer<T> pseudo{call_.rows_of(tile),
+                                 PseudoLayerStates<T>(in, tile.layer, tile.direction, arena)};
+    if (!run_.shape().prepacked) return pseudo;
     Arena before(offset_by(args_.packed, run_.plan.packed_slots[index]));
-    const PackedLane<T> packed(in, tile.layer, tile.direction, before);
-    lane.weights.weight_ih = packed.weight_ih;
-    lane.weights.weight_hh = packed.weight_hh;
-    lane.weights.weight_hr = packed.weight_hr;
-    lane.weights.bias_ih = packed.bias_ih;
-    lane.weights.bias_hh = packed.bias_hh;
-    return lane;
+    const PackedPseudoLayer<T> packed(in, tile.layer, tile.direction, before);
+    pseudo.weights.weight_ih = packed.weight_ih;
+    pseudo.weights.weight_hh = packed.weight_hh;
+    pseudo.weights.weight_hr = packed.weight_hr;
+    pseudo.weights.bias_ih = packed.bias_ih;
+    pseudo.weights.bias_hh = packed.bias_hh;
+    return pseudo;
   }
 
   const Runner<T>& run_;
@@ -67,12 +68,12 @@ void run_forward(const Plan& plan, const rnn_engine_forward_args& args, TileStre
 template <class T>
 void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed, Stream stream) {
   const Shape& s = plan.shape;
-  for_each_lane(s, [&](std::int64_t layer, std::int64_t d) {
+  for_each_pseudo_layer(s, [&](std::int64_t layer, std::int64_t d) {
     const auto index = static_cast<std::size_t>(layer * s.D + d);
     const LayerShape& size = s.layer(layer);
     const Weights<T> from(weights[index]);
     Arena arena(offset_by(packed, plan.packed_slots[index]));
-    const PackedLane<T> to(plan.layout(), layer, d, arena);
+    const PackedPseudoLayer<T> to(plan.layout(), layer, d, arena);
     copy_values<T>(stream, from.weight_ih, size.Z * size.I, to.weight_ih);
     copy_values<T>(stream, from.weight_hh, size.Z * size.R, to.weight_hh);
     if (s.projected) copy_values<T>(stream, from.weight_hr, size.R * size.H, to.weight_hr);

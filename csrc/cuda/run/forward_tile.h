@@ -10,8 +10,8 @@
 namespace rnn_engine::cuda {
 
 template <class T>
-struct ForwardLane : ForwardRows<T> {
-  LaneStates<T> states;
+struct ForwardPseudoLayer : ForwardRows<T> {
+  PseudoLayerStates<T> states;
 };
 
 template <class T>
@@ -19,157 +19,163 @@ class ForwardTile {
  public:
   ForwardTile(const Runner<T>& run, const Rolling<T>& rolling) : run_(run), rolling_(rolling) {}
 
-  // Before a lane's first tile, of steps from s0 on: the states begin as `h0` and `c0` (nullptr: zeros).
-  void begin(const ForwardLane<T>& lane, const T* h0, const Value<T>* c0) const {
+  // Before a pseudo-layer's first tile, of steps from s0 on: the states begin as `h0` and `c0` (nullptr:
+  // zeros).
+  void begin(const ForwardPseudoLayer<T>& pseudo, const T* h0, const Value<T>* c0) const {
     const Shape& s = run_.shape();
-    LaneBegin<T> begin{};
+    PseudoLayerBegin<T> begin{};
     begin.batch = static_cast<std::int32_t>(s.B);
-    begin.units = static_cast<std::int32_t>(lane.size.R);
-    begin.hidden = static_cast<std::int32_t>(lane.size.H);
+    begin.units = static_cast<std::int32_t>(pseudo.size.R);
+    begin.hidden = static_cast<std::int32_t>(pseudo.size.H);
     begin.h0 = h0;
     begin.c0 = c0;
-    begin.h = lane.hn;
-    begin.c = lane.cn;
-    begin.next[0] = lane.states.next[0];
-    begin.next[1] = lane.states.next[1];
-    begin.factors = lane.states.factors;
-    begin.recurrent = run_.recurrent_draw(lane.layer, lane.direction);
+    begin.h = pseudo.hn;
+    begin.c = pseudo.cn;
+    begin.next[0] = pseudo.states.next[0];
+    begin.next[1] = pseudo.states.next[1];
+    begin.factors = pseudo.states.factors;
+    begin.recurrent = run_.recurrent_draw(pseudo.layer, pseudo.direction);
     begin.scale = dropout_scale<Value<T>>(s.recurrent_dropout);
-    begin_lane(run_.stream, begin);
+    begin_pseudo_layer(run_.stream, begin);
   }
 
-  void run(const ForwardLane<T>& lane, std::int64_t s0, std::int64_t s1) const {
+  void run(const ForwardPseudoLayer<T>& pseudo, std::int64_t s0, std::int64_t s1) const {
     const Shape& s = run_.shape();
-    const Span span = span_of(s, lane.direction, s0, s1);
-    Rows<const T> input = lane.input;
-    if (s.dropout && lane.layer > 0) {
-      const Rows<T> dropped{rolling_.dropped, span.row0, lane.size.I};
-      run_.drop(lane.layer, span, input, dropped);
+    const StepRange range = step_range(s, pseudo.direction, s0, s1);
+    RowWindow<const T> input = pseudo.input;
+    if (s.dropout && pseudo.layer > 0) {
+      const RowWindow<T> dropped{rolling_.dropped, range.row0, pseudo.size.I};
+      run_.drop(pseudo.layer, range, input, dropped);
       input = dropped.as_const();
     }
-    Rows<Value<T>> a{rolling_.a, span.row0, lane.size.G};
+    RowWindow<Value<T>> wx{rolling_.wx, range.row0, pseudo.size.G};
     if constexpr (!kRounds<T>) {
-      if (lane.a) a = lane.a;
+      if (pseudo.wx) wx = pseudo.wx;
     }
-    run_.multiply(run_.input_product(lane, input, span, a));
+    run_.multiply(run_.input_product(pseudo, input, range, wx));
     for (std::int64_t step = s0; step < s1; ++step)
-      run_step(lane, step_at(s, lane.direction, step), step, a, step == s1 - 1);
+      run_step(pseudo, step_at(s, pseudo.direction, step), step, wx, step == s1 - 1);
   }
 
  private:
-  void run_step(const ForwardLane<T>& lane, const Step& step, std::int64_t s, const Rows<Value<T>>& a,
-                bool last) const {
+  void run_step(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s,
+                const RowWindow<Value<T>>& wx, bool last) const {
     const Shape& shape = run_.shape();
-    const LayerShape& size = lane.size;
+    const LayerShape& size = pseudo.size;
     const std::int64_t row = shape.offset(step.t);
-    keep_states(lane, step, s);
-    Value<T>* r = shape.cell.split ? rolling_.r : nullptr;
+    keep_states(pseudo, step, s);
+    Value<T>* uh = shape.cell.split ? rolling_.uh : nullptr;
     if constexpr (!kRounds<T>) {
-      if (lane.r) r = lane.r.at(row);
+      if (pseudo.uh) uh = pseudo.uh.at(row);
     }
     CellForward<T> cell{};
     cell.rows = static_cast<std::int32_t>(step.rows);
     cell.units = static_cast<std::int32_t>(size.H);
     cell.gate_row = size.G;
-    cell.a = a.at(row);
-    cell.r = r;
+    cell.wx = wx.at(row);
+    cell.uh = uh;
     // What the cell leaves as it is stays where it is: a split cell's products, unless they were never there.
-    const bool in_place = !kRounds<T> && (shape.cell.split || !lane.a);
-    cell.reserve_a = in_place ? nullptr : lane.a.at(row);
-    cell.reserve_r = in_place && !run_.fuses() ? nullptr : lane.r.at(row);
-    cell.weights = run_.cell_weights(lane.weights);
-    cell.c_prev = cell.state = lane.cn;
-    cell.c = lane.c.at(row);
-    cell.cell = shape.zoneout_c == 0 ? nullptr : lane.cell ? lane.cell.at(row) : rolling_.cell;
-    cell.c_output = lane.c_output.at(row);
-    cell.c_output_row = lane.c_output.stride;
-    cell.zoneout = run_.zoneout_draw(MaskKind::kZoneoutC, lane.layer, lane.direction, step.t);
-    cell.raw = !shape.projected ? nullptr : lane.raw ? lane.raw.at(row) : rolling_.raw;
-    cell.end = hidden_end(lane, step, s, last);
+    const bool in_place = !kRounds<T> && (shape.cell.split || !pseudo.wx);
+    cell.reserve_wx = in_place ? nullptr : pseudo.wx.at(row);
+    cell.reserve_uh = in_place && !run_.fuses() ? nullptr : pseudo.uh.at(row);
+    cell.weights = run_.cell_weights(pseudo.weights);
+    cell.c_prev = cell.state = pseudo.cn;
+    cell.c = pseudo.c.at(row);
+    cell.c_candidate = shape.zoneout_c == 0 ? nullptr
+                       : pseudo.c_candidate ? pseudo.c_candidate.at(row)
+                                            : rolling_.c_candidate;
+    cell.c_output = pseudo.c_output.at(row);
+    cell.c_output_row = pseudo.c_output.stride;
+    cell.zoneout = run_.zoneout_draw(MaskKind::kZoneoutC, pseudo.layer, pseudo.direction, step.t);
+    cell.h_unprojected = !shape.projected       ? nullptr
+                         : pseudo.h_unprojected ? pseudo.h_unprojected.at(row)
+                                                : rolling_.h_unprojected;
+    cell.end = hidden_end(pseudo, step, s, last);
     cell.work = rolling_.h;
     if (run_.fuses()) {
-      run_fused(lane, s, cell);
+      run_fused(pseudo, s, cell);
     } else {
-      recurrent_product(lane, step, s, cell.a, r);
+      recurrent_product(pseudo, step, s, cell.wx, uh);
       cell_forward(run_.stream, shape.cell_index, cell);
     }
     if (shape.projected) {
-      project(lane, step, cell.raw);
+      project(pseudo, step, cell.h_unprojected);
       end_hidden(run_.stream, cell.end);
     }
   }
 
-  HiddenEnd<T> hidden_end(const ForwardLane<T>& lane, const Step& step, std::int64_t s, bool last) const {
+  HiddenEnd<T> hidden_end(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s,
+                          bool last) const {
     HiddenEnd<T> end{};
     end.rows = static_cast<std::int32_t>(step.rows);
-    end.units = static_cast<std::int32_t>(lane.size.R);
-    end.h = lane.h.at(run_.shape().offset(step.t));
-    end.h_row = lane.h.stride;
-    end.state = lane.hn;
+    end.units = static_cast<std::int32_t>(pseudo.size.R);
+    end.h = pseudo.h.at(run_.shape().offset(step.t));
+    end.h_row = pseudo.h.stride;
+    end.state = pseudo.hn;
     end.ended = last ? 0 : static_cast<std::int32_t>(step.continued);
-    end.next = lane.states.next[(s + 1) % 2];
-    end.factors = lane.states.factors;
-    end.zoneout = run_.zoneout_draw(MaskKind::kZoneoutH, lane.layer, lane.direction, step.t);
+    end.next = pseudo.states.next[(s + 1) % 2];
+    end.factors = pseudo.states.factors;
+    end.zoneout = run_.zoneout_draw(MaskKind::kZoneoutH, pseudo.layer, pseudo.direction, step.t);
     return end;
   }
 
   // U h' onto a, or into r.
-  void recurrent_product(const ForwardLane<T>& lane, const Step& step, std::int64_t s, Value<T>* a,
-                         Value<T>* r) const {
+  void recurrent_product(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s, Value<T>* wx,
+                         Value<T>* uh) const {
     const Shape& shape = run_.shape();
-    const LayerShape& size = lane.size;
+    const LayerShape& size = pseudo.size;
     Product<T> p{};
     p.m = step.rows;
     p.n = size.Z;
     p.k = size.R;
-    p.a = by_rows<T>(lane.states.next[s % 2], size.R);
-    p.b = by_rows<T>(lane.weights.weight_hh, size.R);
-    if (r && !shape.cell.adds_bias) p.bias[0] = lane.weights.bias_hh;
-    if (!r) {
-      p.init = a;
+    p.a = by_rows<T>(pseudo.states.next[s % 2], size.R);
+    p.b = by_rows<T>(pseudo.weights.weight_hh, size.R);
+    if (uh && !shape.cell.adds_bias) p.bias[0] = pseudo.weights.bias_hh;
+    if (!uh) {
+      p.init = wx;
       p.init_row = size.G;
     }
-    p.c = r ? r : a;
+    p.c = uh ? uh : wx;
     p.c_row = size.G;
     run_.multiply(p);
   }
 
   // The product U h' with the cell behind it.
-  void run_fused(const ForwardLane<T>& lane, std::int64_t s, const CellForward<T>& cell) const {
-    const LayerShape& size = lane.size;
+  void run_fused(const ForwardPseudoLayer<T>& pseudo, std::int64_t s, const CellForward<T>& cell) const {
+    const LayerShape& size = pseudo.size;
     StepForward<T> step{};
-    step.h = by_rows<T>(lane.states.next[s % 2], size.R);
-    step.u = by_rows<T>(lane.weights.weight_hh, size.R);
+    step.h = by_rows<T>(pseudo.states.next[s % 2], size.R);
+    step.u = by_rows<T>(pseudo.weights.weight_hh, size.R);
     step.depth = size.R;
-    step.bias = lane.weights.bias_hh;
+    step.bias = pseudo.weights.bias_hh;
     step.cell = cell;
     if constexpr (!std::is_same_v<T, double>) step_forward(run_.stream, run_.shape().cell_index, step);
   }
 
   // h = W_hr (o tanh c)
-  void project(const ForwardLane<T>& lane, const Step& step, const T* raw) const {
-    const LayerShape& size = lane.size;
+  void project(const ForwardPseudoLayer<T>& pseudo, const Step& step, const T* h_unprojected) const {
+    const LayerShape& size = pseudo.size;
     Product<T> p{};
     p.m = step.rows;
     p.n = size.R;
     p.k = size.H;
-    p.a = by_rows<T>(raw, size.H);
-    p.b = by_rows<T>(lane.weights.weight_hr, size.H);
-    p.stored_c = lane.h.at(run_.shape().offset(step.t));
-    p.c_row = lane.h.stride;
+    p.a = by_rows<T>(h_unprojected, size.H);
+    p.b = by_rows<T>(pseudo.weights.weight_hr, size.H);
+    p.stored_c = pseudo.h.at(run_.shape().offset(step.t));
+    p.c_row = pseudo.h.stride;
     run_.multiply(p);
   }
 
   // Before the first step of a piece of K steps: c, and with checkpoints h, for the backward call. Where the
   // policy keeps h_states, tiles end with the pieces, and so hn is complete.
-  void keep_states(const ForwardLane<T>& lane, const Step& step, std::int64_t s) const {
+  void keep_states(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s) const {
     const std::int64_t K = run_.plan.schedule.backward_steps;
-    if (!lane.c_states || s == 0 || s % K != 0) return;
-    const LayerShape& size = lane.size;
+    if (!pseudo.c_states || s == 0 || s % K != 0) return;
+    const LayerShape& size = pseudo.size;
     const std::int64_t B = run_.shape().B, piece = s / K - 1;
-    copy_values<Value<T>>(run_.stream, lane.cn, step.rows * size.H, lane.c_states + piece * B * size.H);
-    if (lane.h_states)
-      copy_values<T>(run_.stream, lane.hn, step.rows * size.R, lane.h_states + piece * B * size.R);
+    copy_values<Value<T>>(run_.stream, pseudo.cn, step.rows * size.H, pseudo.c_states + piece * B * size.H);
+    if (pseudo.h_states)
+      copy_values<T>(run_.stream, pseudo.hn, step.rows * size.R, pseudo.h_states + piece * B * size.R);
   }
 
   const Runner<T>& run_;

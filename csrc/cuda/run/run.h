@@ -15,7 +15,7 @@ template <class T>
 void run_backward(const Plan& plan, const rnn_engine_backward_args& args, TileStreams& streams);
 // Before both: the tables that their kernels read, into workspace.
 void write_tables(const Plan& plan, const rnn_engine_masks& masks, void* workspace, Stream stream);
-// Copies the weights of all lanes to the plan's packed_slots.
+// Copies the weights of all pseudo-layers to the plan's packed_slots.
 template <class T>
 void run_pack(const Plan& plan, const rnn_engine_weights* weights, void* packed, Stream stream);
 
@@ -43,19 +43,19 @@ struct Runner {
   }
 
   // W x of some rows, with the biases that begin it, into a.
-  template <class Lane>
-  Product<T> input_product(const Lane& lane, const Rows<const T>& input, const Span& span,
-                           const Rows<Value<T>>& a) const {
+  template <class PseudoLayer>
+  Product<T> input_product(const PseudoLayer& pseudo, const RowWindow<const T>& input, const StepRange& range,
+                           const RowWindow<Value<T>>& wx) const {
     Product<T> p{};
-    p.m = span.rows();
-    p.n = lane.size.Z;
-    p.k = lane.size.I;
-    p.a = by_rows<T>(input.at(span.row0), input.stride);
-    p.b = by_rows<T>(lane.weights.weight_ih, lane.size.I);
-    if (!shape().cell.adds_bias) p.bias[0] = lane.weights.bias_ih;
-    if (!shape().cell.split) p.bias[1] = lane.weights.bias_hh;
-    p.c = a.at(span.row0);
-    p.c_row = a.stride;
+    p.m = range.rows();
+    p.n = pseudo.size.Z;
+    p.k = pseudo.size.I;
+    p.a = by_rows<T>(input.at(range.row0), input.stride);
+    p.b = by_rows<T>(pseudo.weights.weight_ih, pseudo.size.I);
+    if (!shape().cell.adds_bias) p.bias[0] = pseudo.weights.bias_ih;
+    if (!shape().cell.split) p.bias[1] = pseudo.weights.bias_hh;
+    p.c = wx.at(range.row0);
+    p.c_row = wx.stride;
     return p;
   }
 
@@ -97,16 +97,16 @@ struct Runner {
     return out;
   }
 
-  // The input of a layer above the first, or its gradient, dropped: rows of `span`.
-  void drop(std::int64_t layer, const Span& span, Rows<const T> in, Rows<T> out) const {
+  // The input of a layer above the first, or its gradient, dropped: rows of `range`.
+  void drop(std::int64_t layer, const StepRange& range, RowWindow<const T> in, RowWindow<T> out) const {
     const Shape& s = shape();
     LayerDropout<T> dropout{};
-    dropout.first = span.row0;
-    dropout.rows = span.rows();
+    dropout.first = range.row0;
+    dropout.rows = range.rows();
     dropout.columns = static_cast<std::int32_t>(s.layer(layer).I);
-    dropout.in = in.at(span.row0);
+    dropout.in = in.at(range.row0);
     dropout.in_row = in.stride;
-    dropout.out = out.at(span.row0);
+    dropout.out = out.at(range.row0);
     dropout.out_row = out.stride;
     dropout.map = row_map();
     dropout.draw = draw(make_mask_site(MaskKind::kLayer, layer, 0, s.dropout_probability));
