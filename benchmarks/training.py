@@ -28,7 +28,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from nmt.config_file import load_config
 from nmt.data.batching import TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData, prepare
+from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model import recurrent
 from nmt.model.threads import use_threads
 from nmt.training.trainer import Trainer, build_model

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.options import (
+from nmt.commands.options import (
     BatchSize,
     BeamSize,
     ConfigFile,
@@ -74,7 +74,7 @@ def _options(
 def config() -> None:
     """List every setting: default, type, bounds, meaning."""
     with _reporting():
-        from nmt.commands.settings import list_settings
+        from nmt.commands.config import list_settings
 
         list_settings()
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import typer
 
 from nmt.commands.evaluate import translate
+from nmt.commands.options import SearchSettings, TestSet
 from nmt.commands.testsets import TestLines, read_test_set
 from nmt.config import Config
-from nmt.data.corpus import read_lines
+from nmt.data.text import read_lines
 from nmt.decoding.translator import Translator
 from nmt.evaluation import EvaluationError
 from nmt.evaluation.page import Sentence, render_page
 from nmt.evaluation.paired import Difference, compare, sentence_scores, verdict
 from nmt.evaluation.scores import tokenizer
 from nmt.files import write_text
-from nmt.model.files import read_settings
-from nmt.options import SearchSettings, TestSet
+from nmt.model_folder.files import read_settings
 
 
 @dataclass(frozen=True)

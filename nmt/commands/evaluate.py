@@ -14,18 +14,18 @@ from typing import Any
 import typer
 
 import nmt
+from nmt.commands.options import SearchSettings, TestSet
 from nmt.commands.testsets import TestLines, read_test_set
 from nmt.config import Config
-from nmt.data.ids import PreparedError
-from nmt.data.overlap import Overlap
-from nmt.data.record import read_overlap
+from nmt.data.dataset import PreparedError
+from nmt.data.preparation.manifest import read_overlap
+from nmt.data.preparation.overlap import Overlap
 from nmt.decoding.status import Status
 from nmt.decoding.translation import Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
 from nmt.files import write_text
-from nmt.model.files import SCORES_FILE, read_settings
-from nmt.options import SearchSettings, TestSet
+from nmt.model_folder.files import SCORES_FILE, read_settings
 
 
 def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettings) -> None:

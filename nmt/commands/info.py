@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from nmt.config import FORMAT_VERSION, Config
-from nmt.model.files import (
+from nmt.model_folder.files import (
     DIGEST_FILE,
     MODEL_FILE,
     Header,

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from nmt.commands.train import prepared_data
 from nmt.config_file import load_config
-from nmt.data.prepared import check
+from nmt.data.preparation.prepare import check
 from nmt.sizes import shown_bytes
 from nmt.training.errors import TrainingError
 from nmt.training.lock import locked

@@ -23,15 +23,15 @@ from nmt.commands.train import training_batches, validation_bleu
 from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.batching import Batch, TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData
+from nmt.data.preparation.prepare import PreparedData
 from nmt.model.recurrent import describe
 from nmt.model.threads import use_threads
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import draw_curves
+from nmt.training.device_memory import DeviceMemory, memory_of
 from nmt.training.footprint import Need
-from nmt.training.guard import MemoryGuard, memory_limit, take
 from nmt.training.loss import mixed
-from nmt.training.memory import DeviceMemory, memory_of
+from nmt.training.microbatching import MemoryGuard, memory_limit, take
 from nmt.training.trainer import Trainer, build_model
 from nmt.training.validation import run_validation
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import typer
 
 from nmt.config_file import load_config
-from nmt.data.prepared import prepare
-from nmt.data.record import data_folder
+from nmt.data.preparation.manifest import data_folder
+from nmt.data.preparation.prepare import prepare
 
 
 def run(path: Path, overrides: Sequence[str]) -> None:

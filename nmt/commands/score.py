@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from nmt.commands.formats import dump_json
-from nmt.data.corpus import read_pairs
+from nmt.commands.options import SearchSettings
+from nmt.data.text import read_pairs
+from nmt.decoding.formats import dump_json
 from nmt.decoding.translator import Translator
-from nmt.options import SearchSettings
 
 _CHUNK: Final = 2_000  # pairs scored together: enough to sort by length, few enough to hold in memory
 _CHUNK_CHARACTERS: Final = 1_000_000  # and of how many characters

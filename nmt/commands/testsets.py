@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt.commands.options import TestSet
 from nmt.config import Config, ConfigError
-from nmt.data.corpus import CorpusError, read_pairs
+from nmt.data.text import CorpusError, read_pairs
 from nmt.evaluation import EvaluationError
-from nmt.options import TestSet
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from nmt.commands.prepare import report
 from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.batching import SubwordSampling, TrainingBatches, validation_batches
-from nmt.data.corpus import read_pairs
-from nmt.data.prepared import PreparedData, check, prepare
-from nmt.data.sampling import SubwordSampler
+from nmt.data.preparation.prepare import PreparedData, check, prepare
+from nmt.data.subword_regularization import SubwordSampler
+from nmt.data.text import read_pairs
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
 from nmt.model.seq2seq import Seq2Seq

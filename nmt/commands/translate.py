@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from nmt.commands.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
-from nmt.commands.streams import StreamError, open_input, open_output, read_chunks
+from nmt.commands.options import SearchSettings
+from nmt.data.text import StreamError, open_input, open_output, read_chunks
+from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
 from nmt.decoding.status import Status
 from nmt.decoding.translation import Translation, TranslationSettings
 from nmt.decoding.translator import Translator
-from nmt.options import SearchSettings
 
 _CHUNK: Final = 2_000  # lines translated together: enough to sort by length, few enough to hold in memory
 _CHUNK_BYTES: Final = 1_000_000  # and of how many bytes

@@ -25,15 +25,15 @@ from nmt.commands.train import prepared_data, training_batches, validation_bleu
 from nmt.config import Config
 from nmt.config_file import load_config, read_config, save_config
 from nmt.data.batching import Batch, validation_batches
-from nmt.data.prepared import PreparedData
+from nmt.data.preparation.prepare import PreparedData
 from nmt.model.device import use_device
-from nmt.model.folder import MODEL_FILE, read_tensors
+from nmt.model_folder.scores import History
+from nmt.model_folder.weights import MODEL_FILE, read_tensors
 from nmt.training.checkpoint import OPTIMIZER_FILE, Checkpoints
+from nmt.training.device_memory import memory_of
 from nmt.training.errors import TrainingError
-from nmt.training.guard import memory_limit
-from nmt.training.history import History
 from nmt.training.lock import locked
-from nmt.training.memory import memory_of
+from nmt.training.microbatching import memory_limit
 from nmt.training.trainer import BatchSource, build_model, train
 
 STEPS, CHECKPOINT_EVERY, VALIDATE_EVERY, KILL_AFTER = 12, 4, 6, 10

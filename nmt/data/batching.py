@@ -9,9 +9,9 @@ from random import Random
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nmt.data.ids import IdArray
-from nmt.data.prepared import PreparedSplit
-from nmt.data.sampling import SubwordSampler
+from nmt.data.dataset import IdArray
+from nmt.data.preparation.prepare import PreparedSplit
+from nmt.data.subword_regularization import SubwordSampler
 from nmt.data.subwords import BOS, EOS, PAD
 
 Integers = NDArray[np.int64]

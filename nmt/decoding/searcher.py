@@ -11,9 +11,9 @@ from torch import Tensor
 
 from nmt.config import DecodingConfig
 from nmt.decoding.batches import make_batches
-from nmt.decoding.checks import doubt
-from nmt.decoding.forced import attention, encode_sources
-from nmt.decoding.search import Hypothesis, SearchOptions, beam_search
+from nmt.decoding.beam_search import Hypothesis, SearchOptions, beam_search
+from nmt.decoding.quality_checks import doubt
+from nmt.decoding.scoring import attention, encode_sources
 from nmt.decoding.status import Status
 from nmt.model.decoder import DecoderState
 from nmt.model.seq2seq import Seq2Seq
@@ -75,7 +75,7 @@ class Searcher:
     def search_checked(
         self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None = None
     ) -> list[Outcome]:
-        """Translate sentences; those whose translation looks wrong once more (see `nmt.decoding.checks`).
+        """Translate sentences; those whose translation looks wrong once more (see `nmt.decoding.quality_checks`).
 
         The second search is wider and repeats no 4-gram. Its best hypothesis that looks right is taken; if none does,
         the one of both searches that is least in doubt, and the sentence has failed.

@@ -10,9 +10,9 @@ from typing import Final, Self
 from nmt.config import Config
 from nmt.data.subwords import load_subwords
 from nmt.decoding.alignment import Links, link_words, words_of_pieces, words_of_source
-from nmt.decoding.forced import attention, log_probabilities
+from nmt.decoding.beam_search import SearchError, SearchOptions
 from nmt.decoding.lines import Readable, SubwordModel, is_invisible, one_line
-from nmt.decoding.search import SearchError, SearchOptions
+from nmt.decoding.scoring import attention, log_probabilities
 from nmt.decoding.searcher import Outcome, Searcher
 from nmt.decoding.splitting import Piece, split_line
 from nmt.decoding.status import Status
@@ -27,9 +27,9 @@ from nmt.decoding.translation import (
     join_pieces,
 )
 from nmt.model.device import use_device
-from nmt.model.folder import ModelError, load_model
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
+from nmt.model_folder.weights import ModelError, load_model
 
 Ids = tuple[int, ...]
 

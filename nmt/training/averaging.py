@@ -10,8 +10,8 @@ from torch import Tensor
 
 from nmt.config import Config
 from nmt.files import atomic_write
-from nmt.model.folder import MODEL_FILE, ModelCard, assign_parameters, save_model
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.weights import MODEL_FILE, ModelCard, assign_parameters, save_model
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.errors import TrainingError
 from nmt.training.state import TrainingState

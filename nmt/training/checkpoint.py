@@ -24,7 +24,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from nmt.files import write_text
-from nmt.model.folder import (
+from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.weights import (
     MODEL_FILE,
     ModelError,
     assign_parameters,
@@ -33,7 +34,6 @@ from nmt.model.folder import (
     vocabulary_sizes,
     write_tensors,
 )
-from nmt.model.seq2seq import Seq2Seq
 from nmt.training.errors import TrainingError
 from nmt.training.optimizer import ParameterAverage, optimizer_tensors, restore_optimizer
 from nmt.training.state import TrainingState

@@ -6,11 +6,11 @@ import filecmp
 from collections.abc import Mapping
 
 from nmt.config import Config
-from nmt.model.folder import MODEL_FILE, ModelCard, save_model
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.scores import History
+from nmt.model_folder.weights import MODEL_FILE, ModelCard, save_model
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import CURVES_FILE, draw_curves
-from nmt.training.history import History
 from nmt.training.progress import duration
 from nmt.training.state import TrainingState
 

@@ -20,16 +20,16 @@ from nmt.model.device import use_device
 from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
+from nmt.model_folder.scores import History
 from nmt.training.checkpoint import Checkpoints
+from nmt.training.device_memory import memory_of
 from nmt.training.errors import TrainingError
 from nmt.training.events import Events, check_installed
 from nmt.training.finish import is_written, write_model
 from nmt.training.footprint import Footprint
-from nmt.training.guard import MemoryGuard, memory_limit
-from nmt.training.history import History
 from nmt.training.interrupts import interrupts
 from nmt.training.loss import LOWER, batch_loss
-from nmt.training.memory import memory_of
+from nmt.training.microbatching import MemoryGuard, memory_limit
 from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optimizer
 from nmt.training.progress import Pace, Reporter, StepReport, duration
 from nmt.training.scaling import LossScale

@@ -11,7 +11,7 @@ from commands import error_of, forked, write_config
 from synthetic import make_pairs
 
 from nmt.decoding.translator import Translator
-from nmt.model.folder import load_model, read_tensors
+from nmt.model_folder.weights import load_model, read_tensors
 from nmt.training.averaging import average_checkpoints, choose_steps
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.errors import TrainingError

@@ -22,11 +22,11 @@ from synthetic import make_config, make_pairs, write_corpus
 import nmt.training.finish
 from nmt.config import Config
 from nmt.data.batching import Batch, SubwordSampling, TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData, prepare
-from nmt.data.sampling import SubwordSampler
+from nmt.data.preparation.prepare import PreparedData, prepare
+from nmt.data.subword_regularization import SubwordSampler
 from nmt.files import write_text
+from nmt.model_folder.scores import History
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.history import History
 from nmt.training.trainer import build_model, train
 
 KILLS, STEPS, CHECKPOINT_EVERY, VALIDATE_EVERY = 30, 270, 4, 10

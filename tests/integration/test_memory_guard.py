@@ -9,13 +9,13 @@ import torch
 from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.data.batching import TrainingBatches, collate
-from nmt.data.prepared import PreparedData, prepare
+from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.sizes import parse_bytes, shown_bytes
 from nmt.training.available import available_memory
+from nmt.training.device_memory import HostMemory
 from nmt.training.footprint import Footprint
-from nmt.training.guard import MemoryGuard, memory_limit
 from nmt.training.loss import batch_loss
-from nmt.training.memory import HostMemory
+from nmt.training.microbatching import MemoryGuard, memory_limit
 from nmt.training.trainer import build_model
 
 LIMITED = """

@@ -14,12 +14,12 @@ from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.config import Config
 from nmt.data.batching import TrainingBatches, collate, validation_batches
-from nmt.data.prepared import PreparedData, prepare
+from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.scores import History
 from nmt.training import events
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.errors import TrainingError
-from nmt.training.history import History
 from nmt.training.trainer import Trainer, TrainingResult, build_model, train
 
 SMALL = {"embedding_size": 12, "hidden_size": 12, "encoder_layers": 1, "dropout": 0.1}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.data.batching import TrainingBatches, collate, make_batches, validation_batches
-from nmt.data.ids import read_sentences, sentence_writer
-from nmt.data.prepared import PreparedSplit
+from nmt.data.dataset import read_sentences, sentence_writer
+from nmt.data.preparation.prepare import PreparedSplit
 from nmt.data.subwords import BOS, EOS, PAD
 
 lengths = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=300)

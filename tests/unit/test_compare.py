@@ -11,13 +11,13 @@ import pytest
 
 from nmt.commands import compare as comparing
 from nmt.commands import evaluate as evaluating
+from nmt.commands.options import SearchSettings
+from nmt.commands.options import TestSet as Chosen
 from nmt.config import ConfigError
-from nmt.data.corpus import CorpusError
+from nmt.data.text import CorpusError
 from nmt.evaluation import EvaluationError
 from nmt.evaluation.page import Sentence, mark_differences, render_page
 from nmt.evaluation.paired import compare, verdict
-from nmt.options import SearchSettings
-from nmt.options import TestSet as Chosen
 
 MODEL = Path(__file__).parents[1] / "data" / "model-v1"
 SEARCH = SearchSettings(beam_size=2, threads=1)

@@ -16,8 +16,8 @@ from nmt.cli import app
 from nmt.config import TrainingConfig
 from nmt.devices import is_device
 from nmt.model.device import DeviceError, use_device
+from nmt.training.device_memory import CardMemory, HostMemory, memory_of
 from nmt.training.errors import TrainingError
-from nmt.training.memory import CardMemory, HostMemory, memory_of
 from nmt.training.optimizer import MOMENTS, make_optimizer, optimizer_tensors, restore_optimizer
 from nmt.training.trainer import build_model
 from rnn_engine import EngineError, cards, native

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nmt.commands.info import describe, run
-from nmt.model.files import ModelError
+from nmt.model_folder.files import ModelError
 
 MODEL = Path(__file__).parents[1] / "data" / "model-v1"
 VALIDATION = {"kind": "validation", "step": 400, "epoch": 20, "seconds": 61.2, "loss": 1.5, "bleu": 30.0}

@@ -4,9 +4,9 @@ import pytest
 import torch
 from small import make_config
 
-from nmt.decoding import checks
-from nmt.decoding.forced import attention, log_probabilities
-from nmt.decoding.search import Hypothesis, SearchOptions
+from nmt.decoding import quality_checks as checks
+from nmt.decoding.beam_search import Hypothesis, SearchOptions
+from nmt.decoding.scoring import attention, log_probabilities
 from nmt.decoding.searcher import Searcher, better
 from nmt.decoding.status import Status, worst
 from nmt.model.seq2seq import Seq2Seq
@@ -107,7 +107,7 @@ def test_forced_decoding_in_short_stretches_is_the_same(searcher, monkeypatch):
     given, targets = sources(9), sources(9)[::-1]
     expected = log_probabilities(searcher.model, given, targets), dict(attention(searcher.model, given, targets))
     for name in ("_ATTENTION_VALUES", "_LOGITS"):
-        monkeypatch.setattr(f"nmt.decoding.forced.{name}", 100)
+        monkeypatch.setattr(f"nmt.decoding.scoring.{name}", 100)
     assert log_probabilities(searcher.model, given, targets) == pytest.approx(expected[0], rel=1e-6)
     for index, weights in attention(searcher.model, given, targets):
         assert weights == pytest.approx(expected[1][index], abs=1e-6)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.decoding.search import SearchError, SearchOptions, beam_search
+from nmt.decoding.beam_search import SearchError, SearchOptions, beam_search
 
 EOS = 3
 VOCABULARY = 4

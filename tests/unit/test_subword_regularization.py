@@ -15,8 +15,8 @@ import pytest
 from test_batching import split_of
 
 from nmt.data.batching import Batch, SubwordSampling, TrainingBatches
-from nmt.data.prepared import PreparedSplit
-from nmt.data.sampling import SubwordSampler
+from nmt.data.preparation.prepare import PreparedSplit
+from nmt.data.subword_regularization import SubwordSampler
 from nmt.data.subwords import EOS, UNK, Subwords, train_subwords
 
 Kind = Literal["unigram", "bpe"]
@@ -73,7 +73,7 @@ def test_the_text_stays_and_the_subwords_become_more(subwords: Subwords, sampler
 def test_another_process_draws_the_same(subwords: Subwords, kind: Kind, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from random import Random; "
-        "from nmt.data.sampling import SubwordSampler; from nmt.data.subwords import Subwords; "
+        "from nmt.data.subword_regularization import SubwordSampler; from nmt.data.subwords import Subwords; "
         "subwords = Subwords.load(Path(sys.argv[1])); "
         "sampler = SubwordSampler(subwords, sys.argv[2], 0.2); random = Random(7); "
         "print([sampler.sample(subwords.encode(line), random) for line in sys.argv[3:]])"

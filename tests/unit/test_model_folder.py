@@ -11,8 +11,8 @@ import pytest
 import torch
 from small import make_config
 
-from nmt.model.folder import ModelCard, ModelError, load_model, save_model, write_tensors
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.weights import ModelCard, ModelError, load_model, save_model, write_tensors
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.decoding.checks import doubt, dropped, repeated
+from nmt.decoding.quality_checks import doubt, dropped, repeated
 
 SOURCE = list(range(100, 115))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from nmt.data.cleaning import REASONS
-from nmt.data.overlap import Overlap
+from nmt.data.preparation.cleaning import REASONS
+from nmt.data.preparation.overlap import Overlap
 
 REPORT_FILE: Final = "report.txt"
 

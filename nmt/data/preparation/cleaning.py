@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from nmt.config import DataConfig
-from nmt.data.duplicates import SeenHashes, as_hashes, hash_text
+from nmt.data.preparation.duplicates import SeenHashes, as_hashes, hash_text
 from nmt.data.sentences import split_sentences
 from nmt.data.subwords import Subwords
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from nmt.config import Config
 from nmt.config_file import save_config
 from nmt.files import atomic_write, write_text
-from nmt.model.files import (
+from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.files import (
     CARD_FILE,
     CONFIG_FILE,
     DIGEST_FILE,
@@ -30,7 +31,6 @@ from nmt.model.files import (
     require_file,
     write_digests,
 )
-from nmt.model.seq2seq import Seq2Seq
 
 __all__ = [
     "CARD_FILE",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.corpus import CorpusError, read_lines, read_pairs
+from nmt.data.text import CorpusError, read_lines, read_pairs
 
 
 @pytest.mark.parametrize(

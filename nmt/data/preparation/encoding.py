@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from nmt.config import DataConfig
-from nmt.data.cleaning import REASONS, Cleaner, EncodedPair, Pair, encode_pairs
-from nmt.data.corpus import CorpusError, read_pairs
-from nmt.data.ids import sentence_writer
-from nmt.data.overlap import Overlap, OverlapCounter
+from nmt.data.dataset import sentence_writer
+from nmt.data.preparation.cleaning import REASONS, Cleaner, EncodedPair, Pair, encode_pairs
+from nmt.data.preparation.overlap import Overlap, OverlapCounter
 from nmt.data.subwords import UNK, Subwords, train_subwords, training_share
+from nmt.data.text import CorpusError, read_pairs
 
 Progress = Callable[[str], None]
 

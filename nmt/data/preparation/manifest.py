@@ -11,9 +11,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nmt.config import Config, DataConfig
-from nmt.data.corpus import CorpusError
-from nmt.data.ids import PreparedError
-from nmt.data.overlap import Overlap
+from nmt.data.dataset import PreparedError
+from nmt.data.preparation.overlap import Overlap
+from nmt.data.text import CorpusError
 from nmt.files import write_text
 
 RECORD_FILE: Final = "prepared.json"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from nmt.model_folder.scores import History
 from nmt.training.curves import draw_curves
-from nmt.training.history import History
 
 TEST = '{"kind": "test", "test": "small", "bleu": 30.0}\n'
 

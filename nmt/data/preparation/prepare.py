@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.config import Config
-from nmt.data.encoding import encode_training, encode_validation, survey, train_vocabularies
-from nmt.data.ids import IdArray, PreparedError, Sentences, read_sentences
-from nmt.data.overlap import Overlap
-from nmt.data.record import (
+from nmt.data.dataset import IdArray, PreparedError, Sentences, read_sentences
+from nmt.data.preparation.encoding import encode_training, encode_validation, survey, train_vocabularies
+from nmt.data.preparation.manifest import (
     RECORD_FILE,
     Record,
     changed_input,
@@ -29,7 +28,8 @@ from nmt.data.record import (
     test_set_files,
     write_record,
 )
-from nmt.data.report import REPORT_FILE, make_report
+from nmt.data.preparation.overlap import Overlap
+from nmt.data.preparation.report import REPORT_FILE, make_report
 from nmt.data.subwords import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subwords, load_subwords
 from nmt.files import write_text
 

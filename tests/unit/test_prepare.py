@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from nmt.config import Config
 from nmt.config_file import load_config
-from nmt.data.corpus import CorpusError
-from nmt.data.ids import PreparedError, read_sentences, sentence_writer
-from nmt.data.overlap import Overlap
-from nmt.data.prepared import PreparedData, check, prepare
-from nmt.data.record import data_folder, read_overlap
+from nmt.data.dataset import PreparedError, read_sentences, sentence_writer
+from nmt.data.preparation.manifest import data_folder, read_overlap
+from nmt.data.preparation.overlap import Overlap
+from nmt.data.preparation.prepare import PreparedData, check, prepare
 from nmt.data.subwords import SubwordError
+from nmt.data.text import CorpusError
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 PAIRS = [(f"{a} and {b}", f"{b} und {a}") for a in NUMBERS for b in NUMBERS]

@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from nmt.data.duplicates import hash_text
+from nmt.data.preparation.duplicates import hash_text
 
 # Explicit ranges instead of \W, which would also take the vowel signs of Indic scripts. Full-width forms have become
 # ASCII by then.
