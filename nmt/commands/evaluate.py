@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import time
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -25,7 +22,8 @@ from nmt.decoding.translation import Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
 from nmt.files import write_text
-from nmt.model_folder.files import SCORES_FILE, read_settings
+from nmt.model_folder.files import read_settings
+from nmt.model_folder.scores import ScoresFile
 
 
 def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettings) -> None:
@@ -67,8 +65,6 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
             "only the source is looked at"
         )
     row = {
-        "kind": "test",
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": nmt.__version__,
         "test": test.name,
         "lines": len(found),
@@ -79,7 +75,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         "statuses": _statuses(found),
         **({} if overlap is None else {"overlap_pairs": overlap.pairs, "overlap_sources": overlap.sources}),
     }
-    _record(folder / SCORES_FILE, row)
+    _record(folder, row)
 
 
 def translate(translator: Translator, lines: Sequence[str], search: SearchSettings) -> list[Translation]:
@@ -118,17 +114,15 @@ def _overlap(folder: Path, chosen: TestSet, test: TestLines) -> Overlap | None:
     return overlap if overlap is not None and overlap.lines == len(test.sources) else None
 
 
-def _record(path: Path, row: dict[str, Any]) -> None:
-    """Append a row, in one write; the scores have been printed, so a folder that takes no files is only noted."""
+def _record(folder: Path, row: Mapping[str, object]) -> None:
+    """Add a row to the scores; they have been printed, so a folder that takes no files is only noted."""
+    scores = ScoresFile(folder)
     try:
-        with path.open("ab+") as file:
-            torn = file.tell() > 0 and path.read_bytes()[-1:] != b"\n"  # a run was killed while it wrote
-            file.write(b"\n" * torn + json.dumps(row).encode() + b"\n")
+        scores.add("test", row)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            error.filename = error.filename or str(path)
             raise
-        _tell(f"the scores were not added to {path}: {error.strerror}")
+        _tell(f"the scores were not added to {scores.path}: {error.strerror}")
 
 
 def _tell(message: str) -> None:

@@ -27,8 +27,9 @@ from nmt.config_file import load_config, read_config, save_config
 from nmt.data.batching import Batch, validation_batches
 from nmt.data.preparation.prepare import PreparedData
 from nmt.model.device import use_device
-from nmt.model_folder.scores import History
-from nmt.model_folder.weights import MODEL_FILE, read_tensors
+from nmt.model_folder.files import MODEL_FILE
+from nmt.model_folder.scores import ScoresFile
+from nmt.model_folder.weights import read_tensors
 from nmt.training.checkpoint import OPTIMIZER_FILE, Checkpoints
 from nmt.training.device_memory import memory_of
 from nmt.training.errors import TrainingError
@@ -171,7 +172,7 @@ def compare(straight: Path, stopped: Path) -> tuple[list[str], list[str]]:
     models = [read_tensors(folder / MODEL_FILE)[0] for folder in (straight, stopped)]
     compared.append(f"{MODEL_FILE}: {len(models[0])} tensors")
     differences += [f"{MODEL_FILE}: {line}" for line in different_tensors(*models)]
-    rows = [History(folder).rows() for folder in (straight, stopped)]
+    rows = [ScoresFile(folder).validations() for folder in (straight, stopped)]
     compared.append(f"scores.jsonl: {len(rows[0])} validations, without their times")
     if len(rows[0]) != len(rows[1]):
         differences.append(f"scores.jsonl: {len(rows[0])} and {len(rows[1])} validations")

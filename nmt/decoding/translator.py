@@ -29,7 +29,8 @@ from nmt.decoding.translation import (
 from nmt.model.device import use_device
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
-from nmt.model_folder.weights import ModelError, load_model
+from nmt.model_folder.files import ModelError
+from nmt.model_folder.weights import load_model
 
 Ids = tuple[int, ...]
 
@@ -94,9 +95,9 @@ class Translator:
         """
         use_threads(threads)
         place = use_device(device)  # before the model is read: what is missing is told at once
-        config, model = load_model(Path(folder))
+        config, model = load_model(Path(folder), Seq2Seq.from_config)
         source, target = load_subwords(Path(folder))
-        sizes = len(model.source_embedding.weight), len(model.target_embedding.weight)
+        sizes = model.vocabulary_sizes
         if (source.size, target.size) != sizes:
             raise ModelError(
                 f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "

@@ -1,70 +1,56 @@
-"""The model folder: parameters, settings, digests and the card, written so that a folder is whole or says it is not."""
+"""The parameters of a network on disk, and whole model folders, written so that a folder is whole or says it is not."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from nmt.config import Config
 from nmt.config_file import save_config
 from nmt.files import atomic_write, write_text
-from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.card import ModelCard, render_card
+from nmt.model_folder.digests import check_digests, write_digests
 from nmt.model_folder.files import (
     CARD_FILE,
     CONFIG_FILE,
-    DIGEST_FILE,
     MODEL_FILE,
-    Header,
+    SUBWORD_FILES,
     ModelError,
-    check_digests,
-    read_header,
     read_settings,
     require_file,
-    write_digests,
 )
+from nmt.model_folder.header import SIZES, Header, open_tensors, read_header
 
-__all__ = [
-    "CARD_FILE",
-    "CONFIG_FILE",
-    "DIGEST_FILE",
-    "MODEL_FILE",
-    "ModelCard",
-    "ModelError",
-    "assign_parameters",
-    "load_model",
-    "parameters_of",
-    "read_tensors",
-    "render_card",
-    "save_model",
-    "vocabulary_sizes",
-    "write_tensors",
-]
+Network = TypeVar("Network", bound=nn.Module)
 
-_SUBWORDS: Final = "*.spm"
+_NAMES_ON_DISK: Final = {
+    "decoder.bridge.": "decoder.initial.",
+    "decoder.attentional.": "decoder.combine.",
+    "decoder.readout.": "decoder.project.",
+}
+"""Beginnings of parameters' names in the network, and what files call them, which were there before."""
 
 
-@dataclass(frozen=True)
-class ModelCard:
-    """What the card tells beside the config."""
+class Sized(Protocol):
+    """What is written of a network."""
 
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """What the model was trained on, such as {"training pairs": 29000}."""
-    scores: Mapping[str, str] = field(default_factory=dict)
-    """Results by name, such as {"validation perplexity": "5.10"}."""
-    notes: str = ""
-    """Free text."""
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target, in subwords."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Every parameter, once."""
 
 
-def save_model(folder: Path, config: Config, model: Seq2Seq, card: ModelCard) -> None:
+def save_model(folder: Path, config: Config, model: Sized, card: ModelCard) -> None:
     """Write a model, `model.safetensors` last: whenever this is stopped, the folder holds a whole model or none.
 
     A model that was there before goes when the new one is on the disk under a temporary name. The subword models are
@@ -79,24 +65,27 @@ def save_model(folder: Path, config: Config, model: Seq2Seq, card: ModelCard) ->
     Raises:
         OSError: If the folder cannot be written.
     """
-    content = save(_contiguous(parameters_of(model)), vocabulary_sizes(model))
-    subwords = sorted(path.name for path in folder.glob(_SUBWORDS))
+    parameters = parameters_of(model)
+    content = save(_contiguous(parameters), sizes_of(model))
+    subwords = sorted(path.name for path in folder.glob(SUBWORD_FILES))
     with atomic_write(folder / MODEL_FILE) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())  # a full disk shows here at the latest, before anything is replaced
         (folder / MODEL_FILE).unlink(missing_ok=True)
         save_config(config, folder / CONFIG_FILE)
-        write_text(folder / CARD_FILE, render_card(config, model, card))
+        values = sum(tensor.numel() for tensor in parameters.values())
+        write_text(folder / CARD_FILE, render_card(config, values, model.vocabulary_sizes, card))
         # The parameters come last: digests that were cut short do not list them.
         write_digests(folder, [*subwords, CONFIG_FILE, MODEL_FILE], {MODEL_FILE: content})
 
 
-def load_model(folder: Path) -> tuple[Config, Seq2Seq]:
+def load_model(folder: Path, build: Callable[[Config, int, int], Network]) -> tuple[Config, Network]:
     """Read a model.
 
     Args:
         folder: A folder that `save_model` wrote.
+        build: Makes the network of settings and the sizes of the source and the target vocabulary, with any weights.
 
     Returns:
         Its settings, and the network in evaluation mode.
@@ -114,13 +103,8 @@ def load_model(folder: Path) -> tuple[Config, Seq2Seq]:
         check_digests(folder)  # before anything is made of the contents
     config = read_settings(folder)
     header = read_header(path)
-    sizes = header.vocabulary_sizes(path)
-    _check_widths(config, sizes, header, path)
-    try:
-        with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced, and should not cost the caller's seed
-            model = Seq2Seq.from_config(config, *sizes)
-    except ValueError as error:
-        raise ModelError(f"{folder}: {error}") from None
+    _check_widths(config, header, path)
+    model = build_for(config, header.vocabulary_sizes, build, folder)
     tensors, _ = read_tensors(path)
     assign_parameters(model, tensors, path)
     for name, tensor in tensors.items():
@@ -129,9 +113,30 @@ def load_model(folder: Path) -> tuple[Config, Seq2Seq]:
     return config, model.eval()
 
 
-def _check_widths(config: Config, sizes: tuple[int, int], header: Header, path: Path) -> None:
+def build_for(
+    config: Config, sizes: tuple[int, int], build: Callable[[Config, int, int], Network], path: Path
+) -> Network:
+    """Build a network whose weights will be replaced, which does not cost the caller's seed.
+
+    Args:
+        config: Its settings.
+        sizes: Of its source and target vocabulary.
+        build: As for `load_model`.
+        path: Where its weights come from, for messages.
+
+    Raises:
+        ModelError: The settings and the sizes do not fit.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return build(config, *sizes)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def _check_widths(config: Config, header: Header, path: Path) -> None:
     """Compare what decides the size of the network with the file, before the network takes its memory."""
-    shape = config.model
+    shape, sizes = config.model, header.vocabulary_sizes
     width = (4 * shape.hidden_size, shape.hidden_size)
     expected = {f"encoder.layers.weight_hh_l{layer}": width for layer in range(shape.encoder_layers)}
     expected |= {f"decoder.layers.{layer}.weight_hh_l0": width for layer in range(shape.decoder_layers)}
@@ -148,18 +153,21 @@ def _check_widths(config: Config, sizes: tuple[int, int], header: Header, path: 
             )
 
 
-def parameters_of(model: nn.Module) -> dict[str, Tensor]:
-    """Name every parameter once, shared ones by their first name; the tensors are not copied."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+def parameters_of(model: Sized | nn.Module) -> dict[str, nn.Parameter]:
+    """List every parameter of a network once, by its name on disk; shared ones by their first name."""
+    return {_name_on_disk(name): parameter for name, parameter in model.named_parameters()}
 
 
-def vocabulary_sizes(model: Seq2Seq) -> dict[str, str]:
-    """Describe the vocabularies, as metadata of a file of parameters.
+def _name_on_disk(name: str) -> str:
+    for here, there in _NAMES_ON_DISK.items():
+        if name.startswith(here):
+            return there + name.removeprefix(here)
+    return name
 
-    It is one entry for both, because safetensors writes several in no certain order, and equal models should be equal
-    files.
-    """
-    return {"vocabulary_sizes": f"{len(model.source_embedding.weight)} {len(model.target_embedding.weight)}"}
+
+def sizes_of(model: Sized) -> dict[str, str]:
+    """Describe the vocabularies, as metadata of a file of parameters."""
+    return {SIZES: "{} {}".format(*model.vocabulary_sizes)}
 
 
 @torch.no_grad()
@@ -202,13 +210,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         ModelError: If it is missing or damaged.
     """
-    require_file(path)
-    path.open("rb").close()  # what is wrong here names the file; safetensors' own errors do not
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except SafetensorError as error:
-        raise ModelError(f"{path}: damaged: {' '.join(str(error).split())}") from None
+    with open_tensors(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -235,45 +238,4 @@ def _as_os_error(error: SafetensorError) -> OSError:
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}
-
-
-def render_card(config: Config, model: Seq2Seq, card: ModelCard) -> str:
-    """Write the card's text (Markdown) for a model.
-
-    Args:
-        config: The settings.
-        model: The network, for its sizes.
-        card: Counts, scores and notes.
-
-    Returns:
-        The text.
-    """
-    data, shape = config.data, config.model
-    source_size, target_size = len(model.source_embedding.weight), len(model.target_embedding.weight)
-    vocabulary = f"{source_size} (source) and {target_size} (target) subwords"
-    if data.joint_vocabulary:
-        vocabulary = f"{target_size} subwords, joint"
-    rows = {
-        "languages": f"{data.source_language} to {data.target_language}",
-        "parameters": f"{model.number_of_parameters:,}",
-        "vocabulary": f"{vocabulary}, {data.subword_model}",
-        "encoder": f"{shape.encoder_layers} bidirectional {shape.cell} layer(s) of {shape.hidden_size} per direction",
-        "decoder": f"{shape.decoder_layers} {shape.cell} layer(s) of {shape.hidden_size}, {shape.attention} attention",
-        "embeddings": f"{shape.embedding_size} wide, {'tied' if shape.tie_embeddings else 'separate'}",
-    }
-    lines = [f"# Translation model, {data.source_language} to {data.target_language}", "", *_table(rows)]
-    if card.counts:
-        lines += ["", "## Training data", "", *_table({name: f"{count:,}" for name, count in card.counts.items()})]
-    if card.scores:
-        lines += ["", "## Scores", "", *_table(card.scores)]
-    lines += ["", "## Use", "", "    nmt translate THIS_FOLDER < input.txt > output.txt", ""]
-    lines += ["One line in gives exactly one line out. The settings are in `config.json`, the weights in"]
-    lines += ["`model.safetensors`; the subword models lie beside them.", ""]
-    if card.notes:
-        lines += [card.notes, ""]
-    return "\n".join(lines)
-
-
-def _table(rows: Mapping[str, str]) -> list[str]:
-    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}

@@ -23,17 +23,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from nmt.files import write_text
+from nmt.files import sha256, write_text
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model_folder.weights import (
-    MODEL_FILE,
-    ModelError,
-    assign_parameters,
-    parameters_of,
-    read_tensors,
-    vocabulary_sizes,
-    write_tensors,
-)
+from nmt.model_folder.files import MODEL_FILE, ModelError
+from nmt.model_folder.weights import assign_parameters, parameters_of, read_tensors, sizes_of, write_tensors
 from nmt.training.errors import TrainingError
 from nmt.training.optimizer import ParameterAverage, optimizer_tensors, restore_optimizer
 from nmt.training.state import TrainingState
@@ -171,7 +164,7 @@ class Checkpoints:
         _, checksums = self.read_state(step)
         if not path.is_file():
             raise TrainingError(f"{path}: missing; {_ADVICE}")
-        if checksums.get(name, "") not in ("", _checksum(path)):
+        if checksums.get(name, "") not in ("", sha256(path)):
             raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
         try:
             return read_tensors(path)
@@ -234,7 +227,7 @@ class Checkpoints:
         if model.device.type == "cuda":
             rest[CUDA_RANDOM_STATE] = torch.cuda.get_rng_state(model.device)
         rest |= {f"parameter.{name}": tensor for name, tensor in trained.items() if average.averages}
-        write_tensors(folder / MODEL_FILE, average.averages or trained, vocabulary_sizes(model))
+        write_tensors(folder / MODEL_FILE, average.averages or trained, sizes_of(model))
         write_tensors(folder / OPTIMIZER_FILE, rest)
         _write_state(folder, state)
         _flush(folder)
@@ -247,14 +240,9 @@ class Checkpoints:
 def _write_state(folder: Path, state: TrainingState) -> None:
     """Write state.json, whole, beside the files of tensors."""
     content = state.model_dump(mode="json")
-    checksums = {name: _checksum(folder / name) for name in (MODEL_FILE, OPTIMIZER_FILE)}
+    checksums = {name: sha256(folder / name) for name in (MODEL_FILE, OPTIMIZER_FILE)}
     checksums[STATE_FILE] = _checksum_of_state(content)
     write_text(folder / STATE_FILE, json.dumps({"checksums": checksums, "state": content}, indent=2) + "\n")
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _checksum_of_state(content: Any) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 from nmt.config import Config
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model_folder.scores import History
-from nmt.model_folder.weights import MODEL_FILE, ModelCard, save_model
+from nmt.model_folder.card import ModelCard
+from nmt.model_folder.files import MODEL_FILE
+from nmt.model_folder.scores import ScoresFile
+from nmt.model_folder.weights import save_model
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import CURVES_FILE, draw_curves
 from nmt.training.progress import duration
@@ -39,7 +41,7 @@ def write_model(
         TrainingError: The best checkpoint is missing or damaged.
         OSError: The folder cannot be written.
     """
-    draw_curves(History(config.folder).rows(), config.folder / CURVES_FILE)
+    draw_curves(ScoresFile(config.folder).validations(), config.folder / CURVES_FILE)
     checkpoints.load_parameters(state.best_step or state.step, model)
     scores = {f"validation {name}": f"{value:.4f}" for name, value in state.best_scores.items()}
     told = {**counts, "steps": state.step, "target tokens seen": state.target_tokens}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config import TrainingConfig
+from nmt.model_folder.weights import parameters_of
 from nmt.training.errors import TrainingError
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -42,7 +43,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
     """Name the optimiser's state: `exp_avg.PARAMETER` and so on; empty before the first step."""
     return {
         f"{moment}.{name}": optimizer.state[parameter][moment]
-        for name, parameter in model.named_parameters()
+        for name, parameter in parameters_of(model).items()
         if parameter in optimizer.state
         for moment in MOMENTS
     }
@@ -59,7 +60,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensor
     Raises:
         TrainingError: If a tensor is missing or has another shape.
     """
-    for name, parameter in model.named_parameters():
+    for name, parameter in parameters_of(model).items():
         state = {}
         for moment in MOMENTS:
             tensor = tensors.get(f"{moment}.{name}")
@@ -134,14 +135,14 @@ class ParameterAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = model
         self.decay = decay
-        self.averages = {name: p.detach().clone() for name, p in model.named_parameters()} if decay else {}
+        self.averages = {name: p.detach().clone() for name, p in parameters_of(model).items()} if decay else {}
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
         """Take the parameters in, after an optimiser's step; `updates` is the number of steps before it."""
         weight = 1.0 - min(self.decay, (1 + updates) / (10 + updates))
         if self.averages:
-            for name, parameter in self.model.named_parameters():
+            for name, parameter in parameters_of(self.model).items():
                 self.averages[name].lerp_(parameter, weight)
 
     @contextmanager
@@ -156,5 +157,5 @@ class ParameterAverage:
     @torch.no_grad()
     def _swap(self) -> None:
         if self.averages:
-            for name, parameter in self.model.named_parameters():
+            for name, parameter in parameters_of(self.model).items():
                 parameter.data, self.averages[name] = self.averages[name], parameter.data

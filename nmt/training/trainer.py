@@ -20,7 +20,7 @@ from nmt.model.device import use_device
 from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.threads import use_threads
-from nmt.model_folder.scores import History
+from nmt.model_folder.scores import ScoresFile
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.device_memory import memory_of
 from nmt.training.errors import TrainingError
@@ -174,7 +174,7 @@ class Trainer:
         self.schedule = Schedule.from_config(
             self.settings, math.ceil(data.number_of_batches(0) / self.settings.accumulate)
         )
-        self.history = History(config.folder)
+        self.scores = ScoresFile(config.folder)
         self.events: Events | None = None
         self.pace = Pace()
         self.footprint = Footprint(model, config.model, config.training.precision)
@@ -191,7 +191,7 @@ class Trainer:
                 return self._result("already finished", "raise training.epochs, max_steps or max_minutes to train on")
         else:
             torch.manual_seed(self.settings.seed)  # the same dropout, whatever was drawn since the weights
-        self.history.forget_after(self.state.validated_step)
+        self.scores.forget_after(self.state.validated_step)
         self.started = time.monotonic() - self.state.seconds
         with ExitStack() as stack:
             reporter = stack.enter_context(Reporter(self.config.folder / "training.log"))
@@ -311,7 +311,7 @@ class Trainer:
         better = take_in(state, scores, self.settings)
         state.seconds = time.monotonic() - self.started
         epoch = min(state.epoch + 1, self.settings.epochs)
-        self.history.add(state.step, epoch, state.seconds, scores | numbers)
+        self.scores.add_validation(state.step, epoch, state.seconds, scores | numbers)
         if self.events:
             self.events.add_validation(state.step, scores, numbers)
         verdict = "best so far" if better else f"best is step {state.best_step}"

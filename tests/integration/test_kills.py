@@ -25,7 +25,7 @@ from nmt.data.batching import Batch, SubwordSampling, TrainingBatches, validatio
 from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.data.subword_regularization import SubwordSampler
 from nmt.files import write_text
-from nmt.model_folder.scores import History
+from nmt.model_folder.scores import ScoresFile
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.trainer import build_model, train
 
@@ -100,7 +100,7 @@ def assert_same(folder: Path, other: Path) -> None:
     """The models are the same file, and the validations the same but for their times."""
     assert (folder / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
     one, two = (
-        [{key: value for key, value in row.items() if key not in TIMES} for row in History(path).rows()]
+        [{key: value for key, value in row.items() if key not in TIMES} for row in ScoresFile(path).validations()]
         for path in (folder, other)
     )
     assert one == two

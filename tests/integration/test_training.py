@@ -16,7 +16,7 @@ from nmt.config import Config
 from nmt.data.batching import TrainingBatches, collate, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model_folder.scores import History
+from nmt.model_folder.scores import ScoresFile
 from nmt.training import events
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.errors import TrainingError
@@ -112,7 +112,7 @@ def test_max_steps_ends_in_the_middle_of_an_epoch(prepared, settings):
     assert run(prepared, settings(max_steps=5, epochs=100)).status == "already finished"
     longer = run(prepared, settings(max_steps=7, epochs=100))
     assert (longer.status, longer.steps) == ("finished", 7)
-    assert [row["step"] for row in History(settings().folder).rows()] == [4, 5, 7]
+    assert [row["step"] for row in ScoresFile(settings().folder).validations()] == [4, 5, 7]
     assert (settings().folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -139,8 +139,8 @@ def test_a_schedule_goes_on_where_it_was(prepared, settings, schedule):
     with pytest.raises(Stopped):
         trainer.run()
     run(prepared, parts, bleu(scores[2:]))
-    rates = [row["learning_rate"] for row in History(parts.folder).rows()]
-    assert rates == [row["learning_rate"] for row in History(whole.folder).rows()]
+    rates = [row["learning_rate"] for row in ScoresFile(parts.folder).validations()]
+    assert rates == [row["learning_rate"] for row in ScoresFile(whole.folder).validations()]
     assert model_bytes(parts) == model_bytes(whole)
     if schedule == "plateau":
         assert rates == [0.05, 0.05, 0.025, 0.0125]
@@ -172,7 +172,7 @@ def test_early_stopping(prepared, settings, metric, learning_rate, expected):
     config = settings(learning_rate=learning_rate, **changes)
     result = run(prepared, config, bleu([1.0, 3.0, 2.0, 3.0] + [0.0] * 100))
     assert result.status == "stopped early"
-    rows = History(config.folder).rows()
+    rows = ScoresFile(config.folder).validations()
     values = [row[metric] for row in rows]
     best = values.index(max(values) if metric == "bleu" else min(values))
     assert (result.best_step, result.steps) == (best + 1, len(rows)) == (best + 1, best + 3)
@@ -266,5 +266,5 @@ def test_tensorboard(prepared, settings, monkeypatch):
     assert {"validation/loss", "training/loss", "training/learning_rate", "training/tokens_per_second"} <= names
     assert [event.step for event in read.Scalars("validation/loss")] == [4, 6, 8, 9]
     assert [event.step for event in read.Scalars("training/gradient_norm")] == [2, 4, 6, 8]
-    rows = {row["step"]: row["loss"] for row in History(config.folder).rows()}
+    rows = {row["step"]: row["loss"] for row in ScoresFile(config.folder).validations()}
     assert [event.value for event in read.Scalars("validation/loss")] == pytest.approx(list(rows.values()))

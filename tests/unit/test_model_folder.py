@@ -12,7 +12,10 @@ import torch
 from small import make_config
 
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model_folder.weights import ModelCard, ModelError, load_model, save_model, write_tensors
+from nmt.model_folder.card import ModelCard
+from nmt.model_folder.files import ModelError
+from nmt.model_folder.header import read_header
+from nmt.model_folder.weights import load_model, parameters_of, save_model, write_tensors
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def test_round_trip(folder):
     torch.manual_seed(0)
     written = Seq2Seq.from_config(make_config(), 11, 11)
     state = torch.get_rng_state()
-    config, read = load_model(folder)
+    config, read = load_model(folder, Seq2Seq.from_config)
     assert torch.equal(torch.get_rng_state(), state)
     assert config == make_config()
     assert not read.training
@@ -41,6 +44,16 @@ def test_round_trip(folder):
         "config.json",
         "model.safetensors",
     ]
+
+
+def test_names_on_disk_are_those_of_the_first_version(folder):
+    kept = Path(__file__).parents[1] / "data" / "model-v1" / "model.safetensors"
+    of_second_layer = {name for name in read_header(folder / "model.safetensors").tensors if ".layers.1." in name}
+    assert (
+        read_header(folder / "model.safetensors").tensors.keys() - of_second_layer == read_header(kept).tensors.keys()
+    )
+    network = Seq2Seq.from_config(make_config(), 11, 11)
+    assert parameters_of(network)["decoder.initial.weight"] is network.decoder.bridge.weight
 
 
 def test_card(folder):
@@ -94,16 +107,16 @@ def not_a_model(folder):
     ],
 )
 def test_damage_is_told_in_one_line(folder, harm, message):
-    (folder / "SHA256SUMS").unlink()  # as in models of version 0.1.0
+    (folder / "SHA256SUMS").unlink()
     harm(folder)
     with pytest.raises(ModelError, match=message) as caught:
-        load_model(folder)
+        load_model(folder, Seq2Seq.from_config)
     assert "\n" not in str(caught.value)
 
 
 def test_the_digests_are_those_of_sha256sum(folder):
     (folder / "joint.spm").write_bytes(b"subwords")
-    config, model = load_model(folder)
+    config, model = load_model(folder, Seq2Seq.from_config)
     save_model(folder, config, model, ModelCard())
     names = ["joint.spm", "config.json", "model.safetensors"]
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
@@ -113,7 +126,7 @@ def test_the_digests_are_those_of_sha256sum(folder):
 @pytest.mark.parametrize("step", range(8))
 def test_a_model_that_is_not_written_to_the_end_is_none(folder, monkeypatch, step):
     """Stop while a model is written over another, after any number of files: the folder holds one of both, or none."""
-    config, model = load_model(folder)
+    config, model = load_model(folder, Seq2Seq.from_config)
     before = (folder / "model.safetensors").read_bytes()
     with torch.no_grad():
         model.output_bias += 1.0
@@ -136,24 +149,24 @@ def test_a_model_that_is_not_written_to_the_end_is_none(folder, monkeypatch, ste
     finished = os.waitpid(child, 0)[1] == 0
     assert finished == (step >= 5)
     if step == 0:
-        load_model(folder)
+        load_model(folder, Seq2Seq.from_config)
         assert (folder / "model.safetensors").read_bytes() == before
     elif finished:
-        assert torch.equal(load_model(folder)[1].output_bias, model.output_bias)
+        assert torch.equal(load_model(folder, Seq2Seq.from_config)[1].output_bias, model.output_bias)
     else:
         with pytest.raises(ModelError, match=r"model\.safetensors: missing"):
-            load_model(folder)
+            load_model(folder, Seq2Seq.from_config)
 
 
 def test_a_full_disk_leaves_the_model_that_was_there(folder, monkeypatch):
-    config, model = load_model(folder)
+    config, model = load_model(folder, Seq2Seq.from_config)
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(OSError, match="full"):
         save_model(folder, config, model, ModelCard())
     monkeypatch.undo()
-    load_model(folder)
+    load_model(folder, Seq2Seq.from_config)
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(ModelError, match="no such model folder"):
-        load_model(tmp_path / "nowhere")
+        load_model(tmp_path / "nowhere", Seq2Seq.from_config)
