@@ -74,9 +74,9 @@ def _options(
 def config() -> None:
     """List every setting: default, type, bounds, meaning."""
     with _reporting():
-        from nmt.commands.config import list_settings
+        from nmt.commands.config import run
 
-        list_settings()
+        run()
 
 
 @app.command()
@@ -282,9 +282,10 @@ def _with_device(overrides: list[str], device: str | None) -> list[str]:
 
 
 def _test_set(name: str | None, source: Path | None, reference: Path | None) -> TestSet:
-    if (name is None) == (source is None and reference is None) or (source is None) != (reference is None):
+    files = None if source is None or reference is None else (source, reference)
+    if (name is None) == (files is None) or (source is None) != (reference is None):
         raise typer.BadParameter("expected either --test NAME, or --source FILE and --reference FILE")
-    return TestSet(name, source, reference)
+    return TestSet(name, files)
 
 
 @contextmanager

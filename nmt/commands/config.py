@@ -9,7 +9,7 @@ import typer
 from nmt.config_file import describe
 
 
-def list_settings() -> None:
+def run() -> None:
     """Print every setting: its key, default, type and bounds, and meaning."""
     for setting in describe():
         typer.echo(f"{setting.key} = {setting.default}    ({setting.type})")

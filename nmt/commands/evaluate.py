@@ -12,15 +12,14 @@ import typer
 
 import nmt
 from nmt.commands.options import SearchSettings, TestSet
-from nmt.commands.testsets import TestLines, read_test_set
 from nmt.config import Config
 from nmt.data.dataset import PreparedError
 from nmt.data.preparation.manifest import read_overlap
 from nmt.data.preparation.overlap import Overlap
-from nmt.decoding.status import Status
-from nmt.decoding.translation import Translation, TranslationSettings
+from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
+from nmt.experiment import TestLines, read_test_set
 from nmt.files import write_text
 from nmt.model_folder.files import read_settings
 from nmt.model_folder.scores import ScoresFile
@@ -44,11 +43,15 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         CorpusError, EvaluationError: The test set cannot be used.
         OSError: A file cannot be read or written.
     """
-    test = read_test_set(chosen, read_settings(folder))  # before the model: a wrong name is told at once
+    test = read_test_set(
+        read_settings(folder), chosen.name, chosen.files
+    )  # before the model: a wrong name is told at once
     translator = Translator.load(folder, threads=search.threads, device=search.device)
     _tell(f"translating {len(test.sources):,} lines")
     started = time.monotonic()
-    found = translate(translator, test.sources, search)
+    found = translator.translate_detailed(
+        test.sources, TranslationSettings(search.beam_size, search.length_penalty, search.batch_size)
+    )
     seconds = time.monotonic() - started
     translations = [translation.text for translation in found]
     if output is not None:
@@ -76,12 +79,6 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         **({} if overlap is None else {"overlap_pairs": overlap.pairs, "overlap_sources": overlap.sources}),
     }
     _record(folder, row)
-
-
-def translate(translator: Translator, lines: Sequence[str], search: SearchSettings) -> list[Translation]:
-    """Translate lines with the given settings."""
-    settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size)
-    return translator.translate_detailed(lines, settings)
 
 
 def search_used(config: Config, search: SearchSettings) -> dict[str, float]:

@@ -74,5 +74,5 @@ class TestSet:
     """A test set: one named in the model's settings, or two files."""
 
     name: str | None = None
-    source: Path | None = None
-    reference: Path | None = None
+    files: tuple[Path, Path] | None = None
+    """Source and reference."""

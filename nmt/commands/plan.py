@@ -14,9 +14,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nmt.commands.train import prepared_data
 from nmt.config_file import load_config
 from nmt.data.preparation.prepare import check
+from nmt.experiment import prepared_data
 from nmt.sizes import shown_bytes
 from nmt.training.errors import TrainingError
 from nmt.training.lock import locked

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from nmt.commands.train import training_batches, validation_bleu
 from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.batching import Batch, TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData
+from nmt.experiment import training_batches, validation_bleu
 from nmt.model.recurrent import describe
 from nmt.model.threads import use_threads
 from nmt.training.checkpoint import Checkpoints

@@ -13,8 +13,7 @@ from typing import BinaryIO, Final
 from nmt.commands.options import SearchSettings
 from nmt.data.text import StreamError, open_input, open_output, read_chunks
 from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
-from nmt.decoding.status import Status
-from nmt.decoding.translation import Translation, TranslationSettings
+from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 
 _CHUNK: Final = 2_000  # lines translated together: enough to sort by length, few enough to hold in memory

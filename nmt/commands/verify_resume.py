@@ -21,11 +21,11 @@ import torch
 import typer
 from torch import Tensor
 
-from nmt.commands.train import prepared_data, training_batches, validation_bleu
 from nmt.config import Config
 from nmt.config_file import load_config, read_config, save_config
 from nmt.data.batching import Batch, validation_batches
 from nmt.data.preparation.prepare import PreparedData
+from nmt.experiment import prepared_data, training_batches, validation_bleu
 from nmt.model.device import use_device
 from nmt.model_folder.files import MODEL_FILE
 from nmt.model_folder.scores import ScoresFile

@@ -1,18 +1,20 @@
-"""Sentences as ids on disk: one flat array and its offsets, memory-mapped when read."""
+"""Pairs as ids on disk: for each side one flat array and its offsets, memory-mapped when read."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmt.files import atomic_write
 
+Side = Literal["source", "target"]
 IdArray = NDArray[np.uint16] | NDArray[np.uint32]
 
 _OFFSET: Final = np.dtype(np.int64)
@@ -30,6 +32,30 @@ class Sentences(NamedTuple):
     """All ids, one after the other, without bos and eos."""
     offsets: NDArray[np.int64]
     """[number of sentences + 1]"""
+
+    def sentence(self, index: int) -> IdArray:
+        """Ids of one sentence."""
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """Pairs of one split, memory-mapped: opening it costs nothing, and the system shares it between processes."""
+
+    source: Sentences
+    target: Sentences
+
+    def __len__(self) -> int:
+        return len(self.source.offsets) - 1
+
+    def lengths(self, side: Side) -> NDArray[np.int64]:
+        """Subwords of each sentence of a side, without bos and eos: [number of pairs] int64."""
+        offsets = self.source.offsets if side == "source" else self.target.offsets
+        return np.diff(offsets)
+
+    def pair(self, index: int) -> tuple[IdArray, IdArray]:
+        """Ids of the source and the target of one pair, without bos and eos; 0 <= index < len(self)."""
+        return self.source.sentence(index), self.target.sentence(index)
 
 
 @contextmanager
@@ -80,6 +106,25 @@ def read_sentences(folder: Path, name: str) -> Sentences:
             f"{folder}: {name}: expected offsets that end at the number of ids, {ids.size}; run `nmt prepare` again"
         )
     return Sentences(ids, offsets)
+
+
+def open_split(folder: Path, split: str) -> PreparedSplit:
+    """Map the ids of a split into memory.
+
+    Args:
+        folder: Of the ids.
+        split: "train" or "valid".
+
+    Raises:
+        PreparedError: They are missing or damaged.
+    """
+    source, target = (read_sentences(folder, f"{split}.{side}") for side in ("source", "target"))
+    if len(source.offsets) != len(target.offsets):
+        raise PreparedError(
+            f"{folder}: {split}: expected as many source as target sentences, got {len(source.offsets) - 1} "
+            f"and {len(target.offsets) - 1}; delete the folder and run `nmt prepare` again"
+        )
+    return PreparedSplit(source, target)
 
 
 def _write_header(file: BinaryIO, dtype: np.dtype[np.generic], size: int) -> None:

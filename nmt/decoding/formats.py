@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from nmt.decoding.alignment import format_links
-from nmt.decoding.status import Status
-from nmt.decoding.translation import Candidate, Translation
+from nmt.decoding.translation import Candidate, Status, Translation
 
 TSV_COLUMNS: Final = ("line", "rank", "translation", "status", "score", "alignment")
 _LINE_BREAKS = re.compile("[\x85\u2028\u2029]")  # of those that Python knows, the ones that JSON does not escape

@@ -1,10 +1,10 @@
 """Does a translation look wrong? Loops and dropped content, told from ids and attention alone.
 
-Every check counts target or source subwords that are in doubt; 0 says that nothing is. The thresholds were chosen on
-English to German captions (a recurrent model of 3M parameters, 2,000 test sentences, the commonest kind of text that
+Every check counts suspect subwords of the target or the source; 0 says that there are none. The thresholds were chosen
+on English to German captions (a recurrent model of 3M parameters, 2,000 test sentences, the commonest kind of text that
 looks repetitive without being wrong) so that at most a few translations in a thousand are flagged, and few of the human
-ones. They are wide on purpose: a false alarm costs a second search, and a translation in doubt is only replaced by one
-that is in none.
+ones. They are wide on purpose: a false alarm costs a second search, and a suspect translation is only replaced by one
+that is not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SHORT_SOURCE: Final = 10
 Ids = Sequence[int]
 
 
-def doubt(source: Ids, target: Ids, attention: NDArray[np.float32]) -> int:
+def count_suspect(source: Ids, target: Ids, attention: NDArray[np.float32]) -> int:
     """Count the subwords of a translation that look wrong.
 
     Args:
@@ -54,10 +54,10 @@ def doubt(source: Ids, target: Ids, attention: NDArray[np.float32]) -> int:
     Returns:
         0 for a translation that looks right; of two wrong ones, the lower is the better.
     """
-    return repeated(source, target) + dropped(source, target, attention)
+    return count_repeated(source, target) + count_dropped(source, target, attention)
 
 
-def repeated(source: Ids, target: Ids) -> int:
+def count_repeated(source: Ids, target: Ids) -> int:
     """Count target subwords in loops: repetition at once, or of an n-gram again and again, beyond the source's own."""
     if len(set(itertools.pairwise(target))) >= len(target) - 1:
         return 0  # no pair of subwords comes twice: the commonest case, and the cheapest to see
@@ -71,8 +71,8 @@ def repeated(source: Ids, target: Ids) -> int:
     return 0
 
 
-def dropped(source: Ids, target: Ids, attention: NDArray[np.float32]) -> int:
-    """Count source subwords that seem to be left out (see `doubt` for the arguments)."""
+def count_dropped(source: Ids, target: Ids, attention: NDArray[np.float32]) -> int:
+    """Count source subwords that seem to be left out (see `count_suspect` for the arguments)."""
     if not target:
         return len(source)
     if len(source) >= SHORT_SOURCE and len(target) < SHORT * len(source):

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nmt.data.subwords import BOS, EOS
-from nmt.decoding.batches import make_batches
+from nmt.data.batching import longest_first, pad
+from nmt.data.subwords import EOS
 from nmt.model.encoder import EncoderOutput
 from nmt.model.seq2seq import Seq2Seq
 
@@ -32,11 +32,7 @@ def encode_sources(model: Seq2Seq, sources: Sequence[Ids]) -> EncoderOutput:
         The encoded sources, S = longest + 1.
     """
     lengths = torch.tensor([len(ids) + 1 for ids in sources])  # [B]
-    padded = np.zeros((len(sources[0]) + 1, len(sources)), dtype=np.int64)  # [S, B]
-    for column, ids in enumerate(sources):
-        padded[: len(ids), column] = ids
-        padded[len(ids), column] = EOS
-    return model.encode(torch.from_numpy(padded).to(model.device), lengths)
+    return model.encode(torch.from_numpy(pad(sources, eos=True)).to(model.device), lengths)
 
 
 @torch.inference_mode()
@@ -99,7 +95,7 @@ def zip_pairs(sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterator[tuple[
 def _batches(sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterator[list[int]]:
     """Batches of like length, within each the longest source first."""
     sizes = [max(len(source), len(target)) + 1 for source, target in zip_pairs(sources, targets)]
-    for batch in make_batches(sizes, len(sizes), _BATCH_TOKENS):
+    for batch in longest_first(sizes, _BATCH_TOKENS):
         yield sorted(batch, key=lambda index: (-len(sources[index]), index))
 
 
@@ -107,13 +103,9 @@ def _run(model: Seq2Seq, sources: Sequence[Ids], targets: Sequence[Ids]) -> Iter
     """Run a batch in stretches: yields the first step of each, hidden [t, B, E] and weights [B, t, S]."""
     encoded = encode_sources(model, sources)
     state = model.start(encoded)
-    length = max(map(len, targets)) + 1
-    inputs = np.zeros((length, len(targets)), dtype=np.int64)  # [T, B]
-    for column, ids in enumerate(targets):
-        inputs[0, column] = BOS
-        inputs[1 : len(ids) + 1, column] = ids
+    inputs = pad(targets, bos=True)  # [T, B]
     stretch = max(1, _ATTENTION_VALUES // encoded.padding.numel())
-    for start in range(0, length, stretch):
+    for start in range(0, len(inputs), stretch):
         tokens = torch.from_numpy(inputs[start : start + stretch]).to(model.device)
         hidden, weights, state = model.decoder.run(model.target_embedding(tokens), state)
         yield start, hidden, weights

@@ -21,7 +21,7 @@ from synthetic import make_config, make_pairs, write_corpus
 
 import nmt.training.finish
 from nmt.config import Config
-from nmt.data.batching import Batch, SubwordSampling, TrainingBatches, validation_batches
+from nmt.data.batching import Batch, SubwordRegularization, TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.data.subword_regularization import SubwordSampler
 from nmt.files import write_text
@@ -70,7 +70,7 @@ class Counting:
 def run(prepared: Config, config: Config, counter: mmap.mmap | None = None) -> None:
     data = PreparedData.open(prepared)
     sampler = SubwordSampler(data.source_subwords, "unigram", 0.2)
-    batches = TrainingBatches(data.train, config.training.batch_tokens, 3, SubwordSampling(0.5, sampler, sampler))
+    batches = TrainingBatches(data.train, config.training.batch_tokens, 3, SubwordRegularization(0.5, sampler, sampler))
     state = Checkpoints(config.folder).latest_state()
     counted = Counting(batches, counter, state.step if state else 0) if counter else batches
     model = build_model(config, data.source_subwords.size, data.target_subwords.size)

@@ -284,17 +284,6 @@ def test_vocabularies_of_a_trained_model_are_not_replaced(folder: Path) -> None:
         assert prepare(config)
 
 
-def test_a_record_of_an_earlier_version_is_stale(folder: Path) -> None:
-    config = settings(folder)
-    prepare(config)
-    record = data_folder(config) / "prepared.json"
-    record.write_text('{"format_version": 1}')
-    assert check(config) == ("stale", "prepared by an earlier version")
-    assert read_overlap(config.folder) == {}
-    assert prepare(config)
-    assert check(config) == ("fresh", "")
-
-
 def test_files_of_others_in_the_folder_stay(folder: Path) -> None:
     config = settings(folder)
     data_folder(config).mkdir(parents=True)

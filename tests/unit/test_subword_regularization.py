@@ -14,7 +14,7 @@ from typing import Literal
 import pytest
 from test_batching import split_of
 
-from nmt.data.batching import Batch, SubwordSampling, TrainingBatches
+from nmt.data.batching import Batch, SubwordRegularization, TrainingBatches
 from nmt.data.preparation.prepare import PreparedSplit
 from nmt.data.subword_regularization import SubwordSampler
 from nmt.data.subwords import EOS, UNK, Subwords, train_subwords
@@ -48,7 +48,7 @@ def split(subwords: Subwords, tmp_path: Path) -> PreparedSplit:
 
 
 def batches(split: PreparedSplit, sampler: SubwordSampler, share: float = 0.5, seed: int = 3) -> TrainingBatches:
-    return TrainingBatches(split, 120, seed, SubwordSampling(share, sampler, sampler))
+    return TrainingBatches(split, 120, seed, SubwordRegularization(share, sampler, sampler))
 
 
 def columns(batch: Batch) -> dict[int, tuple[list[int], list[int]]]:

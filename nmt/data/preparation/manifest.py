@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -14,10 +12,9 @@ from nmt.config import Config, DataConfig
 from nmt.data.dataset import PreparedError
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.text import CorpusError
-from nmt.files import write_text
+from nmt.files import sha256, write_text
 
-RECORD_FILE: Final = "prepared.json"
-VERSION: Final = 2
+MANIFEST_FILE: Final = "prepared.json"
 SETTINGS: Final = (
     "vocabulary_size",
     "subword_model",
@@ -34,12 +31,12 @@ SETTINGS: Final = (
 Fingerprint = dict[str, str | int]
 
 
-class Record(BaseModel):
+class Manifest(BaseModel):
     """What `prepared.json` holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[2] = VERSION
+    format_version: Literal[2] = 2
     settings: dict[str, str | int | float | bool]
     """The values of `SETTINGS`."""
     inputs: dict[str, Fingerprint]
@@ -59,30 +56,28 @@ def data_folder(config: Config) -> Path:
     return config.folder / "data"
 
 
-def write_record(folder: Path, record: Record) -> None:
-    """Write the record into the folder of the ids. Comes last: data without its record counts as missing."""
-    write_text(folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest into the folder of the ids. Comes last: data without its manifest counts as missing."""
+    write_text(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
 
 
-def read_record(folder: Path) -> Record | None:
-    """Read the record in the folder of the ids.
+def read_manifest(folder: Path) -> Manifest | None:
+    """Read the manifest in the folder of the ids.
 
     Returns:
-        None if there is none, or one of an earlier version.
+        None if there is none.
 
     Raises:
         PreparedError: It is damaged.
     """
-    path = folder / RECORD_FILE
+    path = folder / MANIFEST_FILE
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return Record.model_validate_json(content)
+        return Manifest.model_validate_json(content)
     except ValidationError:
-        if _version(content) in range(1, VERSION):
-            return None
         raise PreparedError(f"{path}: damaged or of another version; delete {folder} and prepare again") from None
 
 
@@ -96,10 +91,10 @@ def read_overlap(folder: Path) -> dict[str, Overlap]:
         What `nmt prepare` counted; nothing where there is no prepared data, as in a model that was copied without it.
 
     Raises:
-        PreparedError: The record is damaged.
+        PreparedError: The manifest is damaged.
     """
-    record = read_record(folder / "data")
-    return {} if record is None else {"valid": record.valid_overlap, **record.test_overlap}
+    manifest = read_manifest(folder / "data")
+    return {} if manifest is None else {"valid": manifest.valid_overlap, **manifest.test_overlap}
 
 
 def chosen_settings(data: DataConfig) -> dict[str, str | int | float | bool]:
@@ -107,28 +102,28 @@ def chosen_settings(data: DataConfig) -> dict[str, str | int | float | bool]:
     return {name: getattr(data, name) for name in SETTINGS}
 
 
-def changed_input(record: Record, data: DataConfig) -> str | None:
+def changed_input(manifest: Manifest, data: DataConfig) -> str | None:
     """Say which setting or text file is another than recorded, if any.
 
     Raises:
         CorpusError: A text file is missing.
     """
     for name, value in chosen_settings(data).items():
-        if record.settings.get(name) != value:
-            return f"prepared with data.{name} = {record.settings.get(name)}, but the settings say {value}"
+        if manifest.settings.get(name) != value:
+            return f"prepared with data.{name} = {manifest.settings.get(name)}, but the settings say {value}"
     files = input_files(data)
     require_files(files)
-    if set(files) != set(record.inputs):
-        return f"prepared from {', '.join(record.inputs)}, but the settings name {', '.join(files)}"
+    if set(files) != set(manifest.inputs):
+        return f"prepared from {', '.join(manifest.inputs)}, but the settings name {', '.join(files)}"
     for name, path in files.items():
-        if not is_unchanged(path, record.inputs[name]):
+        if not is_unchanged(path, manifest.inputs[name]):
             return f"prepared from other text than {path} now holds"
     return None
 
 
-def damaged_output(record: Record, folder: Path) -> str | None:
+def damaged_output(manifest: Manifest, folder: Path) -> str | None:
     """Say which file in the model folder is missing or of another size than recorded, if any."""
-    for name, size in record.outputs.items():
+    for name, size in manifest.outputs.items():
         path = folder / name
         found = f"{path.stat().st_size:,}" if path.exists() else "no file"
         if found != f"{size:,}":
@@ -160,9 +155,7 @@ def require_files(files: Mapping[str, Path]) -> None:
 
 def fingerprint(path: Path) -> Fingerprint:
     """Size in bytes, time of the last change in nanoseconds, and SHA-256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    status = path.stat()
+    digest, status = sha256(path), path.stat()
     return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "sha256": digest}
 
 
@@ -179,11 +172,3 @@ def _files(places: Mapping[str, tuple[Path, ...]]) -> Iterator[tuple[str, Path]]
         sides = (" source", " target") if len(corpus) == 2 else ("",)
         for side, path in zip(sides, corpus, strict=True):
             yield place + side, path
-
-
-def _version(content: bytes) -> object:
-    try:
-        record = json.loads(content)
-    except ValueError:
-        return None
-    return record.get("format_version") if isinstance(record, dict) else None

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, Literal, NamedTuple
 
 from nmt.config import Config
-from nmt.data.dataset import IdArray, PreparedError, Sentences, read_sentences
-from nmt.data.preparation.encoding import encode_training, encode_validation, survey, train_vocabularies
+from nmt.data.dataset import PreparedError, PreparedSplit, open_split
+from nmt.data.preparation.encoding import Progress, encode_training, encode_validation, survey, train_vocabularies
 from nmt.data.preparation.manifest import (
-    RECORD_FILE,
-    Record,
+    MANIFEST_FILE,
+    Manifest,
     changed_input,
     chosen_settings,
     damaged_output,
@@ -23,17 +20,16 @@ from nmt.data.preparation.manifest import (
     fingerprint,
     input_files,
     is_unchanged,
-    read_record,
+    read_manifest,
     require_files,
     test_set_files,
-    write_record,
+    write_manifest,
 )
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.preparation.report import REPORT_FILE, make_report
 from nmt.data.subwords import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subwords, load_subwords
 from nmt.files import write_text
 
-Side = Literal["source", "target"]
 State = Literal["missing", "stale", "fresh"]
 
 _ID_FILES: Final = tuple(
@@ -44,26 +40,6 @@ _ID_FILES: Final = tuple(
 )
 _SUBWORD_FILES: Final = (JOINT_FILE, SOURCE_FILE, TARGET_FILE)
 _TRAINED: Final = ("checkpoints", "model.safetensors")
-
-
-@dataclass(frozen=True)
-class PreparedSplit:
-    """Pairs of one split, memory-mapped: opening it costs nothing, and the system shares it between processes."""
-
-    source: Sentences
-    target: Sentences
-
-    def __len__(self) -> int:
-        return len(self.source.offsets) - 1
-
-    def lengths(self, side: Side) -> NDArray[np.int64]:
-        """Subwords of each sentence of a side, without bos and eos: [number of pairs] int64."""
-        offsets = self.source.offsets if side == "source" else self.target.offsets
-        return np.diff(offsets)
-
-    def pair(self, index: int) -> tuple[IdArray, IdArray]:
-        """Ids of the source and the target of one pair, without bos and eos; 0 <= index < len(self)."""
-        return _sentence(self.source, index), _sentence(self.target, index)
 
 
 @dataclass(frozen=True)
@@ -85,13 +61,44 @@ class PreparedData:
             PreparedError: There is none, it is of other settings or other text, or it is damaged.
             CorpusError: A text file is missing.
         """
+        return cls._open(config, _find(config))
+
+    @classmethod
+    def make(cls, config: Config, progress: Progress) -> PreparedData:
+        """Open the prepared data of these settings; prepares it first if there is none.
+
+        Args:
+            config: The settings.
+            progress: As for `prepare`.
+
+        Raises:
+            PreparedError: It is of other settings or other text, which a checkpoint may belong to, or it is damaged.
+            CorpusError, SubwordError, OSError: As for `prepare`.
+        """
+        found = _find(config)
+        if found.state == "missing":
+            require_files(input_files(config.data) | test_set_files(config.data))
+            found = _Found("fresh", "", _prepare(config, found, progress))
+        return cls._open(config, found)
+
+    @classmethod
+    def _open(cls, config: Config, found: _Found) -> PreparedData:
         folder = data_folder(config)
-        state, reason = check(config)
-        record = read_record(folder)
-        if state != "fresh" or record is None:
-            raise PreparedError(f"{folder}: {reason}; run `nmt prepare` with these settings, or set another `folder`")
+        if found.state != "fresh" or found.manifest is None:
+            raise PreparedError(
+                f"{folder}: {found.reason}; run `nmt prepare` with these settings, or set another `folder`"
+            )
         source, target = load_subwords(config.folder)
-        return cls(_open_split(folder, "train"), _open_split(folder, "valid"), source, target, record.counts)
+        return cls(open_split(folder, "train"), open_split(folder, "valid"), source, target, found.manifest.counts)
+
+
+class _Found(NamedTuple):
+    """What the model folder holds of prepared data."""
+
+    state: State
+    reason: str
+    """Why the state is not "fresh"."""
+    manifest: Manifest | None
 
 
 def check(config: Config) -> tuple[State, str]:
@@ -103,23 +110,26 @@ def check(config: Config) -> tuple[State, str]:
         The state, and the reason if it is not "fresh".
 
     Raises:
-        PreparedError: The record is damaged.
+        PreparedError: The manifest is damaged, or of another version.
         CorpusError: A text file is missing.
     """
-    folder = data_folder(config)
-    record = read_record(folder)
-    if record is None:
-        if (folder / RECORD_FILE).exists():
-            return "stale", "prepared by an earlier version"
-        return "missing", "holds no prepared data"
-    if reason := changed_input(record, config.data):
-        return "stale", reason
-    if reason := damaged_output(record, config.folder):
-        return "missing", reason
-    return "fresh", ""
+    found = _find(config)
+    return found.state, found.reason
 
 
-def prepare(config: Config, progress: Callable[[str], None] = lambda message: None) -> bool:
+def _find(config: Config) -> _Found:
+    """Look for prepared data; see `check`."""
+    manifest = read_manifest(data_folder(config))
+    if manifest is None:
+        return _Found("missing", "holds no prepared data", None)
+    if reason := changed_input(manifest, config.data):
+        return _Found("stale", reason, manifest)
+    if reason := damaged_output(manifest, config.folder):
+        return _Found("missing", reason, manifest)
+    return _Found("fresh", "", manifest)
+
+
+def prepare(config: Config, progress: Progress = lambda message: None) -> bool:
     """Train the subword vocabularies and write both splits as ids, unless that is done already.
 
     Whenever this is stopped, be it by the power, the folder holds the data of before, or none that would be taken as
@@ -139,27 +149,34 @@ def prepare(config: Config, progress: Callable[[str], None] = lambda message: No
         OSError: Files cannot be read or written.
     """
     require_files(input_files(config.data) | test_set_files(config.data))
-    state, reason = check(config)
-    folder = data_folder(config)
-    record = read_record(folder)
-    if state == "fresh" and record is not None:
-        return _count_overlap_again(config, record, progress)
-    if state == "stale":
-        for trained in _TRAINED:
-            if (config.folder / trained).exists():
-                raise PreparedError(
-                    f"{folder}: {reason}, and {config.folder / trained} belongs to the old data; set another `folder`"
-                )
-    if state == "stale" or record is not None:
-        progress(f"preparing again: {reason}")
-    folder.mkdir(parents=True, exist_ok=True)  # a place that cannot be written to shows now, not after the work
-    _discard(folder)
-    write_record(folder, _make(config, progress))
+    found = _find(config)
+    if found.state == "fresh" and found.manifest is not None:
+        return _count_overlap_again(config, found.manifest, progress)
+    _prepare(config, found, progress)
     return True
 
 
-def _make(config: Config, progress: Callable[[str], None]) -> Record:
-    """Write all but the record."""
+def _prepare(config: Config, found: _Found, progress: Progress) -> Manifest:
+    """Prepare where there is no prepared data, or what is there is stale or damaged; returns the manifest."""
+    folder = data_folder(config)
+    if found.state == "stale":
+        for trained in _TRAINED:
+            if (config.folder / trained).exists():
+                raise PreparedError(
+                    f"{folder}: {found.reason}, and {config.folder / trained} belongs to the old data; "
+                    "set another `folder`"
+                )
+    if found.manifest is not None:
+        progress(f"preparing again: {found.reason}")
+    folder.mkdir(parents=True, exist_ok=True)  # a place that cannot be written to shows now, not after the work
+    _discard(folder)
+    manifest = _make(config, progress)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _make(config: Config, progress: Progress) -> Manifest:
+    """Write all but the manifest."""
     data, folder = config.data, data_folder(config)
     inputs, tests = (
         {name: fingerprint(path) for name, path in files.items()} for files in (input_files(data), test_set_files(data))
@@ -178,7 +195,7 @@ def _make(config: Config, progress: Callable[[str], None]) -> Record:
     }
     valid, overlap = _named(found.overlap)
     _report(folder, counts, {"valid": valid, **overlap}, progress)
-    return Record(
+    return Manifest(
         settings=chosen_settings(data),
         inputs=inputs,
         test_inputs=tests,
@@ -191,20 +208,20 @@ def _make(config: Config, progress: Callable[[str], None]) -> Record:
     )
 
 
-def _count_overlap_again(config: Config, record: Record, progress: Callable[[str], None]) -> bool:
+def _count_overlap_again(config: Config, manifest: Manifest, progress: Progress) -> bool:
     """Bring the overlap up to date if the test sets changed; returns whether they did."""
     files = test_set_files(config.data)
-    if set(files) == set(record.test_inputs) and all(
-        is_unchanged(path, record.test_inputs[name]) for name, path in files.items()
+    if set(files) == set(manifest.test_inputs) and all(
+        is_unchanged(path, manifest.test_inputs[name]) for name, path in files.items()
     ):
         return False
     progress("the test sets changed: looking for them in the training text")
     valid, overlap = _named(survey(config.data.train, _sets(config)).overlap)
     folder = data_folder(config)
-    _report(folder, record.counts, {"valid": valid, **overlap}, progress)
+    _report(folder, manifest.counts, {"valid": valid, **overlap}, progress)
     inputs = {name: fingerprint(path) for name, path in files.items()}
     changes = {"test_inputs": inputs, "valid_overlap": valid, "test_overlap": overlap}
-    write_record(folder, record.model_copy(update=changes))
+    write_manifest(folder, manifest.model_copy(update=changes))
     return True
 
 
@@ -221,9 +238,7 @@ def _named(overlap: Mapping[str, Overlap]) -> tuple[Overlap, dict[str, Overlap]]
     return overlap["data.valid"], tests
 
 
-def _report(
-    folder: Path, counts: Mapping[str, int], overlap: Mapping[str, Overlap], progress: Callable[[str], None]
-) -> None:
+def _report(folder: Path, counts: Mapping[str, int], overlap: Mapping[str, Overlap], progress: Progress) -> None:
     report = "\n".join(make_report(counts, overlap)) + "\n"
     write_text(folder / REPORT_FILE, report)
     progress(f"what came of it\n\n{report}")
@@ -248,25 +263,11 @@ def _save_vocabularies(folder: Path, models: Mapping[str, Subwords]) -> None:
 
 
 def _discard(folder: Path) -> None:
-    """Remove what `prepare` wrote, the record first, and what one that was killed left behind; no other file."""
-    names = (RECORD_FILE, REPORT_FILE, *_ID_FILES)
+    """Remove what `prepare` wrote, the manifest first, and what one that was killed left behind; no other file."""
+    names = (MANIFEST_FILE, REPORT_FILE, *_ID_FILES)
     for name in names:
         (folder / name).unlink(missing_ok=True)
     for place, kinds in ((folder, names), (folder.parent, _SUBWORD_FILES)):
         for name in kinds:
             for leftover in place.glob(f".{name}.*.tmp"):
                 leftover.unlink(missing_ok=True)
-
-
-def _open_split(folder: Path, split: str) -> PreparedSplit:
-    source, target = (read_sentences(folder, f"{split}.{side}") for side in ("source", "target"))
-    if len(source.offsets) != len(target.offsets):
-        raise PreparedError(
-            f"{folder}: {split}: expected as many source as target sentences, got {len(source.offsets) - 1} "
-            f"and {len(target.offsets) - 1}; delete the folder and run `nmt prepare` again"
-        )
-    return PreparedSplit(source, target)
-
-
-def _sentence(sentences: Sentences, index: int) -> IdArray:
-    return sentences.ids[sentences.offsets[index] : sentences.offsets[index + 1]]

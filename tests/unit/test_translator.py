@@ -4,11 +4,11 @@ import pytest
 import torch
 from small import make_config
 
-from nmt.decoding import quality_checks as checks
 from nmt.decoding.beam_search import Hypothesis, SearchOptions
+from nmt.decoding.quality_checks import count_suspect
 from nmt.decoding.scoring import attention, log_probabilities
-from nmt.decoding.searcher import Searcher, better
-from nmt.decoding.status import Status, worst
+from nmt.decoding.translation import Status, worst
+from nmt.decoding.translator import Searcher, better
 from nmt.model.seq2seq import Seq2Seq
 
 VOCABULARY = 12
@@ -33,7 +33,7 @@ def hypotheses(count: int) -> list[Hypothesis]:
 
 
 @pytest.mark.parametrize(
-    ("first_doubts", "second_doubts", "search", "rank", "status"),
+    ("first_suspect", "second_suspect", "search", "rank", "status"),
     [
         ([7], [0, 0], 1, 0, Status.RETRIED),
         ([7], [3, 0, 0], 1, 1, Status.RETRIED),
@@ -44,9 +44,9 @@ def hypotheses(count: int) -> list[Hypothesis]:
         ([], [2], 1, 0, Status.FAILED),
     ],
 )
-def test_the_better_of_two_searches(first_doubts, second_doubts, search, rank, status):
-    found = hypotheses(len(first_doubts)), hypotheses(len(second_doubts))
-    outcome = better(found[0], first_doubts, found[1], second_doubts, n_best=2)
+def test_the_better_of_two_searches(first_suspect, second_suspect, search, rank, status):
+    found = hypotheses(len(first_suspect)), hypotheses(len(second_suspect))
+    outcome = better(found[0], first_suspect, found[1], second_suspect, n_best=2)
     assert outcome.status is status
     assert outcome.hypotheses[0] is found[search][rank]
     assert len(outcome.hypotheses) == min(2, len(found[search]))
@@ -66,13 +66,13 @@ def test_what_looks_wrong_is_searched_again(searcher):
     assert Status.RETRIED in {outcome.status for outcome in outcomes}
     for ids, [before], outcome in zip(given, plain, outcomes, strict=True):
         [after] = outcome.hypotheses
-        doubts = []
+        suspect = []
         for tokens in (before.tokens, after.tokens):
             [(_, weights)] = attention(searcher.model, [ids], [tokens])
-            doubts.append(checks.doubt(ids, tokens, weights))
-        assert doubts[1] <= doubts[0]
-        assert (outcome.status is Status.OK) == (doubts[0] == 0)
-        assert (outcome.status is Status.FAILED) == (doubts[1] > 0)
+            suspect.append(count_suspect(ids, tokens, weights))
+        assert suspect[1] <= suspect[0]
+        assert (outcome.status is Status.OK) == (suspect[0] == 0)
+        assert (outcome.status is Status.FAILED) == (suspect[1] > 0)
         if outcome.status is Status.OK:
             assert after == before
 
