@@ -167,10 +167,10 @@ class ModelConfig(Section):
     word_dropout: Fraction = 0.0
     """Probability with which training replaces the whole embedding of a subword by zeros, on either side."""
     memory: MemorySetting = "store"
-    """What the recurrent layers keep for their backward pass: `store` all; `recompute` or `checkpoint` less, and make
-    the rest again; or bytes such as "256MiB", within which each stack (the encoder's layers; the decoder's layers, in
-    equal parts) takes the fastest mix, or if none fits, the smallest. The model's bits do not depend on it, and it may
-    change between stopping and going on."""
+    """Activation memory, what the recurrent layers keep for their backward pass: `store` all; `recompute` or
+    `checkpoint` less, and compute the rest again; or bytes such as "256MiB", within which each stack (the encoder's
+    layers; the decoder's layers, in equal parts) takes the fastest mix, or if none fits, the smallest. The model's bits
+    do not depend on it, and it may change between stopping and going on."""
 
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -228,7 +228,7 @@ class TrainingConfig(Section):
     """Probability mass spread evenly over the vocabulary."""
     ema_decay: Fraction = 0.0
     """Exponential moving average of the parameters, used for validation and the saved model; 0 turns it off."""
-    subword_sampling: Fraction = 0.0
+    subword_regularization: Fraction = 0.0
     """Share of training sentences whose subwords are drawn anew each time instead of being the likeliest ones (never
     more than twice as many)."""
     subword_alpha: float = Field(default=0.2, gt=0.0, le=1.0)

@@ -32,12 +32,12 @@ def training_batches(config: Config, data: PreparedData) -> TrainingBatches:
     """Make the batches of the training set as the settings want them."""
     settings = config.training
     regularization = None
-    if settings.subword_sampling:
+    if settings.subword_regularization:
         source, target = (
             SubwordSampler(subwords, config.data.subword_model, settings.subword_alpha)
             for subwords in (data.source_subwords, data.target_subwords)
         )
-        regularization = SubwordRegularization(settings.subword_sampling, source, target)
+        regularization = SubwordRegularization(settings.subword_regularization, source, target)
     return TrainingBatches(data.train, settings.batch_tokens, settings.seed, regularization)
 
 

@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from nmt.config import FORMAT_VERSION, Config
+from nmt.config_file import with_present_names
 from nmt.model_folder.digests import DIGEST_FILE, check_digests
 from nmt.model_folder.files import MODEL_FILE, ModelError, read_settings
 from nmt.model_folder.header import Header, read_header
@@ -103,7 +104,7 @@ def _steps(folder: Path) -> list[int]:
 
 def _settings_of(state: Mapping[str, Any]) -> Config | None:
     try:
-        return Config.model_validate(state.get("config"))
+        return Config.model_validate(with_present_names(state.get("config")))
     except ValidationError:
         return None
 

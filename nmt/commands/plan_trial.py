@@ -31,7 +31,7 @@ from nmt.training.curves import draw_curves
 from nmt.training.device_memory import DeviceMemory, memory_of
 from nmt.training.footprint import Need
 from nmt.training.loss import mixed
-from nmt.training.microbatching import MemoryGuard, memory_limit, take
+from nmt.training.microbatching import MicroBatching, memory_limit, take
 from nmt.training.trainer import Trainer, build_model
 from nmt.training.validation import run_validation
 
@@ -78,7 +78,7 @@ def measure(config: Config) -> dict[str, Any]:
     memory = memory_of(model.device)
     limit = memory_limit(config.training, memory)
     available = memory.available()
-    trainer.guard = MemoryGuard(trainer.footprint, limit, told.append)
+    trainer.microbatching = MicroBatching(trainer.footprint, limit, told.append)
     torch.manual_seed(config.training.seed)
 
     values = sum(4 * parameter.numel() for parameter in model.parameters())
@@ -87,7 +87,7 @@ def measure(config: Config) -> dict[str, Any]:
     base = max(0, (memory.resident() or 0) - (2 + copies) * values)
 
     largest = _largest(trainer, batches, shapes)
-    pieces = trainer.guard.pieces(largest)
+    pieces = trainer.microbatching.pieces(largest)
     if pieces:  # what really runs of it
         largest = max(pieces, key=lambda piece: _need(trainer, piece).total)
     slope = _slope(trainer, memory, largest)

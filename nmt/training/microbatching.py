@@ -1,4 +1,4 @@
-"""Keeps a batch that the memory cannot hold from being run: it is cut into pieces, as few as will do."""
+"""Micro-batches: a batch that the memory cannot hold is run in pieces, as few as will do, with the same gradient."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def memory_limit(settings: TrainingConfig, memory: DeviceMemory, before: int | N
     return None if available is None else int(_SHARE * available)
 
 
-class MemoryGuard:
+class MicroBatching:
     """Cuts batches that need more than a limit. The same batch and limit always give the same pieces.
 
     Args:

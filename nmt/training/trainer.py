@@ -29,13 +29,13 @@ from nmt.training.finish import is_written, write_model
 from nmt.training.footprint import Footprint
 from nmt.training.interrupts import interrupts
 from nmt.training.loss import LOWER, batch_loss
-from nmt.training.microbatching import MemoryGuard, memory_limit
+from nmt.training.microbatching import MicroBatching, memory_limit
 from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optimizer
 from nmt.training.progress import Pace, Reporter, StepReport, duration
 from nmt.training.scaling import LossScale
 from nmt.training.schedule import Schedule
 from nmt.training.state import TrainingState, check_same_training
-from nmt.training.validation import Validate, describe, run_validation, take_in
+from nmt.training.validation import Validate, describe, run_validation, update_early_stopping
 
 Status = Literal["finished", "stopped early", "interrupted", "already finished"]
 
@@ -178,7 +178,7 @@ class Trainer:
         self.events: Events | None = None
         self.pace = Pace()
         self.footprint = Footprint(model, config.model, config.training.precision)
-        self.guard = MemoryGuard(self.footprint, None, lambda _: None)
+        self.microbatching = MicroBatching(self.footprint, None, lambda _: None)
         self.state = TrainingState(config=config)
         self.started = time.monotonic()
 
@@ -202,7 +202,7 @@ class Trainer:
             reporter.note(self._introduction(resumed=before is not None))
             memory = memory_of(self.model.device)
             self.state.batch_memory = memory_limit(self.settings, memory, self.state.batch_memory)
-            self.guard = MemoryGuard(self.footprint, self.state.batch_memory, reporter.note)
+            self.microbatching = MicroBatching(self.footprint, self.state.batch_memory, reporter.note)
             self.pace.go_on()
             while self._end() is None and not interrupted.is_set():
                 self._run_epoch(reporter, interrupted)
@@ -256,7 +256,7 @@ class Trainer:
             group["lr"] = learning_rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        pieces = [piece for batch in batches for piece in self.guard.pieces(batch)]
+        pieces = [piece for batch in batches for piece in self.microbatching.pieces(batch)]
         tokens = sum(piece.target_tokens for piece in pieces)
         loss = nll = 0.0
         sums: list[tuple[Tensor, Tensor]] = []
@@ -308,7 +308,7 @@ class Trainer:
             numbers["training_loss"] = state.recent_nll / state.recent_tokens
         scores = run_validation(self.model, self.average, self.valid, self.validate)
         reductions = state.reductions
-        better = take_in(state, scores, self.settings)
+        better = update_early_stopping(state, scores, self.settings)
         state.seconds = time.monotonic() - self.started
         epoch = min(state.epoch + 1, self.settings.epochs)
         self.scores.add_validation(state.step, epoch, state.seconds, scores | numbers)

@@ -50,7 +50,7 @@ def run_validation(
     return scores
 
 
-def take_in(state: TrainingState, scores: Mapping[str, float], settings: TrainingConfig) -> bool:
+def update_early_stopping(state: TrainingState, scores: Mapping[str, float], settings: TrainingConfig) -> bool:
     """Note what a validation at `state.step` says: whether it is the best, and what that means for the learning rate.
 
     Args:

@@ -69,7 +69,7 @@ def model_bytes(config: Config) -> bytes:
 
 def test_settings_that_are_off_change_nothing(prepared, settings):
     off = {"embedding_dropout": None, "word_dropout": 0.0, "attention_dropout": 0.0, "accumulate": 1}
-    off |= {"subword_sampling": 0.0, "checkpoint_every": 3}
+    off |= {"subword_regularization": 0.0, "checkpoint_every": 3}
     plain, spelled = settings("plain"), settings("spelled", **off)
     assert run(prepared, plain).steps == run(prepared, spelled).steps
     assert model_bytes(plain) == model_bytes(spelled)

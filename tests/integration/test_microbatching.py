@@ -11,11 +11,10 @@ from synthetic import make_config, make_pairs, write_corpus
 from nmt.data.batching import TrainingBatches, collate
 from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.sizes import parse_bytes, shown_bytes
-from nmt.training.available import available_memory
-from nmt.training.device_memory import HostMemory
+from nmt.training.device_memory import HostMemory, available_memory
 from nmt.training.footprint import Footprint
 from nmt.training.loss import batch_loss
-from nmt.training.microbatching import MemoryGuard, memory_limit
+from nmt.training.microbatching import MicroBatching, memory_limit
 from nmt.training.trainer import build_model
 
 LIMITED = """
@@ -23,7 +22,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from nmt.commands import train
-from nmt.training.available import _fields
+from nmt.training.device_memory import _fields
 torch.set_num_threads(1)
 used = _fields(Path("/proc/self/status"))["VmSize"]
 resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]), used + int(sys.argv[2])))
@@ -79,7 +78,7 @@ def test_pieces_have_the_gradient_of_the_whole(trained):
     whole = footprint.need(batch.source_lengths.tolist(), batch.target_lengths.tolist()).total
     gradients = []
     for limit in (whole, whole * 3 // 4, None):
-        pieces = MemoryGuard(footprint, limit, pytest.fail).pieces(batch)
+        pieces = MicroBatching(footprint, limit, pytest.fail).pieces(batch)
         assert (len(pieces) > 1) == (limit == whole * 3 // 4)
         assert np.concatenate([piece.indices for piece in pieces]).tolist() == batch.indices.tolist()
         model.zero_grad()
@@ -97,8 +96,8 @@ def test_a_pair_that_does_not_fit_is_told_once(trained):
     config, data, model = trained
     batch = collate(data.train, [3, 4])
     told: list[str] = []
-    guard = MemoryGuard(Footprint(model, config.model), 1000, told.append)
-    assert guard.pieces(batch) == guard.pieces(batch) == []
+    microbatching = MicroBatching(Footprint(model, config.model), 1000, told.append)
+    assert microbatching.pieces(batch) == microbatching.pieces(batch) == []
     assert len(told) == 2
 
 
