@@ -21,8 +21,10 @@ from nmt.commands.options import (
     ConfigFile,
     Device,
     Format,
+    InputFile,
     LengthPenalty,
     ModelFolder,
+    OutputFile,
     Overrides,
     ReferenceFile,
     SearchSettings,
@@ -155,8 +157,8 @@ def average(
 def translate(
     model: ModelFolder,
     *,
-    source: Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text, plain or .gz.  [stdin]")] = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write, plain or .gz.  [stdout]")] = None,
+    source: InputFile = None,
+    output: OutputFile = None,
     format: Annotated[Format, typer.Option(help="What to read and write.")] = Format.text,
     status: Annotated[bool, typer.Option("--status", help="Say of each line how it went.")] = False,
     scores: Annotated[bool, typer.Option("--scores", help="Give the score of each translation.")] = False,
@@ -218,7 +220,7 @@ def evaluate(
 @app.command()
 def score(
     model: ModelFolder,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain or .gz.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain, .gz or .zst.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
     normalize: Annotated[bool, typer.Option("--normalize", help="Divide by the number of subwords.")] = False,

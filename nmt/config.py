@@ -47,13 +47,13 @@ def _as_corpora(value: object) -> object:
 
 
 def _is_tsv(path: Path) -> bool:
-    return path.name.removesuffix(".gz").endswith(".tsv")
+    return path.name.removesuffix(".gz").removesuffix(".zst").endswith(".tsv")
 
 
 def _check_corpus(value: tuple[Path, ...]) -> tuple[Path, ...]:
     if len(value) == 2 or (len(value) == 1 and _is_tsv(value[0])):
         return value
-    raise ValueError("expected a source and a target file, or one .tsv or .tsv.gz file")
+    raise ValueError("expected a source and a target file, or one .tsv, .tsv.gz or .tsv.zst file")
 
 
 def _check_memory(value: object) -> object:
@@ -109,7 +109,8 @@ class DataConfig(Section):
     """Language code of the target."""
     train: Corpora
     """Training text: `["a.de", "a.en"]`, or `"pairs.tsv"` with source and target in its first two columns, or a list of
-    such; plain or .gz, UTF-8, one segment per line. `${NAME}` in a path is the environment variable of that name."""
+    such; plain, .gz or .zst, UTF-8, one segment per line. `${NAME}` in a path is the environment variable of that
+    name."""
     valid: Corpus
     """Validation text, one corpus of the same form."""
     test: dict[str, Corpus] = {}

@@ -16,11 +16,11 @@ from nmt.config import Config
 from nmt.data.dataset import PreparedError
 from nmt.data.preparation.manifest import read_overlap
 from nmt.data.preparation.overlap import Overlap
+from nmt.data.text import open_output
 from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
 from nmt.experiment import TestLines, read_test_set
-from nmt.files import write_text
 from nmt.model_folder.files import read_settings
 from nmt.model_folder.scores import ScoresFile
 
@@ -55,7 +55,8 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
     seconds = time.monotonic() - started
     translations = [translation.text for translation in found]
     if output is not None:
-        write_text(output, "".join(f"{line}\n" for line in translations))
+        with open_output(output) as file:
+            file.write("".join(f"{line}\n" for line in translations).encode())
     scores = score(translations, test.references, translator.config.data.target_language)
     typer.echo(f"BLEU {scores.bleu:.2f}  {scores.bleu_signature}")
     typer.echo(f"chrF {scores.chrf:.2f}  {scores.chrf_signature}")

@@ -43,8 +43,14 @@ TrainingDevice = Annotated[
         "--device", metavar="DEVICE", callback=_check_device, help="The same as --set training.device=DEVICE."
     ),
 ]
+InputFile = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text, plain, .gz or .zst.  [stdin]")]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", metavar="FILE", help="Where to write, plain, .gz or .zst.  [stdout]")
+]
 TestName = Annotated[str | None, typer.Option("--test", metavar="NAME", help="A test set named in the settings.")]
-SourceFile = Annotated[Path | None, typer.Option("--source", metavar="FILE", help="Text to translate, plain or .gz.")]
+SourceFile = Annotated[
+    Path | None, typer.Option("--source", metavar="FILE", help="Text to translate, plain, .gz or .zst.")
+]
 ReferenceFile = Annotated[Path | None, typer.Option("--reference", metavar="FILE", help="Its translation.")]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from nmt.commands.options import SearchSettings
-from nmt.data.text import StreamError, open_input, open_output, read_chunks
+from nmt.data.text import CorpusError, open_input, open_output, read_chunks
 from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
 from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
@@ -55,7 +55,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     Raises:
         ModelError, SubwordError: The model cannot be read.
         SearchError: A setting is out of bounds.
-        StreamError: The input cannot be read, or lines of it hold no text (after all others are translated), or
+        CorpusError: The input cannot be read, or lines of it hold no text (after all others are translated), or
             more than one line came to be drawn.
         OSError: A file cannot be read or written.
         BrokenPipeError: The reader of stdout has left.
@@ -71,7 +71,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
                 # Someone who types wants the answer to each line at once.
                 wrong = translate_stream(translator, source, target, search, request, 1 if typing else _CHUNK, tell)
     if wrong:
-        raise StreamError(f"{wrong} of the lines held no text to translate; the field error of each says why")
+        raise CorpusError(f"{wrong} of the lines held no text to translate; the field error of each says why")
 
 
 def translate_stream(
@@ -156,13 +156,13 @@ def _translate_and_draw(
 
     lines = next(read_chunks(source, 2, sys.maxsize), [])
     if len(lines) != 1:
-        raise StreamError(f"--plot: expected exactly one line to translate, got {'more' if lines else 'none'}")
+        raise CorpusError(f"--plot: expected exactly one line to translate, got {'more' if lines else 'none'}")
     line = _read(lines[0], 1, request)
     [translation] = translator.translate_detailed([line.text], _settings(search, request))
     target.write("".join(f"{row}\n" for row in _write(line, translation, 1, request)).encode("utf-8"))
     target.flush()
     if translation.status in (Status.EMPTY, Status.COPIED) or line.error is not None:
-        raise StreamError("--plot: expected a line that can be translated, got one that holds no text")
+        raise CorpusError("--plot: expected a line that can be translated, got one that holds no text")
     draw_attention(translator.attention(line.text, translation.text), plot)
     return 0
 

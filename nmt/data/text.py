@@ -1,4 +1,4 @@
-"""Text files and streams, plain or gzipped: line by line, pair by pair, in chunks, and written whole."""
+"""Text files and streams, plain or compressed: line by line, pair by pair, in chunks, and written whole."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import codecs
 import gzip
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from nmt.files import atomic_write
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+T = TypeVar("T")
+
+_DAMAGED = (gzip.BadGzipFile, zlib.error, zstd.ZstdError, EOFError)
+"""What the libraries say of compressed data that is damaged, or ends too early."""
 
 
 class CorpusError(ValueError):
@@ -28,28 +36,28 @@ def read_lines(path: Path) -> Iterator[str]:
     separator stays inside its line. The CR of CRLF and a byte order mark are taken off.
 
     Args:
-        path: UTF-8 text; gzipped if the name ends in `.gz`.
+        path: UTF-8 text; compressed if the name ends in `.gz` or `.zst`.
 
     Yields:
         Each line without its end.
 
     Raises:
-        CorpusError: Invalid UTF-8, or a damaged gzip file.
+        CorpusError: Invalid UTF-8, or damaged compressed data.
         FileNotFoundError: There is no such file.
     """
     number = 0
     try:
         with _open(path) as file:
             for number, raw in enumerate(file, start=1):
-                content = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
+                content = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
                 yield content.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise CorpusError(
             f"{path}: line {number}: expected UTF-8, got byte 0x{byte:02x} at position {error.start}"
         ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise CorpusError(f"{path}: after line {number}: expected gzip data, got: {error}") from None
+    except _DAMAGED as error:
+        raise CorpusError(f"{path}: after line {number}: {_what_came(path, error)}") from None
 
 
 def read_pairs(*paths: Path) -> Iterator[tuple[str, str]]:
@@ -97,40 +105,38 @@ def _read_side_by_side(source: Path, target: Path) -> Iterator[tuple[str, str]]:
         )
 
 
-def _open(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    return path.open("rb")
-
-
-class StreamError(ValueError):
-    """Input that cannot be read or used; the message says which, what was expected and what came."""
-
-
 @contextmanager
 def open_input(path: Path | None) -> Iterator[BinaryIO]:
-    """Open a file, gzipped if its name ends in `.gz`, or stdin for None.
+    """Open a file, compressed if its name ends in `.gz` or `.zst`, or stdin for None.
 
     Raises:
-        StreamError: The gzip data turns out to be damaged while it is read.
+        CorpusError: The compressed data turns out to be damaged while it is read.
         OSError: The file cannot be read.
     """
     if path is None:
         yield sys.stdin.buffer
-    elif path.suffix == ".gz":
+        return
+    with _open(path) as file:
         try:
-            with gzip.open(path, "rb") as file:
-                yield cast(BinaryIO, file)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise StreamError(f"{path}: expected gzip data, got: {error}") from None
-    else:
-        with path.open("rb") as file:
             yield file
+        except _DAMAGED as error:
+            raise CorpusError(f"{path}: {_what_came(path, error)}") from None
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a text, compressed if its name says so; damage shows while it is read."""
+    if path.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    return cast(BinaryIO, zstd.open(path, "rb")) if path.suffix == ".zst" else path.open("rb")
+
+
+def _what_came(path: Path, error: BaseException) -> str:
+    return f"expected {'Zstandard' if path.suffix == '.zst' else 'gzip'} data, got: {error}"
 
 
 @contextmanager
 def open_output(path: Path | None) -> Iterator[BinaryIO]:
-    """Open a file for writing, gzipped if its name ends in `.gz`, or stdout for None.
+    """Open a file for writing, compressed if its name ends in `.gz` or `.zst`, or stdout for None.
 
     A file takes its name when all is written, and leaves nothing behind on an error; what is no regular file, such as
     a pipe or a device, is written to directly.
@@ -147,6 +153,9 @@ def open_output(path: Path | None) -> Iterator[BinaryIO]:
         with _named(path), atomic_write(path) as plain:
             if path.suffix == ".gz":
                 with gzip.GzipFile("", "wb", fileobj=plain, mtime=0) as packed:
+                    yield cast(BinaryIO, packed)
+            elif path.suffix == ".zst":
+                with zstd.ZstdFile(plain, "wb", options={zstd.CompressionParameter.checksum_flag: 1}) as packed:
                     yield cast(BinaryIO, packed)
             else:
                 yield plain
@@ -175,16 +184,28 @@ def read_chunks(lines: Iterable[bytes], max_lines: int, max_bytes: int) -> Itera
     Yields:
         The lines of each chunk.
     """
-    chunk: list[str] = []
-    size = 0
-    first = True
-    for raw in lines:
-        content = raw.removeprefix(codecs.BOM_UTF8) if first else raw
-        first = False
-        chunk.append(content.decode("utf-8", errors="replace").rstrip("\r\n"))
-        size += len(raw)
-        if len(chunk) >= max_lines or size >= max_bytes:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+    mark = codecs.BOM_UTF8
+    for chunk in gather(lines, len, max_lines, max_bytes):
+        chunk[0], mark = chunk[0].removeprefix(mark), b""
+        yield [raw.decode("utf-8", errors="replace").rstrip("\r\n") for raw in chunk]
+
+
+def gather(items: Iterable[T], size: Callable[[T], int], most: int, largest: int) -> Iterator[list[T]]:
+    """Gather what comes into lists that fit into memory.
+
+    Args:
+        items: What comes.
+        size: Measures one.
+        most: Items of a list at most.
+        largest: A list ends with the item with which its sizes add up to this.
+    """
+    gathered: list[T] = []
+    total = 0
+    for item in items:
+        gathered.append(item)
+        total += size(item)
+        if len(gathered) >= most or total >= largest:
+            yield gathered
+            gathered, total = [], 0
+    if gathered:
+        yield gathered

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
-import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nmt.data.text import CorpusError, read_lines, read_pairs
+from nmt.data.text import CorpusError, open_input, open_output, read_chunks, read_lines, read_pairs
+
+
+def flip_a_bit(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
 @pytest.mark.parametrize(
@@ -20,11 +25,15 @@ from nmt.data.text import CorpusError, read_lines, read_pairs
         (b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", ["a", "\ufeffb"]),
     ],
 )
-@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 def test_only_lf_ends_a_line(tmp_path: Path, content: bytes, lines: list[str], suffix: str) -> None:
     path = tmp_path / f"text{suffix}"
-    path.write_bytes(gzip.compress(content) if suffix else content)
+    with open_output(path) as file:
+        file.write(content)
+    assert (path.read_bytes() == content) == (not suffix)
     assert list(read_lines(path)) == lines
+    with open_input(path) as file:
+        assert [line for chunk in read_chunks(file, 2, 100) for line in chunk] == lines
 
 
 def test_invalid_utf8_is_named_with_its_line(tmp_path: Path) -> None:
@@ -34,12 +43,29 @@ def test_invalid_utf8_is_named_with_its_line(tmp_path: Path) -> None:
         list(read_lines(path))
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"x\n" * 1000, mtime=0)[:-9]])
-def test_damaged_gzip_is_named(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "text.gz"
-    path.write_bytes(content)
-    with pytest.raises(CorpusError, match=r"text\.gz: after line \d+: expected gzip data"):
+@pytest.mark.parametrize(("suffix", "kind"), [(".gz", "gzip"), (".zst", "Zstandard")])
+@pytest.mark.parametrize("harm", [lambda _: b"none", lambda content: content[:-9], flip_a_bit])
+def test_damaged_archives_are_named(tmp_path: Path, suffix: str, kind: str, harm: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / f"text{suffix}"
+    with open_output(path) as file:
+        file.write("".join(f"{number}\n" for number in range(1000)).encode())
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(CorpusError, match=rf"text\{suffix}: after line \d+: expected {kind} data, got: ."):
         list(read_lines(path))
+    with pytest.raises(CorpusError, match=rf"text\{suffix}: expected {kind} data, got: ."), open_input(path) as file:
+        list(read_chunks(file, 10, 1000))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_what_is_not_written_to_the_end_is_nowhere(tmp_path: Path, suffix: str) -> None:
+    def write_half() -> None:
+        with open_output(tmp_path / f"text{suffix}") as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert not list(tmp_path.iterdir())
 
 
 def test_pairs(tmp_path: Path) -> None:
@@ -61,11 +87,12 @@ def test_misaligned_files_are_named_with_both_counts(tmp_path: Path, source: str
     )
 
 
-@pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz"])
+@pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz", "pairs.tsv.zst"])
 def test_columns_are_pairs(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     content = b'1\tx\r\n2\t\n\ty\tz\tmore\n "q\t"r\n'
-    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with open_output(path) as file:
+        file.write(content)
     assert list(read_pairs(path)) == [("1", "x"), ("2", ""), ("", "y"), (' "q', '"r')]
 
 

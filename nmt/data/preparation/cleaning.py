@@ -10,6 +10,7 @@ from nmt.config import DataConfig
 from nmt.data.preparation.duplicates import SeenHashes, as_hashes, hash_text
 from nmt.data.sentences import split_sentences
 from nmt.data.subwords import Subwords
+from nmt.data.text import gather
 
 Pair = tuple[str, str]
 
@@ -33,7 +34,7 @@ class EncodedPair(NamedTuple):
 
 def encode_pairs(pairs: Iterable[Pair], source: Subwords, target: Subwords) -> Iterator[tuple[Pair, EncodedPair]]:
     """Encode pairs as they come, in chunks of bounded size, and yield each with its subwords."""
-    for chunk in _chunks(pairs):
+    for chunk in gather(pairs, _characters, CHUNK_PAIRS, CHUNK_CHARACTERS):
         yield from zip(chunk, _encode(chunk, source, target), strict=True)
 
 
@@ -64,7 +65,7 @@ class Cleaner:
 
     def clean(self, pairs: Iterable[Pair]) -> Iterator[EncodedPair]:
         """Yield what is kept, in order; can be called again for more pairs of the same training text."""
-        for chunk in _chunks(pairs):
+        for chunk in gather(pairs, _characters, CHUNK_PAIRS, CHUNK_CHARACTERS):
             encoded = _encode(chunk, self._source, self._target)
             repeated = self._repeated(chunk, encoded)
             for pair, ids, again in zip(chunk, encoded, repeated, strict=True):
@@ -114,14 +115,5 @@ def _encode(pairs: list[Pair], source: Subwords, target: Subwords) -> list[Encod
     return list(map(EncodedPair, *sides))
 
 
-def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    chunk: list[Pair] = []
-    characters = 0
-    for pair in pairs:
-        chunk.append(pair)
-        characters += sum(map(len, pair))
-        if len(chunk) == CHUNK_PAIRS or characters >= CHUNK_CHARACTERS:
-            yield chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield chunk
+def _characters(pair: Pair) -> int:
+    return len(pair[0]) + len(pair[1])
