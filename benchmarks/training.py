@@ -30,7 +30,7 @@ from nmt.config_file import load_config
 from nmt.data.batching import TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model import recurrent
-from nmt.model.threads import use_threads
+from nmt.model.device import use_threads
 from nmt.training.trainer import Trainer, build_model
 
 MARK = "part: "

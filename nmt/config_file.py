@@ -18,7 +18,7 @@ from nmt.config import FORMAT_VERSION, Config, ConfigError
 from nmt.files import write_text
 
 RENAMED: Final = {"training.subword_sampling": "training.subword_regularization"}
-"""Settings by the names that they had in model folders of before."""
+"""Settings by the names that older model folders have for them."""
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -76,7 +76,7 @@ def read_config(path: Path) -> Config:
 
 
 def with_present_names(content: object) -> object:
-    """Give settings that a program wrote, perhaps one of before, the names that they have now.
+    """Give settings that a program wrote, perhaps an older one, the names that they have now.
 
     Args:
         content: Sections by name, as JSON holds them; returned as it is if it is something else.

@@ -24,8 +24,8 @@ from nmt.config_file import load_config
 from nmt.data.batching import Batch, TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData
 from nmt.experiment import training_batches, validation_bleu
+from nmt.model.device import use_threads
 from nmt.model.recurrent import describe
-from nmt.model.threads import use_threads
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import draw_curves
 from nmt.training.device_memory import DeviceMemory, memory_of

@@ -164,7 +164,8 @@ def compare(straight: Path, stopped: Path) -> tuple[list[str], list[str]]:
     if one.steps() != other.steps():
         differences.append(f"checkpoints: {one.steps()} and {other.steps()}")
     for step in sorted({*one.steps()} & {*other.steps()}):
-        tensors = [{**c.tensors(step, MODEL_FILE)[0], **c.tensors(step, OPTIMIZER_FILE)[0]} for c in (one, other)]
+        files = [c.tensors(step, MODEL_FILE, OPTIMIZER_FILE) for c in (one, other)]
+        tensors = [{**model, **rest} for (model, _), (rest, _) in files]
         compared.append(f"checkpoint of step {step}: {len(tensors[0])} tensors of parameters, optimiser and randomness")
         differences += [f"step {step}: {line}" for line in different_tensors(*tensors)]
         states = [c.read_state(step)[0].model_dump(exclude=_FREE) for c in (one, other)]

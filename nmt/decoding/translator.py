@@ -30,9 +30,8 @@ from nmt.decoding.translation import (
     assemble,
 )
 from nmt.model.decoder import DecoderState
-from nmt.model.device import use_device
+from nmt.model.device import use_device, use_threads
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model.threads import use_threads
 from nmt.model_folder.files import ModelError
 from nmt.model_folder.weights import load_model
 

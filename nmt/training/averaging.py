@@ -90,7 +90,7 @@ def _mean(checkpoints: Checkpoints, steps: Sequence[int]) -> tuple[dict[str, Ten
     types: dict[str, torch.dtype] = {}
     for step in steps:
         path = checkpoints.path(step) / MODEL_FILE
-        tensors, metadata = checkpoints.tensors(step, MODEL_FILE)
+        [(tensors, metadata)] = checkpoints.tensors(step, MODEL_FILE)
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         if sums and shapes != {name: tensor.shape for name, tensor in sums.items()}:
             raise TrainingError(f"{path}: expected the tensors of step {steps[0]}, got others; not of one training")

@@ -125,7 +125,7 @@ class Checkpoints:
         """Read where the checkpoint of a step stands.
 
         Returns:
-            The state, and the checksums of the other files by name (none in checkpoints of version 0.1).
+            The state, and the checksums of the other files by name.
 
         Raises:
             TrainingError: If it is missing or damaged.
@@ -137,39 +137,30 @@ class Checkpoints:
             raise TrainingError(f"{path}: {error.strerror}; {_ADVICE}") from None
         except ValueError:  # JSON and UTF-8 errors alike
             raise TrainingError(f"{path}: damaged: not a JSON file; {_ADVICE}") from None
-        checksums: dict[str, str] = {}
-        if isinstance(content, dict) and "checksums" in content:
-            checksums, content = content["checksums"], content.get("state")
-            if not isinstance(checksums, dict) or checksums.get(STATE_FILE) != _checksum_of_state(content):
-                raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
+        content = content if isinstance(content, dict) else {}
+        checksums, state = content.get("checksums"), content.get("state")
+        if not isinstance(checksums, dict) or checksums.get(STATE_FILE) != _checksum_of_state(state):
+            raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
         try:
-            return TrainingState.model_validate(content), checksums
+            return TrainingState.model_validate(state), checksums
         except ValidationError as error:
             raise TrainingError(f"{path}: damaged: {error.errors()[0]['msg']}; {_ADVICE}") from None
 
-    def tensors(self, step: int, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Read one of a checkpoint's files of tensors, after a look at its checksum.
+    def tensors(self, step: int, *names: str) -> list[tuple[dict[str, Tensor], dict[str, str]]]:
+        """Read some of a checkpoint's files of tensors, each after a look at its checksum.
 
         Args:
             step: Which checkpoint.
-            name: MODEL_FILE or OPTIMIZER_FILE.
+            names: MODEL_FILE, OPTIMIZER_FILE.
 
         Returns:
-            The tensors by name, and the file's metadata.
+            The tensors by name, and the metadata, of each file.
 
         Raises:
-            TrainingError: If the file is missing or damaged; it is named.
+            TrainingError: If a file is missing or damaged; it is named.
         """
-        path = self.path(step) / name
         _, checksums = self.read_state(step)
-        if not path.is_file():
-            raise TrainingError(f"{path}: missing; {_ADVICE}")
-        if checksums.get(name, "") not in ("", sha256(path)):
-            raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
-        try:
-            return read_tensors(path)
-        except ModelError as error:
-            raise TrainingError(f"{error}; {_ADVICE}") from None
+        return [_checked_tensors(self.path(step) / name, checksums.get(name)) for name in names]
 
     def restore(self, step: int, model: Seq2Seq, optimizer: torch.optim.Optimizer, average: ParameterAverage) -> None:
         """Put network, optimiser, average and torch's random state back to a checkpoint.
@@ -183,8 +174,7 @@ class Checkpoints:
         Raises:
             TrainingError: If the checkpoint is damaged or does not fit.
         """
-        averaged, _ = self.tensors(step, MODEL_FILE)
-        rest, _ = self.tensors(step, OPTIMIZER_FILE)
+        (averaged, _), (rest, _) = self.tensors(step, MODEL_FILE, OPTIMIZER_FILE)
         path = self.path(step) / OPTIMIZER_FILE
         trained = {name.removeprefix("parameter."): rest[name] for name in rest if name.startswith("parameter.")}
         try:
@@ -206,7 +196,7 @@ class Checkpoints:
         Raises:
             TrainingError: If it is missing or damaged.
         """
-        tensors, _ = self.tensors(step, MODEL_FILE)
+        [(tensors, _)] = self.tensors(step, MODEL_FILE)
         try:
             assign_parameters(model, tensors, self.path(step) / MODEL_FILE)
         except ModelError as error:
@@ -243,6 +233,17 @@ def _write_state(folder: Path, state: TrainingState) -> None:
     checksums = {name: sha256(folder / name) for name in (MODEL_FILE, OPTIMIZER_FILE)}
     checksums[STATE_FILE] = _checksum_of_state(content)
     write_text(folder / STATE_FILE, json.dumps({"checksums": checksums, "state": content}, indent=2) + "\n")
+
+
+def _checked_tensors(path: Path, checksum: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise TrainingError(f"{path}: missing; {_ADVICE}")
+    if sha256(path) != checksum:
+        raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
+    try:
+        return read_tensors(path)
+    except ModelError as error:
+        raise TrainingError(f"{error}; {_ADVICE}") from None
 
 
 def _checksum_of_state(content: Any) -> str:

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from nmt.config import Config
 from nmt.data.batching import Batch
-from nmt.model.device import use_device
+from nmt.model.device import use_device, use_threads
 from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model.threads import use_threads
 from nmt.model_folder.scores import ScoresFile
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.device_memory import memory_of
