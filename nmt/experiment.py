@@ -1,10 +1,14 @@
-"""What several commands do with a config and its folder: open its data, make its batches, score its sets."""
+"""What several commands do with a config and its folder: open its data, make its batches, score its sets.
+
+What brings torch or sacreBLEU is imported by the function that needs it: preparing needs neither.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,9 +17,9 @@ from nmt.data.batching import SubwordRegularization, TrainingBatches
 from nmt.data.preparation.prepare import PreparedData
 from nmt.data.subword_regularization import SubwordSampler
 from nmt.data.text import CorpusError, read_pairs
-from nmt.decoding.translator import Translator
-from nmt.evaluation import EvaluationError, score
-from nmt.model.seq2seq import Seq2Seq
+
+if TYPE_CHECKING:
+    from nmt.model.seq2seq import Seq2Seq
 
 
 def tell_preparing(message: str) -> None:
@@ -52,6 +56,9 @@ def validation_bleu(config: Config, data: PreparedData, lines: int | None = None
     Raises:
         CorpusError: The text cannot be read.
     """
+    from nmt.decoding.translator import Translator
+    from nmt.evaluation import score
+
     sources, references = zip(*list(read_pairs(*config.data.valid))[:lines], strict=True)
 
     def validate(model: Seq2Seq) -> float:
@@ -90,6 +97,8 @@ def read_test_set(config: Config | None, name: str | None, files: tuple[Path, Pa
         EvaluationError: It is empty.
         OSError: A file cannot be read.
     """
+    from nmt.evaluation import EvaluationError
+
     paths: tuple[Path, ...] = files or _files_of(config, name or "")
     pairs = list(read_pairs(*paths))
     if not pairs:

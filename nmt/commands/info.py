@@ -270,7 +270,7 @@ def _layers(count: int, kind: str) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15  # nor NaN
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15  # false for NaN, too
 
 
 def _size(count: float) -> str:

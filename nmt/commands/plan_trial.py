@@ -83,18 +83,18 @@ def measure(config: Config) -> dict[str, Any]:
 
     values = sum(4 * parameter.numel() for parameter in model.parameters())
     copies = 3 if config.training.ema_decay else 2
-    trainer.step(_smallest(batches, shapes))  # code is read from the disk, moments and gradients come to be
+    trainer.step(_smallest(batches, shapes))  # loads code from the disk, and allocates moments and gradients
     base = max(0, (memory.resident() or 0) - (2 + copies) * values)
 
     largest = _largest(trainer, batches, shapes)
     pieces = trainer.microbatching.pieces(largest)
-    if pieces:  # what really runs of it
+    if pieces:  # it runs in pieces
         largest = max(pieces, key=lambda piece: _need(trainer, piece).total)
     slope = _slope(trainer, memory, largest)
     pace = _pace(trainer, batches, shapes)
     trainer.step(largest)
     _beside_the_steps(trainer, data)
-    for batch in _large(trainer, batches, shapes, _LAST_STEPS):  # whose different sizes pull the free memory apart
+    for batch in _large(trainer, batches, shapes, _LAST_STEPS):  # batches of different sizes fragment the memory
         trainer.step(batch)
     peak = memory.peak() or memory.resident() or 0
 
@@ -172,7 +172,8 @@ def _slope(trainer: Trainer, memory: DeviceMemory, batch: Batch) -> float:
     large = _peak_of_step(trainer, memory, batch)
     if pairs < 2 or small is None or large is None or large <= small or _padded(half) == size:
         return expected
-    # Half the batch may have been the size at which the allocator took more at once; half the prediction is sure.
+    # If the allocator took a large block for the smaller step already, the difference is too small; half of the prediction
+    # is a safe bound.
     return max((large - small) / (size - _padded(half)), expected / 2)
 
 

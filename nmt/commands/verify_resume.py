@@ -69,7 +69,7 @@ def run(path: Path, overrides: Sequence[str]) -> None:
     trials = Path(tempfile.mkdtemp(prefix=".verify_resume.", dir=config.folder))
     try:
         original = trials / "config.json"
-        # One limit for all trials, however the machine fares meanwhile.
+        # One limit for all trials, whatever memory other processes take meanwhile.
         limit = memory_limit(config.training, memory_of(use_device(config.training.device))) or "auto"
         training = config.training.model_copy(update={"batch_memory": limit})
         save_config(config.model_copy(update={"training": training}), original)

@@ -52,7 +52,7 @@ def words_of_source(subwords: SubwordModel, text: str, ids: Sequence[int]) -> li
     spelt = subwords.encode_lines(words) if words else []
     if [index for part in spelt for index in part] == list(ids):
         return [number for number, part in enumerate(spelt) for _ in part]
-    # Normalisation has joined or parted words, as it does at invisible characters: count its words instead.
+    # Normalisation has joined or split words, as it does at invisible characters: count the words of its result.
     return [min(number, len(words) - 1) for number in words_of_pieces([subwords.piece(index) for index in ids])]
 
 

@@ -65,7 +65,7 @@ def count_repeated(source: Ids, target: Ids) -> int:
     if at_once > EXTRA_REPETITION and at_once > _repetition(source) + EXTRA_REPETITION:
         return at_once
     often = _commonest(target, NGRAM)
-    # One source subword may be several of the target, so a pair of the source stands for more than a pair.
+    # A source subword may become several target subwords: a repeated pair of the source may become a longer n-gram.
     if often > EXTRA_OCCURRENCES and often > max(1, _commonest(source, 2)) + EXTRA_OCCURRENCES - 1:
         return often * NGRAM
     return 0
@@ -90,7 +90,7 @@ def _repetition(ids: Ids) -> int:
         stretch = 0
         for before, here in zip(ids, ids[period:], strict=False):
             stretch = stretch + 1 if before == here else 0
-            # Less than one whole period is a phrase that two neighbours share, no loop.
+            # A stretch shorter than the period is no loop, but a phrase that two neighbours share.
             if stretch > worst and stretch >= period:
                 worst = stretch
     return worst

@@ -17,8 +17,8 @@ from nmt.model.seq2seq import Seq2Seq
 Ids = Sequence[int]
 
 _BATCH_TOKENS = 8_192  # padded tokens of a batch, of the longer side
-_ATTENTION_VALUES = 4_000_000  # attention weights alive at a time: a stretch of a pair of 50,000 tokens each is short
-_LOGITS = 8_000_000  # scores of the vocabulary alive at a time
+_ATTENTION_VALUES = 4_000_000  # attention weights in memory at a time: long targets run in stretches of fewer steps
+_LOGITS = 8_000_000  # scores of the vocabulary in memory at a time
 
 
 def encode_sources(model: Seq2Seq, sources: Sequence[Ids]) -> EncoderOutput:

@@ -184,10 +184,10 @@ class _Line:
 
     def add(self, piece: Piece, text: str, links: Links) -> None:
         self.links += [(source + self.words[0], target + self.words[1]) for source, target in links]
-        self.texts += [text, piece.joint] if text else []  # nothing, with a space at either side, is one space
+        self.texts += [text, piece.separator] if text else []  # an empty text between two spaces leaves one of them
         for side, part in enumerate((piece.text, text)):
             count = len(part.split())
-            self.words[side] += count - (1 if count and not piece.joint else 0)
+            self.words[side] += count - (1 if count and not piece.separator else 0)
 
 
 def _join_rank(results: Sequence[PieceResult], rank: int, length_penalty: float, *, aligned: bool) -> Candidate:

@@ -41,7 +41,7 @@ Progress = Callable[[int], None]
 _BATCH_TOKENS: Final = 16_384  # padded source tokens of a batch at most, whatever the batch size
 _RETRY_BEAM: Final = 10  # hypotheses of a second search, if the first had not half as many
 _RETRY_RESULTS: Final = 5  # how many of them are looked at
-_RETRY_NGRAM: Final = 4  # the second search says nothing of this many subwords twice
+_RETRY_NGRAM: Final = 4  # n-grams of this size come once in the second search
 _LARGEST_MAP: Final = 25_000_000  # weights: 100 MB
 
 

@@ -1,4 +1,4 @@
-"""The output layer together with the loss that it ends in."""
+"""The readout in training: the output layer together with the loss."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
     checkpoints/best -> step_N
 
 A checkpoint appears under its name only when all of it is on the disk, and loses its name before any of it goes. Names
-that begin with a dot are of no account: a process that was killed left them.
+that begin with a dot do not count: a process that was killed left them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Checkpoints:
         """
         self.remove_leftovers()
         final = self.path(state.step)
-        if final.exists():  # by a run that stopped here: the tensors are the same, more may be known about them
+        if final.exists():  # a run stopped here: the tensors are the same, but the state may say more
             _write_state(final, state)
         else:
             temporary = self._temporary(final)
@@ -89,7 +89,7 @@ class Checkpoints:
             _flush(self.folder)
         self.point_to_best(state)
         latest = self.steps()[-self.keep :]
-        # Should the latest be removed as damaged, the one before needs what was best then.
+        # If the latest is damaged and removed, training goes on from the one before, and needs its best checkpoint.
         kept = {*latest, *(self.read_state(step)[0].best_step for step in latest)}
         for step in self.steps():
             if step not in kept:

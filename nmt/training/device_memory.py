@@ -38,15 +38,15 @@ class HostMemory:
         return available_memory()
 
     def resident(self) -> int | None:
-        """Physical memory."""
+        """Physical memory of the process."""
         return _fields(_STATUS).get("VmRSS")
 
     def peak(self) -> int | None:
-        """The same."""
+        """Most physical memory of the process."""
         return _fields(_STATUS).get("VmHWM")
 
     def forget_peak(self) -> bool:
-        """As Linux can."""
+        """Ask Linux to begin anew; other systems cannot."""
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
             return True
@@ -73,7 +73,7 @@ class CardMemory:
         return torch.cuda.memory_allocated(self._device)
 
     def peak(self) -> int | None:
-        """The same."""
+        """Most bytes of tensors."""
         return torch.cuda.max_memory_allocated(self._device)
 
     def forget_peak(self) -> bool:

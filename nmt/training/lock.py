@@ -16,7 +16,7 @@ LOCK_FILE = ".lock"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a folder. The system opens the lock when the process ends, however it ends.
+    """Keep other trainings out of a folder. The system releases the lock when the process ends, however it ends.
 
     Args:
         folder: The model folder; created if missing.

@@ -86,7 +86,7 @@ def build_model(config: Config, source_vocab_size: int, target_vocab_size: int) 
     """
     device = use_device(config.training.device, tf32=config.training.tf32)
     threads = torch.get_num_threads()
-    use_threads(1)  # orthogonal weights come of a decomposition whose last bits depend on it
+    use_threads(1)  # the last bits of orthogonal weights depend on the number of threads
     try:
         torch.manual_seed(config.training.seed)
         model = Seq2Seq.from_config(config, source_vocab_size, target_vocab_size).to(device)
@@ -189,7 +189,7 @@ class Trainer:
             if self._end() and is_written(self.config, self.checkpoints, self.state):
                 return self._result("already finished", "raise training.epochs, max_steps or max_minutes to train on")
         else:
-            torch.manual_seed(self.settings.seed)  # the same dropout, whatever was drawn since the weights
+            torch.manual_seed(self.settings.seed)  # so that dropout does not depend on what was drawn since the weights
         self.scores.forget_after(self.state.validated_step)
         self.started = time.monotonic() - self.state.seconds
         with ExitStack() as stack:
@@ -267,7 +267,7 @@ class Trainer:
             sums.append((batch_sum.detach(), batch_nll))
         self.scale.unscale(self.clipper.parameters, state)
         norm = self.clipper.clip(forgive=self.scale.can_fall(state))
-        for batch_sum, batch_nll in sums:  # looked at when all is under way: a card need not wait for it
+        for batch_sum, batch_nll in sums:  # read only now: each reading waits until the card is done
             loss, nll = loss + batch_sum.item(), nll + batch_nll.item()
         self.scale.update(state, finite=norm is not None)
         if norm is not None:

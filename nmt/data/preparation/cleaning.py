@@ -21,8 +21,8 @@ UNEVEN: Final = "left out, uneven lengths"
 REASONS: Final = (EMPTY, DUPLICATE, TOO_LONG, UNEVEN)
 
 CHUNK_PAIRS: Final = 10_000  # encoded at once: enough to hide the cost of a call, little memory
-CHUNK_CHARACTERS: Final = 4_000_000  # so that long lines take no more
-_SHORT: Final = 10  # subwords; a pair that is no longer may be as uneven as it likes
+CHUNK_CHARACTERS: Final = 4_000_000  # fewer pairs at once where lines are long
+_SHORT: Final = 10  # subwords: `max_ratio` does not apply to pairs up to this length
 
 
 class EncodedPair(NamedTuple):
