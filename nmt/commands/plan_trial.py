@@ -172,8 +172,8 @@ def _slope(trainer: Trainer, memory: DeviceMemory, batch: Batch) -> float:
     large = _peak_of_step(trainer, memory, batch)
     if pairs < 2 or small is None or large is None or large <= small or _padded(half) == size:
         return expected
-    # If the allocator took a large block for the smaller step already, the difference is too small; half of the prediction
-    # is a safe bound.
+    # If the allocator took a large block for the smaller step already, the difference is too small; half of the
+    # prediction is a safe bound.
     return max((large - small) / (size - _padded(half)), expected / 2)
 
 

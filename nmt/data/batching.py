@@ -228,8 +228,8 @@ class TrainingBatches:
                 yield collate(self._split, indices)
                 continue
             pairs = [self._split.pair(int(index)) for index in indices]
-            # Each batch has a generator of its own, so that training which goes on in the middle draws the same. The last
-            # number is 1 because NumPy ignores trailing zeros: batch 0 would share the generator of the epoch's order.
+            # Each batch has a generator of its own, so that training which goes on in the middle draws the same. The
+            # last number is 1 because NumPy ignores trailing zeros: batch 0 would share the generator of the order.
             numpy = np.random.default_rng((self._seed, epoch, number, 1))
             random = Random(int(numpy.integers(2**63)))  # much faster for single numbers
             sources = _resample([source for source, _ in pairs], drawing.source, drawing.share, random)

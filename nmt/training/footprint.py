@@ -102,11 +102,11 @@ class Footprint:
         # vector and its dropout; the result, and its gradient twice.
         target = 9 * width + 6 * hidden * shape.decoder_layers + 3 * (states + hidden) + 2 * states + 5 * hidden
         activations = _FLOAT * batch * (source_steps * source + target_steps * target)
-        # For each pair of positions: the scores, the weights and, at the peak of the backward pass, three gradients; with
-        # dropout also a mask and the dropped weights.
+        # For each pair of positions: the scores, the weights and, at the peak of the backward pass, three gradients;
+        # with dropout also a mask and the dropped weights.
         each = 5 + (2 if shape.attention_dropout else 0)
         attention = _FLOAT * each * batch * source_steps * target_steps
-        # The gradient of an embedding is as large as its table, and autograd holds two at a time.
+        # The gradient of an embedding is as large as its table; one is computed while another is kept.
         with mixed(self._model.device, self._precision):
             output = loss_workspace(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
         return Need(reserve, workspace, output, attention, activations)
