@@ -12,8 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from nmt.devices import EXPECTED, is_device
-from nmt.sizes import parse_bytes
+from nmt.values import DEVICES, is_device, parse_bytes
 
 FORMAT_VERSION: Final = 1
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -66,7 +65,7 @@ def _check_memory(value: object) -> object:
 def _check_device(value: str) -> str:
     if is_device(value):
         return value
-    raise ValueError(EXPECTED)
+    raise ValueError(DEVICES)
 
 
 def _check_limit(value: object) -> object:

@@ -79,17 +79,14 @@ def with_present_names(content: object) -> object:
     """Give settings that a program wrote, perhaps an older one, the names that they have now.
 
     Args:
-        content: Sections by name, as JSON holds them; returned as it is if it is something else.
+        content: What a JSON file held, sections by name; changed in place, and returned.
     """
-    if not isinstance(content, dict):
-        return content
-    sections = {name: dict(value) if isinstance(value, dict) else value for name, value in content.items()}
     for old, new in RENAMED.items():
         section, name = old.split(".")
-        values = sections.get(section)
+        values = content.get(section) if isinstance(content, dict) else None
         if isinstance(values, dict) and name in values:
             values.setdefault(new.partition(".")[2], values.pop(name))
-    return sections
+    return content
 
 
 class Setting(NamedTuple):

@@ -28,8 +28,8 @@ def tell_preparing(message: str) -> None:
 
 
 def prepared_data(config: Config) -> PreparedData:
-    """Open the prepared data of a config; prepares it first if there is none (see `PreparedData.make`)."""
-    return PreparedData.make(config, tell_preparing)
+    """Open the prepared data of a config; prepares it first if there is none (see `PreparedData.open`)."""
+    return PreparedData.open(config, tell_preparing)
 
 
 def training_batches(config: Config, data: PreparedData) -> TrainingBatches:

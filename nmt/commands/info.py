@@ -16,6 +16,7 @@ from nmt.model_folder.digests import DIGEST_FILE, check_digests
 from nmt.model_folder.files import MODEL_FILE, ModelError, read_settings
 from nmt.model_folder.header import Header, read_header
 from nmt.model_folder.scores import ScoresFile
+from nmt.values import duration
 
 _PARTS: Final = {
     "source_embedding.": "source embedding",
@@ -236,7 +237,9 @@ def _training_text(training: Mapping[str, Any] | None, continuing: Mapping[str, 
         steps, epoch, seconds = training["steps"], training["epoch"], training["seconds"]
         parts = [f"{steps:,} steps"] if _is_number(steps) else []
         parts += [f"epoch {epoch}"] if _is_number(epoch) else []
-        parts += [_duration(seconds)] if _is_number(seconds) else []
+        parts += (
+            [f"{duration(seconds)} {'hours' if round(seconds) >= 3600 else 'minutes'}"] if _is_number(seconds) else []
+        )
         parts += [f"{training['validations']} validations"] if training["validations"] else []
         yield _row("training", ", ".join(parts))
         if best := training["best"]:
@@ -280,10 +283,3 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
-
-
-def _duration(seconds: float) -> str:
-    """Write a time as 1:02:03 hours or 2:03 minutes."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02} hours" if hours else f"{minutes}:{rest:02} minutes"

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from nmt.devices import EXPECTED, is_device
+from nmt.values import DEVICES, is_device
 
 
 def _check_device(device: str | None) -> str | None:
     if device is None or is_device(device):
         return device
-    raise typer.BadParameter(f"{EXPECTED}, got {device}")
+    raise typer.BadParameter(f"{DEVICES}, got {device}")
 
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; `nmt config` lists its settings.")]

@@ -30,9 +30,9 @@ from nmt.model.device import use_device
 from nmt.model_folder.files import MODEL_FILE
 from nmt.model_folder.scores import ScoresFile
 from nmt.model_folder.weights import read_tensors
+from nmt.training import TrainingError
 from nmt.training.checkpoint import OPTIMIZER_FILE, Checkpoints
 from nmt.training.device_memory import memory_of
-from nmt.training.errors import TrainingError
 from nmt.training.lock import locked
 from nmt.training.microbatching import memory_limit
 from nmt.training.trainer import BatchSource, build_model, train

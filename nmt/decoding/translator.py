@@ -12,10 +12,10 @@ from torch import Tensor
 
 from nmt.config import Config, DecodingConfig
 from nmt.data.batching import longest_first
-from nmt.data.subwords import load_subwords
+from nmt.data.subwords import Subwords, load_subwords
 from nmt.decoding.alignment import Links, link_words, words_of_pieces, words_of_source
 from nmt.decoding.beam_search import Hypothesis, SearchError, SearchOptions, beam_search
-from nmt.decoding.lines import LineCutter, SubwordModel, one_line
+from nmt.decoding.lines import LineCutter, one_line
 from nmt.decoding.quality_checks import count_suspect
 from nmt.decoding.scoring import attention, encode_sources, log_probabilities
 from nmt.decoding.splitting import Piece
@@ -187,9 +187,7 @@ class Translator:
         config: The settings; `decoding` gives the defaults, `data.max_length` the longest piece.
     """
 
-    def __init__(
-        self, model: Seq2Seq, source_subwords: SubwordModel, target_subwords: SubwordModel, config: Config
-    ) -> None:
+    def __init__(self, model: Seq2Seq, source_subwords: Subwords, target_subwords: Subwords, config: Config) -> None:
         self.model = model
         self.source_subwords = source_subwords
         self.target_subwords = target_subwords
@@ -305,8 +303,8 @@ class Translator:
             The score of each.
         """
         texts = [(one_line(source), one_line(target)) for source, target in pairs]
-        sources = self.source_subwords.encode_lines([source for source, _ in texts]) if texts else []
-        targets = self.target_subwords.encode_lines([target for _, target in texts]) if texts else []
+        sources = self.source_subwords.encode_lines([source for source, _ in texts])
+        targets = self.target_subwords.encode_lines([target for _, target in texts])
         scores = log_probabilities(self.model, sources, targets)
         return [PairScore(score, len(ids) + 1) for score, ids in zip(scores, targets, strict=True)]
 
@@ -364,7 +362,7 @@ class Translator:
             links[index] = link_words(
                 weights, words, words_of_pieces([self.target_subwords.piece(each) for each in tokens[index]])
             )
-        texts = self.target_subwords.decode_lines(tokens) if tokens else []
+        texts = self.target_subwords.decode_lines(tokens)
         candidates = iter(
             [
                 Candidate(one_line(text), hypothesis.score, hypothesis.log_probability, linked)

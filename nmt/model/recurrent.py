@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 import rnn_engine
-from nmt.sizes import shown_bytes
+from nmt.values import shown_bytes
 from rnn_engine import LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper
 from rnn_engine.nn.devices import device_of
 

@@ -14,10 +14,6 @@ from safetensors import SafetensorError, safe_open
 
 from nmt.model_folder.files import ModelError, require_file
 
-SIZES: Final = "vocabulary_sizes"
-"""Entry of the metadata: both sizes. It is one entry for both, because safetensors writes several in no certain order,
-and equal models should be equal files."""
-
 _LARGEST_VOCABULARY: Final = 10_000_000
 _BYTES: Final = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
@@ -76,7 +72,7 @@ def parse_sizes(metadata: Mapping[str, str], path: Path) -> tuple[int, int]:
     Raises:
         ModelError: The file does not say, or says what cannot be.
     """
-    text = metadata.get(SIZES, "")
+    text = metadata.get("vocabulary_sizes", "")
     found = re.fullmatch(r"([0-9]{1,9}) ([0-9]{1,9})", text)
     if not found:
         raise ModelError(f"{path}: holds no vocabulary sizes; not a file of this toolkit")
@@ -84,6 +80,11 @@ def parse_sizes(metadata: Mapping[str, str], path: Path) -> tuple[int, int]:
     if not (0 < source <= _LARGEST_VOCABULARY and 0 < target <= _LARGEST_VOCABULARY):
         raise ModelError(f"{path}: vocabulary sizes: expected 1 to {_LARGEST_VOCABULARY}, got {text}")
     return source, target
+
+
+def sizes_as_metadata(sizes: tuple[int, int]) -> dict[str, str]:
+    """Write both sizes as one entry: safetensors writes several in any order, and equal models should be equal files."""
+    return {"vocabulary_sizes": f"{sizes[0]} {sizes[1]}"}
 
 
 @contextmanager

@@ -54,20 +54,6 @@ class ScoresFile:
             error.filename = error.filename or str(self.path)
             raise
 
-    def add_validation(self, step: int, epoch: int, seconds: float, numbers: Mapping[str, float]) -> None:
-        """Append a validation.
-
-        Args:
-            step: Optimiser steps done.
-            epoch: Number of the running epoch, from 1.
-            seconds: Training time so far.
-            numbers: What was measured, by name.
-
-        Raises:
-            OSError: The file cannot be written.
-        """
-        self.add("validation", {"step": step, "epoch": epoch, "seconds": round(seconds, 3), **numbers})
-
     def forget_after(self, step: int) -> None:
         """Remove the validations of later steps, which a run that is about to be repeated left, and a torn last line.
 

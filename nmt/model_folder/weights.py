@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -27,7 +27,7 @@ from nmt.model_folder.files import (
     read_settings,
     require_file,
 )
-from nmt.model_folder.header import SIZES, Header, open_tensors, read_header
+from nmt.model_folder.header import Header, open_tensors, read_header, sizes_as_metadata
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -39,18 +39,7 @@ _NAMES_ON_DISK: Final = {
 """Beginnings of parameters' names in the network, and what files call them, which were there before."""
 
 
-class Sized(Protocol):
-    """What is written of a network."""
-
-    @property
-    def vocabulary_sizes(self) -> tuple[int, int]:
-        """Of source and target, in subwords."""
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Every parameter, once."""
-
-
-def save_model(folder: Path, config: Config, model: Sized, card: ModelCard) -> None:
+def save_model(folder: Path, config: Config, model: nn.Module, sizes: tuple[int, int], card: ModelCard) -> None:
     """Write a model, `model.safetensors` last: whenever this is stopped, the folder holds a whole model or none.
 
     A model that was there before goes when the new one is on the disk under a temporary name. The subword models are
@@ -60,13 +49,14 @@ def save_model(folder: Path, config: Config, model: Sized, card: ModelCard) -> N
         folder: The model folder; created if missing.
         config: The resolved settings.
         model: The network; its current parameters are written.
+        sizes: Of its source and target vocabulary.
         card: What the card tells.
 
     Raises:
         OSError: If the folder cannot be written.
     """
     parameters = parameters_of(model)
-    content = save(_contiguous(parameters), sizes_of(model))
+    content = save(_contiguous(parameters), sizes_as_metadata(sizes))
     subwords = sorted(path.name for path in folder.glob(SUBWORD_FILES))
     with atomic_write(folder / MODEL_FILE) as file:
         file.write(content)
@@ -75,7 +65,7 @@ def save_model(folder: Path, config: Config, model: Sized, card: ModelCard) -> N
         (folder / MODEL_FILE).unlink(missing_ok=True)
         save_config(config, folder / CONFIG_FILE)
         values = sum(tensor.numel() for tensor in parameters.values())
-        write_text(folder / CARD_FILE, render_card(config, values, model.vocabulary_sizes, card))
+        write_text(folder / CARD_FILE, render_card(config, values, sizes, card))
         # The parameters come last: digests that were cut short do not list them.
         write_digests(folder, [*subwords, CONFIG_FILE, MODEL_FILE], {MODEL_FILE: content})
 
@@ -153,7 +143,7 @@ def _check_widths(config: Config, header: Header, path: Path) -> None:
             )
 
 
-def parameters_of(model: Sized | nn.Module) -> dict[str, nn.Parameter]:
+def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
     """List every parameter of a network once, by its name on disk; shared ones by their first name."""
     return {_name_on_disk(name): parameter for name, parameter in model.named_parameters()}
 
@@ -163,11 +153,6 @@ def _name_on_disk(name: str) -> str:
         if name.startswith(here):
             return there + name.removeprefix(here)
     return name
-
-
-def sizes_of(model: Sized) -> dict[str, str]:
-    """Describe the vocabularies, as metadata of a file of parameters."""
-    return {SIZES: "{} {}".format(*model.vocabulary_sizes)}
 
 
 @torch.no_grad()

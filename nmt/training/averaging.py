@@ -14,8 +14,8 @@ from nmt.model_folder.card import ModelCard
 from nmt.model_folder.files import MODEL_FILE, SUBWORD_FILES
 from nmt.model_folder.header import parse_sizes
 from nmt.model_folder.weights import assign_parameters, build_for, save_model
+from nmt.training import TrainingError
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.errors import TrainingError
 from nmt.training.state import TrainingState
 
 
@@ -81,7 +81,7 @@ def average_checkpoints(folder: Path, steps: Sequence[int], output: Path) -> Non
     for path in subwords:
         with atomic_write(output / path.name) as file:
             file.write(path.read_bytes())
-    save_model(output, config, model.eval(), _card(state, steps, folder))
+    save_model(output, config, model.eval(), sizes, _card(state, steps, folder))
 
 
 def _mean(checkpoints: Checkpoints, steps: Sequence[int]) -> tuple[dict[str, Tensor], tuple[int, int]]:

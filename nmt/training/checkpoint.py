@@ -26,8 +26,9 @@ from torch import Tensor
 from nmt.files import sha256, write_text
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import MODEL_FILE, ModelError
-from nmt.model_folder.weights import assign_parameters, parameters_of, read_tensors, sizes_of, write_tensors
-from nmt.training.errors import TrainingError
+from nmt.model_folder.header import sizes_as_metadata
+from nmt.model_folder.weights import assign_parameters, parameters_of, read_tensors, write_tensors
+from nmt.training import TrainingError
 from nmt.training.optimizer import ParameterAverage, optimizer_tensors, restore_optimizer
 from nmt.training.state import TrainingState
 
@@ -217,7 +218,7 @@ class Checkpoints:
         if model.device.type == "cuda":
             rest[CUDA_RANDOM_STATE] = torch.cuda.get_rng_state(model.device)
         rest |= {f"parameter.{name}": tensor for name, tensor in trained.items() if average.averages}
-        write_tensors(folder / MODEL_FILE, average.averages or trained, sizes_of(model))
+        write_tensors(folder / MODEL_FILE, average.averages or trained, sizes_as_metadata(model.vocabulary_sizes))
         write_tensors(folder / OPTIMIZER_FILE, rest)
         _write_state(folder, state)
         _flush(folder)

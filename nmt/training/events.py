@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 
 EVENTS_FOLDER = "tensorboard"
 STEP_EVERY = 20

@@ -13,8 +13,8 @@ from nmt.model_folder.scores import ScoresFile
 from nmt.model_folder.weights import save_model
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import CURVES_FILE, draw_curves
-from nmt.training.progress import duration
 from nmt.training.state import TrainingState
+from nmt.values import duration
 
 
 def is_written(config: Config, checkpoints: Checkpoints, state: TrainingState) -> bool:
@@ -46,4 +46,4 @@ def write_model(
     scores = {f"validation {name}": f"{value:.4f}" for name, value in state.best_scores.items()}
     told = {**counts, "steps": state.step, "target tokens seen": state.target_tokens}
     notes = f"Trained in {duration(state.seconds)}; these are the parameters of step {state.best_step}."
-    save_model(config.folder, config, model.eval(), ModelCard(told, scores, notes))
+    save_model(config.folder, config, model.eval(), model.vocabulary_sizes, ModelCard(told, scores, notes))

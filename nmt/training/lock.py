@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 
 LOCK_FILE = ".lock"
 
@@ -27,17 +27,13 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_FILE
-    lock = FileLock(path, blocking=False, fallback_to_soft=False)
     try:
-        lock.acquire()
+        with FileLock(path, blocking=False, fallback_to_soft=False):
+            path.write_text(f"{os.getpid()}\n", encoding="utf-8")
+            yield
     except Timeout:
         holder = path.read_text(encoding="utf-8").strip()
         raise TrainingError(
             f"{folder}: another training is running in it{f' (process {holder})' if holder else ''}; "
             "wait for its end, or choose another folder"
         ) from None
-    try:
-        path.write_text(f"{os.getpid()}\n", encoding="utf-8")
-        yield
-    finally:
-        lock.release()

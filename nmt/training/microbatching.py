@@ -8,9 +8,9 @@ import numpy as np
 
 from nmt.config import TrainingConfig
 from nmt.data.batching import Batch, Integers
-from nmt.sizes import parse_bytes, shown_bytes
 from nmt.training.device_memory import DeviceMemory
 from nmt.training.footprint import Footprint
+from nmt.values import parse_bytes, shown_bytes
 
 _SHARE = 0.6
 """Part of the memory available at the start that a batch may take, with `training.batch_memory = "auto"`."""

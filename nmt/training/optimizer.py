@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nmt.config import TrainingConfig
 from nmt.model_folder.weights import parameters_of
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 

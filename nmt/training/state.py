@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from nmt.config import Config
 from nmt.config_file import with_present_names
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 
 
 class TrainingState(BaseModel):

@@ -20,9 +20,9 @@ from nmt.model.device import use_device, use_threads
 from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.scores import ScoresFile
+from nmt.training import TrainingError
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.device_memory import memory_of
-from nmt.training.errors import TrainingError
 from nmt.training.events import Events, check_installed
 from nmt.training.finish import is_written, write_model
 from nmt.training.footprint import Footprint
@@ -30,11 +30,12 @@ from nmt.training.interrupts import interrupts
 from nmt.training.loss import LOWER, batch_loss
 from nmt.training.microbatching import MicroBatching, memory_limit
 from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optimizer
-from nmt.training.progress import Pace, Reporter, StepReport, duration
+from nmt.training.progress import Pace, Reporter, StepReport
 from nmt.training.scaling import LossScale
 from nmt.training.schedule import Schedule
 from nmt.training.state import TrainingState, check_same_training
 from nmt.training.validation import Validate, describe, run_validation, update_early_stopping
+from nmt.values import duration
 
 Status = Literal["finished", "stopped early", "interrupted", "already finished"]
 
@@ -310,7 +311,8 @@ class Trainer:
         better = update_early_stopping(state, scores, self.settings)
         state.seconds = time.monotonic() - self.started
         epoch = min(state.epoch + 1, self.settings.epochs)
-        self.scores.add_validation(state.step, epoch, state.seconds, scores | numbers)
+        row = {"step": state.step, "epoch": epoch, "seconds": round(state.seconds, 3)}
+        self.scores.add("validation", {**row, **scores, **numbers})
         if self.events:
             self.events.add_validation(state.step, scores, numbers)
         verdict = "best so far" if better else f"best is step {state.best_step}"

@@ -10,7 +10,7 @@ import torch
 from nmt.config import TrainingConfig
 from nmt.data.batching import Batch
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 from nmt.training.loss import batch_loss
 from nmt.training.optimizer import ParameterAverage
 from nmt.training.progress import perplexity

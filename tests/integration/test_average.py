@@ -13,9 +13,9 @@ from synthetic import make_pairs
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.weights import load_model, parameters_of, read_tensors
+from nmt.training import TrainingError
 from nmt.training.averaging import average_checkpoints, choose_steps
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.errors import TrainingError
 
 
 @pytest.fixture(scope="module", params=[("true", 90), ("false", 45)])

@@ -10,12 +10,12 @@ from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.data.batching import TrainingBatches, collate
 from nmt.data.preparation.prepare import PreparedData, prepare
-from nmt.sizes import parse_bytes, shown_bytes
 from nmt.training.device_memory import HostMemory, available_memory
 from nmt.training.footprint import Footprint
 from nmt.training.loss import batch_loss
 from nmt.training.microbatching import MicroBatching, memory_limit
 from nmt.training.trainer import build_model
+from nmt.values import parse_bytes, shown_bytes
 
 LIMITED = """
 import resource, sys

@@ -17,9 +17,8 @@ from nmt.data.batching import TrainingBatches, collate, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.scores import ScoresFile
-from nmt.training import events
+from nmt.training import TrainingError, events
 from nmt.training.checkpoint import Checkpoints, _checksum_of_state
-from nmt.training.errors import TrainingError
 from nmt.training.trainer import Trainer, TrainingResult, build_model, train
 
 SMALL = {"embedding_size": 12, "hidden_size": 12, "encoder_layers": 1, "dropout": 0.1}

@@ -23,7 +23,7 @@ def folder(tmp_path):
     torch.manual_seed(0)
     config = make_config()
     card = ModelCard({"training pairs": 29000}, {"test BLEU": "35.00"}, "Made in a test.")
-    save_model(tmp_path, config, Seq2Seq.from_config(config, 11, 11), card)
+    save_model(tmp_path, config, Seq2Seq.from_config(config, 11, 11), (11, 11), card)
     return tmp_path
 
 
@@ -117,7 +117,7 @@ def test_damage_is_told_in_one_line(folder, harm, message):
 def test_the_digests_are_those_of_sha256sum(folder):
     (folder / "joint.spm").write_bytes(b"subwords")
     config, model = load_model(folder, Seq2Seq.from_config)
-    save_model(folder, config, model, ModelCard())
+    save_model(folder, config, model, model.vocabulary_sizes, ModelCard())
     names = ["joint.spm", "config.json", "model.safetensors"]
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     assert (folder / "SHA256SUMS").read_text() == "".join(lines)
@@ -144,7 +144,7 @@ def test_a_model_that_is_not_written_to_the_end_is_none(folder, monkeypatch, ste
     child = os.fork()
     if child == 0:
         Path.replace, Path.unlink = stopping(replace), stopping(unlink)
-        save_model(folder, config, model, ModelCard())
+        save_model(folder, config, model, model.vocabulary_sizes, ModelCard())
         os._exit(0)
     finished = os.waitpid(child, 0)[1] == 0
     assert finished == (step >= 5)
@@ -162,7 +162,7 @@ def test_a_full_disk_leaves_the_model_that_was_there(folder, monkeypatch):
     config, model = load_model(folder, Seq2Seq.from_config)
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(OSError, match="full"):
-        save_model(folder, config, model, ModelCard())
+        save_model(folder, config, model, model.vocabulary_sizes, ModelCard())
     monkeypatch.undo()
     load_model(folder, Seq2Seq.from_config)
 

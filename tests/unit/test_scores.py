@@ -14,10 +14,10 @@ TEST = '{"kind": "test", "test": "small", "bleu": 30.0}\n'
 def scores(tmp_path):
     scores = ScoresFile(tmp_path)
     for step in (5, 10):
-        scores.add_validation(step, 1, 1.23456, {"loss": 1 / step, "bleu": 2.0})
+        scores.add("validation", {"step": step, "epoch": 1, "seconds": 1.235, "loss": 1 / step, "bleu": 2.0})
     with scores.path.open("a") as file:
         file.write(TEST)
-    scores.add_validation(15, 2, 3.0, {"loss": 0.05})
+    scores.add("validation", {"step": 15, "epoch": 2, "seconds": 3.0, "loss": 0.05})
     return scores
 
 
@@ -42,14 +42,14 @@ def test_a_torn_line_goes(scores, torn):
         file.write(torn)
     scores.forget_after(99)
     assert scores.path.read_text() == before
-    scores.add_validation(20, 2, 4.0, {"loss": 0.04})
+    scores.add("validation", {"step": 20, "epoch": 2, "seconds": 4.0, "loss": 0.04})
     assert [row["step"] for row in scores.validations()] == [5, 10, 15, 20]
 
 
 def test_a_last_line_without_its_end_is_kept_if_it_is_whole(scores):
     scores.path.write_text(scores.path.read_text().rstrip("\n"))
     scores.forget_after(99)
-    scores.add_validation(20, 2, 4.0, {"loss": 0.04})
+    scores.add("validation", {"step": 20, "epoch": 2, "seconds": 4.0, "loss": 0.04})
     assert [row["step"] for row in scores.validations()] == [5, 10, 15, 20]
 
 
@@ -78,5 +78,5 @@ def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path):
     scores = ScoresFile(tmp_path)
     scores.path.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left") as caught:
-        scores.add_validation(5, 1, 1.0, {"loss": 1.0})
+        scores.add("validation", {"step": 5, "epoch": 1, "seconds": 1.0, "loss": 1.0})
     assert caught.value.filename == str(scores.path)

@@ -54,37 +54,24 @@ class PreparedData:
     """What was counted while preparing: pairs and subwords kept, pairs left out and why."""
 
     @classmethod
-    def open(cls, config: Config) -> PreparedData:
+    def open(cls, config: Config, prepare_with: Progress | None = None) -> PreparedData:
         """Open what `prepare` wrote into the model folder of these settings.
+
+        Args:
+            config: The settings.
+            prepare_with: If there is none, prepare it, and tell this how far it is; None makes that an error.
 
         Raises:
             PreparedError: There is none, it is of other settings or other text, or it is damaged.
             CorpusError: A text file is missing.
+            SubwordError, OSError: As for `prepare`.
         """
-        return cls._open(config, _find(config))
-
-    @classmethod
-    def make(cls, config: Config, progress: Progress) -> PreparedData:
-        """Open the prepared data of these settings; prepares it first if there is none.
-
-        Args:
-            config: The settings.
-            progress: As for `prepare`.
-
-        Raises:
-            PreparedError: It is of other settings or other text, which a checkpoint may belong to, or it is damaged.
-            CorpusError, SubwordError, OSError: As for `prepare`.
-        """
-        found = _find(config)
-        if found.state == "missing":
-            require_files(input_files(config.data) | test_set_files(config.data))
-            found = _Found("fresh", "", _prepare(config, found, progress))
-        return cls._open(config, found)
-
-    @classmethod
-    def _open(cls, config: Config, found: _Found) -> PreparedData:
         folder = data_folder(config)
-        if found.state != "fresh" or found.manifest is None:
+        found = check(config)
+        if found.state == "missing" and prepare_with is not None:
+            require_files(input_files(config.data) | test_set_files(config.data))
+            found = Found("fresh", "", _prepare(config, found, prepare_with))
+        if found.state != "fresh" or found.manifest is None:  # stale data is refused: a checkpoint may belong to it
             raise PreparedError(
                 f"{folder}: {found.reason}; run `nmt prepare` with these settings, or set another `folder`"
             )
@@ -92,8 +79,8 @@ class PreparedData:
         return cls(open_split(folder, "train"), open_split(folder, "valid"), source, target, found.manifest.counts)
 
 
-class _Found(NamedTuple):
-    """What the model folder holds of prepared data."""
+class Found(NamedTuple):
+    """What a model folder holds of prepared data."""
 
     state: State
     reason: str
@@ -101,32 +88,23 @@ class _Found(NamedTuple):
     manifest: Manifest | None
 
 
-def check(config: Config) -> tuple[State, str]:
+def check(config: Config) -> Found:
     """Whether the model folder holds prepared data of these settings and of the text files as they are now.
 
     Test sets do not matter: other ones leave the ids as they are.
-
-    Returns:
-        The state, and the reason if it is not "fresh".
 
     Raises:
         PreparedError: The manifest is damaged, or of another version.
         CorpusError: A text file is missing.
     """
-    found = _find(config)
-    return found.state, found.reason
-
-
-def _find(config: Config) -> _Found:
-    """Look for prepared data; see `check`."""
     manifest = read_manifest(data_folder(config))
     if manifest is None:
-        return _Found("missing", "holds no prepared data", None)
+        return Found("missing", "holds no prepared data", None)
     if reason := changed_input(manifest, config.data):
-        return _Found("stale", reason, manifest)
+        return Found("stale", reason, manifest)
     if reason := damaged_output(manifest, config.folder):
-        return _Found("missing", reason, manifest)
-    return _Found("fresh", "", manifest)
+        return Found("missing", reason, manifest)
+    return Found("fresh", "", manifest)
 
 
 def prepare(config: Config, progress: Progress = lambda message: None) -> bool:
@@ -149,14 +127,14 @@ def prepare(config: Config, progress: Progress = lambda message: None) -> bool:
         OSError: Files cannot be read or written.
     """
     require_files(input_files(config.data) | test_set_files(config.data))
-    found = _find(config)
+    found = check(config)
     if found.state == "fresh" and found.manifest is not None:
         return _count_overlap_again(config, found.manifest, progress)
     _prepare(config, found, progress)
     return True
 
 
-def _prepare(config: Config, found: _Found, progress: Progress) -> Manifest:
+def _prepare(config: Config, found: Found, progress: Progress) -> Manifest:
     """Prepare where there is no prepared data, or what is there is stale or damaged; returns the manifest."""
     folder = data_folder(config)
     if found.state == "stale":

@@ -1,9 +1,11 @@
-"""Numbers of bytes as people write them, and how to write them for people."""
+"""Values as people write them: numbers of bytes, devices, times. Imports nothing heavy: every command needs it."""
 
 from __future__ import annotations
 
+import math
 import re
 
+DEVICES = "expected auto, cpu, cuda or cuda:N"
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -33,3 +35,17 @@ def shown_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:,.2f} GiB"
+
+
+def is_device(text: str) -> bool:
+    """Whether a text names a device, or leaves the choice to the machine."""
+    return re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", text) is not None
+
+
+def duration(seconds: float) -> str:
+    """Write a time as 1:02:03, or as 2:03 below an hour; unknown ones as -:--."""
+    if not math.isfinite(seconds):
+        return "-:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
