@@ -184,11 +184,12 @@ def translate(
         raise typer.BadParameter(f"--plot: expected a name that ends in .png or .svg, got {plot}")
     with _reporting():
         from nmt.commands.translate import Request, run
+        from nmt.decoding.formats import Columns
 
         run(
             model,
             SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu"),
-            Request(source, output, format.value, status, scores, alignments, n_best, plot, retry),
+            Request(source, output, format.value, Columns(status, scores, alignments), n_best, plot, retry),
         )
 
 

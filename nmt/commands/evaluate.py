@@ -43,15 +43,13 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         CorpusError, EvaluationError: The test set cannot be used.
         OSError: A file cannot be read or written.
     """
-    test = read_test_set(
-        read_settings(folder), chosen.name, chosen.files
-    )  # before the model: a wrong name is told at once
+    # The test set comes before the model: a wrong name is told at once.
+    test = read_test_set(read_settings(folder), chosen.name, chosen.files)
     translator = Translator.load(folder, threads=search.threads, device=search.device)
     _tell(f"translating {len(test.sources):,} lines")
     started = time.monotonic()
-    found = translator.translate_detailed(
-        test.sources, TranslationSettings(search.beam_size, search.length_penalty, search.batch_size)
-    )
+    settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size)
+    found = translator.translate_detailed(test.sources, settings)
     seconds = time.monotonic() - started
     translations = [translation.text for translation in found]
     if output is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -30,12 +30,8 @@ class Request:
     """File to write; None for stdout."""
     format: str = "text"
     """text, tsv or json."""
-    status: bool = False
-    """Write how each line went."""
-    scores: bool = False
-    """Write the score of each translation."""
-    alignments: bool = False
-    """Write which word came from which."""
+    columns: Columns = field(default_factory=Columns)
+    """What to write beside the translations."""
     n_best: int = 1
     """Translations per line."""
     plot: Path | None = None
@@ -128,7 +124,7 @@ def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
         batch_size=search.batch_size,
         n_best=request.n_best,
         retry=request.retry,
-        alignments=request.alignments,
+        alignments=request.columns.alignments,
     )
 
 
@@ -137,10 +133,9 @@ def _read(line: str, number: int, request: Request) -> JsonLine:
 
 
 def _write(line: JsonLine, translation: Translation, number: int, request: Request) -> list[str]:
-    columns = Columns(request.status, request.scores, request.alignments)
     if request.format == "json":
-        return [as_json(line, translation, columns, request.n_best)]
-    return as_rows(translation, number) if request.format == "tsv" else [as_text(translation, columns)]
+        return [as_json(line, translation, request.columns, request.n_best)]
+    return as_rows(translation, number) if request.format == "tsv" else [as_text(translation, request.columns)]
 
 
 def _translate_and_draw(

@@ -191,14 +191,7 @@ def read_chunks(lines: Iterable[bytes], max_lines: int, max_bytes: int) -> Itera
 
 
 def gather(items: Iterable[T], size: Callable[[T], int], most: int, largest: int) -> Iterator[list[T]]:
-    """Gather what comes into lists that fit into memory.
-
-    Args:
-        items: What comes.
-        size: Measures one.
-        most: Items of a list at most.
-        largest: A list ends with the item with which its sizes add up to this.
-    """
+    """Gather items into lists of at most `most`; a list ends with the item with which their sizes reach `largest`."""
     gathered: list[T] = []
     total = 0
     for item in items:

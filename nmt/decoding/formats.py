@@ -21,8 +21,10 @@ class Columns:
     """What to write beside the translation."""
 
     status: bool = False
+    """How each line went."""
     scores: bool = False
     alignments: bool = False
+    """Which word came from which."""
 
 
 def as_text(translation: Translation, columns: Columns) -> str:

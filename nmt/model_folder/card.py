@@ -34,4 +34,6 @@ def render_card(config: Config, parameters: int, vocabulary_sizes: tuple[int, in
         The text.
     """
     values = {"data": config.data, "model": config.model, "parameters": parameters, "sizes": vocabulary_sizes}
-    return render("nmt.model_folder", "card.md", {**values, "card": card})
+    counts = {name: f"{count:,}" for name, count in card.counts.items()}
+    sections = {"Training data": counts, "Scores": card.scores}
+    return render("nmt.model_folder", "card.md", {**values, "sections": sections, "notes": card.notes})

@@ -83,17 +83,13 @@ def parse_sizes(metadata: Mapping[str, str], path: Path) -> tuple[int, int]:
 
 
 def sizes_as_metadata(sizes: tuple[int, int]) -> dict[str, str]:
-    """Write both sizes as one entry: safetensors writes several in any order, and equal models should be equal files."""
+    """Write both sizes as one entry, since equal models should be equal files: safetensors orders several by chance."""
     return {"vocabulary_sizes": f"{sizes[0]} {sizes[1]}"}
 
 
 @contextmanager
 def open_tensors(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
-    """Open a safetensors file.
-
-    Args:
-        path: The file.
-        framework: Whose tensors it gives.
+    """Open a safetensors file, which then gives the tensors of a framework.
 
     Raises:
         ModelError: It is missing or damaged.
