@@ -29,9 +29,8 @@ from nmt.training.footprint import Footprint
 from nmt.training.interrupts import interrupts
 from nmt.training.loss import LOWER, batch_loss
 from nmt.training.microbatching import MicroBatching, memory_limit
-from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optimizer
+from nmt.training.optimizer import GradientClipper, LossScale, ParameterAverage, make_optimizer
 from nmt.training.progress import Pace, Reporter, StepReport
-from nmt.training.scaling import LossScale
 from nmt.training.schedule import Schedule
 from nmt.training.state import TrainingState, check_same_training
 from nmt.training.validation import Validate, describe, run_validation, update_early_stopping
