@@ -28,9 +28,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from nmt.config_file import load_config
 from nmt.data.batching import TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData, prepare
+from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model import recurrent
-from nmt.model.threads import use_threads
+from nmt.model.device import use_threads
 from nmt.training.trainer import Trainer, build_model
 
 MARK = "part: "
@@ -111,8 +111,8 @@ def mark_parts(trainer: Trainer) -> None:
         *((layer, "forward", RECURRENT) for layer in model.decoder.layers),
         (model.decoder.attention, "forward", ATTENTION),
         (model.decoder.attention, "memory", ATTENTION),
-        (model.decoder.combine, "forward", "attentional vector"),
-        (model.decoder.project, "forward", "attentional vector"),
+        (model.decoder.attentional, "forward", "attentional vector"),
+        (model.decoder.readout, "forward", "attentional vector"),
         *((table, "forward", "embedding") for table in {model.source_embedding, model.target_embedding}),
         (trainer.optimizer, "step", "optimiser"),
         (trainer.optimizer, "zero_grad", "optimiser"),

@@ -15,14 +15,16 @@ from typing import Annotated
 
 import typer
 
-from nmt.options import (
+from nmt.commands.options import (
     BatchSize,
     BeamSize,
     ConfigFile,
     Device,
     Format,
+    InputFile,
     LengthPenalty,
     ModelFolder,
+    OutputFile,
     Overrides,
     ReferenceFile,
     SearchSettings,
@@ -74,9 +76,9 @@ def _options(
 def config() -> None:
     """List every setting: default, type, bounds, meaning."""
     with _reporting():
-        from nmt.commands.settings import list_settings
+        from nmt.commands.config import run
 
-        list_settings()
+        run()
 
 
 @app.command()
@@ -155,8 +157,8 @@ def average(
 def translate(
     model: ModelFolder,
     *,
-    source: Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text, plain or .gz.  [stdin]")] = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write, plain or .gz.  [stdout]")] = None,
+    source: InputFile = None,
+    output: OutputFile = None,
     format: Annotated[Format, typer.Option(help="What to read and write.")] = Format.text,
     status: Annotated[bool, typer.Option("--status", help="Say of each line how it went.")] = False,
     scores: Annotated[bool, typer.Option("--scores", help="Give the score of each translation.")] = False,
@@ -182,11 +184,12 @@ def translate(
         raise typer.BadParameter(f"--plot: expected a name that ends in .png or .svg, got {plot}")
     with _reporting():
         from nmt.commands.translate import Request, run
+        from nmt.decoding.formats import Columns
 
         run(
             model,
             SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu"),
-            Request(source, output, format.value, status, scores, alignments, n_best, plot, retry),
+            Request(source, output, format.value, Columns(status, scores, alignments), n_best, plot, retry),
         )
 
 
@@ -218,7 +221,7 @@ def evaluate(
 @app.command()
 def score(
     model: ModelFolder,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain or .gz.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain, .gz or .zst.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
     normalize: Annotated[bool, typer.Option("--normalize", help="Divide by the number of subwords.")] = False,
@@ -282,9 +285,10 @@ def _with_device(overrides: list[str], device: str | None) -> list[str]:
 
 
 def _test_set(name: str | None, source: Path | None, reference: Path | None) -> TestSet:
-    if (name is None) == (source is None and reference is None) or (source is None) != (reference is None):
+    files = None if source is None or reference is None else (source, reference)
+    if (name is None) == (files is None) or (source is None) != (reference is None):
         raise typer.BadParameter("expected either --test NAME, or --source FILE and --reference FILE")
-    return TestSet(name, source, reference)
+    return TestSet(name, files)
 
 
 @contextmanager

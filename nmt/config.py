@@ -12,8 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from nmt.devices import EXPECTED, is_device
-from nmt.sizes import parse_bytes
+from nmt.values import DEVICES, is_device, parse_bytes
 
 FORMAT_VERSION: Final = 1
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -47,13 +46,13 @@ def _as_corpora(value: object) -> object:
 
 
 def _is_tsv(path: Path) -> bool:
-    return path.name.removesuffix(".gz").endswith(".tsv")
+    return path.name.removesuffix(".gz").removesuffix(".zst").endswith(".tsv")
 
 
 def _check_corpus(value: tuple[Path, ...]) -> tuple[Path, ...]:
     if len(value) == 2 or (len(value) == 1 and _is_tsv(value[0])):
         return value
-    raise ValueError("expected a source and a target file, or one .tsv or .tsv.gz file")
+    raise ValueError("expected a source and a target file, or one .tsv, .tsv.gz or .tsv.zst file")
 
 
 def _check_memory(value: object) -> object:
@@ -66,7 +65,7 @@ def _check_memory(value: object) -> object:
 def _check_device(value: str) -> str:
     if is_device(value):
         return value
-    raise ValueError(EXPECTED)
+    raise ValueError(DEVICES)
 
 
 def _check_limit(value: object) -> object:
@@ -109,7 +108,8 @@ class DataConfig(Section):
     """Language code of the target."""
     train: Corpora
     """Training text: `["a.de", "a.en"]`, or `"pairs.tsv"` with source and target in its first two columns, or a list of
-    such; plain or .gz, UTF-8, one segment per line. `${NAME}` in a path is the environment variable of that name."""
+    such; plain, .gz or .zst, UTF-8, one segment per line. `${NAME}` in a path is the environment variable of that
+    name."""
     valid: Corpus
     """Validation text, one corpus of the same form."""
     test: dict[str, Corpus] = {}
@@ -167,10 +167,10 @@ class ModelConfig(Section):
     word_dropout: Fraction = 0.0
     """Probability with which training replaces the whole embedding of a subword by zeros, on either side."""
     memory: MemorySetting = "store"
-    """What the recurrent layers keep for their backward pass: `store` all; `recompute` or `checkpoint` less, and make
-    the rest again; or bytes such as "256MiB", within which each stack (the encoder's layers; the decoder's layers, in
-    equal parts) takes the fastest mix, or if none fits, the smallest. The model's bits do not depend on it, and it may
-    change between stopping and going on."""
+    """Activation memory, what the recurrent layers keep for their backward pass: `store` all; `recompute` or
+    `checkpoint` less, and compute the rest again; or bytes such as "256MiB", within which each stack (the encoder's
+    layers; the decoder's layers, in equal parts) takes the fastest mix, or if none fits, the smallest. The model's bits
+    do not depend on it, and it may change between stopping and going on."""
 
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -228,7 +228,7 @@ class TrainingConfig(Section):
     """Probability mass spread evenly over the vocabulary."""
     ema_decay: Fraction = 0.0
     """Exponential moving average of the parameters, used for validation and the saved model; 0 turns it off."""
-    subword_sampling: Fraction = 0.0
+    subword_regularization: Fraction = 0.0
     """Share of training sentences whose subwords are drawn anew each time instead of being the likeliest ones (never
     more than twice as many)."""
     subword_alpha: float = Field(default=0.2, gt=0.0, le=1.0)

@@ -6,9 +6,9 @@ import difflib
 import json
 import tomllib
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -16,6 +16,9 @@ from pydantic_core import ErrorDetails
 
 from nmt.config import FORMAT_VERSION, Config, ConfigError
 from nmt.files import write_text
+
+RENAMED: Final = {"training.subword_sampling": "training.subword_regularization"}
+"""Settings by the names that older model folders have for them."""
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -69,7 +72,21 @@ def read_config(path: Path) -> Config:
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise ConfigError(f"{path}: format_version: expected {FORMAT_VERSION}, got {_shown(version)}")
-    return _checked(content, str(path), frozenset())
+    return _checked(with_present_names(content), str(path), frozenset())
+
+
+def with_present_names(content: object) -> object:
+    """Give settings that a program wrote, perhaps an older one, the names that they have now.
+
+    Args:
+        content: What a JSON file held, sections by name; changed in place, and returned.
+    """
+    for old, new in RENAMED.items():
+        section, name = old.split(".")
+        values = content.get(section) if isinstance(content, dict) else None
+        if isinstance(values, dict) and name in values:
+            values.setdefault(new.partition(".")[2], values.pop(name))
+    return content
 
 
 class Setting(NamedTuple):
@@ -162,7 +179,7 @@ def _override(content: dict[str, Any], override: str) -> str:
     return key
 
 
-def _checked(content: Mapping[str, Any], source: str, overridden: frozenset[str]) -> Config:
+def _checked(content: object, source: str, overridden: frozenset[str]) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
@@ -204,8 +221,12 @@ def _nearest(location: tuple[int | str, ...]) -> str:
         section = inner
     known = list(section.model_fields)
     prefix = "".join(f"{part}." for part in location[:-1])
+    key = f"{prefix}{location[-1]}"
+    renamed = [RENAMED[key]] if key in RENAMED else []
     near = difflib.get_close_matches(str(location[-1]), known, n=1)
-    elsewhere = [key for key, _ in _fields(Config) if key.rpartition(".")[2] == location[-1]]
-    candidates = elsewhere + [prefix + name for name in near]  # the right name in the wrong section comes first
+    elsewhere = [other for other, _ in _fields(Config) if other.rpartition(".")[2] == location[-1]]
+    candidates = (
+        renamed + elsewhere + [prefix + name for name in near]
+    )  # the right name in the wrong section comes first
     hint = f"did you mean {candidates[0]}? " if candidates else ""
     return f"{hint}valid keys{' of ' + prefix[:-1] if prefix else ''}: {', '.join(known)}"

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from gpu_parts.meter import Meter, attempt, products_in
 from gpu_parts.products import cublas_found, without_cublas
-from nmt.data.ids import read_sentences
+from nmt.data.dataset import read_sentences
 from nmt.model.decoder import Decoder, DecoderDropout
 from nmt.model.embedding import Embedding
 from nmt.model.encoder import Encoder
-from nmt.model.output import output_loss
+from nmt.model.readout import output_loss
 
 BOS, EOS, PAD = 2, 3, 0
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import typer
 
+from nmt.training import TrainingError
 from nmt.training.averaging import average_checkpoints, choose_steps
-from nmt.training.errors import TrainingError
 
 
 def run(folder: Path, output: Path, last: int | None, steps: str | None) -> None:

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import typer
 
-from nmt.commands.evaluate import translate
-from nmt.commands.testsets import TestLines, read_test_set
+from nmt.commands.options import SearchSettings, TestSet
 from nmt.config import Config
-from nmt.data.corpus import read_lines
+from nmt.data.text import read_lines
 from nmt.decoding.translator import Translator
 from nmt.evaluation import EvaluationError
 from nmt.evaluation.page import Sentence, render_page
 from nmt.evaluation.paired import Difference, compare, sentence_scores, verdict
 from nmt.evaluation.scores import tokenizer
+from nmt.experiment import TestLines, read_test_set
 from nmt.files import write_text
-from nmt.model.files import read_settings
-from nmt.options import SearchSettings, TestSet
+from nmt.model_folder.files import read_settings
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def _language(systems: Sequence[System]) -> str | None:
 def _test_set(systems: Sequence[System], chosen: TestSet) -> TestLines:
     """Read the test set; if both models name one, it must be the same text."""
     configs: list[Config | None] = [system.config for system in systems if system.config]
-    tests = [read_test_set(chosen, config) for config in configs or [None]]
+    tests = [read_test_set(config, chosen.name, chosen.files) for config in configs or [None]]
     first, last = tests[0], tests[-1]
     if (first.sources, first.references) != (last.sources, last.references):
         raise EvaluationError(
@@ -108,7 +107,7 @@ def _translations(system: System, test: TestLines, search: SearchSettings) -> li
         return lines
     translator = Translator.load(system.path, threads=search.threads, device=search.device)
     typer.echo(f"nmt compare: {system.name} translates {len(test.sources):,} lines", err=True)
-    texts = [translation.text for translation in translate(translator, test.sources, search)]
+    texts = translator.translate(test.sources, search.beam_size, search.length_penalty, search.batch_size)
     del translator
     gc.collect()
     return texts

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import errno
-import json
 import time
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
 
 import nmt
-from nmt.commands.testsets import TestLines, read_test_set
+from nmt.commands.options import SearchSettings, TestSet
 from nmt.config import Config
-from nmt.data.ids import PreparedError
-from nmt.data.overlap import Overlap
-from nmt.data.record import read_overlap
-from nmt.decoding.status import Status
-from nmt.decoding.translation import Translation, TranslationSettings
+from nmt.data.dataset import PreparedError
+from nmt.data.preparation.manifest import read_overlap
+from nmt.data.preparation.overlap import Overlap
+from nmt.data.text import open_output
+from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
-from nmt.files import write_text
-from nmt.model.files import SCORES_FILE, read_settings
-from nmt.options import SearchSettings, TestSet
+from nmt.experiment import TestLines, read_test_set
+from nmt.model_folder.files import read_settings
+from nmt.model_folder.scores import ScoresFile
 
 
 def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettings) -> None:
@@ -46,15 +43,18 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         CorpusError, EvaluationError: The test set cannot be used.
         OSError: A file cannot be read or written.
     """
-    test = read_test_set(chosen, read_settings(folder))  # before the model: a wrong name is told at once
+    # The test set comes before the model: a wrong name is told at once.
+    test = read_test_set(read_settings(folder), chosen.name, chosen.files)
     translator = Translator.load(folder, threads=search.threads, device=search.device)
     _tell(f"translating {len(test.sources):,} lines")
     started = time.monotonic()
-    found = translate(translator, test.sources, search)
+    settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size)
+    found = translator.translate_detailed(test.sources, settings)
     seconds = time.monotonic() - started
     translations = [translation.text for translation in found]
     if output is not None:
-        write_text(output, "".join(f"{line}\n" for line in translations))
+        with open_output(output) as file:
+            file.write("".join(f"{line}\n" for line in translations).encode())
     scores = score(translations, test.references, translator.config.data.target_language)
     typer.echo(f"BLEU {scores.bleu:.2f}  {scores.bleu_signature}")
     typer.echo(f"chrF {scores.chrf:.2f}  {scores.chrf_signature}")
@@ -67,8 +67,6 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
             "only the source is looked at"
         )
     row = {
-        "kind": "test",
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": nmt.__version__,
         "test": test.name,
         "lines": len(found),
@@ -79,13 +77,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         "statuses": _statuses(found),
         **({} if overlap is None else {"overlap_pairs": overlap.pairs, "overlap_sources": overlap.sources}),
     }
-    _record(folder / SCORES_FILE, row)
-
-
-def translate(translator: Translator, lines: Sequence[str], search: SearchSettings) -> list[Translation]:
-    """Translate lines with the given settings."""
-    settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size)
-    return translator.translate_detailed(lines, settings)
+    _record(folder, row)
 
 
 def search_used(config: Config, search: SearchSettings) -> dict[str, float]:
@@ -118,17 +110,15 @@ def _overlap(folder: Path, chosen: TestSet, test: TestLines) -> Overlap | None:
     return overlap if overlap is not None and overlap.lines == len(test.sources) else None
 
 
-def _record(path: Path, row: dict[str, Any]) -> None:
-    """Append a row, in one write; the scores have been printed, so a folder that takes no files is only noted."""
+def _record(folder: Path, row: Mapping[str, object]) -> None:
+    """Add a row to the scores; they have been printed, so a folder that takes no files is only noted."""
+    scores = ScoresFile(folder)
     try:
-        with path.open("ab+") as file:
-            torn = file.tell() > 0 and path.read_bytes()[-1:] != b"\n"  # a run was killed while it wrote
-            file.write(b"\n" * torn + json.dumps(row).encode() + b"\n")
+        scores.add("test", row)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            error.filename = error.filename or str(path)
             raise
-        _tell(f"the scores were not added to {path}: {error.strerror}")
+        _tell(f"the scores were not added to {scores.path}: {error.strerror}")
 
 
 def _tell(message: str) -> None:

@@ -11,16 +11,12 @@ import typer
 from pydantic import ValidationError
 
 from nmt.config import FORMAT_VERSION, Config
-from nmt.model.files import (
-    DIGEST_FILE,
-    MODEL_FILE,
-    Header,
-    ModelError,
-    check_digests,
-    read_header,
-    read_scores,
-    read_settings,
-)
+from nmt.config_file import with_present_names
+from nmt.model_folder.digests import DIGEST_FILE, check_digests
+from nmt.model_folder.files import MODEL_FILE, ModelError, read_settings
+from nmt.model_folder.header import Header, read_header
+from nmt.model_folder.scores import ScoresFile
+from nmt.values import duration
 
 _PARTS: Final = {
     "source_embedding.": "source embedding",
@@ -79,7 +75,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "digests": digests,
         "languages": config and {"source": config.data.source_language, "target": config.data.target_language},
         "network": config and _network(config),
-        "vocabulary": config and _vocabulary(config, header, folder / MODEL_FILE),
+        "vocabulary": config and _vocabulary(config, header),
         "parameters": config and header and _parameters(config, header),
         "search": config and config.decoding.model_dump(include={"beam_size", "length_penalty"}),
         "training": _training(folder, state, config),
@@ -98,7 +94,7 @@ def _latest_state(folder: Path) -> dict[str, Any]:
         content = json.loads((folder / "checkpoints" / f"step_{steps[-1]}" / "state.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    state = content.get("state", content) if isinstance(content, dict) else None  # beside checksums, but for old ones
+    state = content.get("state") if isinstance(content, dict) else None
     return state if isinstance(state, dict) else {}
 
 
@@ -109,7 +105,7 @@ def _steps(folder: Path) -> list[int]:
 
 def _settings_of(state: Mapping[str, Any]) -> Config | None:
     try:
-        return Config.model_validate(state.get("config"))
+        return Config.model_validate(with_present_names(state.get("config")))
     except ValidationError:
         return None
 
@@ -127,8 +123,8 @@ def _network(config: Config) -> dict[str, Any]:
     }
 
 
-def _vocabulary(config: Config, header: Header | None, path: Path) -> dict[str, Any]:
-    source, target = header.vocabulary_sizes(path) if header else (None, None)
+def _vocabulary(config: Config, header: Header | None) -> dict[str, Any]:
+    source, target = header.vocabulary_sizes if header else (None, None)
     joint = config.data.joint_vocabulary
     return {"type": config.data.subword_model, "joint": joint, "source": source, "target": target}
 
@@ -152,7 +148,7 @@ def _parameters(config: Config, header: Header) -> dict[str, Any]:
 
 def _training(folder: Path, state: Mapping[str, Any], config: Config | None) -> dict[str, Any] | None:
     """Tell how training went: from the validations in scores.jsonl, and from the latest checkpoint."""
-    rows = [row for row in read_scores(folder) if row.get("kind") == "validation"]
+    rows = ScoresFile(folder).validations()
     last = {**(rows[-1] if rows else {}), **{key: state[key] for key in ("step", "seconds") if key in state}}
     if not last:
         return None
@@ -178,8 +174,8 @@ def _numbers(scores: object) -> dict[str, Any]:
 def _tests(folder: Path) -> list[dict[str, Any]]:
     """Return the last score of each test set and way to search."""
     last: dict[str, dict[str, Any]] = {}
-    for row in read_scores(folder):
-        if row.get("kind", "test") == "test" and _is_number(row.get("bleu")) and _is_number(row.get("chrf")):
+    for row in ScoresFile(folder).tests():
+        if _is_number(row.get("bleu")) and _is_number(row.get("chrf")):
             key = json.dumps([row.get(name) for name in ("test", "beam_size", "length_penalty", "bleu_signature")])
             last[key] = row
     return list(last.values())
@@ -241,7 +237,9 @@ def _training_text(training: Mapping[str, Any] | None, continuing: Mapping[str, 
         steps, epoch, seconds = training["steps"], training["epoch"], training["seconds"]
         parts = [f"{steps:,} steps"] if _is_number(steps) else []
         parts += [f"epoch {epoch}"] if _is_number(epoch) else []
-        parts += [_duration(seconds)] if _is_number(seconds) else []
+        parts += (
+            [f"{duration(seconds)} {'hours' if round(seconds) >= 3600 else 'minutes'}"] if _is_number(seconds) else []
+        )
         parts += [f"{training['validations']} validations"] if training["validations"] else []
         yield _row("training", ", ".join(parts))
         if best := training["best"]:
@@ -275,7 +273,7 @@ def _layers(count: int, kind: str) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15  # nor NaN
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15  # false for NaN, too
 
 
 def _size(count: float) -> str:
@@ -285,10 +283,3 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
-
-
-def _duration(seconds: float) -> str:
-    """Write a time as 1:02:03 hours or 2:03 minutes."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02} hours" if hours else f"{minutes}:{rest:02} minutes"

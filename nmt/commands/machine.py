@@ -10,7 +10,7 @@ import typer
 
 import nmt
 from nmt.model.machine import describe_machine
-from nmt.sizes import shown_bytes
+from nmt.values import shown_bytes
 
 
 def run(as_json: bool) -> None:

@@ -14,12 +14,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nmt.commands.train import prepared_data
 from nmt.config_file import load_config
-from nmt.data.prepared import check
-from nmt.sizes import shown_bytes
-from nmt.training.errors import TrainingError
+from nmt.data.preparation.prepare import check
+from nmt.experiment import prepared_data
+from nmt.training import TrainingError
 from nmt.training.lock import locked
+from nmt.values import shown_bytes
 
 
 def run(path: Path, overrides: Sequence[str], as_json: bool) -> None:
@@ -37,7 +37,7 @@ def run(path: Path, overrides: Sequence[str], as_json: bool) -> None:
         OSError: A file cannot be read or written.
     """
     config = load_config(path, overrides)
-    if check(config)[0] == "missing":
+    if check(config).state == "missing":
         with locked(config.folder):
             prepared_data(config)
     typer.echo("nmt plan: training some steps on real batches", err=True)

@@ -19,19 +19,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from nmt.commands.train import training_batches, validation_bleu
 from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.batching import Batch, TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData
+from nmt.data.preparation.prepare import PreparedData
+from nmt.experiment import training_batches, validation_bleu
+from nmt.model.device import use_threads
 from nmt.model.recurrent import describe
-from nmt.model.threads import use_threads
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import draw_curves
+from nmt.training.device_memory import DeviceMemory, memory_of
 from nmt.training.footprint import Need
-from nmt.training.guard import MemoryGuard, memory_limit, take
 from nmt.training.loss import mixed
-from nmt.training.memory import DeviceMemory, memory_of
+from nmt.training.microbatching import MicroBatching, memory_limit, take
 from nmt.training.trainer import Trainer, build_model
 from nmt.training.validation import run_validation
 
@@ -78,23 +78,23 @@ def measure(config: Config) -> dict[str, Any]:
     memory = memory_of(model.device)
     limit = memory_limit(config.training, memory)
     available = memory.available()
-    trainer.guard = MemoryGuard(trainer.footprint, limit, told.append)
+    trainer.microbatching = MicroBatching(trainer.footprint, limit, told.append)
     torch.manual_seed(config.training.seed)
 
     values = sum(4 * parameter.numel() for parameter in model.parameters())
     copies = 3 if config.training.ema_decay else 2
-    trainer.step(_smallest(batches, shapes))  # code is read from the disk, moments and gradients come to be
+    trainer.step(_smallest(batches, shapes))  # loads code from the disk, and allocates moments and gradients
     base = max(0, (memory.resident() or 0) - (2 + copies) * values)
 
     largest = _largest(trainer, batches, shapes)
-    pieces = trainer.guard.pieces(largest)
-    if pieces:  # what really runs of it
+    pieces = trainer.microbatching.pieces(largest)
+    if pieces:  # it runs in pieces
         largest = max(pieces, key=lambda piece: _need(trainer, piece).total)
     slope = _slope(trainer, memory, largest)
     pace = _pace(trainer, batches, shapes)
     trainer.step(largest)
     _beside_the_steps(trainer, data)
-    for batch in _large(trainer, batches, shapes, _LAST_STEPS):  # whose different sizes pull the free memory apart
+    for batch in _large(trainer, batches, shapes, _LAST_STEPS):  # batches of different sizes fragment the memory
         trainer.step(batch)
     peak = memory.peak() or memory.resident() or 0
 
@@ -172,7 +172,8 @@ def _slope(trainer: Trainer, memory: DeviceMemory, batch: Batch) -> float:
     large = _peak_of_step(trainer, memory, batch)
     if pairs < 2 or small is None or large is None or large <= small or _padded(half) == size:
         return expected
-    # Half the batch may have been the size at which the allocator took more at once; half the prediction is sure.
+    # If the allocator took a large block for the smaller step already, the difference is too small; half of the
+    # prediction is a safe bound.
     return max((large - small) / (size - _padded(half)), expected / 2)
 
 

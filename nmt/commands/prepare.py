@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
 from nmt.config_file import load_config
-from nmt.data.prepared import prepare
-from nmt.data.record import data_folder
+from nmt.data.preparation.manifest import data_folder
+from nmt.data.preparation.prepare import prepare
+from nmt.experiment import tell_preparing
 
 
 def run(path: Path, overrides: Sequence[str]) -> None:
@@ -27,12 +26,7 @@ def run(path: Path, overrides: Sequence[str]) -> None:
         OSError: A file cannot be read or written.
     """
     config = load_config(path, overrides)
-    if prepare(config, report):
-        report(f"prepared data is in {data_folder(config)}")
+    if prepare(config, tell_preparing):
+        tell_preparing(f"prepared data is in {data_folder(config)}")
     else:
-        report(f"nothing to do: {data_folder(config)} holds the data of these settings")
-
-
-def report(message: str) -> None:
-    """Say on stderr how far it is."""
-    typer.echo(f"nmt prepare: {message}", err=True)
+        tell_preparing(f"nothing to do: {data_folder(config)} holds the data of these settings")

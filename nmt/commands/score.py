@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from nmt.commands.formats import dump_json
-from nmt.data.corpus import read_pairs
+from nmt.commands.options import SearchSettings
+from nmt.data.text import gather, read_pairs
+from nmt.decoding.formats import dump_json
 from nmt.decoding.translator import Translator
-from nmt.options import SearchSettings
 
 _CHUNK: Final = 2_000  # pairs scored together: enough to sort by length, few enough to hold in memory
 _CHUNK_CHARACTERS: Final = 1_000_000  # and of how many characters
@@ -26,7 +26,7 @@ def run(folder: Path, source: Path, target: Path, format: str, normalize: bool, 
 
     Args:
         folder: The model folder.
-        source: Text, plain or .gz.
+        source: Text, plain, .gz or .zst.
         target: Its translation, line by line.
         format: text, tsv or json.
         normalize: Divide each log-probability by its number of subwords.
@@ -44,7 +44,7 @@ def run(folder: Path, source: Path, target: Path, format: str, normalize: bool, 
     if format == "tsv":
         out.write(b"line\tscore\tsubwords\n")
     number = 0
-    for chunk in _chunks(pairs):
+    for chunk in gather(pairs, lambda pair: len(pair[0]) + len(pair[1]), _CHUNK, _CHUNK_CHARACTERS):
         for (left, right), found in zip(chunk, translator.score(chunk), strict=True):
             number += 1
             score = found.log_probability / (found.subwords if normalize else 1)
@@ -63,16 +63,3 @@ def _open(source: Path, target: Path) -> Iterator[Pair]:
     for path in (source, target):
         path.open("rb").close()
     return read_pairs(source, target)
-
-
-def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    chunk: list[Pair] = []
-    size = 0
-    for pair in pairs:
-        chunk.append(pair)
-        size += len(pair[0]) + len(pair[1])
-        if len(chunk) >= _CHUNK or size >= _CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk

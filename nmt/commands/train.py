@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
-from nmt.commands.prepare import report
-from nmt.config import Config
 from nmt.config_file import load_config
-from nmt.data.batching import SubwordSampling, TrainingBatches, validation_batches
-from nmt.data.corpus import read_pairs
-from nmt.data.prepared import PreparedData, check, prepare
-from nmt.data.sampling import SubwordSampler
-from nmt.decoding.translator import Translator
-from nmt.evaluation import score
-from nmt.model.seq2seq import Seq2Seq
+from nmt.data.batching import validation_batches
+from nmt.data.preparation.manifest import input_files, require_files
+from nmt.experiment import prepared_data, training_batches, validation_bleu
 from nmt.training.lock import locked
 from nmt.training.trainer import build_model, train
 
@@ -39,7 +33,7 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
         OSError: A file cannot be read or written.
     """
     config = load_config(path, overrides)
-    check(config)  # text that is missing is found before anything is written
+    require_files(input_files(config.data))  # text that is missing is found before anything is written
     with locked(config.folder):
         data = prepared_data(config)
         result = train(
@@ -56,50 +50,3 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
         options = [part for override in overrides for part in ("--set", override)]
         typer.echo(f"nmt train: to go on: {shlex.join(['nmt', 'train', str(path), *options])}", err=True)
     return result.status != "interrupted"
-
-
-def prepared_data(config: Config) -> PreparedData:
-    """Open the prepared data of a config; prepares it first if there is none.
-
-    Raises:
-        CorpusError, SubwordError, PreparedError: The data cannot be prepared, or is of other settings.
-        OSError: A file cannot be read or written.
-    """
-    if check(config)[0] == "missing":  # stale data is refused below: a checkpoint may belong to it
-        prepare(config, report)
-    return PreparedData.open(config)
-
-
-def training_batches(config: Config, data: PreparedData) -> TrainingBatches:
-    """Make the batches of the training set as the settings want them."""
-    settings = config.training
-    sampling = None
-    if settings.subword_sampling:
-        source, target = (
-            SubwordSampler(subwords, config.data.subword_model, settings.subword_alpha)
-            for subwords in (data.source_subwords, data.target_subwords)
-        )
-        sampling = SubwordSampling(settings.subword_sampling, source, target)
-    return TrainingBatches(data.train, settings.batch_tokens, settings.seed, sampling)
-
-
-def validation_bleu(config: Config, data: PreparedData, lines: int | None = None) -> Callable[[Seq2Seq], float]:
-    """Make a function that translates the validation set greedily and gives BLEU.
-
-    Args:
-        config: The settings.
-        data: Their prepared data, for its subwords.
-        lines: Take only so many of the first lines; None takes all.
-
-    Raises:
-        CorpusError: The text cannot be read.
-    """
-    sources, references = zip(*list(read_pairs(*config.data.valid))[:lines], strict=True)
-
-    def validate(model: Seq2Seq) -> float:
-        translator = Translator(model, data.source_subwords, data.target_subwords, config)
-        return score(
-            translator.translate(sources, beam_size=1, retry=False), references, config.data.target_language
-        ).bleu
-
-    return validate

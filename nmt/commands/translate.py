@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from nmt.commands.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
-from nmt.commands.streams import StreamError, open_input, open_output, read_chunks
-from nmt.decoding.status import Status
-from nmt.decoding.translation import Translation, TranslationSettings
+from nmt.commands.options import SearchSettings
+from nmt.data.text import CorpusError, open_input, open_output, read_chunks
+from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
+from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
-from nmt.options import SearchSettings
 
 _CHUNK: Final = 2_000  # lines translated together: enough to sort by length, few enough to hold in memory
 _CHUNK_BYTES: Final = 1_000_000  # and of how many bytes
@@ -31,12 +30,8 @@ class Request:
     """File to write; None for stdout."""
     format: str = "text"
     """text, tsv or json."""
-    status: bool = False
-    """Write how each line went."""
-    scores: bool = False
-    """Write the score of each translation."""
-    alignments: bool = False
-    """Write which word came from which."""
+    columns: Columns = field(default_factory=Columns)
+    """What to write beside the translations."""
     n_best: int = 1
     """Translations per line."""
     plot: Path | None = None
@@ -56,7 +51,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     Raises:
         ModelError, SubwordError: The model cannot be read.
         SearchError: A setting is out of bounds.
-        StreamError: The input cannot be read, or lines of it hold no text (after all others are translated), or
+        CorpusError: The input cannot be read, or lines of it hold no text (after all others are translated), or
             more than one line came to be drawn.
         OSError: A file cannot be read or written.
         BrokenPipeError: The reader of stdout has left.
@@ -72,7 +67,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
                 # Someone who types wants the answer to each line at once.
                 wrong = translate_stream(translator, source, target, search, request, 1 if typing else _CHUNK, tell)
     if wrong:
-        raise StreamError(f"{wrong} of the lines held no text to translate; the field error of each says why")
+        raise CorpusError(f"{wrong} of the lines held no text to translate; the field error of each says why")
 
 
 def translate_stream(
@@ -129,7 +124,7 @@ def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
         batch_size=search.batch_size,
         n_best=request.n_best,
         retry=request.retry,
-        alignments=request.alignments,
+        alignments=request.columns.alignments,
     )
 
 
@@ -138,10 +133,9 @@ def _read(line: str, number: int, request: Request) -> JsonLine:
 
 
 def _write(line: JsonLine, translation: Translation, number: int, request: Request) -> list[str]:
-    columns = Columns(request.status, request.scores, request.alignments)
     if request.format == "json":
-        return [as_json(line, translation, columns, request.n_best)]
-    return as_rows(translation, number) if request.format == "tsv" else [as_text(translation, columns)]
+        return [as_json(line, translation, request.columns, request.n_best)]
+    return as_rows(translation, number) if request.format == "tsv" else [as_text(translation, request.columns)]
 
 
 def _translate_and_draw(
@@ -157,13 +151,13 @@ def _translate_and_draw(
 
     lines = next(read_chunks(source, 2, sys.maxsize), [])
     if len(lines) != 1:
-        raise StreamError(f"--plot: expected exactly one line to translate, got {'more' if lines else 'none'}")
+        raise CorpusError(f"--plot: expected exactly one line to translate, got {'more' if lines else 'none'}")
     line = _read(lines[0], 1, request)
     [translation] = translator.translate_detailed([line.text], _settings(search, request))
     target.write("".join(f"{row}\n" for row in _write(line, translation, 1, request)).encode("utf-8"))
     target.flush()
     if translation.status in (Status.EMPTY, Status.COPIED) or line.error is not None:
-        raise StreamError("--plot: expected a line that can be translated, got one that holds no text")
+        raise CorpusError("--plot: expected a line that can be translated, got one that holds no text")
     draw_attention(translator.attention(line.text, translation.text), plot)
     return 0
 

@@ -21,19 +21,20 @@ import torch
 import typer
 from torch import Tensor
 
-from nmt.commands.train import prepared_data, training_batches, validation_bleu
 from nmt.config import Config
 from nmt.config_file import load_config, read_config, save_config
 from nmt.data.batching import Batch, validation_batches
-from nmt.data.prepared import PreparedData
+from nmt.data.preparation.prepare import PreparedData
+from nmt.experiment import prepared_data, training_batches, validation_bleu
 from nmt.model.device import use_device
-from nmt.model.folder import MODEL_FILE, read_tensors
+from nmt.model_folder.files import MODEL_FILE
+from nmt.model_folder.scores import ScoresFile
+from nmt.model_folder.weights import read_tensors
+from nmt.training import TrainingError
 from nmt.training.checkpoint import OPTIMIZER_FILE, Checkpoints
-from nmt.training.errors import TrainingError
-from nmt.training.guard import memory_limit
-from nmt.training.history import History
+from nmt.training.device_memory import memory_of
 from nmt.training.lock import locked
-from nmt.training.memory import memory_of
+from nmt.training.microbatching import memory_limit
 from nmt.training.trainer import BatchSource, build_model, train
 
 STEPS, CHECKPOINT_EVERY, VALIDATE_EVERY, KILL_AFTER = 12, 4, 6, 10
@@ -68,7 +69,7 @@ def run(path: Path, overrides: Sequence[str]) -> None:
     trials = Path(tempfile.mkdtemp(prefix=".verify_resume.", dir=config.folder))
     try:
         original = trials / "config.json"
-        # One limit for all trials, however the machine fares meanwhile.
+        # One limit for all trials, whatever memory other processes take meanwhile.
         limit = memory_limit(config.training, memory_of(use_device(config.training.device))) or "auto"
         training = config.training.model_copy(update={"batch_memory": limit})
         save_config(config.model_copy(update={"training": training}), original)
@@ -163,7 +164,8 @@ def compare(straight: Path, stopped: Path) -> tuple[list[str], list[str]]:
     if one.steps() != other.steps():
         differences.append(f"checkpoints: {one.steps()} and {other.steps()}")
     for step in sorted({*one.steps()} & {*other.steps()}):
-        tensors = [{**c.tensors(step, MODEL_FILE)[0], **c.tensors(step, OPTIMIZER_FILE)[0]} for c in (one, other)]
+        files = [c.tensors(step, MODEL_FILE, OPTIMIZER_FILE) for c in (one, other)]
+        tensors = [{**model, **rest} for (model, _), (rest, _) in files]
         compared.append(f"checkpoint of step {step}: {len(tensors[0])} tensors of parameters, optimiser and randomness")
         differences += [f"step {step}: {line}" for line in different_tensors(*tensors)]
         states = [c.read_state(step)[0].model_dump(exclude=_FREE) for c in (one, other)]
@@ -171,7 +173,7 @@ def compare(straight: Path, stopped: Path) -> tuple[list[str], list[str]]:
     models = [read_tensors(folder / MODEL_FILE)[0] for folder in (straight, stopped)]
     compared.append(f"{MODEL_FILE}: {len(models[0])} tensors")
     differences += [f"{MODEL_FILE}: {line}" for line in different_tensors(*models)]
-    rows = [History(folder).rows() for folder in (straight, stopped)]
+    rows = [ScoresFile(folder).validations() for folder in (straight, stopped)]
     compared.append(f"scores.jsonl: {len(rows[0])} validations, without their times")
     if len(rows[0]) != len(rows[1]):
         differences.append(f"scores.jsonl: {len(rows[0])} and {len(rows[1])} validations")

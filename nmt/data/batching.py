@@ -1,4 +1,4 @@
-"""Batches of pairs of like length: which pairs go together, in which order, and as which arrays."""
+"""Batches of sentences of like length: which go together, in which order, and as which arrays."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from random import Random
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nmt.data.ids import IdArray
-from nmt.data.prepared import PreparedSplit
-from nmt.data.sampling import SubwordSampler
+from nmt.data.dataset import IdArray, PreparedSplit
+from nmt.data.subword_regularization import SubwordSampler
 from nmt.data.subwords import BOS, EOS, PAD
 
 Integers = NDArray[np.int64]
@@ -41,7 +40,46 @@ class Batch:
     """[B] number of each pair in its split."""
 
 
-def make_batches(
+def make_batches(order: Integers, sizes: ArrayLike, batch_tokens: int, batch_size: int | None = None) -> list[Integers]:
+    """Cut a row of sentences into batches.
+
+    Args:
+        order: Numbers of the sentences, those of like size side by side.
+        sizes: Tokens of every sentence, by its number; of pairs, those of the longer side.
+        batch_tokens: Padded size of a batch at most: its sentences times the longest of them. A sentence longer than
+            that gets a batch of its own.
+        batch_size: Sentences of a batch at most; None for any number.
+
+    Returns:
+        The numbers of the sentences of each batch, int64, in the given order.
+    """
+    batches: list[Integers] = []
+    start = largest = 0
+    for end, size in enumerate(np.asarray(sizes)[order].tolist()):
+        largest, count = max(largest, size), end - start + 1
+        if count > 1 and (count * largest > batch_tokens or (batch_size is not None and count > batch_size)):
+            batches.append(order[start:end])
+            start, largest = end, size
+    return [*batches, order[start:]] if len(order) else batches
+
+
+def longest_first(lengths: Sequence[int], batch_tokens: int, batch_size: int | None = None) -> list[list[int]]:
+    """Divide sentences into batches, the longest ones first: what is too large for the memory fails at the start.
+
+    Args:
+        lengths: Of each sentence, in tokens.
+        batch_tokens: See `make_batches`.
+        batch_size: See `make_batches`.
+
+    Returns:
+        Numbers of the sentences, each in one batch; those of equal length stay in order.
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-sizes, kind="stable")
+    return [batch.tolist() for batch in make_batches(order, sizes, batch_tokens, batch_size)]
+
+
+def epoch_batches(
     source_lengths: ArrayLike, target_lengths: ArrayLike, batch_tokens: int, seed: int, epoch: int
 ) -> list[Integers]:
     """Divide the pairs of an epoch into batches.
@@ -52,7 +90,7 @@ def make_batches(
     Args:
         source_lengths: [number of pairs] subwords without bos and eos.
         target_lengths: The same for the target.
-        batch_tokens: Largest padded size of a batch: its pairs times its longest sentence with eos, of either side.
+        batch_tokens: See `make_batches`; sentences count with eos.
         seed: With `epoch`, decides the order.
         epoch: Number of the epoch, from 0.
 
@@ -77,7 +115,7 @@ def make_batches(
     for start in range(0, len(order), window):
         pairs = order[start : start + window]
         by_length = pairs[np.lexsort((source[pairs], target[pairs], sizes[pairs]))]
-        batches += _cut(by_length, sizes[by_length], batch_tokens)
+        batches += make_batches(by_length, sizes, batch_tokens)
     return [batches[i] for i in random.permutation(len(batches))]
 
 
@@ -97,32 +135,46 @@ def collate(split: PreparedSplit, indices: Sequence[int] | Integers) -> Batch:
 def _arrays(pairs: list[tuple[int, Sequence[int] | IdArray, Sequence[int] | IdArray]]) -> Batch:
     """Make a batch of numbers, sources and targets."""
     pairs.sort(key=lambda pair: -len(pair[1]))
-    source_lengths = np.array([len(source) + 1 for _, source, _ in pairs], dtype=np.int64)
-    target_lengths = np.array([len(target) + 1 for _, _, target in pairs], dtype=np.int64)
-    source = np.full((source_lengths.max(), len(pairs)), PAD, dtype=np.int64)
-    target_input = np.full((target_lengths.max(), len(pairs)), PAD, dtype=np.int64)
-    target_output = target_input.copy()
-    for column, (_, source_ids, target_ids) in enumerate(pairs):
-        source[: len(source_ids), column] = source_ids
-        source[len(source_ids), column] = EOS
-        target_input[0, column] = BOS
-        target_input[1 : len(target_ids) + 1, column] = target_ids
-        target_output[: len(target_ids), column] = target_ids
-        target_output[len(target_ids), column] = EOS
+    indices, sources, targets = zip(*pairs, strict=True)
+    source_lengths, target_lengths = (
+        np.array([len(ids) + 1 for ids in side], dtype=np.int64) for side in (sources, targets)
+    )
     return Batch(
-        source=source,
+        source=pad(sources, eos=True),
         source_lengths=source_lengths,
-        target_input=target_input,
-        target_output=target_output,
+        target_input=pad(targets, bos=True),
+        target_output=pad(targets, eos=True),
         target_lengths=target_lengths,
         source_tokens=int(source_lengths.sum()),
         target_tokens=int(target_lengths.sum()),
-        indices=np.array([index for index, _, _ in pairs], dtype=np.int64),
+        indices=np.array(indices, dtype=np.int64),
     )
 
 
+def pad(sentences: Sequence[Sequence[int] | IdArray], *, bos: bool = False, eos: bool = False) -> Integers:
+    """Put sentences side by side.
+
+    Args:
+        sentences: Ids of at least one.
+        bos: Whether each begins with bos.
+        eos: Whether each ends with eos.
+
+    Returns:
+        [T, B], filled up with pad.
+    """
+    padded = np.full((max(map(len, sentences)) + bos + eos, len(sentences)), PAD, dtype=np.int64)
+    for column, ids in enumerate(sentences):
+        end = bos + len(ids)
+        padded[bos:end, column] = ids
+        if bos:
+            padded[0, column] = BOS
+        if eos:
+            padded[end, column] = EOS
+    return padded
+
+
 @dataclass(frozen=True)
-class SubwordSampling:
+class SubwordRegularization:
     """Other segmentations of training sentences than the likeliest: the network sees a word in many spellings."""
 
     share: float
@@ -136,23 +188,23 @@ class SubwordSampling:
 class TrainingBatches:
     """The training set as batches, a function of the arguments and the epoch alone.
 
-    With sampling, a batch holds the pairs that it would hold without; only their subwords are others, and more: at
-    most twice as many in a sentence.
+    With regularization, a batch holds the pairs that it would hold without; only their subwords are others, and more:
+    at most twice as many in a sentence.
 
     Args:
         split: The pairs.
         batch_tokens: See `make_batches`.
-        seed: See `make_batches`.
-        sampling: Which subwords are drawn anew for each batch; None for none.
+        seed: See `epoch_batches`.
+        regularization: Which subwords are drawn anew for each batch; None for none.
     """
 
     def __init__(
-        self, split: PreparedSplit, batch_tokens: int, seed: int, sampling: SubwordSampling | None = None
+        self, split: PreparedSplit, batch_tokens: int, seed: int, regularization: SubwordRegularization | None = None
     ) -> None:
         self._split = split
         self._batch_tokens = batch_tokens
         self._seed = seed
-        self._sampling = sampling
+        self._regularization = regularization
         self._lengths = split.lengths("source"), split.lengths("target")
         self._last: tuple[int, list[Integers]] = (-1, [])  # the epoch that is asked for again and again
 
@@ -170,22 +222,23 @@ class TrainingBatches:
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from the one numbered `start` on."""
+        drawing = self._regularization
         for number, indices in enumerate(self._plan(epoch)[start:], start):
-            if self._sampling is None:
+            if drawing is None:
                 yield collate(self._split, indices)
                 continue
             pairs = [self._split.pair(int(index)) for index in indices]
-            # A generator for each batch: training that goes on in the middle draws the same. The last 1 keeps the first
-            # batch's apart from the epoch's, as trailing zeros would not count.
+            # Each batch has a generator of its own, so that training which goes on in the middle draws the same. The
+            # last number is 1 because NumPy ignores trailing zeros: batch 0 would share the generator of the order.
             numpy = np.random.default_rng((self._seed, epoch, number, 1))
             random = Random(int(numpy.integers(2**63)))  # much faster for single numbers
-            sources = _resample([source for source, _ in pairs], self._sampling.source, self._sampling.share, random)
-            targets = _resample([target for _, target in pairs], self._sampling.target, self._sampling.share, random)
+            sources = _resample([source for source, _ in pairs], drawing.source, drawing.share, random)
+            targets = _resample([target for _, target in pairs], drawing.target, drawing.share, random)
             yield _arrays(list(zip(indices.tolist(), sources, targets, strict=True)))
 
     def _plan(self, epoch: int) -> list[Integers]:
         if self._last[0] != epoch:
-            self._last = epoch, make_batches(*self._lengths, self._batch_tokens, self._seed, epoch)
+            self._last = epoch, epoch_batches(*self._lengths, self._batch_tokens, self._seed, epoch)
         return self._last[1]
 
 
@@ -210,17 +263,4 @@ def validation_batches(split: PreparedSplit, batch_tokens: int) -> list[Batch]:
     """Make the batches of a validation set, always the same, the shortest pairs first."""
     sizes = np.maximum(split.lengths("source"), split.lengths("target")) + 1
     order = np.argsort(sizes, kind="stable")
-    return [collate(split, indices) for indices in _cut(order, sizes[order], batch_tokens)]
-
-
-def _cut(pairs: Integers, sizes: Integers, batch_tokens: int) -> list[Integers]:
-    """Cut pairs, sorted by ascending size, where their number times the largest size would pass `batch_tokens`."""
-    batches = []
-    start = 0
-    for end, size in enumerate(sizes.tolist()):
-        if end > start and (end - start + 1) * size > batch_tokens:
-            batches.append(pairs[start:end])
-            start = end
-    if len(pairs):
-        batches.append(pairs[start:])
-    return batches
+    return [collate(split, indices) for indices in make_batches(order, sizes, batch_tokens)]

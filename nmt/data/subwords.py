@@ -96,7 +96,7 @@ class Subwords:
 
     def encode_lines(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, without bos and eos; on one thread, so that callers decide about threads."""
-        ids: list[list[int]] = self._processor.encode(list(lines), out_type=int, num_threads=1)
+        ids: list[list[int]] = self._processor.encode(list(lines), out_type=int, num_threads=1) if lines else []
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

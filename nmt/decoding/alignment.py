@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.decoding.lines import SubwordModel
+from nmt.data.subwords import Subwords
 
 SPACE_MARK: Final = "\u2581"
 """SentencePiece's mark for a space."""
@@ -37,7 +37,7 @@ def link_words(weights: NDArray[np.float32], source_words: Sequence[int], target
     return tuple(sorted((int(sums[word].argmax()), word) for word in present))
 
 
-def words_of_source(subwords: SubwordModel, text: str, ids: Sequence[int]) -> list[int]:
+def words_of_source(subwords: Subwords, text: str, ids: Sequence[int]) -> list[int]:
     """Number the word that each subword of a text belongs to.
 
     Args:
@@ -49,10 +49,10 @@ def words_of_source(subwords: SubwordModel, text: str, ids: Sequence[int]) -> li
         The numbers, [S].
     """
     words = text.split()
-    spelt = subwords.encode_lines(words) if words else []
+    spelt = subwords.encode_lines(words)
     if [index for part in spelt for index in part] == list(ids):
         return [number for number, part in enumerate(spelt) for _ in part]
-    # Normalisation has joined or parted words, as it does at invisible characters: count its words instead.
+    # Normalisation has joined or split words, as it does at invisible characters: count the words of its result.
     return [min(number, len(words) - 1) for number in words_of_pieces([subwords.piece(index) for index in ids])]
 
 

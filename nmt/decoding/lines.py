@@ -1,11 +1,17 @@
-"""What a line of text is before it is translated: cleaned, and judged whether there is anything to translate."""
+"""What a line of text is before it is translated: cleaned, judged whether there is anything to translate, and cut."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final
+
+from nmt.data.subwords import SPECIAL, Subwords
+from nmt.decoding.splitting import Piece, split_line
+
+Ids = tuple[int, ...]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
@@ -13,28 +19,6 @@ _INVISIBLE_CHARACTERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u
     chr(code) for code in (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 )
 """Fillers, blanks and variation selectors, which other categories hold."""
-_SPECIAL_IDS: Final = 4
-"""Ids 0..3 are pad, unk, bos and eos."""
-
-
-class SubwordModel(Protocol):
-    """What decoding needs of a subword vocabulary."""
-
-    @property
-    def size(self) -> int:
-        """V, number of pieces with the four special ones."""
-
-    def encode(self, text: str) -> list[int]:
-        """Turn a text into ids, without bos and eos."""
-
-    def encode_lines(self, lines: Sequence[str]) -> list[list[int]]:
-        """Turn each text into ids."""
-
-    def decode_lines(self, lines: Sequence[Sequence[int]]) -> list[str]:
-        """Turn each list of ids into a text."""
-
-    def piece(self, index: int) -> str:
-        """Return the piece of an id, with SentencePiece's mark for a space."""
 
 
 def one_line(text: str) -> str:
@@ -59,20 +43,49 @@ def is_invisible(text: str) -> bool:
     )
 
 
-class Readable:
-    """Knows of which ids a model can make something.
+@dataclass(frozen=True)
+class Line:
+    """A line, ready for the model."""
+
+    text: str
+    parts: tuple[tuple[Piece, Ids], ...] = ()
+    """Its pieces, and the subwords of each, none for a piece that cannot be read; no pieces if the line cannot."""
+
+
+class LineCutter:
+    """Turns texts into lines for a model, whose pieces are as short as it was trained on.
 
     Args:
         subwords: The source's vocabulary.
+        limit: Longest piece, in subwords.
     """
 
-    def __init__(self, subwords: SubwordModel) -> None:
-        self._ids = frozenset(
+    def __init__(self, subwords: Subwords, limit: int) -> None:
+        self._subwords, self._limit = subwords, limit
+        self._with_text = frozenset(
             index
-            for index in range(_SPECIAL_IDS, subwords.size)
+            for index in range(SPECIAL, subwords.size)
             if any(character.isalnum() for character in subwords.piece(index))
         )
 
-    def __call__(self, ids: Sequence[int]) -> bool:
+    def cut(self, texts: Sequence[str]) -> list[Line]:
+        """Cut texts into pieces within the limit; those without anything to read have none."""
+        lines = []
+        for text, ids in zip(texts, self._subwords.encode_lines(texts), strict=True):
+            if not self._can_read(ids):
+                lines.append(Line(text))
+            elif len(ids) <= self._limit:
+                lines.append(Line(text, ((Piece(text, ""), tuple(ids)),)))
+            else:
+                pieces = split_line(text, self._limit, self._lengths)
+                spelt = self._subwords.encode_lines([piece.text for piece in pieces])
+                parts = [tuple(ids) if self._can_read(ids) else () for ids in spelt]
+                lines.append(Line(text, tuple(zip(pieces, parts, strict=True))))
+        return lines
+
+    def _can_read(self, ids: Sequence[int]) -> bool:
         """Whether there is a subword with a letter or a digit among the ids."""
-        return not self._ids.isdisjoint(ids)
+        return not self._with_text.isdisjoint(ids)
+
+    def _lengths(self, texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in self._subwords.encode_lines(texts)]

@@ -9,7 +9,6 @@ from typing import Final
 from nmt.decoding.translation import AttentionMap
 from nmt.files import atomic_write
 
-FORMATS: Final = (".png", ".svg")
 LARGEST: Final = 200
 """Subwords of either side at most: more cannot be read in a picture."""
 _CELL = 0.28  # inches of a subword
@@ -19,30 +18,18 @@ class PlotError(ValueError):
     """A picture that cannot be drawn; the message says what was expected."""
 
 
-def check_format(path: Path) -> str:
-    """Return the format that a file's name asks for.
-
-    Raises:
-        PlotError: It is none that can be drawn.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise PlotError(f"{path}: expected a name that ends in {' or '.join(FORMATS)}, got {suffix or 'no ending'}")
-    return suffix.removeprefix(".")
-
-
 def draw_attention(attention: AttentionMap, path: Path) -> None:
     """Draw a heat map: a column for each source subword, a row for each target subword.
 
     Args:
         attention: What to draw.
-        path: Where; the suffix tells the format.
+        path: Where; the suffix, .png or .svg, tells the format.
 
     Raises:
-        PlotError: The suffix is none that can be drawn, or there are too many subwords.
+        PlotError: There are too many subwords.
         OSError: The file cannot be written.
     """
-    kind = check_format(path)
+    kind = path.suffix.lower().removeprefix(".")
     rows, columns = attention.weights.shape
     if max(rows, columns) > LARGEST:
         raise PlotError(f"{path}: expected at most {LARGEST} subwords on either side to draw, got {columns} and {rows}")

@@ -13,14 +13,14 @@ from nmt.data.sentences import split_sentences
 
 Lengths = Callable[[Sequence[str]], list[int]]
 
-_SEPARATORS: Final = (
+_CUTS: Final = (
     # Any punctuation that may end a sentence or a large part of it, then lighter punctuation, then spaces.
     re.compile(r"""(?<=[.!?…;:—])\s+|(?<=[.!?…]["'”’»)\]])\s+|(?<=[。！？；：])\s*"""),
     re.compile(r"(?<=[,،])\s+|(?<=[，、])\s*"),
     re.compile(r"\s+"),
 )
-_JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f")  # glue between the parts of one emoji
-_LONGEST_CLUSTER = 8  # characters looked back over for the beginning of what is read as one
+_JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f")  # characters that hold the parts of one emoji together
+_LONGEST_CLUSTER = 8  # characters: how far back the beginning of a letter with its marks, or of an emoji, is looked for
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Piece:
 
     text: str
     """What to translate, without space around it."""
-    joint: str
+    separator: str
     """What stood between it and the next piece: a space or nothing."""
 
 
@@ -56,9 +56,9 @@ def split_line(text: str, limit: int, lengths: Lengths) -> list[Piece]:
         return [whole]
     # Models are trained on sentences: each stays by itself, however short it is.
     sized = _measured(_sentences(whole), lengths)
-    for separator in _SEPARATORS:
+    for pattern in _CUTS:
         if any(size > limit for _, size in sized):
-            sized = [part for each in sized for part in _split(each, limit, lengths, separator)]
+            sized = [part for each in sized for part in _split(each, limit, lengths, pattern)]
     while any(_too_long(each, limit) for each in sized):
         parts = [_chop(each[0], -(-each[1] // limit)) if _too_long(each, limit) else [each[0]] for each in sized]
         sized = _measured([piece for part in parts for piece in part], lengths)
@@ -81,16 +81,16 @@ def _sentences(line: Piece) -> Iterator[Piece]:
             yield Piece(bare, "" if bare == sentence else " ")
 
 
-def _split(sized: Sized, limit: int, lengths: Lengths, separator: re.Pattern[str]) -> list[Sized]:
-    """Cut a piece, if it is too long, at some of its separators."""
+def _split(sized: Sized, limit: int, lengths: Lengths, pattern: re.Pattern[str]) -> list[Sized]:
+    """Cut a piece, if it is too long, at some of the places that a pattern finds."""
     piece, size = sized
-    units = _units(piece, separator) if size > limit else []
+    units = _units(piece, pattern) if size > limit else []
     if len(units) < 2:
         return [sized]
     parts = []
     for group in _groups(_measured(units, lengths), limit):
-        text = "".join(unit.text + unit.joint for unit in group[:-1]) + group[-1].text
-        parts.append(Piece(text, " " if group[-1].joint else ""))
+        text = "".join(unit.text + unit.separator for unit in group[:-1]) + group[-1].text
+        parts.append(Piece(text, " " if group[-1].separator else ""))
     return _measured(parts, lengths)
 
 
@@ -109,14 +109,14 @@ def _groups(units: Iterable[Sized], limit: int) -> Iterator[list[Piece]]:
     yield group
 
 
-def _units(piece: Piece, separator: re.Pattern[str]) -> list[Piece]:
-    """Cut a piece at all of its separators; what stands there, of whatever kind and length, is the joint for now."""
+def _units(piece: Piece, pattern: re.Pattern[str]) -> list[Piece]:
+    """Cut a piece wherever a pattern finds something; all that it finds there is the separator for now."""
     units, start = [], 0
-    for match in separator.finditer(piece.text):
+    for match in pattern.finditer(piece.text):
         if start < match.start() and match.end() < len(piece.text):
             units.append(Piece(piece.text[start : match.start()], match[0]))
             start = match.end()
-    return [*units, Piece(piece.text[start:], piece.joint)]
+    return [*units, Piece(piece.text[start:], piece.separator)]
 
 
 def _chop(piece: Piece, count: int) -> list[Piece]:
@@ -126,10 +126,10 @@ def _chop(piece: Piece, count: int) -> list[Piece]:
     cuts = [_before_cluster(text, at) for at in range(step, len(text), step)]
     bounds = [0, *sorted({cut for cut in cuts if 0 < cut < len(text)} or {step}), len(text)]
     parts = [text[start:end] for start, end in itertools.pairwise(bounds)]
-    # A cut may fall on a space: parts that are short enough one by one need not be so together.
+    # A cut may fall on a space, which then separates the parts and belongs to neither.
     spaced = [left[-1].isspace() or right[0].isspace() for left, right in itertools.pairwise(parts)]
-    joints = [*(" " if space else "" for space in spaced), piece.joint]
-    return [Piece(part.strip(), joint) for part, joint in zip(parts, joints, strict=True) if part.strip()]
+    separators = [*(" " if space else "" for space in spaced), piece.separator]
+    return [Piece(part.strip(), separator) for part, separator in zip(parts, separators, strict=True) if part.strip()]
 
 
 def _before_cluster(text: str, at: int) -> int:

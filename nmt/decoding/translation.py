@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmt.decoding.alignment import Links
+from nmt.decoding.lines import Line, is_invisible
 from nmt.decoding.splitting import Piece
-from nmt.decoding.status import Status, worst
+
+
+class Status(StrEnum):
+    """How the translation of a line went.
+
+    | status | what it means | what the output is |
+    |---|---|---|
+    | ok | translated in one piece; nothing looked wrong, or nothing was checked (`--no-retry`) | the translation |
+    | split | longer than `data.max_length` subwords: cut, translated piece by piece | the pieces, rejoined |
+    | retried | the first translation looked like a loop or like dropped content, the second did not | the second |
+    | empty | nothing to translate: no characters, or only white space and invisible ones | an empty line |
+    | copied | nothing that the model can read: no letter or digit of its vocabulary | the line as it came |
+    | failed | both translations look wrong, or the search found none | the less suspect one, or an empty line |
+
+    A line in pieces has the worst status of any piece: failed, else retried, else split.
+    """
+
+    OK = "ok"
+    SPLIT = "split"
+    RETRIED = "retried"
+    EMPTY = "empty"
+    COPIED = "copied"
+    FAILED = "failed"
+
+
+_BY_WEIGHT = (Status.OK, Status.SPLIT, Status.RETRIED, Status.FAILED)
+
+
+def worst(*statuses: Status) -> Status:
+    """Return the worst of ok, split, retried and failed."""
+    return max(statuses, key=_BY_WEIGHT.index)
 
 
 @dataclass(frozen=True)
@@ -36,7 +68,7 @@ class Translation:
     text: str
     """The best translation, without line breaks; what came in for a line that was copied."""
     status: Status
-    """How it went; see `nmt.decoding.status.Status`."""
+    """How it went; see `Status`."""
     hypotheses: tuple[Candidate, ...] = ()
     """The best translations, best first; none for lines that were empty or copied, or if the search found nothing. Of a
     line in pieces, the n-th is made of the n-th of each piece."""
@@ -101,6 +133,26 @@ class PieceResult:
     """Subwords of each candidate, eos included."""
 
 
+def assemble(line: Line, results: Mapping[str, PieceResult], length_penalty: float, *, aligned: bool) -> Translation:
+    """Make the translation of a line from those of its pieces.
+
+    Args:
+        line: The line.
+        results: What became of the text of each piece that can be read.
+        length_penalty: The exponent in scores.
+        aligned: Whether candidates have links.
+    """
+    if line.parts:
+        pieces = [
+            replace(results[piece.text], piece=piece) if ids else PieceResult(piece, Status.COPIED)
+            for piece, ids in line.parts
+        ]
+        return join_pieces(pieces, length_penalty, aligned=aligned)
+    if is_invisible(line.text):
+        return Translation("", Status.EMPTY, (), () if aligned else None)
+    return Translation(line.text, Status.COPIED, (), identity(line.text) if aligned else None)
+
+
 def join_pieces(results: Sequence[PieceResult], length_penalty: float, *, aligned: bool) -> Translation:
     """Put the pieces of a line together.
 
@@ -132,10 +184,10 @@ class _Line:
 
     def add(self, piece: Piece, text: str, links: Links) -> None:
         self.links += [(source + self.words[0], target + self.words[1]) for source, target in links]
-        self.texts += [text, piece.joint] if text else []  # nothing, with a space at either side, is one space
+        self.texts += [text, piece.separator] if text else []  # an empty text between two spaces leaves one of them
         for side, part in enumerate((piece.text, text)):
             count = len(part.split())
-            self.words[side] += count - (1 if count and not piece.joint else 0)
+            self.words[side] += count - (1 if count and not piece.separator else 0)
 
 
 def _join_rank(results: Sequence[PieceResult], rank: int, length_penalty: float, *, aligned: bool) -> Candidate:

@@ -3,57 +3,178 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
-from nmt.config import Config
-from nmt.data.subwords import load_subwords
+import torch
+from torch import Tensor
+
+from nmt.config import Config, DecodingConfig
+from nmt.data.batching import longest_first
+from nmt.data.subwords import Subwords, load_subwords
 from nmt.decoding.alignment import Links, link_words, words_of_pieces, words_of_source
-from nmt.decoding.forced import attention, log_probabilities
-from nmt.decoding.lines import Readable, SubwordModel, is_invisible, one_line
-from nmt.decoding.search import SearchError, SearchOptions
-from nmt.decoding.searcher import Outcome, Searcher
-from nmt.decoding.splitting import Piece, split_line
-from nmt.decoding.status import Status
+from nmt.decoding.beam_search import Hypothesis, SearchError, SearchOptions, beam_search
+from nmt.decoding.lines import LineCutter, one_line
+from nmt.decoding.quality_checks import count_suspect
+from nmt.decoding.scoring import attention, encode_sources, log_probabilities
+from nmt.decoding.splitting import Piece
 from nmt.decoding.translation import (
     AttentionMap,
     Candidate,
     PairScore,
     PieceResult,
+    Status,
     Translation,
     TranslationSettings,
-    identity,
-    join_pieces,
+    assemble,
 )
-from nmt.model.device import use_device
-from nmt.model.folder import ModelError, load_model
+from nmt.model.decoder import DecoderState
+from nmt.model.device import use_device, use_threads
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model.threads import use_threads
+from nmt.model_folder.files import ModelError
+from nmt.model_folder.weights import load_model
 
-Ids = tuple[int, ...]
+Ids = Sequence[int]
+Progress = Callable[[int], None]
 
+_BATCH_TOKENS: Final = 16_384  # padded source tokens of a batch at most, whatever the batch size
+_RETRY_BEAM: Final = 10  # hypotheses of a second search, if the first had not half as many
+_RETRY_RESULTS: Final = 5  # how many of them are looked at
+_RETRY_NGRAM: Final = 4  # n-grams of this size come once in the second search
 _LARGEST_MAP: Final = 25_000_000  # weights: 100 MB
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A line, ready for the model."""
+class Outcome:
+    """What became of a sentence."""
 
-    text: str
-    parts: tuple[tuple[Piece, Ids], ...] = ()
-    """Its pieces, and the subwords of each, none for a piece that cannot be read; no pieces if the line cannot."""
+    hypotheses: tuple[Hypothesis, ...]
+    """Best first; none if the search found nothing."""
+    status: Status
+    """ok, retried or failed."""
 
 
-@dataclass(frozen=True)
-class _Result:
-    """What became of the subwords of a piece."""
+class Searcher:
+    """Searches translations of ids.
 
-    outcome: Outcome
-    texts: list[str]
-    """Of each hypothesis."""
-    links: list[Links | None]
-    """Of each hypothesis, if asked for."""
+    Args:
+        model: The network; put into evaluation mode whenever it searches.
+        decoding: How long translations may become.
+    """
+
+    def __init__(self, model: Seq2Seq, decoding: DecodingConfig) -> None:
+        self.model = model
+        self.decoding = decoding
+
+    def search(
+        self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None = None
+    ) -> list[list[Hypothesis]]:
+        """Translate sentences.
+
+        Args:
+            sources: Subword ids without eos, none empty.
+            options: How to search.
+            batch_size: Sentences searched at once, at most.
+            progress: Called after every batch with the number of its sentences.
+
+        Returns:
+            The hypotheses of each, best first.
+        """
+        found: list[list[Hypothesis]] = [[] for _ in sources]
+        for batch in longest_first([len(ids) + 1 for ids in sources], _BATCH_TOKENS, batch_size):
+            results = self._search_batch([sources[index] for index in batch], options)
+            for index, hypotheses in zip(batch, results, strict=True):
+                found[index] = hypotheses
+            if progress is not None:
+                progress(len(batch))
+        return found
+
+    def search_checked(
+        self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None = None
+    ) -> list[Outcome]:
+        """Translate sentences; those whose translation looks wrong once more (see `nmt.decoding.quality_checks`).
+
+        The second search is wider and repeats no 4-gram. Its best hypothesis that looks right is taken; if none does,
+        the least suspect one of both searches, and the sentence has failed.
+
+        Args:
+            sources: Subword ids without eos, none empty.
+            options: How to search at first.
+            batch_size: Sentences searched at once, at most.
+            progress: Called after every batch of the first search with the number of its sentences.
+
+        Returns:
+            The outcome for each.
+        """
+        first = self.search(sources, options, batch_size, progress)
+        suspect = self._count_suspect(sources, [hypotheses[:1] for hypotheses in first])
+        outcomes = [Outcome(tuple(hypotheses), Status.OK) for hypotheses in first]
+        wrong = [index for index, each in enumerate(suspect) if each != [0]]
+        beam_size = max(_RETRY_BEAM, 2 * options.beam_size)
+        wider = replace(
+            options, beam_size=beam_size, n_best=max(_RETRY_RESULTS, options.n_best), no_repeat_ngram=_RETRY_NGRAM
+        )
+        second = self.search([sources[index] for index in wrong], wider, batch_size)
+        again = self._count_suspect([sources[index] for index in wrong], [found[:_RETRY_RESULTS] for found in second])
+        for index, hypotheses, counts in zip(wrong, second, again, strict=True):
+            outcomes[index] = better(first[index], suspect[index], hypotheses, counts, options.n_best)
+        return outcomes
+
+    def _count_suspect(self, sources: Sequence[Ids], hypotheses: Sequence[Sequence[Hypothesis]]) -> list[list[int]]:
+        """Count the suspect subwords of every hypothesis of every sentence."""
+        pairs = [(ids, each.tokens) for ids, found in zip(sources, hypotheses, strict=True) for each in found]
+        counted = [0] * len(pairs)
+        for index, weights in attention(self.model, [ids for ids, _ in pairs], [tokens for _, tokens in pairs]):
+            counted[index] = count_suspect(*pairs[index], weights)
+        counts = iter(counted)
+        return [[next(counts) for _ in found] for found in hypotheses]
+
+    @torch.inference_mode()
+    def _search_batch(self, sources: Sequence[Ids], options: SearchOptions) -> list[list[Hypothesis]]:
+        """Translate a batch, the longest sentence first."""
+        model, decoding = self.model.eval(), self.decoding
+        device = model.device
+        state = model.start(encode_sources(model, sources))
+        limits = [int(decoding.max_length_factor * len(ids)) + decoding.max_length_extra + 1 for ids in sources]
+
+        def step(state: DecoderState, tokens: Tensor) -> tuple[Tensor, DecoderState]:
+            return model.step(state, tokens.to(device))
+
+        def reorder(state: DecoderState, index: Tensor) -> DecoderState:
+            return model.reorder(state, index.to(device))
+
+        return beam_search(step, reorder, state, limits, options)
+
+
+def better(
+    first: Sequence[Hypothesis],
+    first_suspect: Sequence[int],
+    second: Sequence[Hypothesis],
+    second_suspect: Sequence[int],
+    n_best: int,
+) -> Outcome:
+    """Choose between two searches of a sentence.
+
+    Args:
+        first: What the first search found.
+        first_suspect: Suspect subwords of its hypotheses, of as many as were looked at.
+        second: What the second found.
+        second_suspect: The same.
+        n_best: Hypotheses to keep.
+
+    Returns:
+        The least suspect hypothesis, of equal ones that of the first search and of the better rank, before the others
+        of its search.
+    """
+    ranked = [(value, 0, rank) for rank, value in enumerate(first_suspect)]
+    ranked += [(value, 1, rank) for rank, value in enumerate(second_suspect)]
+    if not ranked:
+        return Outcome((), Status.FAILED)
+    value, search, rank = min(ranked)
+    hypotheses = list(second if search else first)
+    best = hypotheses.pop(rank)
+    return Outcome((best, *hypotheses)[:n_best], Status.FAILED if value else Status.RETRIED)
 
 
 class Translator:
@@ -66,14 +187,12 @@ class Translator:
         config: The settings; `decoding` gives the defaults, `data.max_length` the longest piece.
     """
 
-    def __init__(
-        self, model: Seq2Seq, source_subwords: SubwordModel, target_subwords: SubwordModel, config: Config
-    ) -> None:
+    def __init__(self, model: Seq2Seq, source_subwords: Subwords, target_subwords: Subwords, config: Config) -> None:
         self.model = model
         self.source_subwords = source_subwords
         self.target_subwords = target_subwords
         self.config = config
-        self._readable = Readable(source_subwords)
+        self._cutter = LineCutter(source_subwords, config.data.max_length)
 
     @classmethod
     def load(cls, folder: Path | str, threads: int | None = None, device: str = "cpu") -> Self:
@@ -94,9 +213,9 @@ class Translator:
         """
         use_threads(threads)
         place = use_device(device)  # before the model is read: what is missing is told at once
-        config, model = load_model(Path(folder))
+        config, model = load_model(Path(folder), Seq2Seq.from_config)
         source, target = load_subwords(Path(folder))
-        sizes = len(model.source_embedding.weight), len(model.target_embedding.weight)
+        sizes = model.vocabulary_sizes
         if (source.size, target.size) != sizes:
             raise ModelError(
                 f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
@@ -110,7 +229,7 @@ class Translator:
         beam_size: int | None = None,
         length_penalty: float | None = None,
         batch_size: int | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         retry: bool | None = None,
     ) -> list[str]:
         """Translate lines: the texts of `translate_detailed`.
@@ -136,7 +255,7 @@ class Translator:
         self,
         lines: Sequence[str],
         settings: TranslationSettings | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
     ) -> list[Translation]:
         """Translate lines, and tell of each how it went.
 
@@ -161,7 +280,7 @@ class Translator:
         settings = settings or TranslationSettings()
         options, batch_size = self._options(settings)
         retry = self.config.decoding.retry if settings.retry is None else settings.retry
-        prepared = self._prepare([one_line(line) for line in lines])
+        prepared = self._cutter.cut([one_line(line) for line in lines])
         ids_of = {piece.text: ids for line in prepared for piece, ids in line.parts if ids}
         sources = list(ids_of.values())
         searcher = Searcher(self.model, self.config.decoding)
@@ -172,7 +291,7 @@ class Translator:
             outcomes = [Outcome(tuple(each), Status.OK if each else Status.FAILED) for each in found]
         aligned = settings.alignments
         results = self._results(ids_of, outcomes, aligned=aligned)
-        return [_assemble(line, results, options.length_penalty, aligned=aligned) for line in prepared]
+        return [assemble(line, results, options.length_penalty, aligned=aligned) for line in prepared]
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> list[PairScore]:
         """Tell how likely given translations are.
@@ -184,8 +303,8 @@ class Translator:
             The score of each.
         """
         texts = [(one_line(source), one_line(target)) for source, target in pairs]
-        sources = self.source_subwords.encode_lines([source for source, _ in texts]) if texts else []
-        targets = self.target_subwords.encode_lines([target for _, target in texts]) if texts else []
+        sources = self.source_subwords.encode_lines([source for source, _ in texts])
+        targets = self.target_subwords.encode_lines([target for _, target in texts])
         scores = log_probabilities(self.model, sources, targets)
         return [PairScore(score, len(ids) + 1) for score, ids in zip(scores, targets, strict=True)]
 
@@ -226,68 +345,36 @@ class Translator:
             raise SearchError(f"batch_size: expected at least 1, got {batch_size}")
         return options, batch_size
 
-    def _prepare(self, texts: Sequence[str]) -> list[_Line]:
-        """Cut lines into pieces within the limit; those without anything to read have none."""
-        limit = self.config.data.max_length
-        encode = self.source_subwords.encode_lines
-        lines = []
-        for text, ids in zip(texts, encode(texts) if texts else [], strict=True):
-            if not self._readable(ids):
-                lines.append(_Line(text))
-            elif len(ids) <= limit:
-                lines.append(_Line(text, ((Piece(text, ""), tuple(ids)),)))
-            else:
-                pieces = split_line(text, limit, self._lengths)
-                spelt = [tuple(ids) if self._readable(ids) else () for ids in encode([piece.text for piece in pieces])]
-                lines.append(_Line(text, tuple(zip(pieces, spelt, strict=True))))
-        return lines
-
-    def _lengths(self, texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in self.source_subwords.encode_lines(texts)]
-
-    def _results(self, sources: Mapping[str, Ids], outcomes: Sequence[Outcome], *, aligned: bool) -> dict[str, _Result]:
+    def _results(
+        self, sources: Mapping[str, Ids], outcomes: Sequence[Outcome], *, aligned: bool
+    ) -> dict[str, PieceResult]:
         """Turn the hypotheses for each source text into texts and links."""
         pairs = [
-            (source, hypothesis.tokens)
+            (source, hypothesis)
             for source, outcome in zip(sources, outcomes, strict=True)
             for hypothesis in outcome.hypotheses
         ]
-        tokens = [each for _, each in pairs]
+        tokens = [hypothesis.tokens for _, hypothesis in pairs]
         links: list[Links | None] = [None] * len(pairs)
         for index, weights in attention(self.model, [sources[text] for text, _ in pairs], tokens) if aligned else ():
-            text, target = pairs[index]
+            text = pairs[index][0]
             words = words_of_source(self.source_subwords, text, sources[text])
             links[index] = link_words(
-                weights, words, words_of_pieces([self.target_subwords.piece(each) for each in target])
+                weights, words, words_of_pieces([self.target_subwords.piece(each) for each in tokens[index]])
             )
-        texts = iter(self.target_subwords.decode_lines(tokens) if tokens else [])
-        linked = iter(links)
+        texts = self.target_subwords.decode_lines(tokens)
+        candidates = iter(
+            [
+                Candidate(one_line(text), hypothesis.score, hypothesis.log_probability, linked)
+                for text, (_, hypothesis), linked in zip(texts, pairs, links, strict=True)
+            ]
+        )
         return {
-            source: _Result(
-                outcome,
-                [one_line(next(texts)) for _ in outcome.hypotheses],
-                [next(linked) for _ in outcome.hypotheses],
+            source: PieceResult(
+                Piece(source, ""),
+                outcome.status,
+                [next(candidates) for _ in outcome.hypotheses],
+                [len(each.tokens) + 1 for each in outcome.hypotheses],
             )
             for source, outcome in zip(sources, outcomes, strict=True)
         }
-
-
-def _assemble(line: _Line, results: Mapping[str, _Result], penalty: float, *, aligned: bool) -> Translation:
-    """Make the translation of a line from those of its pieces."""
-    if line.parts:
-        pieces = [_piece(piece, results[piece.text] if ids else None) for piece, ids in line.parts]
-        return join_pieces(pieces, penalty, aligned=aligned)
-    if is_invisible(line.text):
-        return Translation("", Status.EMPTY, (), () if aligned else None)
-    return Translation(line.text, Status.COPIED, (), identity(line.text) if aligned else None)
-
-
-def _piece(piece: Piece, result: _Result | None) -> PieceResult:
-    if result is None:
-        return PieceResult(piece, Status.COPIED)
-    hypotheses = result.outcome.hypotheses
-    candidates = [
-        Candidate(text, each.score, each.log_probability, links)
-        for text, each, links in zip(result.texts, hypotheses, result.links, strict=True)
-    ]
-    return PieceResult(piece, result.outcome.status, candidates, [len(each.tokens) + 1 for each in hypotheses])

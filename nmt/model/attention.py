@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Memory:
+class AttentionMemory:
     """What attention looks at: one row per sentence, however many hypotheses look at it."""
 
     keys: Tensor
@@ -20,9 +20,9 @@ class Memory:
     padding: Tensor
     """[B, S] bool, true where the source has ended."""
 
-    def select(self, sentences: Tensor) -> Memory:
+    def select(self, sentences: Tensor) -> AttentionMemory:
         """Keep the sentences with these indices, [B'] int64, in this order."""
-        return Memory(self.keys[sentences], self.values[sentences], self.padding[sentences])
+        return AttentionMemory(self.keys[sentences], self.values[sentences], self.padding[sentences])
 
 
 class Attention(nn.Module):
@@ -49,7 +49,7 @@ class Attention(nn.Module):
         if isinstance(self.query_projection, nn.Linear):
             nn.init.xavier_uniform_(self.query_projection.weight)
 
-    def memory(self, states: Tensor, padding: Tensor) -> Memory:
+    def memory(self, states: Tensor, padding: Tensor) -> AttentionMemory:
         """Prepare a batch of sources; done once per source.
 
         Args:
@@ -60,9 +60,9 @@ class Attention(nn.Module):
             The memory that `forward` takes.
         """
         keys = self.key_projection(states) * self.scale  # [B, S, A]
-        return Memory(keys, states, padding)
+        return AttentionMemory(keys, states, padding)
 
-    def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def forward(self, queries: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
         """Look at the sources.
 
         Args:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.model.attention import Attention, Memory
+from nmt.model.attention import Attention, AttentionMemory
 from nmt.model.encoder import EncoderOutput
 from nmt.model.recurrent import Stepper, recurrent, run, share, steppers
 
@@ -18,7 +18,7 @@ from nmt.model.recurrent import Stepper, recurrent, run, share, steppers
 class DecoderState:
     """Where B sentences with K hypotheses each stand; hypothesis n = b * K + k, N = B * K."""
 
-    memory: Memory
+    memory: AttentionMemory
     """The B sources, stored once per sentence, not per hypothesis."""
     hidden: Tensor
     """[L, N, H]."""
@@ -74,17 +74,17 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.initial = nn.Linear(encoder_size, 2 * layers * hidden_size)
+        self.bridge = nn.Linear(encoder_size, 2 * layers * hidden_size)
         self.layers = nn.ModuleList(
             recurrent(cell, embedding_size if layer == 0 else hidden_size, hidden_size, memory=share(memory, layers))
             for layer in range(layers)
         )
         self.attention = Attention(attention, hidden_size, encoder_size, dropout.attention)
-        self.combine = nn.Linear(encoder_size + hidden_size, hidden_size)
-        self.project = nn.Linear(hidden_size, embedding_size)
+        self.attentional = nn.Linear(encoder_size + hidden_size, hidden_size)
+        self.readout = nn.Linear(hidden_size, embedding_size)
         self.layer_dropout = nn.Dropout(dropout.layers)
         self.output_dropout = nn.Dropout(dropout.output)
-        for linear in (self.initial, self.combine, self.project):
+        for linear in (self.bridge, self.attentional, self.readout):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
@@ -98,8 +98,8 @@ class Decoder(nn.Module):
             The state, N = B.
         """
         batch, source_length = encoded.padding.shape
-        initial = torch.tanh(self.initial(encoded.summary))  # [B, 2 * L * H]
-        hidden, cell = initial.view(batch, 2, -1, self.hidden_size).permute(1, 2, 0, 3)  # each [L, B, H]
+        states = torch.tanh(self.bridge(encoded.summary))  # [B, 2 * L * H]
+        hidden, cell = states.view(batch, 2, -1, self.hidden_size).permute(1, 2, 0, 3)  # each [L, B, H]
         memory = self.attention.memory(encoded.states, encoded.padding)
         attention = encoded.states.new_zeros(batch, source_length)
         packed = None if torch.is_grad_enabled() else steppers(self.layers)
@@ -159,11 +159,11 @@ class Decoder(nn.Module):
             cell.append(last_cell)
         return inputs, torch.cat(hidden), torch.cat(cell)
 
-    def _attend(self, states: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def _attend(self, states: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
         """Turn states [B, Q, H] into vectors for the output layer [B, Q, E]; also returns the weights [B, Q, S]."""
         context, weights = self.attention(states, memory)  # [B, Q, C]
-        attentional = torch.tanh(self.combine(torch.cat([context, states], dim=-1)))  # [B, Q, H]
-        return self.project(self.output_dropout(attentional)), weights
+        vectors = torch.tanh(self.attentional(torch.cat([context, states], dim=-1)))  # [B, Q, H]
+        return self.readout(self.output_dropout(vectors)), weights
 
 
 def reorder(state: DecoderState, index: Tensor) -> DecoderState:

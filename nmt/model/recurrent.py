@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 import rnn_engine
-from nmt.sizes import shown_bytes
+from nmt.values import shown_bytes
 from rnn_engine import LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper
 from rnn_engine.nn.devices import device_of
 
@@ -174,7 +174,7 @@ def needs(layer: Any, lengths: list[int] | int, batch: int) -> tuple[int, int]:
         lengths: Steps of each sequence, or of all.
         batch: B.
     """
-    if not isinstance(layer, _ENGINE_LAYERS):  # a stranger put into CELLS: as much as ours keeps at most
+    if not isinstance(layer, _ENGINE_LAYERS):  # a layer of others in CELLS: as much as one of the engine keeps at most
         rows = sum(lengths) if isinstance(lengths, list) else lengths * batch
         return 4 * 12 * rows * layer.hidden_size * layer.num_layers * (1 + layer.bidirectional), 0
     planned = plan(layer, lengths, batch, fitting(layer, lengths, batch))

@@ -88,6 +88,11 @@ class Seq2Seq(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target, in subwords."""
+        return len(self.source_embedding.weight), len(self.target_embedding.weight)
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return self.output_bias.device

@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.config import Config
 from nmt.files import atomic_write
-from nmt.model.folder import MODEL_FILE, ModelCard, assign_parameters, save_model
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.card import ModelCard
+from nmt.model_folder.files import MODEL_FILE, SUBWORD_FILES
+from nmt.model_folder.header import parse_sizes
+from nmt.model_folder.weights import assign_parameters, build_for, save_model
+from nmt.training import TrainingError
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.errors import TrainingError
 from nmt.training.state import TrainingState
-
-_SUBWORDS = "*.spm"
 
 
 def choose_steps(folder: Path, last: int | None, steps: Sequence[int] | None) -> list[int]:
@@ -62,51 +62,43 @@ def average_checkpoints(folder: Path, steps: Sequence[int], output: Path) -> Non
 
     Raises:
         TrainingError: A checkpoint is damaged, they do not fit each other, or `output` holds a model.
+        ModelError: A checkpoint does not fit its settings.
         OSError: A file cannot be read or written.
     """
     for name in (MODEL_FILE, "checkpoints"):
         if (output / name).exists():
             raise TrainingError(f"{output}: holds a model already; choose another folder")
-    subwords = sorted(folder.glob(_SUBWORDS))
+    subwords = sorted(folder.glob(SUBWORD_FILES))
     if not subwords:
-        raise TrainingError(f"{folder}: expected subword models ({_SUBWORDS}), found none")
+        raise TrainingError(f"{folder}: expected subword models ({SUBWORD_FILES}), found none")
     checkpoints = Checkpoints(folder)
     state, _ = checkpoints.read_state(steps[-1])
     mean, sizes = _mean(checkpoints, steps)
     config = state.config.model_copy(update={"folder": output})
-    model = _build(config, sizes, checkpoints.path(steps[-1]) / MODEL_FILE)
-    assign_parameters(model, mean, checkpoints.path(steps[-1]) / MODEL_FILE)
+    path = checkpoints.path(steps[-1]) / MODEL_FILE
+    model = build_for(config, sizes, Seq2Seq.from_config, path)
+    assign_parameters(model, mean, path)
     for path in subwords:
         with atomic_write(output / path.name) as file:
             file.write(path.read_bytes())
-    save_model(output, config, model.eval(), _card(state, steps, folder))
+    save_model(output, config, model.eval(), sizes, _card(state, steps, folder))
 
 
-def _mean(checkpoints: Checkpoints, steps: Sequence[int]) -> tuple[dict[str, Tensor], str]:
+def _mean(checkpoints: Checkpoints, steps: Sequence[int]) -> tuple[dict[str, Tensor], tuple[int, int]]:
     """Average the checkpoints one after the other; also returns the vocabulary sizes that they are for."""
     sums: dict[str, Tensor] = {}
     types: dict[str, torch.dtype] = {}
-    sizes = ""
     for step in steps:
-        tensors, metadata = checkpoints.tensors(step, MODEL_FILE)
+        path = checkpoints.path(step) / MODEL_FILE
+        [(tensors, metadata)] = checkpoints.tensors(step, MODEL_FILE)
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         if sums and shapes != {name: tensor.shape for name, tensor in sums.items()}:
-            path = checkpoints.path(step) / MODEL_FILE
             raise TrainingError(f"{path}: expected the tensors of step {steps[0]}, got others; not of one training")
         for name, tensor in tensors.items():
             sums[name] = sums[name] + tensor.double() if name in sums else tensor.double()
             types[name] = tensor.dtype
-        sizes = metadata.get("vocabulary_sizes", "")
+        sizes = parse_sizes(metadata, path)
     return {name: (total / len(steps)).to(types[name]) for name, total in sums.items()}, sizes
-
-
-def _build(config: Config, sizes: str, path: Path) -> Seq2Seq:
-    try:
-        source_size, target_size = (int(size) for size in sizes.split())
-    except ValueError:
-        raise TrainingError(f"{path}: holds no vocabulary sizes; not a file of this toolkit") from None
-    with torch.random.fork_rng(devices=[]):  # these weights are replaced, and should not cost the caller's seed
-        return Seq2Seq.from_config(config, source_size, target_size)
 
 
 def _card(state: TrainingState, steps: Sequence[int], folder: Path) -> ModelCard:

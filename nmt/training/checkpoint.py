@@ -6,7 +6,7 @@
     checkpoints/best -> step_N
 
 A checkpoint appears under its name only when all of it is on the disk, and loses its name before any of it goes. Names
-that begin with a dot are of no account: a process that was killed left them.
+that begin with a dot do not count: a process that was killed left them.
 """
 
 from __future__ import annotations
@@ -23,18 +23,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from nmt.files import write_text
-from nmt.model.folder import (
-    MODEL_FILE,
-    ModelError,
-    assign_parameters,
-    parameters_of,
-    read_tensors,
-    vocabulary_sizes,
-    write_tensors,
-)
+from nmt.files import sha256, write_text
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training.errors import TrainingError
+from nmt.model_folder.files import MODEL_FILE, ModelError
+from nmt.model_folder.header import sizes_as_metadata
+from nmt.model_folder.weights import assign_parameters, parameters_of, read_tensors, write_tensors
+from nmt.training import TrainingError
 from nmt.training.optimizer import ParameterAverage, optimizer_tensors, restore_optimizer
 from nmt.training.state import TrainingState
 
@@ -83,7 +77,7 @@ class Checkpoints:
         """
         self.remove_leftovers()
         final = self.path(state.step)
-        if final.exists():  # by a run that stopped here: the tensors are the same, more may be known about them
+        if final.exists():  # a run stopped here: the tensors are the same, but the state may say more
             _write_state(final, state)
         else:
             temporary = self._temporary(final)
@@ -96,7 +90,7 @@ class Checkpoints:
             _flush(self.folder)
         self.point_to_best(state)
         latest = self.steps()[-self.keep :]
-        # Should the latest be removed as damaged, the one before needs what was best then.
+        # If the latest is damaged and removed, training goes on from the one before, and needs its best checkpoint.
         kept = {*latest, *(self.read_state(step)[0].best_step for step in latest)}
         for step in self.steps():
             if step not in kept:
@@ -132,7 +126,7 @@ class Checkpoints:
         """Read where the checkpoint of a step stands.
 
         Returns:
-            The state, and the checksums of the other files by name (none in checkpoints of version 0.1).
+            The state, and the checksums of the other files by name.
 
         Raises:
             TrainingError: If it is missing or damaged.
@@ -144,39 +138,30 @@ class Checkpoints:
             raise TrainingError(f"{path}: {error.strerror}; {_ADVICE}") from None
         except ValueError:  # JSON and UTF-8 errors alike
             raise TrainingError(f"{path}: damaged: not a JSON file; {_ADVICE}") from None
-        checksums: dict[str, str] = {}
-        if isinstance(content, dict) and "checksums" in content:
-            checksums, content = content["checksums"], content.get("state")
-            if not isinstance(checksums, dict) or checksums.get(STATE_FILE) != _checksum_of_state(content):
-                raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
+        content = content if isinstance(content, dict) else {}
+        checksums, state = content.get("checksums"), content.get("state")
+        if not isinstance(checksums, dict) or checksums.get(STATE_FILE) != _checksum_of_state(state):
+            raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
         try:
-            return TrainingState.model_validate(content), checksums
+            return TrainingState.model_validate(state), checksums
         except ValidationError as error:
             raise TrainingError(f"{path}: damaged: {error.errors()[0]['msg']}; {_ADVICE}") from None
 
-    def tensors(self, step: int, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Read one of a checkpoint's files of tensors, after a look at its checksum.
+    def tensors(self, step: int, *names: str) -> list[tuple[dict[str, Tensor], dict[str, str]]]:
+        """Read some of a checkpoint's files of tensors, each after a look at its checksum.
 
         Args:
             step: Which checkpoint.
-            name: MODEL_FILE or OPTIMIZER_FILE.
+            names: MODEL_FILE, OPTIMIZER_FILE.
 
         Returns:
-            The tensors by name, and the file's metadata.
+            The tensors by name, and the metadata, of each file.
 
         Raises:
-            TrainingError: If the file is missing or damaged; it is named.
+            TrainingError: If a file is missing or damaged; it is named.
         """
-        path = self.path(step) / name
         _, checksums = self.read_state(step)
-        if not path.is_file():
-            raise TrainingError(f"{path}: missing; {_ADVICE}")
-        if checksums.get(name, "") not in ("", _checksum(path)):
-            raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
-        try:
-            return read_tensors(path)
-        except ModelError as error:
-            raise TrainingError(f"{error}; {_ADVICE}") from None
+        return [_checked_tensors(self.path(step) / name, checksums.get(name)) for name in names]
 
     def restore(self, step: int, model: Seq2Seq, optimizer: torch.optim.Optimizer, average: ParameterAverage) -> None:
         """Put network, optimiser, average and torch's random state back to a checkpoint.
@@ -190,8 +175,7 @@ class Checkpoints:
         Raises:
             TrainingError: If the checkpoint is damaged or does not fit.
         """
-        averaged, _ = self.tensors(step, MODEL_FILE)
-        rest, _ = self.tensors(step, OPTIMIZER_FILE)
+        (averaged, _), (rest, _) = self.tensors(step, MODEL_FILE, OPTIMIZER_FILE)
         path = self.path(step) / OPTIMIZER_FILE
         trained = {name.removeprefix("parameter."): rest[name] for name in rest if name.startswith("parameter.")}
         try:
@@ -213,7 +197,7 @@ class Checkpoints:
         Raises:
             TrainingError: If it is missing or damaged.
         """
-        tensors, _ = self.tensors(step, MODEL_FILE)
+        [(tensors, _)] = self.tensors(step, MODEL_FILE)
         try:
             assign_parameters(model, tensors, self.path(step) / MODEL_FILE)
         except ModelError as error:
@@ -234,7 +218,7 @@ class Checkpoints:
         if model.device.type == "cuda":
             rest[CUDA_RANDOM_STATE] = torch.cuda.get_rng_state(model.device)
         rest |= {f"parameter.{name}": tensor for name, tensor in trained.items() if average.averages}
-        write_tensors(folder / MODEL_FILE, average.averages or trained, vocabulary_sizes(model))
+        write_tensors(folder / MODEL_FILE, average.averages or trained, sizes_as_metadata(model.vocabulary_sizes))
         write_tensors(folder / OPTIMIZER_FILE, rest)
         _write_state(folder, state)
         _flush(folder)
@@ -247,14 +231,20 @@ class Checkpoints:
 def _write_state(folder: Path, state: TrainingState) -> None:
     """Write state.json, whole, beside the files of tensors."""
     content = state.model_dump(mode="json")
-    checksums = {name: _checksum(folder / name) for name in (MODEL_FILE, OPTIMIZER_FILE)}
+    checksums = {name: sha256(folder / name) for name in (MODEL_FILE, OPTIMIZER_FILE)}
     checksums[STATE_FILE] = _checksum_of_state(content)
     write_text(folder / STATE_FILE, json.dumps({"checksums": checksums, "state": content}, indent=2) + "\n")
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _checked_tensors(path: Path, checksum: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise TrainingError(f"{path}: missing; {_ADVICE}")
+    if sha256(path) != checksum:
+        raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
+    try:
+        return read_tensors(path)
+    except ModelError as error:
+        raise TrainingError(f"{error}; {_ADVICE}") from None
 
 
 def _checksum_of_state(content: Any) -> str:

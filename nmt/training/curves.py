@@ -23,7 +23,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw loss, BLEU, learning rate and speed over the steps.
 
     Args:
-        rows: Validations, as `History.rows` gives them; a number that a row lacks is not drawn.
+        rows: Validations, as `ScoresFile.validations` gives them; a number that a row lacks is not drawn.
         path: Where to write the picture, as PNG.
 
     Raises:

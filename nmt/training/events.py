@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 
 EVENTS_FOLDER = "tensorboard"
 STEP_EVERY = 20
@@ -18,13 +18,9 @@ class Events:
     Args:
         folder: The model folder.
         step: Steps done so far; what is there of later ones, from a run that is repeated now, will not be shown.
-
-    Raises:
-        TrainingError: TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        check_installed()
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (slow to import, and rarely wanted)
 
         self._writer = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=step + 1)

@@ -6,13 +6,15 @@ import filecmp
 from collections.abc import Mapping
 
 from nmt.config import Config
-from nmt.model.folder import MODEL_FILE, ModelCard, save_model
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.card import ModelCard
+from nmt.model_folder.files import MODEL_FILE
+from nmt.model_folder.scores import ScoresFile
+from nmt.model_folder.weights import save_model
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import CURVES_FILE, draw_curves
-from nmt.training.history import History
-from nmt.training.progress import duration
 from nmt.training.state import TrainingState
+from nmt.values import duration
 
 
 def is_written(config: Config, checkpoints: Checkpoints, state: TrainingState) -> bool:
@@ -39,9 +41,9 @@ def write_model(
         TrainingError: The best checkpoint is missing or damaged.
         OSError: The folder cannot be written.
     """
-    draw_curves(History(config.folder).rows(), config.folder / CURVES_FILE)
+    draw_curves(ScoresFile(config.folder).validations(), config.folder / CURVES_FILE)
     checkpoints.load_parameters(state.best_step or state.step, model)
     scores = {f"validation {name}": f"{value:.4f}" for name, value in state.best_scores.items()}
     told = {**counts, "steps": state.step, "target tokens seen": state.target_tokens}
     notes = f"Trained in {duration(state.seconds)}; these are the parameters of step {state.best_step}."
-    save_model(config.folder, config, model.eval(), ModelCard(told, scores, notes))
+    save_model(config.folder, config, model.eval(), model.vocabulary_sizes, ModelCard(told, scores, notes))

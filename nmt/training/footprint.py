@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt.config import ModelConfig, Precision
-from nmt.model.output import loss_workspace
+from nmt.model.readout import loss_workspace
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import mixed
@@ -20,8 +20,8 @@ from nmt.training.loss import mixed
 MARGIN = 1.15
 """What a prediction is multiplied by before it is compared with a limit."""
 _FLOAT = 4
-_STORED = 12  # values that a layer keeps at most, for each unit of its state, step and sequence
-_WORKSPACE = 12  # values of workspace at most, likewise; beside room for packed weights and small blocks
+_STORED = 12  # values that a layer keeps at most, for each hidden unit, time step and sequence
+_WORKSPACE = 12  # values of workspace at most, counted in the same way, beside packed weights and small blocks
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,20 @@ class Footprint:
         shape = self._shape
         width, hidden, states = shape.embedding_size, shape.hidden_size, 2 * shape.hidden_size
         weight, _ = self._model.output_layer
-        # Source: embedding, its dropout and mask, the packed copy, two gradients; states as they come, padded, dropped,
-        # turned, their mask and three gradients; keys twice, and their gradient.
+        # Values for each source token. Of width E: the embedding, its dropout and mask, the packed copy, two gradients.
+        # Of width 2H: the states as the layers give them, padded, dropped and transposed, the mask and three gradients.
+        # Of width H: the keys twice, and their gradient.
         source = 6 * width + 8 * states + 3 * hidden
-        # Target: embedding likewise; per layer output, dropped, added, their gradients; context and states, beside each
-        # other, with the gradients of both; query, attentional vector, its dropout; the result and its gradient twice.
+        # Values for each target token: the embedding as above; of each layer its output, the dropped and the added one,
+        # and their gradients; context and states side by side, with the gradients of both; the query, the attentional
+        # vector and its dropout; the result, and its gradient twice.
         target = 9 * width + 6 * hidden * shape.decoder_layers + 3 * (states + hidden) + 2 * states + 5 * hidden
         activations = _FLOAT * batch * (source_steps * source + target_steps * target)
-        # Scores, the weights, and at backward's peak three gradients; with dropout also a mask and what it leaves.
+        # For each pair of positions: the scores, the weights and, at the peak of the backward pass, three gradients;
+        # with dropout also a mask and the dropped weights.
         each = 5 + (2 if shape.attention_dropout else 0)
         attention = _FLOAT * each * batch * source_steps * target_steps
-        # Embedding gradients are as large as the tables, of which one is at work beside the one that is reserve.
+        # The gradient of an embedding is as large as its table; one is computed while another is kept.
         with mixed(self._model.device, self._precision):
             output = loss_workspace(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
         return Need(reserve, workspace, output, attention, activations)

@@ -10,7 +10,7 @@ from torch import Tensor
 from nmt.config import Precision
 from nmt.data.batching import Batch
 from nmt.data.subwords import PAD
-from nmt.model.output import output_loss
+from nmt.model.readout import output_loss
 from nmt.model.seq2seq import Seq2Seq
 
 LOWER: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}

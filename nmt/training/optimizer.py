@@ -1,18 +1,22 @@
-"""The optimiser, gradient clipping, and the moving average of the parameters."""
+"""The optimiser, gradient scaling and clipping, and the moving average of the parameters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from nmt.config import TrainingConfig
-from nmt.training.errors import TrainingError
+from nmt.model_folder.weights import parameters_of
+from nmt.training import TrainingError
+from nmt.training.state import TrainingState
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_GROW_AFTER = 2000  # steps without an overflow
+_LARGEST = 2.0**24
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -42,7 +46,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
     """Name the optimiser's state: `exp_avg.PARAMETER` and so on; empty before the first step."""
     return {
         f"{moment}.{name}": optimizer.state[parameter][moment]
-        for name, parameter in model.named_parameters()
+        for name, parameter in parameters_of(model).items()
         if parameter in optimizer.state
         for moment in MOMENTS
     }
@@ -59,7 +63,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensor
     Raises:
         TrainingError: If a tensor is missing or has another shape.
     """
-    for name, parameter in model.named_parameters():
+    for name, parameter in parameters_of(model).items():
         state = {}
         for moment in MOMENTS:
             tensor = tensors.get(f"{moment}.{name}")
@@ -119,6 +123,48 @@ class GradientClipper:
         return None
 
 
+class LossScale:
+    """What the loss is multiplied by before backward, and the gradients divided by: float16 has no small numbers.
+
+    The factor, kept in the training's state, falls when gradients overflow, and the step is left out; it rises again when
+    none did for long. It stays 1 for other types than float16.
+
+    Args:
+        enabled: Whether there is one.
+
+    Source: Micikevicius et al. 2018, section 3.2.
+    """
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
+
+    def scaled(self, loss: Tensor, state: TrainingState) -> Tensor:
+        """Multiply a loss."""
+        return loss * state.loss_scale if self.enabled else loss
+
+    @torch.no_grad()
+    def unscale(self, parameters: Iterable[nn.Parameter], state: TrainingState) -> None:
+        """Divide the gradients."""
+        if self.enabled:
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            torch._foreach_mul_(gradients, 1.0 / state.loss_scale)
+
+    def can_fall(self, state: TrainingState) -> bool:
+        """Whether an overflow may be the factor's fault, so that it says nothing about the training."""
+        return self.enabled and state.loss_scale > 1.0
+
+    def update(self, state: TrainingState, *, finite: bool) -> None:
+        """Take in whether the gradients of a step were finite."""
+        if not self.enabled:
+            return
+        if not finite:
+            state.loss_scale, state.loss_scale_steps = max(1.0, state.loss_scale / 2), 0
+            return
+        state.loss_scale_steps += 1
+        if state.loss_scale_steps >= _GROW_AFTER:
+            state.loss_scale, state.loss_scale_steps = min(_LARGEST, 2 * state.loss_scale), 0
+
+
 class ParameterAverage:
     """Exponential moving average of a network's parameters.
 
@@ -134,14 +180,14 @@ class ParameterAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = model
         self.decay = decay
-        self.averages = {name: p.detach().clone() for name, p in model.named_parameters()} if decay else {}
+        self.averages = {name: p.detach().clone() for name, p in parameters_of(model).items()} if decay else {}
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
         """Take the parameters in, after an optimiser's step; `updates` is the number of steps before it."""
         weight = 1.0 - min(self.decay, (1 + updates) / (10 + updates))
         if self.averages:
-            for name, parameter in self.model.named_parameters():
+            for name, parameter in parameters_of(self.model).items():
                 self.averages[name].lerp_(parameter, weight)
 
     @contextmanager
@@ -156,5 +202,5 @@ class ParameterAverage:
     @torch.no_grad()
     def _swap(self) -> None:
         if self.averages:
-            for name, parameter in self.model.named_parameters():
+            for name, parameter in parameters_of(self.model).items():
                 parameter.data, self.averages[name] = self.averages[name], parameter.data

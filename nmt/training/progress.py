@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from nmt.values import duration
+
 LINE_EVERY_SECONDS = 30.0
 
 
@@ -160,12 +162,3 @@ class Pace:
 def perplexity(nll: float) -> float:
     """Turn nats per token into perplexity; infinite where that overflows."""
     return math.exp(nll) if nll < 700 else math.inf
-
-
-def duration(seconds: float) -> str:
-    """Write a time as 1:02:03, or as 2:03 below an hour; unknown ones as -:--."""
-    if not math.isfinite(seconds):
-        return "-:--"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

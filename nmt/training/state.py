@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from nmt.config import Config
-from nmt.training.errors import TrainingError
+from nmt.config_file import with_present_names
+from nmt.training import TrainingError
 
 
 class TrainingState(BaseModel):
@@ -51,7 +54,7 @@ class TrainingState(BaseModel):
     """Steps since gradients last overflowed with it."""
     batch_memory: int | None = None
     """Bytes that a batch may need (`training.batch_memory`)."""
-    config: Config
+    config: Annotated[Config, BeforeValidator(with_present_names)]
     """The settings."""
 
 

@@ -16,26 +16,25 @@ from torch import Tensor
 
 from nmt.config import Config
 from nmt.data.batching import Batch
-from nmt.model.device import use_device
+from nmt.model.device import use_device, use_threads
 from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model.threads import use_threads
+from nmt.model_folder.scores import ScoresFile
+from nmt.training import TrainingError
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.errors import TrainingError
+from nmt.training.device_memory import memory_of
 from nmt.training.events import Events, check_installed
 from nmt.training.finish import is_written, write_model
 from nmt.training.footprint import Footprint
-from nmt.training.guard import MemoryGuard, memory_limit
-from nmt.training.history import History
 from nmt.training.interrupts import interrupts
 from nmt.training.loss import LOWER, batch_loss
-from nmt.training.memory import memory_of
-from nmt.training.optimizer import GradientClipper, ParameterAverage, make_optimizer
-from nmt.training.progress import Pace, Reporter, StepReport, duration
-from nmt.training.scaling import LossScale
+from nmt.training.microbatching import MicroBatching, memory_limit
+from nmt.training.optimizer import GradientClipper, LossScale, ParameterAverage, make_optimizer
+from nmt.training.progress import Pace, Reporter, StepReport
 from nmt.training.schedule import Schedule
 from nmt.training.state import TrainingState, check_same_training
-from nmt.training.validation import Validate, describe, run_validation, take_in
+from nmt.training.validation import Validate, describe, run_validation, update_early_stopping
+from nmt.values import duration
 
 Status = Literal["finished", "stopped early", "interrupted", "already finished"]
 
@@ -87,7 +86,7 @@ def build_model(config: Config, source_vocab_size: int, target_vocab_size: int) 
     """
     device = use_device(config.training.device, tf32=config.training.tf32)
     threads = torch.get_num_threads()
-    use_threads(1)  # orthogonal weights come of a decomposition whose last bits depend on it
+    use_threads(1)  # the last bits of orthogonal weights depend on the number of threads
     try:
         torch.manual_seed(config.training.seed)
         model = Seq2Seq.from_config(config, source_vocab_size, target_vocab_size).to(device)
@@ -174,11 +173,11 @@ class Trainer:
         self.schedule = Schedule.from_config(
             self.settings, math.ceil(data.number_of_batches(0) / self.settings.accumulate)
         )
-        self.history = History(config.folder)
+        self.scores = ScoresFile(config.folder)
         self.events: Events | None = None
         self.pace = Pace()
         self.footprint = Footprint(model, config.model, config.training.precision)
-        self.guard = MemoryGuard(self.footprint, None, lambda _: None)
+        self.microbatching = MicroBatching(self.footprint, None, lambda _: None)
         self.state = TrainingState(config=config)
         self.started = time.monotonic()
 
@@ -190,8 +189,8 @@ class Trainer:
             if self._end() and is_written(self.config, self.checkpoints, self.state):
                 return self._result("already finished", "raise training.epochs, max_steps or max_minutes to train on")
         else:
-            torch.manual_seed(self.settings.seed)  # the same dropout, whatever was drawn since the weights
-        self.history.forget_after(self.state.validated_step)
+            torch.manual_seed(self.settings.seed)  # so that dropout does not depend on what was drawn since the weights
+        self.scores.forget_after(self.state.validated_step)
         self.started = time.monotonic() - self.state.seconds
         with ExitStack() as stack:
             reporter = stack.enter_context(Reporter(self.config.folder / "training.log"))
@@ -202,7 +201,7 @@ class Trainer:
             reporter.note(self._introduction(resumed=before is not None))
             memory = memory_of(self.model.device)
             self.state.batch_memory = memory_limit(self.settings, memory, self.state.batch_memory)
-            self.guard = MemoryGuard(self.footprint, self.state.batch_memory, reporter.note)
+            self.microbatching = MicroBatching(self.footprint, self.state.batch_memory, reporter.note)
             self.pace.go_on()
             while self._end() is None and not interrupted.is_set():
                 self._run_epoch(reporter, interrupted)
@@ -256,7 +255,7 @@ class Trainer:
             group["lr"] = learning_rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        pieces = [piece for batch in batches for piece in self.guard.pieces(batch)]
+        pieces = [piece for batch in batches for piece in self.microbatching.pieces(batch)]
         tokens = sum(piece.target_tokens for piece in pieces)
         loss = nll = 0.0
         sums: list[tuple[Tensor, Tensor]] = []
@@ -268,7 +267,7 @@ class Trainer:
             sums.append((batch_sum.detach(), batch_nll))
         self.scale.unscale(self.clipper.parameters, state)
         norm = self.clipper.clip(forgive=self.scale.can_fall(state))
-        for batch_sum, batch_nll in sums:  # looked at when all is under way: a card need not wait for it
+        for batch_sum, batch_nll in sums:  # read only now: each reading waits until the card is done
             loss, nll = loss + batch_sum.item(), nll + batch_nll.item()
         self.scale.update(state, finite=norm is not None)
         if norm is not None:
@@ -308,10 +307,11 @@ class Trainer:
             numbers["training_loss"] = state.recent_nll / state.recent_tokens
         scores = run_validation(self.model, self.average, self.valid, self.validate)
         reductions = state.reductions
-        better = take_in(state, scores, self.settings)
+        better = update_early_stopping(state, scores, self.settings)
         state.seconds = time.monotonic() - self.started
         epoch = min(state.epoch + 1, self.settings.epochs)
-        self.history.add(state.step, epoch, state.seconds, scores | numbers)
+        row = {"step": state.step, "epoch": epoch, "seconds": round(state.seconds, 3)}
+        self.scores.add("validation", {**row, **scores, **numbers})
         if self.events:
             self.events.add_validation(state.step, scores, numbers)
         verdict = "best so far" if better else f"best is step {state.best_step}"

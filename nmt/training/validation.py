@@ -10,7 +10,7 @@ import torch
 from nmt.config import TrainingConfig
 from nmt.data.batching import Batch
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 from nmt.training.loss import batch_loss
 from nmt.training.optimizer import ParameterAverage
 from nmt.training.progress import perplexity
@@ -50,7 +50,7 @@ def run_validation(
     return scores
 
 
-def take_in(state: TrainingState, scores: Mapping[str, float], settings: TrainingConfig) -> bool:
+def update_early_stopping(state: TrainingState, scores: Mapping[str, float], settings: TrainingConfig) -> bool:
     """Note what a validation at `state.step` says: whether it is the best, and what that means for the learning rate.
 
     Args:

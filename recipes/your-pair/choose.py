@@ -15,8 +15,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-from nmt.data.corpus import read_lines
 from nmt.data.subwords import SubwordError, train_subwords
+from nmt.data.text import read_lines
 
 PRESETS: Final = ((10_000, "5k"), (32_000, "20k"), (100_000, "50k"), (400_000, "200k"), (sys.maxsize, "1M"))
 """Each preset with the number of training pairs from which on the next one is taken."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from nmt.data.corpus import read_lines
+from nmt.data.text import read_lines
 
 BANDS: Final = (
     (5, "The translations have little to do with the text: too little was learned."),

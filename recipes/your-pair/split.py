@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.data.corpus import CorpusError, read_pairs
+from nmt.data.text import CorpusError, read_pairs
 from nmt.files import atomic_write, write_text
 
 FORMAT: Final = 1

@@ -11,10 +11,11 @@ from commands import error_of, forked, write_config
 from synthetic import make_pairs
 
 from nmt.decoding.translator import Translator
-from nmt.model.folder import load_model, read_tensors
+from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.weights import load_model, parameters_of, read_tensors
+from nmt.training import TrainingError
 from nmt.training.averaging import average_checkpoints, choose_steps
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.errors import TrainingError
 
 
 @pytest.fixture(scope="module", params=[("true", 90), ("false", 45)])
@@ -38,10 +39,10 @@ def test_the_average_is_a_model(model: Path, tmp_path: Path, options: tuple[str,
     assert done.returncode == 0, done.stderr
     which = ", ".join(map(str, steps))
     assert done.stderr == f"nmt average: averaged steps {which} into {output}\n"
-    config, network = load_model(output)
+    config, network = load_model(output, Seq2Seq.from_config)
     assert config.folder == output
     parts = [parameters(model, step) for step in steps]
-    for name, value in network.named_parameters():
+    for name, value in parameters_of(network).items():
         mean = sum(part[name].double() for part in parts) / len(parts)
         torch.testing.assert_close(value.detach(), mean.float(), rtol=0, atol=0)
     assert f"steps {which}" in (output / "README.md").read_text()

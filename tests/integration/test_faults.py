@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commands import error_of, forked, write_config
 
-from nmt.model.folder import read_tensors, write_tensors
+from nmt.model_folder.weights import read_tensors, write_tensors
 from nmt.training.checkpoint import Checkpoints, _write_state
 from nmt.training.lock import locked
 

@@ -21,12 +21,12 @@ from synthetic import make_config, make_pairs, write_corpus
 
 import nmt.training.finish
 from nmt.config import Config
-from nmt.data.batching import Batch, SubwordSampling, TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData, prepare
-from nmt.data.sampling import SubwordSampler
+from nmt.data.batching import Batch, SubwordRegularization, TrainingBatches, validation_batches
+from nmt.data.preparation.prepare import PreparedData, prepare
+from nmt.data.subword_regularization import SubwordSampler
 from nmt.files import write_text
+from nmt.model_folder.scores import ScoresFile
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.history import History
 from nmt.training.trainer import build_model, train
 
 KILLS, STEPS, CHECKPOINT_EVERY, VALIDATE_EVERY = 30, 270, 4, 10
@@ -70,7 +70,7 @@ class Counting:
 def run(prepared: Config, config: Config, counter: mmap.mmap | None = None) -> None:
     data = PreparedData.open(prepared)
     sampler = SubwordSampler(data.source_subwords, "unigram", 0.2)
-    batches = TrainingBatches(data.train, config.training.batch_tokens, 3, SubwordSampling(0.5, sampler, sampler))
+    batches = TrainingBatches(data.train, config.training.batch_tokens, 3, SubwordRegularization(0.5, sampler, sampler))
     state = Checkpoints(config.folder).latest_state()
     counted = Counting(batches, counter, state.step if state else 0) if counter else batches
     model = build_model(config, data.source_subwords.size, data.target_subwords.size)
@@ -100,7 +100,7 @@ def assert_same(folder: Path, other: Path) -> None:
     """The models are the same file, and the validations the same but for their times."""
     assert (folder / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
     one, two = (
-        [{key: value for key, value in row.items() if key not in TIMES} for row in History(path).rows()]
+        [{key: value for key, value in row.items() if key not in TIMES} for row in ScoresFile(path).validations()]
         for path in (folder, other)
     )
     assert one == two

@@ -6,7 +6,7 @@ from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.config import ModelConfig
 from nmt.data.batching import TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData, prepare
+from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model.recurrent import fitting
 from nmt.training.trainer import build_model, train
 

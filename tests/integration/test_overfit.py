@@ -7,7 +7,7 @@ from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.config import Config
 from nmt.data.batching import TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData, prepare
+from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
 from nmt.training.trainer import TrainingResult, build_model, train

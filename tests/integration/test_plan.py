@@ -16,7 +16,7 @@ from synthetic import make_pairs, write_corpus
 from nmt.commands import plan
 from nmt.config_file import load_config
 from nmt.data.batching import TrainingBatches
-from nmt.data.prepared import PreparedData
+from nmt.data.preparation.prepare import PreparedData
 
 WITH_PEAK = """
 import atexit, re, runpy, sys

@@ -13,7 +13,7 @@ import pytest
 from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.config import Config
-from nmt.data.prepared import PreparedData, check, prepare
+from nmt.data.preparation.prepare import PreparedData, check, prepare
 
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir")
 

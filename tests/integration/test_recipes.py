@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from synthetic import make_pairs
 
 from nmt.config_file import load_config
-from nmt.data.corpus import CorpusError, read_pairs
+from nmt.data.text import CorpusError, read_pairs
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 sys.path[:0] = [str(RECIPES), str(RECIPES / "your-pair")]

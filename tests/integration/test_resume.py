@@ -8,9 +8,9 @@ from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.config import Config
 from nmt.data.batching import TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData, prepare
+from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 from nmt.training.trainer import TrainingResult, build_model, train
 
 MODEL_FILES = ("model.safetensors", "checkpoints/best/model.safetensors", "checkpoints/best/optimizer.safetensors")

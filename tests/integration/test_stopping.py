@@ -56,7 +56,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_resuming_is_proved(tmp_path: Path) -> None:
-    config = write_config(tmp_path, max_minutes=5, subword_sampling=0.5, ema_decay=0.9, accumulate=2)
+    config = write_config(tmp_path, max_minutes=5, subword_regularization=0.5, ema_decay=0.9, accumulate=2)
     with warm_programs() as programs:
         python = str(programs / "python")
         done = forked("train", config, "--verify-resume", before=lambda: setattr(sys, "executable", python))

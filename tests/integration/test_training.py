@@ -14,12 +14,11 @@ from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.config import Config
 from nmt.data.batching import TrainingBatches, collate, validation_batches
-from nmt.data.prepared import PreparedData, prepare
+from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training import events
-from nmt.training.checkpoint import Checkpoints
-from nmt.training.errors import TrainingError
-from nmt.training.history import History
+from nmt.model_folder.scores import ScoresFile
+from nmt.training import TrainingError, events
+from nmt.training.checkpoint import Checkpoints, _checksum_of_state
 from nmt.training.trainer import Trainer, TrainingResult, build_model, train
 
 SMALL = {"embedding_size": 12, "hidden_size": 12, "encoder_layers": 1, "dropout": 0.1}
@@ -69,7 +68,7 @@ def model_bytes(config: Config) -> bytes:
 
 def test_settings_that_are_off_change_nothing(prepared, settings):
     off = {"embedding_dropout": None, "word_dropout": 0.0, "attention_dropout": 0.0, "accumulate": 1}
-    off |= {"subword_sampling": 0.0, "checkpoint_every": 3}
+    off |= {"subword_regularization": 0.0, "checkpoint_every": 3}
     plain, spelled = settings("plain"), settings("spelled", **off)
     assert run(prepared, plain).steps == run(prepared, spelled).steps
     assert model_bytes(plain) == model_bytes(spelled)
@@ -112,7 +111,7 @@ def test_max_steps_ends_in_the_middle_of_an_epoch(prepared, settings):
     assert run(prepared, settings(max_steps=5, epochs=100)).status == "already finished"
     longer = run(prepared, settings(max_steps=7, epochs=100))
     assert (longer.status, longer.steps) == ("finished", 7)
-    assert [row["step"] for row in History(settings().folder).rows()] == [4, 5, 7]
+    assert [row["step"] for row in ScoresFile(settings().folder).validations()] == [4, 5, 7]
     assert (settings().folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -139,8 +138,8 @@ def test_a_schedule_goes_on_where_it_was(prepared, settings, schedule):
     with pytest.raises(Stopped):
         trainer.run()
     run(prepared, parts, bleu(scores[2:]))
-    rates = [row["learning_rate"] for row in History(parts.folder).rows()]
-    assert rates == [row["learning_rate"] for row in History(whole.folder).rows()]
+    rates = [row["learning_rate"] for row in ScoresFile(parts.folder).validations()]
+    assert rates == [row["learning_rate"] for row in ScoresFile(whole.folder).validations()]
     assert model_bytes(parts) == model_bytes(whole)
     if schedule == "plateau":
         assert rates == [0.05, 0.05, 0.025, 0.0125]
@@ -172,7 +171,7 @@ def test_early_stopping(prepared, settings, metric, learning_rate, expected):
     config = settings(learning_rate=learning_rate, **changes)
     result = run(prepared, config, bleu([1.0, 3.0, 2.0, 3.0] + [0.0] * 100))
     assert result.status == "stopped early"
-    rows = History(config.folder).rows()
+    rows = ScoresFile(config.folder).validations()
     values = [row[metric] for row in rows]
     best = values.index(max(values) if metric == "bleu" else min(values))
     assert (result.best_step, result.steps) == (best + 1, len(rows)) == (best + 1, best + 3)
@@ -205,17 +204,14 @@ def test_what_was_best_before_a_damaged_checkpoint_is_kept(prepared, settings):
     assert model_bytes(config) == (checkpoints.path(2) / "model.safetensors").read_bytes()
 
 
-def test_a_checkpoint_of_the_first_version_goes_on(prepared, settings):
-    parts = settings(max_steps=4, epochs=100)
-    run(prepared, parts)
-    path = Checkpoints(parts.folder).path(4) / "state.json"
-    old = json.loads(path.read_text())["state"]  # it held the state alone, and less of it
-    for name in ("recent_nll", "recent_tokens", "skipped", "skipped_in_a_row", "reductions", "since_reduction"):
-        del old[name]
-    old["config"]["data"]["train"] = old["config"]["data"]["train"][0]
-    for section, name in (("training", "schedule"), ("model", "word_dropout"), ("data", "max_ratio")):
-        del old["config"][section][name]
-    path.write_text(json.dumps(old))
+def test_a_checkpoint_with_an_older_name_of_a_setting_goes_on(prepared, settings):
+    run(prepared, settings(max_steps=4, epochs=100))
+    path = Checkpoints(settings().folder).path(4) / "state.json"
+    content = json.loads(path.read_text())
+    training = content["state"]["config"]["training"]
+    training["subword_sampling"] = training.pop("subword_regularization")
+    content["checksums"]["state.json"] = _checksum_of_state(content["state"])
+    path.write_text(json.dumps(content))
     assert run(prepared, settings(max_steps=8, epochs=100)).steps == 8
 
 
@@ -266,5 +262,5 @@ def test_tensorboard(prepared, settings, monkeypatch):
     assert {"validation/loss", "training/loss", "training/learning_rate", "training/tokens_per_second"} <= names
     assert [event.step for event in read.Scalars("validation/loss")] == [4, 6, 8, 9]
     assert [event.step for event in read.Scalars("training/gradient_norm")] == [2, 4, 6, 8]
-    rows = {row["step"]: row["loss"] for row in History(config.folder).rows()}
+    rows = {row["step"]: row["loss"] for row in ScoresFile(config.folder).validations()}
     assert [event.value for event in read.Scalars("validation/loss")] == pytest.approx(list(rows.values()))

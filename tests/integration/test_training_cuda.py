@@ -13,11 +13,11 @@ from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.config import Config
 from nmt.data.batching import TrainingBatches, validation_batches
-from nmt.data.prepared import PreparedData, prepare
+from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.decoding.translator import Translator
 from nmt.model.recurrent import precisions
+from nmt.model_folder.scores import ScoresFile
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.history import History
 from nmt.training.trainer import Trainer, TrainingResult, build_model, train
 
 SMALL = {"embedding_size": 12, "hidden_size": 12, "encoder_layers": 1, "dropout": 0.1}
@@ -54,7 +54,7 @@ def run(prepared: Config, config: Config) -> TrainingResult:
 
 
 def losses(config: Config) -> list[float]:
-    return [row["loss"] for row in History(config.folder).rows()]
+    return [row["loss"] for row in ScoresFile(config.folder).validations()]
 
 
 @pytest.mark.parametrize("memory", ["store", "20KiB"])

@@ -15,9 +15,8 @@ from tiny import nmt, train_tiny
 from typer.testing import CliRunner
 
 from nmt.cli import app
-from nmt.decoding.search import SearchError
-from nmt.decoding.status import Status
-from nmt.decoding.translation import TranslationSettings
+from nmt.decoding.beam_search import SearchError
+from nmt.decoding.translation import Status, TranslationSettings
 from nmt.decoding.translator import Translator
 
 SENTENCES = ["The old dog sees the small cat.", "The young man hears the quiet bird today."]

@@ -273,7 +273,7 @@ def cut_subwords(folder: Path, generator: random.Random) -> None:
     path.write_bytes(path.read_bytes()[: generator.randrange(path.stat().st_size)])
 
 
-# What is told by the digests; and what is told without them, as in models of version 0.1.0.
+# What is told by the digests; and what is told without them.
 BYTES: tuple[Damage, ...] = (
     flip_bits,
     flip_bits_of_text,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.config import DataConfig
-from nmt.data import cleaning
-from nmt.data.cleaning import DUPLICATE, EMPTY, REASONS, TOO_LONG, UNEVEN, Cleaner, encode_pairs
+from nmt.data.preparation import cleaning
+from nmt.data.preparation.cleaning import DUPLICATE, EMPTY, REASONS, TOO_LONG, UNEVEN, Cleaner, encode_pairs
 
 
 class Words:

@@ -11,13 +11,13 @@ import pytest
 
 from nmt.commands import compare as comparing
 from nmt.commands import evaluate as evaluating
+from nmt.commands.options import SearchSettings
+from nmt.commands.options import TestSet as Chosen
 from nmt.config import ConfigError
-from nmt.data.corpus import CorpusError
+from nmt.data.text import CorpusError
 from nmt.evaluation import EvaluationError
 from nmt.evaluation.page import Sentence, mark_differences, render_page
 from nmt.evaluation.paired import compare, verdict
-from nmt.options import SearchSettings
-from nmt.options import TestSet as Chosen
 
 MODEL = Path(__file__).parents[1] / "data" / "model-v1"
 SEARCH = SearchSettings(beam_size=2, threads=1)
@@ -111,7 +111,7 @@ def test_a_model_and_a_file(model: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_two_models_and_two_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     comparing.run((model, model), PHRASES, None, SEARCH)
     assert "BLEU: A and B say the same\n" in capsys.readouterr().out
-    files = Chosen(None, write_lines(tmp_path / "s", ["a"] * 3), write_lines(tmp_path / "r", ["x y z", "u v", "w"]))
+    files = Chosen(None, (write_lines(tmp_path / "s", ["a"] * 3), write_lines(tmp_path / "r", ["x y z", "u v", "w"])))
     good, bad = write_lines(tmp_path / "good", ["x y z", "u v", "w"]), write_lines(tmp_path / "bad", ["q"] * 3)
     comparing.run((good, bad), files, None, SEARCH, "zh")
     assert "tok:zh" in capsys.readouterr().out

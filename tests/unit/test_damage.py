@@ -17,7 +17,7 @@ import pytest
 
 from nmt.data.subwords import SubwordError
 from nmt.decoding.translator import Translator
-from nmt.model.folder import ModelError
+from nmt.model_folder.files import ModelError
 
 MODEL = Path(__file__).parents[1] / "data" / "model-v1"
 KNOWN = (ModelError, SubwordError)

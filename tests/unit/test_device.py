@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from nmt.cli import app
 from nmt.config import TrainingConfig
-from nmt.devices import is_device
 from nmt.model.device import DeviceError, use_device
-from nmt.training.errors import TrainingError
-from nmt.training.memory import CardMemory, HostMemory, memory_of
+from nmt.training import TrainingError
+from nmt.training.device_memory import CardMemory, HostMemory, memory_of
 from nmt.training.optimizer import MOMENTS, make_optimizer, optimizer_tensors, restore_optimizer
 from nmt.training.trainer import build_model
+from nmt.values import is_device
 from rnn_engine import EngineError, cards, native
 
 

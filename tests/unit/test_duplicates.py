@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.data.duplicates import SeenHashes, as_hashes, hash_text
+from nmt.data.preparation.duplicates import SeenHashes, as_hashes, hash_text
 
 HASHES = st.integers(0, 20) | st.integers(0, 2**64 - 1)
 

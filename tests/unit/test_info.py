@@ -11,11 +11,19 @@ from pathlib import Path
 import pytest
 
 from nmt.commands.info import describe, run
-from nmt.model.files import ModelError
+from nmt.model_folder.files import ModelError
 
 MODEL = Path(__file__).parents[1] / "data" / "model-v1"
 VALIDATION = {"kind": "validation", "step": 400, "epoch": 20, "seconds": 61.2, "loss": 1.5, "bleu": 30.0}
-EVALUATION = {"test": "flowers", "lines": 1000, "beam_size": 5, "length_penalty": 1.0, "bleu": 35.25, "chrf": 60.5}
+EVALUATION = {
+    "kind": "test",
+    "test": "flowers",
+    "lines": 1000,
+    "beam_size": 5,
+    "length_penalty": 1.0,
+    "bleu": 35.25,
+    "chrf": 60.5,
+}
 
 
 @pytest.fixture
@@ -72,7 +80,7 @@ def test_what_it_says_of_a_finished_model(model: Path, capsys: pytest.CaptureFix
 
 
 def test_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_scores(model, EVALUATION, {**EVALUATION, "kind": "test", "bleu": 36.0})
+    write_scores(model, EVALUATION, {**EVALUATION, "bleu": 36.0})
     run(model, as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert (found["state"], found["digests"], found["format_version"]) == ("finished", "match", 1)
@@ -103,7 +111,7 @@ def test_torn_and_strange_rows_are_left_out(model: Path, capsys: pytest.CaptureF
         model, [1], "x", {"kind": "validation", "loss": "low", "step": None}, {**EVALUATION, "test": "\x1b[2J"}
     )
     with (model / "scores.jsonl").open("a") as file:
-        file.write('{"test": NaN, "bleu": NaN, "chrf": 1e400}\n{"kind": "vali')
+        file.write('{"kind": "test", "test": NaN, "bleu": NaN, "chrf": 1e400}\n{"kind": "vali')
     run(model, as_json=False)
     text = capsys.readouterr().out
     assert "\x1b" not in text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt.decoding.translator import Translator
-from nmt.model.files import check_digests
+from nmt.model_folder.digests import check_digests
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.decoding.lines import Readable, is_invisible, one_line
+from nmt.decoding.lines import LineCutter, is_invisible, one_line
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,10 @@ class Vocabulary:
     def piece(self, index: int) -> str:
         return self.pieces[index]
 
+    def encode_lines(self, lines: list[str]) -> list[list[int]]:
+        return [[self.pieces.index(piece) for piece in line.split()] for line in lines]
 
-def test_readable():
-    readable = Readable(Vocabulary())  # type: ignore[arg-type]
-    assert not readable([])
-    assert not readable([1, 4, 5, 3])
-    assert all(readable([1, 4, index]) for index in (6, 7, 8))
+
+def test_what_can_be_read_has_a_letter_or_a_digit():
+    lines = LineCutter(Vocabulary(), 9).cut(["", "<unk> \u2581 \u2581. </s>", "<unk> a", "<unk> 7", "<unk> \u2581é"])  # type: ignore[arg-type]
+    assert [bool(line.parts) for line in lines] == [False, False, True, True, True]

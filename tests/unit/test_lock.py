@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 from nmt.training.lock import LOCK_FILE, locked
 
 

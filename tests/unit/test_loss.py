@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.model.output import loss_workspace, output_loss
+from nmt.model.readout import loss_workspace, output_loss
 
 
 def make(rows: int, width: int, vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -7,9 +7,9 @@ import torch
 from small import make_config
 
 from nmt.model.attention import Attention
+from nmt.model.device import use_threads
 from nmt.model.recurrent import CELLS
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model.threads import use_threads
 from nmt.training.trainer import build_model
 
 

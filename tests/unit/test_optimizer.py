@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nmt.config import TrainingConfig
-from nmt.training.errors import TrainingError
+from nmt.training import TrainingError
 from nmt.training.optimizer import (
     GradientClipper,
     ParameterAverage,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.data.overlap import Overlap, OverlapCounter, plain_text
+from nmt.data.preparation.overlap import Overlap, OverlapCounter, plain_text
 
 
 @pytest.mark.parametrize(

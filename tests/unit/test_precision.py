@@ -7,7 +7,7 @@ from small import make_config
 
 import nmt.training.loss
 from nmt.data.batching import Batch
-from nmt.model.output import loss_workspace, output_loss
+from nmt.model.readout import loss_workspace, output_loss
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.footprint import Footprint
 from nmt.training.loss import batch_loss

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nmt.training import progress
-from nmt.training.progress import Pace, Reporter, StepReport, duration, perplexity
+from nmt.training.progress import Pace, Reporter, StepReport, perplexity
+from nmt.values import duration
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ import math
 import torch
 from small import make_config
 
-from nmt.training.optimizer import GradientClipper
-from nmt.training.scaling import LossScale
+from nmt.training.optimizer import GradientClipper, LossScale
 from nmt.training.state import TrainingState
 
 

@@ -34,13 +34,13 @@ def test_by_words(text, limit, expected):
 
 def test_scripts_without_spaces():
     pieces = split_line("今日は。明日は？昨日", 4, characters)
-    assert [(piece.text, piece.joint) for piece in pieces] == [("今日は。", ""), ("明日は？", ""), ("昨日", "")]
+    assert [(piece.text, piece.separator) for piece in pieces] == [("今日は。", ""), ("明日は？", ""), ("昨日", "")]
 
 
 @given(st.text(alphabet="ab .,;!?。\t", max_size=60), st.integers(1, 10))
 def test_nothing_is_lost_and_nothing_is_too_long(text, limit):
     pieces = split_line(text, limit, characters)
-    joined = "".join(piece.text + piece.joint for piece in pieces)
+    joined = "".join(piece.text + piece.separator for piece in pieces)
     assert "".join(joined.split()) == "".join(text.split())
     assert all(len(piece.text) <= limit for piece in pieces)
 
@@ -50,14 +50,14 @@ def test_nothing_is_lost_and_nothing_is_too_long(text, limit):
 @example("a" * 9 + " " * 30 + "b", 4)
 def test_any_text_is_cut_without_loss(text, limit):
     pieces = split_line(text, limit, characters)
-    assert "".join("".join(piece.text + piece.joint for piece in pieces).split()) == "".join(text.split())
+    assert "".join("".join(piece.text + piece.separator for piece in pieces).split()) == "".join(text.split())
     rest = text
     for piece in pieces:  # in order, and with spaces only where there were some
         assert piece.text == piece.text.strip()
         start = rest.index(piece.text)
         assert not rest[:start].strip()
         rest = rest[start + len(piece.text) :]
-        assert not piece.joint or not rest or rest[0].isspace()
+        assert not piece.separator or not rest or rest[0].isspace()
     assert not rest.strip()
     assert all(len(piece.text) <= limit for piece in pieces)
 

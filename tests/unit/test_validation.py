@@ -4,7 +4,7 @@ import pytest
 
 from nmt.config import TrainingConfig
 from nmt.training.state import TrainingState
-from nmt.training.validation import describe, take_in
+from nmt.training.validation import describe, update_early_stopping
 
 
 def make_state() -> TrainingState:
@@ -18,7 +18,7 @@ def course(scores: list[float], metric: str, **settings: object) -> list[tuple[b
     found = []
     for step, score in enumerate(scores, start=1):
         state.step, state.recent_tokens, state.recent_nll = step, 10, 20.0
-        better = take_in(state, {"loss": score, "bleu": score}, training)
+        better = update_early_stopping(state, {"loss": score, "bleu": score}, training)
         assert (state.validated_step, state.recent_tokens, state.recent_nll) == (step, 0, 0.0)
         found.append((better, state.best_step, state.since_best, state.reductions))
     return found

@@ -1,0 +1,84 @@
+"""Arguments and options that several subcommands share: their type, bounds and help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.values import DEVICES, is_device
+
+
+def _check_device(device: str | None) -> str | None:
+    if device is None or is_device(device):
+        return device
+    raise typer.BadParameter(f"{DEVICES}, got {device}")
+
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; `nmt config` lists its settings.")]
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; may be given many times."),
+]
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder that `nmt train` wrote.")]
+BeamSize = Annotated[
+    int | None, typer.Option(min=1, help="Hypotheses per sentence; 1 is greedy search.  [default: the model's]")
+]
+LengthPenalty = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Exponent of the length that divides log-probabilities.  [default: the model's]"),
+]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Sentences searched at once.  [default: the model's]")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.  [default: OMP_NUM_THREADS, or all cores]")]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", callback=_check_device, help="auto, cpu, cuda or cuda:N.  [default: cpu]"),
+]
+TrainingDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="DEVICE", callback=_check_device, help="The same as --set training.device=DEVICE."
+    ),
+]
+InputFile = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text, plain, .gz or .zst.  [stdin]")]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", metavar="FILE", help="Where to write, plain, .gz or .zst.  [stdout]")
+]
+TestName = Annotated[str | None, typer.Option("--test", metavar="NAME", help="A test set named in the settings.")]
+SourceFile = Annotated[
+    Path | None, typer.Option("--source", metavar="FILE", help="Text to translate, plain, .gz or .zst.")
+]
+ReferenceFile = Annotated[Path | None, typer.Option("--reference", metavar="FILE", help="Its translation.")]
+
+
+class Format(StrEnum):
+    """What a command reads and writes."""
+
+    text = "text"
+    tsv = "tsv"
+    json = "json"
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How to search; None takes what the model's settings say."""
+
+    beam_size: int | None = None
+    length_penalty: float | None = None
+    batch_size: int | None = None
+    threads: int | None = None
+    """CPU threads; None takes all that the process may use."""
+    device: str = "cpu"
+    """Where to translate: auto, cpu, cuda or cuda:N."""
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A test set: one named in the model's settings, or two files."""
+
+    name: str | None = None
+    files: tuple[Path, Path] | None = None
+    """Source and reference."""

@@ -1,0 +1,1 @@
+"""From text files to subword vocabularies and ids on disk, once."""

@@ -1,0 +1,158 @@
+"""The stages of preparing: survey the text, train the subword vocabularies, write ids."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from nmt.config import DataConfig
+from nmt.data.dataset import sentence_writer
+from nmt.data.preparation.cleaning import REASONS, Cleaner, EncodedPair, Pair, encode_pairs
+from nmt.data.preparation.overlap import Overlap, OverlapCounter
+from nmt.data.subwords import UNK, Subwords, train_subwords, training_share
+from nmt.data.text import CorpusError, read_pairs
+
+Progress = Callable[[str], None]
+
+_PROGRESS_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one reading of all text tells."""
+
+    pairs: int
+    """Training pairs."""
+    characters: tuple[int, int]
+    """Of all training sources, and of all targets."""
+    overlap: dict[str, Overlap]
+    """Overlap of each set with the training text."""
+
+
+def survey(corpora: Iterable[tuple[Path, ...]], sets: Mapping[str, tuple[Path, ...]]) -> Survey:
+    """Read all text once, which also finds what is wrong with it before any long work.
+
+    Args:
+        corpora: The files of each training corpus.
+        sets: The files of each validation and test set, by name.
+
+    Raises:
+        CorpusError: Text cannot be used, or a corpus or set is empty.
+        FileNotFoundError: A file is missing.
+    """
+    counter = OverlapCounter({name: _not_empty(corpus) for name, corpus in sets.items()})
+    pairs, characters = 0, [0, 0]
+    for source, target in chain.from_iterable(map(_not_empty, corpora)):
+        pairs += 1
+        characters[0] += len(source)
+        characters[1] += len(target)
+        counter.see(source, target)
+    return Survey(pairs, (characters[0], characters[1]), counter.counts())
+
+
+def train_vocabularies(data: DataConfig, found: Survey, progress: Progress) -> list[Subwords]:
+    """Train one joint vocabulary, or one for each side, on as many lines as memory and time allow.
+
+    Raises:
+        SubwordError: A vocabulary cannot be trained.
+    """
+
+    def train(*sides: int) -> Subwords:
+        share = training_share(found.pairs * len(sides), sum(found.characters[side] for side in sides))
+        drawn = f", {share:.1%} of their lines" if share < 1 else ""
+        progress(f"training subwords on {found.pairs:,} pairs{drawn}")
+        return train_subwords(
+            (pair[side] for side in sides for pair in _training_pairs(data)),
+            data.vocabulary_size,
+            model_type=data.subword_model,
+            character_coverage=data.character_coverage,
+            split_digits=data.split_digits,
+            normalization=data.normalization,
+            share=share,
+        )
+
+    return [train(0, 1)] if data.joint_vocabulary else [train(0), train(1)]
+
+
+def encode_training(
+    data: DataConfig, folder: Path, source: Subwords, target: Subwords, pairs: int, progress: Progress
+) -> dict[str, int]:
+    """Write the training pairs that `Cleaner` keeps as ids.
+
+    Args:
+        data: The settings.
+        folder: Where to write.
+        source: Subwords of the source.
+        target: Subwords of the target.
+        pairs: Number of training pairs, for `progress`.
+        progress: Told from time to time how far it is.
+
+    Returns:
+        What was counted.
+
+    Raises:
+        CorpusError: No pair is usable.
+    """
+    cleaner = Cleaner(data, source, target)
+    kept = _observed(cleaner.clean(_training_pairs(data)), lambda: cleaner.counts["read"], pairs, progress)
+    written = _write(folder, "train", source, target, kept)
+    if not written["pairs"]:
+        reasons = ", ".join(f"{cleaner.counts[reason]} {reason.removeprefix('left out, ')}" for reason in REASONS)
+        raise CorpusError(f"data.train: expected pairs to train on, got none that are usable ({reasons})")
+    names = ("read", *REASONS, "split", "made by splitting", "copies")
+    counts = {f"training pairs {name}": cleaner.counts[name] for name in names}
+    return {"training pairs": written["pairs"], **counts} | {
+        f"training {side} subwords": written[f"{side} subwords"] for side in ("source", "target")
+    }
+
+
+def encode_validation(data: DataConfig, folder: Path, source: Subwords, target: Subwords) -> dict[str, int]:
+    """Write every validation pair as ids, so that scores are of the whole set; returns what was counted."""
+    encoded = (ids for _, ids in encode_pairs(read_pairs(*data.valid), source, target))
+    written = _write(folder, "valid", source, target, encoded)
+    names = ("pairs", "source subwords", "target subwords", "source unknown subwords", "target unknown subwords")
+    return {f"validation {name}": written[name] for name in names}
+
+
+def _write(folder: Path, split: str, source: Subwords, target: Subwords, pairs: Iterable[EncodedPair]) -> Counter[str]:
+    written = Counter[str]()
+    with (
+        sentence_writer(folder, f"{split}.source", source.size) as write_source,
+        sentence_writer(folder, f"{split}.target", target.size) as write_target,
+    ):
+        for pair in pairs:
+            write_source(pair.source)
+            write_target(pair.target)
+            written["pairs"] += 1
+            for side, ids in zip(("source", "target"), pair, strict=True):
+                written[f"{side} subwords"] += len(ids)
+                written[f"{side} unknown subwords"] += ids.count(UNK)
+    return written
+
+
+def _observed(
+    items: Iterable[EncodedPair], done: Callable[[], int], total: int, progress: Progress
+) -> Iterator[EncodedPair]:
+    due = time.monotonic() + _PROGRESS_SECONDS
+    for item in items:
+        if time.monotonic() >= due:
+            progress(f"encoded {done():,} of {total:,} training pairs")
+            due += _PROGRESS_SECONDS
+        yield item
+
+
+def _training_pairs(data: DataConfig) -> Iterator[Pair]:
+    return chain.from_iterable(read_pairs(*corpus) for corpus in data.train)
+
+
+def _not_empty(corpus: tuple[Path, ...]) -> Iterator[Pair]:
+    pair = None
+    for pair in read_pairs(*corpus):
+        yield pair
+    if pair is None:
+        raise CorpusError(f"{corpus[0]}: expected text, got an empty file")

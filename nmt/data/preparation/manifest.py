@@ -1,0 +1,174 @@
+"""`prepared.json`: what prepared data was made from, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nmt.config import Config, DataConfig
+from nmt.data.dataset import PreparedError
+from nmt.data.preparation.overlap import Overlap
+from nmt.data.text import CorpusError
+from nmt.files import sha256, write_text
+
+MANIFEST_FILE: Final = "prepared.json"
+SETTINGS: Final = (
+    "vocabulary_size",
+    "subword_model",
+    "joint_vocabulary",
+    "character_coverage",
+    "split_digits",
+    "normalization",
+    "max_length",
+    "max_ratio",
+    "remove_duplicates",
+)
+"""The settings that decide what is written; names and places of the text do not, its content does."""
+
+Fingerprint = dict[str, str | int]
+
+
+class Manifest(BaseModel):
+    """What `prepared.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[2] = 2
+    settings: dict[str, str | int | float | bool]
+    """The values of `SETTINGS`."""
+    inputs: dict[str, Fingerprint]
+    """Size, time and SHA-256 of each training and validation file, by its place in the settings."""
+    test_inputs: dict[str, Fingerprint]
+    """The same of the test sets, which matter to `test_overlap` alone."""
+    outputs: dict[str, int]
+    """Bytes of each file that was written, by its path in the model folder."""
+    counts: dict[str, int]
+    """See `PreparedData.counts`."""
+    valid_overlap: Overlap
+    test_overlap: dict[str, Overlap]
+
+
+def data_folder(config: Config) -> Path:
+    """Return the folder of the prepared ids, inside the model folder."""
+    return config.folder / "data"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest into the folder of the ids. Comes last: data without its manifest counts as missing."""
+    write_text(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Read the manifest in the folder of the ids.
+
+    Returns:
+        None if there is none.
+
+    Raises:
+        PreparedError: It is damaged.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError:
+        raise PreparedError(f"{path}: damaged or of another version; delete {folder} and prepare again") from None
+
+
+def read_overlap(folder: Path) -> dict[str, Overlap]:
+    """Tell how much of each test set, by name, and of the validation set, `valid`, stands in the training text.
+
+    Args:
+        folder: A model folder.
+
+    Returns:
+        What `nmt prepare` counted; nothing where there is no prepared data, as in a model that was copied without it.
+
+    Raises:
+        PreparedError: The manifest is damaged.
+    """
+    manifest = read_manifest(folder / "data")
+    return {} if manifest is None else {"valid": manifest.valid_overlap, **manifest.test_overlap}
+
+
+def chosen_settings(data: DataConfig) -> dict[str, str | int | float | bool]:
+    """Select the settings that decide what is written."""
+    return {name: getattr(data, name) for name in SETTINGS}
+
+
+def changed_input(manifest: Manifest, data: DataConfig) -> str | None:
+    """Say which setting or text file is another than recorded, if any.
+
+    Raises:
+        CorpusError: A text file is missing.
+    """
+    for name, value in chosen_settings(data).items():
+        if manifest.settings.get(name) != value:
+            return f"prepared with data.{name} = {manifest.settings.get(name)}, but the settings say {value}"
+    files = input_files(data)
+    require_files(files)
+    if set(files) != set(manifest.inputs):
+        return f"prepared from {', '.join(manifest.inputs)}, but the settings name {', '.join(files)}"
+    for name, path in files.items():
+        if not is_unchanged(path, manifest.inputs[name]):
+            return f"prepared from other text than {path} now holds"
+    return None
+
+
+def damaged_output(manifest: Manifest, folder: Path) -> str | None:
+    """Say which file in the model folder is missing or of another size than recorded, if any."""
+    for name, size in manifest.outputs.items():
+        path = folder / name
+        found = f"{path.stat().st_size:,}" if path.exists() else "no file"
+        if found != f"{size:,}":
+            return f"{name}: expected {size:,} bytes, got {found}"
+    return None
+
+
+def input_files(data: DataConfig) -> dict[str, Path]:
+    """Training and validation files, by their place in the settings."""
+    places = {f"data.train[{number}]": corpus for number, corpus in enumerate(data.train)} | {"data.valid": data.valid}
+    return dict(_files(places))
+
+
+def test_set_files(data: DataConfig) -> dict[str, Path]:
+    """Files of the test sets, by their place in the settings."""
+    return dict(_files({f"data.test.{name}": corpus for name, corpus in data.test.items()}))
+
+
+def require_files(files: Mapping[str, Path]) -> None:
+    """Check that files exist.
+
+    Raises:
+        CorpusError: One does not; the message names its place in the settings.
+    """
+    for place, path in files.items():
+        if not path.exists():
+            raise CorpusError(f"{place}: expected a file, got {path}, which does not exist")
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Size in bytes, time of the last change in nanoseconds, and SHA-256 of a file."""
+    digest, status = sha256(path), path.stat()
+    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "sha256": digest}
+
+
+def is_unchanged(path: Path, recorded: Fingerprint) -> bool:
+    """Whether a file has the recorded content; read only if its size is the same and its time is not."""
+    status = path.stat()
+    if status.st_size != recorded["bytes"]:
+        return False
+    return status.st_mtime_ns == recorded["modified_ns"] or fingerprint(path)["sha256"] == recorded["sha256"]
+
+
+def _files(places: Mapping[str, tuple[Path, ...]]) -> Iterator[tuple[str, Path]]:
+    for place, corpus in places.items():
+        sides = (" source", " target") if len(corpus) == 2 else ("",)
+        for side, path in zip(sides, corpus, strict=True):
+            yield place + side, path

@@ -1,0 +1,251 @@
+"""Prepared data: from the text files of the settings to subword vocabularies and ids on disk, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from nmt.config import Config
+from nmt.data.dataset import PreparedError, PreparedSplit, open_split
+from nmt.data.preparation.encoding import Progress, encode_training, encode_validation, survey, train_vocabularies
+from nmt.data.preparation.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    changed_input,
+    chosen_settings,
+    damaged_output,
+    data_folder,
+    fingerprint,
+    input_files,
+    is_unchanged,
+    read_manifest,
+    require_files,
+    test_set_files,
+    write_manifest,
+)
+from nmt.data.preparation.overlap import Overlap
+from nmt.data.preparation.report import REPORT_FILE, make_report
+from nmt.data.subwords import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subwords, load_subwords
+from nmt.files import write_text
+
+State = Literal["missing", "stale", "fresh"]
+
+_ID_FILES: Final = tuple(
+    f"{split}.{side}.{kind}.npy"
+    for split in ("train", "valid")
+    for side in ("source", "target")
+    for kind in ("ids", "offsets")
+)
+_SUBWORD_FILES: Final = (JOINT_FILE, SOURCE_FILE, TARGET_FILE)
+_TRAINED: Final = ("checkpoints", "model.safetensors")
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """All that training needs of the data."""
+
+    train: PreparedSplit
+    valid: PreparedSplit
+    source_subwords: Subwords
+    target_subwords: Subwords
+    counts: dict[str, int]
+    """What was counted while preparing: pairs and subwords kept, pairs left out and why."""
+
+    @classmethod
+    def open(cls, config: Config, prepare_with: Progress | None = None) -> PreparedData:
+        """Open what `prepare` wrote into the model folder of these settings.
+
+        Args:
+            config: The settings.
+            prepare_with: If there is none, prepare it, and tell this how far it is; None makes that an error.
+
+        Raises:
+            PreparedError: There is none, it is of other settings or other text, or it is damaged.
+            CorpusError: A text file is missing.
+            SubwordError, OSError: As for `prepare`.
+        """
+        folder = data_folder(config)
+        found = check(config)
+        if found.state == "missing" and prepare_with is not None:
+            require_files(input_files(config.data) | test_set_files(config.data))
+            found = Found("fresh", "", _prepare(config, found, prepare_with))
+        if found.state != "fresh" or found.manifest is None:  # stale data is refused: a checkpoint may belong to it
+            raise PreparedError(
+                f"{folder}: {found.reason}; run `nmt prepare` with these settings, or set another `folder`"
+            )
+        source, target = load_subwords(config.folder)
+        return cls(open_split(folder, "train"), open_split(folder, "valid"), source, target, found.manifest.counts)
+
+
+class Found(NamedTuple):
+    """What a model folder holds of prepared data."""
+
+    state: State
+    reason: str
+    """Why the state is not "fresh"."""
+    manifest: Manifest | None
+
+
+def check(config: Config) -> Found:
+    """Whether the model folder holds prepared data of these settings and of the text files as they are now.
+
+    Test sets do not matter: other ones leave the ids as they are.
+
+    Raises:
+        PreparedError: The manifest is damaged, or of another version.
+        CorpusError: A text file is missing.
+    """
+    manifest = read_manifest(data_folder(config))
+    if manifest is None:
+        return Found("missing", "holds no prepared data", None)
+    if reason := changed_input(manifest, config.data):
+        return Found("stale", reason, manifest)
+    if reason := damaged_output(manifest, config.folder):
+        return Found("missing", reason, manifest)
+    return Found("fresh", "", manifest)
+
+
+def prepare(config: Config, progress: Progress = lambda message: None) -> bool:
+    """Train the subword vocabularies and write both splits as ids, unless that is done already.
+
+    Whenever this is stopped, be it by the power, the folder holds the data of before, or none that would be taken as
+    whole.
+
+    Args:
+        config: The settings; writes into `config.folder`.
+        progress: Receives a line of text for each stage, and the report at the end.
+
+    Returns:
+        False if everything was there already.
+
+    Raises:
+        PreparedError: The folder holds a model that was trained on other data.
+        CorpusError: The text cannot be used, or is missing.
+        SubwordError: The vocabulary cannot be trained.
+        OSError: Files cannot be read or written.
+    """
+    require_files(input_files(config.data) | test_set_files(config.data))
+    found = check(config)
+    if found.state == "fresh" and found.manifest is not None:
+        return _count_overlap_again(config, found.manifest, progress)
+    _prepare(config, found, progress)
+    return True
+
+
+def _prepare(config: Config, found: Found, progress: Progress) -> Manifest:
+    """Prepare where there is no prepared data, or what is there is stale or damaged; returns the manifest."""
+    folder = data_folder(config)
+    if found.state == "stale":
+        for trained in _TRAINED:
+            if (config.folder / trained).exists():
+                raise PreparedError(
+                    f"{folder}: {found.reason}, and {config.folder / trained} belongs to the old data; "
+                    "set another `folder`"
+                )
+    if found.manifest is not None:
+        progress(f"preparing again: {found.reason}")
+    folder.mkdir(parents=True, exist_ok=True)  # a place that cannot be written to shows now, not after the work
+    _discard(folder)
+    manifest = _make(config, progress)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _make(config: Config, progress: Progress) -> Manifest:
+    """Write all but the manifest."""
+    data, folder = config.data, data_folder(config)
+    inputs, tests = (
+        {name: fingerprint(path) for name, path in files.items()} for files in (input_files(data), test_set_files(data))
+    )
+    progress("reading the text")
+    found = survey(data.train, _sets(config))
+    vocabularies = train_vocabularies(data, found, progress)
+    names = [JOINT_FILE] if len(vocabularies) == 1 else [SOURCE_FILE, TARGET_FILE]
+    _save_vocabularies(config.folder, dict(zip(names, vocabularies, strict=True)))
+    source, target = vocabularies[0], vocabularies[-1]
+    progress(f"encoding {found.pairs:,} training pairs")
+    counts = encode_training(data, folder, source, target, found.pairs, progress)
+    counts |= encode_validation(data, folder, source, target)
+    counts |= {
+        f"{name.removesuffix('.spm')} vocabulary": model.size for name, model in zip(names, vocabularies, strict=True)
+    }
+    valid, overlap = _named(found.overlap)
+    _report(folder, counts, {"valid": valid, **overlap}, progress)
+    return Manifest(
+        settings=chosen_settings(data),
+        inputs=inputs,
+        test_inputs=tests,
+        outputs={
+            name: (config.folder / name).stat().st_size for name in [*names, *(f"data/{name}" for name in _ID_FILES)]
+        },
+        counts=counts,
+        valid_overlap=valid,
+        test_overlap=overlap,
+    )
+
+
+def _count_overlap_again(config: Config, manifest: Manifest, progress: Progress) -> bool:
+    """Bring the overlap up to date if the test sets changed; returns whether they did."""
+    files = test_set_files(config.data)
+    if set(files) == set(manifest.test_inputs) and all(
+        is_unchanged(path, manifest.test_inputs[name]) for name, path in files.items()
+    ):
+        return False
+    progress("the test sets changed: looking for them in the training text")
+    valid, overlap = _named(survey(config.data.train, _sets(config)).overlap)
+    folder = data_folder(config)
+    _report(folder, manifest.counts, {"valid": valid, **overlap}, progress)
+    inputs = {name: fingerprint(path) for name, path in files.items()}
+    changes = {"test_inputs": inputs, "valid_overlap": valid, "test_overlap": overlap}
+    write_manifest(folder, manifest.model_copy(update=changes))
+    return True
+
+
+def _sets(config: Config) -> dict[str, tuple[Path, ...]]:
+    """Validation and test sets by their place in the settings: a test set may be named `valid`."""
+    return {"data.valid": config.data.valid} | {
+        f"data.test.{name}": corpus for name, corpus in config.data.test.items()
+    }
+
+
+def _named(overlap: Mapping[str, Overlap]) -> tuple[Overlap, dict[str, Overlap]]:
+    """Overlap of the validation set, and of the test sets by name."""
+    tests = {name.removeprefix("data.test."): found for name, found in overlap.items() if name != "data.valid"}
+    return overlap["data.valid"], tests
+
+
+def _report(folder: Path, counts: Mapping[str, int], overlap: Mapping[str, Overlap], progress: Progress) -> None:
+    report = "\n".join(make_report(counts, overlap)) + "\n"
+    write_text(folder / REPORT_FILE, report)
+    progress(f"what came of it\n\n{report}")
+
+
+def _save_vocabularies(folder: Path, models: Mapping[str, Subwords]) -> None:
+    """Save vocabularies by file name, and take away those of another choice.
+
+    Raises:
+        PreparedError: The folder holds a model that was trained with others.
+    """
+    trained = [folder / name for name in _TRAINED if (folder / name).exists()]
+    for name in _SUBWORD_FILES:
+        path, model = folder / name, models.get(name)
+        content = None if model is None else model.serialized
+        if trained and content != (path.read_bytes() if path.exists() else None):
+            raise PreparedError(f"{path}: belongs to {trained[0]}, but other text or settings; set another `folder`")
+        if model is None:
+            path.unlink(missing_ok=True)
+        else:
+            model.save(path)
+
+
+def _discard(folder: Path) -> None:
+    """Remove what `prepare` wrote, the manifest first, and what one that was killed left behind; no other file."""
+    names = (MANIFEST_FILE, REPORT_FILE, *_ID_FILES)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    for place, kinds in ((folder, names), (folder.parent, _SUBWORD_FILES)):
+        for name in kinds:
+            for leftover in place.glob(f".{name}.*.tmp"):
+                leftover.unlink(missing_ok=True)

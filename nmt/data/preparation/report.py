@@ -1,0 +1,64 @@
+"""What preparing did, as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from nmt.data.preparation.cleaning import REASONS
+from nmt.data.preparation.overlap import Overlap
+
+REPORT_FILE: Final = "report.txt"
+
+
+def make_report(counts: Mapping[str, int], overlap: Mapping[str, Overlap]) -> list[str]:
+    """Write the table.
+
+    Args:
+        counts: See `PreparedData.counts`.
+        overlap: Of each set, by name.
+
+    Returns:
+        Its lines.
+    """
+    read = counts["training pairs read"]
+    rows = [("pairs read", read, "")]
+    rows += [
+        (reason, counts[f"training pairs {reason}"], _share(counts[f"training pairs {reason}"], read))
+        for reason in REASONS
+    ]
+    parts = counts["training pairs made by splitting"]
+    rows += [
+        ("split at sentence ends", counts["training pairs split"], f"into {parts:,}" if parts else ""),
+        ("kept to train on", counts["training pairs"], ""),
+        ("source and target alike", counts["training pairs copies"], "kept"),
+    ]
+    for side in ("source", "target"):
+        subwords = counts[f"training {side} subwords"]
+        rows.append((f"{side} subwords", subwords, f"{subwords / counts['training pairs']:.1f} a pair"))
+    lines = ["training", *map(_row, rows), "vocabulary"]
+    lines += [_row((name, counts[name], "subwords")) for name in _vocabularies(counts)]
+    lines += ["validation", _row(("pairs", counts["validation pairs"], ""))]
+    for side in ("source", "target"):
+        unknown, subwords = counts[f"validation {side} unknown subwords"], counts[f"validation {side} subwords"]
+        lines.append(_row((f"{side} subwords", subwords, f"{_share(unknown, subwords)} unknown")))
+    lines.append("also in the training text, whatever its case, spaces and punctuation")
+    for name, found in overlap.items():
+        sources, pairs = _share(found.sources, found.lines), _share(found.pairs, found.lines)
+        lines.append(
+            f"  {name}: {found.sources:,} of {found.lines:,} sources ({sources}), {found.pairs:,} pairs ({pairs})"
+        )
+    return lines
+
+
+def _vocabularies(counts: Mapping[str, int]) -> list[str]:
+    return [name for name in ("joint vocabulary", "source vocabulary", "target vocabulary") if name in counts]
+
+
+def _row(row: tuple[str, int, str]) -> str:
+    name, count, note = row
+    return f"  {name:<26}{count:>14,}  {note}".rstrip()
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.2%}" if whole else "-"

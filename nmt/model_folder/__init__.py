@@ -1,0 +1,1 @@
+"""What lies on disk of a model: weights, settings, digests, scores and the card."""

@@ -1,0 +1,46 @@
+"""The files of a model folder by name, and its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from nmt.config import Config, ConfigError
+from nmt.config_file import read_config
+
+CONFIG_FILE: Final = "config.json"
+MODEL_FILE: Final = "model.safetensors"
+CARD_FILE: Final = "README.md"
+SUBWORD_FILES: Final = "*.spm"
+
+
+class ModelError(ValueError):
+    """A model folder that cannot be read; the message names the file, what was expected and what came."""
+
+
+def require_file(path: Path, hint: str = "") -> None:
+    """Check that a file is there.
+
+    Raises:
+        ModelError: It is missing, or no file; the message ends with `hint`.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: {'expected a file, got a folder' if path.is_dir() else 'missing'}{hint}")
+
+
+def read_settings(folder: Path) -> Config:
+    """Read the settings of a model folder.
+
+    Raises:
+        ModelError: They are missing, damaged, or of another version; one line.
+    """
+    path = folder / CONFIG_FILE
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such model folder")
+    require_file(path, "" if path.is_dir() else "; a model folder is made by `nmt train`")
+    try:
+        return read_config(path)
+    except ConfigError as error:
+        problems = str(error).splitlines()
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ModelError(problems[0] + more) from None

@@ -1,0 +1,226 @@
+"""The parameters of a network on disk, and whole model folders, written so that a folder is whole or says it is not."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save, save_file
+from torch import Tensor, nn
+
+from nmt.config import Config
+from nmt.config_file import save_config
+from nmt.files import atomic_write, write_text
+from nmt.model_folder.card import ModelCard, render_card
+from nmt.model_folder.digests import check_digests, write_digests
+from nmt.model_folder.files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    MODEL_FILE,
+    SUBWORD_FILES,
+    ModelError,
+    read_settings,
+    require_file,
+)
+from nmt.model_folder.header import Header, open_tensors, read_header, sizes_as_metadata
+
+Network = TypeVar("Network", bound=nn.Module)
+
+_NAMES_ON_DISK: Final = {
+    "decoder.bridge.": "decoder.initial.",
+    "decoder.attentional.": "decoder.combine.",
+    "decoder.readout.": "decoder.project.",
+}
+"""Beginnings of parameters' names in the network, and what files call them, which were there before."""
+
+
+def save_model(folder: Path, config: Config, model: nn.Module, sizes: tuple[int, int], card: ModelCard) -> None:
+    """Write a model, `model.safetensors` last: whenever this is stopped, the folder holds a whole model or none.
+
+    A model that was there before goes when the new one is on the disk under a temporary name. The subword models are
+    put there by `nmt prepare`, before.
+
+    Args:
+        folder: The model folder; created if missing.
+        config: The resolved settings.
+        model: The network; its current parameters are written.
+        sizes: Of its source and target vocabulary.
+        card: What the card tells.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    parameters = parameters_of(model)
+    content = save(_contiguous(parameters), sizes_as_metadata(sizes))
+    subwords = sorted(path.name for path in folder.glob(SUBWORD_FILES))
+    with atomic_write(folder / MODEL_FILE) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a full disk shows here at the latest, before anything is replaced
+        (folder / MODEL_FILE).unlink(missing_ok=True)
+        save_config(config, folder / CONFIG_FILE)
+        values = sum(tensor.numel() for tensor in parameters.values())
+        write_text(folder / CARD_FILE, render_card(config, values, sizes, card))
+        # The parameters come last: digests that were cut short do not list them.
+        write_digests(folder, [*subwords, CONFIG_FILE, MODEL_FILE], {MODEL_FILE: content})
+
+
+def load_model(folder: Path, build: Callable[[Config, int, int], Network]) -> tuple[Config, Network]:
+    """Read a model.
+
+    Args:
+        folder: A folder that `save_model` wrote.
+        build: Makes the network of settings and the sizes of the source and the target vocabulary, with any weights.
+
+    Returns:
+        Its settings, and the network in evaluation mode.
+
+    Raises:
+        ModelError: If a file is missing, damaged, or does not fit the others; this includes the subword models, if
+            the folder has digests.
+        OSError: If a file cannot be read.
+    """
+    path = folder / MODEL_FILE
+    if (folder / "checkpoints").is_dir() and not path.exists():
+        raise ModelError(f"{path}: missing; `nmt train` writes it when training ends")
+    if folder.is_dir():
+        require_file(folder / CONFIG_FILE, "; a model folder is made by `nmt train`")
+        check_digests(folder)  # before anything is made of the contents
+    config = read_settings(folder)
+    header = read_header(path)
+    _check_widths(config, header, path)
+    model = build_for(config, header.vocabulary_sizes, build, folder)
+    tensors, _ = read_tensors(path)
+    assign_parameters(model, tensors, path)
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ModelError(f"{path}: {name}: holds values that are not finite")
+    return config, model.eval()
+
+
+def build_for(
+    config: Config, sizes: tuple[int, int], build: Callable[[Config, int, int], Network], path: Path
+) -> Network:
+    """Build a network whose weights will be replaced, which does not cost the caller's seed.
+
+    Args:
+        config: Its settings.
+        sizes: Of its source and target vocabulary.
+        build: As for `load_model`.
+        path: Where its weights come from, for messages.
+
+    Raises:
+        ModelError: The settings and the sizes do not fit.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return build(config, *sizes)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def _check_widths(config: Config, header: Header, path: Path) -> None:
+    """Compare what decides the size of the network with the file, before the network takes its memory."""
+    shape, sizes = config.model, header.vocabulary_sizes
+    width = (4 * shape.hidden_size, shape.hidden_size)
+    expected = {f"encoder.layers.weight_hh_l{layer}": width for layer in range(shape.encoder_layers)}
+    expected |= {f"decoder.layers.{layer}.weight_hh_l0": width for layer in range(shape.decoder_layers)}
+    expected["source_embedding.table.weight"] = (sizes[0], shape.embedding_size)
+    if not (config.data.joint_vocabulary and shape.tie_embeddings):
+        expected["target_embedding.table.weight"] = (sizes[1], shape.embedding_size)
+    for name, wanted in expected.items():
+        found = header.tensors.get(name)
+        if found is None:
+            raise ModelError(f"{path}: does not fit {CONFIG_FILE}: {name} is missing")
+        if found.shape != wanted:
+            raise ModelError(
+                f"{path}: does not fit {CONFIG_FILE}: {name}: expected {list(wanted)}, got {list(found.shape)}"
+            )
+
+
+def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """List every parameter of a network once, by its name on disk; shared ones by their first name."""
+    return {_name_on_disk(name): parameter for name, parameter in model.named_parameters()}
+
+
+def _name_on_disk(name: str) -> str:
+    for here, there in _NAMES_ON_DISK.items():
+        if name.startswith(here):
+            return there + name.removeprefix(here)
+    return name
+
+
+@torch.no_grad()
+def assign_parameters(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy named tensors into a network.
+
+    Args:
+        model: The network; changed in place.
+        tensors: By the names of `parameters_of`.
+        path: Where they come from, for messages.
+
+    Raises:
+        ModelError: If a name is missing or unknown, or a shape or type differs.
+    """
+    expected = parameters_of(model)
+    missing = sorted(expected.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - expected.keys())
+    if missing or unknown:
+        wrong = f"{missing[0]} is missing" if missing else f"{unknown[0]} is not part of the model"
+        raise ModelError(f"{path}: does not fit {CONFIG_FILE}: {wrong}")
+    for name, parameter in expected.items():
+        tensor = tensors[name]
+        if tensor.shape != parameter.shape:
+            raise ModelError(f"{path}: {name}: expected {list(parameter.shape)}, got {list(tensor.shape)}")
+        if tensor.dtype != parameter.dtype:
+            raise ModelError(f"{path}: {name}: expected {parameter.dtype}, got {tensor.dtype}")
+    for name, parameter in expected.items():
+        parameter.copy_(tensors[name])
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its tensors by name, and its metadata.
+
+    Raises:
+        ModelError: If it is missing or damaged.
+    """
+    with open_tensors(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file; it appears whole or not at all.
+
+    Args:
+        path: The file.
+        tensors: By name; no two may share memory.
+        metadata: Texts to store with them.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with atomic_write(path) as file:
+        try:
+            save_file(_contiguous(tensors), file.name, dict(metadata or {}))  # without a copy of all, unlike `save`
+        except SafetensorError as error:
+            raise _as_os_error(error) from None
+
+
+def _as_os_error(error: SafetensorError) -> OSError:
+    number = re.search(r"os error (\d+)", str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}

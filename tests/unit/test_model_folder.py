@@ -1,0 +1,172 @@
+"""The model folder: what is written is read again, and what is damaged is told in one line."""
+
+import errno
+import hashlib
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from small import make_config
+
+from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.card import ModelCard
+from nmt.model_folder.files import ModelError
+from nmt.model_folder.header import read_header
+from nmt.model_folder.weights import load_model, parameters_of, save_model, write_tensors
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    config = make_config()
+    card = ModelCard({"training pairs": 29000}, {"test BLEU": "35.00"}, "Made in a test.")
+    save_model(tmp_path, config, Seq2Seq.from_config(config, 11, 11), (11, 11), card)
+    return tmp_path
+
+
+def test_round_trip(folder):
+    torch.manual_seed(0)
+    written = Seq2Seq.from_config(make_config(), 11, 11)
+    state = torch.get_rng_state()
+    config, read = load_model(folder, Seq2Seq.from_config)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert config == make_config()
+    assert not read.training
+    assert dict(read.named_parameters()).keys() == dict(written.named_parameters()).keys()
+    for name, parameter in written.named_parameters():
+        assert torch.equal(parameter, read.get_parameter(name))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "SHA256SUMS",
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+def test_names_on_disk_are_those_of_the_first_version(folder):
+    kept = Path(__file__).parents[1] / "data" / "model-v1" / "model.safetensors"
+    of_second_layer = {name for name in read_header(folder / "model.safetensors").tensors if ".layers.1." in name}
+    assert (
+        read_header(folder / "model.safetensors").tensors.keys() - of_second_layer == read_header(kept).tensors.keys()
+    )
+    network = Seq2Seq.from_config(make_config(), 11, 11)
+    assert parameters_of(network)["decoder.initial.weight"] is network.decoder.bridge.weight
+
+
+def test_card(folder):
+    card = (folder / "README.md").read_text()
+    for text in ("src to tgt", "29,000", "35.00", "Made in a test.", "11 subwords, joint", "nmt translate"):
+        assert text in card
+
+
+def damage_config(folder):
+    (folder / "config.json").write_text("{")
+
+
+def unknown_setting(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["colour"] = "red"
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def other_width(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["hidden_size"] = 9
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def more_layers(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["decoder_layers"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def cut_short(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def not_a_model(folder):
+    write_tensors(folder / "model.safetensors", {"x": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), r"config\.json: missing"),
+        (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors: missing"),
+        (damage_config, r"config\.json: "),
+        (unknown_setting, r"config\.json: model\.colour"),
+        (other_width, r"expected \[36, 9\], got \[32, 8\]"),
+        (more_layers, r"decoder\.layers\.2\.\S+ is missing"),
+        (cut_short, r"model\.safetensors: damaged"),
+        (not_a_model, r"no vocabulary sizes"),
+    ],
+)
+def test_damage_is_told_in_one_line(folder, harm, message):
+    (folder / "SHA256SUMS").unlink()
+    harm(folder)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_model(folder, Seq2Seq.from_config)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_digests_are_those_of_sha256sum(folder):
+    (folder / "joint.spm").write_bytes(b"subwords")
+    config, model = load_model(folder, Seq2Seq.from_config)
+    save_model(folder, config, model, model.vocabulary_sizes, ModelCard())
+    names = ["joint.spm", "config.json", "model.safetensors"]
+    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    assert (folder / "SHA256SUMS").read_text() == "".join(lines)
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_model_that_is_not_written_to_the_end_is_none(folder, monkeypatch, step):
+    """Stop while a model is written over another, after any number of files: the folder holds one of both, or none."""
+    config, model = load_model(folder, Seq2Seq.from_config)
+    before = (folder / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        model.output_bias += 1.0
+    replace, unlink, left = Path.replace, Path.unlink, [step]
+
+    def stopping(function):
+        def call(*arguments, **keywords):
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+            return function(*arguments, **keywords)
+
+        return call
+
+    child = os.fork()
+    if child == 0:
+        Path.replace, Path.unlink = stopping(replace), stopping(unlink)
+        save_model(folder, config, model, model.vocabulary_sizes, ModelCard())
+        os._exit(0)
+    finished = os.waitpid(child, 0)[1] == 0
+    assert finished == (step >= 5)
+    if step == 0:
+        load_model(folder, Seq2Seq.from_config)
+        assert (folder / "model.safetensors").read_bytes() == before
+    elif finished:
+        assert torch.equal(load_model(folder, Seq2Seq.from_config)[1].output_bias, model.output_bias)
+    else:
+        with pytest.raises(ModelError, match=r"model\.safetensors: missing"):
+            load_model(folder, Seq2Seq.from_config)
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(folder, monkeypatch):
+    config, model = load_model(folder, Seq2Seq.from_config)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(OSError, match="full"):
+        save_model(folder, config, model, model.vocabulary_sizes, ModelCard())
+    monkeypatch.undo()
+    load_model(folder, Seq2Seq.from_config)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(ModelError, match="no such model folder"):
+        load_model(tmp_path / "nowhere", Seq2Seq.from_config)
