@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from numbers import Real
 from typing import Literal
 
@@ -169,6 +170,7 @@ class StackSpec:
         """D*R of the last layer, the width of the output."""
         return self.directions * self.state_sizes[-1]
 
+    @lru_cache(maxsize=256)  # noqa: B019  (of frozen values, and few)
     def state_shapes(self, batch: int | None) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
         """Shapes of the arrays that h is made of, and of those of c.
 

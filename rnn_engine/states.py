@@ -39,6 +39,9 @@ def pieces_of(spec: StackSpec, states: Sequence[Any], batch: int | None) -> tupl
     if len(states) != 2:
         raise ValueError(f"state: expected (h0, c0), got {len(states)} entries")
     h, c = spec.state_shapes(batch)
+    given = [getattr(half, "shape", None) for half in states]
+    if [*h, *c] == given:  # one array each, as it should be
+        return (states[0],), (states[1],)
     letters = "B, " if batch is not None else ""
     width = "P" if spec.proj_size else "H"
     return _half("h0", states[0], h, f"{letters}{width}"), _half("c0", states[1], c, f"{letters}H")

@@ -21,7 +21,7 @@ with torch.no_grad():
 rnn_engine.linear_cross_entropy(torch.randn(6, 5, requires_grad=True), torch.randn(9, 5), torch.zeros(6, dtype=int))
 """
 LINES = [
-    r"forward lstm float32 T=4 B=3 ragged I=5 H=7 L=2 D=2 \| \d+ tiles, .*recompute K=\d+, reserve \d+, workspace \d+ bytes",
+    r"forward lstm float32 T=4 B=3 ragged I=5 H=7 L=2 D=2 \| \d+ tiles, .*recompute K=\d+, reserve \d+, workspace",
     r"backward lstm float32 T=4 B=3 ragged I=5 H=7 L=2 D=2 \| \d+ tiles, .*recompute K=\d+, reserve \d+, workspace",
     r"forward gru float32 T=4 B=3 I=5 H=7,9 L=2 D=1 \| 2 tiles, layer by layer, workspace \d+ bytes",
     r"linear_cross_entropy float32 tokens=6 E=5 V=9",
