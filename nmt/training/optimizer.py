@@ -126,8 +126,8 @@ class GradientClipper:
 class LossScale:
     """What the loss is multiplied by before backward, and the gradients divided by: float16 has no small numbers.
 
-    The factor, kept in the training's state, falls when gradients overflow, and the step is left out; it rises again when
-    none did for long. It stays 1 for other types than float16.
+    The factor, kept in the training's state, falls when gradients overflow, and the step is left out; it rises again
+    when none did for long. Other types than float16 have none.
 
     Args:
         enabled: Whether there is one.
