@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_cross_entropy import CASES, IGNORED, Case, make
+from loss_cases import CASES, IGNORED, Case, gradients_of, make, numbers
+from test_cross_entropy import restore_threads  # noqa: F401
 from torch.nn import functional
 
 from rnn_engine import linear_cross_entropy, native
@@ -41,13 +42,6 @@ def isa(request, monkeypatch):
     return request.param
 
 
-@pytest.fixture
-def restore_threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 class RoundedSlopes(torch.autograd.Function):
     """Logits whose gradient is rounded."""
 
@@ -67,14 +61,6 @@ def leaves(case, dtype=torch.float32):
     return *(None if t is None else t.to(dtype).requires_grad_() for t in inputs), targets
 
 
-def gradients_of(hidden, weight, bias):
-    return {
-        f"d_{name}": tensor.grad
-        for name, tensor in (("hidden", hidden), ("weight", weight), ("bias", bias))
-        if tensor is not None
-    }
-
-
 def run(case):
     """The engine's numbers; the gradients of weight and bias as they are before they are rounded."""
     hidden, weight, bias, targets = leaves(case)
@@ -83,12 +69,7 @@ def run(case):
             hidden, weight, targets, bias, label_smoothing=case.smoothing, ignore_index=IGNORED, reduction="sum"
         )
     found.loss.backward()
-    return {
-        "loss": found.loss.detach(),
-        "nll": found.nll,
-        "target_is_argmax": found.target_is_argmax,
-        **gradients_of(hidden, weight, bias),
-    }
+    return numbers(found, hidden, weight, bias)
 
 
 def run_plain(case, dtype):

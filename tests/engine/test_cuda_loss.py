@@ -5,7 +5,7 @@ import pytest
 import torch
 from emulated import need_emulated
 from library import run_loss
-from test_cross_entropy import CASES, IGNORED
+from loss_cases import CASES, IGNORED
 from test_cuda_kernels import library  # noqa: F401  (the same library)
 
 from rnn_engine.reference_loss import linear_cross_entropy as reference

@@ -1,4 +1,4 @@
-"""The floors of the native code: a folder of csrc/ includes what lies below it alone, and the devices never each other."""
+"""The floors of the native code: a folder of csrc/ includes only what lies below it; devices never each other."""
 
 import re
 from pathlib import Path
