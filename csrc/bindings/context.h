@@ -5,9 +5,14 @@
 
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "bindings/library.h"
-#include "bindings/loss.h"
+#include "bindings/values.h"
+
+using MaybeValues = std::optional<Values>;
+using LossInputs = std::tuple<Input, Input, std::optional<Input>, Input>;  // hidden, weight, bias, targets
+using LossGradients = std::tuple<MaybeValues, MaybeValues, MaybeValues>;   // of the first three
 
 struct Context {
   const Functions& api;

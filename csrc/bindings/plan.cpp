@@ -55,8 +55,8 @@ PlanHandle::PlanHandle(const Context& context, const Options& options)
     throw nb::value_error(("batch_sizes: expected [T] = [" + std::to_string(p.steps) + "], got [" +
                            std::to_string(options.batch_sizes.size()) + "]")
                               .c_str());
-  // Planning keeps Python's lock: it takes microseconds, and for a context's first plan of a dtype, which may measure
-  // costs, some tens of milliseconds.
+  // Planning keeps Python's lock: it takes microseconds, and for a context's first plan of a dtype, which may
+  // measure costs, some tens of milliseconds.
   check(api, api.plan_create(context.raw, &p, &raw));
   sizes = api.plan_sizes(raw);
   arrays_ = api.plan_arrays(raw);
