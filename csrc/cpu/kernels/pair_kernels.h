@@ -10,9 +10,8 @@ namespace rnn_engine::cpu {
 
 // Adds one pair of k onto the accumulators. `kOdd`: the last k has no partner in a.
 template <class P, int kRows, int kVectors, bool kOdd>
-inline __attribute__((always_inline)) void add_pair(const BFloat16* a, std::ptrdiff_t a_row,
-                                                    const BFloat16* panel,
-                                                    typename P::Vector (&acc)[kRows][kVectors]) {
+RNN_ENGINE_INLINE void add_pair(const BFloat16* a, std::ptrdiff_t a_row, const BFloat16* panel,
+                                typename P::Vector (&acc)[kRows][kVectors]) {
   P b[kVectors];
 #pragma GCC unroll 4
   for (int j = 0; j < kVectors; ++j) b[j] = P::load(panel + 2 * j * P::kWidth);
@@ -36,8 +35,8 @@ struct MultiplyPairs {
 
   // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
-  static inline __attribute__((always_inline)) void accumulate(const GemmTile<BFloat16>& t, const BFloat16* a,
-                                                               Vector (&acc)[kRows][kVectors]) {
+  static RNN_ENGINE_INLINE void accumulate(const GemmTile<BFloat16>& t, const BFloat16* a,
+                                           Vector (&acc)[kRows][kVectors]) {
     constexpr int kPair = 2 * kVectors * Vector::kWidth;
     const BFloat16* panel = t.panel;
     const std::ptrdiff_t a_row = t.a_row, a_pair = 2 * t.a_col;

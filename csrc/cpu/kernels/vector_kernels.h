@@ -18,7 +18,7 @@ inline constexpr int kPrefetchDepth = 24;
 
 // Valid values of a tile's vector j.
 template <class V, class T>
-inline __attribute__((always_inline)) int lanes_of(const GemmTile<T>& t, int j) {
+RNN_ENGINE_INLINE int lanes_of(const GemmTile<T>& t, int j) {
   const std::int64_t left = t.gates ? t.columns : t.columns - j * V::kWidth;
   return left < V::kWidth ? static_cast<int>(left) : V::kWidth;
 }
@@ -54,7 +54,7 @@ __attribute__((noinline)) void store_partial(const GemmTile<T>& t, std::int64_t 
 
 // Calls visit(i, j) for each of kRows x kVectors accumulators, unrolled.
 template <int kRows, int kVectors, class Visit>
-inline __attribute__((always_inline)) void for_each_accumulator(const Visit& visit) {
+RNN_ENGINE_INLINE void for_each_accumulator(const Visit& visit) {
 #pragma GCC unroll 6
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
@@ -113,8 +113,8 @@ struct Multiply {
 
   // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
-  static inline __attribute__((always_inline)) void accumulate(const GemmTile<Stored>& t, const Stored* a,
-                                                               V (&acc)[kRows][kVectors]) {
+  static RNN_ENGINE_INLINE void accumulate(const GemmTile<Stored>& t, const Stored* a,
+                                           V (&acc)[kRows][kVectors]) {
     constexpr int kWidth = V::kWidth;
     const Stored* panel = t.panel;
     const std::ptrdiff_t a_row = t.a_row, a_col = t.a_col;
@@ -139,7 +139,7 @@ struct Multiply {
 
 // Cuts the rows into blocks of nearly equal height.
 template <class M, int kVectors, int kMaxRows>
-inline __attribute__((always_inline)) void gemm_rows(const GemmTile<typename M::Stored>& t) {
+RNN_ENGINE_INLINE void gemm_rows(const GemmTile<typename M::Stored>& t) {
   const std::int64_t blocks = (t.rows + kMaxRows - 1) / kMaxRows;
   std::int64_t row = 0;
   for (std::int64_t block = 0; block < blocks; ++block) {
@@ -190,7 +190,7 @@ void gemm(const GemmTile<typename M::Stored>& t) {
 // Turns kWidth rows of kWidth values into columns: each of the log2(kWidth) passes interleaves the two
 // halves.
 template <class V>
-inline __attribute__((always_inline)) void transpose(V (&rows)[V::kWidth]) {
+RNN_ENGINE_INLINE void transpose(V (&rows)[V::kWidth]) {
   constexpr int kHalf = V::kWidth / 2;
 #pragma GCC unroll 4
   for (int pass = 1; pass < V::kWidth; pass *= 2) {
