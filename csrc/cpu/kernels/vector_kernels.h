@@ -110,6 +110,10 @@ template <class V>
 struct Multiply {
   using Vector = V;
   using Stored = typename V::Scalar;
+  static constexpr int kChainOperations = 2;
+
+  static V chain_factor() { return V(Stored(0.5)); }
+  static RNN_ENGINE_INLINE V chain(V acc, V factor) { return fma(acc, factor, V(Stored(1))); }
 
   // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
@@ -227,24 +231,26 @@ void pack_transposed(const TransposedPanel<typename V::Scalar>& t) {
   }
 }
 
-template <class V>
+// M::chain is one step of a chain of multiply-adds.
+template <class M>
 double peak(std::int64_t iterations) {
+  using V = typename M::Vector;
   using T = typename V::Scalar;
   constexpr int kChains = 16;
   V acc[kChains];
   for (int i = 0; i < kChains; ++i) acc[i] = V(T(i));
-  V factor(T(0.5)), addend(T(1));
+  auto factor = M::chain_factor();
   for (std::int64_t n = 0; n < iterations; ++n) {
     asm volatile("" : "+x"(factor.v));  // keeps the compiler from seeing through the loop
 #pragma GCC unroll 16
-    for (int i = 0; i < kChains; ++i) acc[i] = fma(acc[i], factor, addend);
+    for (int i = 0; i < kChains; ++i) acc[i] = M::chain(acc[i], factor);
   }
   V total = acc[0];
   for (int i = 1; i < kChains; ++i) total = total + acc[i];
   T sink[V::kWidth];
   total.store(sink);
   asm volatile("" ::"r"(sink) : "memory");
-  return 2.0 * kChains * V::kWidth * static_cast<double>(iterations);
+  return static_cast<double>(M::kChainOperations * kChains * V::kWidth) * static_cast<double>(iterations);
 }
 
 template <class V, int kMaxRows>
@@ -260,7 +266,7 @@ Kernels<typename V::Scalar> make_kernels() {
   table.softmax_block = softmax_block<V>;
   table.softmax_join = softmax_join<V>;
   table.softmax_slope = softmax_slope<V>;
-  table.peak = peak<V>;
+  table.peak = peak<Multiply<V>>;
   return table;
 }
 
