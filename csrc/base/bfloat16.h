@@ -36,22 +36,22 @@ template <class T>
 inline constexpr bool kRounds = !std::is_same_v<T, Value<T>>;  // what is stored is rounded
 
 // Inlined everywhere: a copy compiled for one instruction set must not serve the others.
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) float widen(BFloat16 x) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE float widen(BFloat16 x) {
   const std::uint32_t bits = static_cast<std::uint32_t>(x.bits) << 16;
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) float widen(float x) { return x; }
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) double widen(double x) { return x; }
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE float widen(float x) { return x; }
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE double widen(double x) { return x; }
 
 // The nearest T, ties to even; NaN stays NaN.
 template <class T>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) T narrow(Value<T> x) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE T narrow(Value<T> x) {
   return x;
 }
 template <>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) BFloat16 narrow<BFloat16>(float x) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE BFloat16 narrow<BFloat16>(float x) {
   std::uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
   if (x != x) return {static_cast<std::uint16_t>((bits >> 16) | 0x40u)};

@@ -1,6 +1,7 @@
 // RNN_ENGINE_DEVICE marks the text that processors and GPUs have in common. nvcc compiles a function for a
-// GPU only if it says so; for all other compilers the word is empty. The one macro of its kind: nvcc offers
-// nothing else for functions that are not constexpr.
+// GPU only if it says so; for all other compilers the word is empty. RNN_ENGINE_INLINE marks what is inlined
+// everywhere, since a copy compiled for one instruction set must not serve the others. The two macros of
+// their kind: the language offers nothing else for them.
 #pragma once
 
 #ifdef __CUDACC__
@@ -8,3 +9,4 @@
 #else
 #define RNN_ENGINE_DEVICE
 #endif
+#define RNN_ENGINE_INLINE inline __attribute__((always_inline))

@@ -14,13 +14,12 @@ namespace rnn_engine {
 inline constexpr int kLanes = 16;
 
 template <class V>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V load_units(const typename V::Scalar* p, int units) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE V load_units(const typename V::Scalar* p, int units) {
   return units == V::kWidth ? V::load(p) : V::load(p, units);
 }
 
 template <class V>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) void store_units(V value, typename V::Scalar* p,
-                                                                         int units) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE void store_units(V value, typename V::Scalar* p, int units) {
   if (units == V::kWidth)
     value.store(p);
   else
@@ -29,7 +28,7 @@ RNN_ENGINE_DEVICE inline __attribute__((always_inline)) void store_units(V value
 
 // The first `units` values, and zeros.
 template <class V>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V first_units(V value, int units) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE V first_units(V value, int units) {
   if (units == V::kWidth) return value;
   typename V::Scalar all[V::kWidth];
   value.store(all);
@@ -38,7 +37,7 @@ RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V first_units(V value, i
 
 // How many of the `units` values of a row lie in the vector that begins at `unit`.
 template <class V>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) int units_at(std::int64_t unit, std::int64_t units) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE int units_at(std::int64_t unit, std::int64_t units) {
   const std::int64_t left = units - unit;
   return left >= V::kWidth ? V::kWidth : left < 0 ? 0 : static_cast<int>(left);
 }
@@ -48,15 +47,13 @@ struct LaneSum {
   static constexpr int kVectors = kLanes / V::kWidth;
   V part[kVectors];
 
-  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) LaneSum() {
+  RNN_ENGINE_DEVICE RNN_ENGINE_INLINE LaneSum() {
     for (int i = 0; i < kVectors; ++i) part[i] = V(typename V::Scalar(0));
   }
   // The lanes of the vector that begins at `unit`.
-  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V& at(std::int64_t unit) {
-    return part[unit / V::kWidth % kVectors];
-  }
+  RNN_ENGINE_DEVICE RNN_ENGINE_INLINE V& at(std::int64_t unit) { return part[unit / V::kWidth % kVectors]; }
 
-  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) typename V::Scalar total() const {
+  RNN_ENGINE_DEVICE RNN_ENGINE_INLINE typename V::Scalar total() const {
     typename V::Scalar lanes[kLanes];
     for (int i = 0; i < kVectors; ++i) part[i].store(lanes + i * V::kWidth);
     for (int half = kLanes / 2; half > 0; half /= 2)
@@ -68,8 +65,7 @@ struct LaneSum {
 // Sums over kParts x units: `add(part, unit, valid, sum)` is the sum with the vector at `unit`, of `valid`
 // values, added; beyond those it adds zeros.
 template <class V, int kParts, class Add>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) typename V::Scalar row_sum(std::int64_t units,
-                                                                                   const Add& add) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE typename V::Scalar row_sum(std::int64_t units, const Add& add) {
   LaneSum<V> sums[kParts];
   for (std::int64_t first = 0; first < units; first += LaneSum<V>::kVectors * V::kWidth) {
 #pragma GCC unroll 8

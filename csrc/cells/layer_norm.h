@@ -23,9 +23,7 @@ template <class V>
 struct Normal {
   V mean, scale;
 
-  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V operator()(V x) const {
-    return (x - mean) * scale;
-  }
+  RNN_ENGINE_DEVICE RNN_ENGINE_INLINE V operator()(V x) const { return (x - mean) * scale; }
 
   // Of kParts x units values, the parts `stride` apart.
   template <int kParts, class Stored>
@@ -54,7 +52,7 @@ template <class V>
 struct NormalGradient {
   LaneSum<V> sum, product;
 
-  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) void add(std::int64_t unit, V p, V x, int valid) {
+  RNN_ENGINE_DEVICE RNN_ENGINE_INLINE void add(std::int64_t unit, V p, V x, int valid) {
     p = first_units(p, valid);
     sum.at(unit) = sum.at(unit) + p;
     product.at(unit) = fma(p, x, product.at(unit));
@@ -62,12 +60,11 @@ struct NormalGradient {
   // Turns the sums over `count` values into means.
   struct Means {
     V p, px;
-    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V gradient(V p_here, V x,
-                                                                       const Normal<V>& normal) const {
+    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE V gradient(V p_here, V x, const Normal<V>& normal) const {
       return (p_here - p - x * px) * normal.scale;
     }
   };
-  RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Means means(std::int64_t count) const {
+  RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Means means(std::int64_t count) const {
     const auto n = static_cast<typename V::Scalar>(count);
     return {V(sum.total() / n), V(product.total() / n)};
   }
@@ -90,8 +87,7 @@ struct LayerNorm : CellDefaults {
     V vector_params[kMaxVectorParams][kGates], bias_ih[kGates], bias_hh[kGates], gamma_c, beta_c;
 
     template <class Tile>
-    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Vectors(const Tile& t, std::int64_t unit,
-                                                                    int valid) {
+    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Vectors(const Tile& t, std::int64_t unit, int valid) {
       const auto load = [&](const auto* p) {
         return p ? load_units<V>(p + unit, valid) : V(typename V::Scalar(0));
       };
@@ -113,21 +109,19 @@ struct LayerNorm : CellDefaults {
     Stored *wx, *uh;
     std::ptrdiff_t row, gate_stride;
 
-    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Stored* wx_at(std::int64_t i, int k,
-                                                                          std::int64_t unit) const {
+    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Stored* wx_at(std::int64_t i, int k, std::int64_t unit) const {
       return wx + i * row + k * gate_stride + unit;
     }
-    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Stored* uh_at(std::int64_t i, int k,
-                                                                          std::int64_t unit) const {
+    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Stored* uh_at(std::int64_t i, int k, std::int64_t unit) const {
       return uh + i * row + k * gate_stride + unit;
     }
   };
   template <class Tile>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto products_of(const Tile& t) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE auto products_of(const Tile& t) {
     return Bare{t.wx, t.uh, t.product_row, t.gate_stride};
   }
   template <class Tile>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto reserve_of(const Tile& t) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE auto reserve_of(const Tile& t) {
     return Bare{t.gates_wx, t.gates_uh, t.gates_row, t.gate_stride};
   }
 
@@ -137,11 +131,9 @@ struct LayerNorm : CellDefaults {
     V x_wx[kGates], x_uh[kGates], wx[kGates], uh[kGates];
 
     template <class Stored>
-    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Products(const Bare<Stored>& bare,
-                                                                     std::int64_t row, std::int64_t unit,
-                                                                     int valid, const Vectors<V>& v,
-                                                                     const Normal<V>& normal_wx,
-                                                                     const Normal<V>& normal_uh) {
+    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Products(const Bare<Stored>& bare, std::int64_t row,
+                                                 std::int64_t unit, int valid, const Vectors<V>& v,
+                                                 const Normal<V>& normal_wx, const Normal<V>& normal_uh) {
       for (int k = 0; k < kGates; ++k) {
         x_wx[k] = normal_wx(load_units<V>(bare.wx_at(row, k, unit), valid));
         x_uh[k] = normal_uh(load_units<V>(bare.uh_at(row, k, unit), valid));
@@ -157,9 +149,8 @@ struct LayerNorm : CellDefaults {
     Normal<V> wx[kCellRows], uh[kCellRows];
 
     template <class Stored>
-    RNN_ENGINE_DEVICE inline __attribute__((always_inline)) Normals(const Bare<Stored>& bare,
-                                                                    std::int64_t units, std::int64_t first,
-                                                                    int rows) {
+    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Normals(const Bare<Stored>& bare, std::int64_t units,
+                                                std::int64_t first, int rows) {
       for (int i = 0; i < rows; ++i) {
         wx[i] = Normal<V>::template of<kGates>(bare.wx_at(first + i, 0, 0), bare.gate_stride, units);
         uh[i] = Normal<V>::template of<kGates>(bare.uh_at(first + i, 0, 0), bare.gate_stride, units);
@@ -169,8 +160,7 @@ struct LayerNorm : CellDefaults {
 
   // Rows [first, first + rows) of the tile, at most kCellRows.
   template <class V, class Tile>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void forward(const Tile& t,
-                                                                              std::int64_t first, int rows) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void forward(const Tile& t, std::int64_t first, int rows) {
     const auto bare = products_of(t);
     const Normals<V> normals(bare, t.units, first, rows);
     for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
@@ -209,8 +199,7 @@ struct LayerNorm : CellDefaults {
   // for each row and unit i, f, g and do, then d_wx gamma_ih (4) and d_uh gamma_hh (4), and the gradient of
   // c's normalised value.
   template <class V, class Tile>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(const Tile& t,
-                                                                               std::int64_t first, int rows) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void backward(const Tile& t, std::int64_t first, int rows) {
     const auto bare = reserve_of(t);
     const Normals<V> normals(bare, t.units, first, rows);
     Normal<V> normal_c[kCellRows];
@@ -246,15 +235,16 @@ struct LayerNorm : CellDefaults {
 
  private:
   template <class Tile>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) auto* work(const Tile& t, int row, int part,
-                                                                            std::int64_t unit) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE auto* work(const Tile& t, int row, int part, std::int64_t unit) {
     return t.work + (row * kWork + part) * t.gate_stride + unit;
   }
 
   template <class V, class Tile, class Stored>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void output_gradients(
-      const Tile& t, const Bare<Stored>& bare, std::int64_t first, int rows, const Normals<V>& normals,
-      const Normal<V> (&normal_c)[kCellRows], NormalGradient<V> (&of_c)[kCellRows]) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void output_gradients(const Tile& t, const Bare<Stored>& bare,
+                                                                   std::int64_t first, int rows,
+                                                                   const Normals<V>& normals,
+                                                                   const Normal<V> (&normal_c)[kCellRows],
+                                                                   NormalGradient<V> (&of_c)[kCellRows]) {
     auto* gamma_sum = t.sums + kSums * kGates * t.gate_stride;
     auto* beta_sum = gamma_sum + t.gate_stride;
     for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {
@@ -284,7 +274,7 @@ struct LayerNorm : CellDefaults {
   }
 
   template <class V, class Tile, class Stored>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void gate_gradients(
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void gate_gradients(
       const Tile& t, const Bare<Stored>& bare, std::int64_t first, int rows, const Normals<V>& normals,
       const Normal<V> (&normal_c)[kCellRows], const NormalGradient<V> (&of_c)[kCellRows],
       NormalGradient<V> (&of_wx)[kCellRows], NormalGradient<V> (&of_uh)[kCellRows]) {

@@ -13,7 +13,7 @@ struct LstmCell : CellDefaults {
 
   // z in, activated gates out.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void activate(V (&z)[kGates]) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void activate(V (&z)[kGates]) {
     z[0] = sigmoid(z[0]);
     z[1] = sigmoid(z[1]);
     z[2] = tanh(z[2]);
@@ -21,15 +21,13 @@ struct LstmCell : CellDefaults {
   }
 
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) V next_state(const V (&gates)[kGates],
-                                                                              V c_prev) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE V next_state(const V (&gates)[kGates], V c_prev) {
     return fma(gates[1], c_prev, gates[0] * gates[2]);
   }
 
   // Activated i, f, g in, their dz out; dc: gradient of c in, of c' out.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void state_gradients(V (&gates)[kGates],
-                                                                                      V c_prev, V& dc) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void state_gradients(V (&gates)[kGates], V c_prev, V& dc) {
     const V one(1), i = gates[0], f = gates[1], g = gates[2];
     gates[0] = dc * g * i * (one - i);
     gates[1] = dc * c_prev * f * (one - f);
@@ -39,10 +37,8 @@ struct LstmCell : CellDefaults {
 
   // gates: z in, activated gates out.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void forward(V (&gates)[kGates],
-                                                                              V (&)[kGates],
-                                                                              const V (*)[kGates], V c_prev,
-                                                                              V& c, V& h) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void forward(V (&gates)[kGates], V (&)[kGates],
+                                                          const V (*)[kGates], V c_prev, V& c, V& h) {
     activate(gates);
     c = next_state(gates, c_prev);
     h = gates[3] * tanh(c);
@@ -50,8 +46,9 @@ struct LstmCell : CellDefaults {
 
   // gates: activated gates in, dz out.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(
-      V (&gates)[kGates], V (&)[kGates], const V (*)[kGates], V c_prev, V c, V dh, V& dc, V (*sums)[kGates]) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void backward(V (&gates)[kGates], V (&)[kGates],
+                                                           const V (*)[kGates], V c_prev, V c, V dh, V& dc,
+                                                           V (*sums)[kGates]) {
     const V one(1), o = gates[3], tanh_c = tanh(c);
     dc = fma(dh * o, one - tanh_c * tanh_c, dc);
     state_gradients(gates, c_prev, dc);
@@ -62,14 +59,12 @@ struct LstmCell : CellDefaults {
   // For cells that bring wx and uh themselves: z of gate k, and from dz (d) the gradients of wx and uh in
   // their place.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) V join(V wx, V uh, const V (*)[kGates],
-                                                                        int) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE V join(V wx, V uh, const V (*)[kGates], int) {
     return wx + uh;
   }
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void separate(V d, V& wx, V& uh,
-                                                                               const V (*)[kGates], int k,
-                                                                               V (*sums)[kGates]) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void separate(V d, V& wx, V& uh, const V (*)[kGates], int k,
+                                                           V (*sums)[kGates]) {
     wx = uh = d;
     sums[0][k] = sums[0][k] + d;
   }

@@ -39,7 +39,7 @@ RNN_ENGINE_DEVICE constexpr Scalar inverse_factorial(int n) {
 
 // Splits exp(x) = scale * (1 + q); x within [kLowest, kHighest]. NaN stays NaN.
 template <class V>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) void split_exp(V x, V& scale, V& q) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE void split_exp(V x, V& scale, V& q) {
   using S = typename V::Scalar;
   using C = ExpConstants<S>;
   const V n = round_even(x * V(static_cast<S>(1.44269504088896340736)));
@@ -54,7 +54,7 @@ RNN_ENGINE_DEVICE inline __attribute__((always_inline)) void split_exp(V x, V& s
 
 // Beyond the bounds the result is that of the bound, never infinite and never quite zero.
 template <class V>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V exp(V x) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE V exp(V x) {
   using C = ExpConstants<typename V::Scalar>;
   V scale, q;
   split_exp(min(V(C::kHighest), max(V(C::kLowest), x)), scale, q);
@@ -63,7 +63,7 @@ RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V exp(V x) {
 
 // The bound stands first in min and max: they return their second argument when one is NaN.
 template <class V>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V sigmoid(V x) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE V sigmoid(V x) {
   using C = ExpConstants<typename V::Scalar>;
   V scale, q;
   split_exp(min(V(C::kHighest), max(V(C::kLowest), -x)), scale, q);
@@ -73,7 +73,7 @@ RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V sigmoid(V x) {
 
 // tanh(x) = e / (e + 2) with e = expm1(2x), exact to the last places near zero too.
 template <class V>
-RNN_ENGINE_DEVICE inline __attribute__((always_inline)) V tanh(V x) {
+RNN_ENGINE_DEVICE RNN_ENGINE_INLINE V tanh(V x) {
   using C = ExpConstants<typename V::Scalar>;
   V scale, q;
   split_exp(min(V(C::kTanhBound), max(V(-C::kTanhBound), x + x)), scale, q);

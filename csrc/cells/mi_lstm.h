@@ -16,16 +16,15 @@ struct MiLstmCell : CellDefaults {
   static constexpr int kSums = 4;  // with d = dz: sums of d, d uh, d wx, d wx uh
 
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) V join(V wx, V uh,
-                                                                        const V (*vector_params)[kGates],
-                                                                        int k) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE V join(V wx, V uh, const V (*vector_params)[kGates], int k) {
     return fma(fma(vector_params[0][k], wx, vector_params[1][k]), uh,
                fma(vector_params[2][k], wx, vector_params[3][k]));
   }
 
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void separate(
-      V d, V& wx, V& uh, const V (*vector_params)[kGates], int k, V (*sums)[kGates]) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void separate(V d, V& wx, V& uh,
+                                                           const V (*vector_params)[kGates], int k,
+                                                           V (*sums)[kGates]) {
     const V d_uh = d * uh;
     sums[0][k] = sums[0][k] + d;
     sums[1][k] = sums[1][k] + d_uh;
@@ -38,17 +37,18 @@ struct MiLstmCell : CellDefaults {
 
   // wx and uh are kept as they are: backward recomputes the gates from them.
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void forward(
-      V (&wx)[kGates], V (&uh)[kGates], const V (*vector_params)[kGates], V c_prev, V& c, V& h) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void forward(V (&wx)[kGates], V (&uh)[kGates],
+                                                          const V (*vector_params)[kGates], V c_prev, V& c,
+                                                          V& h) {
     V z[kGates];
     for (int k = 0; k < kGates; ++k) z[k] = join(wx[k], uh[k], vector_params, k);
     LstmCell::forward(z, uh, vector_params, c_prev, c, h);
   }
 
   template <class V>
-  RNN_ENGINE_DEVICE static inline __attribute__((always_inline)) void backward(
-      V (&wx)[kGates], V (&uh)[kGates], const V (*vector_params)[kGates], V c_prev, V c, V dh, V& dc,
-      V (*sums)[kGates]) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void backward(V (&wx)[kGates], V (&uh)[kGates],
+                                                           const V (*vector_params)[kGates], V c_prev, V c,
+                                                           V dh, V& dc, V (*sums)[kGates]) {
     V d[kGates], ignored[1][kGates] = {};
     for (int k = 0; k < kGates; ++k) d[k] = join(wx[k], uh[k], vector_params, k);
     LstmCell::activate(d);

@@ -10,6 +10,7 @@ template <class T, class Own>
 struct BackwardRows {
   const LayerShape& size;
   std::int64_t layer, direction;
+  bool split;
   Weights<T> weights;
   Weights<Value<T>> gradients;
   Own own;
@@ -29,11 +30,15 @@ struct BackwardRows {
   Value<T>* dc0 = nullptr;
   bool stored = false;  // wx, uh, c and h hold all rows, not just the piece's
 
+  // Gradients of uh, which are those of wx unless the cell is split.
+  const RowWindow<T>& d_uh() const { return split ? uh : wx; }
+
   BackwardRows(const Shape& shape, const Tile& tile, const Weights<T>& w, const Weights<Value<T>>& g,
                const Own& workspace)
       : size(shape.layer(tile.layer)),
         layer(tile.layer),
         direction(tile.direction),
+        split(shape.cell.split),
         weights(w),
         gradients(g),
         own(workspace) {}

@@ -66,9 +66,8 @@ std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
   return layers;
 }
 
-}  // namespace
-
-Shape make_shape(const rnn_engine_problem& p) {
+// All but the sizes of the layers and the batch.
+void require_problem(const rnn_engine_problem& p) {
   require(p.cell >= 0 && p.cell < kCells,
           "cell: expected 0 to " + std::to_string(kCells - 1) + ", got " + std::to_string(p.cell));
   require(p.dtype >= RNN_ENGINE_FLOAT32 && p.dtype <= RNN_ENGINE_FLOAT16,
@@ -98,7 +97,12 @@ Shape make_shape(const rnn_engine_problem& p) {
   require(p.schedule >= RNN_ENGINE_AUTO && p.schedule <= RNN_ENGINE_WAVEFRONT,
           "schedule: expected auto (0), layers (1) or wavefront (2), got " + std::to_string(p.schedule));
   require(!p.prepacked || !p.training, "prepacked: expected 0 in training, got 1");
+}
 
+}  // namespace
+
+Shape make_shape(const rnn_engine_problem& p) {
+  require_problem(p);
   Shape shape{};
   shape.cell_index = p.cell;
   shape.dtype = p.dtype;
@@ -114,7 +118,7 @@ Shape make_shape(const rnn_engine_problem& p) {
   shape.dropout = p.dropout > 0 && p.layers > 1;
   shape.dropout_probability = p.dropout;
   shape.recurrent_dropout = p.recurrent_dropout;
-  shape.zoneout_c = cell.single_state ? p.zoneout[1] : p.zoneout[0];
+  shape.zoneout_c = shape.cell.single_state ? p.zoneout[1] : p.zoneout[0];
   shape.zoneout_h = p.zoneout[1];
   shape.zoneout_masks = p.zoneout_masks != 0;
   shape.prepacked = p.prepacked != 0;

@@ -5,44 +5,29 @@
 #include <vector>
 
 #include "cpu/kernels/kernels.h"
+#include "support.h"
 
 using namespace rnn_engine;
 
 namespace {
 
-int failures = 0;
-
-void check(bool condition, const char* what) {
-  if (condition) return;
-  ++failures;
-  std::fprintf(stderr, "failed: %s\n", what);
-}
-
-std::uint64_t state = 7;
-float uniform() {  // xorshift64*, in [-0.5, 0.5)
-  state ^= state >> 12;
-  state ^= state << 25;
-  state ^= state >> 27;
-  return static_cast<float>((state * 2685821657736338717ull) >> 40) / 16777216.0f - 0.5f;
-}
-
 std::vector<BFloat16> random_values(std::int64_t count) {
   std::vector<BFloat16> values(static_cast<std::size_t>(count));
-  for (BFloat16& value : values) value = narrow<BFloat16>(uniform());
+  for (BFloat16& value : values) value = narrow<BFloat16>(static_cast<float>(uniform()));
   return values;
 }
 
 void test_conversions() {
   const auto bits = [](float x) { return narrow<BFloat16>(x).bits; };
-  check(bits(1.0f) == 0x3f80 && bits(-2.0f) == 0xc000, "exact values");
-  check(bits(1.00390625f) == 0x3f80, "a tie goes to the even neighbour below");
-  check(bits(1.01171875f) == 0x3f82, "a tie goes to the even neighbour above");
-  check(bits(1.004f) == 0x3f81, "beyond a tie");
-  check(bits(3.4e38f) == 0x7f80, "beyond the largest is infinite");
-  check(std::isnan(widen(narrow<BFloat16>(NAN))), "NaN stays NaN");
+  CHECK(bits(1.0f) == 0x3f80 && bits(-2.0f) == 0xc000, "exact values");
+  CHECK(bits(1.00390625f) == 0x3f80, "a tie goes to the even neighbour below");
+  CHECK(bits(1.01171875f) == 0x3f82, "a tie goes to the even neighbour above");
+  CHECK(bits(1.004f) == 0x3f81, "beyond a tie");
+  CHECK(bits(3.4e38f) == 0x7f80, "beyond the largest is infinite");
+  CHECK(std::isnan(widen(narrow<BFloat16>(NAN))), "NaN stays NaN");
   for (std::uint32_t i = 0; i < 0x10000; ++i) {
     const BFloat16 value{static_cast<std::uint16_t>(i)};
-    if (!std::isnan(widen(value))) check(narrow<BFloat16>(widen(value)).bits == i, "there and back");
+    if (!std::isnan(widen(value))) CHECK(narrow<BFloat16>(widen(value)).bits == i, "there and back");
   }
 }
 
@@ -112,13 +97,14 @@ void test_product(const Kernels<BFloat16>& kernels, Shape s, bool outer, bool st
       const auto at = static_cast<std::size_t>(i * s.n + j);
       const double found = stored ? widen(stored_c[at]) : c[at];
       const double allowed = size * (stored ? 0x1p-8 : 0x1p-22);
-      check(std::abs(found - exact) <= allowed, "a product against float64");
+      CHECK(std::abs(found - exact) <= allowed, "a product against float64");
     }
 }
 
 }  // namespace
 
 int main() {
+  random_state = 7;
   test_conversions();
   for (const char* isa : {"generic", "neon", "avx2", "avx512", "avx512_bf16"}) {
     if (!has_backend(isa)) continue;

@@ -9,19 +9,12 @@
 #include <vector>
 
 #include "base/pool.h"
+#include "support.h"
 
 using rnn_engine::Pool;
 using rnn_engine::Team;
 
 namespace {
-
-int failures = 0;
-
-void check(bool condition, const char* what) {
-  if (condition) return;
-  ++failures;
-  std::fprintf(stderr, "failed: %s\n", what);
-}
 
 // Each thread adds to its neighbour's number after a barrier; the result depends on every barrier being one.
 std::vector<long> rounds(Pool& pool, int threads, int count) {
@@ -43,7 +36,7 @@ void test_barriers() {
   for (int threads = 1; threads <= 4; ++threads) {
     Pool pool(threads);
     for (int repeat = 0; repeat < 50; ++repeat)
-      check(rounds(pool, 4, 40) == rounds(one, 4, 40), "barriers order the rounds");
+      CHECK(rounds(pool, 4, 40) == rounds(one, 4, 40), "barriers order the rounds");
   }
 }
 
@@ -55,7 +48,7 @@ void test_groups() {
       std::vector<std::vector<long>> values(groups, std::vector<long>(4, 1));
       pool.run([&](Team& all) {
         Team team = all.group(groups);
-        check(team.size() == 4 / groups, "groups are equally large");
+        CHECK(team.size() == 4 / groups, "groups are equally large");
         const int group = all.id() / team.size();
         std::vector<long>& mine = values[group];
         for (int round = 0; round < 10 * (group + 1); ++round) {
@@ -72,7 +65,7 @@ void test_groups() {
           const std::vector<long> before = expected;
           for (int i = 0; i < size; ++i) expected[i] += before[(i + 1) % size] % 7 + round;
         }
-        check(values[group] == expected, "barriers of groups order their rounds");
+        CHECK(values[group] == expected, "barriers of groups order their rounds");
       }
     }
 }
@@ -84,12 +77,12 @@ void test_shares() {
         std::int64_t next = 0;
         for (int id = 0; id < size; ++id) {
           const Team::Range range = Team(id, size, nullptr).share(count, grain);
-          check(range.begin == next && range.end >= range.begin, "shares follow each other");
-          check(range.begin == range.end || range.begin % grain == 0,
+          CHECK(range.begin == next && range.end >= range.begin, "shares follow each other");
+          CHECK(range.begin == range.end || range.begin % grain == 0,
                 "shares begin at multiples of the grain");
           next = range.end;
         }
-        check(next == count, "shares cover everything");
+        CHECK(next == count, "shares cover everything");
       }
 }
 
@@ -103,19 +96,19 @@ void test_callers_at_once() {
       for (int repeat = 0; repeat < 50; ++repeat) right[caller] += rounds(pool, 3, 30) == expected;
     });
   for (auto& caller : callers) caller.join();
-  for (int count : right) check(count == 50, "calls from several threads at once");
+  for (int count : right) CHECK(count == 50, "calls from several threads at once");
 }
 
 void test_fork() {
   Pool pool(2), one(1);
   const std::vector<long> expected = rounds(one, 3, 30);
-  check(rounds(pool, 3, 30) == expected, "before the fork");
+  CHECK(rounds(pool, 3, 30) == expected, "before the fork");
   const pid_t child = fork();
   if (child == 0) _exit(rounds(pool, 3, 30) == expected ? 0 : 1);
   int status = -1;
   waitpid(child, &status, 0);
-  check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "in the child of a fork");
-  check(rounds(pool, 3, 30) == expected, "after the fork");
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "in the child of a fork");
+  CHECK(rounds(pool, 3, 30) == expected, "after the fork");
 }
 
 }  // namespace

@@ -9,8 +9,8 @@
 namespace rnn_engine::cpu {
 
 template <class V, class Cell, class Tile>
-inline __attribute__((always_inline)) void load_vector_params(
-    const Tile& t, int units, V (&vector_params)[kMaxVectorParams][Cell::kGates]) {
+RNN_ENGINE_INLINE void load_vector_params(const Tile& t, int units,
+                                          V (&vector_params)[kMaxVectorParams][Cell::kGates]) {
   for (int p = 0; p < Cell::kVectorParams; ++p)
     for (int k = 0; k < Cell::kGates; ++k)
       vector_params[p][k] = t.vector_params[p] ? load_units<V>(t.vector_params[p] + k * t.gate_stride, units)
@@ -23,7 +23,7 @@ inline constexpr std::int64_t kRowsAhead = 4;
 
 // `write`: 1 where the row is written only.
 template <int kGates, int write, class Tile>
-inline __attribute__((always_inline)) void fetch_row(const Tile& t, std::int64_t row) {
+RNN_ENGINE_INLINE void fetch_row(const Tile& t, std::int64_t row) {
   for (int k = 0; k < kGates; ++k) {
     const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
     __builtin_prefetch(t.gates_wx + place, write);
@@ -60,14 +60,14 @@ void cell_rows(const CellTile<Stored>& t) {
 
 // The rows of a tile, kCellRows at a time.
 template <class T, class Visit>
-inline __attribute__((always_inline)) void for_each_block(const CellTile<T>& t, const Visit& visit) {
+RNN_ENGINE_INLINE void for_each_block(const CellTile<T>& t, const Visit& visit) {
   for (std::int64_t row = 0; row < t.rows; row += kCellRows)
     visit(row, static_cast<int>(t.rows - row < kCellRows ? t.rows - row : kCellRows));
 }
 
 // Rounds the products of some rows of all units, where that is not done with the cell.
 template <class V, int kGates, class Tile>
-inline __attribute__((always_inline)) void keep_products(const Tile& t, std::int64_t first, int rows) {
+RNN_ENGINE_INLINE void keep_products(const Tile& t, std::int64_t first, int rows) {
   for (std::int64_t row = first; row < first + rows; ++row)
     for (int k = 0; k < kGates; ++k)
       for (std::int64_t unit = 0; unit < t.units; unit += V::kWidth) {

@@ -29,8 +29,7 @@ __attribute__((noinline)) void find_marks(const Mask& mask, std::int64_t start,
 
 // Calls visit(first, last, marks) for pieces of the columns [0, columns).
 template <class V, class Visit>
-inline __attribute__((always_inline)) void for_each_marks(const Mask& mask, std::int64_t columns,
-                                                          const Visit& visit) {
+RNN_ENGINE_INLINE void for_each_marks(const Mask& mask, std::int64_t columns, const Visit& visit) {
   const std::int64_t end = mask.first + columns;
   for (std::int64_t start = mask.first / 4 * 4; start < end; start += kMarkColumns) {
     typename V::Scalar marks[kMarkColumns];
@@ -52,7 +51,7 @@ void dropout(const DropoutRow<Stored>& t) {
 
 // update(i, how much of value i stays)
 template <class V, class Stored, class Update>
-inline __attribute__((always_inline)) void zoneout(const ZoneoutRow<Stored>& t, const Update& update) {
+RNN_ENGINE_INLINE void zoneout(const ZoneoutRow<Stored>& t, const Update& update) {
   using T = typename V::Scalar;
   if (!t.drawn) {
     for (std::int64_t i = 0; i < t.columns; ++i) update(i, t.share);

@@ -10,9 +10,8 @@ namespace rnn_engine::cpu {
 
 // Adds one pair of k onto the accumulators. `kOdd`: the last k has no partner in a.
 template <class P, int kRows, int kVectors, bool kOdd>
-inline __attribute__((always_inline)) void add_pair(const BFloat16* a, std::ptrdiff_t a_row,
-                                                    const BFloat16* panel,
-                                                    typename P::Vector (&acc)[kRows][kVectors]) {
+RNN_ENGINE_INLINE void add_pair(const BFloat16* a, std::ptrdiff_t a_row, const BFloat16* panel,
+                                typename P::Vector (&acc)[kRows][kVectors]) {
   P b[kVectors];
 #pragma GCC unroll 4
   for (int j = 0; j < kVectors; ++j) b[j] = P::load(panel + 2 * j * P::kWidth);
@@ -33,11 +32,23 @@ template <class P>
 struct MultiplyPairs {
   using Vector = typename P::Vector;
   using Stored = BFloat16;
+  static constexpr int kChainOperations = 4;
+
+  static P chain_factor() {
+    const BFloat16 half[2] = {narrow<BFloat16>(0.5f), narrow<BFloat16>(0.25f)};
+    return P::broadcast(half);
+  }
+  static RNN_ENGINE_INLINE Vector chain(Vector acc, P factor) {
+#pragma GCC unroll 2
+    for (int term = 0; term < P::kTerms; ++term)
+      acc = P::multiply_add(factor.factor(term), factor.factor(term), acc);
+    return acc;
+  }
 
   // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
-  static inline __attribute__((always_inline)) void accumulate(const GemmTile<BFloat16>& t, const BFloat16* a,
-                                                               Vector (&acc)[kRows][kVectors]) {
+  static RNN_ENGINE_INLINE void accumulate(const GemmTile<BFloat16>& t, const BFloat16* a,
+                                           Vector (&acc)[kRows][kVectors]) {
     constexpr int kPair = 2 * kVectors * Vector::kWidth;
     const BFloat16* panel = t.panel;
     const std::ptrdiff_t a_row = t.a_row, a_pair = 2 * t.a_col;
@@ -125,30 +136,6 @@ void convert(const Block<From, To>& t) {
     }
 }
 
-template <class P>
-double peak_of_pairs(std::int64_t iterations) {
-  using V = typename P::Vector;
-  constexpr int kChains = 16;
-  V acc[kChains];
-  for (int i = 0; i < kChains; ++i) acc[i] = V(static_cast<float>(i));
-  const BFloat16 half[2] = {narrow<BFloat16>(0.5f), narrow<BFloat16>(0.25f)};
-  P pair = P::broadcast(half);
-  for (std::int64_t n = 0; n < iterations; ++n) {
-    asm volatile("" : "+x"(pair.v));  // keeps the compiler from seeing through the loop
-#pragma GCC unroll 16
-    for (int i = 0; i < kChains; ++i)
-#pragma GCC unroll 2
-      for (int term = 0; term < P::kTerms; ++term)
-        acc[i] = P::multiply_add(pair.factor(term), pair.factor(term), acc[i]);
-  }
-  V total = acc[0];
-  for (int i = 1; i < kChains; ++i) total = total + acc[i];
-  float sink[V::kWidth];
-  total.store(sink);
-  asm volatile("" ::"r"(sink) : "memory");
-  return 4.0 * kChains * V::kWidth * static_cast<double>(iterations);
-}
-
 template <class P, int kMaxRows>
 Kernels<BFloat16> make_pair_kernels() {
   Kernels<BFloat16> table{};
@@ -161,7 +148,7 @@ Kernels<BFloat16> make_pair_kernels() {
   table.widen = convert<P, BFloat16, float>;
   table.dropout = dropout<typename P::Vector, BFloat16>;
   table.zoneout_forward = zoneout_forward<typename P::Vector, BFloat16>;
-  table.peak = peak_of_pairs<P>;
+  table.peak = peak<MultiplyPairs<P>>;
   return table;
 }
 

@@ -6,10 +6,7 @@
 #include <cstring>
 
 #include "base/bfloat16.h"
-
-#ifndef RNN_ENGINE_INLINE
-#define RNN_ENGINE_INLINE inline __attribute__((always_inline))
-#endif
+#include "base/device.h"
 
 namespace rnn_engine {
 
@@ -104,12 +101,12 @@ __attribute__((noinline)) void store_lanes(V x, BFloat16* p, int n) {
 
 // Values that are stored in bfloat16.
 template <class V>
-inline __attribute__((always_inline)) V load_units(const BFloat16* p, int units) {
+RNN_ENGINE_INLINE V load_units(const BFloat16* p, int units) {
   return units == V::kWidth ? load_lanes<V>(p) : load_lanes<V>(p, units);
 }
 
 template <class V>
-inline __attribute__((always_inline)) void store_units(V value, BFloat16* p, int units) {
+RNN_ENGINE_INLINE void store_units(V value, BFloat16* p, int units) {
   if (units == V::kWidth)
     store_lanes(value, p);
   else

@@ -11,8 +11,8 @@ namespace rnn_engine::cpu {
 
 // Columns from `first`: kVectors full vectors, or one of `lanes` values.
 template <class V, int kVectors>
-inline __attribute__((always_inline)) void softmax_strip(const SoftmaxBlock<typename V::Scalar>& t,
-                                                         std::int64_t first, int lanes) {
+RNN_ENGINE_INLINE void softmax_strip(const SoftmaxBlock<typename V::Scalar>& t, std::int64_t first,
+                                     int lanes) {
   using T = typename V::Scalar;
   constexpr int kWidth = V::kWidth;
   const auto load = [&](const T* p) {

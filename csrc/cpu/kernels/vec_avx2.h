@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#define RNN_ENGINE_INLINE inline __attribute__((always_inline))
+#include "cpu/kernels/vec.h"
 
 namespace rnn_engine {
 namespace {
@@ -27,13 +27,6 @@ struct Avx2Float {
   RNN_ENGINE_INLINE void store(float* p) const { _mm256_storeu_ps(p, v); }
   RNN_ENGINE_INLINE void store(float* p, int n) const { _mm256_maskstore_ps(p, mask(n), v); }
 
-  friend RNN_ENGINE_INLINE Avx2Float operator+(Avx2Float a, Avx2Float b) { return _mm256_add_ps(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx2Float operator-(Avx2Float a, Avx2Float b) { return _mm256_sub_ps(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx2Float operator*(Avx2Float a, Avx2Float b) { return _mm256_mul_ps(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx2Float operator/(Avx2Float a, Avx2Float b) { return _mm256_div_ps(a.v, b.v); }
-  friend RNN_ENGINE_INLINE Avx2Float operator-(Avx2Float a) {
-    return _mm256_xor_ps(a.v, _mm256_set1_ps(-0.0f));
-  }
   friend RNN_ENGINE_INLINE Avx2Float min(Avx2Float a, Avx2Float b) { return _mm256_min_ps(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Float max(Avx2Float a, Avx2Float b) { return _mm256_max_ps(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Float fma(Avx2Float a, Avx2Float b, Avx2Float c) {
@@ -71,21 +64,6 @@ struct Avx2Double {
   RNN_ENGINE_INLINE void store(double* p) const { _mm256_storeu_pd(p, v); }
   RNN_ENGINE_INLINE void store(double* p, int n) const { _mm256_maskstore_pd(p, mask(n), v); }
 
-  friend RNN_ENGINE_INLINE Avx2Double operator+(Avx2Double a, Avx2Double b) {
-    return _mm256_add_pd(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx2Double operator-(Avx2Double a, Avx2Double b) {
-    return _mm256_sub_pd(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx2Double operator*(Avx2Double a, Avx2Double b) {
-    return _mm256_mul_pd(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx2Double operator/(Avx2Double a, Avx2Double b) {
-    return _mm256_div_pd(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx2Double operator-(Avx2Double a) {
-    return _mm256_xor_pd(a.v, _mm256_set1_pd(-0.0));
-  }
   friend RNN_ENGINE_INLINE Avx2Double min(Avx2Double a, Avx2Double b) { return _mm256_min_pd(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Double max(Avx2Double a, Avx2Double b) { return _mm256_max_pd(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx2Double fma(Avx2Double a, Avx2Double b, Avx2Double c) {

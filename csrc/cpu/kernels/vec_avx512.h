@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#define RNN_ENGINE_INLINE inline __attribute__((always_inline))
+#include "cpu/kernels/vec.h"
 
 namespace rnn_engine {
 namespace {
@@ -27,21 +27,6 @@ struct Avx512Float {
   RNN_ENGINE_INLINE void store(float* p) const { _mm512_storeu_ps(p, v); }
   RNN_ENGINE_INLINE void store(float* p, int n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
 
-  friend RNN_ENGINE_INLINE Avx512Float operator+(Avx512Float a, Avx512Float b) {
-    return _mm512_add_ps(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx512Float operator-(Avx512Float a, Avx512Float b) {
-    return _mm512_sub_ps(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx512Float operator*(Avx512Float a, Avx512Float b) {
-    return _mm512_mul_ps(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx512Float operator/(Avx512Float a, Avx512Float b) {
-    return _mm512_div_ps(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx512Float operator-(Avx512Float a) {
-    return _mm512_xor_ps(a.v, _mm512_set1_ps(-0.0f));
-  }
   friend RNN_ENGINE_INLINE Avx512Float min(Avx512Float a, Avx512Float b) { return _mm512_min_ps(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx512Float max(Avx512Float a, Avx512Float b) { return _mm512_max_ps(a.v, b.v); }
   friend RNN_ENGINE_INLINE Avx512Float fma(Avx512Float a, Avx512Float b, Avx512Float c) {
@@ -79,21 +64,6 @@ struct Avx512Double {
   RNN_ENGINE_INLINE void store(double* p) const { _mm512_storeu_pd(p, v); }
   RNN_ENGINE_INLINE void store(double* p, int n) const { _mm512_mask_storeu_pd(p, mask(n), v); }
 
-  friend RNN_ENGINE_INLINE Avx512Double operator+(Avx512Double a, Avx512Double b) {
-    return _mm512_add_pd(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx512Double operator-(Avx512Double a, Avx512Double b) {
-    return _mm512_sub_pd(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx512Double operator*(Avx512Double a, Avx512Double b) {
-    return _mm512_mul_pd(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx512Double operator/(Avx512Double a, Avx512Double b) {
-    return _mm512_div_pd(a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE Avx512Double operator-(Avx512Double a) {
-    return _mm512_xor_pd(a.v, _mm512_set1_pd(-0.0));
-  }
   friend RNN_ENGINE_INLINE Avx512Double min(Avx512Double a, Avx512Double b) {
     return _mm512_min_pd(a.v, b.v);
   }

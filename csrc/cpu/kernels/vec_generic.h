@@ -9,8 +9,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
-#define RNN_ENGINE_INLINE inline __attribute__((always_inline))
+#include "cpu/kernels/vec.h"
 
 namespace rnn_engine {
 namespace {
@@ -52,11 +53,6 @@ struct GenericVec {
     for (int i = 0; i < n; ++i) p[i] = v[i];
   }
 
-  friend RNN_ENGINE_INLINE GenericVec operator+(GenericVec a, GenericVec b) { return a.v + b.v; }
-  friend RNN_ENGINE_INLINE GenericVec operator-(GenericVec a, GenericVec b) { return a.v - b.v; }
-  friend RNN_ENGINE_INLINE GenericVec operator*(GenericVec a, GenericVec b) { return a.v * b.v; }
-  friend RNN_ENGINE_INLINE GenericVec operator/(GenericVec a, GenericVec b) { return a.v / b.v; }
-  friend RNN_ENGINE_INLINE GenericVec operator-(GenericVec a) { return -a.v; }
   friend RNN_ENGINE_INLINE GenericVec min(GenericVec a, GenericVec b) { return a.v < b.v ? a.v : b.v; }
   friend RNN_ENGINE_INLINE GenericVec max(GenericVec a, GenericVec b) { return a.v > b.v ? a.v : b.v; }
   // low, high = a0 b0 a1 b1 ...
@@ -114,35 +110,21 @@ inline __attribute__((noinline)) GenericVec<double> fma(GenericVec<double> a, Ge
 
 // To the nearest whole number, ties to even, for |x| < 2^22 (float) or 2^51 (double): adding 1.5 * 2^p leaves
 // no room for a fraction.
-RNN_ENGINE_INLINE GenericVec<float> round_even(GenericVec<float> x) {
-  const GenericVec<float> magic(12582912.0f);
-  return (x + magic) - magic;
-}
-RNN_ENGINE_INLINE GenericVec<double> round_even(GenericVec<double> x) {
-  const GenericVec<double> magic(6755399441055744.0);
+template <class T>
+RNN_ENGINE_INLINE GenericVec<T> round_even(GenericVec<T> x) {
+  const GenericVec<T> magic(sizeof(T) == 4 ? T(12582912) : T(6755399441055744));
   return (x + magic) - magic;
 }
 
 // 2^n for whole n within the normal numbers.
-RNN_ENGINE_INLINE GenericVec<float> pow2(GenericVec<float> n) {
-  GenericVec<float> out;
-  for (int i = 0; i < 4; ++i) {
-    const std::uint32_t bits =
-        static_cast<std::uint32_t>((n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0) + 127) << 23;
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    out.v[i] = value;
-  }
-  return out;
-}
-RNN_ENGINE_INLINE GenericVec<double> pow2(GenericVec<double> n) {
-  GenericVec<double> out;
-  for (int i = 0; i < 2; ++i) {
-    const std::uint64_t bits =
-        static_cast<std::uint64_t>((n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0) + 1023) << 52;
-    double value;
-    std::memcpy(&value, &bits, sizeof value);
-    out.v[i] = value;
+template <class T>
+__attribute__((noinline)) GenericVec<T> pow2(GenericVec<T> n) {
+  using Word = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  constexpr int kBias = sizeof(T) == 4 ? 127 : 1023, kPlaces = sizeof(T) == 4 ? 23 : 52;
+  GenericVec<T> out;
+  for (int i = 0; i < GenericVec<T>::kWidth; ++i) {
+    const int whole = n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0;
+    out.v[i] = __builtin_bit_cast(T, static_cast<Word>(whole + kBias) << kPlaces);
   }
   return out;
 }

@@ -3,7 +3,7 @@
 
 #include <arm_neon.h>
 
-#define RNN_ENGINE_INLINE inline __attribute__((always_inline))
+#include "cpu/kernels/vec.h"
 
 namespace rnn_engine {
 namespace {
@@ -35,11 +35,6 @@ struct NeonFloat {
     if (n == 3) vst1q_lane_f32(p + 2, v, 2);
   }
 
-  friend RNN_ENGINE_INLINE NeonFloat operator+(NeonFloat a, NeonFloat b) { return vaddq_f32(a.v, b.v); }
-  friend RNN_ENGINE_INLINE NeonFloat operator-(NeonFloat a, NeonFloat b) { return vsubq_f32(a.v, b.v); }
-  friend RNN_ENGINE_INLINE NeonFloat operator*(NeonFloat a, NeonFloat b) { return vmulq_f32(a.v, b.v); }
-  friend RNN_ENGINE_INLINE NeonFloat operator/(NeonFloat a, NeonFloat b) { return vdivq_f32(a.v, b.v); }
-  friend RNN_ENGINE_INLINE NeonFloat operator-(NeonFloat a) { return vnegq_f32(a.v); }
   // The second argument if one is NaN, as on x86: FMIN and FMAX would give NaN, FMINNM and FMAXNM the number.
   friend RNN_ENGINE_INLINE NeonFloat min(NeonFloat a, NeonFloat b) {
     return vbslq_f32(vcltq_f32(a.v, b.v), a.v, b.v);
@@ -82,11 +77,6 @@ struct NeonDouble {
     if (n == 1) vst1q_lane_f64(p, v, 0);
   }
 
-  friend RNN_ENGINE_INLINE NeonDouble operator+(NeonDouble a, NeonDouble b) { return vaddq_f64(a.v, b.v); }
-  friend RNN_ENGINE_INLINE NeonDouble operator-(NeonDouble a, NeonDouble b) { return vsubq_f64(a.v, b.v); }
-  friend RNN_ENGINE_INLINE NeonDouble operator*(NeonDouble a, NeonDouble b) { return vmulq_f64(a.v, b.v); }
-  friend RNN_ENGINE_INLINE NeonDouble operator/(NeonDouble a, NeonDouble b) { return vdivq_f64(a.v, b.v); }
-  friend RNN_ENGINE_INLINE NeonDouble operator-(NeonDouble a) { return vnegq_f64(a.v); }
   friend RNN_ENGINE_INLINE NeonDouble min(NeonDouble a, NeonDouble b) {
     return vbslq_f64(vcltq_f64(a.v, b.v), a.v, b.v);
   }

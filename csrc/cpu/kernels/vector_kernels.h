@@ -18,7 +18,7 @@ inline constexpr int kPrefetchDepth = 24;
 
 // Valid values of a tile's vector j.
 template <class V, class T>
-inline __attribute__((always_inline)) int lanes_of(const GemmTile<T>& t, int j) {
+RNN_ENGINE_INLINE int lanes_of(const GemmTile<T>& t, int j) {
   const std::int64_t left = t.gates ? t.columns : t.columns - j * V::kWidth;
   return left < V::kWidth ? static_cast<int>(left) : V::kWidth;
 }
@@ -54,7 +54,7 @@ __attribute__((noinline)) void store_partial(const GemmTile<T>& t, std::int64_t 
 
 // Calls visit(i, j) for each of kRows x kVectors accumulators, unrolled.
 template <int kRows, int kVectors, class Visit>
-inline __attribute__((always_inline)) void for_each_accumulator(const Visit& visit) {
+RNN_ENGINE_INLINE void for_each_accumulator(const Visit& visit) {
 #pragma GCC unroll 6
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
@@ -110,11 +110,15 @@ template <class V>
 struct Multiply {
   using Vector = V;
   using Stored = typename V::Scalar;
+  static constexpr int kChainOperations = 2;
+
+  static V chain_factor() { return V(Stored(0.5)); }
+  static RNN_ENGINE_INLINE V chain(V acc, V factor) { return fma(acc, factor, V(Stored(1))); }
 
   // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
-  static inline __attribute__((always_inline)) void accumulate(const GemmTile<Stored>& t, const Stored* a,
-                                                               V (&acc)[kRows][kVectors]) {
+  static RNN_ENGINE_INLINE void accumulate(const GemmTile<Stored>& t, const Stored* a,
+                                           V (&acc)[kRows][kVectors]) {
     constexpr int kWidth = V::kWidth;
     const Stored* panel = t.panel;
     const std::ptrdiff_t a_row = t.a_row, a_col = t.a_col;
@@ -139,7 +143,7 @@ struct Multiply {
 
 // Cuts the rows into blocks of nearly equal height.
 template <class M, int kVectors, int kMaxRows>
-inline __attribute__((always_inline)) void gemm_rows(const GemmTile<typename M::Stored>& t) {
+RNN_ENGINE_INLINE void gemm_rows(const GemmTile<typename M::Stored>& t) {
   const std::int64_t blocks = (t.rows + kMaxRows - 1) / kMaxRows;
   std::int64_t row = 0;
   for (std::int64_t block = 0; block < blocks; ++block) {
@@ -190,7 +194,7 @@ void gemm(const GemmTile<typename M::Stored>& t) {
 // Turns kWidth rows of kWidth values into columns: each of the log2(kWidth) passes interleaves the two
 // halves.
 template <class V>
-inline __attribute__((always_inline)) void transpose(V (&rows)[V::kWidth]) {
+RNN_ENGINE_INLINE void transpose(V (&rows)[V::kWidth]) {
   constexpr int kHalf = V::kWidth / 2;
 #pragma GCC unroll 4
   for (int pass = 1; pass < V::kWidth; pass *= 2) {
@@ -227,24 +231,26 @@ void pack_transposed(const TransposedPanel<typename V::Scalar>& t) {
   }
 }
 
-template <class V>
+// M::chain is one step of a chain of multiply-adds.
+template <class M>
 double peak(std::int64_t iterations) {
+  using V = typename M::Vector;
   using T = typename V::Scalar;
   constexpr int kChains = 16;
   V acc[kChains];
   for (int i = 0; i < kChains; ++i) acc[i] = V(T(i));
-  V factor(T(0.5)), addend(T(1));
+  auto factor = M::chain_factor();
   for (std::int64_t n = 0; n < iterations; ++n) {
     asm volatile("" : "+x"(factor.v));  // keeps the compiler from seeing through the loop
 #pragma GCC unroll 16
-    for (int i = 0; i < kChains; ++i) acc[i] = fma(acc[i], factor, addend);
+    for (int i = 0; i < kChains; ++i) acc[i] = M::chain(acc[i], factor);
   }
   V total = acc[0];
   for (int i = 1; i < kChains; ++i) total = total + acc[i];
   T sink[V::kWidth];
   total.store(sink);
   asm volatile("" ::"r"(sink) : "memory");
-  return 2.0 * kChains * V::kWidth * static_cast<double>(iterations);
+  return static_cast<double>(M::kChainOperations * kChains * V::kWidth) * static_cast<double>(iterations);
 }
 
 template <class V, int kMaxRows>
@@ -260,7 +266,7 @@ Kernels<typename V::Scalar> make_kernels() {
   table.softmax_block = softmax_block<V>;
   table.softmax_join = softmax_join<V>;
   table.softmax_slope = softmax_slope<V>;
-  table.peak = peak<V>;
+  table.peak = peak<Multiply<V>>;
   return table;
 }
 

@@ -17,8 +17,6 @@ struct BackwardPseudoLayer : BackwardRows<T, PseudoLayerBackward<T>> {
 
   BackwardPseudoLayer(const Shape& s, const Found& found) : Found(found), shape(s) {}
 
-  RowWindow<T> d_uh() const { return shape.cell.split ? uh : wx; }
-
   // c as the cell puts it out, before any zoneout.
   const RowWindow<Value<T>>& cell_c() const { return shape.zoneout_c > 0 ? c_candidate : c; }
 

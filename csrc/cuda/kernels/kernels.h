@@ -286,28 +286,4 @@ void write_table(Stream stream, const std::int32_t* numbers, std::int64_t count,
 template <class T>
 void copy_values(Stream stream, const T* from, std::int64_t count, T* to);
 
-// The loss of some tokens, and their logits into slopes, the gradients of scale * loss.
-template <class T>
-struct TokenLoss {
-  std::int64_t tokens, classes;
-  Value<T>* z;                  // [tokens, V] logits in; slopes out, unless `slopes` is
-  T* slopes;                    // [tokens, V] or nullptr
-  const std::int64_t* targets;  // [tokens]
-  std::int64_t ignore_index;
-  Value<T> on, off, scale;  // scale (1 - smoothing), scale smoothing / V
-  double smoothing;
-  bool gradients;
-  rnn_engine_loss_result* found;  // [tokens] of each
-};
-template <class T>
-void token_loss(Stream stream, const TokenLoss<T>& loss);
-
-// result += the sum of `found`, in its order.
-void add_losses(Stream stream, const rnn_engine_loss_result* found, std::int64_t tokens,
-                rnn_engine_loss_result* result);
-
-// out[V] += the sums of slopes [tokens, V] over the tokens, in their order.
-template <class T>
-void add_slopes(Stream stream, const T* slopes, std::int64_t tokens, std::int64_t classes, Value<T>* out);
-
 }  // namespace rnn_engine::cuda

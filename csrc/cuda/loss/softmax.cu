@@ -1,7 +1,7 @@
 // The loss and its slopes: a block has a token, and goes over its logits.
 #include "cells/math.h"
-#include "cuda/kernels/kernels.h"
 #include "cuda/kernels/vector.h"
+#include "cuda/loss/loss.h"
 
 namespace rnn_engine::cuda {
 namespace {

@@ -4,12 +4,9 @@
 // piece: tiles of their own where the gates' gradients stay, else part of this one.
 #pragma once
 
-#include "cuda/run/run.h"
+#include "cuda/run/gradients.h"
 
 namespace rnn_engine::cuda {
-
-template <class T>
-using BackwardPseudoLayer = BackwardRows<T, PseudoLayerBackward<T>>;
 
 template <class T>
 class BackwardTile {
@@ -39,66 +36,36 @@ class BackwardTile {
   // `rebuild`: wx, uh and c of the piece are to be recomputed from the input and h.
   void run(const BackwardPseudoLayer<T>& pseudo, std::int64_t s0, std::int64_t s1, bool rebuild) const {
     const Shape& s = run_.shape();
-    const StepRange range = step_range(s, pseudo.direction, s0, s1);
+    const Gradients<T> gradients = gradients_of(pseudo);
     RowWindow<const T> input = pseudo.input;
-    if (!pseudo.stored) input = begin_products(pseudo, s0, s1);
+    if (!pseudo.stored) input = gradients.begin(s0, s1);
     if (rebuild) make_gates(pseudo, input, s0, s1);
     for (std::int64_t step = s1 - 1; step >= s0; --step)
       run_step(pseudo, step_at(s, pseudo.direction, step), step, s0, s1);
-    const bool first = s1 == s.T;
-    if (s.projected) projection_gradient(pseudo, range, first);
+    if (s.projected) gradients.of_projection(s0, s1);
     if (!pseudo.stored) {
-      weight_gradients(pseudo, input, range, first);
-      if (pseudo.dx) input_gradient(pseudo, range);
+      gradients.of_weights(input, s0, s1);
+      if (pseudo.dx) gradients.of_input(s0, s1);
       const Step step = step_at(s, pseudo.direction, s0);
-      copy_values<T>(run_.stream, d_uh(pseudo).at(s.offset(step.t)), step.rows * pseudo.size.G,
+      copy_values<T>(run_.stream, pseudo.d_uh().at(s.offset(step.t)), step.rows * pseudo.size.G,
                      pseudo.own.boundary);
     }
-    if (s0 == 0) finish_vectors(pseudo);
+    if (s0 == 0) gradients.of_vectors();
   }
 
   // Of kept gates, whose gradients now stand in their place.
   void run_weight_gradients(const BackwardPseudoLayer<T>& pseudo, std::int64_t s0, std::int64_t s1) const {
-    const RowWindow<const T> input = begin_products(pseudo, s0, s1);
-    weight_gradients(pseudo, input, step_range(run_.shape(), pseudo.direction, s0, s1), s1 == run_.shape().T);
+    const Gradients<T> gradients = gradients_of(pseudo);
+    gradients.of_weights(gradients.begin(s0, s1), s0, s1);
   }
   // The same for the input's gradient.
   void run_input_gradient(const BackwardPseudoLayer<T>& pseudo, std::int64_t s0, std::int64_t s1) const {
-    input_gradient(pseudo, step_range(run_.shape(), pseudo.direction, s0, s1));
+    gradients_of(pseudo).of_input(s0, s1);
   }
 
  private:
-  RowWindow<T> d_uh(const BackwardPseudoLayer<T>& pseudo) const {
-    return run_.shape().cell.split ? pseudo.uh : pseudo.wx;
-  }
-  RowWindow<T> h_previous(const BackwardPseudoLayer<T>& pseudo, const StepRange& range) const {
-    return {workspace_.h_previous, range.row0, pseudo.size.R};
-  }
-
-  // What the layer read in forward, and h before each row.
-  RowWindow<const T> begin_products(const BackwardPseudoLayer<T>& pseudo, std::int64_t s0,
-                                    std::int64_t s1) const {
-    const Shape& s = run_.shape();
-    const StepRange range = step_range(s, pseudo.direction, s0, s1);
-    PreviousStates<T> states{};
-    states.first = range.row0;
-    states.rows = range.rows();
-    states.units = static_cast<std::int32_t>(pseudo.size.R);
-    states.direction = static_cast<std::int32_t>(pseudo.direction);
-    states.map = run_.row_map();
-    states.h = pseudo.h.data;
-    states.h_first = pseudo.h.first;
-    states.h_row = pseudo.h.stride;
-    states.h0 = pseudo.h0;
-    states.before = pseudo.h_before;
-    states.before_step = static_cast<std::int32_t>(step_at(s, pseudo.direction, s0).t);
-    states.factors = pseudo.own.states.factors;
-    states.out = workspace_.h_previous;
-    previous_states(run_.stream, states);
-    if (!s.dropout || pseudo.layer == 0) return pseudo.input;
-    const RowWindow<T> dropped{workspace_.dropped, range.row0, pseudo.size.I};
-    run_.drop(pseudo.layer, range, pseudo.input, dropped);
-    return dropped.as_const();
+  Gradients<T> gradients_of(const BackwardPseudoLayer<T>& pseudo) const {
+    return {run_, workspace_, pseudo, overwrite_};
   }
 
   // The gates of the whole piece in two large products, and c by running the cells alone: the same chains of
@@ -173,7 +140,7 @@ class BackwardTile {
     const bool beyond = !pseudo.stored && s == s1 - 1;
     const T* after = step.continued == 0 ? nullptr
                      : beyond            ? pseudo.own.boundary
-                                         : d_uh(pseudo).at(shape.offset(step.after));
+                                         : pseudo.d_uh().at(shape.offset(step.after));
     // Without recurrent dropout the product begins with dy.
     const T* begin = pseudo.own.states.factors ? nullptr : pseudo.dy.at(row);
     const bool fused = kRounds<T> && run_.fuses() && !shape.projected;
@@ -283,7 +250,7 @@ class BackwardTile {
 
   // Rows [carried, rows) of this step began their sequences: what flows further back belongs to h0.
   void initial_gradients(const BackwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t row) const {
-    state_product(pseudo, d_uh(pseudo).at(row + step.carried), step.rows - step.carried, nullptr);
+    state_product(pseudo, pseudo.d_uh().at(row + step.carried), step.rows - step.carried, nullptr);
     InitialGradient<T> gradient{};
     gradient.first = static_cast<std::int32_t>(step.carried);
     gradient.rows = static_cast<std::int32_t>(step.rows);
@@ -293,75 +260,6 @@ class BackwardTile {
     gradient.past = pseudo.own.past_h;
     gradient.out = pseudo.dh0;
     initial_gradient(run_.stream, gradient);
-  }
-
-  // gradient [m, n] += left^T right, over rows [rows, m] and [rows, n].
-  void outer(std::int64_t rows, std::int64_t m, const T* left, std::int64_t left_row, std::int64_t n,
-             const T* right, std::int64_t right_row, Value<T>* gradient, bool overwrite) const {
-    if (!gradient) return;
-    Product<T> p{};
-    p.m = m;
-    p.n = n;
-    p.k = rows;
-    p.a = by_columns<T>(left, left_row);
-    p.b = by_columns<T>(right, right_row);
-    if (!overwrite) {
-      p.init = gradient;
-      p.init_row = n;
-    }
-    p.c = gradient;
-    p.c_row = n;
-    p.any_order = true;
-    run_.multiply(p);
-  }
-
-  void weight_gradients(const BackwardPseudoLayer<T>& pseudo, const RowWindow<const T>& input,
-                        const StepRange& range, bool first) const {
-    const LayerShape& size = pseudo.size;
-    const bool overwrite = overwrite_ && first;
-    outer(range.rows(), size.Z, pseudo.wx.at(range.row0), size.G, size.I, input.at(range.row0), input.stride,
-          pseudo.gradients.weight_ih, overwrite);
-    outer(range.rows(), size.Z, d_uh(pseudo).at(range.row0), size.G, size.R, workspace_.h_previous, size.R,
-          pseudo.gradients.weight_hh, overwrite);
-  }
-
-  // Part of every backward tile: the gradients of h are there for its steps alone.
-  void projection_gradient(const BackwardPseudoLayer<T>& pseudo, const StepRange& range, bool first) const {
-    const LayerShape& size = pseudo.size;
-    outer(range.rows(), size.R, workspace_.dstate, size.R, size.H, pseudo.h_unprojected.at(range.row0),
-          size.H, pseudo.gradients.weight_hr, overwrite_ && first);
-  }
-
-  // dx = d_wx W; the second direction's is added to the first's, and dropout follows when it is complete.
-  void input_gradient(const BackwardPseudoLayer<T>& pseudo, const StepRange& range) const {
-    const Shape& s = run_.shape();
-    const LayerShape& size = pseudo.size;
-    Product<T> p{};
-    p.m = range.rows();
-    p.n = size.I;
-    p.k = size.Z;
-    p.a = by_rows<T>(pseudo.wx.at(range.row0), size.G);
-    p.b = by_columns<T>(pseudo.weights.weight_ih, size.I);
-    p.stored_init = pseudo.direction == 0 ? nullptr : pseudo.dx.at(range.row0);
-    p.init_row = pseudo.dx.stride;
-    p.stored_c = pseudo.dx.at(range.row0);
-    p.c_row = pseudo.dx.stride;
-    run_.multiply(p);
-    if (!s.dropout || pseudo.layer == 0 || pseudo.direction + 1 < s.D) return;
-    run_.drop(pseudo.layer, range, pseudo.dx.as_const(), pseudo.dx);
-  }
-
-  void finish_vectors(const BackwardPseudoLayer<T>& pseudo) const {
-    VectorSums<T> sums{};
-    sums.units = static_cast<std::int32_t>(pseudo.size.H);
-    sums.row_blocks = static_cast<std::int32_t>(row_blocks(run_.shape()));
-    sums.sums = pseudo.own.sums;
-    sums.weights = run_.cell_weights(pseudo.weights);
-    sums.bias_ih = pseudo.gradients.bias_ih;
-    sums.bias_hh = pseudo.gradients.bias_hh;
-    for (int e = 0; e < kMaxVectorParams; ++e) sums.vector_params[e] = pseudo.gradients.vector_params[e];
-    sums.overwrite = overwrite_;
-    vector_gradients(run_.stream, run_.shape().cell_index, sums);
   }
 
   const Runner<T>& run_;
