@@ -31,7 +31,9 @@ def main() -> None:
     print("threads    H   torch's forward, both (us)   forward            inference          both               step")
     for row in rows:
         ratios = "".join(spread_text(row, name) for name in ("forward", "inference", "both", "step"))
-        print(f"{row['threads']:7} {row['hidden']:4} {row['torch_forward_us']:14.0f} {row['torch_both_us']:12.0f} {ratios}")
+        print(
+            f"{row['threads']:7} {row['hidden']:4} {row['torch_forward_us']:14.0f} {row['torch_both_us']:12.0f} {ratios}"
+        )
     write_json(arguments.json, rows)
 
 

@@ -102,22 +102,22 @@ int main() {
   const double graph = graph_launch();
   int steps = kSteps;
   void* grid_arguments[] = {&steps};
-  const double grid = microseconds([&] {
-                        check(cudaLaunchCooperativeKernel(reinterpret_cast<void*>(grid_steps), blocks, 256,
-                                                          grid_arguments, 0, nullptr),
-                              "cooperative launch");
-                      }) /
-                      kSteps;
+  const double grid =
+      microseconds([&] {
+        check(cudaLaunchCooperativeKernel(reinterpret_cast<void*>(grid_steps), blocks, 256, grid_arguments, 0, nullptr),
+              "cooperative launch");
+      }) /
+      kSteps;
   unsigned* flags = nullptr;
   check(cudaMalloc(&flags, blocks * 32 * sizeof(unsigned)), "memory");
   void* flag_arguments[] = {&flags, &steps};
-  const double flag = microseconds([&] {
-                        check(cudaMemsetAsync(flags, 0, blocks * 32 * sizeof(unsigned)), "memset");
-                        check(cudaLaunchCooperativeKernel(reinterpret_cast<void*>(flag_steps), blocks, 256,
-                                                          flag_arguments, 0, nullptr),
-                              "cooperative launch");
-                      }) /
-                      kSteps;
+  const double flag =
+      microseconds([&] {
+        check(cudaMemsetAsync(flags, 0, blocks * 32 * sizeof(unsigned)), "memset");
+        check(cudaLaunchCooperativeKernel(reinterpret_cast<void*>(flag_steps), blocks, 256, flag_arguments, 0, nullptr),
+              "cooperative launch");
+      }) /
+      kSteps;
   constexpr long kBytes = 128 * 1024;  // h of B 64, H 1024 in bfloat16
   uint4* data = nullptr;
   check(cudaMalloc(&data, 4 * kBytes), "memory");
@@ -126,8 +126,7 @@ int main() {
   for (int i = 0; i < 3; ++i) {
     const int groups = 1 << i, times = 200;
     const long vectors = kBytes / groups / sizeof(uint4);
-    const double took =
-        microseconds([&] { broadcast<<<blocks, 256>>>(data, vectors, groups, times, flags); });
+    const double took = microseconds([&] { broadcast<<<blocks, 256>>>(data, vectors, groups, times, flags); });
     rates[i] = static_cast<double>(blocks) * vectors * sizeof(uint4) * times / took / 1e6;
   }
   check(cudaGetLastError(), "kernels");

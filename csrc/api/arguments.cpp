@@ -38,8 +38,7 @@ void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, const rn
   require_aligned(args.workspace, sizes.forward_workspace_bytes, "workspace");
 }
 
-void require_backward(const Shape& shape, const rnn_engine_sizes& sizes,
-                      const rnn_engine_backward_args& args) {
+void require_backward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_backward_args& args) {
   require(shape.training, "plan: expected one with training = 1");
   require_weights(shape, args.weights);
   require_pointer(args.gradients, "gradients");
@@ -52,8 +51,8 @@ void require_backward(const Shape& shape, const rnn_engine_sizes& sizes,
 
 void require_loss_problem(const rnn_engine_loss_problem& p) {
   const auto at_least = [](const char* name, std::int64_t least, std::int64_t value) {
-    require(value >= least, std::string(name) + ": expected at least " + std::to_string(least) + ", got " +
-                                std::to_string(value));
+    require(value >= least,
+            std::string(name) + ": expected at least " + std::to_string(least) + ", got " + std::to_string(value));
   };
   at_least("tokens", 0, p.tokens);
   at_least("features", 1, p.features);
@@ -66,8 +65,8 @@ void require_loss_problem(const rnn_engine_loss_problem& p) {
   // Beyond this, offsets in bytes could overflow; no machine has the memory.
   const double features = static_cast<double>(p.features);
   const double values = (static_cast<double>(p.tokens) + p.vocabulary) * features + 256.0 * p.vocabulary;
-  require(values < 1e15, "tokens, features, vocabulary: expected a problem of less than 1e15 values, got " +
-                             std::to_string(values));
+  require(values < 1e15,
+          "tokens, features, vocabulary: expected a problem of less than 1e15 values, got " + std::to_string(values));
 }
 
 void require_loss(const rnn_engine_loss_problem& problem, const rnn_engine_loss_args& args) {

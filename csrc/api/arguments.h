@@ -43,8 +43,7 @@ inline void require_pointer(const void* pointer, const std::string& name) {
 void require_aligned(const void* pointer, std::size_t bytes, const char* name);
 void require_weights(const Shape& shape, const rnn_engine_weights* weights);
 void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_forward_args& args);
-void require_backward(const Shape& shape, const rnn_engine_sizes& sizes,
-                      const rnn_engine_backward_args& args);
+void require_backward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_backward_args& args);
 // All but the dtype, of which a machine knows.
 void require_loss_problem(const rnn_engine_loss_problem& problem);
 void require_loss(const rnn_engine_loss_problem& problem, const rnn_engine_loss_args& args);
@@ -53,7 +52,6 @@ void require_loss(const rnn_engine_loss_problem& problem, const rnn_engine_loss_
 void append_buffers(const char* arena, const std::vector<BufferRecord>& records, rnn_engine_buffer* buffers,
                     std::size_t capacity, std::size_t& count);
 rnn_engine_tile tile_at(const Tiles& tiles, std::int64_t index);
-void copy_inputs(const Edges& edges, std::int64_t tile, std::int64_t* inputs, std::size_t capacity,
-                 std::size_t& count);
+void copy_inputs(const Edges& edges, std::int64_t tile, std::int64_t* inputs, std::size_t capacity, std::size_t& count);
 
 }  // namespace rnn_engine

@@ -12,8 +12,7 @@ struct Functions {
   std::int32_t version;  // RNN_ENGINE_API_VERSION of the library
   decltype(&rnn_engine_last_error) last_error;
   decltype(&rnn_engine_context_create) context_create;
-  decltype(&rnn_engine_cuda_context_create)
-      cuda_context_create;  // null in the CPU's library, as the next two
+  decltype(&rnn_engine_cuda_context_create) cuda_context_create;  // null in the CPU's library, as the next two
   decltype(&rnn_engine_cuda_graphs) cuda_graphs;
   decltype(&rnn_engine_cuda_products) cuda_products;
   decltype(&rnn_engine_context_destroy) context_destroy;

@@ -44,8 +44,7 @@ int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer) {
   return static_cast<int32_t>(plan->plan->schedule.of(layer));
 }
 
-int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity,
-                            size_t* count) {
+int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity, size_t* count) {
   return guarded([&] {
     require_pointer(plan, "plan");
     require_pointer(count, "count");
@@ -56,8 +55,8 @@ int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, s
   });
 }
 
-int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile, int64_t* inputs,
-                         size_t capacity, size_t* count) {
+int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile, int64_t* inputs, size_t capacity,
+                         size_t* count) {
   return guarded([&] {
     require_pointer(plan, "plan");
     require_pointer(tile, "tile");

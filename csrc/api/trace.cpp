@@ -34,8 +34,7 @@ std::string policies_of(const PlanBase& plan) {
   std::string all;
   for (std::size_t l = 0; l < plan.schedule.policy.size(); ++l) {
     const char* name = name_of(plan.schedule.policy[l]);
-    if (l == 0 || plan.schedule.policy[l] != plan.schedule.policy[l - 1])
-      all += (l ? "+" : "") + std::string(name);
+    if (l == 0 || plan.schedule.policy[l] != plan.schedule.policy[l - 1]) all += (l ? "+" : "") + std::string(name);
   }
   return all;
 }

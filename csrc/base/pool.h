@@ -56,8 +56,7 @@ class Team {
   // This thread's share of `count` items, a contiguous piece; pieces begin at multiples of `grain`.
   Range share(std::int64_t count, std::int64_t grain = 1) const {
     const std::int64_t blocks = (count + grain - 1) / grain;
-    return {std::min(count, blocks * id_ / size_ * grain),
-            std::min(count, blocks * (id_ + 1) / size_ * grain)};
+    return {std::min(count, blocks * id_ / size_ * grain), std::min(count, blocks * (id_ + 1) / size_ * grain)};
   }
 
  private:

@@ -39,8 +39,8 @@ void bind_loss_problem(nb::module_& module) {
           "__init__",
           [](rnn_engine_loss_problem* self, int dtype, int gradients, int64_t tokens, int64_t features,
              int64_t vocabulary, int64_t ignore_index, double smoothing, bool tf32) {
-            new (self) rnn_engine_loss_problem{dtype,      gradients,    tokens,    features,
-                                               vocabulary, ignore_index, smoothing, tf32};
+            new (self)
+                rnn_engine_loss_problem{dtype, gradients, tokens, features, vocabulary, ignore_index, smoothing, tf32};
           },
           nb::kw_only(), "dtype"_a, "gradients"_a, "tokens"_a, "features"_a, "vocabulary"_a, "ignore_index"_a,
           "smoothing"_a, "tf32"_a = false);
@@ -79,8 +79,7 @@ void Context::gemm(int64_t m, int64_t n, int64_t k, const Values& a, const Value
   const auto* left = static_cast<const float*>(data_of({kCpu, type, m * k}, a, "a"));
   const auto* right = static_cast<const float*>(data_of({kCpu, type, n * k}, b, "b"));
   auto* product = static_cast<float*>(data_of({kCpu, type, m * n}, c, "c"));
-  released(api,
-           [&] { return api.gemm(raw, m, n, k, left, right, product, workspace.data, workspace.bytes()); });
+  released(api, [&] { return api.gemm(raw, m, n, k, left, right, product, workspace.data, workspace.bytes()); });
 }
 
 uint64_t Context::loss_workspace(const rnn_engine_loss_problem& problem) const {
@@ -89,10 +88,9 @@ uint64_t Context::loss_workspace(const rnn_engine_loss_problem& problem) const {
   return bytes;
 }
 
-void Context::linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs,
-                                   double scale, const LossGradients& gradients,
-                                   const std::optional<Values>& workspace, const Values& result,
-                                   uintptr_t stream) const {
+void Context::linear_cross_entropy(const rnn_engine_loss_problem& problem, const LossInputs& inputs, double scale,
+                                   const LossGradients& gradients, const std::optional<Values>& workspace,
+                                   const Values& result, uintptr_t stream) const {
   rnn_engine_loss_args args = loss_args(problem, device, inputs, gradients);
   args.scale = scale;
   args.workspace = workspace_of(device, workspace, loss_workspace(problem));
@@ -112,9 +110,7 @@ void bind_context(nb::module_& module) {
       .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
       .def_static(
           "cuda",
-          [](const std::string& library, int number, int device) {
-            return new Context(library, number, device);
-          },
+          [](const std::string& library, int number, int device) { return new Context(library, number, device); },
           "library"_a, "number"_a, "device"_a)
       .def_ro("threads", &Context::threads)
       .def_prop_ro("isa", [](const Context& c) { return std::string(c.api.context_isa(c.raw)); })
@@ -122,15 +118,13 @@ void bind_context(nb::module_& module) {
                    [](const Context& c) {
                      return std::string(c.api.cuda_products ? c.api.cuda_products(c.raw) : "own products");
                    })
-      .def_prop_ro("graphs",
-                   [](const Context& c) { return c.api.cuda_graphs ? c.api.cuda_graphs(c.raw) : 0; })
+      .def_prop_ro("graphs", [](const Context& c) { return c.api.cuda_graphs ? c.api.cuda_graphs(c.raw) : 0; })
       .def("calibrate", &Context::calibrate, "dtype"_a = RNN_ENGINE_FLOAT32 + 0)
       .def("loss_workspace", &Context::loss_workspace, "problem"_a)
-      .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a,
-           "gradients"_a, "workspace"_a.none(), "result"_a, "stream"_a = 0)
+      .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a, "gradients"_a,
+           "workspace"_a.none(), "result"_a, "stream"_a = 0)
       .def("gemm", &Context::gemm, "m"_a, "n"_a, "k"_a, "a"_a, "b"_a, "c"_a, "workspace"_a)
-      .def("gemm_workspace",
-           [](const Context& c, int64_t n, int64_t k) { return c.api.gemm_workspace(c.raw, n, k); })
+      .def("gemm_workspace", [](const Context& c, int64_t n, int64_t k) { return c.api.gemm_workspace(c.raw, n, k); })
       .def("convert", &Context::convert, "values"_a, "out"_a)
       .def("peak", &Context::peak, "iterations"_a, "dtype"_a = RNN_ENGINE_FLOAT32 + 0);
 }

@@ -14,8 +14,7 @@ const Functions& open(const std::string& path) {
   if (!library) throw EngineError(dlerror());
   const std::string needed = "this package needs version " + std::to_string(RNN_ENGINE_API_VERSION) +
                              " of rnn_engine's C API: build both from the same source";
-  const auto functions =
-      reinterpret_cast<decltype(&rnn_engine_functions)>(dlsym(library, "rnn_engine_functions"));
+  const auto functions = reinterpret_cast<decltype(&rnn_engine_functions)>(dlsym(library, "rnn_engine_functions"));
   if (!functions) throw EngineError(path + ": it has no function rnn_engine_functions; " + needed);
   const auto& table = *static_cast<const Functions*>(functions());
   if (table.version != RNN_ENGINE_API_VERSION)

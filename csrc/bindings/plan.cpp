@@ -16,14 +16,12 @@ namespace {
 constexpr int kWeights = 5 + RNN_ENGINE_MAX_VECTOR_PARAMS;  // members of rnn_engine_weights
 
 const char* name_of(int which) {
-  constexpr const char* kNames[] = {"weight_ih", "weight_hh", "bias_ih",
-                                    "bias_hh",   "weight_hr", "vector_params"};
+  constexpr const char* kNames[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "vector_params"};
   return kNames[std::min(which, 5)];
 }
 
 void*& member(rnn_engine_weights& weights, int which) {
-  void** members[] = {&weights.weight_ih, &weights.weight_hh, &weights.bias_ih, &weights.bias_hh,
-                      &weights.weight_hr};
+  void** members[] = {&weights.weight_ih, &weights.weight_hh, &weights.bias_ih, &weights.bias_hh, &weights.weight_hr};
   return which < 5 ? *members[which] : weights.vector_params[which - 5];
 }
 
@@ -36,8 +34,7 @@ nb::tuple state_shape(const rnn_engine_problem& p, const std::vector<int64_t>& w
 }
 
 nb::tuple output_shape(const rnn_engine_problem& p, int64_t rows, int64_t values) {
-  return p.batch_sizes ? nb::make_tuple(rows, values / rows)
-                       : nb::make_tuple(p.steps, p.batch, values / rows);
+  return p.batch_sizes ? nb::make_tuple(rows, values / rows) : nb::make_tuple(p.steps, p.batch, values / rows);
 }
 
 }  // namespace
@@ -86,8 +83,7 @@ nb::list PlanHandle::buffers() const {
   check(api, api.plan_buffers(raw, rows.data(), count, &count));
   nb::list out;
   for (const rnn_engine_buffer& b : rows)
-    out.append(
-        nb::make_tuple(b.name, b.arena, b.layer, b.direction, b.offset, b.bytes, b.first_tile, b.last_tile));
+    out.append(nb::make_tuple(b.name, b.arena, b.layer, b.direction, b.offset, b.bytes, b.first_tile, b.last_tile));
   return out;
 }
 
@@ -121,13 +117,10 @@ PlanHandle::WeightArrays PlanHandle::arrays_of(const nb::list& list, bool gradie
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
     if (gradients && list[i].is_none()) continue;
-    const auto where = [&] {
-      return std::string(name) + "[" + std::to_string(i) + "], " + name_of(slot.which);
-    };
+    const auto where = [&] { return std::string(name) + "[" + std::to_string(i) + "], " + name_of(slot.which); };
     Values values;
     if (!nb::try_cast(list[i], values))
-      throw nb::value_error(
-          (where() + ": expected a contiguous array on the CPU or on a CUDA device").c_str());
+      throw nb::value_error((where() + ": expected a contiguous array on the CPU or on a CUDA device").c_str());
     const Type& type = is_matrix(slot.which) && !gradients ? stored_ : value_;
     if (values.device != device_ || values.type != type.native || values.count != slot.values)
       data_of({device_, type, slot.values}, values, where());  // throws
@@ -141,10 +134,9 @@ rnn_engine_masks PlanHandle::masks_of(uint64_t seed, const std::optional<Input>&
 }
 
 void PlanHandle::forward(const nb::list& weights, const std::optional<Values>& packed, const Input& x,
-                         const std::optional<Input>& h0, const std::optional<Input>& c0,
-                         const std::optional<Values>& y, const std::optional<Values>& cy, const Values& hn,
-                         const Values& cn, const std::optional<Values>& reserve,
-                         const std::optional<Values>& workspace, uint64_t seed,
+                         const std::optional<Input>& h0, const std::optional<Input>& c0, const std::optional<Values>& y,
+                         const std::optional<Values>& cy, const Values& hn, const Values& cn,
+                         const std::optional<Values>& reserve, const std::optional<Values>& workspace, uint64_t seed,
                          const std::optional<Input>& row_ids, uintptr_t stream) const {
   const WeightArrays w = arrays_of(weights, false);
   rnn_engine_forward_args args{};
@@ -206,11 +198,11 @@ void bind_plan(nb::module_& module) {
       .def(
           "__init__",
           [](PlanHandle* self, const Context& context, int cell, int dtype, int64_t steps, int64_t batch,
-             int64_t input_size, std::vector<int64_t> hidden_sizes, int64_t projection, int directions,
-             bool bias, bool training, bool output, bool cell_output, bool input_gradient, bool prepacked,
+             int64_t input_size, std::vector<int64_t> hidden_sizes, int64_t projection, int directions, bool bias,
+             bool training, bool output, bool cell_output, bool input_gradient, bool prepacked,
              std::optional<std::vector<int64_t>> batch_sizes, double dropout, double recurrent_dropout,
-             std::tuple<double, double> zoneout, bool zoneout_masks, int memory, uint64_t budget,
-             int schedule, bool tf32) {
+             std::tuple<double, double> zoneout, bool zoneout_masks, int memory, uint64_t budget, int schedule,
+             bool tf32) {
             Options options{{}, std::move(hidden_sizes), batch_sizes.value_or(std::vector<int64_t>{})};
             options.raw = {.cell = cell,
                            .dtype = dtype,
@@ -238,11 +230,10 @@ void bind_plan(nb::module_& module) {
                            .tf32 = tf32};
             new (self) PlanHandle(context, options);
           },
-          "context"_a, nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a,
-          "hidden_sizes"_a, "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a,
-          "cell_output"_a, "input_gradient"_a, "prepacked"_a, "batch_sizes"_a.none(), "dropout"_a,
-          "recurrent_dropout"_a, "zoneout"_a, "zoneout_masks"_a, "memory"_a, "budget"_a, "schedule"_a,
-          "tf32"_a, nb::keep_alive<1, 2>())
+          "context"_a, nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_sizes"_a,
+          "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a, "input_gradient"_a,
+          "prepacked"_a, "batch_sizes"_a.none(), "dropout"_a, "recurrent_dropout"_a, "zoneout"_a, "zoneout_masks"_a,
+          "memory"_a, "budget"_a, "schedule"_a, "tf32"_a, nb::keep_alive<1, 2>())
       .def_ro("dtype", &PlanHandle::dtype)
       .def_ro("training", &PlanHandle::training)
       .def_ro("y_shape", &PlanHandle::y_shape)
@@ -251,10 +242,8 @@ void bind_plan(nb::module_& module) {
       .def_ro("c_shape", &PlanHandle::c_shape)
       .def_prop_ro("reserve_bytes", [](const PlanHandle& p) { return p.sizes.reserve_bytes; })
       .def_prop_ro("workspace_bytes", [](const PlanHandle& p) { return p.sizes.workspace_bytes; })
-      .def_prop_ro("forward_workspace_bytes",
-                   [](const PlanHandle& p) { return p.sizes.forward_workspace_bytes; })
-      .def_prop_ro("backward_workspace_bytes",
-                   [](const PlanHandle& p) { return p.sizes.backward_workspace_bytes; })
+      .def_prop_ro("forward_workspace_bytes", [](const PlanHandle& p) { return p.sizes.forward_workspace_bytes; })
+      .def_prop_ro("backward_workspace_bytes", [](const PlanHandle& p) { return p.sizes.backward_workspace_bytes; })
       .def_prop_ro("packed_bytes", [](const PlanHandle& p) { return p.sizes.packed_bytes; })
       .def_prop_ro("steps", [](const PlanHandle& p) { return p.facts().steps; })
       .def_prop_ro("seconds", [](const PlanHandle& p) { return p.facts().seconds; })
@@ -264,12 +253,12 @@ void bind_plan(nb::module_& module) {
       .def("buffers", &PlanHandle::buffers)
       .def("kinds", &PlanHandle::kinds)
       .def("tile", &PlanHandle::tile, "index"_a)
-      .def("forward", &PlanHandle::forward, "weights"_a, "packed"_a.none(), "x"_a, "h0"_a.none(),
-           "c0"_a.none(), "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "reserve"_a.none(),
-           "workspace"_a.none(), "seed"_a = 0, "row_ids"_a.none() = nb::none(), "stream"_a = 0)
-      .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(), "c0"_a.none(),
-           "y"_a, "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(), "dx"_a.none(),
-           "dh0"_a.none(), "dc0"_a.none(), "reserve"_a.none(), "workspace"_a.none(), "overwrite"_a = false,
-           "seed"_a = 0, "row_ids"_a.none() = nb::none(), "stream"_a = 0)
+      .def("forward", &PlanHandle::forward, "weights"_a, "packed"_a.none(), "x"_a, "h0"_a.none(), "c0"_a.none(),
+           "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "reserve"_a.none(), "workspace"_a.none(), "seed"_a = 0,
+           "row_ids"_a.none() = nb::none(), "stream"_a = 0)
+      .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(), "c0"_a.none(), "y"_a,
+           "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(), "dx"_a.none(), "dh0"_a.none(), "dc0"_a.none(),
+           "reserve"_a.none(), "workspace"_a.none(), "overwrite"_a = false, "seed"_a = 0,
+           "row_ids"_a.none() = nb::none(), "stream"_a = 0)
       .def("pack", &PlanHandle::pack, "weights"_a, "packed"_a, "stream"_a = 0);
 }

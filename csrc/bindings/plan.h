@@ -46,9 +46,8 @@ class PlanHandle {
                const std::optional<Input>& row_ids, uintptr_t stream) const;
   void backward(const nanobind::list& weights, const nanobind::list& gradients, const Input& x,
                 const std::optional<Input>& h0, const std::optional<Input>& c0, const Input& y,
-                const std::optional<Input>& dy, const std::optional<Input>& dcy,
-                const std::optional<Input>& dhn, const std::optional<Input>& dcn,
-                const std::optional<Values>& dx, const std::optional<Values>& dh0,
+                const std::optional<Input>& dy, const std::optional<Input>& dcy, const std::optional<Input>& dhn,
+                const std::optional<Input>& dcn, const std::optional<Values>& dx, const std::optional<Values>& dh0,
                 const std::optional<Values>& dc0, const std::optional<Values>& reserve,
                 const std::optional<Values>& workspace, bool overwrite, uint64_t seed,
                 const std::optional<Input>& row_ids, uintptr_t stream) const;

@@ -16,9 +16,8 @@ constexpr auto kInt = static_cast<uint8_t>(nb::dlpack::dtype_code::Int);
 constexpr auto kUInt = static_cast<uint8_t>(nb::dlpack::dtype_code::UInt);
 
 // In the order of RNN_ENGINE_FLOAT32, ..., then those that only arguments have.
-constexpr Type kTypes[] = {{"float32", {kFloat, 32, 1}},   {"float64", {kFloat, 64, 1}},
-                           {"bfloat16", {kBfloat, 16, 1}}, {"float16", {kFloat, 16, 1}},
-                           {"int64", {kInt, 64, 1}},       {"uint8", {kUInt, 8, 1}}};
+constexpr Type kTypes[] = {{"float32", {kFloat, 32, 1}}, {"float64", {kFloat, 64, 1}}, {"bfloat16", {kBfloat, 16, 1}},
+                           {"float16", {kFloat, 16, 1}}, {"int64", {kInt, 64, 1}},     {"uint8", {kUInt, 8, 1}}};
 constexpr int kProblemTypes = 4;
 
 // What of torch is asked, looked up once torch is there. All of it lives as long as the process.
@@ -51,8 +50,7 @@ struct Torch {
                             PyUnicode_InternFromString("get_device"),
                             PyUnicode_InternFromString("dtype"),
                             {}};
-    for (size_t i = 0; i < std::size(kTypes); ++i)
-      torch->dtypes[i] = PyObject_GetAttrString(module, kTypes[i].name);
+    for (size_t i = 0; i < std::size(kTypes); ++i) torch->dtypes[i] = PyObject_GetAttrString(module, kTypes[i].name);
     PyErr_Clear();
     return torch;
   }
@@ -62,9 +60,7 @@ nb::object called(nb::handle object, PyObject* method) {
   return nb::steal(PyObject_CallMethodNoArgs(object.ptr(), method));
 }
 
-nb::object attribute(nb::handle object, PyObject* name) {
-  return nb::steal(PyObject_GetAttr(object.ptr(), name));
-}
+nb::object attribute(nb::handle object, PyObject* name) { return nb::steal(PyObject_GetAttr(object.ptr(), name)); }
 
 constexpr int kNowhere = kCpu - 1;
 
@@ -116,24 +112,21 @@ void require_values(int device, const nb::dlpack::dtype& type, int64_t count, co
   };
   if (device != expected.device)
     throw nb::value_error(
-        (name + ": expected an array on " + place(expected.device) + ", got one on " + place(device))
-            .c_str());
+        (name + ": expected an array on " + place(expected.device) + ", got one on " + place(device)).c_str());
   if (type != expected.type.native)
     throw nb::type_error((name + ": expected " + expected.type.name + ", got another type").c_str());
   if (count != expected.count)
     throw nb::value_error(
-        (name + ": expected " + std::to_string(expected.count) + " values, got " + std::to_string(count))
-            .c_str());
+        (name + ": expected " + std::to_string(expected.count) + " values, got " + std::to_string(count)).c_str());
 }
 
 void* bytes_of(int device, const std::optional<Values>& values, uint64_t bytes, const char* name) {
   if (!bytes) return nullptr;
   if (!values || values->bytes() < bytes)
-    throw nb::value_error((std::string(name) + ": expected at least " + std::to_string(bytes) +
-                           " bytes, got " + std::to_string(values ? values->bytes() : 0))
+    throw nb::value_error((std::string(name) + ": expected at least " + std::to_string(bytes) + " bytes, got " +
+                           std::to_string(values ? values->bytes() : 0))
                               .c_str());
-  require_values(values->device, values->type, values->count,
-                 {device, Type{name, values->type}, values->count}, name);
+  require_values(values->device, values->type, values->count, {device, Type{name, values->type}, values->count}, name);
   return values->data;
 }
 

@@ -85,12 +85,11 @@ struct type_caster<Memory<Data>> {
       value = {tensor.data, tensor.type, tensor.count, tensor.device, borrow(source)};
       return read == Reading::kDone;
     }
-    using Array = std::conditional_t<std::is_const_v<Data>, ndarray<ro, c_contig, device::cpu>,
-                                     ndarray<c_contig, device::cpu>>;
+    using Array =
+        std::conditional_t<std::is_const_v<Data>, ndarray<ro, c_contig, device::cpu>, ndarray<c_contig, device::cpu>>;
     make_caster<Array> caster;
     // Never a converted copy, which results would be written to.
-    if (!caster.from_python(source, flags & ~static_cast<uint32_t>(cast_flags::convert), cleanup))
-      return false;
+    if (!caster.from_python(source, flags & ~static_cast<uint32_t>(cast_flags::convert), cleanup)) return false;
     const Array& array = caster.value;
     value = {array.data(), array.dtype(), static_cast<int64_t>(array.size()), kCpu, borrow(source)};
     return true;

@@ -15,8 +15,8 @@ struct GruCell : CellDefaults {
   static constexpr int kSums = 2;  // sums of d_wx, of d_uh
 
   template <class V>
-  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void activate(const V (&wx)[kGates], const V (&uh)[kGates], V& r,
-                                                           V& z, V& n) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void activate(const V (&wx)[kGates], const V (&uh)[kGates], V& r, V& z,
+                                                           V& n) {
     r = sigmoid(wx[0] + uh[0]);
     z = sigmoid(wx[1] + uh[1]);
     n = tanh(fma(r, uh[2], wx[2]));
@@ -24,8 +24,8 @@ struct GruCell : CellDefaults {
 
   // wx and uh are kept as they are. c is h.
   template <class V>
-  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void forward(V (&wx)[kGates], V (&uh)[kGates],
-                                                          const V (*)[kGates], V c_prev, V& c, V& h) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void forward(V (&wx)[kGates], V (&uh)[kGates], const V (*)[kGates],
+                                                          V c_prev, V& c, V& h) {
     V r, z, n;
     activate(wx, uh, r, z, n);
     c = h = fma(z, c_prev - n, n);
@@ -33,9 +33,8 @@ struct GruCell : CellDefaults {
 
   // dh is the gradient of h from the outputs and through U, dc the one through z.
   template <class V>
-  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void backward(V (&wx)[kGates], V (&uh)[kGates],
-                                                           const V (*)[kGates], V c_prev, V, V dh, V& dc,
-                                                           V (*sums)[kGates]) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void backward(V (&wx)[kGates], V (&uh)[kGates], const V (*)[kGates],
+                                                           V c_prev, V, V dh, V& dc, V (*sums)[kGates]) {
     V r, z, n;
     activate(wx, uh, r, z, n);
     const V one(1), d = dh + dc, dn = d * (one - z) * (one - n * n);

@@ -33,8 +33,8 @@ struct Normal {
       return load_units<V>(row + k * stride + (valid ? unit : 0), valid);
     };
     const T count = static_cast<T>(kParts * units);
-    const V mean(row_sum<V, kParts>(units, [&](int k, std::int64_t unit, int valid,
-                                               V sum) { return sum + value(k, unit, valid); }) /
+    const V mean(row_sum<V, kParts>(
+                     units, [&](int k, std::int64_t unit, int valid, V sum) { return sum + value(k, unit, valid); }) /
                  count);
     const T variance = row_sum<V, kParts>(units,
                                           [&](int k, std::int64_t unit, int valid, V sum) {
@@ -73,12 +73,10 @@ struct NormalGradient {
 template <class Cell>
 struct LayerNorm : CellDefaults {
   static constexpr bool kSeparateRecurrentProduct = true, kAddsBias = true, kWholeRows = true;
-  static constexpr int kVectorParams =
-      2 + Cell::kVectorParams;            // gamma_ih, gamma_hh, those of the inner cell
-  static constexpr int kUnitVectors = 2;  // gamma_c, beta_c
+  static constexpr int kVectorParams = 2 + Cell::kVectorParams;  // gamma_ih, gamma_hh, those of the inner cell
+  static constexpr int kUnitVectors = 2;                         // gamma_c, beta_c
   static constexpr unsigned kBiasVectors = Cell::kBiasVectors << 2 | 1u << (kVectorParams + 1);
-  static constexpr int kSums =
-      2 + Cell::kSums;  // of d_wx and d_uh, each times what gamma multiplies; the inner cell's
+  static constexpr int kSums = 2 + Cell::kSums;  // of d_wx and d_uh, each times what gamma multiplies; the inner cell's
   static constexpr int kWork = 2 * kGates + 1;
 
   // The vectors of a vector of units.
@@ -88,9 +86,7 @@ struct LayerNorm : CellDefaults {
 
     template <class Tile>
     RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Vectors(const Tile& t, std::int64_t unit, int valid) {
-      const auto load = [&](const auto* p) {
-        return p ? load_units<V>(p + unit, valid) : V(typename V::Scalar(0));
-      };
+      const auto load = [&](const auto* p) { return p ? load_units<V>(p + unit, valid) : V(typename V::Scalar(0)); };
       const auto gate = [&](const auto* p, int k) { return load(p ? p + k * t.gate_stride : nullptr); };
       for (int k = 0; k < kGates; ++k) {
         for (int e = 0; e < kVectorParams; ++e) vector_params[e][k] = gate(t.vector_params[e], k);
@@ -131,9 +127,9 @@ struct LayerNorm : CellDefaults {
     V x_wx[kGates], x_uh[kGates], wx[kGates], uh[kGates];
 
     template <class Stored>
-    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Products(const Bare<Stored>& bare, std::int64_t row,
-                                                 std::int64_t unit, int valid, const Vectors<V>& v,
-                                                 const Normal<V>& normal_wx, const Normal<V>& normal_uh) {
+    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Products(const Bare<Stored>& bare, std::int64_t row, std::int64_t unit,
+                                                 int valid, const Vectors<V>& v, const Normal<V>& normal_wx,
+                                                 const Normal<V>& normal_uh) {
       for (int k = 0; k < kGates; ++k) {
         x_wx[k] = normal_wx(load_units<V>(bare.wx_at(row, k, unit), valid));
         x_uh[k] = normal_uh(load_units<V>(bare.uh_at(row, k, unit), valid));
@@ -149,8 +145,8 @@ struct LayerNorm : CellDefaults {
     Normal<V> wx[kCellRows], uh[kCellRows];
 
     template <class Stored>
-    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Normals(const Bare<Stored>& bare, std::int64_t units,
-                                                std::int64_t first, int rows) {
+    RNN_ENGINE_DEVICE RNN_ENGINE_INLINE Normals(const Bare<Stored>& bare, std::int64_t units, std::int64_t first,
+                                                int rows) {
       for (int i = 0; i < rows; ++i) {
         wx[i] = Normal<V>::template of<kGates>(bare.wx_at(first + i, 0, 0), bare.gate_stride, units);
         uh[i] = Normal<V>::template of<kGates>(bare.uh_at(first + i, 0, 0), bare.gate_stride, units);
@@ -203,8 +199,7 @@ struct LayerNorm : CellDefaults {
     const auto bare = reserve_of(t);
     const Normals<V> normals(bare, t.units, first, rows);
     Normal<V> normal_c[kCellRows];
-    for (int i = 0; i < rows; ++i)
-      normal_c[i] = Normal<V>::template of<1>(t.c + (first + i) * t.c_row, 0, t.units);
+    for (int i = 0; i < rows; ++i) normal_c[i] = Normal<V>::template of<1>(t.c + (first + i) * t.c_row, 0, t.units);
     NormalGradient<V> of_c[kCellRows], of_wx[kCellRows], of_uh[kCellRows];
     output_gradients(t, bare, first, rows, normals, normal_c, of_c);
     gate_gradients(t, bare, first, rows, normals, normal_c, of_c, of_wx, of_uh);
@@ -214,8 +209,7 @@ struct LayerNorm : CellDefaults {
         const int valid = units_at<V>(unit, t.units);
         const auto finish = [&](auto* product, int part, const Normal<V>& normal, const auto& means) {
           const V x = normal(load_units<V>(product, valid));
-          store_units(means.gradient(load_units<V>(work(t, i, part, unit), valid), x, normal), product,
-                      valid);
+          store_units(means.gradient(load_units<V>(work(t, i, part, unit), valid), x, normal), product, valid);
         };
         for (int k = 0; k < kGates; ++k) {
           finish(bare.wx_at(first + i, k, unit), k, normals.wx[i], means_wx);
@@ -294,8 +288,7 @@ struct LayerNorm : CellDefaults {
         for (int k = 0; k < kGates; ++k) d[k] = load_units<V>(work(t, i, k, unit), valid);
         const V x_c = normal_c[i](load_units<V>(t.c + row * t.c_row + unit, valid));
         const V p_c = load_units<V>(work(t, i, 2 * kGates, unit), valid);
-        V dc =
-            load_units<V>(t.dc + row * t.dc_row + unit, valid) + means_c[i].gradient(p_c, x_c, normal_c[i]);
+        V dc = load_units<V>(t.dc + row * t.dc_row + unit, valid) + means_c[i].gradient(p_c, x_c, normal_c[i]);
         LstmCell::state_gradients(d, load_units<V>(t.c_prev + row * t.c_prev_row + unit, valid), dc);
         store_units(dc, t.dc + row * t.dc_row + unit, valid);
         for (int k = 0; k < kGates; ++k) {

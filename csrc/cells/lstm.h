@@ -37,8 +37,8 @@ struct LstmCell : CellDefaults {
 
   // gates: z in, activated gates out.
   template <class V>
-  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void forward(V (&gates)[kGates], V (&)[kGates],
-                                                          const V (*)[kGates], V c_prev, V& c, V& h) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void forward(V (&gates)[kGates], V (&)[kGates], const V (*)[kGates],
+                                                          V c_prev, V& c, V& h) {
     activate(gates);
     c = next_state(gates, c_prev);
     h = gates[3] * tanh(c);
@@ -46,9 +46,8 @@ struct LstmCell : CellDefaults {
 
   // gates: activated gates in, dz out.
   template <class V>
-  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void backward(V (&gates)[kGates], V (&)[kGates],
-                                                           const V (*)[kGates], V c_prev, V c, V dh, V& dc,
-                                                           V (*sums)[kGates]) {
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void backward(V (&gates)[kGates], V (&)[kGates], const V (*)[kGates],
+                                                           V c_prev, V c, V dh, V& dc, V (*sums)[kGates]) {
     const V one(1), o = gates[3], tanh_c = tanh(c);
     dc = fma(dh * o, one - tanh_c * tanh_c, dc);
     state_gradients(gates, c_prev, dc);

@@ -22,8 +22,7 @@ struct MiLstmCell : CellDefaults {
   }
 
   template <class V>
-  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void separate(V d, V& wx, V& uh,
-                                                           const V (*vector_params)[kGates], int k,
+  RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void separate(V d, V& wx, V& uh, const V (*vector_params)[kGates], int k,
                                                            V (*sums)[kGates]) {
     const V d_uh = d * uh;
     sums[0][k] = sums[0][k] + d;
@@ -38,8 +37,7 @@ struct MiLstmCell : CellDefaults {
   // wx and uh are kept as they are: backward recomputes the gates from them.
   template <class V>
   RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void forward(V (&wx)[kGates], V (&uh)[kGates],
-                                                          const V (*vector_params)[kGates], V c_prev, V& c,
-                                                          V& h) {
+                                                          const V (*vector_params)[kGates], V c_prev, V& c, V& h) {
     V z[kGates];
     for (int k = 0; k < kGates; ++k) z[k] = join(wx[k], uh[k], vector_params, k);
     LstmCell::forward(z, uh, vector_params, c_prev, c, h);
@@ -47,8 +45,8 @@ struct MiLstmCell : CellDefaults {
 
   template <class V>
   RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void backward(V (&wx)[kGates], V (&uh)[kGates],
-                                                           const V (*vector_params)[kGates], V c_prev, V c,
-                                                           V dh, V& dc, V (*sums)[kGates]) {
+                                                           const V (*vector_params)[kGates], V c_prev, V c, V dh, V& dc,
+                                                           V (*sums)[kGates]) {
     V d[kGates], ignored[1][kGates] = {};
     for (int k = 0; k < kGates; ++k) d[k] = join(wx[k], uh[k], vector_params, k);
     LstmCell::activate(d);

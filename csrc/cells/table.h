@@ -46,7 +46,7 @@ constexpr void for_each_cell(Visitor visit) {
 
 inline constexpr int kCells = 5;
 inline constexpr CellTraits kCellTable[kCells] = {traits_of<LstmCell>(), traits_of<MiLstmCell>(),
-                                                  traits_of<LayerNormLstmCell>(),
-                                                  traits_of<LayerNormMiLstmCell>(), traits_of<GruCell>()};
+                                                  traits_of<LayerNormLstmCell>(), traits_of<LayerNormMiLstmCell>(),
+                                                  traits_of<GruCell>()};
 
 }  // namespace rnn_engine

@@ -32,9 +32,7 @@ template <class T>
 void measure_products(const Kernels<T>& kernels, Pool& pool, Costs& costs) {
   constexpr std::int64_t kDeep = 256, kMostRows = 256, kOperations = 1 << 23;  // of a call, at most
   const Machine machine{kernels.width, pool.threads(), kInterleave<T>};
-  const auto columns = [&](double bytes) {
-    return static_cast<std::int64_t>(bytes / (sizeof(T) * kDeep)) / 64 * 64;
-  };
+  const auto columns = [&](double bytes) { return static_cast<std::int64_t>(bytes / (sizeof(T) * kDeep)) / 64 * 64; };
   const std::int64_t most = columns(Costs::kFar);
   const auto threads = static_cast<std::size_t>(pool.threads());
   const auto own_packed = static_cast<std::size_t>(packed_size(machine, kDeep, most));
@@ -54,8 +52,8 @@ void measure_products(const Kernels<T>& kernels, Pool& pool, Costs& costs) {
           const auto thread = static_cast<std::size_t>(team.id());
           for (std::int64_t i = 0; i < repeats; ++i)
             multiply(Team(0, 1, nullptr), kernels,
-                     Product<T>{rows, n, kDeep, a.data(), kDeep, packed.data() + thread * own_packed, nullptr,
-                                0, c.data() + thread * own_c, n});
+                     Product<T>{rows, n, kDeep, a.data(), kDeep, packed.data() + thread * own_packed, nullptr, 0,
+                                c.data() + thread * own_c, n});
         });
       });
       rate = 2.0 * static_cast<double>(rows * n * kDeep * repeats) / seconds;
@@ -73,8 +71,7 @@ double measure_cell(const Kernels<T>& kernels, const CellTraits& traits, void (*
     return std::vector<Value<T>>(static_cast<std::size_t>(count), value);
   };
   const std::vector<Value<T>> wx = values(kRows * 4 * kUnits, Value<T>(0.5f)), uh = wx,
-                              vector = values(4 * kUnits, Value<T>(1)),
-                              state = values(kRows * kUnits, Value<T>(0.1f));
+                              vector = values(4 * kUnits, Value<T>(1)), state = values(kRows * kUnits, Value<T>(0.1f));
   std::vector<T> gates_wx(wx.size(), narrow<T>(0.5f)), gates_uh = gates_wx, h(state.size());
   std::vector<Value<T>> c = state, dc = state, sums = values(kUnits * traits.sums_width(), 0),
                         work = values(kCellRows * std::max(1, traits.work) * kUnits, 0);

@@ -30,15 +30,12 @@ struct rnn_engine_context {
   rnn_engine_context(const char* isa, int threads) : backend(select_backend(isa)), pool(threads) {}
 
   Machine machine(int dtype) const {
-    return visit_dtype(dtype, [&]<class T>() {
-      return Machine{backend.template kernels<T>().width, pool.threads(), kInterleave<T>};
-    });
+    return visit_dtype(
+        dtype, [&]<class T>() { return Machine{backend.template kernels<T>().width, pool.threads(), kInterleave<T>}; });
   }
 
   // For a trace.
-  std::string name() const {
-    return std::string(backend.isa) + ", " + std::to_string(pool.threads()) + " threads";
-  }
+  std::string name() const { return std::string(backend.isa) + ", " + std::to_string(pool.threads()) + " threads"; }
 
   // Of a dtype; measured once, by the first who asks.
   const Costs& measured_costs(int dtype) {
@@ -65,8 +62,8 @@ const Plan& plan_of(const rnn_engine_plan& plan) { return static_cast<const Plan
 
 // Between bfloat16 and float32, by as many threads as find enough to do.
 template <class From, class To>
-void convert(rnn_engine_context* context, void (*kernel)(const Block<From, To>&), std::int64_t count,
-             const void* in, void* out) {
+void convert(rnn_engine_context* context, void (*kernel)(const Block<From, To>&), std::int64_t count, const void* in,
+             void* out) {
   constexpr std::int64_t kGrain = 16384;
   require(count >= 0, "count: expected at least 0, got " + std::to_string(count));
   if (count == 0) return;
@@ -101,18 +98,15 @@ const char* rnn_engine_context_isa(const rnn_engine_context* context) { return c
 
 int rnn_engine_has_isa(const char* isa) { return isa && has_backend(isa); }
 
-int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
-                           rnn_engine_plan** plan) {
+int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem, rnn_engine_plan** plan) {
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(plan, "plan");
     require_dtype(problem->dtype);
     const Machine machine = context->machine(problem->dtype);
-    const bool compares =
-        (problem->training && problem->memory == RNN_ENGINE_BUDGET) || may_divide(*problem, machine);
-    const Costs costs =
-        compares ? context->measured_costs(problem->dtype) : context->known_costs(problem->dtype);
+    const bool compares = (problem->training && problem->memory == RNN_ENGINE_BUDGET) || may_divide(*problem, machine);
+    const Costs costs = compares ? context->measured_costs(problem->dtype) : context->known_costs(problem->dtype);
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
     made->plan = std::make_unique<Plan>(make_plan(*problem, machine, costs, &context->wavefronts));
@@ -122,8 +116,8 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
 
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const Plan& p = plan_of(*plan);
-  return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs(p.shape.dtype)),
-          p.tiles.count(), p.shape.L, p.schedule.thread_groups};
+  return {p.schedule.backward_steps, predicted_seconds(p, plan->context->known_costs(p.shape.dtype)), p.tiles.count(),
+          p.shape.L, p.schedule.thread_groups};
 }
 
 int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {
@@ -156,9 +150,8 @@ int rnn_engine_pack(rnn_engine_plan* plan, const rnn_engine_weights* weights, vo
     const Plan& p = plan_of(*plan);
     require_weights(p.shape, weights);
     require_aligned(packed, p.sizes.packed_bytes, "packed");
-    visit_dtype(p.shape.dtype, [&]<class T>() {
-      run_pack<T>(p, plan->context->backend, plan->context->pool, weights, packed);
-    });
+    visit_dtype(p.shape.dtype,
+                [&]<class T>() { run_pack<T>(p, plan->context->backend, plan->context->pool, weights, packed); });
   });
 }
 
@@ -217,14 +210,14 @@ size_t rnn_engine_gemm_workspace(const rnn_engine_context* context, int64_t n, i
   return static_cast<size_t>(packed_size(context->machine(RNN_ENGINE_FLOAT32), k, n)) * sizeof(float);
 }
 
-int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a,
-                    const float* b, float* c, void* workspace, size_t workspace_bytes) {
+int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
+                    float* c, void* workspace, size_t workspace_bytes) {
   return guarded([&] {
     require_pointer(context, "context");
     require(m >= 1 && n >= 1 && k >= 1, "m, n, k: expected at least 1");
     const size_t needed = rnn_engine_gemm_workspace(context, n, k);
-    require(workspace_bytes >= needed, "workspace_bytes: expected at least " + std::to_string(needed) +
-                                           ", got " + std::to_string(workspace_bytes));
+    require(workspace_bytes >= needed, "workspace_bytes: expected at least " + std::to_string(needed) + ", got " +
+                                           std::to_string(workspace_bytes));
     require_aligned(workspace, needed, "workspace");
     float* packed = static_cast<float*>(workspace);
     const Kernels<float>& kernels = context->backend.f32;
@@ -239,8 +232,8 @@ int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k
 double rnn_engine_peak(rnn_engine_context* context, int32_t dtype, int64_t iterations) {
   std::atomic<double> operations{0};
   context->pool.run([&](Team&) {
-    const double mine = visit_dtype(
-        dtype, [&]<class T>() { return context->backend.template kernels<T>().peak(iterations); });
+    const double mine =
+        visit_dtype(dtype, [&]<class T>() { return context->backend.template kernels<T>().peak(iterations); });
     double seen = operations.load();
     while (!operations.compare_exchange_weak(seen, seen + mine)) {
     }

@@ -12,8 +12,7 @@ constexpr double kTake = 2.5e-6;
 // The parts that tiles are made of, for one layer on `threads` threads.
 class LayerCost {
  public:
-  LayerCost(const Shape& shape, const Machine& machine, std::int64_t layer, double threads,
-            const Costs& costs)
+  LayerCost(const Shape& shape, const Machine& machine, std::int64_t layer, double threads, const Costs& costs)
       : costs_(costs),
         H_(static_cast<double>(shape.layer(layer).H)),
         I_(static_cast<double>(shape.layer(layer).I)),
@@ -30,9 +29,7 @@ class LayerCost {
     share_ = std::ceil(units / threads) / units;  // of the thread that has the most units
   }
 
-  double pack(double columns) const {
-    return 2 * value_ * gates_ * H_ * columns / (threads_ * costs_.memory_rate);
-  }
+  double pack(double columns) const { return 2 * value_ * gates_ * H_ * columns / (threads_ * costs_.memory_rate); }
   double pack_forward() const { return pack(I_ + R_); }
   double pack_backward() const { return pack(R_); }
   // Groups take turns with the pseudo-layers: a tile's weights come from a far cache, and the tile itself
@@ -43,13 +40,9 @@ class LayerCost {
   }
 
   // W x of many rows.
-  double input_product(double rows) const {
-    return product(rows, 2 * gates_ * rows * H_ * I_, gates_ * H_ * I_);
-  }
+  double input_product(double rows) const { return product(rows, 2 * gates_ * rows * H_ * I_, gates_ * H_ * I_); }
   // U h' and the cells, a step at a time.
-  double forward_steps(double steps, double rows) const {
-    return this->steps(steps, rows, costs_.cell_forward[cell_]);
-  }
+  double forward_steps(double steps, double rows) const { return this->steps(steps, rows, costs_.cell_forward[cell_]); }
   double backward_steps(double steps, double rows) const {
     return this->steps(steps, rows, costs_.cell_backward[cell_]);
   }
@@ -74,8 +67,8 @@ class LayerCost {
   }
   double barrier_cost(double rows) const { return std::sqrt(rows * R_ * value_) * barrier_cost_; }
   double steps(double steps, double rows, double cell) const {
-    double step = product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) + rows * H_ * share_ * cell +
-                  barrier_cost(rows);
+    double step =
+        product(rows, 2 * gates_ * rows * H_ * R_, gates_ * H_ * R_) + rows * H_ * share_ * cell + barrier_cost(rows);
     if (projected_) step += product(rows, 2 * rows * H_ * R_, H_ * R_) + barrier_cost(rows);
     return steps * step;
   }
@@ -110,9 +103,7 @@ double seconds_of(TileKind kind, Policy policy, const LayerCost& cost, double st
   return 0;
 }
 
-double rows_of_step(const Shape& shape) {
-  return static_cast<double>(shape.N) / static_cast<double>(shape.T);
-}
+double rows_of_step(const Shape& shape) { return static_cast<double>(shape.N) / static_cast<double>(shape.T); }
 
 }  // namespace
 
@@ -125,12 +116,11 @@ double tile_seconds(const Shape& shape, const Machine& machine, const Schedule& 
   if (tile.kind == TileKind::kReplay && tile.s1 == shape.T) seconds += cost.pack_forward();
   if (tile.kind == TileKind::kBackward && tile.s1 == shape.T) seconds += cost.pack_backward();
   if (schedule.thread_groups > 1) seconds += cost.hand_over(tile.kind);
-  return seconds + seconds_of(tile.kind, schedule.of(tile.layer), cost,
-                              static_cast<double>(tile.s1 - tile.s0), rows_of_step(shape));
+  return seconds + seconds_of(tile.kind, schedule.of(tile.layer), cost, static_cast<double>(tile.s1 - tile.s0),
+                              rows_of_step(shape));
 }
 
-double predicted_seconds(const Shape& s, const Machine& machine, const Schedule& schedule,
-                         const Costs& costs) {
+double predicted_seconds(const Shape& s, const Machine& machine, const Schedule& schedule, const Costs& costs) {
   double seconds = 0;
   for (std::int64_t layer = 0; layer < s.L; ++layer) {
     const LayerCost cost(s, machine, layer, machine.threads, costs);
@@ -138,8 +128,7 @@ double predicted_seconds(const Shape& s, const Machine& machine, const Schedule&
     // All of a kind, as so many tiles of equal length.
     const auto add = [&](TileKind kind, std::int64_t steps) {
       const double count = std::ceil(T / static_cast<double>(steps));
-      seconds +=
-          pseudo_layers * count * seconds_of(kind, schedule.of(layer), cost, T / count, rows_of_step(s));
+      seconds += pseudo_layers * count * seconds_of(kind, schedule.of(layer), cost, T / count, rows_of_step(s));
     };
     seconds += pseudo_layers * (s.prepacked ? 0 : cost.pack_forward());
     add(TileKind::kForward, schedule.forward_steps);

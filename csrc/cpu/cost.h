@@ -52,7 +52,6 @@ double tile_seconds(const Shape& shape, const Machine& machine, const Schedule& 
                     const Costs& costs);
 
 // Seconds of one call, and of backward too in training, with one group of threads.
-double predicted_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule,
-                         const Costs& costs);
+double predicted_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule, const Costs& costs);
 
 }  // namespace rnn_engine

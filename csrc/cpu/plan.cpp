@@ -23,16 +23,15 @@ std::vector<std::int64_t> groups_of(const Machine& machine) {
 }  // namespace
 
 Estimates estimates_of(const Machine& machine, const Costs& costs) {
-  return {[&](const Shape& shape, const Schedule& schedule) {
-            const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
-            return sizes.reserve_bytes + sizes.workspace_bytes;
-          },
-          [&](const Shape& shape, const Schedule& schedule) {
-            return predicted_seconds(shape, machine, schedule, costs);
-          },
-          [&](const Shape& shape, const Schedule& schedule, const Tile& tile) {
-            return tile_seconds(shape, machine, schedule, tile, costs);
-          }};
+  return {
+      [&](const Shape& shape, const Schedule& schedule) {
+        const rnn_engine_sizes sizes = arena_sizes(shape, machine, schedule);
+        return sizes.reserve_bytes + sizes.workspace_bytes;
+      },
+      [&](const Shape& shape, const Schedule& schedule) { return predicted_seconds(shape, machine, schedule, costs); },
+      [&](const Shape& shape, const Schedule& schedule, const Tile& tile) {
+        return tile_seconds(shape, machine, schedule, tile, costs);
+      }};
 }
 
 rnn_engine_sizes arena_sizes(const Shape& shape, const Machine& machine, const Schedule& schedule) {
@@ -40,8 +39,7 @@ rnn_engine_sizes arena_sizes(const Shape& shape, const Machine& machine, const S
   return lay_out_any({shape, machine, schedule, nullptr}, unused, false);
 }
 
-Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs,
-               Wavefronts* wavefronts) {
+Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs, Wavefronts* wavefronts) {
   Plan plan;
   require_dtype(problem.dtype);
   plan.shape = make_shape(problem);

@@ -17,14 +17,13 @@ constexpr auto kPatience = std::chrono::milliseconds(500);
 }  // namespace
 
 template <class T>
-Probe<T>::Probe(const Backend& backend, Pool& pool, std::int64_t steps, std::int64_t batch,
-                std::int64_t units, const Costs& costs)
+Probe<T>::Probe(const Backend& backend, Pool& pool, std::int64_t steps, std::int64_t batch, std::int64_t units,
+                const Costs& costs)
     : backend_(backend),
       pool_(pool),
       hidden_(static_cast<std::size_t>(std::max<std::int64_t>(kLeastLayers, pool.threads())), units) {
   const std::int64_t layers = static_cast<std::int64_t>(hidden_.size());
-  values_.assign(static_cast<std::size_t>(std::max(4 * units * units, steps * batch * units)),
-                 narrow<T>(0.01f));
+  values_.assign(static_cast<std::size_t>(std::max(4 * units * units, steps * batch * units)), narrow<T>(0.01f));
   y_.resize(static_cast<std::size_t>(steps * batch * units));
   h_.resize(static_cast<std::size_t>(layers * batch * units));
   c_.resize(h_.size());
@@ -81,8 +80,8 @@ double Probe<T>::measured() const {
 
 template <class T>
 double Probe<T>::predicted(const Costs& costs) const {
-  const TileGraph graph = costed_graph(wavefront_.shape, wavefront_.schedule, wavefront_.tiles,
-                                       estimates_of(wavefront_.machine, costs));
+  const TileGraph graph =
+      costed_graph(wavefront_.shape, wavefront_.schedule, wavefront_.tiles, estimates_of(wavefront_.machine, costs));
   const double side_by_side = makespan(graph, 0, wavefront_.tiles.count(), wavefront_.schedule.thread_groups);
   return predicted_seconds(layers_, costs) / side_by_side;
 }

@@ -16,8 +16,7 @@ inline std::int64_t packed_size(const Machine& machine, std::int64_t k, std::int
   return round_up(k, machine.k_interleave) * round_up(n, machine.width);
 }
 // Values of a [K, Z] matrix packed with the gates of the same units side by side.
-inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, std::int64_t hidden,
-                                      int gates) {
+inline std::int64_t packed_gates_size(const Machine& machine, std::int64_t k, std::int64_t hidden, int gates) {
   return round_up(k, machine.k_interleave) * gates * round_up(hidden, machine.width);
 }
 
@@ -63,12 +62,11 @@ struct PackedForward {
   PackedForward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
     const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
-    weight_ih = arena.take<T>("packed weight_ih", packed_gates_size(in.machine, size.I, size.H, s.cell.gates),
-                              layer, d);
-    weight_hh = arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H, s.cell.gates),
-                              layer, d);
-    weight_hr = arena.take<T>("packed weight_hr", s.projected ? packed_size(in.machine, size.H, size.R) : 0,
-                              layer, d);
+    weight_ih =
+        arena.take<T>("packed weight_ih", packed_gates_size(in.machine, size.I, size.H, s.cell.gates), layer, d);
+    weight_hh =
+        arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H, s.cell.gates), layer, d);
+    weight_hr = arena.take<T>("packed weight_hr", s.projected ? packed_size(in.machine, size.H, size.R) : 0, layer, d);
     bias = arena.take<Value<T>>("bias", s.bias && !s.cell.adds_bias ? size.Z : 0, layer, d);
   }
 };
@@ -95,8 +93,7 @@ struct Rolling {
     uh = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
     h_unprojected = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
     work = arena.take<Value<T>>("cells' working memory, rolling", s.cell.whole_rows ? s.B * widest.H : 0);
-    c_candidate =
-        arena.take<Value<T>>("c before zoneout, rolling", gates && s.zoneout_c > 0 ? s.B * widest.H : 0);
+    c_candidate = arena.take<Value<T>>("c before zoneout, rolling", gates && s.zoneout_c > 0 ? s.B * widest.H : 0);
     take_recurrent(s, widest, arena);
   }
 
@@ -126,9 +123,8 @@ struct ForwardWorkspace {
       if (g == group) rolling = own;
     }
     if (!slots || s.prepacked) return;
-    lay_out_pseudo_layers(in, false, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& own) {
-      PackedForward<T>(in, layer, d, own);
-    });
+    lay_out_pseudo_layers(in, false, arena, *slots,
+                          [&](std::int64_t layer, std::int64_t d, Arena& own) { PackedForward<T>(in, layer, d, own); });
   }
 };
 
@@ -150,8 +146,8 @@ struct PseudoLayerBackward : PseudoLayerPieces<T> {
     const bool begins = s.bias && !s.cell.adds_bias && policy == Policy::kRecompute;
     bias = arena.take<Value<T>>("bias", begins ? size.Z : 0, layer, d);
     weight_hh = arena.take<T>("packed weight_hh^T", packed_size(in.machine, size.Z, size.R), layer, d);
-    weight_hr = arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0,
-                              layer, d);
+    weight_hr =
+        arena.take<T>("packed weight_hr^T", s.projected ? packed_size(in.machine, size.R, size.H) : 0, layer, d);
     const std::int64_t blocks = (s.B + row_block(s) - 1) / row_block(s);
     sums = arena.take<Value<T>>("sums of vector gradients", blocks * sums_size(s, size.H), layer, d);
     factors = arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
@@ -188,10 +184,9 @@ struct GroupBackward {
     order = arena.take<std::int64_t>("rows in backward order", ordered);
     previous = arena.take<const T*>("previous h of each row", ordered);
     dh = arena.take<Value<T>>("dh", s.B * widest.H);
-    dstate = arena.take<T>("gradient of h",
-                           s.projected ? in.interleaved_rows(in.schedule.backward_steps) * widest.R : 0);
-    dstep =
-        arena.take<Value<T>>("gradient of h before rounding", kRounds<T> && s.projected ? s.B * widest.R : 0);
+    dstate =
+        arena.take<T>("gradient of h", s.projected ? in.interleaved_rows(in.schedule.backward_steps) * widest.R : 0);
+    dstep = arena.take<Value<T>>("gradient of h before rounding", kRounds<T> && s.projected ? s.B * widest.R : 0);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
     h_dropped = arena.take<T>("h after recurrent dropout", s.recurrent_dropout > 0 ? rows * widest.R : 0);
     past_c = arena.take<Value<T>>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
@@ -205,9 +200,9 @@ struct GroupBackward {
     pack_gates_size = 0;
     for (std::int64_t layer = 0; layer < s.L; ++layer)
       if (in.schedule.of(layer) == Policy::kRecompute)
-        pack_gates_size = std::max(
-            pack_gates_size,
-            packed_gates_size(in.machine, std::max(s.layer(layer).I, s.layer(layer).R), 1, s.cell.gates));
+        pack_gates_size =
+            std::max(pack_gates_size,
+                     packed_gates_size(in.machine, std::max(s.layer(layer).I, s.layer(layer).R), 1, s.cell.gates));
     pack_gates = arena.take<T>("packed weights of some units", pack_gates_size * threads);
     pack_a = arena.take<T>("packed rows of gradients", pack_a_size * threads);
     pack_b = arena.take<T>("packed columns of inputs", pack_b_size * threads);

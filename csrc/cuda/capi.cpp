@@ -35,11 +35,9 @@ const cuda::Plan& plan_of(const rnn_engine_plan& plan) { return static_cast<cons
 
 // A call of a plan: the tables of its kernels, which differ from call to call, then its tiles.
 template <class Args, class Run>
-void run(rnn_engine_context& context, const cuda::Plan& plan, bool backward, const Args& args,
-         const Run& run_tiles) {
+void run(rnn_engine_context& context, const cuda::Plan& plan, bool backward, const Args& args, const Run& run_tiles) {
   const cuda::OnDevice on(context.device);
-  const Trace trace(backward ? Call::kBackward : Call::kForward, plan, Waits::kNo,
-                    [&] { return context.name(); });
+  const Trace trace(backward ? Call::kBackward : Call::kForward, plan, Waits::kNo, [&] { return context.name(); });
   const auto caller = static_cast<cuda::Stream>(args.stream);
   cuda::write_tables(plan, args.masks, args.workspace, caller);
   context.graphs.enqueue(cuda::key_of(plan, args), caller, [&](cuda::Stream stream, cuda::SideStreams& side) {
@@ -53,9 +51,8 @@ void run(rnn_engine_context& context, const cuda::Plan& plan, bool backward, con
 extern "C" {
 
 int rnn_engine_context_create(int32_t, const char*, rnn_engine_context**) {
-  return guarded([] {
-    throw InvalidArgument("context: expected rnn_engine_cuda_context_create, as this library runs on GPUs");
-  });
+  return guarded(
+      [] { throw InvalidArgument("context: expected rnn_engine_cuda_context_create, as this library runs on GPUs"); });
 }
 
 int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context) {
@@ -81,14 +78,12 @@ const char* rnn_engine_context_isa(const rnn_engine_context* context) { return c
 const char* rnn_engine_cuda_products(const rnn_engine_context* context) { return context->products.c_str(); }
 int rnn_engine_has_isa(const char*) { return 0; }
 
-int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
-                           rnn_engine_plan** plan) {
+int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem, rnn_engine_plan** plan) {
   return guarded([&] {
     require_pointer(context, "context");
     require_pointer(problem, "problem");
     require_pointer(plan, "plan");
-    auto planned =
-        std::make_unique<cuda::Plan>(cuda::make_plan(*problem, context->facts, context->wavefronts));
+    auto planned = std::make_unique<cuda::Plan>(cuda::make_plan(*problem, context->facts, context->wavefronts));
     planned->cublas = context->cublas.get();
     auto made = std::make_unique<rnn_engine_plan>();
     made->context = context;
@@ -99,8 +94,7 @@ int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem
 
 rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
   const cuda::Plan& p = plan_of(*plan);
-  return {p.schedule.backward_steps, cuda::predicted_seconds(p), p.tiles.count(), p.shape.L,
-          p.schedule.thread_groups};
+  return {p.schedule.backward_steps, cuda::predicted_seconds(p), p.tiles.count(), p.shape.L, p.schedule.thread_groups};
 }
 
 int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {
@@ -132,9 +126,8 @@ int rnn_engine_pack(rnn_engine_plan* plan, const rnn_engine_weights* weights, vo
     require_weights(p.shape, weights);
     require_aligned(packed, p.sizes.packed_bytes, "packed");
     const cuda::OnDevice on(plan->context->device);
-    cuda::visit_dtype(p.shape.dtype, [&]<class T>() {
-      cuda::run_pack<T>(p, weights, packed, static_cast<cuda::Stream>(stream));
-    });
+    cuda::visit_dtype(p.shape.dtype,
+                      [&]<class T>() { cuda::run_pack<T>(p, weights, packed, static_cast<cuda::Stream>(stream)); });
   });
 }
 
@@ -166,8 +159,8 @@ int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engin
 }
 
 // On the default stream.
-int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a,
-                    const float* b, float* c, void*, size_t) {
+int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
+                    float* c, void*, size_t) {
   return guarded([&] {
     require_pointer(context, "context");
     require(m >= 1 && n >= 1 && k >= 1, "m, n, k: expected at least 1");

@@ -17,8 +17,7 @@ double rate_of(const Shape& shape, const DeviceFacts& device) {
 }  // namespace
 
 // What a step waits for, its tiles beside one another do not share; the rate of operations they do.
-double tile_seconds(const Shape& shape, const Schedule& schedule, const Tile& tile,
-                    const DeviceFacts& device) {
+double tile_seconds(const Shape& shape, const Schedule& schedule, const Tile& tile, const DeviceFacts& device) {
   const LayerShape& size = shape.layer(tile.layer);
   const auto steps = static_cast<double>(tile.s1 - tile.s0);
   const double rows = steps * static_cast<double>(shape.N) / static_cast<double>(shape.T);
@@ -47,9 +46,7 @@ double tile_seconds(const Shape& shape, const Schedule& schedule, const Tile& ti
 double layers_seconds(const Shape& shape, const Schedule& schedule, const DeviceFacts& device) {
   double seconds = 0;
   for (std::int64_t layer = 0; layer < shape.L; ++layer) {
-    const auto all = [&](TileKind kind) {
-      return tile_seconds(shape, schedule, {kind, layer, 0, 0, shape.T}, device);
-    };
+    const auto all = [&](TileKind kind) { return tile_seconds(shape, schedule, {kind, layer, 0, 0, shape.T}, device); };
     double pseudo = all(TileKind::kForward);
     if (shape.training) pseudo += all(TileKind::kBackward);
     if (shape.training && schedule.checkpoint()) pseudo += all(TileKind::kReplay);

@@ -7,8 +7,7 @@
 namespace rnn_engine::cuda {
 
 // Seconds of a tile, while every group of the schedule has one.
-double tile_seconds(const Shape& shape, const Schedule& schedule, const Tile& tile,
-                    const DeviceFacts& device);
+double tile_seconds(const Shape& shape, const Schedule& schedule, const Tile& tile, const DeviceFacts& device);
 
 // Seconds of all tiles, one after the other.
 double layers_seconds(const Shape& shape, const Schedule& schedule, const DeviceFacts& device);

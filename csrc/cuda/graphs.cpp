@@ -33,14 +33,12 @@ std::uint64_t hash(const CallKey& key) {
 
 class KeyMaker {
  public:
-  KeyMaker(const Plan& plan, bool backward)
-      : key_(plan.identity), pseudo_layers_(plan.shape.L * plan.shape.D) {
+  KeyMaker(const Plan& plan, bool backward) : key_(plan.identity), pseudo_layers_(plan.shape.L * plan.shape.D) {
     key_.push_back(backward);
   }
 
   void add(std::initializer_list<const void*> pointers) {
-    for (const void* p : pointers)
-      key_.push_back(static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(p)));
+    for (const void* p : pointers) key_.push_back(static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(p)));
   }
   void add(const rnn_engine_weights* weights) {
     for (std::int64_t pseudo = 0; pseudo < pseudo_layers_; ++pseudo) {
@@ -76,8 +74,7 @@ CallKey key_of(const Plan& plan, const rnn_engine_backward_args& a) {
 }
 
 const Graph* Graphs::find(CallKey&& key, const std::function<std::unique_ptr<Graph>()>& capture) {
-  const auto found =
-      std::find_if(graphs_.begin(), graphs_.end(), [&](const Entry& entry) { return entry.key == key; });
+  const auto found = std::find_if(graphs_.begin(), graphs_.end(), [&](const Entry& entry) { return entry.key == key; });
   if (found != graphs_.end()) {
     graphs_.splice(graphs_.begin(), graphs_, found);
     return found->graph.get();

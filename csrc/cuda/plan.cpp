@@ -43,18 +43,17 @@ rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
 }
 
 Estimates estimates_of(const Plan& plan) {
-  return {[&plan](const Shape& shape, const Schedule& schedule) {
-            Plan unused;
-            const Schedule longer = schedule.thread_groups > 1 ? schedule : for_device(shape, schedule);
-            const rnn_engine_sizes sizes = lay_out_any({shape, plan.machine, longer, nullptr}, unused, false);
-            return sizes.reserve_bytes + sizes.workspace_bytes;
-          },
-          [&plan](const Shape& shape, const Schedule& schedule) {
-            return layers_seconds(shape, schedule, plan.device);
-          },
-          [&plan](const Shape& shape, const Schedule& schedule, const Tile& tile) {
-            return tile_seconds(shape, schedule, tile, plan.device);
-          }};
+  return {
+      [&plan](const Shape& shape, const Schedule& schedule) {
+        Plan unused;
+        const Schedule longer = schedule.thread_groups > 1 ? schedule : for_device(shape, schedule);
+        const rnn_engine_sizes sizes = lay_out_any({shape, plan.machine, longer, nullptr}, unused, false);
+        return sizes.reserve_bytes + sizes.workspace_bytes;
+      },
+      [&plan](const Shape& shape, const Schedule& schedule) { return layers_seconds(shape, schedule, plan.device); },
+      [&plan](const Shape& shape, const Schedule& schedule, const Tile& tile) {
+        return tile_seconds(shape, schedule, tile, plan.device);
+      }};
 }
 
 // All that a problem says.
@@ -88,9 +87,8 @@ std::vector<std::int64_t> identity_of(const rnn_engine_problem& p, const Shape& 
 }  // namespace
 
 void require_dtype(int dtype, const DeviceFacts& device) {
-  require(
-      dtype >= RNN_ENGINE_FLOAT32 && dtype <= RNN_ENGINE_FLOAT16,
-      "dtype: expected float32 (0), float64 (1), bfloat16 (2) or float16 (3), got " + std::to_string(dtype));
+  require(dtype >= RNN_ENGINE_FLOAT32 && dtype <= RNN_ENGINE_FLOAT16,
+          "dtype: expected float32 (0), float64 (1), bfloat16 (2) or float16 (3), got " + std::to_string(dtype));
   require(dtype != RNN_ENGINE_BFLOAT16 || device.major >= 8,
           "dtype: expected float32 (0), float64 (1) or float16 (3) on " + name_of(device) +
               ", which has no matrix units for bfloat16 (2)");
@@ -104,11 +102,10 @@ Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wav
   require_countable(problem);
   plan.tf32 = use_tf32(problem.tf32, device);
   const Estimates estimates = estimates_of(plan);
-  plan.schedule =
-      for_device(plan.shape, make_schedule(plan.shape, problem.memory, problem.budget, estimates));
+  plan.schedule = for_device(plan.shape, make_schedule(plan.shape, problem.memory, problem.budget, estimates));
   if (may_divide(problem))
-    plan.schedule = divided(problem, plan.shape, plan.schedule,
-                            {std::min(kStreams, plan.shape.L * plan.shape.D)}, estimates, wavefronts);
+    plan.schedule = divided(problem, plan.shape, plan.schedule, {std::min(kStreams, plan.shape.L * plan.shape.D)},
+                            estimates, wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);
   plan.sizes = lay_out_any(plan.layout(), plan, false);
   if (plan.schedule.thread_groups > 1)

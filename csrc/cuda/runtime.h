@@ -33,8 +33,8 @@ void launch(void (*kernel)(Params), Grid grid, int threads, Stream stream, const
   if constexpr (sizeof(Shared) > kUsual)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)),
           "CUDA shared memory");
-  kernel<<<dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y)), threads, sizeof(Shared),
-           stream>>>(params);
+  kernel<<<dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y)), threads, sizeof(Shared), stream>>>(
+      params);
   check(cudaGetLastError(), "CUDA kernel");
 }
 

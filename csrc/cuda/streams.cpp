@@ -27,8 +27,8 @@ void TileStreams::begin(std::int64_t tile) {
 
 void TileStreams::finish(std::int64_t tile) {
   const auto successors = plan_.graph->successors.of(tile);
-  const bool awaited = std::any_of(successors.begin(), successors.end(),
-                                   [&](std::int32_t next) { return is_elsewhere(next, tile); });
+  const bool awaited =
+      std::any_of(successors.begin(), successors.end(), [&](std::int32_t next) { return is_elsewhere(next, tile); });
   if (awaited) event_of(tile).record(side_.stream(stream_of(tile)));
 }
 

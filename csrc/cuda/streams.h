@@ -61,9 +61,7 @@ class TileStreams {
   }
   std::int64_t count() const { return backward_ ? streams_of(plan_.schedule) : plan_.schedule.thread_groups; }
   std::int64_t stream_of(std::int64_t tile) const;
-  bool is_elsewhere(std::int64_t tile, std::int64_t other) const {
-    return stream_of(tile) != stream_of(other);
-  }
+  bool is_elsewhere(std::int64_t tile, std::int64_t other) const { return stream_of(tile) != stream_of(other); }
   Event& event_of(std::int64_t tile) { return side_.event(tile - first()); }
   Event& event_of_stream(std::int64_t index) { return side_.event(end() - first() + index); }
 

@@ -72,8 +72,8 @@ struct Rolling {
     wx = arena.take<Value<T>>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
     uh = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
     h_unprojected = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
-    c_candidate = arena.take<Value<T>>("c before zoneout, rolling",
-                                       s.cell.whole_rows && s.zoneout_c > 0 ? s.B * widest.H : 0);
+    c_candidate =
+        arena.take<Value<T>>("c before zoneout, rolling", s.cell.whole_rows && s.zoneout_c > 0 ? s.B * widest.H : 0);
     h = arena.take<Value<T>>("h before rounding", s.cell.whole_rows ? s.B * widest.H : 0);
   }
 };
@@ -134,8 +134,7 @@ struct PseudoLayerBackward : PseudoLayerPieces<T> {
       states = PseudoLayerStates<T>(in, layer, d, arena);
     } else {
       states = {};
-      states.factors =
-          arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
+      states.factors = arena.take<Value<T>>("recurrent dropout", s.recurrent_dropout > 0 ? s.B * size.R : 0, layer, d);
     }
     sums = arena.take<Value<T>>("sums of vector gradients", row_blocks(s) * sums_size(s, size.H), layer, d);
   }
@@ -151,7 +150,7 @@ struct StreamBackward {
   T* h_previous;                      // [rows of a tile, R] h' as U saw it
   Rolling<T> replay;                  // what a replay, or recomputing gates, needs beside what it keeps
   Value<T>*work, *wide_wx, *wide_uh;  // of a cell on whole rows: see CellBackward
-  Value<T>*piece_wx, *piece_uh;  // [rows of a piece, Z] gates that are recomputed, before they are rounded
+  Value<T>*piece_wx, *piece_uh;       // [rows of a piece, Z] gates that are recomputed, before they are rounded
 
   StreamBackward() = default;
   StreamBackward(const LayoutInput& in, Arena& arena) {
@@ -165,8 +164,7 @@ struct StreamBackward {
     dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
     h_previous = arena.take<T>("h before each step", rows * widest.R);
     const bool whole = s.cell.whole_rows, wide = whole && kRounds<T>;
-    work = arena.take<Value<T>>("cells' working memory",
-                                whole ? s.B * whole_rows_work(s.cell.work) * widest.H : 0);
+    work = arena.take<Value<T>>("cells' working memory", whole ? s.B * whole_rows_work(s.cell.work) * widest.H : 0);
     wide_wx = arena.take<Value<T>>("gates in work", wide ? s.B * widest.G : 0);
     wide_uh = arena.take<Value<T>>("recurrent product in work", wide ? s.B * widest.G : 0);
     replay = {};

@@ -102,14 +102,14 @@ typedef struct {
   int32_t prepacked;          /* 1: forward gets packed weights (forward only) */
   const int64_t* batch_sizes; /* [T], never growing, batch_sizes[0] = B; NULL: all B */
   double dropout;             /* probability, between layers; 0 in evaluation */
-  double recurrent_dropout; /* probability, of h before U, one mask for all steps; 0 in evaluation. Unless 0,
-                               the masks between layers are the same for all steps too. */
-  double zoneout[2];        /* probability that a value of c, and of h, stays as it was */
-  int32_t zoneout_masks;    /* 1: drawn; 0: the expectation, as in evaluation */
-  int32_t memory;           /* RNN_ENGINE_STORE, ... */
-  uint64_t budget;          /* RNN_ENGINE_BUDGET: bytes of reserve and workspace together */
-  int32_t schedule;         /* RNN_ENGINE_AUTO, ... */
-  int32_t tf32;             /* float32 on CUDA: 1: products may round what they multiply to TF32 (10 bits) */
+  double recurrent_dropout;   /* probability, of h before U, one mask for all steps; 0 in evaluation. Unless 0,
+                                 the masks between layers are the same for all steps too. */
+  double zoneout[2];          /* probability that a value of c, and of h, stays as it was */
+  int32_t zoneout_masks;      /* 1: drawn; 0: the expectation, as in evaluation */
+  int32_t memory;             /* RNN_ENGINE_STORE, ... */
+  uint64_t budget;            /* RNN_ENGINE_BUDGET: bytes of reserve and workspace together */
+  int32_t schedule;           /* RNN_ENGINE_AUTO, ... */
+  int32_t tf32;               /* float32 on CUDA: 1: products may round what they multiply to TF32 (10 bits) */
 } rnn_engine_problem;
 
 /* One buffer of a plan. It is used by tiles first_tile to last_tile, counted through forward and backward. */
@@ -132,7 +132,7 @@ typedef struct {
 typedef struct {
   uint64_t reserve_bytes, workspace_bytes;
   uint64_t forward_workspace_bytes, backward_workspace_bytes; /* what each call uses of the workspace */
-  uint64_t packed_bytes; /* of packed weights: the same for any steps and batch */
+  uint64_t packed_bytes;                                      /* of packed weights: the same for any steps and batch */
 } rnn_engine_sizes;
 
 /* Values of the arrays of a call. */
@@ -260,8 +260,8 @@ RNN_ENGINE_API int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buf
 /* Tile `index` of 0 to tiles - 1, in the order in which they run with one group, and in which they may run
  * with more; the tiles that it waits for: at most `capacity` of them, the full number in *count. They are
  * those that it reads from, and with more than one group also those whose part of workspace it takes over. */
-RNN_ENGINE_API int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile,
-                                        int64_t* inputs, size_t capacity, size_t* count);
+RNN_ENGINE_API int rnn_engine_plan_tile(rnn_engine_plan* plan, int64_t index, rnn_engine_tile* tile, int64_t* inputs,
+                                        size_t capacity, size_t* count);
 
 RNN_ENGINE_API int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args);
 RNN_ENGINE_API int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* args);
@@ -318,17 +318,15 @@ typedef struct {
 } rnn_engine_loss_result;
 
 /* Bytes of workspace: a pure function of problem and context. */
-RNN_ENGINE_API int rnn_engine_loss_workspace(const rnn_engine_context* context,
-                                             const rnn_engine_loss_problem* problem, uint64_t* bytes);
-RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context,
-                                                   const rnn_engine_loss_problem* problem,
+RNN_ENGINE_API int rnn_engine_loss_workspace(const rnn_engine_context* context, const rnn_engine_loss_problem* problem,
+                                             uint64_t* bytes);
+RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engine_loss_problem* problem,
                                                    const rnn_engine_loss_args* args,
                                                    rnn_engine_loss_result* result); /* CUDA: on the device */
 
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
-RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k,
-                                   const float* a, const float* b, float* c, void* workspace,
-                                   size_t workspace_bytes);
+RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a,
+                                   const float* b, float* c, void* workspace, size_t workspace_bytes);
 RNN_ENGINE_API size_t rnn_engine_gemm_workspace(const rnn_engine_context* context, int64_t n, int64_t k);
 /* Runs `iterations` x 16 independent fused multiply-adds on vectors, with bfloat16 products of pairs, on
  * every thread and returns the number of floating-point operations done: the machine's arithmetic peak when

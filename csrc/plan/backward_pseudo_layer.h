@@ -61,8 +61,8 @@ class BackwardCall {
   BackwardRows<T, Own> rows_of(const Tile& tile) const {
     const Shape& s = plan_.shape;
     const std::size_t index = pseudo_layer_index(s, tile);
-    BackwardRows<T, Own> pseudo(s, tile, Weights<T>(args_.weights[index]),
-                                Weights<Value<T>>(args_.gradients[index]), workspace_of(tile));
+    BackwardRows<T, Own> pseudo(s, tile, Weights<T>(args_.weights[index]), Weights<Value<T>>(args_.gradients[index]),
+                                workspace_of(tile));
     const LayerShape& size = pseudo.size;
     const ReserveDirection<T> values = reserve(tile);
     pseudo.stored = plan_.schedule.of(tile.layer) == Policy::kStore;

@@ -46,8 +46,7 @@ class ForwardCall {
     pseudo.hn = pseudo_layer_state<T>(s, args_.hn, size.h_state, tile, size.R);
     pseudo.cn = pseudo_layer_state<Value<T>>(s, args_.cn, size.c_state, tile, size.H);
     if (!s.training) return pseudo;
-    const ReserveDirection<T> reserve =
-        reserve_layer<T>(plan_, args_.reserve, tile.layer).direction[tile.direction];
+    const ReserveDirection<T> reserve = reserve_layer<T>(plan_, args_.reserve, tile.layer).direction[tile.direction];
     pseudo.wx = {reserve.wx, 0, size.G};
     pseudo.uh = {reserve.uh, 0, size.G};
     pseudo.c = {reserve.c, 0, size.H};
@@ -75,11 +74,9 @@ class ForwardCall {
     const Schedule& schedule = plan_.schedule;
     const std::int64_t stride = s.D * s.layer(layer).R;
     if (layer == s.L - 1 && s.output) return {static_cast<T*>(args_.y), 0, stride};
-    if (s.training && !schedule.checkpoint())
-      return {reserve_layer<T>(plan_, args_.reserve, layer).h, 0, stride};
+    if (s.training && !schedule.checkpoint()) return {reserve_layer<T>(plan_, args_.reserve, layer).h, 0, stride};
     const std::int64_t chunk = tile.s0 / schedule.chunk, place = chunk % schedule.chunks_at_once;
-    return {between_.output[layer % 2] + place * between_.chunk, s.offset(chunk * schedule.chunk),
-            between_.stride};
+    return {between_.output[layer % 2] + place * between_.chunk, s.offset(chunk * schedule.chunk), between_.stride};
   }
 
   const PlanBase& plan_;

@@ -73,8 +73,7 @@ class InputFinder {
   // The tiles of a pseudo-layer that hold any of the time of `tile`.
   void add_beside(TileKind kind, std::int64_t layer, std::int64_t d, const Tile& tile, Edges& edges) const {
     const StepRange range = step_range(shape_, tile.direction, tile.s0, tile.s1);
-    const std::int64_t s0 = d == 0 ? range.t0 : shape_.T - range.t1,
-                       s1 = d == 0 ? range.t1 : shape_.T - range.t0;
+    const std::int64_t s0 = d == 0 ? range.t0 : shape_.T - range.t1, s1 = d == 0 ? range.t1 : shape_.T - range.t0;
     const std::size_t last = index(kind, layer, d, s1 - 1);
     for (std::size_t i = index(kind, layer, d, s0); i <= last; ++i)
       if (where_[i] >= 0) edges.to.push_back(where_[i]);
@@ -101,8 +100,7 @@ class InputFinder {
     if (tile.layer + 1 < shape_.L) add_layer(gradient_of(tile.layer + 1), tile.layer + 1, tile, edges);
     if (gradient_of(tile.layer) == TileKind::kBackward) add_first_direction(tile, edges);
     if (apart() && tile.s1 == shape_.T)
-      add_slot_before(TileKind::kBackward, (shape_.L - 1 - tile.layer) * shape_.D + tile.direction, true, 0,
-                      edges);
+      add_slot_before(TileKind::kBackward, (shape_.L - 1 - tile.layer) * shape_.D + tile.direction, true, 0, edges);
   }
 
   // The tiles that make a layer's input gradient.
@@ -116,8 +114,7 @@ class InputFinder {
 
   // `number` counts the pseudo-layers in the order in which they begin; the one that had the same slot of
   // workspace must have ended.
-  void add_slot_before(TileKind kind, std::int64_t number, bool from_top, std::int64_t last_step,
-                       Edges& edges) const {
+  void add_slot_before(TileKind kind, std::int64_t number, bool from_top, std::int64_t last_step, Edges& edges) const {
     const std::int64_t before = number - schedule_.pseudo_layers_at_once;
     if (before < 0) return;
     const std::int64_t layer = from_top ? shape_.L - 1 - before / shape_.D : before / shape_.D;
@@ -143,8 +140,7 @@ Edges reversed(const Edges& edges, std::int64_t tiles) {
   std::vector<std::int32_t> next(out.first.begin(), out.first.end() - 1);
   for (std::int64_t tile = 0; tile < tiles; ++tile)
     for (const std::int32_t input : edges.of(tile))
-      out.to[static_cast<std::size_t>(next[static_cast<std::size_t>(input)]++)] =
-          static_cast<std::int32_t>(tile);
+      out.to[static_cast<std::size_t>(next[static_cast<std::size_t>(input)]++)] = static_cast<std::int32_t>(tile);
   return out;
 }
 
@@ -162,8 +158,7 @@ Edges inputs_of(const Shape& shape, const Schedule& schedule, const Tiles& tiles
   return edges;
 }
 
-TileGraph make_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles,
-                     std::vector<float> seconds) {
+TileGraph make_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles, std::vector<float> seconds) {
   TileGraph graph;
   graph.inputs = inputs_of(shape, schedule, tiles);
   graph.successors = reversed(graph.inputs, tiles.count());

@@ -17,8 +17,7 @@ struct Edges {
 
   std::span<const std::int32_t> of(std::int64_t tile) const {
     const auto i = static_cast<std::size_t>(tile);
-    return std::span(to).subspan(static_cast<std::size_t>(first[i]),
-                                 static_cast<std::size_t>(first[i + 1] - first[i]));
+    return std::span(to).subspan(static_cast<std::size_t>(first[i]), static_cast<std::size_t>(first[i + 1] - first[i]));
   }
   void end_tile() { first.push_back(static_cast<std::int32_t>(to.size())); }
 };
@@ -34,7 +33,6 @@ struct TileGraph {
 };
 
 // Ranks are counted in each of the two calls by itself.
-TileGraph make_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles,
-                     std::vector<float> seconds);
+TileGraph make_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles, std::vector<float> seconds);
 
 }  // namespace rnn_engine

@@ -20,8 +20,7 @@ struct MaskSite {
   std::uint32_t site, threshold;
 };
 
-inline MaskSite make_mask_site(MaskKind kind, std::int64_t layer, std::int64_t direction,
-                               double probability) {
+inline MaskSite make_mask_site(MaskKind kind, std::int64_t layer, std::int64_t direction, double probability) {
   MaskSite mask{};
   mask.site = static_cast<std::uint32_t>(kind) << 28 | static_cast<std::uint32_t>(direction) << 24 |
               static_cast<std::uint32_t>(layer);

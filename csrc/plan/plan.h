@@ -18,9 +18,9 @@ struct PlanBase {
   Tiles tiles;
   std::unique_ptr<TileGraph> graph;  // where tiles run side by side, else null
   rnn_engine_sizes sizes;
-  Slots reserve_slots;                  // [L] each layer's piece of the reserve
-  Slots forward_slots, backward_slots;  // [L*D] each pseudo-layer's part of workspace in the two calls
-  Slots packed_slots;                   // [L*D] each pseudo-layer's weights in a packed block
+  Slots reserve_slots;                           // [L] each layer's piece of the reserve
+  Slots forward_slots, backward_slots;           // [L*D] each pseudo-layer's part of workspace in the two calls
+  Slots packed_slots;                            // [L*D] each pseudo-layer's weights in a packed block
   std::vector<BufferRecord> reserve, workspace;  // see list_buffers
 
   PlanBase() = default;
@@ -49,12 +49,10 @@ rnn_engine_sizes lay_out(const LayoutInput& in, PlanBase& plan, bool table) {
     plan.packed_slots.push_back(packed.mark());
     Packed<T>(in, layer, d, packed);
   });
-  Arena forward(nullptr, table ? &plan.workspace : nullptr),
-      backward(nullptr, table ? &plan.workspace : nullptr);
+  Arena forward(nullptr, table ? &plan.workspace : nullptr), backward(nullptr, table ? &plan.workspace : nullptr);
   ForwardWorkspace<T>(in, forward, 0, &plan.forward_slots);
   if (in.shape.training) BackwardWorkspace<T>(in, backward, 0, &plan.backward_slots);
-  return {reserve.size(), std::max(forward.size(), backward.size()), forward.size(), backward.size(),
-          packed.size()};
+  return {reserve.size(), std::max(forward.size(), backward.size()), forward.size(), backward.size(), packed.size()};
 }
 
 // Seconds of both calls of a plan whose tiles run side by side.

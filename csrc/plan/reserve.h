@@ -47,13 +47,10 @@ struct LayoutInput {
   std::int64_t rows(std::int64_t steps) const { return std::min(shape.N, steps * shape.B); }
   // The same with each step's rows filled up to whole groups, as weight gradients sum over them.
   std::int64_t interleaved_rows(std::int64_t steps) const {
-    return std::min(shape.N + steps * (machine.k_interleave - 1),
-                    steps * round_up(shape.B, machine.k_interleave));
+    return std::min(shape.N + steps * (machine.k_interleave - 1), steps * round_up(shape.B, machine.k_interleave));
   }
   // States are kept at the beginning of every piece of K steps but the first.
-  std::int64_t kept_states() const {
-    return (shape.T + schedule.backward_steps - 1) / schedule.backward_steps - 1;
-  }
+  std::int64_t kept_states() const { return (shape.T + schedule.backward_steps - 1) / schedule.backward_steps - 1; }
 };
 
 template <class T>
@@ -83,8 +80,7 @@ struct ReserveLayer {
       arena.set_life({in.life(layer, d, false).first, in.life(layer, d, true).last});
       life.last = in.life(layer, d, true).last;
       direction[d].wx = arena.take<T>("input product / gates", store ? s.N * size.G : 0, layer, d);
-      direction[d].uh =
-          arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
+      direction[d].uh = arena.take<T>("recurrent product", store && s.cell.split ? s.N * size.G : 0, layer, d);
       direction[d].c = arena.take<Value<T>>("c", store ? s.N * size.H : 0, layer, d);
       direction[d].c_candidate =
           arena.take<Value<T>>("c before zoneout", store && s.zoneout_c > 0 ? s.N * size.H : 0, layer, d);
@@ -104,11 +100,9 @@ struct ReserveLayer {
 // i has the slot i modulo `pseudo_layers_at_once`. `lay_out(layer, direction, arena)` takes a pseudo-layer's
 // part; `slots` is indexed by pseudo-layer.
 template <class LayOut>
-void lay_out_pseudo_layers(const LayoutInput& in, bool in_backward, Arena& arena, Slots& slots,
-                           const LayOut& lay_out) {
+void lay_out_pseudo_layers(const LayoutInput& in, bool in_backward, Arena& arena, Slots& slots, const LayOut& lay_out) {
   const Shape& s = in.shape;
-  const std::int64_t pseudo_layers = s.L * s.D,
-                     count = std::min(in.schedule.pseudo_layers_at_once, pseudo_layers);
+  const std::int64_t pseudo_layers = s.L * s.D, count = std::min(in.schedule.pseudo_layers_at_once, pseudo_layers);
   const auto layer_of = [&](std::int64_t i) { return in_backward ? s.L - 1 - i / s.D : i / s.D; };
   std::size_t end = arena.mark();
   std::vector<std::size_t> begin;

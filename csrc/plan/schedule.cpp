@@ -70,8 +70,8 @@ std::int64_t batch_that_fits(const Shape& shape, std::uint64_t budget, const Est
       part.offsets[t] = part.offsets[t - 1] + std::min(batch, shape.offsets[t] - shape.offsets[t - 1]);
     part.N = part.offset(part.T);
     bool found = false;
-    for_each_candidate(
-        part, [&](const Schedule& schedule) { found = found || estimates.bytes(part, schedule) <= budget; });
+    for_each_candidate(part,
+                       [&](const Schedule& schedule) { found = found || estimates.bytes(part, schedule) <= budget; });
     return found;
   };
   std::int64_t good = 0, bad = shape.B;
@@ -90,8 +90,8 @@ std::int64_t default_steps(const Shape& shape, Policy policy) {
   // Workspace of K steps against c every K steps: K = sqrt(L D T / arrays), where
   // `arrays` is 5 for an LSTM, and 9 where wx and uh are apart (docs/engine.md).
   const double arrays = shape.cell.gates * (shape.cell.split ? 2 : 1) + 1;
-  const auto lean = static_cast<std::int64_t>(
-      std::lround(std::sqrt(static_cast<double>(shape.L * shape.D * shape.T) / arrays)));
+  const auto lean =
+      static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(shape.L * shape.D * shape.T) / arrays)));
   return std::clamp<std::int64_t>(std::max(steps_for(shape, kRecomputeRows), lean), 1, shape.T);
 }
 
@@ -121,8 +121,7 @@ Schedule in_wavefront(const Shape& shape, Schedule schedule, std::int64_t groups
     schedule.backward_steps = piece;
     schedule.gradient_steps = (schedule.gradient_steps + piece - 1) / piece * piece;
   }
-  schedule.pseudo_layers_at_once =
-      std::max(schedule.pseudo_layers_at_once, std::min(shape.L * shape.D, 2 * groups));
+  schedule.pseudo_layers_at_once = std::max(schedule.pseudo_layers_at_once, std::min(shape.L * shape.D, 2 * groups));
   return schedule;
 }
 
@@ -142,11 +141,10 @@ Schedule schedule_for_budget(const Shape& shape, std::uint64_t budget, const Est
   });
   if (best.policy.empty()) {
     const std::int64_t batch = batch_that_fits(shape, budget, estimates);
-    throw InvalidArgument("memory: expected at least " + std::to_string(least_bytes) +
-                          " bytes for T = " + std::to_string(shape.T) + ", B = " + std::to_string(shape.B) +
-                          ", got " + std::to_string(budget) +
-                          (batch > 0 ? "; a batch of " + std::to_string(batch) + " would fit"
-                                     : "; not even a batch of 1 would fit"));
+    throw InvalidArgument(
+        "memory: expected at least " + std::to_string(least_bytes) + " bytes for T = " + std::to_string(shape.T) +
+        ", B = " + std::to_string(shape.B) + ", got " + std::to_string(budget) +
+        (batch > 0 ? "; a batch of " + std::to_string(batch) + " would fit" : "; not even a batch of 1 would fit"));
   }
   return best;
 }

@@ -19,10 +19,9 @@ struct Machine {
 };
 
 enum class Policy : int {
-  kStore = RNN_ENGINE_STORE,          // all gates and states
-  kRecompute = RNN_ENGINE_RECOMPUTE,  // h, and c every K steps; gates are recomputed by large products
-  kCheckpoint =
-      RNN_ENGINE_CHECKPOINT,  // h and c every K steps, for all layers at once; the recurrence is run again
+  kStore = RNN_ENGINE_STORE,            // all gates and states
+  kRecompute = RNN_ENGINE_RECOMPUTE,    // h, and c every K steps; gates are recomputed by large products
+  kCheckpoint = RNN_ENGINE_CHECKPOINT,  // h and c every K steps, for all layers at once; the recurrence is run again
 };
 
 struct Schedule {

@@ -8,8 +8,7 @@ namespace rnn_engine {
 namespace {
 
 void require_at_least(const std::string& name, std::int64_t least, std::int64_t value) {
-  require(value >= least,
-          name + ": expected at least " + std::to_string(least) + ", got " + std::to_string(value));
+  require(value >= least, name + ": expected at least " + std::to_string(least) + ", got " + std::to_string(value));
 }
 
 void require_probability(const char* name, double value) {
@@ -47,15 +46,13 @@ std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
     const std::int64_t hidden = p.hidden_sizes[l];
     require_at_least("hidden_sizes[" + std::to_string(l) + "]", 1, hidden);
     require(p.projection < hidden, "projection: expected less than hidden_sizes[" + std::to_string(l) +
-                                       "] = " + std::to_string(hidden) + ", got " +
-                                       std::to_string(p.projection));
+                                       "] = " + std::to_string(hidden) + ", got " + std::to_string(p.projection));
     // Beyond 1e15, offsets in bytes could overflow; no machine has the memory.
     const double width = static_cast<double>(hidden) + static_cast<double>(input);
     values += (32.0 * static_cast<double>(p.steps) * static_cast<double>(p.batch) + 24.0 * width) * width;
-    require(
-        values < 1e15,
-        "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
-            std::to_string(values));
+    require(values < 1e15,
+            "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
+                std::to_string(values));
     const std::int64_t state = p.projection ? p.projection : hidden;
     const std::int64_t gates = kCellTable[p.cell].gates * hidden;
     layers.push_back({input, hidden, state, gates, gate_stride(gates, p.dtype), h_state, c_state});
@@ -71,29 +68,25 @@ void require_problem(const rnn_engine_problem& p) {
   require(p.cell >= 0 && p.cell < kCells,
           "cell: expected 0 to " + std::to_string(kCells - 1) + ", got " + std::to_string(p.cell));
   require(p.dtype >= RNN_ENGINE_FLOAT32 && p.dtype <= RNN_ENGINE_FLOAT16,
-          "dtype: expected float32 (0), float64 (1), bfloat16 (2) or float16 (3), got " +
-              std::to_string(p.dtype));
+          "dtype: expected float32 (0), float64 (1), bfloat16 (2) or float16 (3), got " + std::to_string(p.dtype));
   const CellTraits& cell = kCellTable[p.cell];
   require(!cell.single_state || p.projection == 0,
           "projection: expected 0 for a " + std::string(cell.name) + ", got " + std::to_string(p.projection));
   require(!cell.single_state || p.zoneout[0] == 0, "zoneout[0]: expected 0 for a " + std::string(cell.name) +
-                                                       ", which has no c, got " +
-                                                       std::to_string(p.zoneout[0]));
+                                                       ", which has no c, got " + std::to_string(p.zoneout[0]));
   require_at_least("steps", 1, p.steps);
   require_at_least("batch", 1, p.batch);
   require_at_least("input_size", 1, p.input_size);
   require_at_least("layers", 1, p.layers);
   require_at_least("projection", 0, p.projection);
   require(p.hidden_sizes != nullptr, "hidden_sizes: expected a pointer, got NULL");
-  require(p.directions == 1 || p.directions == 2,
-          "directions: expected 1 or 2, got " + std::to_string(p.directions));
+  require(p.directions == 1 || p.directions == 2, "directions: expected 1 or 2, got " + std::to_string(p.directions));
   require_probability("dropout", p.dropout);
   require_probability("recurrent_dropout", p.recurrent_dropout);
   require_probability("zoneout[0]", p.zoneout[0]);
   require_probability("zoneout[1]", p.zoneout[1]);
   require(p.memory >= RNN_ENGINE_STORE && p.memory <= RNN_ENGINE_BUDGET,
-          "memory: expected store (0), recompute (1), checkpoint (2) or budget (3), got " +
-              std::to_string(p.memory));
+          "memory: expected store (0), recompute (1), checkpoint (2) or budget (3), got " + std::to_string(p.memory));
   require(p.schedule >= RNN_ENGINE_AUTO && p.schedule <= RNN_ENGINE_WAVEFRONT,
           "schedule: expected auto (0), layers (1) or wavefront (2), got " + std::to_string(p.schedule));
   require(!p.prepacked || !p.training, "prepacked: expected 0 in training, got 1");

@@ -33,9 +33,7 @@ struct Shape {
   bool prepacked, output, cell_output, input_gradient;
   std::vector<std::int64_t> offsets;  // [T + 1] first row of each step; empty if all steps have B rows
 
-  std::int64_t offset(std::int64_t t) const {
-    return offsets.empty() ? t * B : offsets[static_cast<std::size_t>(t)];
-  }
+  std::int64_t offset(std::int64_t t) const { return offsets.empty() ? t * B : offsets[static_cast<std::size_t>(t)]; }
   std::int64_t batch(std::int64_t t) const { return offset(t + 1) - offset(t); }
   const LayerShape& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
 };

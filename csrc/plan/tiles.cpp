@@ -41,16 +41,14 @@ void add_backward(const Shape& shape, const Schedule& schedule, std::int64_t lay
 Tiles make_tiles(const Shape& shape, const Schedule& schedule) {
   Tiles tiles;
   const std::int64_t shortest = std::min(schedule.forward_steps, schedule.backward_steps);
-  const std::int64_t most =
-      shape.L * shape.D * ((shape.T + shortest - 1) / shortest) * (shape.training ? 4 : 1);
-  require(most <= kMostTiles, "steps: expected a plan of at most " + std::to_string(kMostTiles) +
-                                  " tiles, got about " + std::to_string(most) +
-                                  " for T = " + std::to_string(shape.T));
+  const std::int64_t most = shape.L * shape.D * ((shape.T + shortest - 1) / shortest) * (shape.training ? 4 : 1);
+  require(most <= kMostTiles, "steps: expected a plan of at most " + std::to_string(kMostTiles) + " tiles, got about " +
+                                  std::to_string(most) + " for T = " + std::to_string(shape.T));
   for (std::int64_t chunk = 0; chunk < shape.T; chunk += schedule.chunk)
     for (std::int64_t layer = 0; layer < shape.L; ++layer)
       for (std::int64_t d = 0; d < shape.D; ++d)
-        add(tiles.forward, {TileKind::kForward, layer, d, 0, 0}, chunk,
-            std::min(shape.T, chunk + schedule.chunk), schedule.forward_steps);
+        add(tiles.forward, {TileKind::kForward, layer, d, 0, 0}, chunk, std::min(shape.T, chunk + schedule.chunk),
+            schedule.forward_steps);
   if (!shape.training) return tiles;
   if (!schedule.checkpoint()) {
     for (std::int64_t layer = shape.L - 1; layer >= 0; --layer)

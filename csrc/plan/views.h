@@ -49,8 +49,7 @@ ReserveLayer<T> reserve_layer(const PlanBase& plan, void* reserve, std::int64_t 
 // The piece of a state array [L*D, B, width] that belongs to a tile's pseudo-layer; nullptr stays nullptr.
 // `first`: values before its layer's.
 template <class T, class Void>
-T* pseudo_layer_state(const Shape& s, Void* states, std::int64_t first, const Tile& tile,
-                      std::int64_t width) {
+T* pseudo_layer_state(const Shape& s, Void* states, std::int64_t first, const Tile& tile, std::int64_t width) {
   return states ? static_cast<T*>(states) + first + tile.direction * s.B * width : nullptr;
 }
 

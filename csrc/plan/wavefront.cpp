@@ -59,8 +59,7 @@ Wavefront search(const Shape& shape, const Schedule& layers, const std::vector<s
       const Tiles tiles = make_tiles(shape, schedule);
       const TileGraph graph = costed_graph(shape, schedule, tiles, estimates);
       const auto forward = static_cast<std::int64_t>(tiles.forward.size());
-      const double seconds =
-          makespan(graph, 0, forward, groups) + makespan(graph, forward, tiles.count(), groups);
+      const double seconds = makespan(graph, 0, forward, groups) + makespan(graph, forward, tiles.count(), groups);
       if (best.gain > 0 && seconds >= least) continue;
       least = seconds;
       best = {groups, steps, estimates.seconds(shape, layers) / seconds};
@@ -95,8 +94,7 @@ double makespan(const TileGraph& graph, std::int64_t begin, std::int64_t end, st
   return now;
 }
 
-TileGraph costed_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles,
-                       const Estimates& estimates) {
+TileGraph costed_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles, const Estimates& estimates) {
   std::vector<float> seconds;
   seconds.reserve(static_cast<std::size_t>(tiles.count()));
   for (std::int64_t i = 0; i < tiles.count(); ++i)
@@ -104,8 +102,8 @@ TileGraph costed_graph(const Shape& shape, const Schedule& schedule, const Tiles
   return make_graph(shape, schedule, tiles, std::move(seconds));
 }
 
-Wavefront Wavefronts::find(const Shape& shape, const Schedule& layers,
-                           const std::vector<std::int64_t>& groups, const Estimates& estimates) {
+Wavefront Wavefronts::find(const Shape& shape, const Schedule& layers, const std::vector<std::int64_t>& groups,
+                           const Estimates& estimates) {
   const Shape like = typical(shape);
   const Policy policy = layers.policy.front();
   std::vector<std::int64_t> key = key_of(like, policy, groups);
@@ -124,8 +122,7 @@ bool may_divide(const rnn_engine_problem& problem) {
 }
 
 Schedule divided(const rnn_engine_problem& problem, const Shape& shape, const Schedule& layers,
-                 const std::vector<std::int64_t>& groups, const Estimates& estimates,
-                 Wavefronts& wavefronts) {
+                 const std::vector<std::int64_t>& groups, const Estimates& estimates, Wavefronts& wavefronts) {
   constexpr double kClear = 1.01;  // predictions are not exact
   const bool choose = problem.schedule == RNN_ENGINE_AUTO;
   // Where gates are recomputed, few tiles can run at a time.
@@ -133,8 +130,7 @@ Schedule divided(const rnn_engine_problem& problem, const Shape& shape, const Sc
   const Wavefront best = wavefronts.find(shape, layers, groups, estimates);
   if (best.groups == 1 || (choose && best.gain < kClear)) return layers;
   const Schedule schedule = in_wavefront(shape, layers, best.groups, best.steps);
-  if (shape.training && problem.memory == RNN_ENGINE_BUDGET &&
-      estimates.bytes(shape, schedule) > problem.budget)
+  if (shape.training && problem.memory == RNN_ENGINE_BUDGET && estimates.bytes(shape, schedule) > problem.budget)
     return layers;
   return schedule;
 }

@@ -15,8 +15,7 @@ namespace rnn_engine {
 double makespan(const TileGraph& graph, std::int64_t begin, std::int64_t end, std::int64_t groups);
 
 // The graph of a schedule with what its tiles cost.
-TileGraph costed_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles,
-                       const Estimates& estimates);
+TileGraph costed_graph(const Shape& shape, const Schedule& schedule, const Tiles& tiles, const Estimates& estimates);
 
 struct Wavefront {
   std::int64_t groups = 1, steps = 1;  // of threads; of a tile

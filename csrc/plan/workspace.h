@@ -50,8 +50,7 @@ struct LayerGradients {
 
   // The caller's dx holds them before it holds its own.
   static bool through_dx(const Shape& s, const Schedule& schedule) {
-    return s.input_gradient && !schedule.checkpoint() && s.L > 1 && s.D == 1 &&
-           s.layer(0).I == Widest(s).input;
+    return s.input_gradient && !schedule.checkpoint() && s.L > 1 && s.D == 1 && s.layer(0).I == Widest(s).input;
   }
 };
 
@@ -68,8 +67,7 @@ struct PseudoLayerPieces {
   T *piece_wx, *piece_uh, *piece_h_unprojected, *piece_h;
 
   // `runs_cells`: c is needed where gates are recomputed, too.
-  PseudoLayerPieces(const LayoutInput& in, std::int64_t layer, std::int64_t d, bool runs_cells,
-                    Arena& arena) {
+  PseudoLayerPieces(const LayoutInput& in, std::int64_t layer, std::int64_t d, bool runs_cells, Arena& arena) {
     const Shape& s = in.shape;
     const LayerShape& size = s.layer(layer);
     const Policy policy = in.schedule.of(layer);
@@ -86,8 +84,7 @@ struct PseudoLayerPieces {
     piece_c = arena.take<Value<T>>("c of a piece", rows * size.H, layer, d);
     piece_c_candidate =
         arena.take<Value<T>>("c before zoneout of a piece", s.zoneout_c > 0 ? rows * size.H : 0, layer, d);
-    piece_h_unprojected =
-        arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
+    piece_h_unprojected = arena.take<T>("h before projection of a piece", s.projected ? rows * size.H : 0, layer, d);
     piece_h = arena.take<T>("h of a piece", replayed ? rows * size.R : 0, layer, d);
   }
 };

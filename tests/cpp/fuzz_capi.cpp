@@ -101,8 +101,7 @@ void spoil(Problem& p, Bytes& bytes) {
   if (field == 11) p.hidden.back() = any;
   if (field == 12) raw.hidden_sizes = nullptr;
   if (field == 13 && raw.batch_sizes) p.batch_sizes.back() = any;
-  if (field == 15)
-    std::memcpy(&raw.zoneout[any & 1], &any, sizeof any), raw.recurrent_dropout = raw.zoneout[1];
+  if (field == 15) std::memcpy(&raw.zoneout[any & 1], &any, sizeof any), raw.recurrent_dropout = raw.zoneout[1];
   if (field == 14) raw.steps = 1 + (any & 0xFFFFFFFFFF), raw.batch_sizes = nullptr;
 }
 
@@ -128,8 +127,7 @@ void decode(Bytes& bytes, Problem& p) {
   // One normalised unit is always zero, and the gradients through its zero rows grow until they overflow.
   const std::int64_t fewest = raw.cell >= RNN_ENGINE_LAYER_NORM_LSTM ? 2 : 1;
   const std::int64_t equal = bytes.between(fewest, 36);
-  for (std::int64_t l = 0; l < raw.layers; ++l)
-    p.hidden.push_back(flag(12) ? bytes.between(fewest, 36) : equal);
+  for (std::int64_t l = 0; l < raw.layers; ++l) p.hidden.push_back(flag(12) ? bytes.between(fewest, 36) : equal);
   const std::int64_t least = *std::min_element(p.hidden.begin(), p.hidden.end());
   if (flag(13) && raw.cell != RNN_ENGINE_GRU) raw.projection = bytes.between(0, least - 1);
   if (flag(14)) {
@@ -141,8 +139,7 @@ void decode(Bytes& bytes, Problem& p) {
     raw.batch_sizes = p.batch_sizes.data();
   }
   if (flag(15)) {
-    for (std::int64_t b = 0; b < raw.batch; ++b)
-      p.row_ids.push_back(static_cast<std::int64_t>(bytes.take(1)));
+    for (std::int64_t b = 0; b < raw.batch; ++b) p.row_ids.push_back(static_cast<std::int64_t>(bytes.take(1)));
     p.masks.row_ids = p.row_ids.data();
   }
   raw.hidden_sizes = p.hidden.data();
@@ -261,8 +258,7 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
     expect(*rnn_engine_last_error() != 0, "an error without a message");
     return {};
   }
-  const std::unique_ptr<rnn_engine_plan, decltype(&rnn_engine_plan_destroy)> plan(made,
-                                                                                  rnn_engine_plan_destroy);
+  const std::unique_ptr<rnn_engine_plan, decltype(&rnn_engine_plan_destroy)> plan(made, rnn_engine_plan_destroy);
   const rnn_engine_sizes sizes = rnn_engine_plan_sizes(made);
   std::size_t count = 0;
   expect(rnn_engine_plan_buffers(made, nullptr, 0, &count) == 0, "no table of buffers");
@@ -270,8 +266,7 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   double widths = static_cast<double>(raw.input_size);
   for (std::int64_t l = 0; l < raw.layers; ++l)
     widths += 8.0 * static_cast<double>(p.hidden[static_cast<std::size_t>(l)]);
-  if (sizes.reserve_bytes + sizes.workspace_bytes > kMostBytes || (rows + widths) * widths > kMostBytes)
-    return {};
+  if (sizes.reserve_bytes + sizes.workspace_bytes > kMostBytes || (rows + widths) * widths > kMostBytes) return {};
 
   Arrays arrays(p.masks.seed);
   const std::size_t stored = p.stored(), value = p.value();
@@ -287,9 +282,8 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
     return choices.states >> bit & 1 ? arrays.input(size, bytes) : nullptr;
   };
 
-  const std::vector<rnn_engine_weights> weights =
-      weights_of(p, ~std::uint64_t{0}, stored,
-                 [&](std::int64_t size, std::size_t bytes) { return arrays.input(size, bytes); });
+  const std::vector<rnn_engine_weights> weights = weights_of(
+      p, ~std::uint64_t{0}, stored, [&](std::int64_t size, std::size_t bytes) { return arrays.input(size, bytes); });
   const Block reserve = block_of(sizes.reserve_bytes), workspace = block_of(sizes.forward_workspace_bytes);
   Block packed;
   rnn_engine_forward_args f{};

@@ -31,8 +31,7 @@ static inline Block make_block(size_t bytes) {
 
 static inline void release_block(Block block, const char* name) {
   int touched = 0;
-  for (size_t i = 0; i < RED_ZONE; ++i)
-    touched |= block.whole[i] != 0xA5 || block.data[block.bytes + i] != 0xA5;
+  for (size_t i = 0; i < RED_ZONE; ++i) touched |= block.whole[i] != 0xA5 || block.data[block.bytes + i] != 0xA5;
   CHECK(!touched, "%s: wrote outside its %zu bytes", name, block.bytes);
   free(block.whole);
 }
@@ -116,8 +115,8 @@ static inline void set_weights(const Case* c, const Layout* l, char* base, rnn_e
 
 /* Runs forward, and backward if `gradients`; returns the sum of all outputs times fixed upstream gradients.
  */
-static inline double run(rnn_engine_context* context, const Case* c, const Layout* l, char* values,
-                         char* gradients, char* outputs) {
+static inline double run(rnn_engine_context* context, const Case* c, const Layout* l, char* values, char* gradients,
+                         char* outputs) {
   rnn_engine_weights weights[MAX_PSEUDO_LAYERS], dweights[MAX_PSEUDO_LAYERS];
   set_weights(c, l, values, weights);
   char *x = values + l->parameters * l->size, *h0 = x + l->x * l->size, *c0 = h0 + l->h * l->size;
@@ -125,9 +124,9 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
   rnn_engine_plan* plan = NULL;
   CHECK(rnn_engine_plan_create(context, &l->problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
   const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
-  CHECK(sizes.workspace_bytes >= sizes.forward_workspace_bytes &&
-            sizes.workspace_bytes >= sizes.backward_workspace_bytes,
-        "workspace: %zu bytes", (size_t)sizes.workspace_bytes);
+  CHECK(
+      sizes.workspace_bytes >= sizes.forward_workspace_bytes && sizes.workspace_bytes >= sizes.backward_workspace_bytes,
+      "workspace: %zu bytes", (size_t)sizes.workspace_bytes);
   const Block reserve = make_block(sizes.reserve_bytes), forward = make_block(sizes.forward_workspace_bytes);
   const rnn_engine_forward_args f = {.weights = weights,
                                      .x = x,

@@ -91,8 +91,7 @@ static size_t run(rnn_engine_context* context, const Case* c, const rnn_engine_p
   f.x = filled(pile, rows * c->I, 2);
   f.h0 = filled(pile, pseudo_layers * c->B * R, 2);
   f.c0 = filled(pile, pseudo_layers * c->B * c->H, 4);
-  rnn_engine_backward_args b = {
-      .weights = weights, .gradients = gradients, .reserve = reserve, .workspace = workspace};
+  rnn_engine_backward_args b = {.weights = weights, .gradients = gradients, .reserve = reserve, .workspace = workspace};
   b.dy = filled(pile, rows * c->D * R, 2);
   b.dhn = filled(pile, pseudo_layers * c->B * R, 2);
   b.dcn = filled(pile, pseudo_layers * c->B * c->H, 4);
@@ -146,8 +145,8 @@ static void test_same_bits(const Machine* machines, int count, int number) {
         memcpy(*expected, pile.memory, RUN_BYTES);
       }
       CHECK(memcmp(*expected + results, pile.memory + results, pile.used - results) == 0,
-            "case %d, memory %d, schedule %d: %s on %d threads differs", number, problem.memory,
-            problem.schedule, m->isa, m->threads);
+            "case %d, memory %d, schedule %d: %s on %d threads differs", number, problem.memory, problem.schedule,
+            m->isa, m->threads);
     }
   }
   free(pile.memory);

@@ -39,8 +39,7 @@ static const Case kLargeCases[] = {
  * last states are. */
 static void test_forward_only(rnn_engine_context* context, const Case* c, int number) {
   Layout l = make_layout(c, RNN_ENGINE_FLOAT32);
-  char *values = malloc(inputs_of(&l) * 4), *expected = malloc(outputs_of(&l) * 4),
-       *got = malloc(outputs_of(&l) * 4);
+  char *values = malloc(inputs_of(&l) * 4), *expected = malloc(outputs_of(&l) * 4), *got = malloc(outputs_of(&l) * 4);
   const size_t states = (l.outputs + l.cells) * 4;
   fill_values(values, inputs_of(&l), 4, 1);
   l.problem.dropout = l.problem.recurrent_dropout = 0;
@@ -99,8 +98,8 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
     values[i] = before;
     const double expected = (above - below) / (2 * step);
     CHECK(fabs(gradients[i] - expected) <= 1e-8 * (1 + fabs(expected)),
-          "case %d, %s, value %zu: gradient %.12g, expected %.12g", number, rnn_engine_context_isa(context),
-          i, gradients[i], expected);
+          "case %d, %s, value %zu: gradient %.12g, expected %.12g", number, rnn_engine_context_isa(context), i,
+          gradients[i], expected);
   }
   free(values);
   free(gradients);
@@ -138,8 +137,8 @@ static void test_same_bits(const Machine* machines, int machine_count, const Cas
         memcpy(first, result, (count + outputs) * l.size);
       }
       CHECK(memcmp(first, result, (count + outputs) * l.size) == 0,
-            "case %d, %zu-byte floats, memory %d, schedule %d: %s on %d threads differs from %s", number,
-            l.size, memory, schedule, m->isa, m->threads, machines[0].isa);
+            "case %d, %zu-byte floats, memory %d, schedule %d: %s on %d threads differs from %s", number, l.size,
+            memory, schedule, m->isa, m->threads, machines[0].isa);
     }
   }
   free(values);
@@ -160,9 +159,8 @@ static void print_digests(const Machine* m, const Case* cases, int case_count, c
           l.problem.memory = memory;
           fill_values(values, count, l.size, scale);
           run(m->context, &cases[i], &l, values, result, result + count * l.size);
-          printf("%s\t%s %d, %zu-byte floats, memory %d, scale %d\toutputs %016llx, gradients %016llx\n",
-                 m->isa, name, i, l.size, memory, scale,
-                 (unsigned long long)digest(result + count * l.size, outputs * l.size),
+          printf("%s\t%s %d, %zu-byte floats, memory %d, scale %d\toutputs %016llx, gradients %016llx\n", m->isa, name,
+                 i, l.size, memory, scale, (unsigned long long)digest(result + count * l.size, outputs * l.size),
                  (unsigned long long)digest(result, count * l.size));
         }
       }
@@ -210,8 +208,7 @@ static void test_errors(void) {
   size_t count = 0;
   CHECK(rnn_engine_plan_buffers(plan, NULL, 0, &count) == 0 && count > 5, "plan_buffers: %zu rows", count);
   rnn_engine_tile tile;
-  expect_error(rnn_engine_plan_tile(plan, rnn_engine_plan_describe(plan).tiles, &tile, NULL, 0, &count),
-               "index");
+  expect_error(rnn_engine_plan_tile(plan, rnn_engine_plan_describe(plan).tiles, &tile, NULL, 0, &count), "index");
   rnn_engine_plan_destroy(plan);
   rnn_engine_context_destroy(context);
 }

@@ -55,16 +55,12 @@ static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, co
   int64_t* targets = malloc(sizeof(int64_t) * (size_t)(c->M + 1));
   for (int i = 0; i < c->M; ++i) targets[i] = c->ignore && i % c->ignore == 0 ? -7 : (i * 31) % c->V;
   uint64_t bytes = 0;
-  CHECK(rnn_engine_loss_workspace(context, &l->problem, &bytes) == 0, "workspace: %s",
-        rnn_engine_last_error());
+  CHECK(rnn_engine_loss_workspace(context, &l->problem, &bytes) == 0, "workspace: %s", rnn_engine_last_error());
   const size_t whole = (bytes + 63) / 64 * 64 + 2 * RED_ZONE;
   unsigned char* block = aligned_alloc(64, whole);
   memset(block, dirt, whole);
-  rnn_engine_loss_args args = {.hidden = values,
-                               .weight = values + l->weight,
-                               .targets = targets,
-                               .scale = 0.5,
-                               .workspace = block + RED_ZONE};
+  rnn_engine_loss_args args = {
+      .hidden = values, .weight = values + l->weight, .targets = targets, .scale = 0.5, .workspace = block + RED_ZONE};
   if (c->bias) args.bias = values + l->bias;
   if (gradients) {
     memset(gradients, 0, l->gradients);
@@ -103,8 +99,8 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
     values[i] = before;
     const double expected = 0.5 * (above - below) / (2 * step); /* args.scale is 0.5 */
     CHECK(fabs(gradients[i] - expected) <= 1e-7 * (1 + fabs(expected)),
-          "case %d, %s, value %zu: gradient %.12g, expected %.12g", number, rnn_engine_context_isa(context),
-          i, gradients[i], expected);
+          "case %d, %s, value %zu: gradient %.12g, expected %.12g", number, rnn_engine_context_isa(context), i,
+          gradients[i], expected);
   }
   free(values);
   free(gradients);
@@ -119,18 +115,15 @@ static void test_same_bits(const Machine* machines, int machine_count, const Cas
   fill(&l, values, 4);
   for (const Machine* m = machines; m < machines + machine_count; ++m) {
     /* 0xFF: a workspace of NaN */
-    const rnn_engine_loss_result result =
-        run(m->context, c, &l, values, gradients, m->threads == 1 ? 0xA5 : 0xFF);
+    const rnn_engine_loss_result result = run(m->context, c, &l, values, gradients, m->threads == 1 ? 0xA5 : 0xFF);
     const int odd = is_odd_one(m);
     if (!first[odd]) {
       first[odd] = malloc(l.gradients);
       memcpy(first[odd], gradients, l.gradients);
       first_result[odd] = result;
     }
-    CHECK(memcmp(first[odd], gradients, l.gradients) == 0 &&
-              memcmp(&first_result[odd], &result, sizeof result) == 0,
-          "case %d, %zu-byte floats: %s on %d threads differs from the first", number, l.stored, m->isa,
-          m->threads);
+    CHECK(memcmp(first[odd], gradients, l.gradients) == 0 && memcmp(&first_result[odd], &result, sizeof result) == 0,
+          "case %d, %zu-byte floats: %s on %d threads differs from the first", number, l.stored, m->isa, m->threads);
   }
   free(values);
   free(gradients);
@@ -148,10 +141,9 @@ static void print_digests(const Machine* m) {
       for (int scale = 1; scale <= 25; scale += 8) {
         fill(&l, values, scale);
         const rnn_engine_loss_result r = run(m->context, &kCases[i], &l, values, gradients, 0xA5);
-        printf(
-            "%s\tloss case %d, %zu-byte floats, scale %d\tloss %a, nll %a, right %lld, gradients %016llx\n",
-            m->isa, i, l.stored, scale, r.loss, r.nll, (long long)r.target_is_argmax,
-            (unsigned long long)digest(gradients, l.gradients));
+        printf("%s\tloss case %d, %zu-byte floats, scale %d\tloss %a, nll %a, right %lld, gradients %016llx\n", m->isa,
+               i, l.stored, scale, r.loss, r.nll, (long long)r.target_is_argmax,
+               (unsigned long long)digest(gradients, l.gradients));
       }
       free(values);
       free(gradients);
@@ -196,10 +188,8 @@ static void test_errors(void) {
   expect_error(rnn_engine_linear_cross_entropy(context, &good, &args, &result),
                "targets[1]: expected 0 to V - 1 = 3 or ignore_index = -7, got 4");
   targets[1] = -7;
-  CHECK(rnn_engine_linear_cross_entropy(context, &good, &args, &result) == 0, "loss: %s",
-        rnn_engine_last_error());
-  CHECK(result.tokens == 1 && result.target_is_argmax == 0 && fabs(result.nll - log(4)) < 1e-6, "nll %g",
-        result.nll);
+  CHECK(rnn_engine_linear_cross_entropy(context, &good, &args, &result) == 0, "loss: %s", rnn_engine_last_error());
+  CHECK(result.tokens == 1 && result.target_is_argmax == 0 && fabs(result.nll - log(4)) < 1e-6, "nll %g", result.nll);
   p = good;
   p.gradients = RNN_ENGINE_LOSS_WEIGHT;
   expect_error(rnn_engine_linear_cross_entropy(context, &p, &args, &result), "d_weight");

@@ -37,8 +37,7 @@ struct Shape {
 };
 
 void test_product(const Kernels<BFloat16>& kernels, Shape s, bool outer, bool stored) {
-  const std::int64_t width = kernels.width, depth = (s.k + 1) / 2 * 2,
-                     padded = (s.n + width - 1) / width * width;
+  const std::int64_t width = kernels.width, depth = (s.k + 1) / 2 * 2, padded = (s.n + width - 1) / width * width;
   const std::vector<BFloat16> a = random_values(s.m * s.k), b = random_values(s.n * s.k);
   std::vector<BFloat16> panel(static_cast<std::size_t>(depth * padded), narrow<BFloat16>(NAN));
   std::vector<BFloat16> left(static_cast<std::size_t>((s.m + kRowBlock - 1) / kRowBlock * kRowBlock * depth),
@@ -67,8 +66,7 @@ void test_product(const Kernels<BFloat16>& kernels, Shape s, bool outer, bool st
     tile.a_col = kRowBlock;
   } else {  // a is [m, k], b is [n, k]
     for (std::int64_t j = 0; j < s.n; j += width)
-      kernels.pack_transposed(
-          {b.data() + j * s.k, s.k, std::min(width, s.n - j), s.k, panel.data() + 2 * j, padded});
+      kernels.pack_transposed({b.data() + j * s.k, s.k, std::min(width, s.n - j), s.k, panel.data() + 2 * j, padded});
     tile.a_row = s.k;
     tile.a_col = 1;
   }
@@ -109,8 +107,7 @@ int main() {
   for (const char* isa : {"generic", "neon", "avx2", "avx512", "avx512_bf16"}) {
     if (!has_backend(isa)) continue;
     const Kernels<BFloat16>& kernels = select_backend(isa).bf16;
-    for (const Shape s :
-         {Shape{1, 1, 1}, {1, 3, 2}, {7, 5, 3}, {6, 16, 16}, {13, 17, 31}, {5, 31, 64}, {8, 4, 67}}) {
+    for (const Shape s : {Shape{1, 1, 1}, {1, 3, 2}, {7, 5, 3}, {6, 16, 16}, {13, 17, 31}, {5, 31, 64}, {8, 4, 67}}) {
       const std::int64_t most = kPanelVectors * kernels.width;
       const Shape fits{s.m, std::min(s.n, most), s.k};
       for (const bool outer : {false, true})

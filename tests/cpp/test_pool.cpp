@@ -78,8 +78,7 @@ void test_shares() {
         for (int id = 0; id < size; ++id) {
           const Team::Range range = Team(id, size, nullptr).share(count, grain);
           CHECK(range.begin == next && range.end >= range.begin, "shares follow each other");
-          CHECK(range.begin == range.end || range.begin % grain == 0,
-                "shares begin at multiples of the grain");
+          CHECK(range.begin == range.end || range.begin % grain == 0, "shares begin at multiples of the grain");
           next = range.end;
         }
         CHECK(next == count, "shares cover everything");

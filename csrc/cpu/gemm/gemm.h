@@ -38,8 +38,8 @@ void pack_pairs(const Kernels<BFloat16>& kernels, std::int64_t k, const Row& row
 
 // Packs columns [first, first + columns) of a matrix whose row k begins at row(k): at most 4 vectors.
 template <class T, class Row>
-void pack_panel(const Kernels<T>& kernels, std::int64_t k, std::int64_t first, std::int64_t columns,
-                const Row& row, T* panel) {
+void pack_panel(const Kernels<T>& kernels, std::int64_t k, std::int64_t first, std::int64_t columns, const Row& row,
+                T* panel) {
   const std::int64_t width = kernels.width, padded = round_up(columns, width);
   if constexpr (kInterleave<T> == 2)
     return pack_pairs(kernels, k, row, {nullptr, 0, first, columns, panel, padded, 0, width}, padded);
@@ -75,9 +75,9 @@ void pack_gates(const Team& team, const Kernels<T>& kernels, int gates, const T*
   for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
     const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, hidden - unit);
     for (std::int64_t gate = 0; gate < gates; ++gate)
-      kernels.pack_transposed(
-          {weight + (gate * hidden + unit) * k, k, units, k,
-           packed + p * gates * width * packed_depth<T>(k) + gate * width * kInterleave<T>, gates * width});
+      kernels.pack_transposed({weight + (gate * hidden + unit) * k, k, units, k,
+                               packed + p * gates * width * packed_depth<T>(k) + gate * width * kInterleave<T>,
+                               gates * width});
   }
 }
 
@@ -176,8 +176,7 @@ template <class T, class Row>
 void pack_rows(const Kernels<T>& kernels, std::int64_t k, std::int64_t rows, const Row& row, T* packed) {
   if constexpr (kInterleave<T> == 2)
     return pack_pairs(kernels, k, row,
-                      {nullptr, 0, 0, rows, packed, kRowBlock, kRowBlock * packed_depth<T>(k), kRowBlock},
-                      kRowBlock);
+                      {nullptr, 0, 0, rows, packed, kRowBlock, kRowBlock * packed_depth<T>(k), kRowBlock}, kRowBlock);
   constexpr std::int64_t kInterleave = 8;
   for (std::int64_t k0 = 0; k0 < k; k0 += kInterleave) {
     const std::int64_t count = std::min(kInterleave, k - k0);
@@ -211,8 +210,8 @@ struct Outer {
 
 // One panel's columns of an outer sum, for the rows and the steps of k that are packed in `packed`.
 template <class T, class Right>
-void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, std::int64_t row,
-                       std::int64_t height, std::int64_t k0, std::int64_t depth, const T* packed, T* panel) {
+void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, std::int64_t row, std::int64_t height,
+                       std::int64_t k0, std::int64_t depth, const T* packed, T* panel) {
   const std::int64_t panel_columns = kPanelVectors * kernels.width, n = outer.n;
   const std::int64_t blocks = (height + kRowBlock - 1) / kRowBlock, ahead = (depth + blocks - 1) / blocks;
   for (std::int64_t first = 0; first < n; first += panel_columns) {
@@ -234,10 +233,8 @@ void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, 
       tile.init = outer.overwrite && k0 == 0 ? nullptr : tile.c;
       kernels.gemm(tile);
       // What the next panel will be packed from, a little at a time: its rows lie far apart.
-      for (std::int64_t i = r / kRowBlock * ahead;
-           next < n && i < std::min(depth, (r / kRowBlock + 1) * ahead); ++i)
-        if (const T* source = outer.right(k0 + i))
-          prefetch_values(source + next, std::min(panel_columns, n - next));
+      for (std::int64_t i = r / kRowBlock * ahead; next < n && i < std::min(depth, (r / kRowBlock + 1) * ahead); ++i)
+        if (const T* source = outer.right(k0 + i)) prefetch_values(source + next, std::min(panel_columns, n - next));
     }
   }
 }
@@ -246,9 +243,8 @@ void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, 
 // the rows, nullptr for zeros (only where k goes in pairs); pack_a and pack_b are this thread's, pack_a for
 // `most_rows` of the values.
 template <class T, class Left, class... Right>
-void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t k,
-                      const Left& left, std::int64_t most_rows, T* pack_a, T* pack_b,
-                      const Outer<T, Right>&... outers) {
+void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t k, const Left& left,
+                      std::int64_t most_rows, T* pack_a, T* pack_b, const Outer<T, Right>&... outers) {
   if (!(outers.c || ...)) return;
   const Team::Range rows = team.share(m, kRowBlock);
   const std::int64_t count = rows.end - rows.begin, pieces = (count + most_rows - 1) / most_rows;

@@ -12,8 +12,7 @@ struct LargeShare {
   Team::Range panels, rows;
   bool by_panels;
 
-  LargeShare(Team::Range some_panels, Team::Range some_rows)
-      : panels(some_panels), rows(some_rows), by_panels(true) {}
+  LargeShare(Team::Range some_panels, Team::Range some_rows) : panels(some_panels), rows(some_rows), by_panels(true) {}
   LargeShare(const Team& team, std::int64_t count, std::int64_t all_rows)
       : panels{0, count}, rows{0, all_rows}, by_panels(gates_by_units(team, count)) {
     if (by_panels)
@@ -78,9 +77,7 @@ void multiply_large(const Runner<T>& run, const Product<T, T>& p, T* panel) {
     const std::int64_t first = i * panel_columns, columns = std::min(panel_columns, p.n - first);
     for (std::int64_t k0 = 0; k0 < p.k; k0 += large_depth<T>(p.k)) {
       const std::int64_t depth = std::min(large_depth<T>(p.k), p.k - k0);
-      pack_panel(
-          run.kernels, depth, first, columns, [&](std::int64_t k) { return p.packed + (k0 + k) * p.n; },
-          panel);
+      pack_panel(run.kernels, depth, first, columns, [&](std::int64_t k) { return p.packed + (k0 + k) * p.n; }, panel);
       GemmTile<T> gemm{};
       gemm.a = p.a + share.rows.begin * p.a_row + k0;
       gemm.a_row = p.a_row;

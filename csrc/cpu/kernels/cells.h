@@ -13,8 +13,8 @@ RNN_ENGINE_INLINE void load_vector_params(const Tile& t, int units,
                                           V (&vector_params)[kMaxVectorParams][Cell::kGates]) {
   for (int p = 0; p < Cell::kVectorParams; ++p)
     for (int k = 0; k < Cell::kGates; ++k)
-      vector_params[p][k] = t.vector_params[p] ? load_units<V>(t.vector_params[p] + k * t.gate_stride, units)
-                                               : V(typename V::Scalar(0));
+      vector_params[p][k] =
+          t.vector_params[p] ? load_units<V>(t.vector_params[p] + k * t.gate_stride, units) : V(typename V::Scalar(0));
 }
 
 // Rows that what was kept, or is to be, is fetched ahead of its use: it lies in the third cache or in memory,
@@ -114,8 +114,7 @@ void unit_backward(const CellTile<Stored>& t) {
     __builtin_prefetch(t.c_prev + (row + kRowsAhead) * t.c_prev_row);
     V dc = load_units<V>(t.dc + row * t.dc_row, units);
     Cell::backward(wx, uh, vector_params, load_units<V>(t.c_prev + row * t.c_prev_row, units),
-                   load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc,
-                   sums);
+                   load_units<V>(t.c + row * t.c_row, units), load_units<V>(t.dh + row * t.dh_row, units), dc, sums);
     for (int k = 0; k < Cell::kGates; ++k) {
       const std::ptrdiff_t place = row * t.gates_row + k * t.gate_stride;
       store_units(wx[k], t.gates_wx + place, units);

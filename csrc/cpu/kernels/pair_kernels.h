@@ -40,8 +40,7 @@ struct MultiplyPairs {
   }
   static RNN_ENGINE_INLINE Vector chain(Vector acc, P factor) {
 #pragma GCC unroll 2
-    for (int term = 0; term < P::kTerms; ++term)
-      acc = P::multiply_add(factor.factor(term), factor.factor(term), acc);
+    for (int term = 0; term < P::kTerms; ++term) acc = P::multiply_add(factor.factor(term), factor.factor(term), acc);
     return acc;
   }
 
@@ -54,8 +53,7 @@ struct MultiplyPairs {
     const std::ptrdiff_t a_row = t.a_row, a_pair = 2 * t.a_col;
     for (std::int64_t k = 0; k + 1 < t.k; k += 2) {
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j)
-        __builtin_prefetch(panel + kPrefetchDepth * kPair + 2 * j * Vector::kWidth);
+      for (int j = 0; j < kVectors; ++j) __builtin_prefetch(panel + kPrefetchDepth * kPair + 2 * j * Vector::kWidth);
       add_pair<P, kRows, kVectors, false>(a, a_row, panel, acc);
       a += a_pair;
       panel += kPair;
@@ -98,8 +96,7 @@ void pack_pairs(const PairedRows& t) {
   for (std::int64_t k0 = 0; k0 < t.k; k0 += kAtOnce) {
     const std::int64_t k1 = k0 + kAtOnce < t.k ? k0 + kAtOnce : t.k;
     for (std::int64_t k = k0 + 2 * kAtOnce; narrow && k < k1 + 2 * kAtOnce && k < t.k; ++k)
-      for (std::int64_t c = 0; t.rows[k] && c < t.columns; c += kLine)
-        __builtin_prefetch(t.rows[k] + t.first + c);
+      for (std::int64_t c = 0; t.rows[k] && c < t.columns; c += kLine) __builtin_prefetch(t.rows[k] + t.first + c);
     BFloat16* block = t.packed;
     for (std::int64_t c = 0; c < t.columns; c += t.block, block += t.block_stride) {
       for (std::int64_t k = k0; !narrow && c % kLine < t.block && k < k1; ++k)

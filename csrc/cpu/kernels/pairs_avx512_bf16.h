@@ -23,9 +23,7 @@ struct Avx512Bf16Pairs {
     std::memcpy(&pair, p, sizeof pair);
     return {_mm512_set1_epi32(pair)};
   }
-  static RNN_ENGINE_INLINE Avx512Bf16Pairs broadcast_first(const BFloat16* p) {
-    return {_mm512_set1_epi32(p->bits)};
-  }
+  static RNN_ENGINE_INLINE Avx512Bf16Pairs broadcast_first(const BFloat16* p) { return {_mm512_set1_epi32(p->bits)}; }
   static RNN_ENGINE_INLINE Avx512Bf16Pairs join(const BFloat16* first, int n, const BFloat16* second, int m) {
     const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(Vector::mask(n), first));
     const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(Vector::mask(m), second));

@@ -11,13 +11,10 @@ namespace rnn_engine::cpu {
 
 // Columns from `first`: kVectors full vectors, or one of `lanes` values.
 template <class V, int kVectors>
-RNN_ENGINE_INLINE void softmax_strip(const SoftmaxBlock<typename V::Scalar>& t, std::int64_t first,
-                                     int lanes) {
+RNN_ENGINE_INLINE void softmax_strip(const SoftmaxBlock<typename V::Scalar>& t, std::int64_t first, int lanes) {
   using T = typename V::Scalar;
   constexpr int kWidth = V::kWidth;
-  const auto load = [&](const T* p) {
-    return kVectors > 1 || lanes == kWidth ? V::load(p) : V::load(p, lanes);
-  };
+  const auto load = [&](const T* p) { return kVectors > 1 || lanes == kWidth ? V::load(p) : V::load(p, lanes); };
   const auto store = [&](V value, T* p) {
     if (kVectors > 1 || lanes == kWidth)
       value.store(p);

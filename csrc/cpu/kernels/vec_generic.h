@@ -68,8 +68,7 @@ struct GenericVec {
 };
 
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-inline __attribute__((noinline)) GenericVec<float> fma(GenericVec<float> a, GenericVec<float> b,
-                                                       GenericVec<float> c) {
+inline __attribute__((noinline)) GenericVec<float> fma(GenericVec<float> a, GenericVec<float> b, GenericVec<float> c) {
   GenericVec<float> out;
   for (int i = 0; i < 4; ++i) out.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
   return out;
@@ -85,8 +84,7 @@ RNN_ENGINE_INLINE GenericNative<double>::Type round_to_odd_sum(GenericNative<dou
   const Words moves = (above | below) & ((bits & 1) - 1), step = (above ^ positive) | 1;
   return (GenericNative<double>::Type)(bits + (moves & step));
 }
-inline __attribute__((noinline)) GenericVec<float> fma(GenericVec<float> a, GenericVec<float> b,
-                                                       GenericVec<float> c) {
+inline __attribute__((noinline)) GenericVec<float> fma(GenericVec<float> a, GenericVec<float> b, GenericVec<float> c) {
   using Doubles = GenericNative<double>::Type;
   typedef double Wide __attribute__((vector_size(32)));
   struct Halves {
@@ -101,8 +99,8 @@ inline __attribute__((noinline)) GenericVec<float> fma(GenericVec<float> a, Gene
   return __builtin_convertvector(__builtin_bit_cast(Wide, sum), GenericNative<float>::Type);
 }
 #endif
-inline __attribute__((noinline)) GenericVec<double> fma(GenericVec<double> a, GenericVec<double> b,
-                                                        GenericVec<double> c) {
+inline
+    __attribute__((noinline)) GenericVec<double> fma(GenericVec<double> a, GenericVec<double> b, GenericVec<double> c) {
   GenericVec<double> out;
   for (int i = 0; i < 2; ++i) out.v[i] = __builtin_fma(a.v[i], b.v[i], c.v[i]);
   return out;

@@ -36,15 +36,9 @@ struct NeonFloat {
   }
 
   // The second argument if one is NaN, as on x86: FMIN and FMAX would give NaN, FMINNM and FMAXNM the number.
-  friend RNN_ENGINE_INLINE NeonFloat min(NeonFloat a, NeonFloat b) {
-    return vbslq_f32(vcltq_f32(a.v, b.v), a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE NeonFloat max(NeonFloat a, NeonFloat b) {
-    return vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v);
-  }
-  friend RNN_ENGINE_INLINE NeonFloat fma(NeonFloat a, NeonFloat b, NeonFloat c) {
-    return vfmaq_f32(c.v, a.v, b.v);
-  }
+  friend RNN_ENGINE_INLINE NeonFloat min(NeonFloat a, NeonFloat b) { return vbslq_f32(vcltq_f32(a.v, b.v), a.v, b.v); }
+  friend RNN_ENGINE_INLINE NeonFloat max(NeonFloat a, NeonFloat b) { return vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v); }
+  friend RNN_ENGINE_INLINE NeonFloat fma(NeonFloat a, NeonFloat b, NeonFloat c) { return vfmaq_f32(c.v, a.v, b.v); }
   // low, high = a0 b0 a1 b1 ...
   friend RNN_ENGINE_INLINE void interleave(NeonFloat a, NeonFloat b, NeonFloat& low, NeonFloat& high) {
     low = vzip1q_f32(a.v, b.v);
@@ -83,9 +77,7 @@ struct NeonDouble {
   friend RNN_ENGINE_INLINE NeonDouble max(NeonDouble a, NeonDouble b) {
     return vbslq_f64(vcgtq_f64(a.v, b.v), a.v, b.v);
   }
-  friend RNN_ENGINE_INLINE NeonDouble fma(NeonDouble a, NeonDouble b, NeonDouble c) {
-    return vfmaq_f64(c.v, a.v, b.v);
-  }
+  friend RNN_ENGINE_INLINE NeonDouble fma(NeonDouble a, NeonDouble b, NeonDouble c) { return vfmaq_f64(c.v, a.v, b.v); }
   friend RNN_ENGINE_INLINE void interleave(NeonDouble a, NeonDouble b, NeonDouble& low, NeonDouble& high) {
     low = vzip1q_f64(a.v, b.v);
     high = vzip2q_f64(a.v, b.v);

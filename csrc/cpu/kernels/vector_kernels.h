@@ -26,8 +26,8 @@ RNN_ENGINE_INLINE int lanes_of(const GemmTile<T>& t, int j) {
 // Moves a tile of which some vectors are not full, row by row: what a product begins with into `values`, and
 // `values` to where it ends. Values that are not there are zero.
 template <class V, class T>
-__attribute__((noinline)) void load_partial(const GemmTile<T>& t, std::int64_t first_row, int rows,
-                                            int vectors, Value<T>* values) {
+__attribute__((noinline)) void load_partial(const GemmTile<T>& t, std::int64_t first_row, int rows, int vectors,
+                                            Value<T>* values) {
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < vectors; ++j, values += V::kWidth) {
       const std::ptrdiff_t place = (first_row + i) * t.init_row + j * t.vector_stride;
@@ -39,8 +39,8 @@ __attribute__((noinline)) void load_partial(const GemmTile<T>& t, std::int64_t f
     }
 }
 template <class V, class T>
-__attribute__((noinline)) void store_partial(const GemmTile<T>& t, std::int64_t first_row, int rows,
-                                             int vectors, const Value<T>* values) {
+__attribute__((noinline)) void store_partial(const GemmTile<T>& t, std::int64_t first_row, int rows, int vectors,
+                                             const Value<T>* values) {
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < vectors; ++j, values += V::kWidth) {
       const std::ptrdiff_t place = (first_row + i) * t.c_row + j * t.vector_stride;
@@ -78,8 +78,7 @@ __attribute__((noinline)) void micro_kernel(const GemmTile<typename M::Stored>& 
   } else if (!full) {
     Value<T> values[kRows * kVectors * kWidth];
     load_partial<V>(t, first_row, kRows, kVectors, values);
-    for_each_accumulator<kRows, kVectors>(
-        [&](int i, int j) { acc[i][j] = V::load(values + buffer_at(i, j)); });
+    for_each_accumulator<kRows, kVectors>([&](int i, int j) { acc[i][j] = V::load(values + buffer_at(i, j)); });
   } else if (!kRounds<T> || t.init) {
     for_each_accumulator<kRows, kVectors>([&](int i, int j) {
       const Value<T>* p = t.init + init_at(i, j);
@@ -117,8 +116,7 @@ struct Multiply {
 
   // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
-  static RNN_ENGINE_INLINE void accumulate(const GemmTile<Stored>& t, const Stored* a,
-                                           V (&acc)[kRows][kVectors]) {
+  static RNN_ENGINE_INLINE void accumulate(const GemmTile<Stored>& t, const Stored* a, V (&acc)[kRows][kVectors]) {
     constexpr int kWidth = V::kWidth;
     const Stored* panel = t.panel;
     const std::ptrdiff_t a_row = t.a_row, a_col = t.a_col;

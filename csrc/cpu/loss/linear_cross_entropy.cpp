@@ -25,8 +25,8 @@ class Loss {
  public:
   using S = Value<T>;
 
-  Loss(Team& team, const rnn_engine_loss_problem& problem, const Backend& backend,
-       const rnn_engine_loss_args& args, const LossWorkspace<T>& workspace)
+  Loss(Team& team, const rnn_engine_loss_problem& problem, const Backend& backend, const rnn_engine_loss_args& args,
+       const LossWorkspace<T>& workspace)
       : team_(team),
         p_(problem),
         kernels_(backend.kernels<T>()),
@@ -91,8 +91,8 @@ class Loss {
       for (std::int64_t p = panels.begin; p < panels.end; ++p) {
         const std::int64_t first = p * panel_columns;
         pack_panel(
-            kernels_, count_, first, std::min(panel_columns, E - first),
-            [&](std::int64_t j) { return s_.x + j * E; }, s_.x_packed + first * packed_depth<T>(count_));
+            kernels_, count_, first, std::min(panel_columns, E - first), [&](std::int64_t j) { return s_.x + j * E; },
+            s_.x_packed + first * packed_depth<T>(count_));
       }
     }
     team_.barrier();
@@ -122,8 +122,8 @@ class Loss {
       for (std::int64_t v = 0; v < tile.rows && bias; ++v)
         std::fill_n(tile.z + v * tile.z_row, count_, bias[first + v]);
       multiply(alone, kernels_,
-               Product<T>{tile.rows, count_, p_.features, weight_ + first * p_.features, p_.features,
-                          s_.x_transposed, bias ? tile.z : nullptr, tile.z_row, tile.z, tile.z_row});
+               Product<T>{tile.rows, count_, p_.features, weight_ + first * p_.features, p_.features, s_.x_transposed,
+                          bias ? tile.z : nullptr, tile.z_row, tile.z, tile.z_row});
       for (std::int64_t j = 0; j < count_; ++j)
         if (s_.target[j] / kClassBlock == block) note_target(tile, s_.target[j] - first, j);
       softmax_.softmax_block(tile);
@@ -203,8 +203,8 @@ class Loss {
       if (!d_weight_) continue;
       S* gradient = d_weight_ + first * p_.features;
       multiply(alone, kernels_,
-               Product<T>{tile.rows, p_.features, count_, factors, s_.chunk, s_.x_packed, gradient,
-                          p_.features, gradient, p_.features});
+               Product<T>{tile.rows, p_.features, count_, factors, s_.chunk, s_.x_packed, gradient, p_.features,
+                          gradient, p_.features});
     }
   }
 
@@ -257,9 +257,9 @@ void check_targets(const rnn_engine_loss_problem& p, const std::int64_t* targets
   for (std::int64_t i = 0; i < p.tokens; ++i) {
     const std::int64_t target = targets[i];
     if (target == p.ignore_index || (target >= 0 && target < p.vocabulary)) continue;
-    throw InvalidArgument(
-        "targets[" + std::to_string(i) + "]: expected 0 to V - 1 = " + std::to_string(p.vocabulary - 1) +
-        " or ignore_index = " + std::to_string(p.ignore_index) + ", got " + std::to_string(target));
+    throw InvalidArgument("targets[" + std::to_string(i) +
+                          "]: expected 0 to V - 1 = " + std::to_string(p.vocabulary - 1) +
+                          " or ignore_index = " + std::to_string(p.ignore_index) + ", got " + std::to_string(target));
   }
 }
 
@@ -279,9 +279,8 @@ std::size_t loss_workspace_bytes(const rnn_engine_loss_problem& problem, const M
 }
 
 template <class T>
-void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine,
-                              const Backend& backend, Pool& pool, const rnn_engine_loss_args& args,
-                              rnn_engine_loss_result& result) {
+void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine, const Backend& backend,
+                              Pool& pool, const rnn_engine_loss_args& args, rnn_engine_loss_result& result) {
   check_targets(problem, args.targets);
   Arena arena(args.workspace);
   const LossWorkspace<T> workspace(problem, machine, arena);
@@ -291,12 +290,11 @@ void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Mach
   });
 }
 
-template void run_linear_cross_entropy<float>(const rnn_engine_loss_problem&, const Machine&, const Backend&,
-                                              Pool&, const rnn_engine_loss_args&, rnn_engine_loss_result&);
-template void run_linear_cross_entropy<double>(const rnn_engine_loss_problem&, const Machine&, const Backend&,
-                                               Pool&, const rnn_engine_loss_args&, rnn_engine_loss_result&);
-template void run_linear_cross_entropy<BFloat16>(const rnn_engine_loss_problem&, const Machine&,
-                                                 const Backend&, Pool&, const rnn_engine_loss_args&,
-                                                 rnn_engine_loss_result&);
+template void run_linear_cross_entropy<float>(const rnn_engine_loss_problem&, const Machine&, const Backend&, Pool&,
+                                              const rnn_engine_loss_args&, rnn_engine_loss_result&);
+template void run_linear_cross_entropy<double>(const rnn_engine_loss_problem&, const Machine&, const Backend&, Pool&,
+                                               const rnn_engine_loss_args&, rnn_engine_loss_result&);
+template void run_linear_cross_entropy<BFloat16>(const rnn_engine_loss_problem&, const Machine&, const Backend&, Pool&,
+                                                 const rnn_engine_loss_args&, rnn_engine_loss_result&);
 
 }  // namespace rnn_engine

@@ -35,30 +35,28 @@ template <class T>
 struct LossWorkspace {
   using S = Value<T>;
   std::int64_t chunk, blocks;
-  std::int64_t* cursor;  // [2] next token, tokens in this chunk
-  std::int64_t* row;     // [chunk] the caller's row of each token
-  std::int64_t* target;  // [chunk]
-  std::int64_t*
-      target_is_argmax;  // [chunk] 1: no class before it has the target's logit or more, none after it more
-  S* chosen;             // [chunk] the target's logit
-  S* highest;            // [chunk]
-  S* all;                // [chunk]
-  S *top, *total, *sum;  // [blocks, chunk]
-  S* d_x;                // [chunk, E] gradient of the tokens' hidden vectors
-  T* x;                  // [chunk, E] the tokens' hidden vectors, until they are packed; where d_x will be
-  T* x_transposed;       // packed [E, chunk]
-  T* x_packed;           // packed [chunk, E]
-  S* row_sums;           // one block a thread
-  S* z;                  // [V, chunk] logits, then slopes; without gradients one block a thread
-  T* rounded;            // [kClassBlock, chunk] one block of slopes a thread, where they are rounded
-  T *pack_a, *pack_b;    // one piece a thread
+  std::int64_t* cursor;            // [2] next token, tokens in this chunk
+  std::int64_t* row;               // [chunk] the caller's row of each token
+  std::int64_t* target;            // [chunk]
+  std::int64_t* target_is_argmax;  // [chunk] 1: no class before it has the target's logit or more, none after it more
+  S* chosen;                       // [chunk] the target's logit
+  S* highest;                      // [chunk]
+  S* all;                          // [chunk]
+  S *top, *total, *sum;            // [blocks, chunk]
+  S* d_x;                          // [chunk, E] gradient of the tokens' hidden vectors
+  T* x;                            // [chunk, E] the tokens' hidden vectors, until they are packed; where d_x will be
+  T* x_transposed;                 // packed [E, chunk]
+  T* x_packed;                     // packed [chunk, E]
+  S* row_sums;                     // one block a thread
+  S* z;                            // [V, chunk] logits, then slopes; without gradients one block a thread
+  T* rounded;                      // [kClassBlock, chunk] one block of slopes a thread, where they are rounded
+  T *pack_a, *pack_b;              // one piece a thread
   std::int64_t pack_a_rows, pack_a_size, pack_b_size;
 
   LossWorkspace(const rnn_engine_loss_problem& p, const Machine& m, Arena& arena) {
     chunk = loss_chunk(p);
     blocks = class_blocks(p);
-    const bool d_hidden = p.gradients & RNN_ENGINE_LOSS_HIDDEN,
-               d_weight = p.gradients & RNN_ENGINE_LOSS_WEIGHT;
+    const bool d_hidden = p.gradients & RNN_ENGINE_LOSS_HIDDEN, d_weight = p.gradients & RNN_ENGINE_LOSS_WEIGHT;
     cursor = arena.take<std::int64_t>("next token", 2);
     row = arena.take<std::int64_t>("rows of the chunk's tokens", chunk);
     target = arena.take<std::int64_t>("targets", chunk);
@@ -89,8 +87,7 @@ struct LossWorkspace {
 std::size_t loss_workspace_bytes(const rnn_engine_loss_problem& problem, const Machine& machine);
 
 template <class T>
-void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine,
-                              const Backend& backend, Pool& pool, const rnn_engine_loss_args& args,
-                              rnn_engine_loss_result& result);
+void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine, const Backend& backend,
+                              Pool& pool, const rnn_engine_loss_args& args, rnn_engine_loss_result& result);
 
 }  // namespace rnn_engine

@@ -11,8 +11,7 @@ template <class T>
 struct BackwardPseudoLayer : BackwardRows<T, PseudoLayerBackward<T>> {
   using Found = BackwardRows<T, PseudoLayerBackward<T>>;
   using Found::h0, Found::h_before, Found::c0, Found::c_before, Found::stored;
-  using Found::size, Found::direction, Found::weights, Found::wx, Found::uh, Found::c, Found::c_candidate,
-      Found::h;
+  using Found::size, Found::direction, Found::weights, Found::wx, Found::uh, Found::c, Found::c_candidate, Found::h;
   const Shape& shape;
 
   BackwardPseudoLayer(const Shape& s, const Found& found) : Found(found), shape(s) {}
@@ -24,8 +23,7 @@ struct BackwardPseudoLayer : BackwardRows<T, PseudoLayerBackward<T>> {
   std::int64_t rows_from(std::int64_t s0, std::int64_t s1) const {
     if (kInterleave<T> == 1) return s0 < s1 ? step_range(shape, direction, s0, s1).rows() : 0;
     std::int64_t count = 0;
-    for (std::int64_t s = s0; s < s1; ++s)
-      count += round_up(step_at(shape, direction, s).rows, kInterleave<T>);
+    for (std::int64_t s = s0; s < s1; ++s) count += round_up(step_at(shape, direction, s).rows, kInterleave<T>);
     return count;
   }
 
@@ -41,8 +39,7 @@ struct BackwardPseudoLayer : BackwardRows<T, PseudoLayerBackward<T>> {
   void for_each_c_before(const Step& step, std::int64_t s, std::int64_t s0, Team::Range mine,
                          const Visit& visit) const {
     const std::int64_t H = size.H;
-    const auto part = [&](std::int64_t first, std::int64_t last, const Value<T>* states,
-                          std::int64_t first_state) {
+    const auto part = [&](std::int64_t first, std::int64_t last, const Value<T>* states, std::int64_t first_state) {
       const Team::Range rows{std::max(first, mine.begin), std::min(last, mine.end)};
       if (rows.begin < rows.end) visit(rows, states + (rows.begin - first_state) * H);
     };

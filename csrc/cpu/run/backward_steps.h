@@ -32,8 +32,8 @@ class BackwardSteps {
         cells(first, columns);
       } else if constexpr (kRounds<T>) {
         state_gradient(step, row, after, workspace_.dstep, first, columns);
-        narrow_units(run_, {{0, step.rows}, {first, first + columns}}, size.R, 1, workspace_.dstep, size.R,
-                     dstate, size.R);
+        narrow_units(run_, {{0, step.rows}, {first, first + columns}}, size.R, 1, workspace_.dstep, size.R, dstate,
+                     size.R);
       } else {
         state_gradient(step, row, after, dstate, first, columns);
       }
@@ -73,8 +73,8 @@ class BackwardSteps {
   }
 
   // dstate = dy + d_uh U of the step after; sequences that end here take dhn instead.
-  void state_gradient(const Step& step, std::int64_t row, const T* after, Value<T>* dstate,
-                      std::int64_t first, std::int64_t columns) const {
+  void state_gradient(const Step& step, std::int64_t row, const T* after, Value<T>* dstate, std::int64_t first,
+                      std::int64_t columns) const {
     const LayerShape& size = pseudo_.size;
     const T* dy = pseudo_.dy ? pseudo_.dy.at(row) : nullptr;
     const bool recurrent = run_.shape().recurrent_dropout > 0;
@@ -112,8 +112,7 @@ class BackwardSteps {
       row.mask.row = row_id(run_.masks, b);
       row.past = pseudo_.own.past_h + b * R + first;
       row.value = dstate + b * R + first;
-      for (std::int64_t j = 0; b < step.continued && j < columns; ++j)
-        row.value[j] = row.value[j] + row.past[j];
+      for (std::int64_t j = 0; b < step.continued && j < columns; ++j) row.value[j] = row.value[j] + row.past[j];
       run_.cells.zoneout_backward(row);
     }
   }
@@ -123,8 +122,7 @@ class BackwardSteps {
   void initial_gradients(const Step& step) const {
     const LayerShape& size = pseudo_.size;
     const Team::Range units = run_.columns(size.H);
-    if (pseudo_.dh0 || run_.shape().cell.whole_rows)
-      run_.team.barrier();  // d_uh, and dc of whole rows, of others
+    if (pseudo_.dh0 || run_.shape().cell.whole_rows) run_.team.barrier();  // d_uh, and dc of whole rows, of others
     if (pseudo_.dc0)
       for (std::int64_t b = step.carried; b < step.rows; ++b)
         for (std::int64_t j = units.begin; j < units.end; ++j)

@@ -32,8 +32,7 @@ class BackwardTile {
       });
     };
     pack(run_.columns(size.R), size.Z, pseudo.weights.weight_hh, size.R, pseudo.own.weight_hh);
-    if (s.projected)
-      pack(run_.columns(size.H), size.R, pseudo.weights.weight_hr, size.H, pseudo.own.weight_hr);
+    if (s.projected) pack(run_.columns(size.H), size.R, pseudo.weights.weight_hr, size.H, pseudo.own.weight_hr);
     if (s.recurrent_dropout > 0)
       recurrent_factors(run_, pseudo.layer, pseudo.direction, run_.team.share(s.B), pseudo.own.factors);
     if (run_.team.id() == 0 && pseudo.own.bias) sum_biases(s, size, pseudo.weights, pseudo.own.bias);

@@ -55,8 +55,8 @@ void narrow_units(const Runner<T>& run, const Region& region, std::int64_t H, in
                   std::int64_t from_row, T* to, std::int64_t to_row) {
   if (!to) return;
   const std::int64_t row = region.rows.begin, unit = region.units.begin;
-  run.kernels.narrow({region.rows.end - row, parts, region.units.end - unit, H, from + row * from_row + unit,
-                      from_row, to + row * to_row + unit, to_row});
+  run.kernels.narrow({region.rows.end - row, parts, region.units.end - unit, H, from + row * from_row + unit, from_row,
+                      to + row * to_row + unit, to_row});
 }
 
 }  // namespace rnn_engine

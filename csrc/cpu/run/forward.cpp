@@ -28,8 +28,7 @@ class Forward {
   PackedForward<T> packed(const Tile& tile) const {
     const bool before = run_.shape().prepacked;
     const Slots& slots = before ? run_.plan.packed_slots : run_.plan.forward_slots;
-    Arena arena(
-        offset_by(before ? args_.packed : args_.workspace, slots[pseudo_layer_index(run_.shape(), tile)]));
+    Arena arena(offset_by(before ? args_.packed : args_.workspace, slots[pseudo_layer_index(run_.shape(), tile)]));
     return PackedForward<T>(run_.plan.layout(), tile.layer, tile.direction, arena);
   }
 
@@ -46,22 +45,20 @@ void run_forward(const Plan& plan, const Backend& backend, Pool& pool, const rnn
   run_tiles(plan, pool, false, [&](Team& team, std::int64_t group, const auto& each_tile) {
     Arena arena(args.workspace);
     const ForwardWorkspace<T> workspace(plan.layout(), arena, group);
-    const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(),
-                           backend.template kernels<Value<T>>()};
+    const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
     const Forward<T> forward(runner, args, workspace);
     each_tile([&](const Tile& tile) { forward.run(tile); });
   });
 }
 
 template <class T>
-void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_weights* weights,
-              void* packed) {
+void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_weights* weights, void* packed) {
   pool.run([&](Team& team) {
     for_each_pseudo_layer(plan.shape, [&](std::int64_t layer, std::int64_t d) {
       const auto index = static_cast<std::size_t>(layer * plan.shape.D + d);
       Arena arena(offset_by(packed, plan.packed_slots[index]));
-      pack_forward(team, backend.template kernels<T>(), plan.shape, plan.shape.layer(layer),
-                   Weights<T>(weights[index]), PackedForward<T>(plan.layout(), layer, d, arena));
+      pack_forward(team, backend.template kernels<T>(), plan.shape, plan.shape.layer(layer), Weights<T>(weights[index]),
+                   PackedForward<T>(plan.layout(), layer, d, arena));
     });
   });
 }

@@ -36,8 +36,7 @@ void for_each_part(const ForwardPseudoLayer<T>& pseudo, const Step& step, const 
     visit(Team::Range{0, carried}, pseudo.h.at(at.before), pseudo.h.stride,
           pseudo.c ? pseudo.c.at(at.before) : pseudo.cn);
   if (carried < step.rows)
-    visit(Team::Range{carried, step.rows}, pseudo.hn + carried * size.R, size.R,
-          pseudo.cn + carried * size.H);
+    visit(Team::Range{carried, step.rows}, pseudo.hn + carried * size.R, size.R, pseudo.cn + carried * size.H);
 }
 
 }  // namespace rnn_engine

@@ -48,13 +48,11 @@ class ForwardTile {
     RowWindow<Value<T>> wx{rolling_.wx, range.row0, size.G};
     if constexpr (!kRounds<T>)
       if (pseudo.wx) wx = pseudo.wx;
-    multiply_gates(run_,
-                   {s.cell.gates, range.rows(), size.I, size.H, size.G, input.at(range.row0), input.stride,
-                    pseudo.packed.weight_ih, pseudo.packed.bias, false, wx.at(range.row0)});
+    multiply_gates(run_, {s.cell.gates, range.rows(), size.I, size.H, size.G, input.at(range.row0), input.stride,
+                          pseudo.packed.weight_ih, pseudo.packed.bias, false, wx.at(range.row0)});
     const bool recurrent = s.recurrent_dropout > 0;
     if (recurrent) begin_recurrent_dropout(pseudo);
-    if (recurrent || !gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width()))
-      run_.team.barrier();
+    if (recurrent || !gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width())) run_.team.barrier();
     for (std::int64_t step = s0; step < s1; ++step) {
       run_step(pseudo, step_at(s, pseudo.direction, step), step, wx, step == s0, step == s1 - 1);
       run_.team.barrier();
@@ -73,8 +71,8 @@ class ForwardTile {
                    h_dropped + rows.begin * R);
   }
 
-  void run_step(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s,
-                const RowWindow<Value<T>>& wx, bool first, bool last) const {
+  void run_step(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s, const RowWindow<Value<T>>& wx,
+                bool first, bool last) const {
     const Shape& shape = run_.shape();
     const LayerShape& size = pseudo.size;
     keep_states(pseudo, step, s);
@@ -127,22 +125,19 @@ class ForwardTile {
     const Shape& s = run_.shape();
     const std::int64_t R = pseudo.size.R, first = mine.units.begin, count = mine.units.end - first;
     if (count <= 0) return;
-    for_each_part(pseudo, step, at,
-                  [&](Team::Range rows, const T* before, std::int64_t before_row, const Value<T>*) {
-                    if (s.zoneout_h == 0) return;
-                    ZoneoutRow<T> row =
-                        make_zoneout<T>(run_, MaskKind::kZoneoutH, pseudo.layer, pseudo.direction, step.t);
-                    row.columns = count;
-                    row.mask.first = first;
-                    for (std::int64_t b = std::max(rows.begin, mine.rows.begin);
-                         b < std::min(rows.end, mine.rows.end); ++b) {
-                      row.mask.row = row_id(run_.masks, b);
-                      row.before = before + (b - rows.begin) * before_row + first;
-                      row.value = pseudo.h.at(at.row + b) + first;
-                      row.next = row.value;
-                      run_.kernels.zoneout_forward(row);
-                    }
-                  });
+    for_each_part(pseudo, step, at, [&](Team::Range rows, const T* before, std::int64_t before_row, const Value<T>*) {
+      if (s.zoneout_h == 0) return;
+      ZoneoutRow<T> row = make_zoneout<T>(run_, MaskKind::kZoneoutH, pseudo.layer, pseudo.direction, step.t);
+      row.columns = count;
+      row.mask.first = first;
+      for (std::int64_t b = std::max(rows.begin, mine.rows.begin); b < std::min(rows.end, mine.rows.end); ++b) {
+        row.mask.row = row_id(run_.masks, b);
+        row.before = before + (b - rows.begin) * before_row + first;
+        row.value = pseudo.h.at(at.row + b) + first;
+        row.next = row.value;
+        run_.kernels.zoneout_forward(row);
+      }
+    });
     for (std::int64_t b = mine.rows.begin; s.recurrent_dropout > 0 && b < mine.rows.end; ++b)
       scale_values(pseudo.h.at(at.row + b) + first, rolling_.factors + b * R + first, count,
                    at.seen_next + b * R + first);
@@ -217,8 +212,7 @@ class ForwardTile {
       if (s.zoneout_c == 0) return;
       const std::int64_t row = std::max(rows.begin, mine.rows.begin), end = std::min(rows.end, mine.rows.end);
       zone_out_c(run_, pseudo.layer, pseudo.direction, step.t, {{row, end}, mine.units},
-                 c_prev + (row - rows.begin) * H + first, at.c_candidate + row * H + first,
-                 at.c + row * H + first);
+                 c_prev + (row - rows.begin) * H + first, at.c_candidate + row * H + first, at.c + row * H + first);
     });
     const std::size_t bytes = sizeof(Value<T>) * static_cast<std::size_t>(count);
     for (std::int64_t b = mine.rows.begin; b < mine.rows.end; ++b) {
@@ -229,8 +223,7 @@ class ForwardTile {
   }
 
   // h = W_hr (o tanh c); this thread's columns of it.
-  Team::Range project(const ForwardPseudoLayer<T>& pseudo, const ForwardStep<T>& at,
-                      std::int64_t rows) const {
+  Team::Range project(const ForwardPseudoLayer<T>& pseudo, const ForwardStep<T>& at, std::int64_t rows) const {
     const LayerShape& size = pseudo.size;
     const Team::Range columns = run_.team.share(size.R, kPanelVectors * run_.width());
     for (std::int64_t first = columns.begin; first < columns.end; first += kPanelVectors * run_.width()) {
@@ -277,10 +270,9 @@ class ForwardTile {
                     sizeof(Any) * static_cast<std::size_t>(columns.end - columns.begin));
     };
     const Team::Range tiles = run_.unit_tiles(size.H);
-    keep.template operator()<Value<T>>({tiles.begin * width, std::min(size.H, tiles.end * width)}, size.H,
-                                       pseudo.cn, pseudo.c_states);
-    if (pseudo.h_states)
-      keep.template operator()<T>(run_.columns(size.R), size.R, pseudo.hn, pseudo.h_states);
+    keep.template operator()<Value<T>>({tiles.begin * width, std::min(size.H, tiles.end * width)}, size.H, pseudo.cn,
+                                       pseudo.c_states);
+    if (pseudo.h_states) keep.template operator()<T>(run_.columns(size.R), size.R, pseudo.hn, pseudo.h_states);
   }
 
   const Runner<T>& run_;

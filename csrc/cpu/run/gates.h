@@ -65,8 +65,7 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
 // The sum of the biases that begin the input product, [Z].
 template <class T>
 void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, Value<T>* sum) {
-  for (std::int64_t j = 0; j < size.Z; ++j)
-    sum[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
+  for (std::int64_t j = 0; j < size.Z; ++j) sum[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
 }
 
 // This thread's share of a pseudo-layer's packed weights. A barrier must follow.

@@ -24,8 +24,8 @@ class Gradients {
       drop(run_, pseudo_.layer, range, input, dropped);
       input = dropped.as_const();
     }
-    const RowWindow<T> h_dropped{workspace_.h_dropped,
-                                 step_range(run_.shape(), pseudo_.direction, s0, s1).row0, pseudo_.size.R};
+    const RowWindow<T> h_dropped{workspace_.h_dropped, step_range(run_.shape(), pseudo_.direction, s0, s1).row0,
+                                 pseudo_.size.R};
     if (run_.shape().recurrent_dropout > 0) drop_states(s0, s1, h_dropped);
     if (run_.team.id() == 0) fill_order(s0, s1, h_dropped);
     run_.team.barrier();
@@ -38,9 +38,8 @@ class Gradients {
     const LayerShape& size = pseudo_.size;
     const auto gradient = in_order(pseudo_.wx);
     const auto of_input = outer(size.I, in_order(input), pseudo_.gradients.weight_ih, overwrite);
-    const auto of_state = outer(
-        size.R, [&](std::int64_t k) { return workspace_.previous[k]; }, pseudo_.gradients.weight_hh,
-        overwrite);
+    const auto of_state =
+        outer(size.R, [&](std::int64_t k) { return workspace_.previous[k]; }, pseudo_.gradients.weight_hh, overwrite);
     if (run_.shape().cell.split) {
       accumulate(size.Z, rows, gradient, of_input);
       accumulate(size.Z, rows, in_order(pseudo_.uh), of_state);
@@ -60,9 +59,8 @@ class Gradients {
     const auto gradient = [&](std::int64_t k) -> const T* {
       return workspace_.order[k] < 0 ? nullptr : workspace_.dstate + k * size.R;
     };
-    accumulate(
-        size.R, pseudo_.rows_from(s0, s1), gradient,
-        outer(size.H, in_order(pseudo_.h_unprojected), pseudo_.gradients.weight_hr, overwrite_ && s1 == s.T));
+    accumulate(size.R, pseudo_.rows_from(s0, s1), gradient,
+               outer(size.H, in_order(pseudo_.h_unprojected), pseudo_.gradients.weight_hr, overwrite_ && s1 == s.T));
   }
 
   // dx = d_wx W; the second direction's is added to the first's, and dropout follows when it is complete.
@@ -71,11 +69,11 @@ class Gradients {
     const LayerShape& size = pseudo_.size;
     const StepRange range = step_range(s, pseudo_.direction, s0, s1);
     T* dx = pseudo_.dx.at(range.row0);
-    multiply_large(run_,
-                   Product<T, T>{range.rows(), size.I, size.Z, pseudo_.wx.at(range.row0), size.G,
-                                 pseudo_.weights.weight_ih, pseudo_.direction == 0 ? nullptr : dx,
-                                 pseudo_.dx.stride, dx, pseudo_.dx.stride},
-                   workspace_.pack_b + run_.team.id() * workspace_.pack_b_size);
+    multiply_large(
+        run_,
+        Product<T, T>{range.rows(), size.I, size.Z, pseudo_.wx.at(range.row0), size.G, pseudo_.weights.weight_ih,
+                      pseudo_.direction == 0 ? nullptr : dx, pseudo_.dx.stride, dx, pseudo_.dx.stride},
+        workspace_.pack_b + run_.team.id() * workspace_.pack_b_size);
     if (!s.dropout || pseudo_.layer == 0 || pseudo_.direction + 1 < s.D) return;
     run_.team.barrier();
     drop(run_, pseudo_.layer, range, pseudo_.dx.as_const(), pseudo_.dx);
@@ -100,22 +98,19 @@ class Gradients {
         Value<T> sums[kMaxSums] = {}, vector_params[kMaxVectorParams] = {};
         for (int i = 0; i < cell.sums; ++i) sums[i] = total(i * cell.gates * H + j);
         for (int i = 0; i < cell.vector_params; ++i)
-          vector_params[i] =
-              pseudo_.weights.vector_params[i] ? pseudo_.weights.vector_params[i][j] : Value<T>(0);
+          vector_params[i] = pseudo_.weights.vector_params[i] ? pseudo_.weights.vector_params[i][j] : Value<T>(0);
         VectorGradients<Value<T>> g{};
         for_each_cell([&]<class Cell>(int index) {
           if (index == s.cell_index) g = Cell::template finish<Value<T>>(sums, vector_params);
         });
         add(pseudo_.gradients.bias_ih, j, g.bias_ih);
         add(pseudo_.gradients.bias_hh, j, g.bias_hh);
-        for (int i = 0; i < cell.vector_params; ++i)
-          add(pseudo_.gradients.vector_params[i], j, g.vector_params[i]);
+        for (int i = 0; i < cell.vector_params; ++i) add(pseudo_.gradients.vector_params[i], j, g.vector_params[i]);
       }
     }
     for (int i = 0; i < cell.unit_vectors; ++i)
       for (std::int64_t j = units.begin; j < units.end; ++j)
-        add(pseudo_.gradients.vector_params[cell.vector_params + i], j,
-            total((cell.sums * cell.gates + i) * H + j));
+        add(pseudo_.gradients.vector_params[cell.vector_params + i], j, total((cell.sums * cell.gates + i) * H + j));
   }
 
  private:

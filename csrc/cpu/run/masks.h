@@ -17,8 +17,7 @@ inline Mask mask_at(const rnn_engine_masks& masks, const MaskSite& site) {
 // Dropout between layers: out = in * mask / (1 - p) for this thread's share of the steps of `range`; out may
 // be in.
 template <class T>
-void drop(const Runner<T>& run, std::int64_t layer, const StepRange& range, RowWindow<const T> in,
-          RowWindow<T> out) {
+void drop(const Runner<T>& run, std::int64_t layer, const StepRange& range, RowWindow<const T> in, RowWindow<T> out) {
   const Shape& s = run.shape();
   DropoutRow<T> row{};
   row.columns = s.layer(layer).I;
@@ -61,8 +60,8 @@ void scale_values(const T* in, const Value<T>* factor, std::int64_t count, T* ou
 
 // Zoneout of c or of h at step t; row, columns and pointers are the caller's to set.
 template <class T, class Stored>
-ZoneoutRow<T> make_zoneout(const Runner<Stored>& run, MaskKind kind, std::int64_t layer,
-                           std::int64_t direction, std::int64_t t) {
+ZoneoutRow<T> make_zoneout(const Runner<Stored>& run, MaskKind kind, std::int64_t layer, std::int64_t direction,
+                           std::int64_t t) {
   const Shape& s = run.shape();
   ZoneoutRow<T> row{};
   row.mask = mask_at(run.masks, zoneout_site(s, kind, layer, direction));
@@ -75,8 +74,8 @@ ZoneoutRow<T> make_zoneout(const Runner<Stored>& run, MaskKind kind, std::int64_
 // c of a region from c before the step and what the cell made of it; pointers stand at its first value, and
 // rows are H apart.
 template <class T>
-void zone_out_c(const Runner<T>& run, std::int64_t layer, std::int64_t direction, std::int64_t t,
-                const Region& region, const Value<T>* c_prev, const Value<T>* c_candidate, Value<T>* c) {
+void zone_out_c(const Runner<T>& run, std::int64_t layer, std::int64_t direction, std::int64_t t, const Region& region,
+                const Value<T>* c_prev, const Value<T>* c_candidate, Value<T>* c) {
   const std::int64_t H = run.shape().layer(layer).H;
   ZoneoutRow<Value<T>> row = make_zoneout<Value<T>>(run, MaskKind::kZoneoutC, layer, direction, t);
   row.columns = region.units.end - region.units.begin;

@@ -13,8 +13,7 @@ namespace rnn_engine {
 // Hands the tiles of one call at a time to groups of threads.
 class TileQueue {
  public:
-  TileQueue(const TileGraph& graph, std::int64_t groups)
-      : ready_(graph), next_(static_cast<std::size_t>(groups)) {}
+  TileQueue(const TileGraph& graph, std::int64_t groups) : ready_(graph), next_(static_cast<std::size_t>(groups)) {}
 
   // By one thread, before any of them works.
   void start(std::int64_t begin, std::int64_t end) { ready_.start(begin, end); }

@@ -10,8 +10,7 @@ namespace rnn_engine {
 template <class T>
 class RecomputedGates {
  public:
-  RecomputedGates(const Runner<T>& run, const GroupBackward<T>& workspace,
-                  const BackwardPseudoLayer<T>& pseudo)
+  RecomputedGates(const Runner<T>& run, const GroupBackward<T>& workspace, const BackwardPseudoLayer<T>& pseudo)
       : run_(run), workspace_(workspace), pseudo_(pseudo) {}
 
   // The gates of the whole piece in two large products, and c by running the cells alone: the same chains of
@@ -84,13 +83,11 @@ class RecomputedGates {
   // W x and U h' of all steps of the piece, for some tiles of units: all rows of them if no other thread has
   // these tiles (`alone`), else this thread's share. The U products are as few as the rows' neighbours in
   // memory allow.
-  void gate_products(const RowWindow<const T>& input, const StepRange& range, Team::Range tiles,
-                     bool alone) const {
+  void gate_products(const RowWindow<const T>& input, const StepRange& range, Team::Range tiles, bool alone) const {
     const Shape& s = run_.shape();
     const LayerShape& size = pseudo_.size;
     const RowWindow<Value<T>> wx = products(pseudo_.wx, workspace_.piece_wx, range, size);
-    const RowWindow<Value<T>> out =
-        s.cell.split ? products(pseudo_.uh, workspace_.piece_uh, range, size) : wx;
+    const RowWindow<Value<T>> out = s.cell.split ? products(pseudo_.uh, workspace_.piece_uh, range, size) : wx;
     const auto multiply = [&](const GateProduct<T>& p, const T* weight) {
       const Team::Range rows = alone ? Team::Range{0, p.rows} : run_.team.share(p.rows, kRowBlock);
       multiply_gates_large(run_, p, weight, pack_gates(), {tiles, rows});
@@ -100,8 +97,8 @@ class RecomputedGates {
              pseudo_.weights.weight_ih);
     if (!alone) run_.team.barrier();  // its shares of rows are others than those below
     if (s.recurrent_dropout > 0)
-      return multiply({s.cell.gates, range.rows(), size.R, size.H, size.G, workspace_.h_dropped, size.R,
-                       nullptr, recurrent_bias(s, pseudo_.weights), !s.cell.split, out.at(range.row0)},
+      return multiply({s.cell.gates, range.rows(), size.R, size.H, size.G, workspace_.h_dropped, size.R, nullptr,
+                       recurrent_bias(s, pseudo_.weights), !s.cell.split, out.at(range.row0)},
                       pseudo_.weights.weight_hh);
     struct {
       std::int64_t row, rows;
@@ -116,8 +113,7 @@ class RecomputedGates {
     };
     const auto add = [&](std::int64_t row, std::int64_t rows, const T* h, std::int64_t stride) {
       if (rows == 0) return;
-      if (run.rows > 0 && run.row + run.rows == row && run.stride == stride &&
-          run.h + run.rows * stride == h) {
+      if (run.rows > 0 && run.row + run.rows == row && run.stride == stride && run.h + run.rows * stride == h) {
         run.rows += rows;
         return;
       }

@@ -15,8 +15,7 @@ void run_backward(const Plan& plan, const Backend& backend, Pool& pool, const rn
 
 // Packs the weights of all pseudo-layers at the plan's packed_slots.
 template <class T>
-void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_weights* weights,
-              void* packed);
+void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_weights* weights, void* packed);
 
 // Measures what work costs (cpu/cost.h) on the kernels of T.
 template <class T>

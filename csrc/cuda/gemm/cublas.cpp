@@ -106,9 +106,8 @@ std::unique_ptr<Cublas> Cublas::find(std::string& products) {
   const char* chosen = std::getenv("RNN_ENGINE_CUBLAS");
   if (chosen && !*chosen) chosen = nullptr;
   const auto none = [&](const std::string& why) {
-    products += " (" +
-                (chosen ? "RNN_ENGINE_CUBLAS=" + std::string(chosen) + (why.empty() ? "" : ": ") : "") + why +
-                ")";
+    products +=
+        " (" + (chosen ? "RNN_ENGINE_CUBLAS=" + std::string(chosen) + (why.empty() ? "" : ": ") : "") + why + ")";
     return nullptr;
   };
   if (chosen && std::string(chosen) == "off") return none("");
@@ -132,11 +131,9 @@ bool Cublas::multiply(Stream stream, const Product<T>& p, bool tf32) {
   if (!worth_a_call(p) || !can_be_told(p)) return false;
   const auto matrix = [&](const Operand<T>& x, std::int64_t rows) {
     const bool along = x.column == 1;
-    return Matrix{type_of<T>(), along ? p.k : rows, along ? rows : p.k, along ? x.row : x.column,
-                  alignment_of(x.data)};
+    return Matrix{type_of<T>(), along ? p.k : rows, along ? rows : p.k, along ? x.row : x.column, alignment_of(x.data)};
   };
-  const Memory memory{p.b.data, p.a.data, p.bias[0], p.c ? static_cast<void*>(p.c) : p.stored_c,
-                      p.init != nullptr};
+  const Memory memory{p.b.data, p.a.data, p.bias[0], p.c ? static_cast<void*>(p.c) : p.stored_c, p.init != nullptr};
   Form form{};
   form.compute = std::is_same_v<T, double>          ? kComputeFloat64
                  : std::is_same_v<T, float> && tf32 ? kComputeTf32
@@ -160,9 +157,9 @@ bool Cublas::run(Stream stream, const Form& form, const Memory& memory) {
     const double one = 1, beta = memory.adds;
     const float single_one = 1, single_beta = memory.adds;
     const int status =
-        api.Matmul(handle, d.operation.get(), wide ? static_cast<const void*>(&one) : &single_one, memory.a,
-                   d.a.get(), memory.b, d.b.get(), wide ? static_cast<const void*>(&beta) : &single_beta,
-                   memory.c, d.c.get(), memory.c, d.c.get(), &algorithm, nullptr, 0, stream);
+        api.Matmul(handle, d.operation.get(), wide ? static_cast<const void*>(&one) : &single_one, memory.a, d.a.get(),
+                   memory.b, d.b.get(), wide ? static_cast<const void*>(&beta) : &single_beta, memory.c, d.c.get(),
+                   memory.c, d.c.get(), &algorithm, nullptr, 0, stream);
     // What cuBLAS itself chose to do it fails at: the device's failure.
     if (status != kSuccess)
       throw std::runtime_error(std::string("cuBLAS: cublasLtMatmul fails: ") + api.GetStatusName(status) +
@@ -179,8 +176,8 @@ std::optional<Cublas::Description> Cublas::describe(const Form& form, const void
                ? nullptr
                : make(api_.MatrixLayoutDestroy, api_.MatrixLayoutCreate, m.type, m.rows, m.columns, m.stride);
   };
-  const Description d{make(api_.MatmulDescDestroy, api_.MatmulDescCreate, form.compute, scale),
-                      layout(form.a), layout(form.b), layout(form.c)};
+  const Description d{make(api_.MatmulDescDestroy, api_.MatmulDescCreate, form.compute, scale), layout(form.a),
+                      layout(form.b), layout(form.c)};
   if (!d.operation || !d.a || !d.b || !d.c) return std::nullopt;
   const auto set_to = [&](OperationAttribute attribute, auto value) {
     return set(api_.MatmulDescSetAttribute, d.operation, attribute, value);
@@ -211,10 +208,9 @@ std::optional<Algorithm> Cublas::choose(const Form& form, const Description& d) 
     return std::nullopt;
   Choice choice{};
   int count = 0;
-  const int status = api_.MatmulAlgoGetHeuristic(handle_, d.operation.get(), d.a.get(), d.b.get(), d.c.get(),
-                                                 d.c.get(), preference.get(), 1, &choice, &count);
-  if (status != kSuccess || count < 1 || choice.status != kSuccess || choice.workspace > 0)
-    return std::nullopt;
+  const int status = api_.MatmulAlgoGetHeuristic(handle_, d.operation.get(), d.a.get(), d.b.get(), d.c.get(), d.c.get(),
+                                                 preference.get(), 1, &choice, &count);
+  if (status != kSuccess || count < 1 || choice.status != kSuccess || choice.workspace > 0) return std::nullopt;
   return choice.algorithm;
 }
 

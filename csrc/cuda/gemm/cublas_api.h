@@ -48,8 +48,7 @@ struct Api {
   int (*Destroy)(void* handle);
   int (*MatmulDescCreate)(void** operation, Compute compute, DataType scale);
   int (*MatmulDescDestroy)(void* operation);
-  int (*MatmulDescSetAttribute)(void* operation, OperationAttribute attribute, const void* value,
-                                std::size_t size);
+  int (*MatmulDescSetAttribute)(void* operation, OperationAttribute attribute, const void* value, std::size_t size);
   int (*MatrixLayoutCreate)(void** matrix, DataType type, std::uint64_t rows, std::uint64_t columns,
                             std::int64_t stride);
   int (*MatrixLayoutDestroy)(void* matrix);
@@ -57,13 +56,12 @@ struct Api {
   int (*MatmulPreferenceDestroy)(void* preference);
   int (*MatmulPreferenceSetAttribute)(void* preference, PreferenceAttribute attribute, const void* value,
                                       std::size_t size);
-  int (*MatmulAlgoGetHeuristic)(void* handle, void* operation, void* a, void* b, void* c, void* d,
-                                void* preference, int wanted, Choice* choices, int* found);
+  int (*MatmulAlgoGetHeuristic)(void* handle, void* operation, void* a, void* b, void* c, void* d, void* preference,
+                                int wanted, Choice* choices, int* found);
   // d = alpha op(a) op(b) + beta c
-  int (*Matmul)(void* handle, void* operation, const void* alpha, const void* a, void* a_matrix,
-                const void* b, void* b_matrix, const void* beta, const void* c, void* c_matrix, void* d,
-                void* d_matrix, const Algorithm* algorithm, void* workspace, std::size_t workspace_bytes,
-                void* stream);
+  int (*Matmul)(void* handle, void* operation, const void* alpha, const void* a, void* a_matrix, const void* b,
+                void* b_matrix, const void* beta, const void* c, void* c_matrix, void* d, void* d_matrix,
+                const Algorithm* algorithm, void* workspace, std::size_t workspace_bytes, void* stream);
 };
 
 }  // namespace rnn_engine::cuda::cublas

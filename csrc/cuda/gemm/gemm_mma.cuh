@@ -22,8 +22,7 @@ struct Fragments {
   template <class Tile>
   __device__ static void load_b(const Tile& tile, bool along, int row, int k, std::uint32_t (&b)[2]) {
     const int lane = thread_index() % 32, within = lane % 8, second = lane / 8 % 2 * 8;
-    const int place =
-        along ? tile.place(true, row + within, k + second) : tile.place(false, row, k + second + within);
+    const int place = along ? tile.place(true, row + within, k + second) : tile.place(false, row, k + second + within);
     load_matrices(b, tile.value + place, !along);
   }
 };
@@ -43,8 +42,7 @@ struct Fragments<float> {
   __device__ static void load_b(const Tile& tile, bool along, int row, int k, std::uint32_t (&b)[2]) {
     const int lane = thread_index() % 32;
 #pragma unroll
-    for (int e = 0; e < 2; ++e)
-      b[e] = to_tf32(tile.value[tile.place(along, row + lane / 4, k + lane % 4 + e * 4)]);
+    for (int e = 0; e < 2; ++e) b[e] = to_tf32(tile.value[tile.place(along, row + lane / 4, k + lane % 4 + e * 4)]);
   }
 };
 
@@ -54,8 +52,7 @@ template <class Number, int kDown, int kAcross, int kHigh_, int kWide, int kDept
 struct MatrixTile {
   using T = Number;
   static constexpr int kHigh = kHigh_;
-  static constexpr int kM = kDown * kHigh * 16, kN = kAcross * kWide * 8, kDepth = kDepth_,
-                       kStages = kStages_;
+  static constexpr int kM = kDown * kHigh * 16, kN = kAcross * kWide * 8, kDepth = kDepth_, kStages = kStages_;
   static constexpr int kThreads = kDown * kAcross * 32;
 
   struct Stage {

@@ -10,14 +10,11 @@ namespace rnn_engine::cuda {
 // k or across it. Padding sets the addresses that a warp reads at once in different banks.
 template <class T, int kRows, int kDepth>
 struct StagedTile {
-  static constexpr int kAlong = kDepth + 16 / sizeof(T),
-                       kAcross = kRows + (sizeof(T) == 4 ? 8 : 16 / sizeof(T));
+  static constexpr int kAlong = kDepth + 16 / sizeof(T), kAcross = kRows + (sizeof(T) == 4 ? 8 : 16 / sizeof(T));
   static constexpr int kCount = kRows * kAlong > kDepth* kAcross ? kRows * kAlong : kDepth * kAcross;
   alignas(16) T value[kCount];
 
-  __device__ static int place(bool along, int row, int k) {
-    return along ? row * kAlong + k : k * kAcross + row;
-  }
+  __device__ static int place(bool along, int row, int k) { return along ? row * kAlong + k : k * kAcross + row; }
 };
 
 // Which row of an operand stands in a row of its tile, and how many neighbours from there on are inside.
@@ -30,8 +27,8 @@ struct NeighbouringRows {
 // Begins the copies of a tile, whose k begins at k0, by kThreads threads, of which this is one. Where packs
 // lie along the rows, `row_of` must give neighbours.
 template <class T, int kRows, int kDepth, int kThreads, class RowOf>
-__device__ inline void stage(int thread, const Operand<T>& x, const RowOf& row_of, std::int64_t k0,
-                             std::int64_t depth, StagedTile<T, kRows, kDepth>& tile) {
+__device__ inline void stage(int thread, const Operand<T>& x, const RowOf& row_of, std::int64_t k0, std::int64_t depth,
+                             StagedTile<T, kRows, kDepth>& tile) {
   constexpr int kCount = Pack<T>::kCount, kPacks = kRows * kDepth / kCount;
   const bool along = x.column == 1;
 #pragma unroll

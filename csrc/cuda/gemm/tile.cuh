@@ -39,8 +39,7 @@ class Loader {
     for (int i = 0; i < kPacks; ++i) {
       const Place at = place(x, i);
 #pragma unroll
-      for (int j = 0; j < kCount; ++j)
-        store(at.row + (along ? 0 : j), at.k + (along ? j : 0), held_[i].value[j]);
+      for (int j = 0; j < kCount; ++j) store(at.row + (along ? 0 : j), at.k + (along ? j : 0), held_[i].value[j]);
     }
   }
 

@@ -80,9 +80,7 @@ void with_cell(int index, const Visit& visit) {
   });
 }
 
-int threads_for(std::int64_t units) {
-  return units >= kThreads ? kThreads : static_cast<int>((units + 31) / 32 * 32);
-}
+int threads_for(std::int64_t units) { return units >= kThreads ? kThreads : static_cast<int>((units + 31) / 32 * 32); }
 
 Grid grid_of(std::int64_t rows, std::int64_t units) {
   const int threads = threads_for(units);

@@ -7,8 +7,7 @@
 namespace rnn_engine::cuda {
 
 template <class T, class Cell>
-__device__ inline void load_vector_params(const CellWeights<T>& weights, std::int64_t units,
-                                          std::int64_t unit,
+__device__ inline void load_vector_params(const CellWeights<T>& weights, std::int64_t units, std::int64_t unit,
                                           One<Value<T>> (&vector_params)[kMaxVectorParams][Cell::kGates]) {
 #pragma unroll
   for (int e = 0; e < Cell::kVectorParams; ++e)

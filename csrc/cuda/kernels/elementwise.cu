@@ -34,8 +34,7 @@ __device__ inline std::int64_t offset_of(const RowMap& map, std::int32_t step) {
 }
 
 __device__ inline RowPlace place_of(const RowMap& map, std::int64_t row) {
-  if (!map.offsets)
-    return {static_cast<std::int32_t>(row / map.batch), static_cast<std::int32_t>(row % map.batch)};
+  if (!map.offsets) return {static_cast<std::int32_t>(row / map.batch), static_cast<std::int32_t>(row % map.batch)};
   std::int32_t low = 0, high = map.steps;  // the step lies in [low, high)
   while (high - low > 1) {
     const std::int32_t middle = (low + high) / 2;
@@ -182,14 +181,12 @@ void previous_states(Stream stream, const PreviousStates<T>& p) {
 
 template <class T>
 void initial_gradient(Stream stream, const InitialGradient<T>& p) {
-  launch<Nothing>(initial_gradient_kernel<T>, grid_of(p.rows - p.first, p.units), threads_for(p.units),
-                  stream, p);
+  launch<Nothing>(initial_gradient_kernel<T>, grid_of(p.rows - p.first, p.units), threads_for(p.units), stream, p);
 }
 
 template <class T>
 void copy_values(Stream stream, const T* from, std::int64_t count, T* to) {
-  launch<Nothing>(copy_kernel<T>, Grid{(count + kThreads - 1) / kThreads}, kThreads, stream,
-                  Copy<T>{from, to, count});
+  launch<Nothing>(copy_kernel<T>, Grid{(count + kThreads - 1) / kThreads}, kThreads, stream, Copy<T>{from, to, count});
 }
 
 void write_table(Stream stream, const std::int32_t* numbers, std::int64_t count, std::int32_t* out) {

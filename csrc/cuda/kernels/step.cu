@@ -35,8 +35,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1) step_kernel(StepForward<T> 
       for (int e = 0; e < 4; ++e) {
         const std::int64_t b = row0 + Tile::row_of(i, e);
         const std::int64_t unit = unit0 + Tile::first_column() / kGates + Tile::lane() % 4 * 2 + e % 2;
-        if (b < cell.rows && unit < H)
-          visit(i, e, static_cast<std::int32_t>(b), static_cast<std::int32_t>(unit));
+        if (b < cell.rows && unit < H) visit(i, e, static_cast<std::int32_t>(b), static_cast<std::int32_t>(unit));
       }
   };
   Tile tile;
@@ -57,8 +56,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1) step_kernel(StepForward<T> 
 #pragma unroll
     for (int k = 0; k < kGates; ++k) {
       uh[k] = One<Value<T>>(tile.sum[i][k][e]);
-      wx[k] =
-          Cell::kSeparateRecurrentProduct ? One<Value<T>>(cell.wx[b * cell.gate_row + k * H + unit]) : uh[k];
+      wx[k] = Cell::kSeparateRecurrentProduct ? One<Value<T>>(cell.wx[b * cell.gate_row + k * H + unit]) : uh[k];
     }
     forward_unit<T, Cell>(cell, b, unit, wx, uh);
   });

@@ -46,8 +46,7 @@ __global__ void __launch_bounds__(Slices::kThreads, 1) step_kernel(StepBackward<
 #pragma unroll
       for (int j = 0; j < Slices::kWide; ++j)
 #pragma unroll
-        for (int e = 0; e < 4; ++e)
-          visit(16 * i + lane / 4 + e / 2 * 8, 8 * j + lane % 4 * 2 + e % 2, sum[i][j][e]);
+        for (int e = 0; e < 4; ++e) visit(16 * i + lane / 4 + e / 2 * 8, 8 * j + lane % 4 * 2 + e % 2, sum[i][j][e]);
   };
   for_each_value([&](int row, int column, float& value) {
     const bool begins = gate == 0 && p.begin && row0 + row < rows && unit0 + column < H;

@@ -37,9 +37,7 @@ struct Units {
   friend __device__ inline Units min(Units a, Units b) { return a.v < b.v ? a : b; }
   friend __device__ inline Units max(Units a, Units b) { return a.v > b.v ? a : b; }
   friend __device__ inline Units fma(Units a, Units b, Units c) { return Units(multiply_add(a.v, b.v, c.v)); }
-  friend __device__ inline Units first_units(Units x, int count) {
-    return Units(lane() < count ? x.v : S(0));
-  }
+  friend __device__ inline Units first_units(Units x, int count) { return Units(lane() < count ? x.v : S(0)); }
   friend __device__ inline Units round_even(Units x) {
     const S magic = sizeof(S) == 4 ? S(12582912.0) : S(6755399441055744.0);
     return Units((x.v + magic) - magic);

@@ -21,8 +21,8 @@ struct Row {
   const S* c_prev;
   S *c, *h, *dc, *sums, *work;
   const S* dh;
-  static constexpr std::ptrdiff_t product_row = 0, gates_row = 0, c_prev_row = 0, c_row = 0, h_row = 0,
-                                  dh_row = 0, dc_row = 0;
+  static constexpr std::ptrdiff_t product_row = 0, gates_row = 0, c_prev_row = 0, c_row = 0, h_row = 0, dh_row = 0,
+                                  dc_row = 0;
 };
 
 template <class T>

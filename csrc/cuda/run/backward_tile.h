@@ -29,8 +29,8 @@ class BackwardTile {
       begin_pseudo_layer(run_.stream, begin);
     }
     copy_values<Value<T>>(run_.stream, pseudo.dcn, s.B * size.H, pseudo.own.dc);
-    fill_zero(pseudo.own.sums,
-              sizeof(Value<T>) * static_cast<std::size_t>(row_blocks(s) * sums_size(s, size.H)), run_.stream);
+    fill_zero(pseudo.own.sums, sizeof(Value<T>) * static_cast<std::size_t>(row_blocks(s) * sums_size(s, size.H)),
+              run_.stream);
   }
 
   // `rebuild`: wx, uh and c of the piece are to be recomputed from the input and h.
@@ -47,8 +47,7 @@ class BackwardTile {
       gradients.of_weights(input, s0, s1);
       if (pseudo.dx) gradients.of_input(s0, s1);
       const Step step = step_at(s, pseudo.direction, s0);
-      copy_values<T>(run_.stream, pseudo.d_uh().at(s.offset(step.t)), step.rows * pseudo.size.G,
-                     pseudo.own.boundary);
+      copy_values<T>(run_.stream, pseudo.d_uh().at(s.offset(step.t)), step.rows * pseudo.size.G, pseudo.own.boundary);
     }
     if (s0 == 0) gradients.of_vectors();
   }
@@ -102,14 +101,13 @@ class BackwardTile {
       return gates;
   }
 
-  void make_cells(const BackwardPseudoLayer<T>& pseudo, const RowWindow<Value<T>>& wx,
-                  const RowWindow<Value<T>>& uh, std::int64_t s0, std::int64_t s1) const {
+  void make_cells(const BackwardPseudoLayer<T>& pseudo, const RowWindow<Value<T>>& wx, const RowWindow<Value<T>>& uh,
+                  std::int64_t s0, std::int64_t s1) const {
     const Shape& s = run_.shape();
     const LayerShape& size = pseudo.size;
     copy_values<Value<T>>(run_.stream, pseudo.c0, s.B * size.H, pseudo.own.c);
     if (pseudo.c_before)
-      copy_values<Value<T>>(run_.stream, pseudo.c_before, step_at(s, pseudo.direction, s0).rows * size.H,
-                            pseudo.own.c);
+      copy_values<Value<T>>(run_.stream, pseudo.c_before, step_at(s, pseudo.direction, s0).rows * size.H, pseudo.own.c);
     for (std::int64_t step = s0; step < s1; ++step) {
       const Step at = step_at(s, pseudo.direction, step);
       const std::int64_t row = s.offset(at.t);
@@ -147,8 +145,7 @@ class BackwardTile {
     if (after && !fused) state_product(pseudo, after, step.continued, begin);
     CellBackward<T> cell = cell_of(pseudo, step, row, !pseudo.stored && s == s0 && s > 0);
     if (shape.projected) {
-      T* dstate =
-          workspace_.dstate + (row - step_range(shape, pseudo.direction, s0, s1).row0) * pseudo.size.R;
+      T* dstate = workspace_.dstate + (row - step_range(shape, pseudo.direction, s0, s1).row0) * pseudo.size.R;
       state_gradient(run_.stream, cell.gradient, dstate);
       output_product(pseudo, dstate, step.rows);
       cell.dh = workspace_.dh;
@@ -163,8 +160,7 @@ class BackwardTile {
   }
 
   // `first`: of a piece, so that c before it is where it was kept.
-  CellBackward<T> cell_of(const BackwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t row,
-                          bool first) const {
+  CellBackward<T> cell_of(const BackwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t row, bool first) const {
     const Shape& shape = run_.shape();
     CellBackward<T> cell{};
     cell.rows = static_cast<std::int32_t>(step.rows);
@@ -191,8 +187,7 @@ class BackwardTile {
     return cell;
   }
 
-  StateGradient<T> state_gradient_of(const BackwardPseudoLayer<T>& pseudo, const Step& step,
-                                     std::int64_t row) const {
+  StateGradient<T> state_gradient_of(const BackwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t row) const {
     StateGradient<T> g{};
     g.rows = static_cast<std::int32_t>(step.rows);
     g.units = static_cast<std::int32_t>(pseudo.size.R);
@@ -216,8 +211,7 @@ class BackwardTile {
   }
 
   // product = init + d_uh U
-  void state_product(const BackwardPseudoLayer<T>& pseudo, const T* gradient, std::int64_t rows,
-                     const T* init) const {
+  void state_product(const BackwardPseudoLayer<T>& pseudo, const T* gradient, std::int64_t rows, const T* init) const {
     const LayerShape& size = pseudo.size;
     Product<T> p{};
     p.m = rows;

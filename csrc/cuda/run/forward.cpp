@@ -21,8 +21,7 @@ class Forward {
     const LayoutInput in = run_.plan.layout();
     const std::size_t index = pseudo_layer_index(run_.shape(), tile);
     Arena arena(offset_by(args_.workspace, run_.plan.forward_slots[index]));
-    ForwardPseudoLayer<T> pseudo{call_.rows_of(tile),
-                                 PseudoLayerStates<T>(in, tile.layer, tile.direction, arena)};
+    ForwardPseudoLayer<T> pseudo{call_.rows_of(tile), PseudoLayerStates<T>(in, tile.layer, tile.direction, arena)};
     if (!run_.shape().prepacked) return pseudo;
     Arena before(offset_by(args_.packed, run_.plan.packed_slots[index]));
     const PackedPseudoLayer<T> packed(in, tile.layer, tile.direction, before);
@@ -50,8 +49,7 @@ void write_tables(const Plan& plan, const rnn_engine_masks& masks, void* workspa
   std::vector<std::int32_t> rows;
   for (std::int64_t b = 0; b < plan.shape.B; ++b) rows.push_back(static_cast<std::int32_t>(row_id(masks, b)));
   write_table(stream, rows.data(), plan.shape.B, reinterpret_cast<std::int32_t*>(tables.row_ids));
-  const std::int32_t key[] = {static_cast<std::int32_t>(masks.seed),
-                              static_cast<std::int32_t>(masks.seed >> 32)};
+  const std::int32_t key[] = {static_cast<std::int32_t>(masks.seed), static_cast<std::int32_t>(masks.seed >> 32)};
   write_table(stream, key, 2, reinterpret_cast<std::int32_t*>(tables.key));
 }
 

@@ -58,8 +58,8 @@ class ForwardTile {
   }
 
  private:
-  void run_step(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s,
-                const RowWindow<Value<T>>& wx, bool last) const {
+  void run_step(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s, const RowWindow<Value<T>>& wx,
+                bool last) const {
     const Shape& shape = run_.shape();
     const LayerShape& size = pseudo.size;
     const std::int64_t row = shape.offset(step.t);
@@ -104,8 +104,7 @@ class ForwardTile {
     }
   }
 
-  HiddenEnd<T> hidden_end(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s,
-                          bool last) const {
+  HiddenEnd<T> hidden_end(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s, bool last) const {
     HiddenEnd<T> end{};
     end.rows = static_cast<std::int32_t>(step.rows);
     end.units = static_cast<std::int32_t>(pseudo.size.R);

@@ -56,8 +56,8 @@ class Gradients {
   void of_projection(std::int64_t s0, std::int64_t s1) const {
     const StepRange range = step_range(run_.shape(), pseudo_.direction, s0, s1);
     const LayerShape& size = pseudo_.size;
-    outer(range.rows(), size.R, workspace_.dstate, size.R, size.H, pseudo_.h_unprojected.at(range.row0),
-          size.H, pseudo_.gradients.weight_hr, overwrite_ && s1 == run_.shape().T);
+    outer(range.rows(), size.R, workspace_.dstate, size.R, size.H, pseudo_.h_unprojected.at(range.row0), size.H,
+          pseudo_.gradients.weight_hr, overwrite_ && s1 == run_.shape().T);
   }
 
   // dx = d_wx W; the second direction's is added to the first's, and dropout follows when it is complete.
@@ -95,8 +95,8 @@ class Gradients {
 
  private:
   // gradient [m, n] += left^T right, over rows [rows, m] and [rows, n].
-  void outer(std::int64_t rows, std::int64_t m, const T* left, std::int64_t left_row, std::int64_t n,
-             const T* right, std::int64_t right_row, Value<T>* gradient, bool overwrite) const {
+  void outer(std::int64_t rows, std::int64_t m, const T* left, std::int64_t left_row, std::int64_t n, const T* right,
+             std::int64_t right_row, Value<T>* gradient, bool overwrite) const {
     if (!gradient) return;
     Product<T> p{};
     p.m = m;

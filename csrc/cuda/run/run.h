@@ -86,8 +86,7 @@ struct Runner {
   Draw<Value<T>> recurrent_draw(std::int64_t layer, std::int64_t direction) const {
     return draw(make_mask_site(MaskKind::kRecurrent, layer, direction, shape().recurrent_dropout));
   }
-  Draw<Value<T>> zoneout_draw(MaskKind kind, std::int64_t layer, std::int64_t direction,
-                              std::int64_t t) const {
+  Draw<Value<T>> zoneout_draw(MaskKind kind, std::int64_t layer, std::int64_t direction, std::int64_t t) const {
     const double probability = kind == MaskKind::kZoneoutC ? shape().zoneout_c : shape().zoneout_h;
     Draw<Value<T>> out = draw(zoneout_site(shape(), kind, layer, direction));
     out.step = static_cast<std::uint32_t>(t);

@@ -58,8 +58,8 @@ bool agree(const Operation& o, const Matrix& a, const Matrix& b, const Matrix& d
   const auto columns = [](const Matrix& m, Transpose t) { return t == kAsItLies ? m.columns : m.rows; };
   const auto lies = [](const Matrix& m) { return m.stride >= static_cast<std::int64_t>(m.rows); };
   const bool wide = a.type == kFloat64;
-  return rows(a, o.a) == d.rows && columns(b, o.b) == d.columns && columns(a, o.a) == rows(b, o.b) &&
-         lies(a) && lies(b) && lies(d) && a.type == b.type && (d.type == a.type || d.type == kFloat32) &&
+  return rows(a, o.a) == d.rows && columns(b, o.b) == d.columns && columns(a, o.a) == rows(b, o.b) && lies(a) &&
+         lies(b) && lies(d) && a.type == b.type && (d.type == a.type || d.type == kFloat32) &&
          wide == (o.compute == kComputeFloat64) && wide == (o.scale == kFloat64) &&
          (o.compute != kComputeTf32 || a.type == kFloat32) && (o.epilogue == kNothing) == (o.bias == nullptr);
 }
@@ -82,8 +82,8 @@ void visit_type(DataType type, const Visit& visit) {
 
 // d = op(a) op(b) + beta d (+ bias, of the sums' type)
 template <class In, class Out>
-void compute(const Operation& o, const In* a, const Matrix& ma, const In* b, const Matrix& mb, Value<In> beta,
-             Out* d, const Matrix& md) {
+void compute(const Operation& o, const In* a, const Matrix& ma, const In* b, const Matrix& mb, Value<In> beta, Out* d,
+             const Matrix& md) {
   using S = Value<In>;
   const auto at = [](const In* data, const Matrix& m, Transpose t, std::uint64_t row, std::uint64_t column) {
     if (t == kTransposed) std::swap(row, column);
@@ -145,8 +145,7 @@ int cublasLtMatmulDescDestroy(void* operation) {
   delete static_cast<Operation*>(operation);
   return kSuccess;
 }
-int cublasLtMatmulDescSetAttribute(void* operation, OperationAttribute attribute, const void* value,
-                                   std::size_t size) {
+int cublasLtMatmulDescSetAttribute(void* operation, OperationAttribute attribute, const void* value, std::size_t size) {
   auto& o = *static_cast<Operation*>(operation);
   if (attribute == kTransposeA) return take(o.a, value, size);
   if (attribute == kTransposeB) return take(o.b, value, size);
@@ -184,14 +183,13 @@ int cublasLtMatmulPreferenceSetAttribute(void* preference, PreferenceAttribute a
 }
 
 // As the real one may, it refuses 16-bit matrices whose rows or addresses are not aligned to 16 bytes.
-int cublasLtMatmulAlgoGetHeuristic(void* of, void* operation, void* a, void* b, void* c, void* d,
-                                   void* preference, int wanted, Choice* choices, int* found) {
+int cublasLtMatmulAlgoGetHeuristic(void* of, void* operation, void* a, void* b, void* c, void* d, void* preference,
+                                   int wanted, Choice* choices, int* found) {
   const auto& p = *static_cast<Preference*>(preference);
   const Matrix* matrices[] = {static_cast<Matrix*>(a), static_cast<Matrix*>(b), static_cast<Matrix*>(d)};
   *found = 0;
   if (of != &handle || wanted < 1 || c != d || p.workspace != 0 || p.reductions != 0) return kInvalidValue;
-  if (!agree(*static_cast<Operation*>(operation), *matrices[0], *matrices[1], *matrices[2]))
-    return kInvalidValue;
+  if (!agree(*static_cast<Operation*>(operation), *matrices[0], *matrices[1], *matrices[2])) return kInvalidValue;
   if (fails("MatmulAlgoGetHeuristic")) return kNotSupported;
   for (int i = 0; i < 3; ++i) {
     const int bytes = bytes_of(matrices[i]->type);

@@ -179,8 +179,7 @@ void run(const std::function<void()>& thread, Grid grid, int threads, std::size_
   if (grid.y > 65535 || grid.x > 0x7fffffff) stop("a grid has at most 2^31 - 1 times 65535 blocks");
   if (shared > 64 << 10) stop("a block has at most 64 KiB of shared memory");
   std::lock_guard lock(busy);
-  while (machine.fibers.size() < static_cast<std::size_t>(threads))
-    machine.fibers.push_back(std::make_unique<Fiber>());
+  while (machine.fibers.size() < static_cast<std::size_t>(threads)) machine.fibers.push_back(std::make_unique<Fiber>());
   machine.warps.resize(32);
   machine.shared.resize(shared + 16);
   machine.kernel = &thread;

@@ -70,8 +70,7 @@ void run_until_empty(const std::vector<std::deque<Operation>*>& queues, const st
   const unsigned goes_on = kPercent[chance() % 4];
   while (!last.empty()) {
     std::vector<std::deque<Operation>*> ready;
-    std::copy_if(queues.begin(), queues.end(), std::back_inserter(ready),
-                 [](auto* q) { return is_ready(*q); });
+    std::copy_if(queues.begin(), queues.end(), std::back_inserter(ready), [](auto* q) { return is_ready(*q); });
     if (ready.empty()) stop("streams wait for what no stream will do");
     std::deque<Operation>& queue = *ready[chance() % ready.size()];
     do run_first(queue);

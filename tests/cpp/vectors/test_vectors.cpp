@@ -19,17 +19,16 @@ int failures = 0;
 
 template <class T>
 bool same_bits(T a, T b) {
-  return (a != a && b != b) ||
-         std::memcmp(&a, &b, sizeof a) == 0;  // which NaN it is differs between processors
+  return (a != a && b != b) || std::memcmp(&a, &b, sizeof a) == 0;  // which NaN it is differs between processors
 }
 
 template <class T>
 void expect(const char* isa, const char* operation, T a, T b, T c, T expected, T got, bool any_zero = false) {
   if (same_bits(expected, got) || (any_zero && expected == 0 && got == 0)) return;
   ++failures;
-  std::fprintf(stderr, "%s, %zu-byte floats: %s of %a, %a, %a: expected %a, got %a\n", isa, sizeof(T),
-               operation, static_cast<double>(a), static_cast<double>(b), static_cast<double>(c),
-               static_cast<double>(expected), static_cast<double>(got));
+  std::fprintf(stderr, "%s, %zu-byte floats: %s of %a, %a, %a: expected %a, got %a\n", isa, sizeof(T), operation,
+               static_cast<double>(a), static_cast<double>(b), static_cast<double>(c), static_cast<double>(expected),
+               static_cast<double>(got));
 }
 
 template <class T>
@@ -118,8 +117,7 @@ void test_partial_moves(const char* isa, const VectorOps<T>& ops) {
     T lanes[kOperands], middle[2 * kOperands];
     for (int i = 1; i <= kOperands; ++i) from[-i] = to[-i] = T(i);
     ops.move(from - n, n, lanes, to - n);
-    for (int i = 0; i < ops.width; ++i)
-      expect(isa, "load of n", T(n), T(i), T(0), i < n ? T(n - i) : T(0), lanes[i]);
+    for (int i = 0; i < ops.width; ++i) expect(isa, "load of n", T(n), T(i), T(0), i < n ? T(n - i) : T(0), lanes[i]);
     for (int i = 1; i <= kOperands; ++i) expect(isa, "store of n", T(n), T(i), T(0), T(i), to[-i]);
     for (T& value : middle) value = T(-1);
     ops.move(from - n, n, lanes, middle + kOperands / 2);

@@ -12,8 +12,8 @@ inline constexpr int kOperands = 16;
 template <class T>
 struct VectorResults {
   T sum[kOperands], difference[kOperands], product[kOperands], quotient[kOperands], negative[kOperands],
-      least[kOperands], most[kOperands], fused[kOperands], rounded[kOperands], power[kOperands],
-      broadcast[kOperands], interleaved[2 * kOperands];
+      least[kOperands], most[kOperands], fused[kOperands], rounded[kOperands], power[kOperands], broadcast[kOperands],
+      interleaved[2 * kOperands];
 };
 
 template <class T>

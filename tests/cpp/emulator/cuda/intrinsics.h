@@ -97,8 +97,7 @@ namespace emulator {
 
 // kPairs: registers hold two neighbouring k. value(bits, half) is what one of a register's k stands for.
 template <int kPairs, class ValueAt>
-void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
-                        const ValueAt& value) {
+void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2], const ValueAt& value) {
   Warp& w = warp();
   const int lane = place.thread % 32, g = lane / 4, q = lane % 4;
   std::memcpy(w.a[lane], a, sizeof a);
@@ -110,8 +109,7 @@ void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], const std::u
     for (int half = 0; half < 2; ++half)
       for (int lane_k = 0; lane_k < 4; ++lane_k)
         for (int k = 0; k < kPairs; ++k)
-          sum += value(w.a[row % 8 * 4 + lane_k][row / 8 + 2 * half], k) *
-                 value(w.b[column * 4 + lane_k][half], k);
+          sum += value(w.a[row % 8 * 4 + lane_k][row / 8 + 2 * half], k) * value(w.b[column * 4 + lane_k][half], k);
     c[i] += sum;
   }
   warp_barrier();
@@ -119,23 +117,19 @@ void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], const std::u
 
 template <class T>
 void multiply_pairs(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-  multiply_fragments<2>(c, a, b, [](std::uint32_t bits, int half) {
-    return widen(T{static_cast<std::uint16_t>(bits >> 16 * half)});
-  });
+  multiply_fragments<2>(
+      c, a, b, [](std::uint32_t bits, int half) { return widen(T{static_cast<std::uint16_t>(bits >> 16 * half)}); });
 }
 
 }  // namespace emulator
 
-inline void multiply_fragments(BFloat16, float (&c)[4], const std::uint32_t (&a)[4],
-                               const std::uint32_t (&b)[2]) {
+inline void multiply_fragments(BFloat16, float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
   emulator::multiply_pairs<BFloat16>(c, a, b);
 }
-inline void multiply_fragments(Float16, float (&c)[4], const std::uint32_t (&a)[4],
-                               const std::uint32_t (&b)[2]) {
+inline void multiply_fragments(Float16, float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
   emulator::multiply_pairs<Float16>(c, a, b);
 }
-inline void multiply_fragments(float, float (&c)[4], const std::uint32_t (&a)[4],
-                               const std::uint32_t (&b)[2]) {
+inline void multiply_fragments(float, float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
   emulator::multiply_fragments<1>(c, a, b, [](std::uint32_t bits, int) {
     float value;
     std::memcpy(&value, &bits, sizeof value);
