@@ -1,4 +1,4 @@
-#include "api/functions.h"
+#include "rnn_engine_functions.h"
 
 // Only librnn_engine_cuda defines these; elsewhere their addresses are null.
 #pragma weak rnn_engine_cuda_context_create

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "api/functions.h"
+#include "rnn_engine_functions.h"
 
 using rnn_engine::Functions;
 

@@ -208,7 +208,7 @@ typedef struct {
 typedef struct rnn_engine_context rnn_engine_context;
 typedef struct rnn_engine_plan rnn_engine_plan;
 
-/* For who loads the library at run time: all functions below in one table (csrc/api/functions.h), with the
+/* For who loads the library at run time: all functions below in one table (rnn_engine_functions.h), with the
  * version of this file that the library was built with in its first four bytes. */
 RNN_ENGINE_API const void* rnn_engine_functions(void);
 

@@ -94,7 +94,9 @@ def test_a_file_that_is_no_library(monkeypatch, tmp_path):
 
 def test_a_library_of_another_version(monkeypatch):
     monkeypatch.setenv("RNN_ENGINE_CUDA_LIBRARY", _path_of("libm.so.6"))
-    with pytest.raises(EngineError, match=r"has no function rnn_engine_last_error, so it is of another version"):
+    with pytest.raises(
+        EngineError, match=r"it has no function rnn_engine_functions; this package needs version \d+ of"
+    ):
         native.cuda_context(0)
 
 
