@@ -3,7 +3,7 @@
 
 set(RNN_ENGINE_CUDA_SOURCES
   csrc/api/functions.cpp
-  csrc/api/plan.cpp
+  csrc/api/capi.cpp
   csrc/api/trace.cpp
   csrc/cuda/run/backward.cpp
   csrc/cuda/graphs.cpp

@@ -9,6 +9,14 @@
 namespace rnn_engine {
 namespace {
 
+bool wanted() {
+  static const bool wanted = [] {
+    const char* given = std::getenv("RNN_ENGINE_VERBOSE");
+    return given && *given && std::strcmp(given, "0") != 0;
+  }();
+  return wanted;
+}
+
 const char* name_of_dtype(int dtype) {
   constexpr const char* kNames[] = {"float32", "float64", "bfloat16", "float16"};
   return dtype >= 0 && dtype < static_cast<int>(std::size(kNames)) ? kNames[dtype] : "?";
@@ -55,17 +63,11 @@ double operations_of(const PlanBase& plan, Call call) {
 
 }  // namespace
 
-bool Trace::wanted() {
-  static const bool wanted = [] {
-    const char* given = std::getenv("RNN_ENGINE_VERBOSE");
-    return given && *given && std::strcmp(given, "0") != 0;
-  }();
-  return wanted;
-}
-
-void Trace::begin(Call call, const PlanBase& plan, const std::string& machine) {
-  operations_ = operations_of(plan, call);
+Trace::Trace(Call call, const rnn_engine_plan& handle) {
+  if (!wanted()) return;
+  const PlanBase& plan = *handle.plan;
   const Shape& s = plan.shape;
+  operations_ = operations_of(plan, call);
   std::ostringstream line;
   line << (call == Call::kForward ? "forward " : "backward ") << s.cell.name << ' ' << name_of_dtype(s.dtype)
        << " T=" << s.T << " B=" << s.B << (s.offsets.empty() ? "" : " ragged") << " I=" << s.layers.front().I
@@ -76,27 +78,32 @@ void Trace::begin(Call call, const PlanBase& plan, const std::string& machine) {
   if (s.training)
     line << ", " << policies_of(plan) << " K=" << plan.schedule.backward_steps << ", reserve "
          << plan.sizes.reserve_bytes;
-  line << ", workspace " << plan.sizes.workspace_bytes << " bytes | " << machine;
-  line_ = line.str();
-  start_ = std::chrono::steady_clock::now();
+  line << ", workspace " << plan.sizes.workspace_bytes << " bytes";
+  begin(line.str(), *handle.context);
 }
 
-void Trace::begin(const rnn_engine_loss_problem& p, const std::string& machine) {
+Trace::Trace(const rnn_engine_loss_problem& p, const rnn_engine_context& context) {
+  if (!wanted()) return;
   const int products =
       1 + (p.gradients & RNN_ENGINE_LOSS_HIDDEN ? 1 : 0) + (p.gradients & RNN_ENGINE_LOSS_WEIGHT ? 1 : 0);
   operations_ = 2.0 * products * static_cast<double>(p.tokens) * static_cast<double>(p.features) *
                 static_cast<double>(p.vocabulary);
   std::ostringstream line;
   line << "linear_cross_entropy " << name_of_dtype(p.dtype) << " tokens=" << p.tokens << " E=" << p.features
-       << " V=" << p.vocabulary << " | " << machine;
-  line_ = line.str();
+       << " V=" << p.vocabulary;
+  begin(line.str(), context);
+}
+
+void Trace::begin(const std::string& what, const rnn_engine_context& context) {
+  line_ = what + " | " + context.name();
+  waits_ = context.waits();
   start_ = std::chrono::steady_clock::now();
 }
 
 Trace::~Trace() {
   if (line_.empty()) return;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  if (waits_ == Waits::kNo)
+  if (!waits_)
     std::fprintf(stderr, "rnn_engine: %s | handed over in %.3f ms\n", line_.c_str(), 1e3 * seconds);
   else
     std::fprintf(stderr, "rnn_engine: %s | %.3f ms, %.1f GFLOP/s\n", line_.c_str(), 1e3 * seconds,

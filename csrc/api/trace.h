@@ -1,41 +1,29 @@
-// RNN_ENGINE_VERBOSE=1 in the environment: a line on stderr for every call, with its plan, schedule, time and
-// rate.
+// RNN_ENGINE_VERBOSE=1 in the environment: a line on stderr for every call, with its plan, schedule, time and rate.
 #pragma once
 
 #include <chrono>
 #include <string>
 
-#include "plan/plan.h"
+#include "api/handles.h"
 
 namespace rnn_engine {
 
 enum class Call { kForward, kBackward };
-// Whether a call has done its work when it returns; else only the time to hand it over is known.
-enum class Waits { kYes, kNo };
 
-// A call's trace, from here to the end of the scope. `machine()`: instruction set and threads, or the device;
-// it is asked only where a trace is wanted.
+// A call's trace, from here to the end of the scope.
 class Trace {
  public:
-  template <class Machine>
-  Trace(Call call, const PlanBase& plan, Waits waits, const Machine& machine) : waits_(waits) {
-    if (wanted()) begin(call, plan, machine());
-  }
-  template <class Machine>
-  Trace(const rnn_engine_loss_problem& problem, Waits waits, const Machine& machine) : waits_(waits) {
-    if (wanted()) begin(problem, machine());
-  }
+  Trace(Call call, const rnn_engine_plan& plan);
+  Trace(const rnn_engine_loss_problem& problem, const rnn_engine_context& context);
   Trace(const Trace&) = delete;
   ~Trace();
 
  private:
-  static bool wanted();
-  void begin(Call call, const PlanBase& plan, const std::string& machine);
-  void begin(const rnn_engine_loss_problem& problem, const std::string& machine);
+  void begin(const std::string& what, const rnn_engine_context& context);
 
-  const Waits waits_;
   std::string line_;  // empty: not wanted
   double operations_ = 0;
+  bool waits_ = true;  // else only the time to hand the call over is known
   std::chrono::steady_clock::time_point start_;
 };
 

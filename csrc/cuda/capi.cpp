@@ -1,52 +1,111 @@
-// The C API of librnn_engine_cuda, beside csrc/api/plan.cpp: csrc/cpu/capi.cpp's twin.
+// The context of a GPU, and what of the C API is librnn_engine_cuda's alone: csrc/cpu/capi.cpp's twin.
 #include <memory>
 #include <string>
 
 #include "api/arguments.h"
-#include "api/plan_handle.h"
-#include "api/trace.h"
+#include "api/handles.h"
 #include "cuda/gemm/cublas.h"
 #include "cuda/graphs.h"
 #include "cuda/loss/loss.h"
 #include "cuda/run/run.h"
 #include "rnn_engine.h"
 
-using namespace rnn_engine;
-
-struct rnn_engine_context {
-  int device;
-  cuda::DeviceFacts facts;
-  std::string isa, products;
-  std::unique_ptr<cuda::Cublas> cublas;
-  Wavefronts wavefronts;
-  cuda::GraphCache graphs;  // goes first
-
-  // For a trace.
-  std::string name() const { return isa + ", " + products; }
-
-  cuda::Multipliers multipliers(int tf32) const {
-    return {facts.processors, cuda::use_tf32(tf32, facts), cublas.get()};
-  }
-};
-
+namespace rnn_engine::cuda {
 namespace {
 
-const cuda::Plan& plan_of(const rnn_engine_plan& plan) { return static_cast<const cuda::Plan&>(*plan.plan); }
+const Plan& own(const PlanBase& plan) { return static_cast<const Plan&>(plan); }
 
-// A call of a plan: the tables of its kernels, which differ from call to call, then its tiles.
-template <class Args, class Run>
-void run(rnn_engine_context& context, const cuda::Plan& plan, bool backward, const Args& args, const Run& run_tiles) {
-  const cuda::OnDevice on(context.device);
-  const Trace trace(backward ? Call::kBackward : Call::kForward, plan, Waits::kNo, [&] { return context.name(); });
-  const auto caller = static_cast<cuda::Stream>(args.stream);
-  cuda::write_tables(plan, args.masks, args.workspace, caller);
-  context.graphs.enqueue(cuda::key_of(plan, args), caller, [&](cuda::Stream stream, cuda::SideStreams& side) {
-    cuda::TileStreams streams(plan, backward, stream, side);
-    cuda::visit_dtype(plan.shape.dtype, [&]<class T>() { run_tiles.template operator()<T>(streams); });
-  });
-}
+class GpuContext final : public rnn_engine_context {
+ public:
+  explicit GpuContext(int device) : device_(device), facts_(device_facts(device)), isa_("sm_" + name_of_capability()) {
+    require(10 * facts_.major + facts_.minor >= 75, "device: expected sm_75 or newer, got " + isa_);
+    const OnDevice on(device_);
+    cublas_ = Cublas::find(products_);
+  }
+
+  const char* isa() const override { return isa_.c_str(); }
+  std::string name() const override { return isa_ + ", " + products_; }
+  bool waits() const override { return false; }
+  const char* products() const { return products_.c_str(); }
+  std::int64_t graphs() const { return graphs_.made(); }
+
+  std::unique_ptr<PlanBase> plan(const rnn_engine_problem& problem) override {
+    auto made = std::make_unique<Plan>(make_plan(problem, facts_, wavefronts_));
+    made->cublas = cublas_.get();
+    return made;
+  }
+  double seconds(const PlanBase& plan) override { return predicted_seconds(own(plan)); }
+  void calibrate(int) override {}  // nothing is measured
+
+  void forward(const PlanBase& plan, const rnn_engine_forward_args& args) override {
+    run(own(plan), false, args, [&]<class T>(TileStreams& streams) { run_forward<T>(own(plan), args, streams); });
+  }
+  void backward(const PlanBase& plan, const rnn_engine_backward_args& args) override {
+    run(own(plan), true, args, [&]<class T>(TileStreams& streams) { run_backward<T>(own(plan), args, streams); });
+  }
+  void pack(const PlanBase& plan, const rnn_engine_weights* weights, void* packed, void* stream) override {
+    const OnDevice on(device_);
+    visit_dtype(plan.shape.dtype,
+                [&]<class T>() { run_pack<T>(own(plan), weights, packed, static_cast<Stream>(stream)); });
+  }
+
+  std::uint64_t loss_workspace(const rnn_engine_loss_problem& problem) const override {
+    check_loss(problem, facts_);
+    return loss_workspace_bytes(problem);
+  }
+  void linear_cross_entropy(const rnn_engine_loss_problem& problem, const rnn_engine_loss_args& args,
+                            rnn_engine_loss_result* result) override {
+    const OnDevice on(device_);
+    run_linear_cross_entropy(problem, multipliers(problem.tf32), args, result);
+  }
+
+  std::size_t gemm_workspace(std::int64_t, std::int64_t) const override { return 0; }
+  // On the default stream.
+  void gemm(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, float* c, void*) override {
+    const OnDevice on(device_);
+    Product<float> p{};
+    p.m = m;
+    p.n = n;
+    p.k = k;
+    p.a = by_rows(a, k);
+    p.b = by_rows(b, k);
+    p.c = c;
+    p.c_row = n;
+    multiply(Stream{}, p, multipliers(0));
+  }
+
+ private:
+  std::string name_of_capability() const { return std::to_string(facts_.major) + std::to_string(facts_.minor); }
+
+  Multipliers multipliers(int tf32) const { return {facts_.processors, use_tf32(tf32, facts_), cublas_.get()}; }
+
+  // A call of a plan: the tables of its kernels, which differ from call to call, then its tiles.
+  template <class Args, class Run>
+  void run(const Plan& plan, bool backward, const Args& args, const Run& run_tiles) {
+    const OnDevice on(device_);
+    const auto caller = static_cast<Stream>(args.stream);
+    write_tables(plan, args.masks, args.workspace, caller);
+    graphs_.enqueue(key_of(plan, args), caller, [&](Stream stream, SideStreams& side) {
+      TileStreams streams(plan, backward, stream, side);
+      visit_dtype(plan.shape.dtype, [&]<class T>() { run_tiles.template operator()<T>(streams); });
+    });
+  }
+
+  const int device_;
+  const DeviceFacts facts_;
+  const std::string isa_;
+  std::string products_;
+  std::unique_ptr<Cublas> cublas_;
+  Wavefronts wavefronts_;
+  GraphCache graphs_;  // goes first
+};
+
+const GpuContext& own(const rnn_engine_context* context) { return static_cast<const GpuContext&>(*context); }
 
 }  // namespace
+}  // namespace rnn_engine::cuda
+
+using namespace rnn_engine;
 
 extern "C" {
 
@@ -61,126 +120,13 @@ int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context)
     const int count = cuda::device_count();
     require(device >= 0 && device < count,
             "device: expected 0 to " + std::to_string(count - 1) + ", got " + std::to_string(device));
-    const cuda::DeviceFacts facts = cuda::device_facts(device);
-    const std::string isa = "sm_" + std::to_string(facts.major) + std::to_string(facts.minor);
-    require(10 * facts.major + facts.minor >= 75, "device: expected sm_75 or newer, got " + isa);
-    const cuda::OnDevice on(device);
-    std::unique_ptr<rnn_engine_context> made(new rnn_engine_context{device, facts, isa, {}, nullptr, {}, {}});
-    made->cublas = cuda::Cublas::find(made->products);
-    *context = made.release();
+    *context = new cuda::GpuContext(device);
   });
 }
 
-int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context) { return context->graphs.made(); }
-
-void rnn_engine_context_destroy(rnn_engine_context* context) { delete context; }
-const char* rnn_engine_context_isa(const rnn_engine_context* context) { return context->isa.c_str(); }
-const char* rnn_engine_cuda_products(const rnn_engine_context* context) { return context->products.c_str(); }
+int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context) { return cuda::own(context).graphs(); }
+const char* rnn_engine_cuda_products(const rnn_engine_context* context) { return cuda::own(context).products(); }
 int rnn_engine_has_isa(const char*) { return 0; }
-
-int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem, rnn_engine_plan** plan) {
-  return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
-    require_pointer(plan, "plan");
-    auto planned = std::make_unique<cuda::Plan>(cuda::make_plan(*problem, context->facts, context->wavefronts));
-    planned->cublas = context->cublas.get();
-    auto made = std::make_unique<rnn_engine_plan>();
-    made->context = context;
-    made->plan = std::move(planned);
-    *plan = made.release();
-  });
-}
-
-rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan) {
-  const cuda::Plan& p = plan_of(*plan);
-  return {p.schedule.backward_steps, cuda::predicted_seconds(p), p.tiles.count(), p.shape.L, p.schedule.thread_groups};
-}
-
-int rnn_engine_forward(rnn_engine_plan* plan, const rnn_engine_forward_args* args) {
-  return guarded([&] {
-    require_pointer(plan, "plan");
-    require_pointer(args, "args");
-    const cuda::Plan& p = plan_of(*plan);
-    require_forward(p.shape, p.sizes, *args);
-    run(*plan->context, p, false, *args,
-        [&]<class T>(cuda::TileStreams& streams) { cuda::run_forward<T>(p, *args, streams); });
-  });
-}
-
-int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_backward_args* args) {
-  return guarded([&] {
-    require_pointer(plan, "plan");
-    require_pointer(args, "args");
-    const cuda::Plan& p = plan_of(*plan);
-    require_backward(p.shape, p.sizes, *args);
-    run(*plan->context, p, true, *args,
-        [&]<class T>(cuda::TileStreams& streams) { cuda::run_backward<T>(p, *args, streams); });
-  });
-}
-
-int rnn_engine_pack(rnn_engine_plan* plan, const rnn_engine_weights* weights, void* packed, void* stream) {
-  return guarded([&] {
-    require_pointer(plan, "plan");
-    const cuda::Plan& p = plan_of(*plan);
-    require_weights(p.shape, weights);
-    require_aligned(packed, p.sizes.packed_bytes, "packed");
-    const cuda::OnDevice on(plan->context->device);
-    cuda::visit_dtype(p.shape.dtype,
-                      [&]<class T>() { cuda::run_pack<T>(p, weights, packed, static_cast<cuda::Stream>(stream)); });
-  });
-}
-
-int rnn_engine_loss_workspace(const rnn_engine_context* context, const rnn_engine_loss_problem* problem,
-                              uint64_t* bytes) {
-  return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
-    require_pointer(bytes, "bytes");
-    cuda::check_loss(*problem, context->facts);
-    *bytes = cuda::loss_workspace_bytes(*problem);
-  });
-}
-
-int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engine_loss_problem* problem,
-                                    const rnn_engine_loss_args* args, rnn_engine_loss_result* result) {
-  return guarded([&] {
-    require_pointer(context, "context");
-    require_pointer(problem, "problem");
-    require_pointer(args, "args");
-    require_pointer(result, "result");
-    cuda::check_loss(*problem, context->facts);
-    require_loss(*problem, *args);
-    require_aligned(args->workspace, cuda::loss_workspace_bytes(*problem), "workspace");
-    const cuda::OnDevice on(context->device);
-    const Trace trace(*problem, Waits::kNo, [&] { return context->name(); });
-    cuda::run_linear_cross_entropy(*problem, context->multipliers(problem->tf32), *args, result);
-  });
-}
-
-// On the default stream.
-int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
-                    float* c, void*, size_t) {
-  return guarded([&] {
-    require_pointer(context, "context");
-    require(m >= 1 && n >= 1 && k >= 1, "m, n, k: expected at least 1");
-    const cuda::OnDevice on(context->device);
-    cuda::Product<float> p{};
-    p.m = m;
-    p.n = n;
-    p.k = k;
-    p.a = cuda::by_rows(a, k);
-    p.b = cuda::by_rows(b, k);
-    p.c = c;
-    p.c_row = n;
-    cuda::multiply(cuda::Stream{}, p, context->multipliers(0));
-  });
-}
-size_t rnn_engine_gemm_workspace(const rnn_engine_context*, int64_t, int64_t) { return 0; }
 double rnn_engine_peak(rnn_engine_context*, int32_t, int64_t) { return 0; }
-
-int rnn_engine_calibrate(rnn_engine_context* context, int32_t) {
-  return guarded([&] { require_pointer(context, "context"); });  // nothing is measured
-}
 
 }  // extern "C"
