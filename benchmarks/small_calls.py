@@ -2,9 +2,10 @@
 
     python benchmarks/small_calls.py [--threads 1 2] [--hidden 16 64 256] [--json FILE]
 
-`forward` records what a backward pass needs, `inference` does not, `both` is forward and backward with the weights' gradients, and
-`step` is a call of `layer.stepper()` with the last state. Ratios are ours over torch's time for the same, in the same round: the median,
-the least and the largest; that of the step is over torch's forward pass. Run it on an idle machine.
+`forward` records what a backward pass needs, `inference` does not, `both` is forward and backward with the weights'
+gradients, and `step` is a call of `layer.stepper()` with the last state. Ratios are ours over torch's time for the
+same, in the same round: the median, the least and the largest; that of the step is over torch's forward pass. Run it on
+an idle machine.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ def main() -> None:
     options.add_argument("--hidden", type=int, nargs="+", default=[16, 64, 128, 256])
     arguments = options.parse_args()
     rows = [measure(hidden, threads, arguments.repeats) for threads in arguments.threads for hidden in arguments.hidden]
-    print("threads    H   torch's forward, both (us)   forward            inference          both               step")
+    names = ("forward", "inference", "both", "step")
+    names = ("forward", "inference", "both", "step")
+    print("threads    H   torch's forward and both, us" + "".join(f"{name:>20}" for name in names))
     for row in rows:
-        ratios = "".join(spread_text(row, name) for name in ("forward", "inference", "both", "step"))
-        print(
-            f"{row['threads']:7} {row['hidden']:4} {row['torch_forward_us']:14.0f} {row['torch_both_us']:12.0f} {ratios}"
-        )
+        times = f"{row['torch_forward_us']:16.0f} {row['torch_both_us']:13.0f}"
+        print(f"{row['threads']:7} {row['hidden']:4} {times}" + "".join(spread_text(row, name) for name in names))
     write_json(arguments.json, rows)
 
 

@@ -4,7 +4,6 @@
 #include <nanobind/stl/string.h>
 
 #include "bindings/context.h"
-#include "bindings/plan.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;

@@ -1,5 +1,5 @@
-#include "bindings/plan.h"
-
+// A plan, its two calls, and the packing of weights for it.
+#include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -7,11 +7,23 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bindings/context.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace {
+
+// The options of a stack and of a call to it, as rnn_engine_problem has them, with the arrays that it points
+// to.
+struct Options {
+  rnn_engine_problem raw{};
+  std::vector<int64_t> hidden_sizes, batch_sizes;
+};
 
 constexpr int kWeights = 5 + RNN_ENGINE_MAX_VECTOR_PARAMS;  // members of rnn_engine_weights
 
@@ -37,161 +49,187 @@ nb::tuple output_shape(const rnn_engine_problem& p, int64_t rows, int64_t values
   return p.batch_sizes ? nb::make_tuple(rows, values / rows) : nb::make_tuple(p.steps, p.batch, values / rows);
 }
 
-}  // namespace
+class PlanHandle {
+ public:
+  // The context must live as long as the plan (keep_alive in bind_plan).
+  PlanHandle(const Context& context, const Options& options)
+      : api(context.api),
+        dtype(type_of(options.raw.dtype).name),
+        training(options.raw.training != 0),
+        device_(context.device),
+        stored_(type_of(options.raw.dtype)),
+        value_(value_type_of(options.raw.dtype)),
+        batch_(options.raw.batch) {
+    const rnn_engine_problem& p = options.raw;
+    if (p.batch_sizes && static_cast<int64_t>(options.batch_sizes.size()) != p.steps)
+      throw nb::value_error(("batch_sizes: expected [T] = [" + std::to_string(p.steps) + "], got [" +
+                             std::to_string(options.batch_sizes.size()) + "]")
+                                .c_str());
+    // Planning keeps Python's lock: it takes microseconds, and for a context's first plan of a dtype, which may
+    // measure costs, some tens of milliseconds.
+    check(api, api.plan_create(context.raw, &p, &raw));
+    sizes = api.plan_sizes(raw);
+    arrays_ = api.plan_arrays(raw);
+    if (p.output || training) y_shape = output_shape(p, arrays_.rows, arrays_.y);
+    if (p.cell_output) cy_shape = output_shape(p, arrays_.rows, arrays_.cy);
+    std::vector<int64_t> widths(options.hidden_sizes);
+    c_shape = state_shape(p, widths, arrays_.c);
+    if (p.projection) std::fill(widths.begin(), widths.end(), p.projection);
+    h_shape = state_shape(p, widths, arrays_.h);
+    pseudo_layers_ = static_cast<size_t>(p.layers * p.directions);
+    for (size_t index = 0; index < pseudo_layers_; ++index)
+      for (int which = 0; which < kWeights; ++which)
+        if (const int64_t values = api.plan_weight(raw, static_cast<int64_t>(index), which))
+          slots_.push_back({index, which, values});
+  }
+  PlanHandle(const PlanHandle&) = delete;
+  ~PlanHandle() { api.plan_destroy(raw); }
 
-PlanHandle::PlanHandle(const Context& context, const Options& options)
-    : api(context.api),
-      dtype(type_of(options.raw.dtype).name),
-      training(options.raw.training != 0),
-      device_(context.device),
-      stored_(type_of(options.raw.dtype)),
-      value_(value_type_of(options.raw.dtype)),
-      batch_(options.raw.batch) {
-  const rnn_engine_problem& p = options.raw;
-  if (p.batch_sizes && static_cast<int64_t>(options.batch_sizes.size()) != p.steps)
-    throw nb::value_error(("batch_sizes: expected [T] = [" + std::to_string(p.steps) + "], got [" +
-                           std::to_string(options.batch_sizes.size()) + "]")
-                              .c_str());
-  // Planning keeps Python's lock: it takes microseconds, and for a context's first plan of a dtype, which may
-  // measure costs, some tens of milliseconds.
-  check(api, api.plan_create(context.raw, &p, &raw));
-  sizes = api.plan_sizes(raw);
-  arrays_ = api.plan_arrays(raw);
-  if (p.output || training) y_shape = output_shape(p, arrays_.rows, arrays_.y);
-  if (p.cell_output) cy_shape = output_shape(p, arrays_.rows, arrays_.cy);
-  std::vector<int64_t> widths(options.hidden_sizes);
-  c_shape = state_shape(p, widths, arrays_.c);
-  if (p.projection) std::fill(widths.begin(), widths.end(), p.projection);
-  h_shape = state_shape(p, widths, arrays_.h);
-  pseudo_layers_ = static_cast<size_t>(p.layers * p.directions);
-  for (size_t index = 0; index < pseudo_layers_; ++index)
-    for (int which = 0; which < kWeights; ++which)
-      if (const int64_t values = api.plan_weight(raw, static_cast<int64_t>(index), which))
-        slots_.push_back({index, which, values});
-}
+  const Functions& api;
+  rnn_engine_plan* raw = nullptr;
+  rnn_engine_sizes sizes;
+  // Of the arrays that a call returns; y: [T, B, D*R], or [N, D*R] where lengths differ; states [L*D, B,
+  // width], or flat where the layers differ in width.
+  nb::object y_shape = nb::none(), cy_shape = nb::none(), h_shape,
+             c_shape;  // None: not returned
+  const std::string dtype;
+  const bool training;
 
-std::vector<int> PlanHandle::policies() const {
-  std::vector<int> out;
-  for (int64_t layer = 0; layer < facts().layers; ++layer) out.push_back(api.plan_policy(raw, layer));
-  return out;
-}
-
-nb::list PlanHandle::buffers() const {
-  size_t count = 0;
-  check(api, api.plan_buffers(raw, nullptr, 0, &count));
-  std::vector<rnn_engine_buffer> rows(count);
-  check(api, api.plan_buffers(raw, rows.data(), count, &count));
-  nb::list out;
-  for (const rnn_engine_buffer& b : rows)
-    out.append(nb::make_tuple(b.name, b.arena, b.layer, b.direction, b.offset, b.bytes, b.first_tile, b.last_tile));
-  return out;
-}
-
-std::vector<int> PlanHandle::kinds() const {
-  std::vector<int> out(static_cast<size_t>(facts().tiles));
-  for (size_t i = 0; i < out.size(); ++i) {
+  rnn_engine_plan_facts facts() const { return api.plan_describe(raw); }
+  std::vector<int> policies() const {
+    std::vector<int> out;
+    for (int64_t layer = 0; layer < facts().layers; ++layer) out.push_back(api.plan_policy(raw, layer));
+    return out;
+  }
+  nb::list buffers() const {
+    size_t count = 0;
+    check(api, api.plan_buffers(raw, nullptr, 0, &count));
+    std::vector<rnn_engine_buffer> rows(count);
+    check(api, api.plan_buffers(raw, rows.data(), count, &count));
+    nb::list out;
+    for (const rnn_engine_buffer& b : rows)
+      out.append(nb::make_tuple(b.name, b.arena, b.layer, b.direction, b.offset, b.bytes, b.first_tile, b.last_tile));
+    return out;
+  }
+  std::vector<int> kinds() const {
+    std::vector<int> out(static_cast<size_t>(facts().tiles));
+    for (size_t i = 0; i < out.size(); ++i) {
+      rnn_engine_tile t{};
+      check(api, api.plan_tile(raw, static_cast<int64_t>(i), &t, nullptr, 0, nullptr));
+      out[i] = t.kind;
+    }
+    return out;
+  }
+  nb::tuple tile(int64_t index) const {
     rnn_engine_tile t{};
-    check(api, api.plan_tile(raw, static_cast<int64_t>(i), &t, nullptr, 0, nullptr));
-    out[i] = t.kind;
+    size_t count = 0;
+    check(api, api.plan_tile(raw, index, &t, nullptr, 0, &count));
+    std::vector<int64_t> inputs(count);
+    check(api, api.plan_tile(raw, index, &t, inputs.data(), count, &count));
+    return nb::make_tuple(t.kind, t.layer, t.direction, t.begin, t.end, inputs);
   }
-  return out;
-}
 
-nb::tuple PlanHandle::tile(int64_t index) const {
-  rnn_engine_tile t{};
-  size_t count = 0;
-  check(api, api.plan_tile(raw, index, &t, nullptr, 0, &count));
-  std::vector<int64_t> inputs(count);
-  check(api, api.plan_tile(raw, index, &t, inputs.data(), count, &count));
-  return nb::make_tuple(t.kind, t.layer, t.direction, t.begin, t.end, inputs);
-}
-
-PlanHandle::WeightArrays PlanHandle::arrays_of(const nb::list& list, bool gradients) const {
-  const char* name = gradients ? "gradients" : "weights";
-  if (list.size() != slots_.size())
-    throw nb::value_error((std::string(name) + ": expected " + std::to_string(slots_.size()) +
-                           " arrays, those of each layer and direction one after the other, got " +
-                           std::to_string(list.size()))
-                              .c_str());
-  WeightArrays out(pseudo_layers_);
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = slots_[i];
-    if (gradients && list[i].is_none()) continue;
-    const auto where = [&] { return std::string(name) + "[" + std::to_string(i) + "], " + name_of(slot.which); };
-    Values values;
-    if (!nb::try_cast(list[i], values))
-      throw nb::value_error((where() + ": expected a contiguous array on the CPU or on a CUDA device").c_str());
-    const Type& type = is_matrix(slot.which) && !gradients ? stored_ : value_;
-    if (values.device != device_ || values.type != type.native || values.count != slot.values)
-      data_of({device_, type, slot.values}, values, where());  // throws
-    member(out[slot.index], slot.which) = values.data;
+  void forward(const nb::list& weights, const std::optional<Values>& packed, const Input& x,
+               const std::optional<Input>& h0, const std::optional<Input>& c0, const std::optional<Values>& y,
+               const std::optional<Values>& cy, const Values& hn, const Values& cn,
+               const std::optional<Values>& reserve, const std::optional<Values>& workspace, uint64_t seed,
+               const std::optional<Input>& row_ids, uintptr_t stream) const {
+    const WeightArrays w = arrays_of(weights, false);
+    rnn_engine_forward_args args{};
+    args.weights = w.data();
+    if (packed) args.packed = bytes_of(device_, packed, sizes.packed_bytes, "packed");
+    args.x = data_of({device_, stored_, arrays_.x}, x, "x");
+    args.h0 = data_of({device_, stored_, arrays_.h}, h0, "h0");
+    args.c0 = data_of({device_, value_, arrays_.c}, c0, "c0");
+    args.y = data_of({device_, stored_, arrays_.y}, y, "y");
+    args.cy = data_of({device_, value_, arrays_.cy}, cy, "cy");
+    args.hn = data_of({device_, stored_, arrays_.h}, hn, "hn");
+    args.cn = data_of({device_, value_, arrays_.c}, cn, "cn");
+    args.masks = masks_of(seed, row_ids);
+    args.reserve = bytes_of(device_, reserve, sizes.reserve_bytes, "reserve");
+    args.workspace = workspace_of(device_, workspace, sizes.forward_workspace_bytes);
+    args.stream = stream_of(stream);
+    released(api, [&] { return api.forward(raw, &args); });
   }
-  return out;
-}
+  void backward(const nb::list& weights, const nb::list& gradients, const Input& x, const std::optional<Input>& h0,
+                const std::optional<Input>& c0, const Input& y, const std::optional<Input>& dy,
+                const std::optional<Input>& dcy, const std::optional<Input>& dhn, const std::optional<Input>& dcn,
+                const std::optional<Values>& dx, const std::optional<Values>& dh0, const std::optional<Values>& dc0,
+                const std::optional<Values>& reserve, const std::optional<Values>& workspace, bool overwrite,
+                uint64_t seed, const std::optional<Input>& row_ids, uintptr_t stream) const {
+    const WeightArrays w = arrays_of(weights, false), g = arrays_of(gradients, true);
+    rnn_engine_backward_args args{};
+    args.weights = w.data();
+    args.gradients = g.data();
+    args.overwrite = overwrite;
+    args.x = data_of({device_, stored_, arrays_.x}, x, "x");
+    args.h0 = data_of({device_, stored_, arrays_.h}, h0, "h0");
+    args.c0 = data_of({device_, value_, arrays_.c}, c0, "c0");
+    args.y = data_of({device_, stored_, arrays_.y}, y, "y");
+    args.dy = data_of({device_, stored_, arrays_.y}, dy, "dy");
+    args.dcy = data_of({device_, value_, arrays_.cy}, dcy, "dcy");
+    args.dhn = data_of({device_, stored_, arrays_.h}, dhn, "dhn");
+    args.dcn = data_of({device_, value_, arrays_.c}, dcn, "dcn");
+    args.dx = data_of({device_, stored_, arrays_.x}, dx, "dx");
+    args.dh0 = data_of({device_, stored_, arrays_.h}, dh0, "dh0");
+    args.dc0 = data_of({device_, value_, arrays_.c}, dc0, "dc0");
+    args.masks = masks_of(seed, row_ids);
+    args.reserve = bytes_of(device_, reserve, sizes.reserve_bytes, "reserve");
+    args.workspace = workspace_of(device_, workspace, sizes.backward_workspace_bytes);
+    args.stream = stream_of(stream);
+    released(api, [&] { return api.backward(raw, &args); });
+  }
+  void pack(const nb::list& weights, const Values& packed, uintptr_t stream) const {
+    const WeightArrays w = arrays_of(weights, false);
+    void* block = bytes_of(device_, packed, sizes.packed_bytes, "packed");
+    released(api, [&] { return api.pack(raw, w.data(), block, stream_of(stream)); });
+  }
 
-rnn_engine_masks PlanHandle::masks_of(uint64_t seed, const std::optional<Input>& row_ids) const {
-  return {seed, static_cast<const int64_t*>(data_of({kCpu, kInt64, batch_}, row_ids, "row_ids"))};
-}
+ private:
+  // A weight that the stack has: where rnn_engine_weights wants it, and its values.
+  struct Slot {
+    size_t index;
+    int which;
+    int64_t values;
+  };
+  using WeightArrays = std::vector<rnn_engine_weights>;
 
-void PlanHandle::forward(const nb::list& weights, const std::optional<Values>& packed, const Input& x,
-                         const std::optional<Input>& h0, const std::optional<Input>& c0, const std::optional<Values>& y,
-                         const std::optional<Values>& cy, const Values& hn, const Values& cn,
-                         const std::optional<Values>& reserve, const std::optional<Values>& workspace, uint64_t seed,
-                         const std::optional<Input>& row_ids, uintptr_t stream) const {
-  const WeightArrays w = arrays_of(weights, false);
-  rnn_engine_forward_args args{};
-  args.weights = w.data();
-  if (packed) args.packed = bytes_of(device_, packed, sizes.packed_bytes, "packed");
-  args.x = data_of({device_, stored_, arrays_.x}, x, "x");
-  args.h0 = data_of({device_, stored_, arrays_.h}, h0, "h0");
-  args.c0 = data_of({device_, value_, arrays_.c}, c0, "c0");
-  args.y = data_of({device_, stored_, arrays_.y}, y, "y");
-  args.cy = data_of({device_, value_, arrays_.cy}, cy, "cy");
-  args.hn = data_of({device_, stored_, arrays_.h}, hn, "hn");
-  args.cn = data_of({device_, value_, arrays_.c}, cn, "cn");
-  args.masks = masks_of(seed, row_ids);
-  args.reserve = bytes_of(device_, reserve, sizes.reserve_bytes, "reserve");
-  args.workspace = workspace_of(device_, workspace, sizes.forward_workspace_bytes);
-  args.stream = stream_of(stream);
-  released(api, [&] { return api.forward(raw, &args); });
-}
+  // What a list of all weights, or of their gradients, points to; None: a gradient that is not wanted.
+  WeightArrays arrays_of(const nb::list& list, bool gradients) const {
+    const char* name = gradients ? "gradients" : "weights";
+    if (list.size() != slots_.size())
+      throw nb::value_error((std::string(name) + ": expected " + std::to_string(slots_.size()) +
+                             " arrays, those of each layer and direction one after the other, got " +
+                             std::to_string(list.size()))
+                                .c_str());
+    WeightArrays out(pseudo_layers_);
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const Slot& slot = slots_[i];
+      if (gradients && list[i].is_none()) continue;
+      const auto where = [&] { return std::string(name) + "[" + std::to_string(i) + "], " + name_of(slot.which); };
+      Values values;
+      if (!nb::try_cast(list[i], values))
+        throw nb::value_error((where() + ": expected a contiguous array on the CPU or on a CUDA device").c_str());
+      const Type& type = is_matrix(slot.which) && !gradients ? stored_ : value_;
+      if (values.device != device_ || values.type != type.native || values.count != slot.values)
+        data_of({device_, type, slot.values}, values, where());  // throws
+      member(out[slot.index], slot.which) = values.data;
+    }
+    return out;
+  }
+  rnn_engine_masks masks_of(uint64_t seed, const std::optional<Input>& row_ids) const {
+    return {seed, static_cast<const int64_t*>(data_of({kCpu, kInt64, batch_}, row_ids, "row_ids"))};
+  }
 
-void PlanHandle::backward(const nb::list& weights, const nb::list& gradients, const Input& x,
-                          const std::optional<Input>& h0, const std::optional<Input>& c0, const Input& y,
-                          const std::optional<Input>& dy, const std::optional<Input>& dcy,
-                          const std::optional<Input>& dhn, const std::optional<Input>& dcn,
-                          const std::optional<Values>& dx, const std::optional<Values>& dh0,
-                          const std::optional<Values>& dc0, const std::optional<Values>& reserve,
-                          const std::optional<Values>& workspace, bool overwrite, uint64_t seed,
-                          const std::optional<Input>& row_ids, uintptr_t stream) const {
-  const WeightArrays w = arrays_of(weights, false), g = arrays_of(gradients, true);
-  rnn_engine_backward_args args{};
-  args.weights = w.data();
-  args.gradients = g.data();
-  args.overwrite = overwrite;
-  args.x = data_of({device_, stored_, arrays_.x}, x, "x");
-  args.h0 = data_of({device_, stored_, arrays_.h}, h0, "h0");
-  args.c0 = data_of({device_, value_, arrays_.c}, c0, "c0");
-  args.y = data_of({device_, stored_, arrays_.y}, y, "y");
-  args.dy = data_of({device_, stored_, arrays_.y}, dy, "dy");
-  args.dcy = data_of({device_, value_, arrays_.cy}, dcy, "dcy");
-  args.dhn = data_of({device_, stored_, arrays_.h}, dhn, "dhn");
-  args.dcn = data_of({device_, value_, arrays_.c}, dcn, "dcn");
-  args.dx = data_of({device_, stored_, arrays_.x}, dx, "dx");
-  args.dh0 = data_of({device_, stored_, arrays_.h}, dh0, "dh0");
-  args.dc0 = data_of({device_, value_, arrays_.c}, dc0, "dc0");
-  args.masks = masks_of(seed, row_ids);
-  args.reserve = bytes_of(device_, reserve, sizes.reserve_bytes, "reserve");
-  args.workspace = workspace_of(device_, workspace, sizes.backward_workspace_bytes);
-  args.stream = stream_of(stream);
-  released(api, [&] { return api.backward(raw, &args); });
-}
+  const int device_;
+  const Type &stored_, &value_;
+  rnn_engine_array_sizes arrays_;
+  int64_t batch_;
+  size_t pseudo_layers_;
+  std::vector<Slot> slots_;
+};
 
-void PlanHandle::pack(const nb::list& weights, const Values& packed, uintptr_t stream) const {
-  const WeightArrays w = arrays_of(weights, false);
-  void* block = bytes_of(device_, packed, sizes.packed_bytes, "packed");
-  released(api, [&] { return api.pack(raw, w.data(), block, stream_of(stream)); });
-}
+}  // namespace
 
 void bind_plan(nb::module_& module) {
   nb::class_<PlanHandle>(module, "Plan")

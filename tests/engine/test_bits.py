@@ -5,6 +5,7 @@ Meanwhile nothing outside a plan's memory is touched, and nothing is read there 
 
 import math
 import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -146,3 +147,23 @@ mixture = st.fixed_dictionaries(
 @given(problems(), st.sampled_from(sorted(DTYPES)), st.lists(mixture, min_size=2, max_size=2))
 def test_random_problems_and_mixtures_give_the_same_bits(case, dtype, chosen):
     assert_same_bits(case, dtype, chosen)
+
+
+SETTINGS = {"a": "12", "b": "123", "c": "12345", "d": "1234"}
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 123])
+def test_a_case_meets_every_value(number):
+    made = mixtures(number, SETTINGS, exhaustive=False)
+    assert len(made) == 5
+    for name, values in SETTINGS.items():
+        assert {mixture[name] for mixture in made} == set(values)
+
+
+def test_a_few_cases_meet_every_combination():
+    made = [mixture for number in range(24) for mixture in mixtures(number, SETTINGS, exhaustive=False)]
+    assert {tuple(m.values()) for m in made} == set(product(*SETTINGS.values()))
+
+
+def test_the_product_can_be_asked_for():
+    assert len(mixtures(3, SETTINGS, exhaustive=True)) == 120

@@ -11,8 +11,10 @@ import pytest
 import torch
 from small import make_config
 
+from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.card import ModelCard
+from nmt.model_folder.digests import check_digests
 from nmt.model_folder.files import ModelError
 from nmt.model_folder.header import read_header
 from nmt.model_folder.weights import load_model, parameters_of, save_model, write_tensors
@@ -170,3 +172,10 @@ def test_a_full_disk_leaves_the_model_that_was_there(folder, monkeypatch):
 def test_no_folder(tmp_path):
     with pytest.raises(ModelError, match="no such model folder"):
         load_model(tmp_path / "nowhere", Seq2Seq.from_config)
+
+
+def test_a_model_of_an_earlier_version_translates_as_it_did():
+    folder = Path(__file__).parents[1] / "data" / "model-v1"
+    assert check_digests(folder)
+    lines = ["red dog sees old cat", "", "big sun has red dog"]
+    assert Translator.load(folder, threads=1).translate(lines) == ["pe mi so nu ka", "", "nu ka ti ra lo"]

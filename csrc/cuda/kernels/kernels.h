@@ -286,4 +286,10 @@ void write_table(Stream stream, const std::int32_t* numbers, std::int64_t count,
 template <class T>
 void copy_values(Stream stream, const T* from, std::int64_t count, T* to);
 
+// The cells that need all units of a sequence at once (whole_rows.cu), for cell_forward and cell_backward.
+template <class T, class Cell>
+void whole_rows_forward(Stream stream, const CellForward<T>& step);
+template <class T, class Cell>
+void whole_rows_backward(Stream stream, const CellBackward<T>& step);
+
 }  // namespace rnn_engine::cuda

@@ -1,8 +1,8 @@
 // Cells that need all units of a sequence at once: a block has a row.
+#include "cuda/kernels/kernels.h"
 #include "cuda/kernels/launched.cuh"
 #include "cuda/kernels/states.cuh"
 #include "cuda/kernels/vector.h"
-#include "cuda/kernels/whole_rows.h"
 
 namespace rnn_engine::cuda {
 namespace {

@@ -1,1 +1,0 @@
-"""The sections of `benchmarks/gpu.py`, a file each."""
