@@ -71,47 +71,30 @@ _KINDS = ("forward", "replay", "backward", "weight gradients", "input gradient")
 
 
 class Plan:
-    """A plan, made by `plan`."""
+    """A plan, made by `plan`.
+
+    Attributes:
+        spec: The stack.
+        reserve_bytes: Bytes that live from forward to backward, beside inputs and outputs.
+        workspace_bytes: Bytes that live inside one call: the larger of the two calls' needs.
+        peak_bytes: Both together: the engine's memory at its peak, beside inputs, outputs and gradients.
+        policies: What each layer keeps: "store", "recompute" or "checkpoint".
+        steps: K: steps of a backward tile, and between kept states.
+        groups: Groups of threads that run tiles side by side; 1: all threads together run tile after tile.
+        seconds: Predicted time of forward, and backward in training.
+    """
 
     def __init__(self, spec: StackSpec, native_plan: native.Plan, description: str) -> None:
         self.spec = spec
+        self.reserve_bytes = native_plan.reserve_bytes
+        self.workspace_bytes = native_plan.workspace_bytes
+        self.peak_bytes = self.reserve_bytes + self.workspace_bytes
+        self.policies = tuple(MEMORY_POLICIES[policy] for policy in native_plan.policies())
+        self.steps = native_plan.steps
+        self.groups = native_plan.groups
+        self.seconds = native_plan.seconds
         self._native = native_plan
         self._description = description
-
-    @property
-    def reserve_bytes(self) -> int:
-        """Bytes that live from forward to backward, beside inputs and outputs."""
-        return self._native.reserve_bytes
-
-    @property
-    def workspace_bytes(self) -> int:
-        """Bytes that live inside one call: the larger of the two calls' needs."""
-        return self._native.workspace_bytes
-
-    @property
-    def peak_bytes(self) -> int:
-        """Kept and workspace together: the engine's memory at its peak, beside inputs, outputs and gradients."""
-        return self.reserve_bytes + self.workspace_bytes
-
-    @property
-    def policies(self) -> tuple[str, ...]:
-        """What each layer keeps: "store", "recompute" or "checkpoint"."""
-        return tuple(MEMORY_POLICIES[policy] for policy in self._native.policies())
-
-    @property
-    def steps(self) -> int:
-        """K: steps of a backward tile, and between kept states."""
-        return self._native.steps
-
-    @property
-    def groups(self) -> int:
-        """Groups of threads that run tiles side by side; 1: all threads together run tile after tile."""
-        return self._native.groups
-
-    @property
-    def seconds(self) -> float:
-        """Predicted time of forward, and backward in training."""
-        return self._native.seconds
 
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:

@@ -128,22 +128,9 @@ def run_forward(
     cy = None if plan.cy_shape is None else device.new(plan.cy_shape, values)
     hn, cn = device.new(plan.h_shape, dtype), device.new(plan.c_shape, values)
     reserve = device.new((plan.reserve_bytes,), torch.uint8) if plan.reserve_bytes else None
-    plan.forward(
-        weights,
-        packed,
-        plain(device, x, dtype),
-        plain(device, h0, dtype),
-        plain(device, c0, values),
-        y,
-        cy,
-        hn,
-        cn,
-        reserve,
-        device.workspace(plan.forward_workspace_bytes),
-        masks.seed,
-        masks.row_ids,
-        device.stream(),
-    )
+    given = plain(device, x, dtype), plain(device, h0, dtype), plain(device, c0, values)
+    workspace, stream = device.workspace(plan.forward_workspace_bytes), device.stream()
+    plan.forward(weights, packed, *given, y, cy, hn, cn, reserve, workspace, *masks, stream)
     if values != dtype:
         cn, cy = device.cast(cn, dtype), None if cy is None else device.cast(cy, dtype)
     return Outputs(y, hn, cn, cy), reserve
@@ -205,30 +192,15 @@ def _backward(
     dh0 = device.new(h0.shape, dtype) if needed[1] else None
     dc0 = device.new(c0.shape, values) if needed[2] else None
     formed = [
-        device.new(parameter.shape, values) if wanted else None
-        for parameter, wanted in zip(parameters, needed[3:], strict=True)
+        device.new(parameter.shape, values) if each else None
+        for parameter, each in zip(parameters, needed[3:], strict=True)
     ]
-    plan.backward(
-        weights,
-        formed,
-        plain(device, x, dtype),
-        plain(device, h0, dtype),
-        plain(device, c0, values),
-        y,
-        plain(device, dy, dtype),
-        plain(device, dcy, values),
-        plain(device, dhn, dtype),
-        plain(device, dcn, values),
-        dx,
-        dh0,
-        dc0,
-        reserve,
-        device.workspace(plan.backward_workspace_bytes),
-        True,
-        masks.seed,
-        masks.row_ids,
-        device.stream(),
-    )
+    given = plain(device, x, dtype), plain(device, h0, dtype), plain(device, c0, values)
+    dy, dhn = plain(device, dy, dtype), plain(device, dhn, dtype)
+    dcy, dcn = plain(device, dcy, values), plain(device, dcn, values)
+    workspace, stream = device.workspace(plan.backward_workspace_bytes), device.stream()
+    wanted = (dx, dh0, dc0)
+    plan.backward(weights, formed, *given, y, dy, dcy, dhn, dcn, *wanted, reserve, workspace, True, *masks, stream)
     for i, parameter in enumerate(parameters):
         gradient = formed[i]
         if gradient is not None and gradient.dtype != parameter.dtype:

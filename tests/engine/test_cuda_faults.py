@@ -32,51 +32,21 @@ class Fault:
 
 FAULTS = (
     Fault(
-        "copies not waited for",
-        "gemm/gemm_mma.cuh",
-        "wait_copies<kStages - 2>",
-        "wait_copies<kStages - 1>",
-        ("gemm/gemm.cu",),
+        "copies not waited for", "gemm_mma.cuh", "wait_copies<kStages - 2>", "wait_copies<kStages - 1>", ("gemm.cu",)
     ),
-    Fault("no barrier in a product", "gemm/gemm_mma.cuh", "      barrier();", "", ("gemm/gemm.cu",)),
-    Fault("no barrier between halves", "gemm/gemm.cu", "    barrier();", "", ("gemm/gemm.cu",)),
-    Fault(
-        "a stage replaced early", "gemm/gemm_mma.cuh", "tile + kStages - 1)", "tile + kStages - 2)", ("gemm/gemm.cu",)
-    ),
-    Fault(
-        "fragments of other k",
-        "gemm/gemm_mma.cuh",
-        "third = lane / 16 * 8;",
-        "third = lane / 8 * 8;",
-        ("gemm/gemm.cu",),
-    ),
-    Fault("beyond the matrix", "gemm/gemm.cu", "if (row0 + row < p.m && column0", "if (column0", ("gemm/gemm.cu",)),
-    Fault("a slice begins again", "gemm/gemm.cu", "if (slice > 0) {", "if (slice > 1) {", ("gemm/gemm.cu",)),
-    Fault("gates of other units", "kernels/step.cu", "* 8 + row % 8", "* 8 + row % 4", ("kernels/step.cu",)),
-    Fault(
-        "h is overwritten",
-        "run/forward_tile.h",
-        "next[(s + 1) % 2]",
-        "next[s % 2]",
-        ("run/forward.cpp", "run/backward.cpp"),
-    ),
-    Fault(
-        "a sequence's last h lost",
-        "kernels/states.cuh",
-        "b >= end.ended",
-        "b > end.ended",
-        ("kernels/cells.cu", "kernels/step.cu"),
-    ),
-    Fault("c of another sequence", "kernels/cells.cuh", "b < p.known", "b <= p.known", ("kernels/cells.cu",)),
-    Fault(
-        "the other neighbour",
-        "kernels/elementwise.cu",
-        "p.direction == 0 ?",
-        "p.direction == 1 ?",
-        ("kernels/elementwise.cu",),
-    ),
-    Fault("another mask", "kernels/masks.cuh", "column / 4)", "column / 2)", ("kernels/cells.cu", "kernels/step.cu")),
-    Fault("no barrier in a sum", "kernels/vector.h", "  barrier();\n  S all", "  S all", ("kernels/whole_rows.cu",)),
+    Fault("no barrier in a product", "gemm_mma.cuh", "      barrier();", "", ("gemm.cu",)),
+    Fault("no barrier between halves", "gemm.cu", "    barrier();", "", ("gemm.cu",)),
+    Fault("a stage replaced early", "gemm_mma.cuh", "tile + kStages - 1)", "tile + kStages - 2)", ("gemm.cu",)),
+    Fault("fragments of other k", "gemm_mma.cuh", "third = lane / 16 * 8;", "third = lane / 8 * 8;", ("gemm.cu",)),
+    Fault("beyond the matrix", "gemm.cu", "if (row0 + row < p.m && column0", "if (column0", ("gemm.cu",)),
+    Fault("a slice begins again", "gemm.cu", "if (slice > 0) {", "if (slice > 1) {", ("gemm.cu",)),
+    Fault("gates of other units", "step.cu", "* 8 + row % 8", "* 8 + row % 4", ("step.cu",)),
+    Fault("h is overwritten", "forward_tile.h", "next[(s + 1) % 2]", "next[s % 2]", ("forward.cpp", "backward.cpp")),
+    Fault("a sequence's last h lost", "states.cuh", "b >= end.ended", "b > end.ended", ("cells.cu", "step.cu")),
+    Fault("c of another sequence", "cells.cuh", "b < p.known", "b <= p.known", ("cells.cu",)),
+    Fault("the other neighbour", "elementwise.cu", "p.direction == 0 ?", "p.direction == 1 ?", ("elementwise.cu",)),
+    Fault("another mask", "masks.cuh", "column / 4)", "column / 2)", ("cells.cu", "step.cu")),
+    Fault("no barrier in a sum", "vector.h", "  barrier();\n  S all", "  S all", ("whole_rows.cu",)),
     Fault("a tile that does not wait", "streams.cpp", "is_elsewhere(input, tile)", "false", ("streams.cpp",)),
     Fault("nobody waits for the end", "streams.cpp", "event_of_stream(i).hold(caller_);", "", ("streams.cpp",)),
     Fault(
@@ -84,12 +54,15 @@ FAULTS = (
         "workspace.h",
         "if (i == stream) own = part",
         "if (stream >= 0) own = part",
-        ("run/backward.cpp",),
+        ("backward.cpp",),
     ),
-    Fault(
-        "sums of a row too many", "kernels/cells.cuh", "i < kSumRows; ++i", "i <= kSumRows; ++i", ("kernels/cells.cu",)
-    ),
+    Fault("sums of a row too many", "cells.cuh", "i < kSumRows; ++i", "i <= kSumRows; ++i", ("cells.cu",)),
 )
+
+
+def found(folder, name):
+    [path] = folder.rglob(name)
+    return path
 
 
 def outcome(library):
@@ -107,11 +80,10 @@ def compiled(folder, sources):
     for entry in (entry for entry in entries if "rnn_engine_cuda_emulated.dir" in entry["command"]):
         words, source = shlex.split(entry["command"]), Path(entry["file"])
         output = Path(entry["directory"]) / words[words.index("-o") + 1]
-        name = os.path.relpath(source, PROJECT / "csrc/cuda")
-        if name in sources:
+        if source.name in sources:
             output = folder / f"{source.name}.o"
             words[words.index("-o") + 1] = str(output)
-            words[words.index(str(source))] = str(folder / "cuda" / name)
+            words[words.index(str(source))] = str(found(folder / "cuda", source.name))
             # The emulator's own headers come first, as they do in the build.
             first = next(i for i, word in enumerate(words) if word.endswith("tests/cpp/emulator"))
             words[first + 1 : first + 1] = [f"-I{folder}"]
@@ -131,7 +103,7 @@ def test_a_fault_is_caught(fault, tmp_path):
     shutil.copytree(PROJECT / "csrc/cuda", tmp_path / "cuda")
     for header in ("runtime.h", "intrinsics.h"):  # the emulator has its own
         (tmp_path / "cuda" / header).unlink()
-    path = tmp_path / "cuda" / fault.file
+    path = found(tmp_path / "cuda", fault.file)
     text = path.read_text()
     assert text.count(fault.before) == 1, f"{fault.before!r} is not there once"
     path.write_text(text.replace(fault.before, fault.after))
