@@ -144,4 +144,19 @@ double predicted_seconds(const Shape& s, const Machine& machine, const Schedule&
   return seconds;
 }
 
+bool is_brief(const Shape& s, bool in_backward) {
+  // A thread that sleeps in the kernel is there after some tens of microseconds, and then saves half of the rest. That
+  // is a fact of systems, and these are rates of one thread that any machine has within a factor of two: costs need not
+  // be measured for it.
+  constexpr double kBrief = 40e-6, kOperations = 30e9, kBytes = 20e9;
+  double operations = 0, bytes = 0;
+  for (const LayerShape& layer : s.layers) {
+    const double weights = static_cast<double>(s.D * layer.Z) * static_cast<double>(layer.I + layer.R);
+    operations += 2 * static_cast<double>(s.N) * weights;
+    bytes += static_cast<double>(bytes_of_value(s.dtype)) * weights;
+  }
+  const double calls = in_backward ? 2 : 1;
+  return calls * (operations / kOperations + bytes / kBytes) < kBrief;
+}
+
 }  // namespace rnn_engine

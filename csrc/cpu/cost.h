@@ -54,4 +54,7 @@ double tile_seconds(const Shape& shape, const Machine& machine, const Schedule& 
 // Seconds of one call, and of backward too in training, with one group of threads.
 double predicted_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule, const Costs& costs);
 
+// Whether a call is over before sleeping threads have woken up, so that its caller had better do it alone.
+bool is_brief(const Shape& shape, bool in_backward);
+
 }  // namespace rnn_engine

@@ -49,6 +49,8 @@ Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const 
   if (wavefronts && may_divide(problem, machine) && costs.measured())
     plan.schedule = divided(problem, plan.shape, plan.schedule, groups_of(machine), estimates, *wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);
+  plan.brief_forward = is_brief(plan.shape, false);
+  plan.brief_backward = is_brief(plan.shape, true);
   plan.sizes = lay_out_any(plan.layout(), plan, false);
   if (plan.schedule.thread_groups > 1) {
     plan.graph = std::make_unique<TileGraph>(costed_graph(plan.shape, plan.schedule, plan.tiles, estimates));

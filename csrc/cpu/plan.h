@@ -11,7 +11,8 @@
 namespace rnn_engine {
 
 struct Plan final : PlanBase {
-  std::unique_ptr<TileQueue> queue;  // of the graph, for the call that has all threads
+  std::unique_ptr<TileQueue> queue;    // of the graph, for the call that has all threads
+  bool brief_forward, brief_backward;  // is_brief of the two calls
 
   void list_buffers() override;
 };

@@ -55,8 +55,12 @@ inline std::int64_t sums_size(const Shape& s, std::int64_t hidden) { return s.ce
 // results are recomputed.
 template <class T>
 struct PackedForward {
-  T *weight_ih, *weight_hh, *weight_hr;
+  T *weight_ih = nullptr, *weight_hh = nullptr, *weight_hr;
   Value<T>* bias;  // [4H] sum of the biases that begin the input product
+  // Of a call with a single step, which uses every weight once: where each thread packs a tile of units right before
+  // its use, in place of weight_ih and weight_hh. Packing all of them first would take a trip through a far cache.
+  T* panels = nullptr;
+  std::int64_t panel_size = 0;
 
   PackedForward() = default;
   PackedForward(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
@@ -66,6 +70,24 @@ struct PackedForward {
         arena.take<T>("packed weight_ih", packed_gates_size(in.machine, size.I, size.H, s.cell.gates), layer, d);
     weight_hh =
         arena.take<T>("packed weight_hh", packed_gates_size(in.machine, size.R, size.H, s.cell.gates), layer, d);
+    take_rest(in, layer, d, arena);
+  }
+
+  // What a forward call packs for itself.
+  static PackedForward of_call(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+    const LayerShape& size = in.shape.layer(layer);
+    if (in.shape.T > 1) return PackedForward(in, layer, d, arena);
+    PackedForward packed;
+    packed.panel_size = packed_gates_size(in.machine, std::max(size.I, size.R), in.machine.width, in.shape.cell.gates);
+    packed.panels = arena.take<T>("panels of weights", in.machine.threads * packed.panel_size, layer, d);
+    packed.take_rest(in, layer, d, arena);
+    return packed;
+  }
+
+ private:
+  void take_rest(const LayoutInput& in, std::int64_t layer, std::int64_t d, Arena& arena) {
+    const Shape& s = in.shape;
+    const LayerShape& size = s.layer(layer);
     weight_hr = arena.take<T>("packed weight_hr", s.projected ? packed_size(in.machine, size.H, size.R) : 0, layer, d);
     bias = arena.take<Value<T>>("bias", s.bias && !s.cell.adds_bias ? size.Z : 0, layer, d);
   }
@@ -123,8 +145,9 @@ struct ForwardWorkspace {
       if (g == group) rolling = own;
     }
     if (!slots || s.prepacked) return;
-    lay_out_pseudo_layers(in, false, arena, *slots,
-                          [&](std::int64_t layer, std::int64_t d, Arena& own) { PackedForward<T>(in, layer, d, own); });
+    lay_out_pseudo_layers(in, false, arena, *slots, [&](std::int64_t layer, std::int64_t d, Arena& own) {
+      PackedForward<T>::of_call(in, layer, d, own);
+    });
   }
 };
 

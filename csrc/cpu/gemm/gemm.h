@@ -66,19 +66,24 @@ void pack_weight_transposed(const Team& team, const Kernels<T>& kernels, const T
   }
 }
 
+// The panel of one tile of `width` units x `gates` of a weight [Z, K].
+template <class T>
+void pack_unit_tile(const Kernels<T>& kernels, int gates, const T* weight, std::int64_t hidden, std::int64_t k,
+                    std::int64_t tile, T* panel) {
+  const std::int64_t width = kernels.width, unit = tile * width, units = std::min(width, hidden - unit);
+  for (std::int64_t gate = 0; gate < gates; ++gate)
+    kernels.pack_transposed(
+        {weight + (gate * hidden + unit) * k, k, units, k, panel + gate * width * kInterleave<T>, gates * width});
+}
+
 // weight [Z, K] -> panels of `width` units x `gates`; this thread's share.
 template <class T>
 void pack_gates(const Team& team, const Kernels<T>& kernels, int gates, const T* weight, std::int64_t hidden,
                 std::int64_t k, T* packed) {
   const int width = kernels.width;
   const Team::Range tiles = team.share((hidden + width - 1) / width);
-  for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
-    const std::int64_t unit = p * width, units = std::min<std::int64_t>(width, hidden - unit);
-    for (std::int64_t gate = 0; gate < gates; ++gate)
-      kernels.pack_transposed({weight + (gate * hidden + unit) * k, k, units, k,
-                               packed + p * gates * width * packed_depth<T>(k) + gate * width * kInterleave<T>,
-                               gates * width});
-  }
+  for (std::int64_t p = tiles.begin; p < tiles.end; ++p)
+    pack_unit_tile(kernels, gates, weight, hidden, k, p, packed + p * gates * width * packed_depth<T>(k));
 }
 
 // Cuts columns into panels of at most 4 vectors, as equal as can be, and calls visit(first column, columns).

@@ -46,9 +46,7 @@ void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T
   const std::int64_t width = run.width();
   for (std::int64_t i = share.panels.begin; i < share.panels.end; ++i) {
     const std::int64_t unit = i * width, units = std::min(width, p.H - unit);
-    for (std::int64_t gate = 0; gate < p.gates; ++gate)
-      run.kernels.pack_transposed({weight + (gate * p.H + unit) * p.k, p.k, units, p.k,
-                                   panel + gate * width * kInterleave<T>, p.gates * width});
+    pack_unit_tile(run.kernels, p.gates, weight, p.H, p.k, i, panel);
     GemmTile<T> gemm{};
     gemm.a = p.a + share.rows.begin * p.a_row;
     gemm.a_row = p.a_row;

@@ -29,7 +29,9 @@ class Forward {
     const bool before = run_.shape().prepacked;
     const Slots& slots = before ? run_.plan.packed_slots : run_.plan.forward_slots;
     Arena arena(offset_by(before ? args_.packed : args_.workspace, slots[pseudo_layer_index(run_.shape(), tile)]));
-    return PackedForward<T>(run_.plan.layout(), tile.layer, tile.direction, arena);
+    const LayoutInput in = run_.plan.layout();
+    return before ? PackedForward<T>(in, tile.layer, tile.direction, arena)
+                  : PackedForward<T>::of_call(in, tile.layer, tile.direction, arena);
   }
 
   const Runner<T>& run_;

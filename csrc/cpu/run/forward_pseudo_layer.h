@@ -21,7 +21,7 @@ struct ForwardStep {
   T* h_unprojected;
   Value<T>* c_candidate;  // what the cell puts out for c: c itself, unless zoneout follows
   const T* h_dropped;     // h before the step after recurrent dropout
-  T* seen_next;
+  T* h_dropped_next;
   bool first, last;  // of the tile
 };
 

@@ -6,6 +6,7 @@
 // last time at its last step.
 #pragma once
 
+#include "cpu/gemm/large.h"
 #include "cpu/run/forward_pseudo_layer.h"
 #include "cpu/run/gates.h"
 
@@ -48,11 +49,26 @@ class ForwardTile {
     RowWindow<Value<T>> wx{rolling_.wx, range.row0, size.G};
     if constexpr (!kRounds<T>)
       if (pseudo.wx) wx = pseudo.wx;
-    multiply_gates(run_, {s.cell.gates, range.rows(), size.I, size.H, size.G, input.at(range.row0), input.stride,
-                          pseudo.packed.weight_ih, pseudo.packed.bias, false, wx.at(range.row0)});
+    const std::int64_t unit_tiles = (size.H + run_.width() - 1) / run_.width();
+    const GateProduct<T> product{s.cell.gates,
+                                 range.rows(),
+                                 size.I,
+                                 size.H,
+                                 size.G,
+                                 input.at(range.row0),
+                                 input.stride,
+                                 pseudo.packed.weight_ih,
+                                 pseudo.packed.bias,
+                                 false,
+                                 wx.at(range.row0)};
+    if (pseudo.packed.panels)
+      multiply_gates_large(run_, product, pseudo.weights.weight_ih, own_panel(pseudo.packed),
+                           LargeShare(run_.team, unit_tiles, range.rows()));
+    else
+      multiply_gates(run_, product);
     const bool recurrent = s.recurrent_dropout > 0;
     if (recurrent) begin_recurrent_dropout(pseudo);
-    if (recurrent || !gates_by_units(run_.team, (size.H + run_.width() - 1) / run_.width())) run_.team.barrier();
+    if (recurrent || !gates_by_units(run_.team, unit_tiles)) run_.team.barrier();
     for (std::int64_t step = s0; step < s1; ++step) {
       run_step(pseudo, step_at(s, pseudo.direction, step), step, wx, step == s0, step == s1 - 1);
       run_.team.barrier();
@@ -60,6 +76,8 @@ class ForwardTile {
   }
 
  private:
+  T* own_panel(const PackedForward<T>& packed) const { return packed.panels + run_.team.id() * packed.panel_size; }
+
   // h of all sequences after recurrent dropout, as it stands before the tile; for steps of either parity, as
   // a sequence may begin at both.
   void begin_recurrent_dropout(const ForwardPseudoLayer<T>& pseudo) const {
@@ -88,7 +106,7 @@ class ForwardTile {
                      : pseudo.c_candidate ? pseudo.c_candidate.at(at.row)
                                           : rolling_.c_candidate;
     at.h_dropped = rolling_.h_dropped[s % 2];
-    at.seen_next = rolling_.h_dropped[(s + 1) % 2];
+    at.h_dropped_next = rolling_.h_dropped[(s + 1) % 2];
     at.h_unprojected = !shape.projected       ? pseudo.h.at(at.row)
                        : pseudo.h_unprojected ? pseudo.h_unprojected.at(at.row)
                                               : rolling_.h_unprojected;
@@ -140,7 +158,7 @@ class ForwardTile {
     });
     for (std::int64_t b = mine.rows.begin; s.recurrent_dropout > 0 && b < mine.rows.end; ++b)
       scale_values(pseudo.h.at(at.row + b) + first, rolling_.factors + b * R + first, count,
-                   at.seen_next + b * R + first);
+                   at.h_dropped_next + b * R + first);
   }
 
   // U h' of one tile of units, for all rows of the step.
@@ -151,7 +169,14 @@ class ForwardTile {
     const Value<T>* bias = recurrent_bias(s, pseudo.weights);
     GemmTile<T> gemm{};
     gemm.a_col = 1;
-    gemm.panel = pseudo.packed.weight_hh + units.begin * s.cell.gates * packed_depth<T>(size.R);
+    if (pseudo.packed.panels) {
+      T* panel = own_panel(pseudo.packed);
+      pack_unit_tile(run_.kernels, s.cell.gates, pseudo.weights.weight_hh, size.H, size.R, units.begin / run_.width(),
+                     panel);
+      gemm.panel = panel;
+    } else {
+      gemm.panel = pseudo.packed.weight_hh + units.begin * s.cell.gates * packed_depth<T>(size.R);
+    }
     gemm.k = size.R;
     gemm.vectors = s.cell.gates;
     gemm.vector_stride = size.H;

@@ -68,12 +68,14 @@ void sum_biases(const Shape& s, const LayerShape& size, const Weights<T>& w, Val
   for (std::int64_t j = 0; j < size.Z; ++j) sum[j] = s.cell.split ? w.bias_ih[j] : w.bias_ih[j] + w.bias_hh[j];
 }
 
-// This thread's share of a pseudo-layer's packed weights. A barrier must follow.
+// This thread's share of a pseudo-layer's packed weights, but for what is packed on the way. A barrier must follow.
 template <class T>
 void pack_forward(const Team& team, const Kernels<T>& kernels, const Shape& s, const LayerShape& size,
                   const Weights<T>& w, const PackedForward<T>& packed) {
-  pack_gates(team, kernels, s.cell.gates, w.weight_ih, size.H, size.I, packed.weight_ih);
-  pack_gates(team, kernels, s.cell.gates, w.weight_hh, size.H, size.R, packed.weight_hh);
+  if (!packed.panels) {
+    pack_gates(team, kernels, s.cell.gates, w.weight_ih, size.H, size.I, packed.weight_ih);
+    pack_gates(team, kernels, s.cell.gates, w.weight_hh, size.H, size.R, packed.weight_hh);
+  }
   if (s.projected) pack_weight_transposed(team, kernels, w.weight_hr, size.R, size.H, packed.weight_hr);
   if (team.id() == 0 && s.bias && !s.cell.adds_bias) sum_biases(s, size, w, packed.bias);
 }

@@ -14,8 +14,9 @@ void run_tiles(const Plan& plan, Pool& pool, bool in_backward, const Setup& setu
   const std::vector<Tile>& tiles = in_backward ? plan.tiles.backward : plan.tiles.forward;
   const auto begin = static_cast<std::int64_t>(in_backward ? plan.tiles.forward.size() : 0);
   const auto end = begin + static_cast<std::int64_t>(tiles.size());
-  pool.run([&](Team& all) {
-    // A caller who found the threads busy is alone: its team cannot be divided, and the queue is not its own.
+  const auto work = [&](Team& all) {
+    // A caller who found the threads busy, or whose call is brief, is alone: its team cannot be divided, and the queue
+    // is not its own.
     const bool divided = plan.queue && all.size() == plan.machine.threads;
     Team team = all.group(divided ? static_cast<int>(plan.schedule.thread_groups) : 1);
     const auto group = static_cast<std::size_t>(all.id() / team.size());
@@ -28,7 +29,13 @@ void run_tiles(const Plan& plan, Pool& pool, bool in_backward, const Setup& setu
       all.barrier();
       plan.queue->work(team, group, [&](std::int64_t tile) { run(plan.tiles.at(tile)); });
     });
-  });
+  };
+  if (in_backward ? plan.brief_backward : plan.brief_forward) {
+    Team alone(0, 1, nullptr);
+    work(alone);
+  } else {
+    pool.run(work);
+  }
 }
 
 }  // namespace rnn_engine
