@@ -1,4 +1,4 @@
-"""The floors of the native code: a folder of csrc/ includes only what lies below it; devices never each other."""
+"""The floors of the native code: a folder of csrc/ includes only what lies below it, and no device the other."""
 
 import re
 from pathlib import Path

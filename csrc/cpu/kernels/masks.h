@@ -23,8 +23,13 @@ __attribute__((noinline)) void find_marks(const Mask& mask, std::int64_t start,
     words[3][lane] = mask.site;
   }
   philox(words, mask.key);
-  for (int lane = 0; lane < kPhiloxLanes; ++lane)
-    for (int i = 0; i < 4; ++i) marks[4 * lane + i] = words[i][lane] < mask.threshold ? T(1) : T(0);
+  const auto mark = [&](int i, int lane) { return words[i][lane] < mask.threshold ? T(1) : T(0); };
+  for (int lane = 0; lane < kPhiloxLanes; ++lane) {  // four by hand: the compiler then sees a loop of vectors
+    marks[4 * lane] = mark(0, lane);
+    marks[4 * lane + 1] = mark(1, lane);
+    marks[4 * lane + 2] = mark(2, lane);
+    marks[4 * lane + 3] = mark(3, lane);
+  }
 }
 
 // Calls visit(first, last, marks) for pieces of the columns [0, columns).
