@@ -10,9 +10,6 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Real
-from typing import Literal
-
-CellName = Literal["lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm", "gru"]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@
 
 namespace rnn_engine {
 
-// Waiting awake. Where both threads have a core of their own, a hand-over inside a step takes well under a
-// microsecond; where they do not, spinning only takes the other's time away, so the core is given up after so
-// many pauses.
+// Waiting awake. Where both threads have a core of their own, a hand-over inside a step takes well under a microsecond;
+// where they do not, spinning only takes the other's time away, so the core is given up after so many pauses.
 class Spin {
  public:
   explicit Spin(int pauses) : left_(pauses) {}

@@ -21,8 +21,7 @@ struct Context {
   int device = kCpu;  // where the memory of its calls is
 
   Context(int count, const std::optional<std::string>& isa);
-  // Of CUDA device `number`, by the library at `path`; `device`: where arrays are (on the CPU for an
-  // emulator).
+  // Of CUDA device `number`, by the library at `path`; `device`: where arrays are (on the CPU for an emulator).
   Context(const std::string& path, int number, int device);
   Context(const Context&) = delete;
   ~Context() { api.context_destroy(raw); }

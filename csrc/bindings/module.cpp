@@ -1,5 +1,4 @@
-// The native part of the Python package: unpack, check, release the GIL, call the C API. Only this folder
-// knows Python.
+// The native part of the Python package: unpack, check, release the GIL, call the C API. Only this folder knows Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 

@@ -18,8 +18,7 @@ using namespace nb::literals;
 
 namespace {
 
-// The options of a stack and of a call to it, as rnn_engine_problem has them, with the arrays that it points
-// to.
+// The options of a stack and of a call to it, as rnn_engine_problem has them, with the arrays that it points to.
 struct Options {
   rnn_engine_problem raw{};
   std::vector<int64_t> hidden_sizes, batch_sizes;

@@ -1,6 +1,5 @@
-// The memory that a call gets from Python: arrays of NumPy, and tensors of torch, which are asked for their
-// address (without waiting for the device that they are on, and without building this extension against
-// torch).
+// The memory that a call gets from Python: arrays of NumPy, and tensors of torch, which are asked for their address
+// (without waiting for the device that they are on, and without building this extension against torch).
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -67,8 +66,7 @@ Data* data_of(const Expected& expected, const std::optional<Memory<Data>>& value
 // Memory of any type, after it was found large enough; `values` may be absent where no bytes are needed.
 void* bytes_of(int device, const std::optional<Values>& values, uint64_t bytes, const char* name);
 
-// On the CPU each thread has so many bytes of workspace, for calls that take less time than Python would to
-// make one.
+// On the CPU each thread has so many bytes of workspace, for calls that take less time than Python would to make one.
 inline constexpr uint64_t kOwnWorkspace = 256 << 10;
 // The workspace of a call: what is given, else the thread's own.
 void* workspace_of(int device, const std::optional<Values>& given, uint64_t bytes);

@@ -1,8 +1,7 @@
 // Layer normalisation of an LSTM-like cell (Ba et al. 2016, "Layer normalization", appendix: LSTM):
 //   wx = LN(W x; gamma_ih) + b_ih;  uh = LN(U h'; gamma_hh) + b_hh;  z from wx and uh as the inner cell has
 //   it i, f, o = sigmoid(z);  g = tanh(z);  c = f c' + i g;  h = o tanh(LN(c; gamma_c) + beta_c)
-// LN(x; gamma) = gamma (x - mean) / sqrt(variance + 1e-5), over the 4H values of a row's gates, or the H of
-// c.
+// LN(x; gamma) = gamma (x - mean) / sqrt(variance + 1e-5), over the 4H values of a row's gates, or the H of c.
 //
 // The bare products are kept, and c; means and deviations are recomputed in backward. Every pass goes over
 // the units with a block of rows inside, so that parameters and sums are loaded once for the block.
@@ -190,10 +189,9 @@ struct LayerNorm : CellDefaults {
     }
   }
 
-  // Backward goes three times over the units: from dh to the gradient of c's normalised values; from that of
-  // c to those of the products' normalised values; and to those of the products. Between them `work` holds
-  // for each row and unit i, f, g and do, then d_wx gamma_ih (4) and d_uh gamma_hh (4), and the gradient of
-  // c's normalised value.
+  // Backward goes three times over the units: from dh to the gradient of c's normalised values; from that of c to those
+  // of the products' normalised values; and to those of the products. Between them `work` holds for each row and unit
+  // i, f, g and do, then d_wx gamma_ih (4) and d_uh gamma_hh (4), and the gradient of c's normalised value.
   template <class V, class Tile>
   RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE void backward(const Tile& t, std::int64_t first, int rows) {
     const auto bare = reserve_of(t);

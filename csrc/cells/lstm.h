@@ -55,8 +55,7 @@ struct LstmCell : CellDefaults {
     for (int k = 0; k < kGates; ++k) sums[0][k] = sums[0][k] + gates[k];
   }
 
-  // For cells that bring wx and uh themselves: z of gate k, and from dz (d) the gradients of wx and uh in
-  // their place.
+  // For cells that bring wx and uh themselves: z of gate k, and from dz (d) the gradients of wx and uh in their place.
   template <class V>
   RNN_ENGINE_DEVICE static RNN_ENGINE_INLINE V join(V wx, V uh, const V (*)[kGates], int) {
     return wx + uh;

@@ -1,6 +1,5 @@
-// exp, sigmoid and tanh for the cells and the loss: one text for every vector type, so that every instruction
-// set gives the same bits. V is a vector of V::Scalar with + - * /, and the functions fma, min, max,
-// round_even and pow2.
+// exp, sigmoid and tanh for the cells and the loss: one text for every vector type, so that every instruction set gives
+// the same bits. V is a vector of V::Scalar with + - * /, and the functions fma, min, max, round_even and pow2.
 //
 // exp(x) = 2^n (1 + q) with n = round(x / ln 2), r = x - n ln 2 and q = expm1(r) by its Taylor series; |r| <=
 // ln(2)/2, so that the first term left out is below half a unit in the last place.

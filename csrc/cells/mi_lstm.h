@@ -1,5 +1,4 @@
-// Multiplicative-integration LSTM (Wu et al. 2016, "On multiplicative integration with recurrent neural
-// networks"):
+// Multiplicative-integration LSTM (Wu et al. 2016, "On multiplicative integration with recurrent neural networks"):
 //   wx = W x + b_ih;  uh = U h' + b_hh;  z = alpha wx uh + beta1 uh + beta2 wx + b
 // Gates and state are those of the LSTM.
 #pragma once
@@ -54,8 +53,7 @@ struct MiLstmCell : CellDefaults {
     for (int k = 0; k < kGates; ++k) separate(d[k], wx[k], uh[k], vector_params, k, sums);
   }
 
-  // d_wx = d (alpha uh + beta2) and d_uh = d (alpha wx + beta1), so their sums follow from those of d, d uh
-  // and d wx.
+  // d_wx = d (alpha uh + beta2) and d_uh = d (alpha wx + beta1), so their sums follow from those of d, d uh and d wx.
   template <class T>
   RNN_ENGINE_DEVICE static VectorGradients<T> finish(const T* sums, const T* vector_params) {
     return {vector_params[0] * sums[1] + vector_params[2] * sums[0],

@@ -51,8 +51,7 @@ inline std::int64_t row_block(const Shape& s) {
 // Values of one block's sums.
 inline std::int64_t sums_size(const Shape& s, std::int64_t hidden) { return s.cell.sums_width() * hidden; }
 
-// One pseudo-layer's weights, packed for the forward direction: in a forward call, or where its
-// results are recomputed.
+// One pseudo-layer's weights, packed for the forward direction: in a forward call, or where its results are recomputed.
 template <class T>
 struct PackedForward {
   T *weight_ih = nullptr, *weight_hh = nullptr, *weight_hr;

@@ -1,10 +1,9 @@
 // The instructions that plain C++ has no words for. tests/cpp/emulator/cuda/intrinsics.h is the twin.
 //
-// Fragments of a product of matrices, as the PTX manual has them: a warp's lane holds with g = lane / 4,
-// q = lane % 4 of c [16, 8] the values (g, 2q), (g, 2q + 1), (g + 8, 2q), (g + 8, 2q + 1); of 16-bit operands
-// with 16 k pairs of neighbouring k, of a [16, 16] those at (g, 2q), (g + 8, 2q), (g, 2q + 8), (g + 8, 2q +
-// 8), of b [8, 16] at (g, 2q), (g, 2q + 8); of TF32 operands with 8 k of a (g, q), (g + 8, q), (g, q + 4), (g
-// + 8, q + 4), of b (g, q), (g, q + 4).
+// Fragments of a product of matrices, as the PTX manual has them: a warp's lane holds with g = lane / 4, q = lane % 4
+// of c [16, 8] the values (g, 2q), (g, 2q + 1), (g + 8, 2q), (g + 8, 2q + 1); of 16-bit operands with 16 k pairs of
+// neighbouring k, of a [16, 16] those at (g, 2q), (g + 8, 2q), (g, 2q + 8), (g + 8, 2q + 8), of b [8, 16] at (g, 2q),
+// (g, 2q + 8); of TF32 operands with 8 k of a (g, q), (g + 8, q), (g, q + 4), (g + 8, q + 4), of b (g, q), (g, q + 4).
 #pragma once
 
 #include <cstdint>
@@ -57,9 +56,8 @@ __device__ inline void wait_copies() {
 #endif
 }
 
-// Matrices of 8 x 8 values of 16 bits out of shared memory: lane 8 i + r gives the address of row r of matrix
-// i, and gets of each matrix the values (g, 2q) and (g, 2q + 1), or those of its transpose. All lanes of a
-// warp call it.
+// Matrices of 8 x 8 values of 16 bits out of shared memory: lane 8 i + r gives the address of row r of matrix i, and
+// gets of each matrix the values (g, 2q) and (g, 2q + 1), or those of its transpose. All lanes of a warp call it.
 __device__ inline void load_matrices(std::uint32_t (&m)[4], const void* row, bool transposed) {
   const auto at = static_cast<unsigned>(__cvta_generic_to_shared(row));
   if (transposed)

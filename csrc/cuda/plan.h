@@ -1,5 +1,4 @@
-// A problem with everything that running it on a GPU needs to know, made before anything runs and never
-// changed.
+// A problem with everything that running it on a GPU needs to know, made before anything runs and never changed.
 #pragma once
 
 #include <vector>

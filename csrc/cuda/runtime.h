@@ -1,6 +1,5 @@
-// The one place that knows the CUDA runtime: launches, copies, streams, graphs, facts of a device, and what a
-// kernel may use beside plain C++. tests/cpp/emulator/cuda/runtime.h is its twin, which runs kernels on the
-// CPU.
+// The one place that knows the CUDA runtime: launches, copies, streams, graphs, facts of a device, and what a kernel
+// may use beside plain C++. tests/cpp/emulator/cuda/runtime.h is its twin, which runs kernels on the CPU.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -52,8 +51,7 @@ void submit(Stream, Work&& work) {
   work();
 }
 
-// Names of the cuBLAS that works on this device's memory, the best first: a name is that of a version of the
-// API.
+// Names of the cuBLAS that works on this device's memory, the best first: a name is that of a version of the API.
 constexpr const char* kCublasNames[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
 
 inline void fill_zero(void* to, std::size_t bytes, Stream stream) {

@@ -1,6 +1,5 @@
-// Which masks a problem draws. Masks are never kept: an element's is a function of (seed, kind, layer,
-// direction, step, the caller's row, column), and so the same in forward and backward, whatever the batch, on
-// the CPU and on a GPU.
+// Which masks a problem draws. Masks are never kept: an element's is a function of (seed, kind, layer, direction, step,
+// the caller's row, column), and so the same in forward and backward, whatever the batch, on the CPU and on a GPU.
 //
 // Philox' counter is (column / 4, row, step, site), and its four words are those of four columns. A mask
 // marks a value whose word is below its threshold: dropped, or staying as it was.

@@ -30,9 +30,8 @@ struct Schedule {
   std::int64_t backward_steps;  // K, of a backward tile, and between the states that are kept
   std::int64_t gradient_steps;  // of a tile of weights' gradients: a multiple of K
   std::int64_t chunk;           // steps that all layers run before time moves on; T: layer by layer
-  // Groups of threads that run tiles side by side. With one, all threads together run the tiles in their
-  // order, and no more than one chunk and one pseudo-layer need be under way unless a chunk takes all
-  // pseudo-layers.
+  // Groups of threads that run tiles side by side. With one, all threads together run the tiles in their order, and no
+  // more than one chunk and one pseudo-layer need be under way unless a chunk takes all pseudo-layers.
   std::int64_t thread_groups = 1;
   std::int64_t chunks_at_once = 1;         // whose outputs between layers have room
   std::int64_t pseudo_layers_at_once = 1;  // that have a slot of workspace to themselves
@@ -50,8 +49,7 @@ inline bool can_checkpoint(const Shape& shape) { return shape.D == 1; }
 // All layers with one policy; K as large as `steps`. `checkpoint` becomes `recompute` where it cannot be.
 Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps);
 
-// The steps that a policy chooses by itself: few enough to need little memory, enough rows for products at
-// full speed.
+// The steps that a policy chooses by itself: few enough to need little memory, enough rows for products at full speed.
 std::int64_t default_steps(const Shape& shape, Policy policy);
 
 // What a machine says of a schedule: bytes of reserve and workspace together, and predicted seconds.

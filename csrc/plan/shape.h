@@ -9,8 +9,7 @@
 
 namespace rnn_engine {
 
-// Sizes of one layer. R is the width of its state h and of its output in each direction: P with a projection,
-// else H.
+// Sizes of one layer. R is the width of its state h and of its output in each direction: P with a projection, else H.
 struct LayerShape {
   std::int64_t I, H, R;
   std::int64_t Z;                 // values of all gates of a row: 4H, or 3H of a GRU

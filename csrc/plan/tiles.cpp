@@ -19,8 +19,7 @@ void add(std::vector<Tile>& tiles, Tile pseudo, std::int64_t begin, std::int64_t
   }
 }
 
-// Backward tiles of a pseudo-layer, the last steps first; each is followed by the products that have become
-// possible.
+// Backward tiles of a pseudo-layer, the last steps first; each is followed by the products that have become possible.
 void add_backward(const Shape& shape, const Schedule& schedule, std::int64_t layer, std::int64_t direction,
                   std::vector<Tile>& tiles) {
   const std::int64_t K = schedule.backward_steps, gradients = schedule.gradient_steps;

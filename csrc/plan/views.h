@@ -7,8 +7,7 @@
 
 namespace rnn_engine {
 
-// Matrices are stored as T, vectors as they are computed with. The gradients of both are sums:
-// Weights<Value<T>>.
+// Matrices are stored as T, vectors as they are computed with. The gradients of both are sums: Weights<Value<T>>.
 template <class T>
 struct Weights {
   T *weight_ih, *weight_hh, *weight_hr;

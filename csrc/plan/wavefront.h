@@ -25,8 +25,7 @@ struct Wavefront {
 // The fastest wavefronts of problems. Those that are about as long and as wide have the same, found once.
 class Wavefronts {
  public:
-  // `groups`: the numbers of groups that the machine can have, of which no more are taken than there are
-  // pseudo-layers.
+  // `groups`: the numbers of groups that the machine can have, of which no more are taken than there are pseudo-layers.
   Wavefront find(const Shape& shape, const Schedule& layers, const std::vector<std::int64_t>& groups,
                  const Estimates& estimates);
 

@@ -1,5 +1,4 @@
-// Workspace that every device has: what goes from layer to layer, and a pseudo-layer's own in the backward
-// call.
+// Workspace that every device has: what goes from layer to layer, and a pseudo-layer's own in the backward call.
 #pragma once
 
 #include "plan/reserve.h"
@@ -12,8 +11,7 @@ inline Arena& begun(const LayoutInput& in, bool in_backward, Arena& arena) {
   return arena;
 }
 
-// Outputs of the layers below the last, in turn, where they are not kept: [chunks at once, rows of a chunk,
-// stride].
+// Outputs of the layers below the last, in turn, where they are not kept: [chunks at once, rows of a chunk, stride].
 template <class T>
 struct LayerOutputs {
   T* output[2];
@@ -31,9 +29,8 @@ struct LayerOutputs {
   }
 };
 
-// Gradients handed from layer to layer. In a one-directional stack a tile's input gradient may replace its
-// output gradient, for their rows lie equally far apart; with checkpoints only one piece of time is under
-// way.
+// Gradients handed from layer to layer. In a one-directional stack a tile's input gradient may replace its output
+// gradient, for their rows lie equally far apart; with checkpoints only one piece of time is under way.
 template <class T>
 struct LayerGradients {
   T* gradient[2];

@@ -1,10 +1,9 @@
 // The C API under arbitrary problems: bytes become a problem, which is planned, given exactly the memory that
 // the plan asks for, and run forward and backward.
 //
-// What must hold: a problem is refused with a message, or it runs. It then writes every result and nothing
-// else, and its bits are those of one thread of the generic instruction set that keeps everything. Inputs
-// that nobody may read are not there: every block ends where it should, so that a sanitizer sees the first
-// byte beyond it.
+// What must hold: a problem is refused with a message, or it runs. It then writes every result and nothing else, and
+// its bits are those of one thread of the generic instruction set that keeps everything. Inputs that nobody may read
+// are not there: every block ends where it should, so that a sanitizer sees the first byte beyond it.
 //
 // The entry is libFuzzer's; replay.cpp calls it without libFuzzer.
 #include <algorithm>
@@ -72,14 +71,6 @@ struct Problem {
   // Bytes of what is computed with (vectors, cell states, gradients of weights), and of all else.
   std::size_t value() const { return raw.dtype == RNN_ENGINE_FLOAT64 ? 8 : 4; }
   std::size_t stored() const { return raw.dtype == RNN_ENGINE_BFLOAT16 ? 2 : value(); }
-  std::int64_t state(std::int64_t layer) const {
-    return raw.projection ? raw.projection : hidden[static_cast<std::size_t>(layer)];
-  }
-  std::int64_t rows() const {
-    std::int64_t sum = 0;
-    for (std::int64_t size : batch_sizes) sum += size;
-    return raw.batch_sizes ? sum : raw.steps * raw.batch;
-  }
 };
 
 // Now and then one field is anything at all. What a pointer's length depends on stays in step with it.
@@ -210,38 +201,23 @@ class Arrays {
   std::vector<Result> results_;
 };
 
-bool is_bias(int cell, int vector) {
-  return (vector == 3 && (cell == RNN_ENGINE_MI_LSTM || cell == RNN_ENGINE_LAYER_NORM_LSTM)) ||
-         (vector == 5 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM) ||
-         (vector == 7 && cell == RNN_ENGINE_LAYER_NORM_MI_LSTM);
-}
-
 // One set for each layer and direction, each array from make(count, bytes of a value), matrices of
 // `matrix` bytes a value; of gradients, some are not wanted.
 template <class Make>
-std::vector<rnn_engine_weights> weights_of(const Problem& p, std::uint64_t wanted, std::size_t matrix,
-                                           const Make& make) {
-  const rnn_engine_problem& raw = p.raw;
-  std::vector<rnn_engine_weights> all;
+std::vector<rnn_engine_weights> weights_of(const rnn_engine_plan* plan, const Problem& p, std::uint64_t wanted,
+                                           std::size_t matrix, const Make& make) {
+  std::vector<rnn_engine_weights> all(static_cast<std::size_t>(p.raw.layers * p.raw.directions));
   int index = 0;
-  const auto made = [&](std::int64_t count, std::size_t bytes) {
-    return wanted >> index++ % 64 & 1 ? make(count, bytes) : nullptr;
-  };
-  for (std::int64_t l = 0; l < raw.layers; ++l)
-    for (int d = 0; d < raw.directions; ++d) {
-      const std::int64_t H = p.hidden[static_cast<std::size_t>(l)], R = p.state(l),
-                         gates = (raw.cell == RNN_ENGINE_GRU ? 3 : 4) * H;
-      rnn_engine_weights w{};
-      w.weight_ih = made(gates * (l ? raw.directions * p.state(l - 1) : raw.input_size), matrix);
-      w.weight_hh = made(gates * R, matrix);
-      if (raw.bias) w.bias_ih = made(gates, p.value()), w.bias_hh = made(gates, p.value());
-      if (raw.projection) w.weight_hr = made(raw.projection * H, matrix);
-      for (int e = 0; e < RNN_ENGINE_MAX_VECTOR_PARAMS; ++e) {
-        const std::int64_t width = rnn_engine_vector_width(raw.cell, e);
-        if (width > 0 && (raw.bias || !is_bias(raw.cell, e))) w.vector_params[e] = made(width * H, p.value());
-      }
-      all.push_back(w);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    rnn_engine_weights& w = all[i];
+    void** members[] = {&w.weight_ih, &w.weight_hh, &w.bias_ih, &w.bias_hh, &w.weight_hr};
+    for (int which = 0; which < 5 + RNN_ENGINE_MAX_VECTOR_PARAMS; ++which) {
+      const std::int64_t count = rnn_engine_plan_weight(plan, static_cast<std::int64_t>(i), which);
+      if (count == 0 || !(wanted >> index++ % 64 & 1)) continue;
+      void*& member = which < 5 ? *members[which] : w.vector_params[which - 5];
+      member = make(count, which < 2 || which == 4 ? matrix : p.value());
     }
+  }
   return all;
 }
 
@@ -270,14 +246,7 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
 
   Arrays arrays(p.masks.seed);
   const std::size_t stored = p.stored(), value = p.value();
-  std::int64_t h = 0, c = 0;
-  for (std::int64_t l = 0; l < raw.layers; ++l) {
-    h += raw.directions * raw.batch * p.state(l);
-    c += raw.directions * raw.batch * p.hidden[static_cast<std::size_t>(l)];
-  }
-  const std::int64_t N = p.rows(), last = raw.layers - 1;
-  const std::int64_t Y = N * raw.directions * p.state(last),
-                     CY = N * raw.directions * p.hidden[static_cast<std::size_t>(last)];
+  const auto [N, X, Y, CY, h, c] = rnn_engine_plan_arrays(made);
   const auto optional = [&](int bit, std::int64_t size, std::size_t bytes) {
     return choices.states >> bit & 1 ? arrays.input(size, bytes) : nullptr;
   };
@@ -293,7 +262,7 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
     expect(rnn_engine_pack(made, weights.data(), packed.get(), nullptr) == 0, "pack");
   }
   f.packed = packed.get();
-  f.x = arrays.input(N * raw.input_size, stored);
+  f.x = arrays.input(X, stored);
   f.h0 = optional(0, h, stored);
   f.c0 = optional(1, c, value);
   f.y = raw.output || raw.training ? arrays.result(Y, stored) : nullptr;
@@ -325,12 +294,12 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
   b.dcy = raw.cell_output ? optional(3, CY, value) : nullptr;
   b.dhn = optional(4, h, stored);
   b.dcn = optional(5, c, value);
-  b.dx = raw.input_gradient ? arrays.result(N * raw.input_size, stored) : nullptr;
+  b.dx = raw.input_gradient ? arrays.result(X, stored) : nullptr;
   b.dh0 = choices.states >> 6 & 1 ? arrays.result(h, stored) : nullptr;
   b.dc0 = choices.states >> 7 & 1 ? arrays.result(c, value) : nullptr;
   b.overwrite = static_cast<std::int32_t>(choices.states >> 8 & 1);
   const std::vector<rnn_engine_weights> gradients =
-      weights_of(p, choices.gradients, value, [&](std::int64_t size, std::size_t bytes) {
+      weights_of(made, p, choices.gradients, value, [&](std::int64_t size, std::size_t bytes) {
         void* gradient = arrays.result(size, bytes);
         if (!b.overwrite) std::memset(gradient, 0, static_cast<std::size_t>(size) * bytes);
         return gradient;

@@ -1,7 +1,6 @@
 // Matrix products over packed right-hand sides, shared by a team of threads.
 //
-// How a product is cut changes no bit of it (cpu/kernels/kernels.h); the cuts here are for caches and threads
-// only.
+// How a product is cut changes no bit of it (cpu/kernels/kernels.h); the cuts here are for caches and threads only.
 #pragma once
 
 #include <algorithm>
@@ -100,8 +99,7 @@ void for_each_panel(int width, Team::Range columns, const Visit& visit) {
   }
 }
 
-// c[rows, n] = init + a[rows, k] * packed, where packed holds panels of 4 vectors. a, c and init are
-// row-major.
+// c[rows, n] = init + a[rows, k] * packed, where packed holds panels of 4 vectors. a, c and init are row-major.
 template <class T, class End = Value<T>>
 struct Product {
   std::int64_t rows, n, k;
@@ -202,9 +200,8 @@ inline void prefetch_values(const T* values, std::int64_t count) {
   for (std::int64_t j = 0; j < count; j += 64 / sizeof(T)) __builtin_prefetch(values + j);
 }
 
-// A sum of outer products with a common left side: c[m, n] += sum over k, ascending, of left(k)[0..m)
-// right(k)[0..n). right(k) gives the rows. `overwrite`: what stands in c does not matter. Not wanted if c is
-// nullptr.
+// A sum of outer products with a common left side: c[m, n] += sum over k, ascending, of left(k)[0..m) right(k)[0..n).
+// right(k) gives the rows. `overwrite`: what stands in c does not matter. Not wanted if c is nullptr.
 template <class T, class Right>
 struct Outer {
   std::int64_t n;

@@ -1,5 +1,4 @@
-// The table of instruction sets, best first, and the choice among them. Compiled without instruction-set
-// flags.
+// The table of instruction sets, best first, and the choice among them. Compiled without instruction-set flags.
 #include <array>
 #include <cstring>
 #include <iterator>

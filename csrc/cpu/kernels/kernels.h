@@ -1,13 +1,10 @@
-// The backend interface: what cpu/run needs from a processor. One table of functions for each (instruction
-// set, type).
+// The backend interface: what cpu/run needs from a processor. One table of functions for each (instruction set, type).
 //
-// A panel is a packed piece of a matrix's right-hand side: for each k, `vectors` vectors of `width` values.
-// What a panel's vectors stand for is the caller's choice: neighbouring columns, or the four gates of the
-// same hidden units.
+// A panel is a packed piece of a matrix's right-hand side: for each k, `vectors` vectors of `width` values. What a
+// panel's vectors stand for is the caller's choice: neighbouring columns, or the four gates of the same hidden units.
 //
-// Bit equality: every element of a product is one chain of fused multiply-adds over ascending k that begins
-// with `init`. How rows, columns and k are cut into pieces therefore changes no bit, nor does the instruction
-// set.
+// Bit equality: every element of a product is one chain of fused multiply-adds over ascending k that begins with
+// `init`. How rows, columns and k are cut into pieces therefore changes no bit, nor does the instruction set.
 //
 // bfloat16 is stored; products accumulate in float32 over pairs of neighbouring k, which packed operands hold
 // side by side (kInterleave), an odd last k beside a zero. k may be cut between pairs.
@@ -41,8 +38,7 @@ struct GemmTile {
   std::ptrdiff_t vector_stride;  // between the panel's vectors, in c and in init
   bool gates;                    // the vectors are the gates of the same units; else neighbouring columns
   std::int64_t columns;          // valid values: of every vector if `gates`, else of all together
-  // Where T is not its own Value: the product may begin with, and end in, stored values in place of the
-  // above.
+  // Where T is not its own Value: the product may begin with, and end in, stored values in place of the above.
   const T* stored_init;
   T* stored_c;
 };
@@ -89,8 +85,7 @@ struct TransposedPanel {
   std::ptrdiff_t stride;  // from one k to the next
 };
 
-// A piece of one row of a mask, from column `first` on. It marks the values whose random word is below
-// `threshold`.
+// A piece of one row of a mask, from column `first` on. It marks the values whose random word is below `threshold`.
 struct Mask {
   PhiloxKey key;
   std::uint32_t site, step, row;

@@ -1,5 +1,4 @@
-// Dropout and zoneout of a row. V says what is computed in, and keeps the copies of different instruction
-// sets apart.
+// Dropout and zoneout of a row. V says what is computed in, and keeps the copies of different instruction sets apart.
 #pragma once
 
 #include "cpu/kernels/kernels.h"

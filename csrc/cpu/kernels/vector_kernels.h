@@ -61,8 +61,7 @@ RNN_ENGINE_INLINE void for_each_accumulator(const Visit& visit) {
     for (int j = 0; j < kVectors; ++j) visit(i, j);
 }
 
-// The micro-kernel: kRows x kVectors accumulators in registers. M says what is stored, and what one step
-// along k does.
+// The micro-kernel: kRows x kVectors accumulators in registers. M says what is stored, and what one step along k does.
 template <class M, int kRows, int kVectors>
 __attribute__((noinline)) void micro_kernel(const GemmTile<typename M::Stored>& t, std::int64_t first_row) {
   using V = typename M::Vector;
@@ -189,8 +188,7 @@ void gemm(const GemmTile<typename M::Stored>& t) {
   }
 }
 
-// Turns kWidth rows of kWidth values into columns: each of the log2(kWidth) passes interleaves the two
-// halves.
+// Turns kWidth rows of kWidth values into columns: each of the log2(kWidth) passes interleaves the two halves.
 template <class V>
 RNN_ENGINE_INLINE void transpose(V (&rows)[V::kWidth]) {
   constexpr int kHalf = V::kWidth / 2;

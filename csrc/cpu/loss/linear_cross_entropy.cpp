@@ -4,8 +4,7 @@
 // Bit rules: products are chains (cpu/kernels/kernels.h); sums over classes run in blocks of kClassBlock,
 // then over the blocks; sums over tokens are chains in their order, the bias's over 16 lanes within a chunk.
 //
-// Of bfloat16 hidden vectors and weights, logits, softmax and slopes are float32; products take the slopes
-// rounded.
+// Of bfloat16 hidden vectors and weights, logits, softmax and slopes are float32; products take the slopes rounded.
 #include "cpu/loss/linear_cross_entropy.h"
 
 #include <algorithm>
@@ -177,8 +176,7 @@ class Loss {
     result.tokens += count_;
   }
 
-  // z becomes scale * (softmax - smoothed target), and goes into the gradients of weight and bias while it is
-  // near.
+  // z becomes scale * (softmax - smoothed target), and goes into the gradients of weight and bias while it is near.
   void slopes() {
     Team alone(0, 1, nullptr);
     const S off = static_cast<S>(args_.scale * p_.smoothing / p_.vocabulary);

@@ -117,8 +117,7 @@ class BackwardSteps {
     }
   }
 
-  // Rows [carried, rows) of this step began their sequences: what flows further back belongs to the initial
-  // states.
+  // Rows [carried, rows) of this step began their sequences: what flows further back belongs to the initial states.
   void initial_gradients(const Step& step) const {
     const LayerShape& size = pseudo_.size;
     const Team::Range units = run_.columns(size.H);

@@ -17,8 +17,7 @@ class ForwardTile {
  public:
   ForwardTile(const Runner<T>& run, const Rolling<T>& rolling) : run_(run), rolling_(rolling) {}
 
-  // Before a pseudo-layer's first tile: the states begin as `h0` and `c0` (nullptr: zeros). A barrier must
-  // follow.
+  // Before a pseudo-layer's first tile: the states begin as `h0` and `c0` (nullptr: zeros). A barrier must follow.
   void begin(const ForwardPseudoLayer<T>& pseudo, const T* h0, const Value<T>* c0) const {
     const LayerShape& size = pseudo.size;
     const auto copy = [&]<class Any>(std::int64_t count, const Any* from, Any* to) {

@@ -14,8 +14,7 @@ inline Mask mask_at(const rnn_engine_masks& masks, const MaskSite& site) {
   return mask;
 }
 
-// Dropout between layers: out = in * mask / (1 - p) for this thread's share of the steps of `range`; out may
-// be in.
+// Dropout between layers: out = in * mask / (1 - p) for this thread's share of the steps of `range`; out may be in.
 template <class T>
 void drop(const Runner<T>& run, std::int64_t layer, const StepRange& range, RowWindow<const T> in, RowWindow<T> out) {
   const Shape& s = run.shape();

@@ -68,8 +68,7 @@ class RecomputedGates {
     }
   }
 
-  // Where the products of a piece grow whose gates are recomputed: in the place of the gates, unless those
-  // are rounded.
+  // Where the products of a piece grow whose gates are recomputed: in the place of the gates, unless those are rounded.
   RowWindow<Value<T>> products(const RowWindow<T>& gates, Value<T>* unrounded, const StepRange& range,
                                const LayerShape& size) const {
     if constexpr (kRounds<T>)
@@ -80,9 +79,8 @@ class RecomputedGates {
 
   T* pack_gates() const { return workspace_.pack_gates + run_.team.id() * workspace_.pack_gates_size; }
 
-  // W x and U h' of all steps of the piece, for some tiles of units: all rows of them if no other thread has
-  // these tiles (`alone`), else this thread's share. The U products are as few as the rows' neighbours in
-  // memory allow.
+  // W x and U h' of all steps of the piece, for some tiles of units: all rows of them if no other thread has these
+  // tiles (`alone`), else this thread's share. The U products are as few as the rows' neighbours in memory allow.
   void gate_products(const RowWindow<const T>& input, const StepRange& range, Team::Range tiles, bool alone) const {
     const Shape& s = run_.shape();
     const LayerShape& size = pseudo_.size;

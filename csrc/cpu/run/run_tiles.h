@@ -1,5 +1,4 @@
-// Runs the tiles of a call: in the order of the list by all threads together, or by groups of threads side by
-// side.
+// Runs the tiles of a call: in the order of the list by all threads together, or by groups of threads side by side.
 #pragma once
 
 #include "base/pool.h"

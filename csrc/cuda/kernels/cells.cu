@@ -1,5 +1,4 @@
-// Cells whose units do not need one another: a thread has one unit, forward of one sequence, backward of a
-// few.
+// Cells whose units do not need one another: a thread has one unit, forward of one sequence, backward of a few.
 #include "cuda/kernels/cells.cuh"
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/launched.cuh"

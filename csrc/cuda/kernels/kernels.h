@@ -12,8 +12,7 @@
 
 namespace rnn_engine::cuda {
 
-// A matrix as a product reads it: element (i, k) lies at data[i * row + k * column], and one of the strides
-// is 1.
+// A matrix as a product reads it: element (i, k) lies at data[i * row + k * column], and one of the strides is 1.
 template <class T>
 struct Operand {
   const T* data;
@@ -39,8 +38,7 @@ struct Product {
   // Unless 0: so many equal pieces of k, each a product of its own, whose c lie `slice_c` apart; only the
   // first begins with the above. Whoever reads adds them up.
   std::int64_t slices, slice_c;
-  // Nobody makes this product a second time in other pieces: a library may, that takes sums in an order of
-  // its own.
+  // Nobody makes this product a second time in other pieces: a library may, that takes sums in an order of its own.
   bool any_order;
 };
 

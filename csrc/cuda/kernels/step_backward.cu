@@ -1,6 +1,5 @@
-// A backward step in one kernel, for 16-bit types: the product d_uh U of some units, and the cell on them. A
-// warp has one gate's part of k; the parts are added up as those of a product in slices are, so the bits are
-// the same.
+// A backward step in one kernel, for 16-bit types: the product d_uh U of some units, and the cell on them. A warp has
+// one gate's part of k; the parts are added up as those of a product in slices are, so the bits are the same.
 #include "cuda/gemm/gemm_mma.cuh"
 #include "cuda/kernels/cells.cuh"
 #include "cuda/kernels/launched.cuh"

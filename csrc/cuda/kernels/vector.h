@@ -1,6 +1,5 @@
-// The vector type that csrc/cells is compiled with on a GPU: n values, one in each of n threads; load(p)
-// reads p[thread]. With n = 1 a thread has a unit of its own, else the n threads of a block run on one row
-// together.
+// The vector type that csrc/cells is compiled with on a GPU: n values, one in each of n threads; load(p) reads
+// p[thread]. With n = 1 a thread has a unit of its own, else the n threads of a block run on one row together.
 #pragma once
 
 #include <cstdint>

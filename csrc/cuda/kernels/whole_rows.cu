@@ -36,8 +36,7 @@ __device__ Row<Value<T>> row_of(const CellWeights<T>& weights, std::int64_t unit
   return row;
 }
 
-// Calls visit(unit) for the units that are this thread's in a vector too, so that it finds there what it
-// wrote.
+// Calls visit(unit) for the units that are this thread's in a vector too, so that it finds there what it wrote.
 template <class Visit>
 __device__ void for_each_unit(std::int64_t units, const Visit& visit) {
   for (std::int64_t unit = thread_index(); unit < units; unit += kThreads) visit(unit);

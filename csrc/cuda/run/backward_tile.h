@@ -91,8 +91,7 @@ class BackwardTile {
     make_cells(pseudo, wx, uh, s0, s1);
   }
 
-  // Where the products of a piece grow whose gates are recomputed: in the place of the gates, unless those
-  // are rounded.
+  // Where the products of a piece grow whose gates are recomputed: in the place of the gates, unless those are rounded.
   RowWindow<Value<T>> products(const RowWindow<T>& gates, Value<T>* unrounded, const StepRange& range,
                                const LayerShape& size) const {
     if constexpr (kRounds<T>)

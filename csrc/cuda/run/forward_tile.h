@@ -19,8 +19,7 @@ class ForwardTile {
  public:
   ForwardTile(const Runner<T>& run, const Rolling<T>& rolling) : run_(run), rolling_(rolling) {}
 
-  // Before a pseudo-layer's first tile, of steps from s0 on: the states begin as `h0` and `c0` (nullptr:
-  // zeros).
+  // Before a pseudo-layer's first tile, of steps from s0 on: the states begin as `h0` and `c0` (nullptr: zeros).
   void begin(const ForwardPseudoLayer<T>& pseudo, const T* h0, const Value<T>* c0) const {
     const Shape& s = run_.shape();
     PseudoLayerBegin<T> begin{};

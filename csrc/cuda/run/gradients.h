@@ -1,5 +1,4 @@
-// The gradients of weights, input and vectors: products over all steps of a piece, once the gates' gradients
-// are there.
+// The gradients of weights, input and vectors: products over all steps of a piece, once the gates' gradients are there.
 #pragma once
 
 #include "cuda/run/run.h"

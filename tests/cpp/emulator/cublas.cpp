@@ -117,8 +117,7 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-// For tests: how many products were made, how the last one, and which function is to fail from now on ("":
-// none).
+// For tests: how many products were made, how the last one, and which function is to fail from now on ("": none).
 long emulated_products() { return products; }
 int emulated_compute() { return last; }
 void emulated_failure(const char* function) { failing = function; }

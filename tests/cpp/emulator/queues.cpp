@@ -63,8 +63,7 @@ void run_first(std::deque<Operation>& queue) {
     *operation.done = true;
 }
 
-// Until `last` is empty. In some calls streams take turns at every kernel, in others one goes as far as it
-// can.
+// Until `last` is empty. In some calls streams take turns at every kernel, in others one goes as far as it can.
 void run_until_empty(const std::vector<std::deque<Operation>*>& queues, const std::deque<Operation>& last) {
   constexpr unsigned kPercent[] = {0, 50, 95, 100};
   const unsigned goes_on = kPercent[chance() % 4];
