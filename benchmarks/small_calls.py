@@ -20,8 +20,6 @@ from torch import nn
 import rnn_engine
 from rnn_engine import native
 
-_SECONDS = 0.02  # of each work in each round
-
 
 def main() -> None:
     """Measure, and print the table."""
@@ -47,7 +45,7 @@ def measure(hidden: int, threads: int, rounds: int) -> dict[str, Any]:
     y, state = stepper(x[0])
     works = [_forward(ours, x), _forward(theirs, x), _inference(ours, x), _inference(theirs, x), _both(ours, x)]
     works += [_both(theirs, x), lambda: stepper(y, state)]
-    forward, torch_forward, inference, torch_inference, both, torch_both, step = interleaved(works, rounds, _SECONDS)
+    forward, torch_forward, inference, torch_inference, both, torch_both, step = interleaved(works, rounds, 0.02)
     return {
         "threads": threads,
         "hidden": hidden,
