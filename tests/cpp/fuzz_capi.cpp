@@ -251,8 +251,9 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
     return choices.states >> bit & 1 ? arrays.input(size, bytes) : nullptr;
   };
 
-  const std::vector<rnn_engine_weights> weights = weights_of(
-      p, ~std::uint64_t{0}, stored, [&](std::int64_t size, std::size_t bytes) { return arrays.input(size, bytes); });
+  const std::vector<rnn_engine_weights> weights =
+      weights_of(made, p, ~std::uint64_t{0}, stored,
+                 [&](std::int64_t size, std::size_t bytes) { return arrays.input(size, bytes); });
   const Block reserve = block_of(sizes.reserve_bytes), workspace = block_of(sizes.forward_workspace_bytes);
   Block packed;
   rnn_engine_forward_args f{};
