@@ -123,7 +123,8 @@ class DataConfig(Section):
     character_coverage: float = Field(default=1.0, ge=0.9, le=1.0)
     """Share of characters that the subword model covers; 0.9995 for scripts with many characters."""
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc"
-    """SentencePiece's normalisation of both sides; `identity` keeps full-width forms, ligatures and the like."""
+    """SentencePiece's normalisation of both sides; `identity` keeps full-width forms, ligatures and the like. Whatever
+    it is, all white space is a space, and control and format characters are left out."""
     split_digits: bool = False
     """Make every digit a subword of its own, so that numbers never seen are spelled like those that were."""
     max_length: int = Field(default=100, ge=1, le=10_000)

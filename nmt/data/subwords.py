@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import sentencepiece
 
+from nmt.data.characters import plain_text
 from nmt.files import atomic_write
 
 PAD: Final = 0
@@ -95,8 +96,9 @@ class Subwords:
         return self.encode_lines([text])[0]
 
     def encode_lines(self, lines: Sequence[str]) -> list[list[int]]:
-        """Ids of each line, without bos and eos; on one thread, so that callers decide about threads."""
-        ids: list[list[int]] = self._processor.encode(list(lines), out_type=int, num_threads=1) if lines else []
+        """Ids of each line (see `plain_text`), without bos and eos; on one thread: callers decide about threads."""
+        plain = [plain_text(line) for line in lines]
+        ids: list[list[int]] = self._processor.encode(plain, out_type=int, num_threads=1) if plain else []
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -152,7 +154,7 @@ def train_subwords(
         vocabulary_size: V, number of pieces with the four special ones.
         model_type: SentencePiece's model.
         character_coverage: Share of the characters that get a piece of their own.
-        normalization: SentencePiece's normalisation rule, which becomes part of the model.
+        normalization: SentencePiece's normalisation rule, which becomes part of the model and comes after `plain_text`.
         split_digits: Whether every digit is a piece of its own.
         share: Share of the lines that are drawn for training (see `training_share`).
         seed: Decides which lines are drawn.
@@ -204,7 +206,7 @@ def training_share(lines: int, characters: int) -> float:
 
 def _draw(lines: Iterable[str], share: float, seed: int) -> Iterator[str]:
     generator = random.Random(seed)
-    return (line for line in lines if share >= 1.0 or generator.random() < share)
+    return (plain_text(line) for line in lines if share >= 1.0 or generator.random() < share)
 
 
 def load_subwords(folder: Path) -> tuple[Subwords, Subwords]:

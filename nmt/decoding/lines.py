@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from nmt.data.characters import plain_text
 from nmt.data.subwords import SPECIAL, Subwords
 from nmt.decoding.splitting import Piece, split_line
 
 Ids = tuple[int, ...]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
-_INVISIBLE_CHARACTERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(
-    chr(code) for code in (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
-)
-"""Fillers, blanks and variation selectors, which other categories hold."""
+_BLANK: Final = " \u2800"  # and the pattern of Braille without a dot
 
 
 def one_line(text: str) -> str:
@@ -36,11 +32,8 @@ def one_line(text: str) -> str:
 
 
 def is_invisible(text: str) -> bool:
-    """Whether a text shows nothing: it is empty, or white space, control and format characters and fillers only."""
-    return all(
-        unicodedata.category(character) in _INVISIBLE_CATEGORIES or character in _INVISIBLE_CHARACTERS
-        for character in text
-    )
+    """Whether a text shows nothing: it is empty, or holds white space and what `plain_text` takes out only."""
+    return not plain_text(text).strip(_BLANK)
 
 
 @dataclass(frozen=True)
