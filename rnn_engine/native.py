@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from rnn_engine import _core
 from rnn_engine._core import OWN_WORKSPACE, Context, EngineError, LossProblem, Plan, has_isa
 from rnn_engine.memory import across_forks
 from rnn_engine.spec import CELLS, SCHEDULES, Memory, StackSpec, check_schedule
@@ -41,7 +42,7 @@ STORE = Memory("store")
 _PLANS = 128  # remembered; one takes some kilobytes, of thousands of steps some more
 
 CUDA_LIBRARY = "librnn_engine_cuda.so"
-"""Name of the library for CUDA devices, which is installed beside this file where it was built."""
+"""Name of the library for CUDA devices, which is installed beside the native part where it was built."""
 
 _contexts: dict[tuple[int, str | None], Context] = {}
 _cuda_contexts: dict[tuple[int, str, str | None, int, bool], Context] = {}
@@ -78,8 +79,8 @@ def context(threads: int, isa: str | None = None) -> Context:
 
 
 def cuda_library() -> Path:
-    """Where the library for CUDA devices is, or would be: RNN_ENGINE_CUDA_LIBRARY, else beside this file."""
-    return Path(os.environ.get("RNN_ENGINE_CUDA_LIBRARY") or Path(__file__).with_name(CUDA_LIBRARY))
+    """Where the library for CUDA devices is, or would be: RNN_ENGINE_CUDA_LIBRARY, else beside the native part."""
+    return Path(os.environ.get("RNN_ENGINE_CUDA_LIBRARY") or Path(_core.__file__).with_name(CUDA_LIBRARY))
 
 
 def cuda_context(index: int, *, emulated: bool = False) -> Context:

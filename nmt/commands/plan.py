@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +13,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from nmt.commands.trials import run_trial
 from nmt.config_file import load_config
 from nmt.data.preparation.prepare import check
 from nmt.experiment import prepared_data
-from nmt.training import TrainingError
 from nmt.training.lock import locked
 from nmt.values import shown_bytes
 
@@ -54,12 +53,8 @@ def trial(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         TrainingError: It failed; with its last line.
     """
-    command = [sys.executable, "-m", "nmt.commands.plan_trial", str(path), *overrides]
-    done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise TrainingError(f"the trial ended with exit code {done.returncode}: {lines[-1]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    output = run_trial("nmt.commands.plan_trial", str(path), *overrides)
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return result
 
 

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ import torch
 import typer
 from torch import Tensor
 
+from nmt.commands.trials import run_trial
 from nmt.config import Config
 from nmt.config_file import load_config, read_config, save_config
 from nmt.data.batching import Batch, validation_batches
@@ -97,12 +97,8 @@ def _say(message: str) -> None:
 
 def _run_trial(original: Path, folder: Path, kill_after: int = 0) -> None:
     """Run a trial in a process of its own; with `kill_after`, it must end by being killed."""
-    command = [sys.executable, "-m", "nmt.commands.verify_resume", str(original), str(folder), str(kill_after)]
-    done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
     expected = -signal.SIGKILL if kill_after else 0
-    if done.returncode != expected:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise TrainingError(f"the trial ended with exit code {done.returncode}, not {expected}: {lines[-1]}")
+    run_trial("nmt.commands.verify_resume", str(original), str(folder), str(kill_after), expected=expected)
 
 
 def trial_config(config: Config, folder: Path) -> Config:

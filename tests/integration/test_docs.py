@@ -1,9 +1,10 @@
 """The code of every page runs as it stands there.
 
-A page's fenced blocks are run in their order, in a folder of their own: `sh` by bash, `python` by Python; `toml NAME`,
-`json NAME` and `c NAME` become the file NAME (tests/cpp builds and runs the C program); `text` shows what comes out and
-is not run. Pages beside the tutorial go on from the folder that the tutorial leaves. Only the corpus, the network, the
-minutes of training and the lines to translate are smaller here.
+A page's fenced blocks are run in their order, where a reader stands: in the project's folder, whose packages hide the
+installed ones. `sh` is run by bash, `python` by Python; `toml NAME`, `json NAME` and `c NAME` become the file NAME
+(tests/cpp builds and runs the C program); `text` shows what comes out and is not run. Pages beside the tutorial go on
+from the folder that the tutorial leaves. Only the corpus, the network, the steps of training and the lines to translate
+are smaller here.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def run_page(page: Path, folder: Path, programs: Path) -> None:
         if block.kind in ("toml", "json", "c") and block.name:
             (folder / block.name).write_text(code, encoding="utf-8")
         elif block.kind in ("sh", "python"):
-            shell, python = ["bash", "-euo", "pipefail", "-c"], [str(programs / "python"), "-c"]
+            # The tutorial's Python imports anew, as a reader's does; elsewhere that would only take longer.
+            interpreter = sys.executable if page == TUTORIAL else str(programs / "python")
+            shell, python = ["bash", "-euo", "pipefail", "-c"], [interpreter, "-c"]
             command = [*(shell if block.kind == "sh" else python), code]
             done = subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -84,9 +87,17 @@ def run_page(page: Path, folder: Path, programs: Path) -> None:
 @pytest.fixture(scope="module")
 def tutorial(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Path:
     folder = tmp_path_factory.mktemp("tutorial")
-    (folder / "recipes").symlink_to(PROJECT / "recipes")
+    like_the_project(folder)
     run_page(TUTORIAL, folder, programs)
     return folder
+
+
+def like_the_project(folder: Path) -> None:
+    """Give a folder what is in that of the project after a clone; no module that was built."""
+    for name in ("csrc", "docs", "examples", "recipes", "constraints.txt", "pyproject.toml"):
+        (folder / name).symlink_to(PROJECT / name)
+    for name in ("nmt", "rnn_engine"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
 
 
 def shorten(folder: Path) -> None:

@@ -101,7 +101,9 @@ def answer(connection: socket.socket) -> None:
 
 
 def run_python() -> None:
-    """What Python does with `sys.argv`: `python -c CODE`, `python -m MODULE ...` or `python FILE ...`."""
+    """What Python does with `sys.argv`: `python -c CODE`, `python -P -m MODULE ...` or `python FILE ...`."""
+    if sys.argv[1] == "-P":  # what is imported already comes from no folder
+        del sys.argv[1]
     option, rest = sys.argv[1], sys.argv[2:]
     if option == "-c":
         sys.argv = ["-c", *rest[1:]]
