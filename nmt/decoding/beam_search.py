@@ -71,9 +71,10 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Search the best continuation of every sentence.
 
-    A sentence is done, and leaves the batch, when `beam_size` hypotheses of it are finished, or when no living one can
-    still enter its `n_best`. Equal scores are ordered by the parent's rank, then by token id: the result depends on
-    nothing but the scores.
+    A sentence is done, and leaves the batch, when no living hypothesis can still enter its `n_best`; or when
+    `beam_size` are finished and the best living one, as far as it goes, is no better than the last of the `n_best`.
+    That so many are finished is not enough: the short ones finish first, however little of the source they say. Equal
+    scores are ordered by the parent's rank, then by token id: the result depends on nothing but the scores.
 
     Args:
         step: Advances all hypotheses by a token.
@@ -112,7 +113,7 @@ def beam_search(
         totals, order = scores.masked_fill(ended, -math.inf).sort(dim=1, descending=True, stable=True)
         totals, order = totals[:, : options.beam_size], order[:, : options.beam_size]  # [B, K]
         best_living = totals[:, 0].tolist()
-        going_on = [row for row, index in enumerate(active) if not beams[index].is_done(best_living[row])]
+        going_on = [row for row, index in enumerate(active) if not beams[index].is_done(best_living[row], length)]
         if not going_on:
             break
         rows = torch.tensor(going_on)
@@ -142,13 +143,15 @@ class _Beam:
         # The sort is stable: of equal ones the first to finish, which is the shorter, comes first.
         return sorted(self.finished, key=lambda hypothesis: -hypothesis.score)[: self.options.n_best]
 
-    def is_done(self, best_living: float) -> bool:
-        if best_living == -math.inf or len(self.finished) >= self.options.beam_size:
+    def is_done(self, best_living: float, length: int) -> bool:
+        """Whether the search of this sentence ends, when its best living hypothesis has this log-probability."""
+        if best_living == -math.inf:
             return True
         if len(self.finished) < self.options.n_best:
             return False
-        # Log-probabilities only fall: this is the best score that a living hypothesis can reach, at the longest length.
-        reachable: float = best_living / float(self.limit) ** self.options.length_penalty
+        # Log-probabilities only fall: at the longest length, this is the best score that a living hypothesis can reach.
+        enough = len(self.finished) >= self.options.beam_size
+        reachable: float = best_living / float(length if enough else self.limit) ** self.options.length_penalty
         return self.best()[-1].score >= reachable
 
 

@@ -112,6 +112,17 @@ def test_beam_of_one_is_greedy(seed, limit):
     assert hypothesis.tokens == tokens
 
 
+@pytest.mark.parametrize("beam", [1, 2, 4])
+@pytest.mark.parametrize("n_best", [1, 2])
+def test_what_is_cut_short_does_not_end_the_search(beam, n_best):
+    """A model that is sure of six tokens, while ending is the second best choice at each of them, and a poor one."""
+    sure = torch.tensor([0.0, -9.0, -9.0, -3.0], dtype=torch.float64).log_softmax(0)
+    end = torch.tensor([-9.0, -9.0, -9.0, 0.0], dtype=torch.float64).log_softmax(0)
+    toy = Toy([{(0,) * size: end if size == 6 else sure for size in range(20)}])
+    [found] = beam_search(toy.step, toy.reorder, toy.start(), [20], options(beam, n_best=min(beam, n_best)))
+    assert found[0].tokens == (0,) * 6
+
+
 def test_ties_go_to_the_lower_token():
     even = torch.full((VOCABULARY,), -math.log(VOCABULARY), dtype=torch.float64)
     toy = Toy([dict.fromkeys(Toy.make(0, [3]).tables[0], even)])
