@@ -64,6 +64,9 @@ class Stack:
         self._packed = pool.array((plan.packed_bytes,))
         plan.pack(self._weights, self._packed)
 
+    def __repr__(self) -> str:
+        return f"<Stack: {self.spec.describe()}, {self.dtype}, {self._context.threads} threads>"
+
     def __call__(
         self,
         x: Array,

@@ -96,6 +96,10 @@ class Plan:
         self._native = native_plan
         self._description = description
 
+    def __repr__(self) -> str:
+        kept = f"{_mib(self.reserve_bytes)} kept + {_mib(self.workspace_bytes)} in a call"
+        return f"<Plan: {self._description}: {kept}, {1e3 * self.seconds:.1f} ms>"
+
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
         """All buffers of both arenas."""
@@ -291,8 +295,7 @@ def plan(
     purpose = f"training, memory {wanted}" if training else "forward only"
     rows = steps * batch if sizes is None else sum(sizes)
     description = (
-        f"{spec.cell} I={spec.input_size} H={spec.hidden_size} L={spec.num_layers} D={spec.directions}"
-        f"{f' P={spec.proj_size}' if spec.proj_size else ''}, T={steps} B={batch} ({rows} rows), {dtype}, {purpose}, "
+        f"{spec.describe()}, T={steps} B={batch} ({rows} rows), {dtype}, {purpose}, "
         f"{f'{context.threads} threads' if index is None else device}, {context.isa}"
     )
     planned = native.plan(context, spec, dtype, steps, batch, None if sizes is None else tuple(sizes), options)

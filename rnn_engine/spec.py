@@ -7,7 +7,9 @@ where 4H stands, r, z, n.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from numbers import Real
 
@@ -142,6 +144,13 @@ class StackSpec:
     def __hash__(self) -> int:
         return self._hash
 
+    def describe(self) -> str:
+        """Cell and sizes in a few words."""
+        projection = f" P={self.proj_size}" if self.proj_size else ""
+        return (
+            f"{self.cell} I={self.input_size} H={self.hidden_size} L={self.num_layers} D={self.directions}{projection}"
+        )
+
     @property
     def directions(self) -> int:
         """D: 2 if bidirectional, else 1."""
@@ -226,6 +235,21 @@ class StackSpec:
 def _check_probability(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name}: expected a probability in [0, 1], got {value!r}")
+
+
+def check_no_more(owner: str, given: Iterable[str], names: Iterable[str]) -> None:
+    """Raises TypeError where an argument has a name that there is none of; it says which it may have been meant for.
+
+    Args:
+        owner: What was called.
+        given: Names that it does not know.
+        names: Those that it knows.
+    """
+    for name in given:
+        known = [each for each in names if each not in ("self", "unknown")]
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}"
+        raise TypeError(f"{owner}: there is no argument {name}; {hint}")
 
 
 def check_flag(name: str, value: object) -> None:

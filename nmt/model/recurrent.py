@@ -13,6 +13,7 @@ import rnn_engine
 from nmt.values import shown_bytes
 from rnn_engine import LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper
 from rnn_engine.nn.devices import device_of
+from rnn_engine.nn.layer import Recurrent
 
 __all__ = [
     "CELLS",
@@ -29,7 +30,7 @@ __all__ = [
     "steppers",
 ]
 
-_ENGINE = {
+_ENGINE: dict[str, type[Recurrent]] = {
     "lstm": LSTM,
     "mi_lstm": MILSTM,
     "layer_norm_lstm": LayerNormLSTM,

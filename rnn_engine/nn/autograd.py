@@ -39,7 +39,7 @@ class Outputs(NamedTuple):
     """What a call returns, in the shapes that its plan tells.
 
     Attributes:
-        y: Output, [T, B, D*R] or rows [N, D*R]; None if the plan has none.
+        y: Output, [T, B, D*R] ([B, T, D*R]), or rows [N, D*R] as x; None if the plan has none.
         hn: h after the last step, [L*D, B, R], or flat where layers differ in width.
         cn: c, the same with H.
         cy: c of every step of the last layer, as y; None if not asked for.
@@ -59,6 +59,7 @@ def run_stack(
     h0: Tensor | None,
     c0: Tensor | None,
     parameters: Sequence[Tensor],
+    batch_first: bool = False,
 ) -> Outputs:
     """Runs a stack; differentiable in x, h0, c0 and all parameters if the plan is one for training.
 
@@ -71,11 +72,16 @@ def run_stack(
         c0: The same.
         parameters: In the order of `StackSpec.parameter_shapes`. With a bfloat16 or float16 x they may be float32: they
             are then rounded for this call, and their gradients are not.
+        batch_first: Whether y and cy of a dense batch are to be [B, T, ...].
+
+    Returns:
+        Tensors of their own, never views of others: callers may change and detach them in place.
     """
     if plan.training:
-        outputs = _Stack.apply(device, plan, masks, x, h0, c0, *parameters)  # type: ignore[no-untyped-call]
+        outputs = _Stack.apply(device, plan, masks, batch_first, x, h0, c0, *parameters)  # type: ignore[no-untyped-call]
         return Outputs(*outputs)
-    return run_forward(device, plan, masks, x, h0, c0, weights_of(device, parameters, x.dtype))[0]
+    weights = weights_of(device, parameters, x.dtype)
+    return _turned(run_forward(device, plan, masks, x, h0, c0, weights)[0], batch_first)
 
 
 def value_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -85,7 +91,11 @@ def value_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def plain(device: Device, tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     """The values as the engine reads them: contiguous, of that dtype, without their history."""
-    if tensor is None or (tensor.dtype == dtype and tensor.is_contiguous()):
+    if tensor is None:
+        return None
+    if tensor.is_neg():  # a view such as an imaginary part's, whose memory holds the negated values
+        tensor = tensor.detach().resolve_neg()
+    if tensor.dtype == dtype and tensor.is_contiguous():
         return tensor
     return device.cast(tensor.detach(), dtype).contiguous()
 
@@ -124,8 +134,8 @@ def run_forward(
         The outputs, and the reserve; None if the plan keeps nothing.
     """
     dtype, values = x.dtype, value_dtype(x.dtype)
-    y = None if plan.y_shape is None else device.new(plan.y_shape, dtype)
-    cy = None if plan.cy_shape is None else device.new(plan.cy_shape, values)
+    y = None if plan.y_shape is None else device.new((*x.shape[:-1], plan.y_shape[-1]), dtype)
+    cy = None if plan.cy_shape is None else device.new((*x.shape[:-1], plan.cy_shape[-1]), values)
     hn, cn = device.new(plan.h_shape, dtype), device.new(plan.c_shape, values)
     reserve = device.new((plan.reserve_bytes,), torch.uint8) if plan.reserve_bytes else None
     given = plain(device, x, dtype), plain(device, h0, dtype), plain(device, c0, values)
@@ -134,6 +144,14 @@ def run_forward(
     if values != dtype:
         cn, cy = device.cast(cn, dtype), None if cy is None else device.cast(cy, dtype)
     return Outputs(y, hn, cn, cy), reserve
+
+
+def _turned(outputs: Outputs, batch_first: bool) -> Outputs:
+    """The same memory with T and B exchanged: in place, as a view could not be detached or changed in place."""
+    for each in (outputs.y, outputs.cy) if batch_first else ():
+        if each is not None:
+            each.transpose_(0, 1)
+    return outputs
 
 
 class _Stack(torch.autograd.Function):
@@ -149,13 +167,15 @@ class _Stack(torch.autograd.Function):
         device: Device,
         plan: native.Plan,
         masks: Masks,
+        batch_first: bool,
         x: Tensor,
         h0: Tensor | None,
         c0: Tensor | None,
         *parameters: Tensor,
     ) -> Outputs:
         outputs, reserve = run_forward(device, plan, masks, x, h0, c0, weights_of(device, parameters, x.dtype))
-        ctx.device, ctx.plan, ctx.masks, ctx.fresh = device, plan, masks, True
+        outputs = _turned(outputs, batch_first)
+        ctx.device, ctx.plan, ctx.masks, ctx.batch_first, ctx.fresh = device, plan, masks, batch_first, True
         ctx.save_for_backward(reserve, outputs.y, x, h0, c0, *parameters)
         ctx.set_materialize_grads(False)
         return outputs
@@ -164,12 +184,16 @@ class _Stack(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # only create_graph=True leaves it on here
             raise RuntimeError("rnn_engine: the gradient of a gradient (create_graph=True) is not supported")
-        reserve, *saved = ctx.saved_tensors
+        reserve, y, *inputs = ctx.saved_tensors
         if not ctx.fresh:
             reserve = None
         ctx.fresh = False
-        gradients = _backward(ctx.device, ctx.plan, ctx.masks, reserve, saved, upstream, ctx.needs_input_grad[3:])
-        return None, None, None, *gradients
+        dy, dhn, dcn, dcy = upstream
+        if ctx.batch_first:
+            y, dy, dcy = (None if each is None else each.transpose(0, 1) for each in (y, dy, dcy))
+        saved, given = (y, *inputs), (dy, dhn, dcn, dcy)
+        gradients = _backward(ctx.device, ctx.plan, ctx.masks, reserve, saved, given, ctx.needs_input_grad[4:])
+        return None, None, None, None, *gradients
 
 
 def _backward(

@@ -24,6 +24,7 @@ class Batch(NamedTuple):
         size: B.
         sizes: [T] sequences still running at each step; None: all B.
         batched: Whether the input, and so the states, have a batch dimension.
+        batch_first: Whether the caller's dense output is [B, T, ...], and the engine's not.
         order: [B] the caller's index of each of the engine's sequences; None: the same order.
         original: [B] the inverse of `order`.
         ids: `order` once more, wherever it can be read with least waiting.
@@ -35,6 +36,7 @@ class Batch(NamedTuple):
     size: int
     sizes: tuple[int, ...] | None = None
     batched: bool = True
+    batch_first: bool = False
     order: Tensor | None = None
     original: Tensor | None = None
     ids: Tensor | Indices | None = None
@@ -63,7 +65,7 @@ def batch_of(device: Device, given: Input, lengths: Any, batch_first: bool) -> B
         if lengths is not None:
             raise ValueError(f"lengths: expected a batched input [T, B, I], got {list(given.shape)}")
         _check_not_empty(given, len(given), 1)
-        return Batch(given, len(given), 1, batched=False, shaped=lambda y: y.squeeze(1))
+        return Batch(given, len(given), 1, batched=False)
     steps, size, _ = given.shape
     if batch_first:
         steps, size = size, steps
@@ -75,7 +77,7 @@ def batch_of(device: Device, given: Input, lengths: Any, batch_first: bool) -> B
             lengths = lengths.detach()
         return _ragged_batch(device, given, Ragged.of(lengths, steps, size, batch_first))
     if batch_first:
-        return Batch(given.transpose(0, 1), steps, size, shaped=lambda y: y.transpose(0, 1))
+        return Batch(given.transpose(0, 1), steps, size, batch_first=True)
     return Batch(given, steps, size)
 
 
@@ -87,23 +89,22 @@ def _packed_batch(given: PackedSequence, lengths: Any) -> Batch:
     _check_not_empty(x, len(sizes), sizes[0] if sizes else 0)
 
     def shaped(rows: Tensor) -> PackedSequence:
-        return PackedSequence(rows.view(len(x), -1), batch_sizes, order, original)
+        return PackedSequence(rows, batch_sizes, order, original)
 
-    return Batch(x, len(sizes), sizes[0], _ragged_sizes(sizes), True, order, original, order, shaped)
+    return Batch(x, len(sizes), sizes[0], _ragged_sizes(sizes), True, False, order, original, order, shaped)
 
 
 def _ragged_batch(device: Device, given: Tensor, ragged: Ragged) -> Batch:
     places = given.shape[0] * given.shape[1]
 
     def shaped(rows: Tensor) -> Tensor:
-        rows = rows.view(len(ragged.places), -1)
-        dense: Tensor = _Spread.apply(rows, device, ragged, places)  # type: ignore[no-untyped-call]
-        return dense.view(*given.shape[:2], -1)
+        dense: Tensor = _Spread.apply(rows, device, ragged, given.shape[:2])  # type: ignore[no-untyped-call]
+        return dense
 
     x: Tensor = _Gather.apply(given.reshape(places, -1), device, ragged)  # type: ignore[no-untyped-call]
     order, original = map(device.indices, (ragged.order, ragged.original))
     sizes = tuple(ragged.batch_sizes)
-    return Batch(x, len(sizes), sizes[0], _ragged_sizes(sizes), True, order, original, ragged.order, shaped)
+    return Batch(x, len(sizes), sizes[0], _ragged_sizes(sizes), True, False, order, original, ragged.order, shaped)
 
 
 def _ragged_sizes(sizes: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -119,7 +120,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, dense: Tensor, device: Device, ragged: Ragged) -> Tensor:
-        ctx.given = device, ragged, len(dense)
+        ctx.given = device, ragged, (len(dense),)
         return device.gather(dense, ragged)
 
     @staticmethod
@@ -131,13 +132,14 @@ class _Spread(torch.autograd.Function):
     """The inverse: rows to their places, zeros elsewhere."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, device: Device, ragged: Ragged, size: int) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, device: Device, ragged: Ragged, places: tuple[int, ...]) -> Tensor:
         ctx.given = device, ragged
-        return device.spread(rows, ragged, size)
+        return device.spread(rows, ragged, places)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return _Gather.apply(gradient, *ctx.given), None, None, None  # type: ignore[no-untyped-call]
+        width = gradient.shape[-1]
+        return _Gather.apply(gradient.reshape(-1, width), *ctx.given), None, None, None  # type: ignore[no-untyped-call]
 
 
 def _check_not_empty(given: Tensor, steps: int, size: int) -> None:

@@ -209,14 +209,15 @@ def _run(
         plain(device, hidden, call.dtype),
         plain(device, weight, call.dtype),
         plain(device, bias, values),
-        targets.contiguous(),
+        plain(device, targets, torch.int64),
     )
     result = device.new((4,), torch.int64)  # rnn_engine_loss_result
     context.linear_cross_entropy(problem, inputs, call.scale, gradients, workspace, result, device.stream())
-    loss, nll = result.view(torch.float64)[:2] * call.scale
+    loss, nll = result.view(torch.float64)[:2]
     types = hidden.dtype, weight.dtype, weight.dtype if bias is None else bias.dtype
     formed = [None if g is None else device.cast(g, each) for g, each in zip(gradients, types, strict=True)]
-    return (loss.to(values), nll.to(values), *result[2:].clone()), formed
+    sums = (loss * call.scale).to(values), (nll * call.scale).to(values)
+    return (*sums, result[2].clone(), result[3].clone()), formed  # of their own, no views
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

@@ -72,8 +72,8 @@ class Device(Protocol):
     def gather(self, dense: Tensor, ragged: Ragged) -> Tensor:
         """`Ragged.gather` into a new tensor."""
 
-    def spread(self, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
-        """`Ragged.spread` into a new tensor of `size` rows."""
+    def spread(self, rows: Tensor, ragged: Ragged, places: Sequence[int]) -> Tensor:
+        """`Ragged.spread` into a new tensor, [*places, width]."""
 
 
 class Cpu:
@@ -94,7 +94,7 @@ class Cpu:
         if math.prod(shape) < _SMALL:
             return torch.empty(shape, dtype=dtype)
         if dtype == torch.bfloat16:  # NumPy has none
-            return torch.from_numpy(pool.array(tuple(shape), "int16")).view(dtype)
+            return torch.from_numpy(pool.array(tuple(shape), "int16")).view(dtype).data  # no view to autograd
         return torch.from_numpy(pool.array(tuple(shape), NAMES[dtype]))
 
     def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -129,16 +129,17 @@ class Cpu:
         ragged.gather(_array_of(dense), _array_of(rows))
         return rows
 
-    def spread(self, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
+    def spread(self, rows: Tensor, ragged: Ragged, places: Sequence[int]) -> Tensor:
         """Done by NumPy, too."""
-        dense = self.new((size, rows.shape[1]), rows.dtype)
-        ragged.spread(_array_of(rows), _array_of(dense))
+        width = rows.shape[1]
+        dense = self.new((*places, width), rows.dtype)
+        ragged.spread(_array_of(rows), _array_of(dense).reshape(-1, width))
         return dense
 
 
 def _array_of(tensor: Tensor) -> NDArray[Any]:
     """A tensor's memory as an array; bfloat16, which NumPy has not, as int16."""
-    tensor = tensor.detach()
+    tensor = tensor.detach().resolve_neg()
     array: NDArray[Any] = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
     return array
 
@@ -215,10 +216,12 @@ class Cuda:
         """On the device."""
         return dense.detach().index_select(0, self.indices(ragged.places))
 
-    def spread(self, rows: Tensor, ragged: Ragged, size: int) -> Tensor:
+    def spread(self, rows: Tensor, ragged: Ragged, places: Sequence[int]) -> Tensor:
         """The same."""
-        dense = self.zeros((size, rows.shape[1]), rows.dtype)
-        return dense.index_copy_(0, self.indices(ragged.places), rows.detach())
+        width = rows.shape[1]
+        dense = self.zeros((*places, width), rows.dtype)
+        dense.view(-1, width).index_copy_(0, self.indices(ragged.places), rows.detach())
+        return dense
 
 
 _CPU = Cpu()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Never
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from rnn_engine.nn.batch import Input, batch_of
 from rnn_engine.nn.devices import NAMES, Device, called_dtype, device_of, either
 from rnn_engine.nn.states import State, callers_states, detached, engine_states
 from rnn_engine.nn.stepper import Stepper
-from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag, check_schedule, check_size
+from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag, check_no_more, check_schedule, check_size
 
 Lengths = Tensor | Sequence[int]
 
@@ -46,8 +47,11 @@ class Recurrent(nn.Module):
         schedule: str = "auto",
         recurrent_dropout: float = 0.0,
         zoneout: tuple[float, float] = (0.0, 0.0),
+        **unknown: Never,
     ) -> None:
         super().__init__()
+        if unknown:
+            check_no_more(type(self).__name__, unknown, inspect.signature(Recurrent.__init__).parameters)
         if dtype is not None and dtype not in _DTYPES:
             raise ValueError(f"dtype: expected {either(_DTYPES)}, got {dtype}")
         check_flag("batch_first", batch_first)
@@ -151,6 +155,7 @@ class Recurrent(nn.Module):
         schedule: str | None = None,
         last_state_only: bool = False,
         return_cell_states: bool = False,
+        **unknown: Never,
     ) -> Any:
         """Runs the stack.
 
@@ -165,6 +170,7 @@ class Recurrent(nn.Module):
             schedule: How threads share the work, in place of the layer's own setting (`rnn_engine.spec.SCHEDULES`).
             last_state_only: Return no output: without gradients, memory then does not grow with T.
             return_cell_states: Return c of every step of the last layer too.
+            **unknown: None: a name that is none of these is told.
 
         Returns:
             output [T, B, D*R] in the form of the input, zero beyond a sequence's length (None with last_state_only);
@@ -174,8 +180,10 @@ class Recurrent(nn.Module):
         Raises:
             ValueError: A shape, dtype, device or length is not what the layer expects, or the memory budget is too
                 small; the message then says what would do.
-            TypeError: The input is no tensor.
+            TypeError: The input is no tensor, or an argument has a wrong name.
         """
+        if unknown:
+            check_no_more(type(self).__name__, unknown, inspect.signature(Recurrent.forward).parameters)
         parameters = self._tensors()
         weight = parameters[0]
         device = device_of(weight)
@@ -202,7 +210,7 @@ class Recurrent(nn.Module):
         plan = native.plan(context, self.spec, NAMES[dtype], batch.steps, batch.size, batch.sizes, options)
         drawn = options.dropout or options.recurrent_dropout or options.zoneout_masks
         masks = Masks.draw(batch.ids) if drawn else NO_MASKS
-        outputs = run_stack(device, plan, masks, x, h0, c0, parameters)
+        outputs = run_stack(device, plan, masks, x, h0, c0, parameters, batch.batch_first)
         last = callers_states(self.spec, outputs.hn, outputs.cn, size, batch.original)
         y = None if last_state_only else batch.callers(outputs.y)
         return (y, last, batch.callers(outputs.cy)) if return_cell_states else (y, last)

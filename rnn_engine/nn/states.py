@@ -56,7 +56,10 @@ def engine_states(
 
 
 def callers_states(spec: StackSpec, hn: Tensor, cn: Tensor, batch: int | None, order: Tensor | None = None) -> State:
-    """The inverse of `engine_states`; `order` gives for each of the caller's sequences the engine's."""
+    """The inverse of `engine_states`; `order` gives for each of the caller's sequences the engine's.
+
+    What it returns are no views, so that callers may detach and change them in place.
+    """
     if order is None and batch is not None and hn.dim() == cn.dim() == len("LBH"):  # as the engine made them
         return hn if CELLS[spec.cell].single_state else (hn, cn)
 
@@ -66,7 +69,7 @@ def callers_states(spec: StackSpec, hn: Tensor, cn: Tensor, batch: int | None, o
         else:
             ends = list(accumulate(prod(shape) for shape in shapes))
             pieces = [whole[end - prod(shape) : end].view(shape) for end, shape in zip(ends, shapes, strict=True)]
-        result: Half = joined(pieces if order is None else [piece.index_select(1, order) for piece in pieces])
+        result: Half = joined([piece.clone() if order is None else piece.index_select(1, order) for piece in pieces])
         return result
 
     h, c = spec.state_shapes(batch)

@@ -44,6 +44,10 @@ class Stepper:
             self._packed = self._device.new((plan.packed_bytes,), torch.uint8)
             plan.pack(self._weights, self._packed, self._device.stream())
 
+    def __repr__(self) -> str:
+        like = self._like
+        return f"<Stepper: {self.spec.describe()}, {like.dtype}, {like.device}, {self._context.threads} threads>"
+
     def _plan(self, steps: int, batch: int) -> native.Plan:
         return native.plan(self._context, self.spec, NAMES[self._like.dtype], steps, batch, None, self._options)
 
@@ -73,5 +77,4 @@ class Stepper:
             self._device, self._plan(steps, batch), NO_MASKS, x, h0, c0, self._weights, self._packed
         )
         assert outputs.y is not None
-        y = outputs.y[0] if len(shape) == 2 else outputs.y
-        return y, callers_states(self.spec, outputs.hn, outputs.cn, batch)
+        return outputs.y, callers_states(self.spec, outputs.hn, outputs.cn, batch)
