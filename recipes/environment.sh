@@ -3,6 +3,7 @@
 # What is up to date already is left alone, so a second run costs no time. With NMT_INSTALL=no nothing is installed: `nmt`
 # and `python` are those in PATH.
 
+unset PYTHONSAFEPATH # a Python script finds what it imports in its own folder
 PROJECT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 STEP_NAME="$(basename "$0")"
 
@@ -40,7 +41,6 @@ run_recipe() {
     local script="$PROJECT/recipes/$1"
     shift
     _require_python
-    unset PYTHONSAFEPATH # the script's own folder is where it finds what it imports
     exec python3 "$script" "$@"
 }
 

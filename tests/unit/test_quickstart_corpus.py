@@ -3,6 +3,7 @@
 import datetime
 import os
 import re
+import shutil
 import subprocess
 import sys
 from decimal import Decimal
@@ -18,6 +19,8 @@ import make_corpus  # noqa: E402
 import quantities  # noqa: E402
 import spelling  # noqa: E402
 import values  # noqa: E402
+
+from nmt.config_file import load_config  # noqa: E402
 
 SIZES = {"train": 6000, "valid": 1000, "test": 1000}
 MONTHS = (
@@ -189,3 +192,34 @@ def test_the_script_writes_aligned_files(tmp_path):
     for split, size in {"train": 500, "valid": 1000, "test": 1000}.items():
         for end in ("de", "en", "kind"):
             assert len((tmp_path / f"{split}.{end}").read_text(encoding="utf-8").splitlines()) == size
+
+
+def test_another_seed_has_a_folder_of_its_own(tmp_path):
+    programs, project = tmp_path / "programs", tmp_path / "project"
+    programs.mkdir()
+    shutil.copytree(RECIPE.parent, project / "recipes", ignore=shutil.ignore_patterns("__pycache__"))
+    stand_in = f'#!/bin/sh\nprintf \'%s\\t\' "${{0##*/}}" "$@" >>{tmp_path}/calls; echo >>{tmp_path}/calls\n'
+    for name in ("nmt", "python"):
+        (programs / name).write_text(stand_in)
+        (programs / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "NMT_INSTALL": "no"}
+    script = ["bash", project / "recipes" / "quickstart" / "run.sh"]
+
+    def calls(*arguments):
+        (tmp_path / "calls").write_text("")
+        done = subprocess.run([*script, *arguments], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return [line.split("\t")[:-1] for line in (tmp_path / "calls").read_text().splitlines()]
+
+    made, trained = calls()[:2]
+    assert made == ["python", "recipes/quickstart/make_corpus.py", "--seed", "1", "run/quickstart/data"]
+    assert trained == ["nmt", "train", "recipes/quickstart/config.toml"]
+    made, trained = calls("7")[:2]
+    assert made[2:] == ["--seed", "7", "run/quickstart-7/data"]
+    first = load_config(RECIPE / "config.toml", [])
+    config = load_config(RECIPE / "config.toml", [each for each in trained[3:] if each != "--set"])
+    assert config.training.seed == 7 != first.training.seed
+    texts = first.model_dump_json(), config.model_dump_json()
+    assert texts[1] == texts[0].replace("quickstart/", "quickstart-7/").replace('"seed":1,', '"seed":7,')
+    for wrong in (["seven"], ["1", "2"]):
+        assert subprocess.run([*script, *wrong], env=environment, capture_output=True, check=False).returncode == 1
