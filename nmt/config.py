@@ -136,6 +136,11 @@ class DataConfig(Section):
     remove_duplicates: bool = True
     """Leave out training pairs that came before, letter for letter."""
 
+    @property
+    def subword_files(self) -> tuple[str, ...]:
+        """Names of the subword models in the model folder: one for both sides, or the source's and the target's."""
+        return ("joint.spm",) if self.joint_vocabulary else ("source.spm", "target.spm")
+
 
 class ModelConfig(Section):
     """Shape of the network."""

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from nmt.config import FORMAT_VERSION, Config, ConfigError
 from nmt.files import write_text
+from nmt.reading import read_regular
 
 RENAMED: Final = {"training.subword_sampling": "training.subword_regularization"}
 """Settings by the names that older model folders have for them."""
@@ -55,7 +56,12 @@ def save_config(config: Config, path: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write_text(path, config.model_dump_json(indent=2) + "\n")
+    write_text(path, as_json(config))
+
+
+def as_json(config: Config) -> str:
+    """Write every setting as `save_config` does."""
+    return config.model_dump_json(indent=2) + "\n"
 
 
 def read_config(path: Path) -> Config:
@@ -66,7 +72,7 @@ def read_config(path: Path) -> Config:
         FileNotFoundError: There is no such file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(path).decode("utf-8"))
     except (ValueError, RecursionError) as error:  # JSON and UTF-8 errors alike
         raise ConfigError(f"{path}: not a JSON file: {error}") from None
     version = content.get("format_version") if isinstance(content, dict) else None

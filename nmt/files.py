@@ -1,8 +1,7 @@
-"""Files that appear whole or not at all, and their digests."""
+"""Files that appear whole or not at all."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,13 +43,3 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 with LF line ends, atomically (see `atomic_write`)."""
     with atomic_write(path) as file:
         file.write(text.encode())
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

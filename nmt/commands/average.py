@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from nmt.lock import locked
 from nmt.training import TrainingError
 from nmt.training.averaging import average_checkpoints, choose_steps
 
@@ -24,7 +25,8 @@ def run(folder: Path, output: Path, last: int | None, steps: str | None) -> None
         OSError: A file cannot be read or written.
     """
     chosen = choose_steps(folder, last, _numbers(steps) if steps is not None else None)
-    average_checkpoints(folder, chosen, output)
+    with locked(output):
+        average_checkpoints(folder, chosen, output)
     typer.echo(f"nmt average: averaged steps {', '.join(map(str, chosen))} into {output}", err=True)
 
 

@@ -17,7 +17,7 @@ from nmt.commands.trials import run_trial
 from nmt.config_file import load_config
 from nmt.data.preparation.prepare import check
 from nmt.experiment import prepared_data
-from nmt.training.lock import locked
+from nmt.lock import locked
 from nmt.values import shown_bytes
 
 

@@ -12,7 +12,9 @@ from nmt.config_file import load_config
 from nmt.data.batching import validation_batches
 from nmt.data.preparation.manifest import input_files, require_files
 from nmt.experiment import prepared_data, training_batches, validation_bleu
-from nmt.training.lock import locked
+from nmt.lock import locked
+from nmt.training.checkpoint import Checkpoints
+from nmt.training.finish import check_no_model
 from nmt.training.trainer import build_model, train
 
 
@@ -35,6 +37,8 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
     config = load_config(path, overrides)
     require_files(input_files(config.data))  # text that is missing is found before anything is written
     with locked(config.folder):
+        if not Checkpoints(config.folder).steps():
+            check_no_model(config)  # before the data is prepared
         data = prepared_data(config)
         result = train(
             config,
@@ -43,6 +47,7 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
             validation_batches(data.valid, config.training.batch_tokens),
             validate=validation_bleu(config, data),
             counts=data.counts,
+            subwords=data.subword_contents(config),
         )
     if result.status in ("interrupted", "already finished"):  # otherwise the trainer has said it
         typer.echo(f"nmt train: {result.message}", err=True)

@@ -26,6 +26,7 @@ from nmt.config_file import load_config, read_config, save_config
 from nmt.data.batching import Batch, validation_batches
 from nmt.data.preparation.prepare import PreparedData
 from nmt.experiment import prepared_data, training_batches, validation_bleu
+from nmt.lock import locked
 from nmt.model.device import use_device
 from nmt.model_folder.files import MODEL_FILE
 from nmt.model_folder.scores import ScoresFile
@@ -33,7 +34,6 @@ from nmt.model_folder.weights import read_tensors
 from nmt.training import TrainingError
 from nmt.training.checkpoint import OPTIMIZER_FILE, Checkpoints
 from nmt.training.device_memory import memory_of
-from nmt.training.lock import locked
 from nmt.training.microbatching import memory_limit
 from nmt.training.trainer import BatchSource, build_model, train
 
@@ -122,6 +122,7 @@ def trial(original: Path, folder: Path, kill_after: int) -> None:
         batches,
         validation_batches(data.valid, config.training.batch_tokens)[:_VALIDATION_BATCHES],
         validate=validation_bleu(config, data, _VALIDATION_LINES),
+        subwords=data.subword_contents(config),
     )
 
 

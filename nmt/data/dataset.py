@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmt.files import atomic_write
+from nmt.reading import open_regular
 
 Side = Literal["source", "target"]
 IdArray = NDArray[np.uint16] | NDArray[np.uint32]
 
 _OFFSET: Final = np.dtype(np.int64)
+_ADVICE: Final = "run `nmt prepare` again"
 _HEADER_BYTES: Final = 128  # room for any one-dimensional header, and a multiple of 64 as the format asks
 
 
@@ -70,7 +73,7 @@ def sentence_writer(folder: Path, name: str, vocabulary_size: int) -> Iterator[C
     Yields:
         A function that appends the ids of one sentence, each below `vocabulary_size`.
     """
-    dtype = np.dtype(np.uint16 if vocabulary_size <= 1 << 16 else np.uint32)
+    dtype = _dtype_of_ids(vocabulary_size)
     end = sentences = 0
     with atomic_write(folder / f"{name}.ids.npy") as file, atomic_write(folder / f"{name}.offsets.npy") as offsets:
         file.write(bytes(_HEADER_BYTES))
@@ -84,53 +87,82 @@ def sentence_writer(folder: Path, name: str, vocabulary_size: int) -> Iterator[C
             offsets.write(end.to_bytes(_OFFSET.itemsize, sys.byteorder))
 
         yield append
-        _write_header(file, dtype, end)
-        _write_header(offsets, _OFFSET, sentences + 1)
+        for opened, header in ((file, _header(dtype, end)), (offsets, _header(_OFFSET, sentences + 1))):
+            opened.seek(0)
+            opened.write(header)
 
 
-def read_sentences(folder: Path, name: str) -> Sentences:
-    """Map what `sentence_writer` wrote into memory.
+def read_sentences(folder: Path, name: str, vocabulary_size: int) -> Sentences:
+    """Map what `sentence_writer` wrote into memory, and look once at every number.
+
+    Args:
+        folder: Where it lies.
+        name: Split and side, such as `train.source`.
+        vocabulary_size: V, as it was written with.
 
     Raises:
         PreparedError: A file is missing, or does not hold what its name says.
     """
-    try:
-        ids = np.load(folder / f"{name}.ids.npy", mmap_mode="r", allow_pickle=False)
-        offsets = np.load(folder / f"{name}.offsets.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    ids = _map(folder / f"{name}.ids.npy", _dtype_of_ids(vocabulary_size))
+    offsets = _map(folder / f"{name}.offsets.npy", _OFFSET)
+    if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != ids.size or (np.diff(offsets) < 0).any():
         raise PreparedError(
-            f"{folder}: prepared data of {name} cannot be read ({error}); run `nmt prepare` again"
-        ) from None
-    if offsets.ndim != 1 or offsets.size == 0 or ids.shape != (int(offsets[-1]),):
-        raise PreparedError(
-            f"{folder}: {name}: expected offsets that end at the number of ids, {ids.size}; run `nmt prepare` again"
+            f"{folder}: {name}: expected offsets that ascend from 0 to the number of ids, {ids.size}; {_ADVICE}"
         )
+    if ids.size and ids.max() >= vocabulary_size:
+        raise PreparedError(f"{folder}: {name}: expected ids below {vocabulary_size}, got {ids.max()}; {_ADVICE}")
     return Sentences(ids, offsets)
 
 
-def open_split(folder: Path, split: str) -> PreparedSplit:
+def open_split(folder: Path, split: str, vocabulary_sizes: tuple[int, int]) -> PreparedSplit:
     """Map the ids of a split into memory.
 
     Args:
         folder: Of the ids.
         split: "train" or "valid".
+        vocabulary_sizes: V of the source and of the target.
 
     Raises:
         PreparedError: They are missing or damaged.
     """
-    source, target = (read_sentences(folder, f"{split}.{side}") for side in ("source", "target"))
+    source, target = (
+        read_sentences(folder, f"{split}.{side}", size)
+        for side, size in zip(("source", "target"), vocabulary_sizes, strict=True)
+    )
     if len(source.offsets) != len(target.offsets):
         raise PreparedError(
             f"{folder}: {split}: expected as many source as target sentences, got {len(source.offsets) - 1} "
-            f"and {len(target.offsets) - 1}; delete the folder and run `nmt prepare` again"
+            f"and {len(target.offsets) - 1}; {_ADVICE}"
         )
     return PreparedSplit(source, target)
 
 
-def _write_header(file: BinaryIO, dtype: np.dtype[np.generic], size: int) -> None:
-    """Write a NumPy header of a fixed length over the start of a file: the size is known only when all is written."""
+def _dtype_of_ids(vocabulary_size: int) -> np.dtype[Any]:
+    return np.dtype(np.uint16 if vocabulary_size <= 1 << 16 else np.uint32)
+
+
+def _header(dtype: np.dtype[Any], size: int) -> bytes:
+    """NumPy's header of a one-dimensional array, of a fixed length: it is written over the start of a file when the
+    size is known, and whatever else a file begins with is none of ours."""
     content = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': ({size},), }}"
     magic = np.lib.format.magic(1, 0)
     length = _HEADER_BYTES - len(magic) - 2
-    file.seek(0)
-    file.write(magic + length.to_bytes(2, "little") + content.ljust(length - 1).encode("ascii") + b"\n")
+    return magic + length.to_bytes(2, "little") + content.ljust(length - 1).encode("ascii") + b"\n"
+
+
+def _map(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Map an array into memory.
+
+    Raises:
+        PreparedError: The file holds something else.
+    """
+    try:
+        with open_regular(path) as file:
+            size, rest = divmod(os.fstat(file.fileno()).st_size - _HEADER_BYTES, dtype.itemsize)
+            if size < 0 or rest or file.read(_HEADER_BYTES) != _header(dtype, size):
+                raise PreparedError(f"{path}: damaged: expected an array of {dtype}; {_ADVICE}")
+            if size == 0:
+                return np.empty(0, dtype)  # nothing cannot be mapped
+            return np.memmap(file, dtype, mode="r", offset=_HEADER_BYTES, shape=(size,))
+    except OSError as error:
+        raise PreparedError(f"{path}: {error.strerror}; {_ADVICE}") from None

@@ -13,6 +13,7 @@ import sentencepiece
 
 from nmt.data.characters import plain_text
 from nmt.files import atomic_write
+from nmt.reading import read_regular
 
 PAD: Final = 0
 """Id that fills the ends of short sentences in a batch."""
@@ -25,9 +26,8 @@ EOS: Final = 3
 SPECIAL: Final = 4
 """How many ids stand for no text; the others begin here."""
 
-JOINT_FILE: Final = "joint.spm"
-SOURCE_FILE: Final = "source.spm"
-TARGET_FILE: Final = "target.spm"
+_LARGEST_FILE: Final = 64 << 20
+"""Bytes of a model at most: 256,000 pieces take a tenth."""
 
 _TRAINING_LINES: Final = 500_000
 """Lines of a larger text that a vocabulary is trained on: more would change it little, and cost memory and time."""
@@ -82,9 +82,9 @@ class Subwords:
 
         Raises:
             SubwordError: It holds no such model.
-            FileNotFoundError: There is no such file.
+            OSError: There is no such file, or it is too large to be one.
         """
-        return cls(path.read_bytes(), str(path))
+        return cls(read_regular(path, _LARGEST_FILE), str(path))
 
     def save(self, path: Path) -> None:
         """Write the model as a `.spm` file, atomically."""
@@ -209,28 +209,30 @@ def _draw(lines: Iterable[str], share: float, seed: int) -> Iterator[str]:
     return (plain_text(line) for line in lines if share >= 1.0 or generator.random() < share)
 
 
-def load_subwords(folder: Path) -> tuple[Subwords, Subwords]:
+def load_subwords(folder: Path, names: Sequence[str]) -> tuple[Subwords, Subwords]:
     """Read the vocabularies of a model folder.
 
     Args:
-        folder: Holds `joint.spm`, or `source.spm` and `target.spm`.
+        folder: The folder.
+        names: Their files, as `DataConfig.subword_files` names them: one for both sides, or the source's and the
+            target's. No other file is read, whatever else is there.
 
     Returns:
         Source and target; the same object twice if they are joint.
 
     Raises:
-        SubwordError: The files are missing or hold something else.
+        SubwordError: A file is missing or holds something else.
     """
-    joint = folder / JOINT_FILE
-    if joint.exists():
-        subwords = Subwords.load(joint)
-        return subwords, subwords
-    for name in (SOURCE_FILE, TARGET_FILE):
+    for name in names:
         if not (folder / name).exists():
-            raise SubwordError(
-                f"{folder}: expected {JOINT_FILE}, or {SOURCE_FILE} and {TARGET_FILE}; {name} is missing"
-            )
-    return Subwords.load(folder / SOURCE_FILE), Subwords.load(folder / TARGET_FILE)
+            raise SubwordError(f"{folder / name}: missing; the settings of this model name it")
+    loaded = [Subwords.load(folder / name) for name in names]
+    return loaded[0], loaded[-1]
+
+
+def subword_contents(names: Sequence[str], subwords: tuple[Subwords, Subwords]) -> dict[str, bytes]:
+    """Gather what the files of `load_subwords` hold, by name."""
+    return {name: each.serialized for name, each in zip(names, subwords, strict=False)}
 
 
 def _explain(message: str, vocabulary_size: int) -> str:

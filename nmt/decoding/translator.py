@@ -214,7 +214,7 @@ class Translator:
         use_threads(threads)
         place = use_device(device)  # before the model is read: what is missing is told at once
         config, model = load_model(Path(folder), Seq2Seq.from_config)
-        source, target = load_subwords(Path(folder))
+        source, target = load_subwords(Path(folder), config.data.subword_files)
         sizes = model.vocabulary_sizes
         if (source.size, target.size) != sizes:
             raise ModelError(

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from nmt.files import sha256, write_text
-from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError, require_file
+from nmt.files import write_text
+from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError, read_settings, require_file
+from nmt.model_folder.header import read_header
+from nmt.reading import read_regular, sha256
 
 DIGEST_FILE: Final = "SHA256SUMS"
 """SHA-256 of the subword models, the settings and the parameters, as the program `sha256sum` writes and checks it."""
 
+_LARGEST_FILE: Final = 1 << 30
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([\w.-]+)", re.ASCII)
 
 
-def write_digests(folder: Path, names: Sequence[str], written: Mapping[str, bytes]) -> None:
+def write_digests(folder: Path, written: Mapping[str, bytes]) -> None:
     """Write the digests of a model folder.
+
+    They are of what was meant to be written: a file that was damaged on the disk before now gets no good name by it.
 
     Args:
         folder: The model folder.
-        names: The files, in the order of the lines.
-        written: Contents of those that are not there yet.
+        written: Contents of all files that are loaded, by name, in the order of the lines.
 
     Raises:
-        OSError: A file cannot be read or written.
+        OSError: The file cannot be written.
     """
-    digests = {
-        name: hashlib.sha256(written[name]).hexdigest() if name in written else sha256(folder / name) for name in names
-    }
-    write_text(folder / DIGEST_FILE, "".join(f"{digest}  {name}\n" for name, digest in digests.items()))
+    lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in written.items())
+    write_text(folder / DIGEST_FILE, "".join(lines))
 
 
 def check_digests(folder: Path) -> bool:
-    """Check that files are as they were written, byte for byte.
+    """Check that files are as they were written, byte for byte, and that none is loaded which is not listed.
 
     Args:
         folder: The model folder.
@@ -44,14 +47,32 @@ def check_digests(folder: Path) -> bool:
         False if the folder has no digests: who changes a file of a model may delete them.
 
     Raises:
-        ModelError: The digests cannot be read, or a file is missing or another than they say.
+        ModelError: The digests cannot be read, do not list a file that is loaded, or a file is missing or another than
+            they say.
         OSError: A file cannot be read.
     """
     path = folder / DIGEST_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return False
     require_file(path)
-    lines = path.read_bytes().decode("ascii", errors="replace").split("\n")
+    digests = _read(path)
+    for name in (CONFIG_FILE, MODEL_FILE):
+        if name not in digests:
+            raise ModelError(f"{path}: damaged: does not list {name}")
+    _check(folder, CONFIG_FILE, digests.pop(CONFIG_FILE))  # says what else is loaded
+    for name in read_settings(folder).data.subword_files:
+        if name not in digests and (folder / name).exists():  # one that is missing is for its reader to tell
+            raise ModelError(f"{path}: does not list {name}, which is part of the model")
+    if (folder / MODEL_FILE).exists():
+        read_header(folder / MODEL_FILE)  # a file of another size than its header says could take for ever to sum up
+    for name, digest in digests.items():
+        _check(folder, name, digest)
+    return True
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Read the digests by file name."""
+    lines = read_regular(path).decode("ascii", errors="replace").split("\n")
     if lines.pop():
         raise ModelError(f"{path}: damaged: the last line has no end")
     digests: dict[str, str] = {}
@@ -59,16 +80,17 @@ def check_digests(folder: Path) -> bool:
         found = _LINE.fullmatch(line)
         if not found:
             raise ModelError(f"{path}: damaged: line {number}: expected a SHA-256 and a file name")
-        digests[found[2]] = found[1]
-    for name in (CONFIG_FILE, MODEL_FILE):
-        if name not in digests:
-            raise ModelError(f"{path}: damaged: does not list {name}")
-    for name, digest in digests.items():
-        require_file(folder / name, f", but {DIGEST_FILE} lists it")
-        if sha256(folder / name) != digest:
-            advice = f"; after a change of your own, delete {DIGEST_FILE}" if name == CONFIG_FILE else ""
-            raise ModelError(
-                f"{folder / name}: damaged, or changed since the model was written: "
-                f"its SHA-256 is not the one in {DIGEST_FILE}{advice}"
-            )
-    return True
+        if digests.setdefault(found[2], found[1]) != found[1]:
+            raise ModelError(f"{path}: damaged: line {number}: another SHA-256 of {found[2]}")
+    return digests
+
+
+def _check(folder: Path, name: str, digest: str) -> None:
+    path = folder / name
+    require_file(path, f", but {DIGEST_FILE} lists it")
+    if sha256(path, None if name == MODEL_FILE else _LARGEST_FILE) != digest:
+        advice = f"; after a change of your own, delete {DIGEST_FILE}" if name == CONFIG_FILE else ""
+        raise ModelError(
+            f"{path}: damaged, or changed since the model was written: "
+            f"its SHA-256 is not the one in {DIGEST_FILE}{advice}"
+        )

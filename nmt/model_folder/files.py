@@ -7,11 +7,11 @@ from typing import Final
 
 from nmt.config import Config, ConfigError
 from nmt.config_file import read_config
+from nmt.reading import kind_of
 
 CONFIG_FILE: Final = "config.json"
 MODEL_FILE: Final = "model.safetensors"
 CARD_FILE: Final = "README.md"
-SUBWORD_FILES: Final = "*.spm"
 
 
 class ModelError(ValueError):
@@ -22,10 +22,15 @@ def require_file(path: Path, hint: str = "") -> None:
     """Check that a file is there.
 
     Raises:
-        ModelError: It is missing, or no file; the message ends with `hint`.
+        ModelError: It is missing, in which case the message ends with `hint`, or no regular file.
+        OSError: It cannot be looked at.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: {'expected a file, got a folder' if path.is_dir() else 'missing'}{hint}")
+    try:
+        kind = kind_of(path)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: missing{hint}") from None
+    if kind is not None:
+        raise ModelError(f"{path}: expected a file, got {kind}")
 
 
 def read_settings(folder: Path) -> Config:
@@ -37,7 +42,7 @@ def read_settings(folder: Path) -> Config:
     path = folder / CONFIG_FILE
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such model folder")
-    require_file(path, "" if path.is_dir() else "; a model folder is made by `nmt train`")
+    require_file(path, "; a model folder is made by `nmt train`")
     try:
         return read_config(path)
     except ConfigError as error:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from safetensors import SafetensorError, safe_open
 
 from nmt.model_folder.files import ModelError, require_file
+from nmt.reading import open_regular
 
 _LARGEST_VOCABULARY: Final = 10_000_000
 _BYTES: Final = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -96,7 +97,7 @@ def open_tensors(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]
         OSError: It cannot be read.
     """
     require_file(path)
-    path.open("rb").close()  # what is wrong here names the file; safetensors' own errors do not
+    open_regular(path).close()  # what is wrong here names the file; safetensors' own errors do not
     try:
         with safe_open(path, framework=framework) as file:
             yield file

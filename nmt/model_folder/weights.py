@@ -14,7 +14,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from nmt.config import Config
-from nmt.config_file import save_config
+from nmt.config_file import as_json
 from nmt.files import atomic_write, write_text
 from nmt.model_folder.card import ModelCard, render_card
 from nmt.model_folder.digests import check_digests, write_digests
@@ -22,12 +22,12 @@ from nmt.model_folder.files import (
     CARD_FILE,
     CONFIG_FILE,
     MODEL_FILE,
-    SUBWORD_FILES,
     ModelError,
     read_settings,
     require_file,
 )
 from nmt.model_folder.header import Header, open_tensors, read_header, sizes_as_metadata
+from nmt.reading import read_regular
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -39,11 +39,17 @@ _NAMES_ON_DISK: Final = {
 """Beginnings of parameters' names in the network, and what files call them, which were there before."""
 
 
-def save_model(folder: Path, config: Config, model: nn.Module, sizes: tuple[int, int], card: ModelCard) -> None:
+def save_model(
+    folder: Path,
+    config: Config,
+    model: nn.Module,
+    sizes: tuple[int, int],
+    card: ModelCard,
+    subwords: Mapping[str, bytes],
+) -> None:
     """Write a model, `model.safetensors` last: whenever this is stopped, the folder holds a whole model or none.
 
-    A model that was there before goes when the new one is on the disk under a temporary name. The subword models are
-    put there by `nmt prepare`, before.
+    A model that was there before goes when the new one is on the disk under a temporary name.
 
     Args:
         folder: The model folder; created if missing.
@@ -51,23 +57,38 @@ def save_model(folder: Path, config: Config, model: nn.Module, sizes: tuple[int,
         model: The network; its current parameters are written.
         sizes: Of its source and target vocabulary.
         card: What the card tells.
+        subwords: Its subword models, by file name. `nmt prepare` put them there; they are written again where they are
+            missing or damaged.
 
     Raises:
         OSError: If the folder cannot be written.
     """
     parameters = parameters_of(model)
     content = save(_contiguous(parameters), sizes_as_metadata(sizes))
-    subwords = sorted(path.name for path in folder.glob(SUBWORD_FILES))
+    settings = as_json(config)
+    _restore(folder, subwords)
     with atomic_write(folder / MODEL_FILE) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())  # a full disk shows here at the latest, before anything is replaced
         (folder / MODEL_FILE).unlink(missing_ok=True)
-        save_config(config, folder / CONFIG_FILE)
+        write_text(folder / CONFIG_FILE, settings)
         values = sum(tensor.numel() for tensor in parameters.values())
         write_text(folder / CARD_FILE, render_card(config, values, sizes, card))
         # The parameters come last: digests that were cut short do not list them.
-        write_digests(folder, [*subwords, CONFIG_FILE, MODEL_FILE], {MODEL_FILE: content})
+        write_digests(folder, {**subwords, CONFIG_FILE: settings.encode(), MODEL_FILE: content})
+
+
+def _restore(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write those files, by name, that do not hold what they should."""
+    for name, content in files.items():
+        try:
+            same = read_regular(folder / name, len(content)) == content
+        except OSError:
+            same = False
+        if not same:
+            with atomic_write(folder / name) as file:
+                file.write(content)
 
 
 def load_model(folder: Path, build: Callable[[Config, int, int], Network]) -> tuple[Config, Network]:

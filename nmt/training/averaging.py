@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nmt.files import atomic_write
+from nmt.data.subwords import Subwords
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.card import ModelCard
-from nmt.model_folder.files import MODEL_FILE, SUBWORD_FILES
+from nmt.model_folder.files import MODEL_FILE
 from nmt.model_folder.header import parse_sizes
 from nmt.model_folder.weights import assign_parameters, build_for, save_model
 from nmt.training import TrainingError
@@ -68,20 +69,26 @@ def average_checkpoints(folder: Path, steps: Sequence[int], output: Path) -> Non
     for name in (MODEL_FILE, "checkpoints"):
         if (output / name).exists():
             raise TrainingError(f"{output}: holds a model already; choose another folder")
-    subwords = sorted(folder.glob(SUBWORD_FILES))
-    if not subwords:
-        raise TrainingError(f"{folder}: expected subword models ({SUBWORD_FILES}), found none")
     checkpoints = Checkpoints(folder)
-    state, _ = checkpoints.read_state(steps[-1])
+    state, checksums = checkpoints.read_state(steps[-1])
+    subwords = {name: _subwords(folder / name, checksums.get(name)) for name in state.config.data.subword_files}
     mean, sizes = _mean(checkpoints, steps)
     config = state.config.model_copy(update={"folder": output})
     path = checkpoints.path(steps[-1]) / MODEL_FILE
     model = build_for(config, sizes, Seq2Seq.from_config, path)
     assign_parameters(model, mean, path)
-    for path in subwords:
-        with atomic_write(output / path.name) as file:
-            file.write(path.read_bytes())
-    save_model(output, config, model.eval(), sizes, _card(state, steps, folder))
+    save_model(output, config, model.eval(), sizes, _card(state, steps, folder), subwords)
+
+
+def _subwords(path: Path, checksum: str | None) -> bytes:
+    """Read a subword model, which must be the one that was trained with."""
+    try:
+        content = Subwords.load(path).serialized
+    except FileNotFoundError:
+        raise TrainingError(f"{path}: missing; `nmt prepare` makes it again") from None
+    if checksum not in (None, hashlib.sha256(content).hexdigest()):  # None: a checkpoint of an earlier version
+        raise TrainingError(f"{path}: damaged: not the one of the checkpoint; `nmt prepare` makes it again")
+    return content
 
 
 def _mean(checkpoints: Checkpoints, steps: Sequence[int]) -> tuple[dict[str, Tensor], tuple[int, int]]:

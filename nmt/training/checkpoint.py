@@ -2,7 +2,8 @@
 
     checkpoints/step_N/model.safetensors      the parameters to translate with (the moving average, if there is one)
                        optimizer.safetensors  the optimiser's moments, the random state, the trained parameters
-                       state.json             where training stands, its settings, and the checksums of all three
+                       state.json             where training stands, its settings, and the checksums of all three and
+                                              of the subword models
     checkpoints/best -> step_N
 
 A checkpoint appears under its name only when all of it is on the disk, and loses its name before any of it goes. Names
@@ -23,11 +24,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from nmt.files import sha256, write_text
+from nmt.files import write_text
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import MODEL_FILE, ModelError
 from nmt.model_folder.header import sizes_as_metadata
 from nmt.model_folder.weights import assign_parameters, parameters_of, read_tensors, write_tensors
+from nmt.reading import read_regular, sha256
 from nmt.training import TrainingError
 from nmt.training.optimizer import ParameterAverage, optimizer_tensors, restore_optimizer
 from nmt.training.state import TrainingState
@@ -37,7 +39,6 @@ STATE_FILE = "state.json"
 RANDOM_STATE = "random_state"
 CUDA_RANDOM_STATE = "cuda_random_state"
 BEST = "best"
-_ADVICE = "remove this checkpoint to go on from the one before"
 
 
 class Checkpoints:
@@ -46,11 +47,13 @@ class Checkpoints:
     Args:
         folder: The model folder.
         keep: How many of the latest to keep, beside the best.
+        subwords: The subword models that are trained with, by file name; of those that are saved.
     """
 
-    def __init__(self, folder: Path, keep: int = 1) -> None:
+    def __init__(self, folder: Path, keep: int = 1, subwords: Mapping[str, bytes] | None = None) -> None:
         self.folder = folder / "checkpoints"
         self.keep = keep
+        self.subwords = {name: hashlib.sha256(content).hexdigest() for name, content in (subwords or {}).items()}
 
     def path(self, step: int) -> Path:
         """Name the checkpoint of a step."""
@@ -59,7 +62,7 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """List the steps that have a checkpoint, ascending."""
         names = (path.name.removeprefix("step_") for path in self.folder.glob("step_*"))
-        return sorted(int(name) for name in names if name.isdecimal())
+        return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
     def save(
         self, model: Seq2Seq, optimizer: torch.optim.Optimizer, average: ParameterAverage, state: TrainingState
@@ -78,7 +81,7 @@ class Checkpoints:
         self.remove_leftovers()
         final = self.path(state.step)
         if final.exists():  # a run stopped here: the tensors are the same, but the state may say more
-            _write_state(final, state)
+            _write_state(final, state, self.subwords)
         else:
             temporary = self._temporary(final)
             try:
@@ -91,7 +94,7 @@ class Checkpoints:
         self.point_to_best(state)
         latest = self.steps()[-self.keep :]
         # If the latest is damaged and removed, training goes on from the one before, and needs its best checkpoint.
-        kept = {*latest, *(self.read_state(step)[0].best_step for step in latest)}
+        kept = {*latest, *(self._best_of(step) for step in latest), state.best_step}
         for step in self.steps():
             if step not in kept:
                 doomed = self._temporary(self.path(step))
@@ -113,6 +116,21 @@ class Checkpoints:
             else:
                 path.unlink()
 
+    def _best_of(self, step: int) -> int | None:
+        """Which checkpoint was the best at a step; None if that is not known: nobody can go on from a damaged one."""
+        try:
+            return self.read_state(step)[0].best_step
+        except (TrainingError, OSError):
+            return None
+
+    def is_readable(self, step: int) -> bool:
+        """Whether the parameters of a checkpoint are whole."""
+        try:
+            path, checksums = self.path(step) / MODEL_FILE, self.read_state(step)[1]
+            return sha256(path) == checksums.get(MODEL_FILE)
+        except (TrainingError, OSError):
+            return False
+
     def latest_state(self) -> TrainingState | None:
         """Read where the latest checkpoint stands; None if there is none.
 
@@ -133,19 +151,22 @@ class Checkpoints:
         """
         path = self.path(step) / STATE_FILE
         try:
-            content = json.loads(path.read_bytes())
+            content = json.loads(read_regular(path))
         except OSError as error:
-            raise TrainingError(f"{path}: {error.strerror}; {_ADVICE}") from None
-        except ValueError:  # JSON and UTF-8 errors alike
-            raise TrainingError(f"{path}: damaged: not a JSON file; {_ADVICE}") from None
+            raise self._damaged(step, f"{path}: {error.strerror}") from None
+        except (ValueError, RecursionError):  # JSON and UTF-8 errors alike
+            raise self._damaged(step, f"{path}: damaged: not a JSON file") from None
         content = content if isinstance(content, dict) else {}
         checksums, state = content.get("checksums"), content.get("state")
         if not isinstance(checksums, dict) or checksums.get(STATE_FILE) != _checksum_of_state(state):
-            raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
+            raise self._damaged(step, f"{path}: damaged: its checksum is wrong")
         try:
-            return TrainingState.model_validate(state), checksums
+            found = TrainingState.model_validate(state)
         except ValidationError as error:
-            raise TrainingError(f"{path}: damaged: {error.errors()[0]['msg']}; {_ADVICE}") from None
+            raise self._damaged(step, f"{path}: damaged: {error.errors()[0]['msg']}") from None
+        if found.step != step:
+            raise self._damaged(step, f"{path}: damaged: is of step {found.step}")
+        return found, checksums
 
     def tensors(self, step: int, *names: str) -> list[tuple[dict[str, Tensor], dict[str, str]]]:
         """Read some of a checkpoint's files of tensors, each after a look at its checksum.
@@ -161,7 +182,25 @@ class Checkpoints:
             TrainingError: If a file is missing or damaged; it is named.
         """
         _, checksums = self.read_state(step)
-        return [_checked_tensors(self.path(step) / name, checksums.get(name)) for name in names]
+        return [self._checked_tensors(step, self.path(step) / name, checksums.get(name)) for name in names]
+
+    def _checked_tensors(self, step: int, path: Path, checksum: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+        try:
+            if sha256(path) != checksum:
+                raise self._damaged(step, f"{path}: damaged: its checksum is wrong")
+            return read_tensors(path)
+        except FileNotFoundError:
+            raise self._damaged(step, f"{path}: missing") from None
+        except OSError as error:
+            raise self._damaged(step, f"{path}: {error.strerror}") from None
+        except ModelError as error:
+            raise self._damaged(step, str(error)) from None
+
+    def _damaged(self, step: int, problem: str) -> TrainingError:
+        """Say what is wrong with a checkpoint, and what to do."""
+        before = [other for other in self.steps() if other < step]
+        advice = "this checkpoint to go on from the one before" if before else f"{self.folder} to begin anew"
+        return TrainingError(f"{problem}; remove {advice}")
 
     def restore(self, step: int, model: Seq2Seq, optimizer: torch.optim.Optimizer, average: ParameterAverage) -> None:
         """Put network, optimiser, average and torch's random state back to a checkpoint.
@@ -220,7 +259,7 @@ class Checkpoints:
         rest |= {f"parameter.{name}": tensor for name, tensor in trained.items() if average.averages}
         write_tensors(folder / MODEL_FILE, average.averages or trained, sizes_as_metadata(model.vocabulary_sizes))
         write_tensors(folder / OPTIMIZER_FILE, rest)
-        _write_state(folder, state)
+        _write_state(folder, state, self.subwords)
         _flush(folder)
 
     @staticmethod
@@ -228,23 +267,12 @@ class Checkpoints:
         return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def _write_state(folder: Path, state: TrainingState) -> None:
-    """Write state.json, whole, beside the files of tensors."""
+def _write_state(folder: Path, state: TrainingState, subwords: Mapping[str, str]) -> None:
+    """Write state.json, whole, beside the files of tensors; `subwords` are checksums by file name."""
     content = state.model_dump(mode="json")
-    checksums = {name: sha256(folder / name) for name in (MODEL_FILE, OPTIMIZER_FILE)}
+    checksums = {**subwords, **{name: sha256(folder / name) for name in (MODEL_FILE, OPTIMIZER_FILE)}}
     checksums[STATE_FILE] = _checksum_of_state(content)
     write_text(folder / STATE_FILE, json.dumps({"checksums": checksums, "state": content}, indent=2) + "\n")
-
-
-def _checked_tensors(path: Path, checksum: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise TrainingError(f"{path}: missing; {_ADVICE}")
-    if sha256(path) != checksum:
-        raise TrainingError(f"{path}: damaged: its checksum is wrong; {_ADVICE}")
-    try:
-        return read_tensors(path)
-    except ModelError as error:
-        raise TrainingError(f"{error}; {_ADVICE}") from None
 
 
 def _checksum_of_state(content: Any) -> str:

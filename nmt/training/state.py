@@ -58,7 +58,11 @@ class TrainingState(BaseModel):
     """The settings."""
 
 
-def check_same_training(before: Config, now: Config) -> None:
+FREE_DATA = {"source_language", "target_language", "train", "valid", "test"}
+"""Names and places of the text may change; that its content is still the same is for the prepared data to say."""
+
+
+def check_same_training(before: Config, now: Config, what: str = "checkpoint") -> None:
     """Make sure that a checkpoint may be continued under these settings.
 
     Network, data and what gives the data cursor its meaning must be the same; the rest, such as the number of epochs,
@@ -67,25 +71,24 @@ def check_same_training(before: Config, now: Config) -> None:
     Args:
         before: The checkpoint's settings.
         now: The present ones.
+        what: Of what the earlier ones are, for messages.
 
     Raises:
         TrainingError: If they differ; names the key, both values and what to do.
     """
     fixed = {f"model.{key}" for key in type(now.model).model_fields if key != "memory"}  # the bits are the same
-    # Names and places of the text may change; that its content is still the same is for the prepared data to say.
-    free = {"source_language", "target_language", "train", "valid", "test"}
-    fixed |= {f"data.{key}" for key in type(now.data).model_fields if key not in free}
+    fixed |= {f"data.{key}" for key in type(now.data).model_fields if key not in FREE_DATA}
     fixed |= {"training.batch_tokens", "training.seed", "training.optimizer", "training.early_stopping_metric"}
     for key in sorted(fixed):
         section, name = key.split(".")
         old, new = getattr(getattr(before, section), name), getattr(getattr(now, section), name)
         if old != new:
             raise TrainingError(
-                f"{key}: the checkpoint in {now.folder} was trained with {old}, the config says {new}; "
+                f"{key}: the {what} in {now.folder} was trained with {old}, the config says {new}; "
                 "set it back, or choose another folder"
             )
     if bool(before.training.ema_decay) != bool(now.training.ema_decay):
         raise TrainingError(
-            f"training.ema_decay: the checkpoint in {now.folder} was trained with {before.training.ema_decay}, the "
+            f"training.ema_decay: the {what} in {now.folder} was trained with {before.training.ema_decay}, the "
             f"config says {now.training.ema_decay}; it cannot be turned on or off on the way"
         )

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, Protocol
 
@@ -19,24 +18,25 @@ from nmt.data.batching import Batch
 from nmt.model.device import use_device, use_threads
 from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.files import read_settings
 from nmt.model_folder.scores import ScoresFile
 from nmt.training import TrainingError
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.device_memory import memory_of
 from nmt.training.events import Events, check_installed
-from nmt.training.finish import is_written, write_model
+from nmt.training.finish import check_model_before, check_no_model, is_written, settings_after, write_model
 from nmt.training.footprint import Footprint
 from nmt.training.interrupts import interrupts
 from nmt.training.loss import LOWER, batch_loss
 from nmt.training.microbatching import MicroBatching, memory_limit
 from nmt.training.optimizer import GradientClipper, LossScale, ParameterAverage, make_optimizer
+from nmt.training.place import Place
 from nmt.training.progress import Pace, Reporter, StepReport
+from nmt.training.result import Status, TrainingResult
 from nmt.training.schedule import Schedule
 from nmt.training.state import TrainingState, check_same_training
 from nmt.training.validation import Validate, describe, run_validation, update_early_stopping
 from nmt.values import duration
-
-Status = Literal["finished", "stopped early", "interrupted", "already finished"]
 
 
 class BatchSource(Protocol):
@@ -47,26 +47,6 @@ class BatchSource(Protocol):
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from the one numbered `start` on."""
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """How training ended."""
-
-    status: Status
-    """Why."""
-    message: str
-    """The same in a line for the user."""
-    steps: int
-    """Steps done, over all runs."""
-    epochs: int
-    """Epochs finished."""
-    best_step: int | None
-    """Step of the best checkpoint."""
-    best_score: float | None
-    """Its score by `training.early_stopping_metric`."""
-    seconds: float
-    """Training time over all runs."""
 
 
 def build_model(config: Config, source_vocab_size: int, target_vocab_size: int) -> Seq2Seq:
@@ -109,6 +89,7 @@ def train(
     *,
     validate: Validate | None = None,
     counts: Mapping[str, int] | None = None,
+    subwords: Mapping[str, bytes] | None = None,
 ) -> TrainingResult:
     """Train a network, or go on from the last checkpoint in the folder, until the config says that it is enough.
 
@@ -123,13 +104,15 @@ def train(
         valid: Batches of the validation set, for its loss.
         validate: Computes BLEU on the validation set; gets the averaged parameters, in evaluation mode.
         counts: What the card tells about the training data.
+        subwords: The subword models that the data is of, by file name, as the model folder will have them.
 
     Returns:
         How training ended.
 
     Raises:
-        TrainingError: If there is nothing to train on, the checkpoint belongs to other settings or is damaged, a
-            checkpoint cannot be saved, TensorBoard is wanted and missing, or training diverges.
+        TrainingError: If there is nothing to train on, the checkpoint belongs to other settings or is damaged, the
+            folder holds a finished model that is not of it, is removed meanwhile, or a checkpoint cannot be saved,
+            TensorBoard is wanted and missing, or training diverges.
         OSError: If the folder cannot be written.
     """
     if config.training.early_stopping_metric == "bleu" and validate is None:
@@ -139,7 +122,7 @@ def train(
     if config.training.tensorboard:
         check_installed()
     use_threads(config.training.threads)
-    return Trainer(config, model, data, valid, validate, counts or {}).run()
+    return Trainer(config, model, data, valid, validate, counts or {}, subwords).run()
 
 
 class Trainer:
@@ -152,6 +135,7 @@ class Trainer:
         valid: Batches of the validation set.
         validate: Computes BLEU on the validation set.
         counts: What the card tells about the training data.
+        subwords: The subword models by file name.
     """
 
     def __init__(
@@ -162,14 +146,16 @@ class Trainer:
         valid: Sequence[Batch],
         validate: Validate | None,
         counts: Mapping[str, int],
+        subwords: Mapping[str, bytes] | None = None,
     ) -> None:
         self.config, self.settings = config, config.training
         self.model, self.data, self.valid, self.validate, self.counts = model, data, valid, validate, counts
+        self.subwords = subwords or {}
         self.optimizer = make_optimizer(model, self.settings)
         self.average = ParameterAverage(model, self.settings.ema_decay)
         self.clipper = GradientClipper(model, self.settings.clip_norm)
         self.scale = LossScale(enabled=self.settings.precision == "float16")
-        self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints)
+        self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints, subwords)
         self.schedule = Schedule.from_config(
             self.settings, math.ceil(data.number_of_batches(0) / self.settings.accumulate)
         )
@@ -184,11 +170,13 @@ class Trainer:
     def run(self) -> TrainingResult:
         """Train until the end or an interruption; see `train`."""
         before = self.checkpoints.latest_state()
+        notes: list[str] = []
         if before is not None:
-            self._resume(before)
+            notes = self._resume(before)
             if self._end() and is_written(self.config, self.checkpoints, self.state):
-                return self._result("already finished", "raise training.epochs, max_steps or max_minutes to train on")
+                return self._result("already finished", self._update_settings())
         else:
+            check_no_model(self.config)
             torch.manual_seed(self.settings.seed)  # so that dropout does not depend on what was drawn since the weights
         self.scores.forget_after(self.state.validated_step)
         self.started = time.monotonic() - self.state.seconds
@@ -198,7 +186,9 @@ class Trainer:
             if self.settings.tensorboard:
                 self.events = Events(self.config.folder, self.state.step)
                 stack.callback(self.events.close)
-            reporter.note(self._introduction(resumed=before is not None))
+            self.place = Place(self.config.folder)
+            for note in (self._introduction(resumed=before is not None), *notes):
+                reporter.note(note)
             memory = memory_of(self.model.device)
             self.state.batch_memory = memory_limit(self.settings, memory, self.state.batch_memory)
             self.microbatching = MicroBatching(self.footprint, self.state.batch_memory, reporter.note)
@@ -209,10 +199,11 @@ class Trainer:
             if end is None:
                 self._save()
                 return self._result("interrupted", "everything is saved")
-            if self.state.validated_step != self.state.step:
+            if self.state.validated_step != self.state.step or self.state.best_step is None:
                 self._validate(reporter)
                 self._save()
-            write_model(self.config, self.model, self.checkpoints, self.state, self.counts)
+            self.place.check()
+            self._write(self.config)
             result = self._result(end, f"the model is in {self.config.folder}")
             reporter.note(result.message)
             return result
@@ -302,6 +293,7 @@ class Trainer:
     def _validate(self, reporter: Reporter) -> None:
         """Score the averaged parameters, and note whether they are the best."""
         state = self.state
+        self.place.check()
         numbers = {"learning_rate": self._learning_rate(max(state.step - 1, 0)), "tokens_per_second": self.pace.take()}
         if state.recent_tokens:
             numbers["training_loss"] = state.recent_nll / state.recent_tokens
@@ -329,15 +321,37 @@ class Trainer:
             return "finished"
         return "stopped early" if state.since_best >= settings.patience else None
 
-    def _resume(self, before: TrainingState) -> None:
+    def _resume(self, before: TrainingState) -> list[str]:
+        """Go on from a checkpoint; returns what there is to tell."""
         check_same_training(before.config, self.config)
+        check_model_before(self.config)
         self.checkpoints.restore(before.step, self.model, self.optimizer, self.average)
         self.state = before.model_copy(update={"config": self.config})
         self.clipper.skipped, self.clipper.in_a_row = before.skipped, before.skipped_in_a_row
         self.checkpoints.remove_leftovers()
+        best = self.state.best_step
+        if best is not None and not self.checkpoints.is_readable(best):
+            self.state = self.state.model_copy(update={"best_step": None, "best_score": None, "best_scores": {}})
+            return [f"the best checkpoint, of step {best}, is missing or damaged: the best from here on counts"]
         self.checkpoints.point_to_best(self.state)
+        return []
+
+    def _write(self, config: Config) -> None:
+        write_model(config, self.model, self.checkpoints, self.state, self.counts, self.subwords)
+
+    def _update_settings(self) -> str:
+        """Bring the settings of a finished model up to date where that needs no training; returns what to tell."""
+        config, updated, ignored = settings_after(read_settings(self.config.folder), self.config)
+        told = ["raise training.epochs, max_steps or max_minutes to train on"]
+        if ignored:
+            told.insert(0, f"{', '.join(ignored)}: changed too late to matter")
+        if updated:
+            self._write(config)
+            told.insert(0, f"the model has the new {', '.join(updated)} now")
+        return "; ".join(told)
 
     def _save(self) -> None:
+        self.place.check()
         try:
             self.checkpoints.save(self.model, self.optimizer, self.average, self.state)
         except OSError as error:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from commands import error_of, forked, write_config
 
+from nmt.lock import locked
 from nmt.model_folder.weights import read_tensors, write_tensors
 from nmt.training.checkpoint import Checkpoints, _write_state
-from nmt.training.lock import locked
 
 MORE = ("--set", "training.max_steps=12")
 
@@ -96,7 +96,7 @@ def test_gradients_that_are_not_finite(config: Path) -> None:
     tensors, metadata = read_tensors(path)
     tensors["output_bias"][7] = math.nan
     write_tensors(path, tensors, metadata)
-    _write_state(path.parent, checkpoints.read_state(6)[0])
+    _write_state(path.parent, checkpoints.read_state(6)[0], {})
     done = forked("train", config, *MORE, "--set", "training.validate_every=100")
     assert error_of(done).startswith("gradients were not finite 5 steps in a row; lower training.learning_rate")
     assert "step 7 left out: gradients are not finite, the loss is nan" in done.stderr
@@ -125,4 +125,4 @@ def test_tensorboard_that_is_not_installed(config: Path) -> None:
 def test_a_folder_that_is_being_trained_in(config: Path) -> None:
     with locked(config.parent / "model"):
         error = error_of(forked("train", config, *MORE))
-    assert f"another training is running in it (process {os.getpid()})" in error
+    assert f"is at work in it (process {os.getpid()})" in error

@@ -5,15 +5,14 @@ import signal
 
 import pytest
 
-from nmt.training import TrainingError
-from nmt.training.lock import LOCK_FILE, locked
+from nmt.lock import LOCK_FILE, LockError, locked
 
 
 def test_the_second_is_told_who_is_first(tmp_path):
     folder = tmp_path / "a" / "model"
     with (
         locked(folder),
-        pytest.raises(TrainingError, match=rf"running in it \(process {os.getpid()}\)"),
+        pytest.raises(LockError, match=rf"at work in it \(process {os.getpid()}\)"),
         locked(folder),
     ):
         pass
@@ -30,7 +29,7 @@ def test_a_killed_process_holds_no_lock(tmp_path):
             signal.pause()
         os._exit(0)
     os.read(reader, 1)
-    with pytest.raises(TrainingError, match=f"process {process}"), locked(tmp_path):
+    with pytest.raises(LockError, match=f"process {process}"), locked(tmp_path):
         pass
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)

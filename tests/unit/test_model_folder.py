@@ -25,7 +25,7 @@ def folder(tmp_path):
     torch.manual_seed(0)
     config = make_config()
     card = ModelCard({"training pairs": 29000}, {"test BLEU": "35.00"}, "Made in a test.")
-    save_model(tmp_path, config, Seq2Seq.from_config(config, 11, 11), (11, 11), card)
+    save_model(tmp_path, config, Seq2Seq.from_config(config, 11, 11), (11, 11), card, {})
     return tmp_path
 
 
@@ -117,12 +117,40 @@ def test_damage_is_told_in_one_line(folder, harm, message):
 
 
 def test_the_digests_are_those_of_sha256sum(folder):
-    (folder / "joint.spm").write_bytes(b"subwords")
     config, model = load_model(folder, Seq2Seq.from_config)
-    save_model(folder, config, model, model.vocabulary_sizes, ModelCard())
+    save_model(folder, config, model, model.vocabulary_sizes, ModelCard(), {"joint.spm": b"subwords"})
     names = ["joint.spm", "config.json", "model.safetensors"]
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     assert (folder / "SHA256SUMS").read_text() == "".join(lines)
+
+
+def removed(path):
+    path.unlink(missing_ok=True)
+
+
+def damaged(path):
+    path.write_bytes(b"subwordz")
+
+
+def replaced_by_a_pipe(path):
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("harm", [removed, damaged, replaced_by_a_pipe])
+def test_subwords_that_were_lost_are_written_again_and_get_no_good_name_by_damage(folder, harm):
+    config, model = load_model(folder, Seq2Seq.from_config)
+    harm(folder / "joint.spm")
+    save_model(folder, config, model, model.vocabulary_sizes, ModelCard(), {"joint.spm": b"subwords"})
+    assert (folder / "joint.spm").read_bytes() == b"subwords"
+    assert check_digests(folder)
+
+
+def test_what_is_loaded_must_be_listed(folder):
+    (folder / "source.spm").write_bytes(b"of no use to these settings, and not read")
+    assert check_digests(folder)
+    (folder / "joint.spm").write_bytes(b"planted")
+    with pytest.raises(ModelError, match=r"SHA256SUMS: does not list joint\.spm, which is part of the model"):
+        load_model(folder, Seq2Seq.from_config)
 
 
 @pytest.mark.parametrize("step", range(8))
@@ -146,7 +174,7 @@ def test_a_model_that_is_not_written_to_the_end_is_none(folder, monkeypatch, ste
     child = os.fork()
     if child == 0:
         Path.replace, Path.unlink = stopping(replace), stopping(unlink)
-        save_model(folder, config, model, model.vocabulary_sizes, ModelCard())
+        save_model(folder, config, model, model.vocabulary_sizes, ModelCard(), {})
         os._exit(0)
     finished = os.waitpid(child, 0)[1] == 0
     assert finished == (step >= 5)
@@ -164,7 +192,7 @@ def test_a_full_disk_leaves_the_model_that_was_there(folder, monkeypatch):
     config, model = load_model(folder, Seq2Seq.from_config)
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(OSError, match="full"):
-        save_model(folder, config, model, model.vocabulary_sizes, ModelCard())
+        save_model(folder, config, model, model.vocabulary_sizes, ModelCard(), {})
     monkeypatch.undo()
     load_model(folder, Seq2Seq.from_config)
 

@@ -165,7 +165,7 @@ def test_ids_take_as_few_bytes_as_they_can(tmp_path: Path, size: int, dtype: typ
     with sentence_writer(tmp_path, "x", size) as append:
         append([size - 1, 0])
         append([])
-    ids, offsets = read_sentences(tmp_path, "x")
+    ids, offsets = read_sentences(tmp_path, "x", size)
     assert ids.dtype == dtype
     assert ids.tolist() == [size - 1, 0]
     assert offsets.tolist() == [0, 2, 2]
@@ -174,7 +174,7 @@ def test_ids_take_as_few_bytes_as_they_can(tmp_path: Path, size: int, dtype: typ
 def test_no_sentences_at_all(tmp_path: Path) -> None:
     with sentence_writer(tmp_path, "x", 10):
         pass
-    ids, offsets = read_sentences(tmp_path, "x")
+    ids, offsets = read_sentences(tmp_path, "x", 10)
     assert (len(ids), offsets.tolist()) == (0, [0])
 
 
@@ -186,7 +186,7 @@ def test_sentences_come_back_as_written(sentences: list[list[int]]) -> None:
         with sentence_writer(folder, "x", 100) as append:
             for sentence in sentences:
                 append(sentence)
-        ids, offsets = read_sentences(folder, "x")
+        ids, offsets = read_sentences(folder, "x", 100)
         assert len(offsets) == len(sentences) + 1
         assert [ids[a:b].tolist() for a, b in pairwise(offsets)] == sentences
         assert not list(folder.glob(".*"))
@@ -263,7 +263,7 @@ def test_what_was_lost_is_made_again(folder: Path) -> None:
     content = lost.read_bytes()
     lost.unlink()
     assert check(config)[0] == "missing"
-    with pytest.raises(PreparedError, match=r"joint\.spm: expected [\d,]+ bytes, got no file; run `nmt prepare`"):
+    with pytest.raises(PreparedError, match=r"joint\.spm: missing; run `nmt prepare`"):
         PreparedData.open(config)
     assert prepare(config)
     assert lost.read_bytes() == content

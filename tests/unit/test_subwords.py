@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import sentencepiece
 
 from nmt.data import subwords as subwords_module
-from nmt.data.subwords import BOS, EOS, PAD, UNK, SubwordError, Subwords, load_subwords, train_subwords, training_share
+from nmt.data.subwords import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    SubwordError,
+    Subwords,
+    load_subwords,
+    subword_contents,
+    train_subwords,
+    training_share,
+)
 
 TEXT = [
     f"the {animal} {verb} the {other}"
@@ -81,21 +93,29 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path, content: bytes) -> Non
     path = tmp_path / "joint.spm"
     path.write_bytes(content)
     with pytest.raises(SubwordError, match=r"joint\.spm: expected"):
-        load_subwords(tmp_path)
+        load_subwords(tmp_path, ["joint.spm"])
 
 
-def test_a_folder_holds_a_joint_vocabulary_or_two(tmp_path: Path, subwords: Subwords) -> None:
-    with pytest.raises(SubwordError, match=r"source\.spm is missing"):
-        load_subwords(tmp_path)
-    subwords.save(tmp_path / "source.spm")
-    with pytest.raises(SubwordError, match=r"target\.spm is missing"):
-        load_subwords(tmp_path)
-    subwords.save(tmp_path / "target.spm")
-    source, target = load_subwords(tmp_path)
+def test_the_settings_say_which_vocabularies_are_read(tmp_path: Path, subwords: Subwords) -> None:
+    both = ["source.spm", "target.spm"]
+    for name in both:
+        with pytest.raises(SubwordError, match=rf"{name}: missing"):
+            load_subwords(tmp_path, both)
+        subwords.save(tmp_path / name)
+    (tmp_path / "joint.spm").write_bytes(b"planted")
+    source, target = load_subwords(tmp_path, both)
     assert source is not target
+    assert subword_contents(both, (source, target)) == dict.fromkeys(both, subwords.serialized)
     subwords.save(tmp_path / "joint.spm")
-    source, target = load_subwords(tmp_path)
+    source, target = load_subwords(tmp_path, ["joint.spm"])
     assert source is target
+    assert subword_contents(["joint.spm"], (source, target)) == {"joint.spm": subwords.serialized}
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "joint.spm")
+    with pytest.raises(OSError, match="expected a file, got a named pipe"):
+        load_subwords(tmp_path, ["joint.spm"])
 
 
 def test_digits_can_be_kept_apart():

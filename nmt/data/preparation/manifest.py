@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from nmt.config import Config, DataConfig
 from nmt.data.dataset import PreparedError
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.text import CorpusError
-from nmt.files import sha256, write_text
+from nmt.files import write_text
+from nmt.reading import kind_of, read_regular, sha256
 
 MANIFEST_FILE: Final = "prepared.json"
 SETTINGS: Final = (
@@ -36,15 +39,16 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[2] = 2
+    format_version: Literal[2, 3] = 3
+    """Version 2 had sizes in place of digests."""
     settings: dict[str, str | int | float | bool]
     """The values of `SETTINGS`."""
     inputs: dict[str, Fingerprint]
     """Size, time and SHA-256 of each training and validation file, by its place in the settings."""
     test_inputs: dict[str, Fingerprint]
     """The same of the test sets, which matter to `test_overlap` alone."""
-    outputs: dict[str, int]
-    """Bytes of each file that was written, by its path in the model folder."""
+    outputs: dict[str, int | str]
+    """SHA-256 of each file that was written, by its path in the model folder; in version 2, its size in bytes."""
     counts: dict[str, int]
     """See `PreparedData.counts`."""
     valid_overlap: Overlap
@@ -58,7 +62,8 @@ def data_folder(config: Config) -> Path:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest into the folder of the ids. Comes last: data without its manifest counts as missing."""
-    write_text(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+    content = manifest.model_dump(mode="json")
+    write_text(folder / MANIFEST_FILE, json.dumps({"checksum": _checksum(content), **content}, indent=2) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -72,13 +77,21 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     path = folder / MANIFEST_FILE
     try:
-        content = path.read_bytes()
+        content = json.loads(read_regular(path))
+        checksum = content.pop("checksum", None)
+        manifest = Manifest.model_validate(content)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        return Manifest.model_validate_json(content)
-    except ValidationError:
+    except (ValueError, RecursionError, AttributeError, TypeError):  # no JSON, no object, or not this one
         raise PreparedError(f"{path}: damaged or of another version; delete {folder} and prepare again") from None
+    if checksum != _checksum(content) and manifest.format_version > 2:
+        raise PreparedError(f"{path}: damaged: its checksum is wrong; delete {folder} and prepare again")
+    return manifest
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Sum up the manifest as it stands in the file, however it is laid out there."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_overlap(folder: Path) -> dict[str, Overlap]:
@@ -121,13 +134,28 @@ def changed_input(manifest: Manifest, data: DataConfig) -> str | None:
     return None
 
 
-def damaged_output(manifest: Manifest, folder: Path) -> str | None:
-    """Say which file in the model folder is missing or of another size than recorded, if any."""
-    for name, size in manifest.outputs.items():
-        path = folder / name
-        found = f"{path.stat().st_size:,}" if path.exists() else "no file"
-        if found != f"{size:,}":
-            return f"{name}: expected {size:,} bytes, got {found}"
+def damaged_output(manifest: Manifest, folder: Path, names: Iterable[str]) -> str | None:
+    """Say which file in the model folder is missing or another than recorded, if any; reads them all once.
+
+    Args:
+        manifest: What was recorded.
+        folder: The model folder.
+        names: The files, by their path in it.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    for name in names:
+        path, recorded = folder / name, manifest.outputs.get(name)
+        if not path.exists():
+            return f"{name}: missing"
+        if kind := kind_of(path):
+            return f"{name}: expected a file, got {kind}"
+        if isinstance(recorded, int):
+            if path.stat().st_size != recorded:
+                return f"{name}: expected {recorded:,} bytes, got {path.stat().st_size:,}"
+        elif sha256(path) != recorded:
+            return f"{name}: damaged: its SHA-256 is not the one in {MANIFEST_FILE}"
     return None
 
 
@@ -146,11 +174,13 @@ def require_files(files: Mapping[str, Path]) -> None:
     """Check that files exist.
 
     Raises:
-        CorpusError: One does not; the message names its place in the settings.
+        CorpusError: One does not, or is none; the message names its place in the settings.
     """
     for place, path in files.items():
         if not path.exists():
             raise CorpusError(f"{place}: expected a file, got {path}, which does not exist")
+        if kind := kind_of(path):  # text is read several times over
+            raise CorpusError(f"{place}: expected a file, got {path}, which is {kind}")
 
 
 def fingerprint(path: Path) -> Fingerprint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,9 @@ from nmt.data.preparation.manifest import (
 )
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.preparation.report import REPORT_FILE, make_report
-from nmt.data.subwords import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subwords, load_subwords
+from nmt.data.subwords import Subwords, load_subwords, subword_contents
 from nmt.files import write_text
+from nmt.reading import sha256
 
 State = Literal["missing", "stale", "fresh"]
 
@@ -38,7 +40,7 @@ _ID_FILES: Final = tuple(
     for side in ("source", "target")
     for kind in ("ids", "offsets")
 )
-_SUBWORD_FILES: Final = (JOINT_FILE, SOURCE_FILE, TARGET_FILE)
+_SUBWORD_FILES: Final = ("joint.spm", "source.spm", "target.spm")
 _TRAINED: Final = ("checkpoints", "model.safetensors")
 
 
@@ -75,8 +77,13 @@ class PreparedData:
             raise PreparedError(
                 f"{folder}: {found.reason}; run `nmt prepare` with these settings, or set another `folder`"
             )
-        source, target = load_subwords(config.folder)
-        return cls(open_split(folder, "train"), open_split(folder, "valid"), source, target, found.manifest.counts)
+        source, target = load_subwords(config.folder, config.data.subword_files)
+        train, valid = (open_split(folder, split, (source.size, target.size)) for split in ("train", "valid"))
+        return cls(train, valid, source, target, found.manifest.counts)
+
+    def subword_contents(self, config: Config) -> dict[str, bytes]:
+        """What the subword models of these settings hold, by file name."""
+        return subword_contents(config.data.subword_files, (self.source_subwords, self.target_subwords))
 
 
 class Found(NamedTuple):
@@ -91,7 +98,8 @@ class Found(NamedTuple):
 def check(config: Config) -> Found:
     """Whether the model folder holds prepared data of these settings and of the text files as they are now.
 
-    Test sets do not matter: other ones leave the ids as they are.
+    Every byte that was written is summed up: about a second a gigabyte. Test sets do not matter: other ones leave the
+    ids as they are.
 
     Raises:
         PreparedError: The manifest is damaged, or of another version.
@@ -102,7 +110,7 @@ def check(config: Config) -> Found:
         return Found("missing", "holds no prepared data", None)
     if reason := changed_input(manifest, config.data):
         return Found("stale", reason, manifest)
-    if reason := damaged_output(manifest, config.folder):
+    if reason := damaged_output(manifest, config.folder, _outputs(config)):
         return Found("missing", reason, manifest)
     return Found("fresh", "", manifest)
 
@@ -148,13 +156,18 @@ def _prepare(config: Config, found: Found, progress: Progress) -> Manifest:
         progress(f"preparing again: {found.reason}")
     folder.mkdir(parents=True, exist_ok=True)  # a place that cannot be written to shows now, not after the work
     _discard(folder)
-    manifest = _make(config, progress)
+    manifest = _make(config, progress, {} if found.manifest is None else found.manifest.outputs)
     write_manifest(folder, manifest)
     return manifest
 
 
-def _make(config: Config, progress: Progress) -> Manifest:
-    """Write all but the manifest."""
+def _outputs(config: Config) -> list[str]:
+    """Paths in the model folder of all that training reads."""
+    return [*config.data.subword_files, *(f"data/{name}" for name in _ID_FILES)]
+
+
+def _make(config: Config, progress: Progress, recorded: Mapping[str, int | str]) -> Manifest:
+    """Write all but the manifest; `recorded` is what an earlier one said of the files."""
     data, folder = config.data, data_folder(config)
     inputs, tests = (
         {name: fingerprint(path) for name, path in files.items()} for files in (input_files(data), test_set_files(data))
@@ -162,8 +175,8 @@ def _make(config: Config, progress: Progress) -> Manifest:
     progress("reading the text")
     found = survey(data.train, _sets(config))
     vocabularies = train_vocabularies(data, found, progress)
-    names = [JOINT_FILE] if len(vocabularies) == 1 else [SOURCE_FILE, TARGET_FILE]
-    _save_vocabularies(config.folder, dict(zip(names, vocabularies, strict=True)))
+    names = data.subword_files
+    _save_vocabularies(config.folder, dict(zip(names, vocabularies, strict=True)), recorded)
     source, target = vocabularies[0], vocabularies[-1]
     progress(f"encoding {found.pairs:,} training pairs")
     counts = encode_training(data, folder, source, target, found.pairs, progress)
@@ -177,9 +190,7 @@ def _make(config: Config, progress: Progress) -> Manifest:
         settings=chosen_settings(data),
         inputs=inputs,
         test_inputs=tests,
-        outputs={
-            name: (config.folder / name).stat().st_size for name in [*names, *(f"data/{name}" for name in _ID_FILES)]
-        },
+        outputs={name: sha256(config.folder / name) for name in _outputs(config)},
         counts=counts,
         valid_overlap=valid,
         test_overlap=overlap,
@@ -222,7 +233,7 @@ def _report(folder: Path, counts: Mapping[str, int], overlap: Mapping[str, Overl
     progress(f"what came of it\n\n{report}")
 
 
-def _save_vocabularies(folder: Path, models: Mapping[str, Subwords]) -> None:
+def _save_vocabularies(folder: Path, models: Mapping[str, Subwords], recorded: Mapping[str, int | str]) -> None:
     """Save vocabularies by file name, and take away those of another choice.
 
     Raises:
@@ -231,13 +242,20 @@ def _save_vocabularies(folder: Path, models: Mapping[str, Subwords]) -> None:
     trained = [folder / name for name in _TRAINED if (folder / name).exists()]
     for name in _SUBWORD_FILES:
         path, model = folder / name, models.get(name)
-        content = None if model is None else model.serialized
-        if trained and content != (path.read_bytes() if path.exists() else None):
+        if trained and not _belongs(path, model, recorded.get(name)):
             raise PreparedError(f"{path}: belongs to {trained[0]}, but other text or settings; set another `folder`")
         if model is None:
             path.unlink(missing_ok=True)
         else:
             model.save(path)
+
+
+def _belongs(path: Path, model: Subwords | None, recorded: int | str | None) -> bool:
+    """Whether a vocabulary is the one that was there before, which may be damaged by now."""
+    if model is None:
+        return not path.exists()
+    digest = hashlib.sha256(model.serialized).hexdigest()
+    return digest == recorded or (path.is_file() and digest == sha256(path))
 
 
 def _discard(folder: Path) -> None:

@@ -1,0 +1,100 @@
+"""Files that others made, opened without trust: only regular files of a plausible size are read.
+
+A named pipe would keep its reader waiting, a device has no end, and a file of terabytes may be a hole with a name.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, Final
+
+LARGEST_TEXT: Final = 16 << 20
+"""Bytes of settings, a manifest or a state at most: ten thousand times what they have."""
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def kind_of(path: Path) -> str | None:
+    """Say what stands under a name where a regular file is expected; None if it is one, or a link to one.
+
+    Raises:
+        OSError: There is nothing, or it cannot be looked at.
+    """
+    return _kind(path.stat().st_mode)
+
+
+def open_regular(path: Path, largest: int | None = None) -> BinaryIO:
+    """Open a file to read.
+
+    Args:
+        path: The file, or a link to it.
+        largest: Bytes that it may have; None for any number.
+
+    Returns:
+        The open file.
+
+    Raises:
+        OSError: It is no regular file, too large, or cannot be read; names it, and says what came.
+    """
+    _require_regular(path, path.stat())  # opening alone means something to some devices
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)  # may be another file by now
+        _require_regular(path, found)
+        if largest is not None and found.st_size > largest:
+            raise OSError(errno.EFBIG, f"expected at most {largest:,} bytes, got {found.st_size:,}", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: Path, largest: int = LARGEST_TEXT) -> bytes:
+    """Read a whole file; see `open_regular`."""
+    with open_regular(path, largest) as file:
+        return file.read(largest)
+
+
+def require_writable(path: Path) -> None:
+    """Check that what may be appended to is a regular file, or not there yet.
+
+    Raises:
+        OSError: It is something else.
+    """
+    try:
+        _require_regular(path, path.stat())
+    except FileNotFoundError:
+        if path.is_symlink():  # what would be made lies elsewhere
+            raise
+
+
+def sha256(path: Path, largest: int | None = None) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits; see `open_regular`."""
+    with open_regular(path, largest) as file:
+        digest = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+        return digest.hexdigest()
+
+
+def _kind(mode: int) -> str | None:
+    if stat.S_ISREG(mode):
+        return None
+    return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+
+
+def _require_regular(path: Path, found: os.stat_result) -> None:
+    kind = _kind(found.st_mode)
+    if kind is not None:
+        number = errno.EISDIR if kind == "a folder" else errno.EINVAL
+        raise OSError(number, f"expected a file, got {kind}", str(path))
