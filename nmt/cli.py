@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from nmt.commands.options import (
     BatchSize,
@@ -34,12 +35,38 @@ from nmt.commands.options import (
     Threads,
     TrainingDevice,
 )
+from nmt.terminal import printable, tell
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+
+class _Commands(TyperGroup):
+    """The subcommands; what is wrong with their arguments is told in text that a terminal can show."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _showing():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _showing():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _showing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):  # an error of usage, which quotes arguments
+            error.message = printable(message)  # type: ignore[attr-defined]
+        raise
+
+
 _MEMORY_ADVICE = "smaller batches take less: --batch-size, or --set training.batch_tokens"
 
 app = typer.Typer(
     name="nmt",
+    cls=_Commands,
     help="Neural machine translation with recurrent models.",
     no_args_is_help=True,
     add_completion=False,
@@ -308,8 +335,13 @@ def _reporting() -> Iterator[None]:
             _drop_output()
             _complain(f"error: {reason}")
         else:
-            name = "?".join(str(error.filename).splitlines())
-            _complain(f"error: {name}: {reason}")
+            _complain(f"error: {error.filename}: {reason}".replace("\n", "\\n"))
+        raise typer.Exit(FAILED) from None
+    except RecursionError:
+        _complain("error: something in what was read is nested too deeply")
+        raise typer.Exit(FAILED) from None
+    except UnicodeError as error:
+        _complain(f"error: text that is none: {error}")
         raise typer.Exit(FAILED) from None
     except Exception as error:
         if _is_out_of_memory(error):
@@ -318,8 +350,7 @@ def _reporting() -> Iterator[None]:
         # The project's own exceptions are messages to the user; a plain ValueError from anywhere is not.
         if type(error).__module__.partition(".")[0] not in ("nmt", "rnn_engine"):
             raise
-        for line in str(error).splitlines():
-            _complain(f"error: {line}")
+        _complain("\n".join(f"error: {line}" for line in str(error).split("\n")))
         raise typer.Exit(WRONG_USAGE if type(error).__name__ == "ConfigError" else FAILED) from None
 
 
@@ -358,4 +389,4 @@ def _open_standard_streams() -> None:
 
 
 def _complain(message: str) -> None:
-    typer.echo(f"nmt: {message}", err=True)
+    tell("nmt", message)

@@ -29,6 +29,8 @@ def _expand_variables(value: object) -> object:
             raise ValueError(f"environment variable {match[1]} is not set")
         return found
 
+    if "\0" in value:
+        raise ValueError("expected a path, which holds no NUL character")
     return _VARIABLE.sub(content, value)
 
 

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from nmt.config import FORMAT_VERSION, Config, ConfigError
 from nmt.files import write_text
-from nmt.reading import read_regular
+from nmt.reading import read_given, read_regular
 
 RENAMED: Final = {"training.subword_sampling": "training.subword_regularization"}
 """Settings by the names that older model folders have for them."""
@@ -39,7 +39,9 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
     content: dict[str, Any] = {}
     if path is not None:
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = tomllib.loads(read_given(path).decode("utf-8"))
+        except RecursionError:
+            raise ConfigError(f"{path}: not a TOML file: nested too deeply") from None
         except ValueError as error:  # TOML and UTF-8 errors alike
             raise ConfigError(f"{path}: not a TOML file: {error}") from None
     keys = frozenset(_override(content, override) for override in overrides)

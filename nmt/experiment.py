@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from nmt.config import Config, ConfigError
 from nmt.data.batching import SubwordRegularization, TrainingBatches
 from nmt.data.preparation.prepare import PreparedData
 from nmt.data.subword_regularization import SubwordSampler
 from nmt.data.text import CorpusError, read_pairs
+from nmt.terminal import tell
 
 if TYPE_CHECKING:
     from nmt.model.seq2seq import Seq2Seq
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 def tell_preparing(message: str) -> None:
     """Say on stderr how far preparing is, whichever command does it."""
-    typer.echo(f"nmt prepare: {message}", err=True)
+    tell("nmt prepare", message)
 
 
 def prepared_data(config: Config) -> PreparedData:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import select
 import stat
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -15,6 +16,7 @@ from typing import BinaryIO, Final
 LARGEST_TEXT: Final = 16 << 20
 """Bytes of settings, a manifest or a state at most: ten thousand times what they have."""
 
+_PATIENCE_MILLISECONDS: Final = 5000
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -65,14 +67,43 @@ def read_regular(path: Path, largest: int = LARGEST_TEXT) -> bytes:
         return file.read(largest)
 
 
-def require_writable(path: Path) -> None:
-    """Check that what may be appended to is a regular file, or not there yet.
+def read_given(path: Path, largest: int = LARGEST_TEXT) -> bytes:
+    """Read what a user names, which may be a pipe, such as that of `<(...)`, as well as a file.
+
+    Args:
+        path: The file or pipe.
+        largest: Bytes that it may have.
 
     Raises:
-        OSError: It is something else.
+        OSError: It holds more, or cannot be read, or is a pipe into which nobody writes for five seconds.
+    """
+    if not stat.S_ISFIFO(path.stat().st_mode):
+        with path.open("rb") as file:
+            content = file.read(largest + 1)
+    else:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            waiting = select.poll()
+            waiting.register(descriptor, select.POLLIN)
+            if not waiting.poll(_PATIENCE_MILLISECONDS):
+                raise OSError(errno.ETIMEDOUT, "nobody writes into this pipe", str(path))
+            os.set_blocking(descriptor, True)
+            content = file.read(largest + 1)
+    if len(content) > largest:
+        raise OSError(errno.EFBIG, f"expected at most {largest:,} bytes, got more", str(path))
+    return content
+
+
+def require_writable(path: Path) -> None:
+    """Check that what is to be appended to is a file or not there yet: a named pipe would wait for a reader.
+
+    Raises:
+        OSError: It is something else; a device may be, which takes what it is given.
     """
     try:
-        _require_regular(path, path.stat())
+        found = path.stat()
+        if not stat.S_ISCHR(found.st_mode):
+            _require_regular(path, found)
     except FileNotFoundError:
         if path.is_symlink():  # what would be made lies elsewhere
             raise

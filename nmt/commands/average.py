@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from nmt.lock import locked
+from nmt.terminal import tell
 from nmt.training import TrainingError
 from nmt.training.averaging import average_checkpoints, choose_steps
 
@@ -27,7 +26,7 @@ def run(folder: Path, output: Path, last: int | None, steps: str | None) -> None
     chosen = choose_steps(folder, last, _numbers(steps) if steps is not None else None)
     with locked(output):
         average_checkpoints(folder, chosen, output)
-    typer.echo(f"nmt average: averaged steps {', '.join(map(str, chosen))} into {output}", err=True)
+    tell("nmt average", f"averaged steps {', '.join(map(str, chosen))} into {output}")
 
 
 def _numbers(text: str) -> list[int]:

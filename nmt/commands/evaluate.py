@@ -23,6 +23,7 @@ from nmt.evaluation import score
 from nmt.experiment import TestLines, read_test_set
 from nmt.model_folder.files import read_settings
 from nmt.model_folder.scores import ScoresFile
+from nmt.terminal import tell
 
 
 def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettings) -> None:
@@ -122,4 +123,4 @@ def _record(folder: Path, row: Mapping[str, object]) -> None:
 
 
 def _tell(message: str) -> None:
-    typer.echo(f"nmt evaluate: {message}", err=True)
+    tell("nmt evaluate", message)

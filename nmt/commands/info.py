@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,10 +16,14 @@ from pydantic import ValidationError
 from nmt.config import FORMAT_VERSION, Config
 from nmt.config_file import with_present_names
 from nmt.model_folder.digests import DIGEST_FILE, check_digests
-from nmt.model_folder.files import MODEL_FILE, ModelError, read_settings
+from nmt.model_folder.files import MODEL_FILE, ModelError, read_settings, require_file
 from nmt.model_folder.header import Header, read_header
 from nmt.model_folder.scores import ScoresFile
+from nmt.reading import read_regular
 from nmt.values import duration
+
+_MOST_FILES: Final = 10_000
+"""Files of a folder that are counted: a model has some tens."""
 
 _PARTS: Final = {
     "source_embedding.": "source embedding",
@@ -62,10 +69,13 @@ def describe(folder: Path) -> dict[str, Any]:
     state = _latest_state(folder)
     finished = (folder / MODEL_FILE).exists() or not (state or (folder / "data").is_dir())
     header: Header | None = None
+    config: Config | None
     if finished:
-        config: Config | None = read_settings(folder)
+        config = settings = read_settings(folder)
         digests = "match" if check_digests(folder) else "none"
         header = read_header(folder / MODEL_FILE)
+        for name in settings.data.subword_files:
+            require_file(folder / name)
     else:
         config, digests = _settings_of(state), "none"
     return {
@@ -91,7 +101,7 @@ def _latest_state(folder: Path) -> dict[str, Any]:
     if not steps:
         return {}
     try:
-        content = json.loads((folder / "checkpoints" / f"step_{steps[-1]}" / "state.json").read_bytes())
+        content = json.loads(read_regular(folder / "checkpoints" / f"step_{steps[-1]}" / "state.json"))
     except (OSError, ValueError, RecursionError):
         return {}
     state = content.get("state") if isinstance(content, dict) else None
@@ -184,10 +194,11 @@ def _tests(folder: Path) -> list[dict[str, Any]]:
 def _files(folder: Path) -> dict[str, int]:
     """Bytes of each file, and of each folder as a whole."""
     sizes = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            inside = [file for file in path.rglob("*") if file.is_file() and not file.is_symlink()]
-            sizes[f"{path.name}/"] = sum(file.stat().st_size for file in inside)
+    for path in sorted(islice(folder.iterdir(), _MOST_FILES)):
+        if path.is_dir() and not path.is_symlink():  # what a link leads to is not of the model
+            inside = (Path(place) / name for place, _, names in os.walk(path) for name in names)
+            found = (file.lstat() for file in islice(inside, _MOST_FILES))
+            sizes[f"{path.name}/"] = sum(each.st_size for each in found if stat.S_ISREG(each.st_mode))
         elif path.is_file():
             sizes[path.name] = path.stat().st_size
     return sizes

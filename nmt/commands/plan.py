@@ -18,6 +18,7 @@ from nmt.config_file import load_config
 from nmt.data.preparation.prepare import check
 from nmt.experiment import prepared_data
 from nmt.lock import locked
+from nmt.terminal import tell
 from nmt.values import shown_bytes
 
 
@@ -39,7 +40,7 @@ def run(path: Path, overrides: Sequence[str], as_json: bool) -> None:
     if check(config).state == "missing":
         with locked(config.folder):
             prepared_data(config)
-    typer.echo("nmt plan: training some steps on real batches", err=True)
+    tell("nmt plan", "training some steps on real batches")
     found = trial(path, overrides)
     if as_json:
         typer.echo(json.dumps(found, indent=2))

@@ -6,13 +6,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
 from nmt.config_file import load_config
 from nmt.data.batching import validation_batches
 from nmt.data.preparation.manifest import input_files, require_files
 from nmt.experiment import prepared_data, training_batches, validation_bleu
 from nmt.lock import locked
+from nmt.terminal import tell
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.finish import check_no_model
 from nmt.training.trainer import build_model, train
@@ -50,8 +49,8 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
             subwords=data.subword_contents(config),
         )
     if result.status in ("interrupted", "already finished"):  # otherwise the trainer has said it
-        typer.echo(f"nmt train: {result.message}", err=True)
+        tell("nmt train", result.message)
     if result.status == "interrupted":
         options = [part for override in overrides for part in ("--set", override)]
-        typer.echo(f"nmt train: to go on: {shlex.join(['nmt', 'train', str(path), *options])}", err=True)
+        tell("nmt train", f"to go on: {shlex.join(['nmt', 'train', str(path), *options])}")
     return result.status != "interrupted"

@@ -31,6 +31,7 @@ from nmt.model.device import use_device
 from nmt.model_folder.files import MODEL_FILE
 from nmt.model_folder.scores import ScoresFile
 from nmt.model_folder.weights import read_tensors
+from nmt.terminal import tell
 from nmt.training import TrainingError
 from nmt.training.checkpoint import OPTIMIZER_FILE, Checkpoints
 from nmt.training.device_memory import memory_of
@@ -92,7 +93,7 @@ def run(path: Path, overrides: Sequence[str]) -> None:
 
 
 def _say(message: str) -> None:
-    typer.echo(f"nmt train --verify-resume: {message}", err=True)
+    tell("nmt train --verify-resume", message)
 
 
 def _run_trial(original: Path, folder: Path, kill_after: int = 0) -> None:

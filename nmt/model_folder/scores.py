@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nmt.files import write_text
+from nmt.reading import read_regular, require_writable
 
 SCORES_FILE = "scores.jsonl"
+_LARGEST_FILE = 64 << 20
 Kind = Literal["validation", "test"]
 
 
@@ -41,6 +43,7 @@ class ScoresFile:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         content = json.dumps({"kind": kind, "time": now, **row}).encode() + b"\n"
         try:
+            require_writable(self.path)
             # One write, so that a process that is killed leaves the line whole or missing.
             with self.path.open("ab+") as file:
                 if file.tell():
@@ -80,7 +83,7 @@ class ScoresFile:
 
     def _lines(self) -> list[str]:
         try:
-            text = self.path.read_bytes().decode("utf-8", errors="replace")
+            text = read_regular(self.path, _LARGEST_FILE).decode("utf-8", errors="replace")
         except FileNotFoundError:
             return []
         return [line + "\n" for line in text.split("\n")[:-1]] + [line for line in text.split("\n")[-1:] if line]

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from nmt.reading import require_writable
 from nmt.values import duration
 
 LINE_EVERY_SECONDS = 30.0
@@ -70,6 +71,7 @@ class Reporter:
 
     def __enter__(self) -> Self:
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(self._log_path)
         self._log = self._log_path.open("a", encoding="utf-8")
         if self._live:
             self._live.start()

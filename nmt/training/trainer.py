@@ -95,7 +95,7 @@ def train(
 
     The same config, data and number of threads give the same model, bit for bit, stopped and continued or not (unless
     `training.max_minutes` ties the schedule to the clock). Ctrl-C finishes the step, saves and returns. Two processes
-    must not train in one folder at a time; `nmt.training.lock` sees to that.
+    must not train in one folder at a time; `nmt.lock` sees to that.
 
     Args:
         config: The settings; everything is written into its folder.

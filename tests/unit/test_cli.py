@@ -170,7 +170,7 @@ class OutOfMemoryError(RuntimeError):
             "not enough memory; ",
         ),
         (OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), FAILED, "not enough memory; "),
-        (PermissionError(errno.EACCES, "Permission denied", "some\nfile"), FAILED, "some?file: Permission denied"),
+        (PermissionError(errno.EACCES, "Permission denied", "some\nfile"), FAILED, "some\\nfile: Permission denied"),
         (ConfigError("model.hidden_size: wrong"), WRONG_USAGE, "model.hidden_size: wrong"),
         (EvaluationError("nothing to score"), FAILED, "nothing to score"),
     ],
