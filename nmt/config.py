@@ -131,7 +131,7 @@ class DataConfig(Section):
     """Make every digit a subword of its own, so that numbers never seen are spelled like those that were."""
     max_length: int = Field(default=100, ge=1, le=10_000)
     """Training pairs with more subwords than this on either side are split at sentence ends if both sides have as many
-    sentences, else left out; counted either way."""
+    sentences, with lengths, numbers and question marks that agree, else left out; counted either way."""
     max_ratio: float = Field(default=9.0, ge=1.0)
     """Training pairs in which one side has more than this many times the other's subwords are left out (not applied
     where both sides have ten or fewer)."""

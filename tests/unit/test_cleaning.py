@@ -71,9 +71,9 @@ def test_copies_are_counted_and_kept() -> None:
 
 def test_long_pairs_are_split_at_sentence_ends() -> None:
     cleaner = make_cleaner()
-    assert clean(cleaner, ("bcdef! Bcde? Bcd", "xyzabc。xyz。「xy」")) == [
+    assert clean(cleaner, ("bcdef! Bcde? Bcd", "xyzabc。xyz？「xy」")) == [
         ("bcdef!", "xyzabc。"),
-        ("Bcde?", "xyz。"),
+        ("Bcde?", "xyz？"),
         ("Bcd", "「xy」"),
     ]
     assert +cleaner.counts == Counter({"read": 1, "split": 1, "made by splitting": 3})

@@ -35,6 +35,27 @@ from nmt.data.sentences import split_sentences
         "no end",
         # Not everything after a number or a short word is an abbreviation:
         "It was in 1990. |He left. |She came at 7. |Then no. |Then",
+        # Abbreviations, ordinals, initials, decimals, items:
+        "Er kam am 3. Mai, nicht am 19. Jänner. |Der 2. Weltkrieg begann am 1. September.",
+        "Nach § 3 Abs. 2 bzw. Art. 5 GG. |Das gilt z. B. Montags, d.h. Werktags, vgl. Anm. Müller.",
+        "Die Fa. Meier usw. Haben wir etc. |Wir gehen. |Es kostet ca. Drei Mio. Euro.",
+        "Ludwig XIV. König von Frankreich und Karl V. |Die Zeit.",
+        "J. S. Bach and Mrs. Smith of St. Louis, the U.S. Senate, at 5 p.m. |She left.",
+        "1. Die Katze schläft. |2. Der Hund wacht.",
+        "A) Yes. |B) No.",
+        "Sie sagte... Nichts. |Er ging. |Peter kam.",
+        "“Why?” Tom asked. |“Go!” |“I will.” |He went.",
+        "M. Dupont, p. ex. Jean, est né le 3 mai. |Il pleut. |Mme Curie (v. p. 3. Voir) est là.",
+        "El Sr. García y la Dra. López. |Vive en EE. UU. |Es así, pág. 3.",
+        "Sejdeme se 3. května, tj. Zítra, např. V Praze. |Kde je č. 5?",
+        "Это г. Москва, ул. Ленина, т. е. Центр. |Он здесь.",
+        "डॉ. सिंह आए। |वे गए।",
+        "قال د. أحمد ذلك. |ثم ذهب.",
+        "彼は「行く。でも来ない。」と言った。|（注意！ここ。）|終わり。|はい。",
+        "http://example.org/a.b?c=D. |See v1.2. |Costs 3.50 or .5, 1.000.000!",
+        "He said (it was late. Very late) that. |Then (unclosed. |Then more.",
+        "Tom loves Mary. |Mary loves art. |Now what? |Nothing!",
+        "Die 9.200. Besucherin kam am 1.10.1999. |Sie blieb . . . lange . |Danach ging sie . , .",
         "Whitespace.\t |Stays.\u00a0|Where it is. ",
     ],
 )
@@ -54,7 +75,9 @@ def test_the_parts_joined_are_the_text(text: str) -> None:
     assert all(parts)
 
 
-@pytest.mark.parametrize("unit", [".", ". ", "A. ", "a.) ", '"', " ", "x", "。」", "1. 2"])
+@pytest.mark.parametrize(
+    "unit", [".", ". ", "A. ", "a.) ", '"', " ", "x", "。」", "1. 2", "(", "（a. B", "a. (B) ", "Ab. (", "«»"]
+)
 def test_time_is_linear(unit: str) -> None:
     start = time.perf_counter()
     split_sentences(unit * (300_000 // len(unit)))

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from nmt.config import DataConfig
 from nmt.data.preparation.duplicates import SeenHashes, as_hashes, hash_text
-from nmt.data.sentences import split_sentences
+from nmt.data.preparation.parallel import parallel_sentences
 from nmt.data.subwords import Subwords
 from nmt.data.text import gather
 
@@ -43,9 +43,9 @@ class Cleaner:
 
     A pair is left out, for the first reason of these that applies: a side has no subwords; the same pair, letter for
     letter, came before; a side has more than `max_length` subwords; one side has more than `max_ratio` times the
-    other's subwords, and more than ten. A pair that is too long is kept as several if both sides have the same number
-    of sentences, and no two that stand in the same place would be left out. Pairs whose sides are the same text are
-    kept, and counted.
+    other's subwords, and more than ten. A pair that is too long is kept as several if its sentences belong together
+    two by two (see `parallel_sentences`), and none of these pairs would be left out. Pairs whose sides are the same
+    text are kept, and counted.
 
     Args:
         settings: Decide `max_length`, `max_ratio` and `remove_duplicates`.
@@ -102,11 +102,9 @@ class Cleaner:
         return UNEVEN if longer > max(_SHORT, self._settings.max_ratio * shorter) else None
 
     def _split(self, pair: Pair) -> list[EncodedPair]:
-        """Sentences that may stand for a pair; none if it cannot be split."""
-        sources, targets = map(split_sentences, pair)
-        if len(sources) != len(targets) or len(sources) < 2:
-            return []
-        parts = _encode(list(zip(sources, targets, strict=True)), self._source, self._target)
+        """Sentences that may stand for a pair; none if it cannot be split for sure."""
+        sentences = parallel_sentences(*pair)
+        parts = _encode(sentences, self._source, self._target)
         return [] if any(map(self._unusable, parts)) else parts
 
 
