@@ -15,23 +15,28 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from nmt.values import DEVICES, is_device, parse_bytes
 
 FORMAT_VERSION: Final = 1
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
-def _expand_variables(value: object) -> object:
-    """Replace each `${NAME}` of a path by the environment variable of that name."""
+def _expand(value: object) -> object:
+    """Replace each `${NAME}` or `$NAME` of a path by the environment variable, and a leading `~` by the home folder."""
     if not isinstance(value, str):
         return value
+    if not value.strip() or "\0" in value:
+        raise ValueError("expected a path")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("expected a path in UTF-8") from None
 
     def content(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
+        name = match[1] or match[2]
+        found = os.environ.get(name)
         if not found:
-            raise ValueError(f"environment variable {match[1]} is not set")
+            raise ValueError(f"environment variable {name} is not set")
         return found
 
-    if "\0" in value:
-        raise ValueError("expected a path, which holds no NUL character")
-    return _VARIABLE.sub(content, value)
+    return os.path.expanduser(_VARIABLE.sub(content, value))  # noqa: PTH111  (Path's own takes an unknown user as a fault)
 
 
 def _as_corpus(value: object) -> object:
@@ -84,7 +89,7 @@ MemoryLimit = Annotated[str | int, BeforeValidator(_check_limit)]
 """`auto`, or a number of bytes."""
 DeviceSetting = Annotated[str, AfterValidator(_check_device)]
 """`auto`, `cpu`, `cuda` or `cuda:N`."""
-PathSetting = Annotated[Path, BeforeValidator(_expand_variables)]
+PathSetting = Annotated[Path, BeforeValidator(_expand)]
 Corpus = Annotated[tuple[PathSetting, ...], BeforeValidator(_as_corpus), AfterValidator(_check_corpus)]
 """A source and a target file, or one file of tab-separated pairs."""
 Corpora = Annotated[tuple[Corpus, ...], BeforeValidator(_as_corpora), Field(min_length=1)]
@@ -110,8 +115,8 @@ class DataConfig(Section):
     """Language code of the target."""
     train: Corpora
     """Training text: `["a.de", "a.en"]`, or `"pairs.tsv"` with source and target in its first two columns, or a list of
-    such; plain, .gz or .zst, UTF-8, one segment per line. `${NAME}` in a path is the environment variable of that
-    name."""
+    such; plain, .gz or .zst, UTF-8, one segment per line. In every path, `${NAME}` or `$NAME` is the environment
+    variable of that name, and a leading `~` the home folder."""
     valid: Corpus
     """Validation text, one corpus of the same form."""
     test: dict[str, Corpus] = {}
@@ -122,8 +127,8 @@ class DataConfig(Section):
     """SentencePiece model type."""
     joint_vocabulary: bool = True
     """One vocabulary for both languages (needed by model.tie_embeddings across languages)."""
-    character_coverage: float = Field(default=1.0, ge=0.9, le=1.0)
-    """Share of characters that the subword model covers; 0.9995 for scripts with many characters."""
+    character_coverage: float = Field(default=1.0, ge=0.98, le=1.0)
+    """Share of the text's characters that the subword model covers; 0.9995 for scripts with many characters."""
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc"
     """SentencePiece's normalisation of both sides; `identity` keeps full-width forms, ligatures and the like. Whatever
     it is, all white space is a space, and control and format characters are left out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import json
 import tomllib
@@ -27,7 +28,8 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
 
     Args:
         path: The file; None takes the defaults. Relative paths in it are relative to the current directory.
-        overrides: `section.key=value` each, as in `--set`; a value that is no TOML is taken as text.
+        overrides: `section.key=value` each, as in `--set`; a value that is no TOML is taken as text, and so is any
+            for a setting that is a text or a path; `none` is for settings that may be left out.
 
     Returns:
         The settings, complete and checked.
@@ -39,10 +41,10 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
     content: dict[str, Any] = {}
     if path is not None:
         try:
-            content = tomllib.loads(read_given(path).decode("utf-8"))
+            content = tomllib.loads(_decoded(read_given(path)))
         except RecursionError:
             raise ConfigError(f"{path}: not a TOML file: nested too deeply") from None
-        except ValueError as error:  # TOML and UTF-8 errors alike
+        except ValueError as error:
             raise ConfigError(f"{path}: not a TOML file: {error}") from None
     keys = frozenset(_override(content, override) for override in overrides)
     return _checked(content, "settings" if path is None else str(path), keys)
@@ -74,13 +76,27 @@ def read_config(path: Path) -> Config:
         FileNotFoundError: There is no such file.
     """
     try:
-        content = json.loads(read_regular(path).decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # JSON and UTF-8 errors alike
+        content = json.loads(_decoded(read_regular(path)))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a JSON file: {error}") from None
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise ConfigError(f"{path}: format_version: expected {FORMAT_VERSION}, got {_shown(version)}")
     return _checked(with_present_names(content), str(path), frozenset())
+
+
+def _decoded(content: bytes) -> str:
+    """Decode settings; a byte order mark, which some editors put first, says nothing.
+
+    Raises:
+        ValueError: They are not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        is_utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        came = "UTF-16" if is_utf16 else f"byte 0x{content[error.start]:02x} at position {error.start}"
+        raise ValueError(f"expected UTF-8, got {came}") from None
 
 
 def with_present_names(content: object) -> object:
@@ -175,16 +191,42 @@ def _override(content: dict[str, Any], override: str) -> str:
     names = key.split(".")
     if not equals or not all(names):
         raise ConfigError(f"--set {override}: expected section.key=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+    value = _value(text, _kinds_of(key))
     for name in names[:-1]:
         content = content.setdefault(name, {})
         if not isinstance(content, dict):
             raise ConfigError(f"--set {override}: {key} does not exist, because {name} is a value, not a section")
     content[names[-1]] = value
     return key
+
+
+def _kinds_of(key: str) -> frozenset[object]:
+    """Types that a setting may have; none for what is no setting."""
+    annotation = next((info.annotation for other, info in _fields(Config) if other == key), None)
+    pending, found = [annotation], set[object]()
+    while pending:
+        kind = pending.pop()
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin is Annotated:
+            pending.append(arguments[0])
+        elif origin in (Union, types.UnionType):
+            pending.extend(arguments)
+        else:
+            found.add(kind)
+    return frozenset(found)
+
+
+def _value(text: str, kinds: frozenset[object]) -> object:
+    """Read what stands behind the equals sign of an override."""
+    plain = text.strip()
+    if plain == "none" and type(None) in kinds:
+        return None
+    try:
+        values = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return plain
+    value = values["value"] if len(values) == 1 else plain  # more: the text had lines of its own
+    return plain if kinds <= {str, Path} and kinds and not isinstance(value, str) else value
 
 
 def _checked(content: object, source: str, overridden: frozenset[str]) -> Config:

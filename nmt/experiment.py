@@ -5,6 +5,7 @@ What brings torch or sacreBLEU is imported by the function that needs it: prepar
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from nmt.config import Config, ConfigError
 from nmt.data.batching import SubwordRegularization, TrainingBatches
 from nmt.data.preparation.prepare import PreparedData
+from nmt.data.sides import SidesCheck
 from nmt.data.subword_regularization import SubwordSampler
 from nmt.data.text import CorpusError, read_pairs
 from nmt.terminal import tell
@@ -102,8 +104,18 @@ def read_test_set(config: Config | None, name: str | None, files: tuple[Path, Pa
     pairs = list(read_pairs(*paths))
     if not pairs:
         raise EvaluationError(f"{paths[0]}: expected lines to translate, got an empty file")
+    warn_of_misalignment(" and ".join(map(str, paths)), pairs)
     sources, references = zip(*pairs, strict=True)
     return TestLines(name or str(paths[0]), paths, sources, references)
+
+
+def warn_of_misalignment(names: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """Say on stderr if lines and their translations do not belong together: no score means anything then."""
+    check = SidesCheck()
+    deque(check.watch(pairs), maxlen=0)
+    found = check.misalignment(lambda: pairs)
+    if found is not None:
+        tell("nmt", f"warning: {names}: {found}")
 
 
 def _files_of(config: Config | None, name: str) -> tuple[Path, ...]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import steps
 
 USAGE = """bash recipes/your-pair/run.sh SOURCE TARGET [OPTION]...
        bash recipes/your-pair/run.sh PAIRS.tsv [OPTION]..."""
-NO_LANGUAGES = {"txt", "src", "tgt", "ref", "tsv", "csv"}
+KINDS = {"gz", "txt", "text", "tsv", "csv", "tok", "raw", "utf8"}
+"""What follows the language in a name and says how the file is written, as in `mail.fr.txt.gz`."""
+NO_LANGUAGES = {"src", "tgt", "ref", "source", "target", "train", "test", "valid", "dev", "all", "new", "old"}
+LANGUAGE = "[A-Za-z]{2,3}(?:[-_][A-Za-z]{2,4})?"
+"""A code, with its script or region or without: `de`, `deu`, `pt_BR`, `zh-Hans`."""
+UNKNOWN = ("src", "tgt")
 FOLDER = Path("recipes", "your-pair")
 NEXT = """
 What you can do now, in {project}:
@@ -23,8 +28,19 @@ What you can do now, in {project}:
   other settings         {again} --folder {folder}-2 --set model.dropout=0.3"""
 
 
-def parse() -> tuple[list[Path], str, str, list[str]]:
-    """The command line: the corpus' files, its languages, the user's settings."""
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    corpus: list[Path]
+    source: str
+    target: str
+    settings: list[str]
+    split_options: list[str]
+
+
+def parse() -> Request:
+    """Read the command line."""
     parser = steps.option_parser(USAGE, "Train a model on text of your own.")
     parser.add_argument(
         "corpus",
@@ -35,6 +51,9 @@ def parse() -> tuple[list[Path], str, str, list[str]]:
     )
     parser.add_argument("--source-language", metavar="CODE", help="if the names do not say it (corpus.de.gz: de)")
     parser.add_argument("--target-language", metavar="CODE")
+    parser.add_argument(
+        "--accept-misaligned", action="store_true", help="train even if the two sides do not look like translations"
+    )
     arguments = parser.parse_intermixed_args()
     files: list[Path] = [path.absolute() for path in arguments.corpus]
     if len(files) not in (1, 2):
@@ -45,13 +64,18 @@ def parse() -> tuple[list[Path], str, str, list[str]]:
     if len(files) == 1:
         if not plain_name(files[0]).endswith(".tsv"):
             parser.error(f"{arguments.corpus[0]}: expected a second file, or one that ends in .tsv or .tsv.gz")
-        source, target = arguments.source_language or "src", arguments.target_language or "tgt"
+        named = languages_of(files[0])
     else:
-        source = arguments.source_language or language_of(parser, arguments.corpus[0], "--source-language")
-        target = arguments.target_language or language_of(parser, arguments.corpus[1], "--target-language")
+        named = language_of(files[0]), language_of(files[1])
+    source, target = arguments.source_language or named[0], arguments.target_language or named[1]
+    if len(files) == 2:
+        for path, language, side in zip(arguments.corpus, (source, target), ("source", "target"), strict=True):
+            if not language:
+                parser.error(f"{path}: the name does not end in a language; give --{side}-language CODE, such as de")
         if source == target:
             parser.error(f"expected two languages, got {source} twice; give --source-language and --target-language")
-    return files, source, target, arguments.settings
+    options = ["--accept-misaligned"] if arguments.accept_misaligned else []
+    return Request(files, source or UNKNOWN[0], target or UNKNOWN[1], arguments.settings, options)
 
 
 def plain_name(path: Path) -> str:
@@ -59,27 +83,43 @@ def plain_name(path: Path) -> str:
     return path.name.removesuffix(".gz")
 
 
-def language_of(parser: argparse.ArgumentParser, path: Path, option: str) -> str:
-    """What a file's name ends in."""
-    suffix = Path(plain_name(path)).suffix.removeprefix(".")
-    if suffix in NO_LANGUAGES or not re.fullmatch(r"[A-Za-z_-]{1,7}", suffix):
-        parser.error(f"{path}: the name does not end in a language; give {option} CODE, such as de")
-    return suffix
+def name_parts(path: Path) -> list[str]:
+    """The parts of a file's name between its dots, without those at its end that say how it is written."""
+    parts = path.name.split(".")
+    while parts and parts[-1].lower() in KINDS:
+        parts.pop()
+    return parts
+
+
+def language_of(path: Path) -> str:
+    """What a file's name ends in, if that may be a language: `corpus.de`, `mail.fr.txt`, `news_cs.txt.gz`, `en.txt`."""
+    parts = name_parts(path)
+    patterns = [f"({LANGUAGE})"] * (len(parts) > 1) + ["(?:.*[-_])?([A-Za-z]{2})"]
+    found = next(filter(None, (re.fullmatch(pattern, part) for part in parts[-1:] for pattern in patterns)), None)
+    return found[1] if found and found[1].lower() not in NO_LANGUAGES else ""
+
+
+def languages_of(path: Path) -> tuple[str, str]:
+    """The languages that a TSV file's name ends in, if it does: `pairs.de-en.tsv`, `fra-eng.tsv`, `news_de_en.tsv`."""
+    found = re.fullmatch("(?:.*[-_])?([a-z]{2,3})[-_]([a-z]{2,3})", (name_parts(path) or [""])[-1])
+    return (found[1], found[2]) if found else ("", "")
 
 
 def main() -> None:
     """Do what the command line says, one stage after the other."""
-    corpus, source, target, given = parse()
+    request = parse()
+    corpus, source, target, given = request.corpus, request.source, request.target, request.settings
     name = plain_name(corpus[0]).partition(".")[0]
     folder = Path(steps.last_value(given, "folder", f"run/your-pair-{name}-{source}-{target}"))
     model = folder / "model"
     steps.start(FOLDER=str(folder))
 
     steps.say("1/5 splitting the corpus")
-    steps.run("python", FOLDER / "split.py", folder / "data", *corpus)
+    steps.run("python", FOLDER / "split.py", folder / "data", *corpus, *request.split_options)
 
     steps.say("2/5 choosing settings")
-    preset, *chosen = steps.run("python", FOLDER / "choose.py", folder / "data", capture=True).splitlines()
+    choose = ["python", FOLDER / "choose.py", folder / "data", source, target]
+    preset, *chosen = steps.run(*choose, capture=True).splitlines()
     settings = [f"data.source_language={source}", f"data.target_language={target}", *chosen]
     settings += [*given, f"folder={model}"]  # the user's come last and win
 

@@ -17,7 +17,7 @@ from nmt.evaluation import EvaluationError
 from nmt.evaluation.page import Sentence, render_page
 from nmt.evaluation.paired import Difference, compare, sentence_scores, verdict
 from nmt.evaluation.scores import tokenizer
-from nmt.experiment import TestLines, read_test_set
+from nmt.experiment import TestLines, read_test_set, warn_of_misalignment
 from nmt.files import write_text
 from nmt.model_folder.files import read_settings
 
@@ -60,8 +60,8 @@ def run(
         System(name, path, read_settings(path) if path.is_dir() else None)
         for name, path in zip("AB", paths, strict=True)
     )
-    language = language or _language(systems)
     test = _test_set(systems, chosen)
+    language = language or _language(systems, test.references)
     a, b = (_translations(system, test, search) for system in systems)
     differences = compare(a, b, test.references, language)
     for line in _report(systems, test, differences):
@@ -71,10 +71,10 @@ def run(
         write_text(html, render_page(test.name, names, differences, _sentences(test, a, b)))
 
 
-def _language(systems: Sequence[System]) -> str | None:
+def _language(systems: Sequence[System], references: Sequence[str]) -> str | None:
     """Find the target language; systems whose BLEU would be of different tokenisers are refused."""
     languages = [system.config.data.target_language for system in systems if system.config]
-    tokenizers = [tokenizer(language) for language in languages]
+    tokenizers = [tokenizer(language, references) for language in languages]
     if len(set(tokenizers)) > 1:
         raise EvaluationError(
             f"expected systems of one target language, got {' and '.join(languages)}: "
@@ -104,6 +104,7 @@ def _translations(system: System, test: TestLines, search: SearchSettings) -> li
             raise EvaluationError(
                 f"{system.path}: expected {len(test.sources)} lines, one for each of {test.name}, got {len(lines)}"
             )
+        warn_of_misalignment(f"the source text and {system.path}", list(zip(test.sources, lines, strict=True)))
         return lines
     translator = Translator.load(system.path, threads=search.threads, device=search.device)
     typer.echo(f"nmt compare: {system.name} translates {len(test.sources):,} lines", err=True)

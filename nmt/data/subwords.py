@@ -167,7 +167,6 @@ def train_subwords(
         Kudo 2018 (unigram); Sennrich et al. 2016 (bpe); Kudo and Richardson 2018 (SentencePiece).
     """
     output = io.BytesIO()
-    sentencepiece.set_random_generator_seed(seed)
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=_draw(lines, share, seed),
@@ -182,8 +181,8 @@ def train_subwords(
             bos_id=BOS,
             eos_id=EOS,
             num_threads=1,  # sums of several threads would depend on their number
-            input_sentence_size=_TRAINING_LINES,
-            shuffle_input_sentence=True,
+            input_sentence_size=0,  # all of them: SentencePiece's own choice differs from run to run
+            shuffle_input_sentence=False,
             minloglevel=2,
         )
     except RuntimeError as error:

@@ -75,7 +75,7 @@ def compare(
         raise EvaluationError("expected lines to score, got none")
     test = PairedTest(
         [("A", list(a)), ("B", list(b))],
-        {"BLEU": BLEU(tokenize=tokenizer(target_language)), "chrF": CHRF()},
+        {"BLEU": BLEU(tokenize=tokenizer(target_language, references)), "chrF": CHRF()},
         [list(references)],
         test_type="bs",
         n_samples=samples,

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+
+from nmt.data.scripts import script_of
+
+_CODES: Final = {
+    "zh": "zh", "zho": "zh", "chi": "zh", "cmn": "zh", "ja": "ja", "jpn": "ja", "jp": "ja", "ko": "ko", "kor": "ko",
+}  # fmt: skip
+"""Languages that have a tokeniser of their own, by their codes."""
 
 
 class EvaluationError(ValueError):
@@ -38,7 +46,7 @@ def score(hypotheses: Sequence[str], references: Sequence[str], target_language:
     Args:
         hypotheses: Translations, detokenised.
         references: What they should say, line by line.
-        target_language: Language code; Chinese, Japanese and Korean have tokenisers of their own in BLEU.
+        target_language: Language code, for BLEU's tokeniser (see `tokenizer`).
 
     Returns:
         Scores of the whole set.
@@ -56,7 +64,7 @@ def score(hypotheses: Sequence[str], references: Sequence[str], target_language:
         )
     if not references:
         raise EvaluationError("expected lines to score, got none")
-    bleu, chrf = BLEU(tokenize=tokenizer(target_language)), CHRF()
+    bleu, chrf = BLEU(tokenize=tokenizer(target_language, references)), CHRF()
     found_bleu = bleu.corpus_score(hypotheses, [references])
     found_chrf = chrf.corpus_score(hypotheses, [references])
     return Scores(
@@ -67,15 +75,19 @@ def score(hypotheses: Sequence[str], references: Sequence[str], target_language:
     )
 
 
-def tokenizer(language: str | None) -> str:
-    """Choose sacreBLEU's tokeniser for a language code.
+def tokenizer(language: str | None, references: Iterable[str]) -> str:
+    """Choose sacreBLEU's tokeniser.
 
-    Without the dictionary that Japanese or Korean needs, characters are counted.
+    Chinese, Japanese and Korean have their own; without the dictionary that Japanese or Korean needs, characters are
+    counted, as they are in scripts without spaces that have no tokeniser.
+
+    Args:
+        language: Language code; one that is unknown, or of a language without a tokeniser of its own, says nothing.
+        references: Their script decides then.
     """
     code = (language or "").lower().replace("_", "-").split("-")[0]
-    if code == "zh":
-        return "zh"
-    if code in ("ja", "ko"):
-        package = {"ja": "MeCab", "ko": "mecab_ko"}[code]
-        return f"{code}-mecab" if importlib.util.find_spec(package) else "char"
-    return "13a"
+    kind = _CODES.get(code) or script_of(references)
+    if kind in ("ja", "ko"):
+        package = {"ja": "MeCab", "ko": "mecab_ko"}[kind]
+        return f"{kind}-mecab" if importlib.util.find_spec(package) else "char"
+    return {"zh": "zh", "unspaced": "char"}.get(kind or "", "13a")

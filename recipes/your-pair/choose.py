@@ -1,7 +1,8 @@
 """Choose the settings that suit a training text: a preset by its size, and what its writing asks for.
 
-Run as `python recipes/your-pair/choose.py DATA`, where DATA holds train.src.gz and train.tgt.gz. It prints the preset's
-path, then a setting (`section.key=value`) a line; what it says to the user goes to stderr.
+Run as `python recipes/your-pair/choose.py DATA SOURCE TARGET`, where DATA holds train.src.gz and train.tgt.gz, and
+SOURCE and TARGET are the languages, or `src` and `tgt` if nobody has said. It prints the preset's path, then a setting
+(`section.key=value`) a line; what it says to the user goes to stderr.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-from nmt.data.subwords import SubwordError, train_subwords
+from nmt.data.scripts import script_of
+from nmt.data.subwords import SubwordError, train_subwords, training_share
 from nmt.data.text import read_lines
 
 PRESETS: Final = ((10_000, "5k"), (32_000, "20k"), (100_000, "50k"), (400_000, "200k"), (sys.maxsize, "1M"))
@@ -86,6 +88,15 @@ def settings_for(source: Side, target: Side, vocabulary_size: int, epochs: int) 
     return chosen
 
 
+def seen_languages(files: Sequence[Path], languages: Sequence[str]) -> dict[str, str]:
+    """Tell the languages that nobody has named but their script gives away: Chinese, Japanese, Korean."""
+    keys = {"src": "data.source_language", "tgt": "data.target_language"}
+    found = {
+        keys[name]: script_of(read_lines(file)) for file, name in zip(files, languages, strict=True) if name in keys
+    }
+    return {key: language for key, language in found.items() if language in ("ja", "ko", "zh")}
+
+
 def read_side(path: Path) -> Side:
     """Count a file's lines and characters."""
     lines, characters = 0, Counter[str]()
@@ -115,9 +126,11 @@ def fitting_vocabulary(texts: Sequence[Sequence[Path]], size: int, coverage: flo
 
 def _fits(files: Sequence[Path], size: int, coverage: float) -> bool:
     for most in (SAMPLE, None):
+        lengths = [len(line) for file in files for line in islice(read_lines(file), most)]
         lines = chain.from_iterable(islice(read_lines(file), most) for file in files)
+        share = training_share(len(lengths), sum(lengths))
         try:
-            train_subwords(lines, size, character_coverage=coverage)
+            train_subwords(lines, size, character_coverage=coverage, share=share)
         except SubwordError:
             continue
         return True
@@ -126,14 +139,14 @@ def _fits(files: Sequence[Path], size: int, coverage: float) -> bool:
 
 def main() -> None:
     """Choose for the folder that the command line names."""
-    data = Path(sys.argv[1])
+    data, languages = Path(sys.argv[1]), sys.argv[2:]
     files = [data / "train.src.gz", data / "train.tgt.gz"]
     source, target = map(read_side, files)
     name = preset_for(source.lines)
     path = Path(__file__).parent / "presets" / f"{name}.toml"
     preset = tomllib.loads(path.read_text(encoding="utf-8"))
     wanted, epochs = preset["data"]["vocabulary_size"], preset["training"]["epochs"]
-    chosen = settings_for(source, target, wanted, epochs)
+    chosen = settings_for(source, target, wanted, epochs) | seen_languages(files, languages)
     texts = [files[:1], files[1:]] if "data.joint_vocabulary" in chosen else [files]
     size = int(chosen.get("data.vocabulary_size", wanted))
     fitting = fitting_vocabulary(texts, size, float(chosen.get("data.character_coverage", 1.0)))

@@ -18,12 +18,14 @@ import unicodedata
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt.data.sides import SidesCheck
 from nmt.data.text import CorpusError, read_pairs
 from nmt.files import atomic_write, write_text
 
@@ -32,6 +34,7 @@ SPLITS: Final = ("train", "valid", "test")
 LEFT_OUT: Final = len(SPLITS)
 LEAST_PAIRS: Final = 100
 RECORD: Final = "split.json"
+ACCEPT: Final = "--accept-misaligned"
 COMMON: Final = 8
 """Lines that occur in more pairs than this stay in training: holding them out would cost all of those pairs."""
 
@@ -143,12 +146,13 @@ def _gzip_file(stack: ExitStack, path: Path) -> BinaryIO:
     return cast(BinaryIO, stack.enter_context(gzip.GzipFile("", "wb", 6, raw, mtime=0)))
 
 
-def split(folder: Path, corpus: Sequence[Path]) -> dict[str, Any]:
+def split(folder: Path, corpus: Sequence[Path], accept_misaligned: bool = False) -> dict[str, Any]:
     """Split a corpus, unless that is done already.
 
     Args:
         folder: Where to write.
         corpus: A source and a target file, or one TSV file.
+        accept_misaligned: Whether sides that do not belong together are no error.
 
     Returns:
         What `split.json` holds: "counts" by name, and "files", the corpus' checksums.
@@ -170,7 +174,12 @@ def split(folder: Path, corpus: Sequence[Path]) -> dict[str, Any]:
         if trained.exists():
             raise CorpusError(f"{trained} belongs to other text than {corpus[0]} now holds; give another --folder")
         record.unlink()
-    labels = assign(read_pairs(*corpus))
+    check = SidesCheck()
+    labels = assign(check.watch(read_pairs(*corpus)))
+    misaligned = check.misalignment(partial(read_pairs, *corpus))
+    if misaligned is not None and not accept_misaligned:
+        names = " and ".join(map(str, corpus))
+        raise CorpusError(f"{names}: {misaligned}; mend the text, or give {ACCEPT} to train on it as it is")
     write(folder, labels, read_pairs(*corpus))
     numbers = np.bincount(labels, minlength=LEFT_OUT + 1).tolist()
     counts = {"pairs": len(labels), **dict(zip((*SPLITS, "left out"), numbers, strict=True))}
@@ -184,9 +193,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Split a parallel corpus into train, valid and test.")
     parser.add_argument("folder", type=Path, help="where to write")
     parser.add_argument("corpus", type=Path, nargs="+", help="source and target file, or one .tsv or .tsv.gz file")
+    parser.add_argument(ACCEPT, action="store_true", help="go on with sides that do not belong together")
     arguments = parser.parse_args()
     try:
-        counts = split(arguments.folder, arguments.corpus)["counts"]
+        counts = split(arguments.folder, arguments.corpus, arguments.accept_misaligned)["counts"]
     except OSError as error:
         sys.exit(f"split: error: {error.filename}: {error.strerror}")
     except CorpusError as error:

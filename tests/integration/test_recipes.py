@@ -27,6 +27,7 @@ import explain  # noqa: E402
 import split  # noqa: E402
 import steps  # noqa: E402
 import summary  # noqa: E402
+import your_pair  # noqa: E402
 
 
 def numbered(count, start=0):
@@ -153,6 +154,54 @@ def test_split_of_other_text_beside_a_trained_model(tmp_path):
     (tmp_path / "run" / "model" / "checkpoints").mkdir(parents=True)
     with pytest.raises(CorpusError, match="give another --folder"):
         split.split(folder, corpus_files(tmp_path, numbered(200)))
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        ("corpus.de", "de"),
+        ("corpus.de.gz", "de"),
+        ("mail.fr.txt", "fr"),
+        ("mail.fr.txt.gz", "fr"),
+        ("a.b.c.pt_BR.TXT", "pt_BR"),
+        ("news.zh-Hans", "zh-Hans"),
+        ("news_cs.txt", "cs"),
+        ("en.txt", "en"),
+        ("train.de-en.en", "en"),
+        ("corpus.DE", "DE"),
+        ("corpus.deu.txt", "deu"),
+        ("corpus.txt", ""),
+        ("corpus", ""),
+        ("train.src", ""),
+        ("x.train.txt", ""),
+        ("old.txt", ""),
+        (".gz", ""),
+    ],
+)
+def test_language_by_name(name, language):
+    assert your_pair.language_of(Path("some.de", name)) == language
+
+
+@pytest.mark.parametrize(
+    ("name", "languages"),
+    [
+        ("pairs.de-en.tsv", ("de", "en")),
+        ("fra-eng.tsv.gz", ("fra", "eng")),
+        ("news_de_en.tsv", ("de", "en")),
+        ("pairs.tsv", ("", "")),
+        ("pairs.pt-BR.tsv", ("", "")),
+        (".tsv", ("", "")),
+    ],
+)
+def test_languages_by_name(name, languages):
+    assert your_pair.languages_of(Path(name)) == languages
+
+
+def test_languages_by_script(tmp_path):
+    files = [write(tmp_path / "a", ["the dog"] * 9), write(tmp_path / "b", ["犬が歩いている。"] * 9)]
+    assert choose.seen_languages(files, ["src", "tgt"]) == {"data.target_language": "ja"}
+    assert choose.seen_languages(files[::-1], ["src", "de"]) == {"data.source_language": "ja"}
+    assert choose.seen_languages(files, ["en", "ja"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -340,6 +389,7 @@ def run(recipe, *arguments, folder, **environment):
         ("your-pair", [], 2, "expected two text files or one .tsv file"),
         ("your-pair", ["no.de", "no.en"], 2, "no.de: no such file"),
         ("your-pair", ["a.txt", "a.en"], 2, "a.txt: the name does not end in a language; give --source-language"),
+        ("your-pair", ["shifted.de", "shifted.en", "--folder", "run"], 1, "from about line 1"),
         ("your-pair", ["a", "a.en"], 2, "a: the name does not end in a language"),
         ("your-pair", ["a.en", "a.en"], 2, "expected two languages, got en twice"),
         ("your-pair", ["a.en"], 2, "expected a second file, or one that ends in .tsv"),
@@ -361,6 +411,11 @@ def test_wrong_usage(recipe, arguments, code, message, tmp_path):
     for name in ("a.en", "a.txt", "a"):
         write(tmp_path / name, ["one"])
     write(tmp_path / "long.de", ["one", "two"])
+    pairs = [
+        (f"{'x' * (number * 37 % 101)} {number}", f"{number} {'y' * (number * 37 % 101)}") for number in range(400)
+    ]
+    write(tmp_path / "shifted.de", [source for source, _ in pairs[1:]])
+    write(tmp_path / "shifted.en", [target for number, (_, target) in enumerate(pairs) if number != 150])
     (tmp_path / "bad.de").write_bytes(b"\xff\n")
     done = run(recipe, *arguments, folder=tmp_path)
     assert (done.returncode, done.stdout) == (code, "")

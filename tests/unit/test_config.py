@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nmt.config import ConfigError
+from nmt.config import Config, ConfigError
 from nmt.config_file import describe, load_config, read_config, save_config
 
 MINIMAL = """
@@ -43,6 +44,7 @@ def test_defaults_fill_what_the_file_leaves_out(config_file: Path) -> None:
         ("training.optimizer=adamw", "optimizer", "adamw"),
         ('training.optimizer="adamw"', "optimizer", "adamw"),
         ("training.adam_betas=[0.8, 0.9]", "adam_betas", (0.8, 0.9)),
+        ("training.max_steps=none", "max_steps", None),
     ],
 )
 def test_overrides_are_toml_or_text(config_file: Path, override: str, key: str, value: object) -> None:
@@ -69,6 +71,54 @@ def test_variables_in_paths_are_expanded(config_file: Path, monkeypatch: pytest.
     )
     assert config.data.train == ((Path("/corpora/a"), Path("/corpora/b")),)
     assert config.data.test["t"][0] == Path("/corpora/c")
+
+
+@pytest.mark.parametrize(
+    "text", ["2024", "2024-01-01", "1e5", "true", "none", "inf", "[a]", "{a = 1}", "x # y", "0x1F"]
+)
+def test_a_setting_that_is_text_takes_any_text(config_file: Path, text: str) -> None:
+    config = load_config(config_file, [f"folder={text}", f"data.source_language= {text} "])
+    assert (config.folder, config.data.source_language) == (Path(text), text)
+    assert load_config(config_file, [f'folder="{text}"']).folder == Path(text)
+
+
+def test_what_stands_on_further_lines_is_not_lost(config_file: Path) -> None:
+    assert load_config(config_file, ["folder='a'\nb=1"]).folder == Path("'a'\nb=1")
+    assert problems(config_file, "training.epochs=3\nmore=1") != []
+
+
+@pytest.mark.parametrize(
+    ("override", "read"),
+    [
+        ("folder={}", lambda config: config.folder),
+        ("data.train=['{}', 'b']", lambda config: config.data.train[0][0]),
+        ("data.valid=['a', '{}']", lambda config: config.data.valid[1]),
+        ("data.test.t=['a', '{}']", lambda config: config.data.test["t"][1]),
+    ],
+)
+def test_every_path_knows_home_and_variables(
+    config_file: Path, override: str, read: Callable[[Config], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    for text, path in (("~/x", "/home/me/x"), ("$HOME/x", "/home/me/x"), ("${HOME}x", "/home/mex"), ("a~/x", "a~/x")):
+        assert read(load_config(config_file, [override.format(text)])) == Path(path)
+    config_file.write_text(MINIMAL.replace("run/model", "~/x"))
+    assert load_config(config_file).folder == Path("/home/me/x")
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a\0b", "\udcff"])
+def test_what_is_no_path(config_file: Path, text: str) -> None:
+    [line] = problems(config_file, f"folder={text}")
+    assert line.startswith("--set: folder: expected a path")
+
+
+@pytest.mark.parametrize("file", ["config.toml", "config.json"])
+def test_a_byte_order_mark_says_nothing(config_file: Path, file: str) -> None:
+    path = config_file.with_name(file)
+    if file == "config.json":
+        save_config(load_config(config_file), path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert (read_config(path) if file == "config.json" else load_config(path)) == load_config(config_file)
 
 
 def test_a_missing_variable_is_named(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,12 +166,19 @@ def test_missing_settings_are_named(tmp_path: Path) -> None:
     assert problems(path) == [f"{path}: {key}: required, but not given" for key in ("folder", "data")]
 
 
-@pytest.mark.parametrize("content", [b"folder = ", b"folder = '\xff'"])
-def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"folder = ", ""),
+        (b"folder = '\xff'", "expected UTF-8, got byte 0xff at position 10"),
+        ("folder = 'x'".encode("utf-16"), "expected UTF-8, got UTF-16"),
+    ],
+)
+def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes, what: str) -> None:
     path = tmp_path / "broken.toml"
     path.write_bytes(content)
     (line,) = problems(path)
-    assert line.startswith(f"{path}: not a TOML file: ")
+    assert line.startswith(f"{path}: not a TOML file: {what}")
 
 
 def test_settings_that_contradict_each_other(config_file: Path) -> None:

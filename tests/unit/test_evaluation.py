@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from nmt.data.scripts import script_of
 from nmt.evaluation import EvaluationError, score
+from nmt.evaluation.scores import tokenizer
 
 
 def test_known_scores() -> None:
@@ -20,9 +22,36 @@ def test_signatures_come_along_and_it_is_ready_for_json() -> None:
     assert "nc:6" in row["chrf_signature"]
 
 
-@pytest.mark.parametrize(("language", "tokenizer"), [("zh", "zh"), ("zh-TW", "zh"), ("de", "13a"), (None, "13a")])
+@pytest.mark.parametrize(
+    ("language", "tokenizer"), [("zh", "zh"), ("zh-TW", "zh"), ("zho", "zh"), ("de", "13a"), (None, "13a")]
+)
 def test_the_tokeniser_follows_the_language(language: str | None, tokenizer: str) -> None:
-    assert f"tok:{tokenizer}|" in score(["你好 x"], ["你好 x"], language).bleu_signature
+    assert f"tok:{tokenizer}|" in score(["ni hao"], ["ni hao"], language).bleu_signature
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Where is the dog?", None),
+        ("Где собака? 2024", None),
+        ("The word 狗 means dog", None),
+        ("犬はどこですか。", "ja"),
+        ("ドキュメント", "ja"),
+        ("狗在哪里？DNA", "zh"),
+        ("개는 어디 있습니까?", "ko"),
+        ("หมาอยู่ที่ไหน", "unspaced"),
+        ("", None),
+        ("123 ...", None),
+    ],
+)
+@pytest.mark.parametrize("language", ["tgt", None, "xx"])
+def test_the_tokeniser_follows_the_script_where_the_language_does_not_say(
+    text: str, kind: str | None, language: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # without dictionaries
+    assert script_of([text]) == kind
+    expected = {"ja": "char", "ko": "char", "unspaced": "char", "zh": "zh"}.get(kind or "", "13a")
+    assert tokenizer(language, [text]) == expected
 
 
 def test_different_numbers_of_lines_are_refused() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import sentencepiece
 
-from nmt.data import subwords as subwords_module
+from nmt.config import DataConfig
 from nmt.data.subwords import (
     BOS,
     EOS,
@@ -151,7 +153,26 @@ def test_a_large_text_is_drawn_from_and_the_same_each_time(monkeypatch: pytest.M
     assert models[0] == models[1]
 
 
-def test_more_text_than_sentencepiece_takes_is_drawn_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subwords_module, "_TRAINING_LINES", 101)
-    one, other = (train_subwords(TEXT, 32).serialized for _ in range(2))
-    assert one == other
+PROCESS = """
+import hashlib, random
+import nmt.data.subwords as subwords
+subwords._TRAINING_LINES = 101
+random = random.Random(1)
+lines = ["".join(random.choices("abcdefgh ", k=40)) for _ in range(400)]
+print(hashlib.sha256(subwords.train_subwords(lines, 60, share=0.5).serialized).hexdigest())
+"""
+
+
+def test_every_process_draws_the_same_lines() -> None:
+    """SentencePiece's own choice among more lines than it is told to take differs between processes."""
+    made = {subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, check=True).stdout for _ in range(2)}
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("coverage", [0.98, 1.0])
+def test_the_bounds_of_the_coverage_are_those_of_sentencepiece(coverage: float) -> None:
+    train_subwords(TEXT, 32, character_coverage=coverage)
+    field = DataConfig.model_fields["character_coverage"]
+    assert [getattr(bound, "ge", None) for bound in field.metadata if hasattr(bound, "ge")] == [0.98]
+    with pytest.raises(SubwordError):
+        train_subwords(TEXT, 32, character_coverage=0.979)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from nmt.config import DataConfig
 from nmt.data.dataset import sentence_writer
 from nmt.data.preparation.cleaning import REASONS, Cleaner, EncodedPair, Pair, encode_pairs
 from nmt.data.preparation.overlap import Overlap, OverlapCounter
+from nmt.data.sides import SidesCheck
 from nmt.data.subwords import UNK, Subwords, train_subwords, training_share
 from nmt.data.text import CorpusError, read_pairs
 
@@ -32,6 +34,8 @@ class Survey:
     """Of all training sources, and of all targets."""
     overlap: dict[str, Overlap]
     """Overlap of each set with the training text."""
+    misaligned: list[str]
+    """Of each corpus or set whose sides do not belong together, its files and where."""
 
 
 def survey(corpora: Iterable[tuple[Path, ...]], sets: Mapping[str, tuple[Path, ...]]) -> Survey:
@@ -45,14 +49,25 @@ def survey(corpora: Iterable[tuple[Path, ...]], sets: Mapping[str, tuple[Path, .
         CorpusError: Text cannot be used, or a corpus or set is empty.
         FileNotFoundError: A file is missing.
     """
-    counter = OverlapCounter({name: _not_empty(corpus) for name, corpus in sets.items()})
+    checks: list[tuple[tuple[Path, ...], SidesCheck]] = []
+
+    def watched(corpus: tuple[Path, ...]) -> Iterator[Pair]:
+        checks.append((corpus, SidesCheck()))
+        return checks[-1][1].watch(_not_empty(corpus))
+
+    counter = OverlapCounter({name: watched(corpus) for name, corpus in sets.items()})
     pairs, characters = 0, [0, 0]
-    for source, target in chain.from_iterable(map(_not_empty, corpora)):
+    for source, target in chain.from_iterable(map(watched, corpora)):
         pairs += 1
         characters[0] += len(source)
         characters[1] += len(target)
         counter.see(source, target)
-    return Survey(pairs, (characters[0], characters[1]), counter.counts())
+    misaligned = []
+    for corpus, check in reversed(checks):  # training text first
+        found = check.misalignment(partial(read_pairs, *corpus))
+        if found is not None:
+            misaligned.append(f"{' and '.join(map(str, corpus))}: {found}")
+    return Survey(pairs, (characters[0], characters[1]), counter.counts(), misaligned)
 
 
 def train_vocabularies(data: DataConfig, found: Survey, progress: Progress) -> list[Subwords]:

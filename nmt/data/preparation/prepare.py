@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -174,6 +174,8 @@ def _make(config: Config, progress: Progress, recorded: Mapping[str, int | str])
     )
     progress("reading the text")
     found = survey(data.train, _sets(config))
+    for text in found.misaligned:
+        progress(f"warning: {text}")
     vocabularies = train_vocabularies(data, found, progress)
     names = data.subword_files
     _save_vocabularies(config.folder, dict(zip(names, vocabularies, strict=True)), recorded)
@@ -185,7 +187,7 @@ def _make(config: Config, progress: Progress, recorded: Mapping[str, int | str])
         f"{name.removesuffix('.spm')} vocabulary": model.size for name, model in zip(names, vocabularies, strict=True)
     }
     valid, overlap = _named(found.overlap)
-    _report(folder, counts, {"valid": valid, **overlap}, progress)
+    _report(folder, make_report(counts, {"valid": valid, **overlap}, found.misaligned), progress)
     return Manifest(
         settings=chosen_settings(data),
         inputs=inputs,
@@ -205,9 +207,10 @@ def _count_overlap_again(config: Config, manifest: Manifest, progress: Progress)
     ):
         return False
     progress("the test sets changed: looking for them in the training text")
-    valid, overlap = _named(survey(config.data.train, _sets(config)).overlap)
+    found = survey(config.data.train, _sets(config))
+    valid, overlap = _named(found.overlap)
     folder = data_folder(config)
-    _report(folder, manifest.counts, {"valid": valid, **overlap}, progress)
+    _report(folder, make_report(manifest.counts, {"valid": valid, **overlap}, found.misaligned), progress)
     inputs = {name: fingerprint(path) for name, path in files.items()}
     changes = {"test_inputs": inputs, "valid_overlap": valid, "test_overlap": overlap}
     write_manifest(folder, manifest.model_copy(update=changes))
@@ -227,8 +230,8 @@ def _named(overlap: Mapping[str, Overlap]) -> tuple[Overlap, dict[str, Overlap]]
     return overlap["data.valid"], tests
 
 
-def _report(folder: Path, counts: Mapping[str, int], overlap: Mapping[str, Overlap], progress: Progress) -> None:
-    report = "\n".join(make_report(counts, overlap)) + "\n"
+def _report(folder: Path, lines: Sequence[str], progress: Progress) -> None:
+    report = "\n".join(lines) + "\n"
     write_text(folder / REPORT_FILE, report)
     progress(f"what came of it\n\n{report}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from nmt.data.preparation.cleaning import REASONS
@@ -11,12 +11,13 @@ from nmt.data.preparation.overlap import Overlap
 REPORT_FILE: Final = "report.txt"
 
 
-def make_report(counts: Mapping[str, int], overlap: Mapping[str, Overlap]) -> list[str]:
+def make_report(counts: Mapping[str, int], overlap: Mapping[str, Overlap], misaligned: Sequence[str] = ()) -> list[str]:
     """Write the table.
 
     Args:
         counts: See `PreparedData.counts`.
         overlap: Of each set, by name.
+        misaligned: What is wrong with corpora whose sides do not belong together.
 
     Returns:
         Its lines.
@@ -48,6 +49,8 @@ def make_report(counts: Mapping[str, int], overlap: Mapping[str, Overlap]) -> li
         lines.append(
             f"  {name}: {found.sources:,} of {found.lines:,} sources ({sources}), {found.pairs:,} pairs ({pairs})"
         )
+    if misaligned:
+        lines += ["sides that do not belong together", *(f"  {text}" for text in misaligned)]
     return lines
 
 
