@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Result
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Iterator
@@ -34,8 +33,11 @@ from nmt.commands.options import (
     TestSet,
     Threads,
     TrainingDevice,
+    within,
 )
+from nmt.process import ended_by_signals, open_standard_streams
 from nmt.terminal import printable, tell
+from nmt.values import CHECKPOINTS, N_BEST
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
@@ -78,8 +80,9 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line of this process."""
-    _open_standard_streams()
-    app()
+    open_standard_streams()
+    with ended_by_signals():
+        app()
 
 
 def _print_version(wanted: bool) -> None:
@@ -168,7 +171,7 @@ def plan(
 def average(
     model: ModelFolder,
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the new model.")],
-    last: Annotated[int | None, typer.Option(min=1, help="Average this many of the latest checkpoints.")] = None,
+    last: Annotated[int | None, within(CHECKPOINTS, "Average this many of the latest checkpoints.")] = None,
     steps: Annotated[str | None, typer.Option(metavar="N,N", help="Average the checkpoints of these steps.")] = None,
 ) -> None:
     """Average the parameters of several checkpoints into a new model."""
@@ -190,7 +193,7 @@ def translate(
     status: Annotated[bool, typer.Option("--status", help="Say of each line how it went.")] = False,
     scores: Annotated[bool, typer.Option("--scores", help="Give the score of each translation.")] = False,
     alignments: Annotated[bool, typer.Option("--alignments", help="Say which word came from which.")] = False,
-    n_best: Annotated[int, typer.Option(min=1, help="Translations per line (tsv and json).")] = 1,
+    n_best: Annotated[int, within(N_BEST, "Translations per line (tsv and json).")] = 1,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw one line's attention, .png or .svg.")] = None,
     retry: Annotated[bool | None, typer.Option(help="Try again what looks wrong.  [default: the model's]")] = None,
     beam_size: BeamSize = None,
@@ -248,7 +251,7 @@ def evaluate(
 @app.command()
 def score(
     model: ModelFolder,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain, .gz or .zst.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain or compressed; - is stdin.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
     normalize: Annotated[bool, typer.Option("--normalize", help="Divide by the number of subwords.")] = False,
@@ -366,26 +369,6 @@ def _drop_output() -> None:
     """Let what stdout still holds go nowhere: Python would complain again when it closes it."""
     with suppress(OSError, ValueError):  # no file underneath
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _open_standard_streams() -> None:
-    """Put something in place of standard streams that the caller closed.
-
-    Otherwise the next file that is opened would take their number, and get what is meant for them. Writing to a closed
-    stdout is an error; a closed stderr is not missed.
-    """
-    for number, name, mode, flags in (
-        (0, "stdin", "r", os.O_RDONLY),
-        (1, "stdout", "w", os.O_RDONLY),
-        (2, "stderr", "w", os.O_WRONLY),
-    ):
-        if getattr(sys, name) is None:
-            opened = os.open(os.devnull, flags)
-            if opened != number:
-                os.dup2(opened, number)
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is no UTF-8, say, is shown as far as it can be
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _complain(message: str) -> None:

@@ -12,9 +12,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from nmt.values import DEVICES, is_device, parse_bytes
+from nmt.values import BATCH_SIZE, BEAM_SIZE, CHECKPOINTS, DEVICES, LENGTH_PENALTY, THREADS, is_device, parse_bytes
 
 FORMAT_VERSION: Final = 1
+_MOST_STEPS: Final = 1_000_000_000
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
@@ -53,13 +54,13 @@ def _as_corpora(value: object) -> object:
 
 
 def _is_tsv(path: Path) -> bool:
-    return path.name.removesuffix(".gz").removesuffix(".zst").endswith(".tsv")
+    return re.fullmatch(r".*\.tsv(\.gz|\.bz2|\.xz|\.zst)?", path.name) is not None
 
 
 def _check_corpus(value: tuple[Path, ...]) -> tuple[Path, ...]:
     if len(value) == 2 or (len(value) == 1 and _is_tsv(value[0])):
         return value
-    raise ValueError("expected a source and a target file, or one .tsv, .tsv.gz or .tsv.zst file")
+    raise ValueError("expected a source and a target file, or one .tsv file, plain or compressed (.tsv.gz)")
 
 
 def _check_memory(value: object) -> object:
@@ -115,8 +116,8 @@ class DataConfig(Section):
     """Language code of the target."""
     train: Corpora
     """Training text: `["a.de", "a.en"]`, or `"pairs.tsv"` with source and target in its first two columns, or a list of
-    such; plain, .gz or .zst, UTF-8, one segment per line. In every path, `${NAME}` or `$NAME` is the environment
-    variable of that name, and a leading `~` the home folder."""
+    such; plain, .gz, .bz2, .xz or .zst, UTF-8, one segment per line. In every path, `${NAME}` or `$NAME` is the
+    environment variable of that name, and a leading `~` the home folder."""
     valid: Corpus
     """Validation text, one corpus of the same form."""
     test: dict[str, Corpus] = {}
@@ -137,7 +138,7 @@ class DataConfig(Section):
     max_length: int = Field(default=100, ge=1, le=10_000)
     """Training pairs with more subwords than this on either side are split at sentence ends if both sides have as many
     sentences, with lengths, numbers and question marks that agree, else left out; counted either way."""
-    max_ratio: float = Field(default=9.0, ge=1.0)
+    max_ratio: float = Field(default=9.0, ge=1.0, le=10_000.0)
     """Training pairs in which one side has more than this many times the other's subwords are left out (not applied
     where both sides have ten or fewer)."""
     remove_duplicates: bool = True
@@ -200,11 +201,11 @@ class TrainingConfig(Section):
     pieces; a pair that alone needs more is left out, and said to be."""
     accumulate: int = Field(default=1, ge=1, le=10_000)
     """Batches whose gradients are added up for one optimiser step."""
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=12, ge=1, le=1_000_000)
     """Passes over the training pairs; the learning-rate schedule ends with the last one."""
-    max_steps: int | None = Field(default=None, ge=1)
+    max_steps: int | None = Field(default=None, ge=1, le=_MOST_STEPS)
     """Optimiser steps after which training ends, if that comes before the last epoch."""
-    max_minutes: float | None = Field(default=None, gt=0)
+    max_minutes: float | None = Field(default=None, gt=0, le=1_000_000)
     """Wall-clock budget in minutes; the schedule then ends with whichever comes first."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Optimiser."""
@@ -218,13 +219,13 @@ class TrainingConfig(Section):
     """Learning rate after the warm-up: at its peak, then falling to zero along a line over the last `decay_fraction`;
     falling to zero along a cosine; falling with the square root of the steps; at its peak until validations stop
     improving, then multiplied by `plateau_factor`."""
-    warmup_steps: int = Field(default=200, ge=0)
+    warmup_steps: int = Field(default=200, ge=0, le=_MOST_STEPS)
     """Steps of linear warm-up."""
     decay_fraction: float = Field(default=0.4, ge=0.0, le=1.0)
     """Last share of training over which the learning rate falls to zero; schedule linear only."""
     plateau_factor: float = Field(default=0.5, gt=0.0, lt=1.0)
     """What the learning rate is multiplied by when validations stop improving; schedule plateau only."""
-    plateau_patience: int = Field(default=2, ge=1)
+    plateau_patience: int = Field(default=2, ge=1, le=1_000_000)
     """Validations without improvement after which it is; schedule plateau only."""
     precision: Precision = "float32"
     """`bfloat16`, or on CUDA `float16`: the recurrent layers, the attention and the output layer store and multiply in
@@ -235,7 +236,7 @@ class TrainingConfig(Section):
     CPU. It may change between stopping and going on."""
     tf32: bool = False
     """Let float32 products on CUDA round what they multiply to TF32: 10 bits instead of 23, several times faster."""
-    clip_norm: float = Field(default=1.0, gt=0)
+    clip_norm: float = Field(default=1.0, gt=0, le=1e9)
     """Global norm to which gradients are clipped."""
     label_smoothing: Fraction = 0.1
     """Probability mass spread evenly over the vocabulary."""
@@ -247,36 +248,36 @@ class TrainingConfig(Section):
     subword_alpha: float = Field(default=0.2, gt=0.0, le=1.0)
     """How they are drawn: for unigram, the smoothing exponent (smaller is more varied); for bpe, the share of merges
     left out."""
-    validate_every: int = Field(default=500, ge=1)
+    validate_every: int = Field(default=500, ge=1, le=_MOST_STEPS)
     """Steps between two validations; each is saved as a checkpoint, and the best of them kept."""
-    checkpoint_every: int | None = Field(default=None, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1, le=_MOST_STEPS)
     """Steps between two further checkpoints, for long pauses between validations; none if not given."""
-    patience: int = Field(default=10, ge=1)
+    patience: int = Field(default=10, ge=1, le=1_000_000)
     """Validations without improvement after which training stops."""
     early_stopping_metric: Literal["bleu", "loss"] = "loss"
     """What counts as improvement on the validation set."""
-    keep_checkpoints: int = Field(default=2, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=CHECKPOINTS.least, le=CHECKPOINTS.most)
     """Latest checkpoints to keep, beside the best."""
     tensorboard: bool = False
     """Write event files for TensorBoard into `FOLDER/tensorboard` (needs the extra `tensorboard`)."""
     seed: int = Field(default=1, ge=0, lt=2**63)
     """Seed of parameters, dropout and data order."""
-    threads: int | None = Field(default=None, ge=1, le=1024)
+    threads: int | None = Field(default=None, ge=THREADS.least, le=THREADS.most)
     """CPU threads; if not given, OMP_NUM_THREADS, or all cores that the process may use."""
 
 
 class DecodingConfig(Section):
     """How translations are searched."""
 
-    beam_size: int = Field(default=5, ge=1, le=1000)
+    beam_size: int = Field(default=5, ge=BEAM_SIZE.least, le=BEAM_SIZE.most)
     """Hypotheses kept per sentence; 1 is greedy search."""
-    length_penalty: float = Field(default=1.0, ge=0.0, le=5.0)
+    length_penalty: float = Field(default=1.0, ge=LENGTH_PENALTY.least, le=LENGTH_PENALTY.most)
     """Exponent of the length by which a hypothesis' log-probability is divided."""
-    max_length_factor: float = Field(default=2.0, gt=0)
+    max_length_factor: float = Field(default=2.0, gt=0, le=100)
     """Longest translation, in target subwords per source subword."""
-    max_length_extra: int = Field(default=20, ge=0)
+    max_length_extra: int = Field(default=20, ge=0, le=10_000)
     """Subwords added to that limit."""
-    batch_size: int = Field(default=64, ge=1, le=100_000)
+    batch_size: int = Field(default=64, ge=BATCH_SIZE.least, le=BATCH_SIZE.most)
     """Sentences searched at once; fewer where they are long."""
     retry: bool = True
     """Translate once more, with other settings, what looks like a loop or like dropped content."""

@@ -160,11 +160,19 @@ def _type_name(info: FieldInfo) -> str:
     name = _kind_name(info.annotation)
     bounds = [
         f"{sign} {getattr(bound, attribute)}"
-        for bound in info.metadata
+        for bound in _metadata(info)
         for attribute, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
         if hasattr(bound, attribute)
     ]
     return " ".join([name, ", ".join(bounds)]).strip()
+
+
+def _metadata(info: FieldInfo) -> Iterator[object]:
+    """What is said of a field's type, or of a part of it, as in `Fraction | None`."""
+    yield from info.metadata
+    for kind in get_args(info.annotation):
+        for said in getattr(kind, "__metadata__", ()):
+            yield from said.metadata if isinstance(said, FieldInfo) else [said]
 
 
 def _kind_name(kind: Any) -> str:
@@ -223,7 +231,7 @@ def _value(text: str, kinds: frozenset[object]) -> object:
         return None
     try:
         values = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
         return plain
     value = values["value"] if len(values) == 1 else plain  # more: the text had lines of its own
     return plain if kinds <= {str, Path} and kinds and not isinstance(value, str) else value

@@ -1,9 +1,62 @@
-"""Values as people write them: numbers of bytes, devices, times. Imports nothing heavy: every command needs it."""
+"""Values as people write them: numbers and their bounds, bytes, devices, times.
+
+Imports nothing heavy: every command needs it.
+"""
 
 from __future__ import annotations
 
 import math
+import numbers
 import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a number may be, on the command line, in the settings and in Python alike; whole if its bounds are."""
+
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        """Say what is expected."""
+        kind = "a whole number" if self._is_whole else "a number"
+        return f"{kind} from {self.least} to {self.most}"
+
+    def check(self, name: str, value: object) -> str | None:
+        """Tell what is wrong with a value.
+
+        Args:
+            name: What to call it.
+            value: Anything.
+
+        Returns:
+            The message; None if the value is within the bounds.
+
+        Raises:
+            TypeError: It is no number, or no whole one where one is needed.
+        """
+        kind = numbers.Integral if self._is_whole else numbers.Real
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{name}: expected {self}, got {type(value).__name__}")
+        number: Any = value
+        if self.least <= number <= self.most:  # nan is not
+            return None
+        far = self._is_whole and abs(number) > 10**15  # may have more digits than can be shown
+        return f"{name}: expected {self}, got {'one far from that' if far else number}"
+
+    @property
+    def _is_whole(self) -> bool:
+        return isinstance(self.least, int)
+
+
+BEAM_SIZE: Final = Bounds(1, 1000)
+N_BEST: Final = BEAM_SIZE
+LENGTH_PENALTY: Final = Bounds(0.0, 5.0)
+BATCH_SIZE: Final = Bounds(1, 100_000)
+THREADS: Final = Bounds(1, 1024)
+CHECKPOINTS: Final = Bounds(1, 10_000)
 
 DEVICES = "expected auto, cpu, cuda or cuda:N"
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

@@ -18,7 +18,7 @@ from nmt.evaluation.page import Sentence, render_page
 from nmt.evaluation.paired import Difference, compare, sentence_scores, verdict
 from nmt.evaluation.scores import tokenizer
 from nmt.experiment import TestLines, read_test_set, warn_of_misalignment
-from nmt.files import write_text
+from nmt.files import write_through
 from nmt.model_folder.files import read_settings
 
 
@@ -68,7 +68,9 @@ def run(
         typer.echo(line)
     if html is not None:
         names = str(systems[0].path), str(systems[1].path)
-        write_text(html, render_page(test.name, names, differences, _sentences(test, a, b)))
+        page = render_page(test.name, names, differences, _sentences(test, a, b))
+        with write_through(html) as file:
+            file.write(page.encode())
 
 
 def _language(systems: Sequence[System], references: Sequence[str]) -> str | None:

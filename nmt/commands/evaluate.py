@@ -44,7 +44,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         CorpusError, EvaluationError: The test set cannot be used.
         OSError: A file cannot be read or written.
     """
-    # The test set comes before the model: a wrong name is told at once.
+    # The files come before the model: a wrong name is told at once.
     test = read_test_set(read_settings(folder), chosen.name, chosen.files)
     translator = Translator.load(folder, threads=search.threads, device=search.device)
     _tell(f"translating {len(test.sources):,} lines")

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from nmt.values import DEVICES, is_device
+from nmt.values import BATCH_SIZE, BEAM_SIZE, DEVICES, LENGTH_PENALTY, THREADS, Bounds, is_device
+
+
+def within(bounds: Bounds, help: str) -> Any:
+    """Make an option for a number."""
+
+    def refuse_nan(value: float | None) -> float | None:
+        if value is not None and math.isnan(value):  # which is neither below the bounds nor above
+            raise typer.BadParameter(f"expected {bounds}, got nan")
+        return value
+
+    return typer.Option(min=bounds.least, max=bounds.most, callback=refuse_nan, help=help)
 
 
 def _check_device(device: str | None) -> str | None:
@@ -25,14 +37,14 @@ Overrides = Annotated[
 ]
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder that `nmt train` wrote.")]
 BeamSize = Annotated[
-    int | None, typer.Option(min=1, help="Hypotheses per sentence; 1 is greedy search.  [default: the model's]")
+    int | None, within(BEAM_SIZE, "Hypotheses per sentence; 1 is greedy search.  [default: the model's]")
 ]
 LengthPenalty = Annotated[
     float | None,
-    typer.Option(min=0.0, help="Exponent of the length that divides log-probabilities.  [default: the model's]"),
+    within(LENGTH_PENALTY, "Exponent of the length that divides log-probabilities.  [default: the model's]"),
 ]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Sentences searched at once.  [default: the model's]")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.  [default: OMP_NUM_THREADS, or all cores]")]
+BatchSize = Annotated[int | None, within(BATCH_SIZE, "Sentences searched at once.  [default: the model's]")]
+Threads = Annotated[int | None, within(THREADS, "CPU threads.  [default: OMP_NUM_THREADS, or all cores]")]
 Device = Annotated[
     str | None,
     typer.Option(metavar="DEVICE", callback=_check_device, help="auto, cpu, cuda or cuda:N.  [default: cpu]"),
@@ -43,13 +55,14 @@ TrainingDevice = Annotated[
         "--device", metavar="DEVICE", callback=_check_device, help="The same as --set training.device=DEVICE."
     ),
 ]
-InputFile = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text, plain, .gz or .zst.  [stdin]")]
+InputFile = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text, plain or compressed.  [stdin]")]
 OutputFile = Annotated[
-    Path | None, typer.Option("--output", metavar="FILE", help="Where to write, plain, .gz or .zst.  [stdout]")
+    Path | None,
+    typer.Option("--output", metavar="FILE", help="Where to write; .gz, .bz2, .xz and .zst compress.  [stdout]"),
 ]
 TestName = Annotated[str | None, typer.Option("--test", metavar="NAME", help="A test set named in the settings.")]
 SourceFile = Annotated[
-    Path | None, typer.Option("--source", metavar="FILE", help="Text to translate, plain, .gz or .zst.")
+    Path | None, typer.Option("--source", metavar="FILE", help="Text to translate, plain or compressed.")
 ]
 ReferenceFile = Annotated[Path | None, typer.Option("--reference", metavar="FILE", help="Its translation.")]
 

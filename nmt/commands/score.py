@@ -26,7 +26,7 @@ def run(folder: Path, source: Path, target: Path, format: str, normalize: bool, 
 
     Args:
         folder: The model folder.
-        source: Text, plain, .gz or .zst.
+        source: Text, plain or compressed; `-` is stdin.
         target: Its translation, line by line.
         format: text, tsv or json.
         normalize: Divide each log-probability by its number of subwords.

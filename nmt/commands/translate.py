@@ -7,14 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import typer
+
 from nmt.commands.options import SearchSettings
-from nmt.data.text import CorpusError, open_input, open_output, read_chunks
+from nmt.data.line_reader import LineReader
+from nmt.data.text import LONGEST_LINE, CorpusError, RawLine, Source, open_input, open_output, raw_lines
+from nmt.data.text_check import TextCheck
 from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
 from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
+from nmt.terminal import tell
 
 _CHUNK: Final = 2_000  # lines translated together: enough to sort by length, few enough to hold in memory
 _CHUNK_BYTES: Final = 1_000_000  # and of how many bytes
@@ -59,61 +65,65 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     # Files first: a mistake in a name is told at once, and not after a model was read.
     with open_input(request.source) as source, open_output(request.output) as target:
         translator = Translator.load(folder, threads=search.threads, device=search.device)
+        check = TextCheck(request.source, translator.config.data.source_language)
         if request.plot is not None:
-            wrong = _translate_and_draw(translator, source, target, search, request, request.plot)
+            wrong = _translate_and_draw(translator, source, target, search, request, request.plot, check)
         else:
-            typing = request.source is None and sys.stdin.isatty()
-            with _progress(shown=not typing and not (request.output is None and sys.stdout.isatty())) as tell:
-                # Someone who types wants the answer to each line at once.
-                wrong = translate_stream(translator, source, target, search, request, 1 if typing else _CHUNK, tell)
+            lines = LineReader(source, _CHUNK, _CHUNK_BYTES)
+            with _progress(shown=not (request.output is None and sys.stdout.isatty())) as count:
+                wrong = translate_stream(translator, lines, target, search, request, check, count)
     if wrong:
-        raise CorpusError(f"{wrong} of the lines held no text to translate; the field error of each says why")
+        tell("nmt translate", f"{wrong:,} of the lines held no text to translate; the field error of each says why")
+    for warning in check.warnings():
+        tell("nmt translate", f"warning: {warning}")
+    if wrong or check.is_other_encoding:
+        raise typer.Exit(1)
 
 
 def translate_stream(
     translator: Translator,
-    source: BinaryIO,
+    lines: LineReader,
     target: BinaryIO,
     search: SearchSettings,
     request: Request | None = None,
-    chunk: int = _CHUNK,
+    check: TextCheck | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Translate a stream with bounded memory: in order, and a line out for each line in, whatever it holds.
 
     Args:
         translator: The model.
-        source: UTF-8 text; invalid bytes become U+FFFD. Only LF ends a line.
+        lines: What to translate, in chunks.
         target: Receives UTF-8 text, flushed after each chunk.
         search: How to search.
         request: What to write; files named in it are not looked at.
-        chunk: Lines read, translated and written at a time.
+        check: Counts the lines that are no UTF-8, or too long.
         progress: Called with the number of lines and of sentences just translated.
 
     Returns:
         Lines that held no text (JSON only).
     """
-    request = request or Request()
+    request, check = request or Request(), check or TextCheck(None, "")
     settings = _settings(search, request)
     if request.format == "tsv":
         target.write(("\t".join(TSV_COLUMNS) + "\n").encode())
-    done = wrong = 0
-    for lines in read_chunks(source, chunk, _CHUNK_BYTES):
-        read = [_read(line, number, request) for number, line in enumerate(lines, start=done + 1)]
+    wrong = 0
+    for chunk in lines.chunks():
+        first = check.lines + 1
+        read = [_read(raw, number, request, check) for number, raw in enumerate(chunk, start=first)]
         translations = translator.translate_detailed(
-            [line.text for line in read], settings, None if progress is None else partial(progress, 0)
+            [line.text for line, _ in read], settings, None if progress is None else partial(progress, 0)
         )
         rows = [
             row
-            for number, (line, translation) in enumerate(zip(read, translations, strict=True), start=done + 1)
-            for row in _write(line, translation, number, request)
+            for number, ((line, whole), found) in enumerate(zip(read, translations, strict=True), start=first)
+            for row in _write(line, found if whole else found.damaged(), number, request)
         ]
         target.write("".join(f"{row}\n" for row in rows).encode("utf-8"))
         target.flush()
-        done += len(lines)
-        wrong += sum(line.error is not None for line in read)
+        wrong += sum(line.error is not None for line, _ in read)
         if progress is not None:
-            progress(len(lines), 0)
+            progress(len(chunk), 0)
     return wrong
 
 
@@ -128,8 +138,14 @@ def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
     )
 
 
-def _read(line: str, number: int, request: Request) -> JsonLine:
-    return read_json(line, number) if request.format == "json" else JsonLine(line, {})
+def _read(raw: RawLine, number: int, request: Request, check: TextCheck) -> tuple[JsonLine, bool]:
+    """Make text of a line; also tells whether it is all there."""
+    text, whole = check.read(raw)
+    if request.format != "json":
+        return JsonLine(text, {}), whole
+    if raw.is_cut:
+        return JsonLine("", {}, f"line {number}: expected at most {LONGEST_LINE:,} bytes, got more"), whole
+    return read_json(text, number), whole
 
 
 def _write(line: JsonLine, translation: Translation, number: int, request: Request) -> list[str]:
@@ -140,19 +156,20 @@ def _write(line: JsonLine, translation: Translation, number: int, request: Reque
 
 def _translate_and_draw(
     translator: Translator,
-    source: BinaryIO,
+    source: Source,
     target: BinaryIO,
     search: SearchSettings,
     request: Request,
     plot: Path,
+    check: TextCheck,
 ) -> int:
     """Translate the only line of the input, and draw the attention of its translation."""
     from nmt.decoding.plot import draw_attention
 
-    lines = next(read_chunks(source, 2, sys.maxsize), [])
+    lines = list(islice(raw_lines(source.file), 2))
     if len(lines) != 1:
         raise CorpusError(f"--plot: expected exactly one line to translate, got {'more' if lines else 'none'}")
-    line = _read(lines[0], 1, request)
+    line, _ = _read(lines[0], 1, request, check)
     [translation] = translator.translate_detailed([line.text], _settings(search, request))
     target.write("".join(f"{row}\n" for row in _write(line, translation, 1, request)).encode("utf-8"))
     target.flush()

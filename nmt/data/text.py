@@ -1,63 +1,103 @@
-"""Text files and streams, plain or compressed: line by line, pair by pair, in chunks, and written whole."""
+"""Text files and streams, plain or compressed: line by line, pair by pair, and written whole."""
 
 from __future__ import annotations
 
 import codecs
-import gzip
+import os
+import re
+import stat
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO, Final, NamedTuple, TypeVar, cast
 
-from nmt.files import atomic_write
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from nmt.data.compression import SUFFIXES, compressing, decompressing, is_damage
+from nmt.data.encodings import advice, looks_wide
+from nmt.files import STREAM, write_through
 
 T = TypeVar("T")
 
-_DAMAGED = (gzip.BadGzipFile, zlib.error, zstd.ZstdError, EOFError)
-"""What the libraries say of compressed data that is damaged, or ends too early."""
+LONGEST_LINE: Final = 1_000_000
+"""Bytes of a line that are read."""
+
+_SKIPPED: Final = 1 << 16  # bytes at a time of what follows them
+_PART_OF_A_CHARACTER = re.compile(rb"[\xc0-\xff][\x80-\xbf]*\Z")
 
 
 class CorpusError(ValueError):
     """Text that cannot be used; the message names file, line, what was expected and what came."""
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    r"""Read a text file without holding it in memory.
+class RawLine(NamedTuple):
+    """A line of a stream."""
+
+    content: bytes
+    """Without its end, LF or CRLF, and without the byte order mark of UTF-8 before the first."""
+    is_cut: bool = False
+    """Whether it is longer than the limit, and this its beginning."""
+
+
+def raw_lines(file: BinaryIO, longest: int = LONGEST_LINE) -> Iterator[RawLine]:
+    r"""Read lines with bounded memory.
 
     Only LF ends a line, so that line N here is line N of `sed`, `wc` and every other tool: a lone CR or a Unicode line
-    separator stays inside its line. The CR of CRLF and a byte order mark are taken off.
+    separator stays inside its line.
 
     Args:
-        path: UTF-8 text; compressed if the name ends in `.gz` or `.zst`.
+        file: The stream.
+        longest: Bytes of a line at most; one that is cut ends before a character.
+    """
+    mark = codecs.BOM_UTF8
+    most = longest + len(b"\r\n")
+    while content := file.readline(most):
+        rest, asked = content, most
+        while len(rest) == asked and not rest.endswith(b"\n"):
+            rest, asked = file.readline(_SKIPPED), _SKIPPED
+        content = content.removeprefix(mark).removesuffix(b"\n").removesuffix(b"\r")
+        mark = b""
+        if len(content) > longest:
+            yield RawLine(_PART_OF_A_CHARACTER.sub(b"", content[:longest]), is_cut=True)
+        else:
+            yield RawLine(content)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Read a text file without holding it in memory (see `raw_lines`).
+
+    Args:
+        path: UTF-8 text, compressed if the name says so (`nmt.data.compression.SUFFIXES`); `-` is stdin.
 
     Yields:
         Each line without its end.
 
     Raises:
-        CorpusError: Invalid UTF-8, or damaged compressed data.
+        CorpusError: Invalid UTF-8, a line of more than `LONGEST_LINE` bytes, or damaged compressed data.
         FileNotFoundError: There is no such file.
     """
     number = 0
-    try:
-        with _open(path) as file:
-            for number, raw in enumerate(file, start=1):
-                content = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-                yield content.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise CorpusError(
-            f"{path}: line {number}: expected UTF-8, got byte 0x{byte:02x} at position {error.start}"
-        ) from None
-    except _DAMAGED as error:
-        raise CorpusError(f"{path}: after line {number}: {_what_came(path, error)}") from None
+    with open_input(path) as source:
+        try:
+            for number, (content, is_cut) in enumerate(raw_lines(source.file), start=1):
+                if is_cut:
+                    raise CorpusError(f"{path}: line {number}: expected at most {LONGEST_LINE:,} bytes, got more")
+                if looks_wide(content):
+                    raise CorpusError(
+                        f"{path}: line {number}: expected UTF-8, got control characters; {advice(path, content)}"
+                    )
+                yield content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise CorpusError(
+                f"{path}: line {number}: expected UTF-8, got byte 0x{byte:02x} at position {error.start}; "
+                f"{advice(path, error.object)}"
+            ) from None
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            raise CorpusError(f"{path}: after line {number}: {source.damage(error)}") from None
 
 
 def read_pairs(*paths: Path) -> Iterator[tuple[str, str]]:
@@ -105,89 +145,76 @@ def _read_side_by_side(source: Path, target: Path) -> Iterator[tuple[str, str]]:
         )
 
 
+@dataclass(frozen=True)
+class Source:
+    """A stream that is open for reading."""
+
+    file: BinaryIO
+    """What to read, not compressed."""
+    below: BinaryIO
+    """What lies on the disk, or comes through a pipe, perhaps compressed."""
+    path: Path = STREAM
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return "stdin" if self.path == STREAM else str(self.path)
+
+    def size(self) -> int | None:
+        """Return the bytes of what lies below; None where that is no regular file."""
+        try:
+            found = os.fstat(self.below.fileno())
+        except OSError:
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def damage(self, error: BaseException) -> str:
+        """Say what is wrong with the compressed data."""
+        return f"expected {SUFFIXES[self.path.suffix]} data, got: {error}"
+
+
 @contextmanager
-def open_input(path: Path | None) -> Iterator[BinaryIO]:
-    """Open a file, compressed if its name ends in `.gz` or `.zst`, or stdin for None.
+def open_input(path: Path | None) -> Iterator[Source]:
+    """Open a file, compressed if its name says so, or stdin for None and for `-`.
 
     Raises:
-        CorpusError: The compressed data turns out to be damaged while it is read.
         OSError: The file cannot be read.
     """
-    if path is None:
-        yield sys.stdin.buffer
+    if path is None or path == STREAM:
+        file = _stdin()
+        yield Source(file, file)
         return
-    with _open(path) as file:
-        try:
-            yield file
-        except _DAMAGED as error:
-            raise CorpusError(f"{path}: {_what_came(path, error)}") from None
+    below = path.open("rb")
+    source = Source(decompressing(below, path.suffix) if path.suffix in SUFFIXES else below, below, path)
+    try:
+        yield source
+    finally:
+        if source.size() is not None:  # closing a pipe would wait for a thread that reads from it
+            source.file.close()
+            below.close()
 
 
-def _open(path: Path) -> BinaryIO:
-    """Open a text, compressed if its name says so; damage shows while it is read."""
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    return cast(BinaryIO, zstd.open(path, "rb")) if path.suffix == ".zst" else path.open("rb")
-
-
-def _what_came(path: Path, error: BaseException) -> str:
-    return f"expected {'Zstandard' if path.suffix == '.zst' else 'gzip'} data, got: {error}"
+def _stdin() -> BinaryIO:
+    """Stdin by a stream of its own: Python closes the usual one at its end, and would wait for a thread that reads."""
+    try:
+        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    except OSError:  # something that only looks like a file
+        return sys.stdin.buffer
 
 
 @contextmanager
 def open_output(path: Path | None) -> Iterator[BinaryIO]:
-    """Open a file for writing, compressed if its name ends in `.gz` or `.zst`, or stdout for None.
-
-    A file takes its name when all is written, and leaves nothing behind on an error; what is no regular file, such as
-    a pipe or a device, is written to directly.
+    """Open what a user names for writing, as `nmt.files.write_through` does; compressed if its name says so.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: It cannot be written.
     """
-    if path is None:
-        yield sys.stdout.buffer
-    elif path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            yield file
-    else:
-        with _named(path), atomic_write(path) as plain:
-            if path.suffix == ".gz":
-                with gzip.GzipFile("", "wb", fileobj=plain, mtime=0) as packed:
-                    yield cast(BinaryIO, packed)
-            elif path.suffix == ".zst":
-                with zstd.ZstdFile(plain, "wb", options={zstd.CompressionParameter.checksum_flag: 1}) as packed:
-                    yield cast(BinaryIO, packed)
-            else:
-                yield plain
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Make errors of a file's temporary twin name the file."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is not None and Path(error.filename).name.startswith(f".{path.name}."):
-            error.filename = str(path)
-        raise
-
-
-def read_chunks(lines: Iterable[bytes], max_lines: int, max_bytes: int) -> Iterator[list[str]]:
-    """Gather lines, as many as fit into memory together.
-
-    Args:
-        lines: UTF-8; invalid bytes become U+FFFD. Only LF ends a line; the CR of CRLF and a byte order mark are taken
-            off.
-        max_lines: Lines of a chunk at most.
-        max_bytes: A chunk ends with the line that reaches this size.
-
-    Yields:
-        The lines of each chunk.
-    """
-    mark = codecs.BOM_UTF8
-    for chunk in gather(lines, len, max_lines, max_bytes):
-        chunk[0], mark = chunk[0].removeprefix(mark), b""
-        yield [raw.decode("utf-8", errors="replace").rstrip("\r\n") for raw in chunk]
+    with write_through(path) as plain:
+        if path is None or path.suffix not in SUFFIXES:
+            yield plain
+        else:
+            with compressing(plain, path.suffix) as packed:
+                yield packed
 
 
 def gather(items: Iterable[T], size: Callable[[T], int], most: int, largest: int) -> Iterator[list[T]]:

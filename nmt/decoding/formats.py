@@ -13,6 +13,8 @@ from nmt.decoding.alignment import format_links
 from nmt.decoding.translation import Candidate, Status, Translation
 
 TSV_COLUMNS: Final = ("line", "rank", "translation", "status", "score", "alignment")
+_DEEPEST: Final = 100  # brackets within each other: all that is read can be written again
+_TOO_DEEP: Final = f"more than {_DEEPEST} brackets within each other"
 _LINE_BREAKS = re.compile("[\x85\u2028\u2029]")  # of those that Python knows, the ones that JSON does not escape
 
 
@@ -64,7 +66,7 @@ class JsonLine:
 
 
 def read_json(line: str, number: int) -> JsonLine:
-    """Read `{"text": "..."}` with any other fields, or `"..."`.
+    """Read `{"text": "..."}` with any other fields, or `"..."`; whatever is wrong stays with this line.
 
     Args:
         line: The line.
@@ -72,9 +74,11 @@ def read_json(line: str, number: int) -> JsonLine:
     """
     expected = f'line {number}: expected a JSON object with a string "text", or a JSON string'
     try:
-        value = json.loads(line, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(line, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
+        if _is_deep(value):
+            raise RecursionError
     except (ValueError, RecursionError) as error:
-        return JsonLine("", {}, f"{expected}, got: {error or 'too many brackets'}")
+        return JsonLine("", {}, f"{expected}, got: {error if isinstance(error, ValueError) else _TOO_DEEP}")
     if isinstance(value, str):
         return JsonLine(value, {"text": value})
     if not isinstance(value, dict):
@@ -112,6 +116,24 @@ def dump_json(value: object) -> str:
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold and UTF-8 cannot
         return json.dumps(value)
     return _LINE_BREAKS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("an object in which a name comes twice")
+    return fields
+
+
+def _is_deep(value: object) -> bool:
+    """Whether more than `_DEEPEST` lists and objects are within each other."""
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        inside: list[object] = []
+        for each in level:
+            inside += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        level = inside
+    return bool(level)
 
 
 def _refuse(name: str) -> NoReturn:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from nmt.decoding.translation import AttentionMap
-from nmt.files import atomic_write
+from nmt.files import write_through
 
 LARGEST: Final = 200
 """Subwords of either side at most: more cannot be read in a picture."""
@@ -39,7 +39,7 @@ def draw_attention(attention: AttentionMap, path: Path) -> None:
     size = [1.5 + _CELL * count for count in (columns, rows)]
     # Text stays text in SVG, so that a viewer's own fonts show any script. Fixed ids: the same picture, the same file.
     style = matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nmt"})
-    with style, warnings.catch_warnings(), atomic_write(path) as file:
+    with style, warnings.catch_warnings(), write_through(path) as file:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # PNG shows a box for such a character
         figure = Figure(figsize=(size[0], size[1]), layout="constrained")
         axes = figure.add_subplot()

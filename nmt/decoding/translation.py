@@ -24,9 +24,10 @@ class Status(StrEnum):
     | retried | the first translation looked like a loop or like dropped content, the second did not | the second |
     | empty | nothing to translate: no characters, or only white space and invisible ones | an empty line |
     | copied | nothing that the model can read: no letter or digit of its vocabulary | the line as it came |
+    | damaged | bytes that are no UTF-8, or U+FFFD in place of them, or more than are read of a line | of the rest |
     | failed | both translations look wrong, or the search found none | the less suspect one, or an empty line |
 
-    A line in pieces has the worst status of any piece: failed, else retried, else split.
+    A line has the worst status that applies: failed, else damaged, else retried, else split.
     """
 
     OK = "ok"
@@ -34,14 +35,15 @@ class Status(StrEnum):
     RETRIED = "retried"
     EMPTY = "empty"
     COPIED = "copied"
+    DAMAGED = "damaged"
     FAILED = "failed"
 
 
-_BY_WEIGHT = (Status.OK, Status.SPLIT, Status.RETRIED, Status.FAILED)
+_BY_WEIGHT = (Status.OK, Status.SPLIT, Status.RETRIED, Status.DAMAGED, Status.FAILED)
 
 
 def worst(*statuses: Status) -> Status:
-    """Return the worst of ok, split, retried and failed."""
+    """Return the worst of ok, split, retried, damaged and failed."""
     return max(statuses, key=_BY_WEIGHT.index)
 
 
@@ -74,6 +76,12 @@ class Translation:
     line in pieces, the n-th is made of the n-th of each piece."""
     alignment: Links | None = None
     """Links of `text`; None if not asked for."""
+
+    def damaged(self) -> Translation:
+        """Return the same for a line that is not all there."""
+        if self.status in (Status.EMPTY, Status.COPIED):
+            return self
+        return replace(self, status=worst(self.status, Status.DAMAGED))
 
     @property
     def score(self) -> float | None:

@@ -34,11 +34,13 @@ from nmt.model.device import use_device, use_threads
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import ModelError
 from nmt.model_folder.weights import load_model
+from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
 
 Ids = Sequence[int]
 Progress = Callable[[int], None]
 
 _BATCH_TOKENS: Final = 16_384  # padded source tokens of a batch at most, whatever the batch size
+_SCORES: Final = 32_000_000  # of next subwords, for all hypotheses of a batch: 128 MB
 _RETRY_BEAM: Final = 10  # hypotheses of a second search, if the first had not half as many
 _RETRY_RESULTS: Final = 5  # how many of them are looked at
 _RETRY_NGRAM: Final = 4  # n-grams of this size come once in the second search
@@ -82,6 +84,7 @@ class Searcher:
             The hypotheses of each, best first.
         """
         found: list[list[Hypothesis]] = [[] for _ in sources]
+        batch_size = min(batch_size, max(1, _SCORES // (options.beam_size * self.model.vocabulary_sizes[1])))
         for batch in longest_first([len(ids) + 1 for ids in sources], _BATCH_TOKENS, batch_size):
             results = self._search_batch([sources[index] for index in batch], options)
             for index, hypotheses in zip(batch, results, strict=True):
@@ -291,7 +294,11 @@ class Translator:
             outcomes = [Outcome(tuple(each), Status.OK if each else Status.FAILED) for each in found]
         aligned = settings.alignments
         results = self._results(ids_of, outcomes, aligned=aligned)
-        return [assemble(line, results, options.length_penalty, aligned=aligned) for line in prepared]
+        translations = [assemble(line, results, options.length_penalty, aligned=aligned) for line in prepared]
+        return [  # U+FFFD stands for what nobody could read
+            found.damaged() if "\ufffd" in line.text else found
+            for line, found in zip(prepared, translations, strict=True)
+        ]
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> list[PairScore]:
         """Tell how likely given translations are.
@@ -334,16 +341,21 @@ class Translator:
 
     def _options(self, settings: TranslationSettings) -> tuple[SearchOptions, int]:
         defaults = self.config.decoding
+        for name, value, bounds in (
+            ("beam_size", settings.beam_size, BEAM_SIZE),
+            ("length_penalty", settings.length_penalty, LENGTH_PENALTY),
+            ("batch_size", settings.batch_size, BATCH_SIZE),
+            ("n_best", settings.n_best, N_BEST),
+        ):
+            if (value is not None or name == "n_best") and (problem := bounds.check(name, value)):
+                raise SearchError(problem)
         options = SearchOptions(
             beam_size=max(defaults.beam_size, settings.n_best) if settings.beam_size is None else settings.beam_size,
             length_penalty=defaults.length_penalty if settings.length_penalty is None else settings.length_penalty,
             n_best=settings.n_best,
         )
         options.check()
-        batch_size = defaults.batch_size if settings.batch_size is None else settings.batch_size
-        if batch_size < 1:
-            raise SearchError(f"batch_size: expected at least 1, got {batch_size}")
-        return options, batch_size
+        return options, defaults.batch_size if settings.batch_size is None else settings.batch_size
 
     def _results(
         self, sources: Mapping[str, Ids], outcomes: Sequence[Outcome], *, aligned: bool

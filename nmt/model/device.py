@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 
 import torch
 
+from nmt.values import THREADS
 from rnn_engine import EngineError, native
 
 
@@ -66,10 +68,16 @@ def use_threads(threads: int | None) -> int:
 
     Returns:
         The number set.
+
+    Raises:
+        TypeError, ValueError: It is none, or out of bounds.
     """
+    if threads is not None and (problem := THREADS.check("threads", threads)):
+        raise ValueError(problem)
     if threads is None:
         wanted = os.environ.get("OMP_NUM_THREADS", "")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        threads = int(wanted) if wanted.isdecimal() and int(wanted) > 0 else cores
+        threads = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) and int(wanted) > 0 else cores
+        threads = min(threads, int(THREADS.most))
     torch.set_num_threads(threads)
     return threads

@@ -65,6 +65,7 @@ def save_model(
     """
     parameters = parameters_of(model)
     content = save(_contiguous(parameters), sizes_as_metadata(sizes))
+    folder.mkdir(parents=True, exist_ok=True)
     settings = as_json(config)
     _restore(folder, subwords)
     with atomic_write(folder / MODEL_FILE) as file:

@@ -14,7 +14,7 @@ _NOTE = b"\nnmt train: stopping after this step; once more stops at once\n"
 
 @contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C (or SIGTERM) into an event; the second one stops at once.
+    """Turn the first Ctrl-C (or SIGTERM, or SIGHUP, when the terminal closes) into an event; the second stops at once.
 
     Signals reach only the main thread; elsewhere the event is simply never set.
     """
@@ -30,7 +30,10 @@ def interrupts() -> Iterator[threading.Event]:
         with suppress(OSError):
             os.write(2, _NOTE)  # not print: the signal may have come in the middle of one
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` has it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield event
     finally:

@@ -131,7 +131,8 @@ def _occurrences(values: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def write(folder: Path, labels: NDArray[np.uint8], pairs: Iterator[tuple[str, str]]) -> None:
-    """Write the files of all splits, each of which appears whole or not at all."""
+    """Write the files of all splits, each of which appears whole or not at all; the folder is made."""
+    folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         files = [[_gzip_file(stack, folder / f"{split}.{side}.gz") for side in ("src", "tgt")] for split in SPLITS]
         for label, pair in zip(labels.tolist(), pairs, strict=True):

@@ -10,9 +10,10 @@ from synthetic import ADJECTIVES, NOUNS, TIMES, VERBS
 
 TRANSLATED = frozenset({"ok", "retried", "failed"})
 SPLIT = frozenset({"split", "retried", "failed"})
+DAMAGED = frozenset({"damaged", "failed"})
 EMPTY = frozenset({"empty"})
 COPIED = frozenset({"copied"})
-ANY = TRANSLATED | SPLIT | EMPTY | COPIED
+ANY = TRANSLATED | SPLIT | DAMAGED | EMPTY | COPIED
 
 WORDS = sorted({word for table in (NOUNS, VERBS, ADJECTIVES, TIMES) for word in table})
 SPACES = " \t\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u2029\u202f\u3000"
@@ -107,7 +108,7 @@ def surrounded(generator: random.Random) -> Nasty:
 
 def bad_utf8(generator: random.Random) -> Nasty:
     bad = generator.choice([b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\xc0\x80", b"\xfe\xff"])
-    return Nasty(words(generator, 3).encode() + bad + words(generator, 2).encode() + b" " + bad, TRANSLATED)
+    return Nasty(words(generator, 3).encode() + bad + words(generator, 2).encode() + b" " + bad, DAMAGED)
 
 
 def random_bytes(generator: random.Random) -> Nasty:

@@ -92,11 +92,20 @@ def test_json_keeps_other_fields(model: Path, translator: Translator) -> None:
 
 def test_json_that_holds_no_text_is_told_line_by_line(model: Path) -> None:
     garbage = [b"[1]", b'{"a": 1}', b'{"text": 3}', b"", b"{", b"NaN", b'{"text": "a", "x": 1e999}', b"[" * 100_000]
+    garbage += [b'{"text": "a", "x": %s%s}' % (b"[" * depth, b"]" * depth) for depth in (101, 900, 3_000)]
+    garbage += [
+        b'{"text": "a", "text": "b"}',
+        b'{"text": "a", "x": %s}' % (b"9" * 5_000),
+        b'"\xff',
+        b"\x00",
+        b"-Infinity",
+    ]
     stdin = b"\n".join([b'"The dog."', *garbage, b'"The cat."'])
     lines, errors = run("translate", model, "--format", "json", stdin=stdin, code=1)
     rows = [json.loads(line) for line in lines]
     assert len(rows) == len(garbage) + 2
-    assert errors == "nmt: error: 8 of the lines held no text to translate; the field error of each says why\n"
+    told = "nmt translate: 16 of the lines held no text to translate; the field error of each says why\n"
+    assert errors.startswith(told)
     for number, row in enumerate(rows[1:-1], start=2):
         assert (row["status"], row["translation"]) == ("failed", "")
         assert row["error"].startswith(f"line {number}: expected a JSON object")

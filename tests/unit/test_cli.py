@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from nmt import cli
 from nmt.cli import FAILED, WRONG_USAGE, app
 from nmt.config import ConfigError
+from nmt.data.line_reader import LineReader
+from nmt.data.text import Source
 from nmt.evaluation import EvaluationError
 
 COMMANDS = ["config", "prepare", "train", "plan", "average", "translate", "evaluate", "score", "compare", "info"]
@@ -143,14 +145,14 @@ def test_output_that_cannot_be_written(redirection: str, reason: str) -> None:
 
 def test_streams_that_are_closed_are_not_taken_by_files(tmp_path: Path) -> None:
     """A file opened by the program must not become its standard error, where libraries write."""
-    script = "import os, nmt.cli as c; c._open_standard_streams(); print(os.open(os.devnull, os.O_RDONLY))"
+    script = "import os, nmt.process as p; p.open_standard_streams(); print(os.open(os.devnull, os.O_RDONLY))"
     command = ["sh", "-c", 'exec "$@" <&- 2>&-', "sh", sys.executable, "-c", script]
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True)
     assert int(done.stdout) > 2
 
 
 def test_output_that_the_terminal_cannot_show() -> None:
-    command = [sys.executable, "-c", "from nmt.cli import _open_standard_streams as o; o(); print('\\u00e9\\udcff')"]
+    command = [sys.executable, "-c", "from nmt.process import open_standard_streams as o; o(); print('\\u00e9\\udcff')"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, timeout=60, check=True, env=environment)
     assert done.stdout == b"\\xe9\\udcff\n"
@@ -222,15 +224,15 @@ class Upper:
 def test_one_line_out_for_each_line_in(given: bytes, expected: bytes) -> None:
     from nmt.commands.translate import SearchSettings, translate_stream  # noqa: PLC0415  (imports torch)
 
-    out = io.BytesIO()
-    translate_stream(Upper(), io.BytesIO(given), out, SearchSettings())  # type: ignore[arg-type]
+    out, stream = io.BytesIO(), io.BytesIO(given)
+    translate_stream(Upper(), LineReader(Source(stream, stream), 10, 1000), out, SearchSettings())  # type: ignore[arg-type]
     assert out.getvalue() == expected
 
 
 def test_a_stream_is_translated_in_chunks() -> None:
     from nmt.commands.translate import SearchSettings, translate_stream  # noqa: PLC0415
 
-    translator, out = Upper(), io.BytesIO()
-    translate_stream(translator, io.BytesIO(b"a\n" * 2500), out, SearchSettings(), chunk=1000)  # type: ignore[arg-type]
+    translator, out, stream = Upper(), io.BytesIO(), io.BytesIO(b"a\n" * 2500)
+    translate_stream(translator, LineReader(Source(stream, stream), 1000, 10_000), out, SearchSettings())  # type: ignore[arg-type]
     assert translator.chunks == [1000, 1000, 500]
     assert out.getvalue() == b"A\n" * 2500

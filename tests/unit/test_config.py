@@ -214,7 +214,7 @@ def test_every_setting_has_a_meaning() -> None:
     assert [row.key for row in rows if not row.meaning] == []
     by_key = {row.key: row for row in rows}
     assert by_key["folder"].default == "required"
-    assert by_key["training.epochs"].type == "integer >= 1"
+    assert by_key["training.epochs"].type == "integer >= 1, <= 1000000"
     assert by_key["model.cell"].type == "lstm | mi_lstm | layer_norm_lstm | layer_norm_mi_lstm"
     assert by_key["training.max_minutes"].default == "none"
 

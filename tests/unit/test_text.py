@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import io
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nmt.data.text import CorpusError, open_input, open_output, read_chunks, read_lines, read_pairs
+from nmt.data.line_reader import LineReader
+from nmt.data.text import LONGEST_LINE, CorpusError, open_input, open_output, raw_lines, read_lines, read_pairs
+
+SUFFIXES = ["", ".gz", ".bz2", ".xz", ".zst"]
 
 
 def flip_a_bit(content: bytes) -> bytes:
@@ -25,15 +30,16 @@ def flip_a_bit(content: bytes) -> bytes:
         (b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", ["a", "\ufeffb"]),
     ],
 )
-@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_only_lf_ends_a_line(tmp_path: Path, content: bytes, lines: list[str], suffix: str) -> None:
     path = tmp_path / f"text{suffix}"
     with open_output(path) as file:
         file.write(content)
     assert (path.read_bytes() == content) == (not suffix)
     assert list(read_lines(path)) == lines
-    with open_input(path) as file:
-        assert [line for chunk in read_chunks(file, 2, 100) for line in chunk] == lines
+    with open_input(path) as source:
+        chunks = list(LineReader(source, 2, 100).chunks())
+    assert [line.content.decode() for chunk in chunks for line in chunk] == lines
 
 
 def test_invalid_utf8_is_named_with_its_line(tmp_path: Path) -> None:
@@ -43,7 +49,7 @@ def test_invalid_utf8_is_named_with_its_line(tmp_path: Path) -> None:
         list(read_lines(path))
 
 
-@pytest.mark.parametrize(("suffix", "kind"), [(".gz", "gzip"), (".zst", "Zstandard")])
+@pytest.mark.parametrize(("suffix", "kind"), [(".gz", "gzip"), (".bz2", "bzip2"), (".xz", "xz"), (".zst", "Zstandard")])
 @pytest.mark.parametrize("harm", [lambda _: b"none", lambda content: content[:-9], flip_a_bit])
 def test_damaged_archives_are_named(tmp_path: Path, suffix: str, kind: str, harm: Callable[[bytes], bytes]) -> None:
     path = tmp_path / f"text{suffix}"
@@ -52,11 +58,48 @@ def test_damaged_archives_are_named(tmp_path: Path, suffix: str, kind: str, harm
     path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(CorpusError, match=rf"text\{suffix}: after line \d+: expected {kind} data, got: ."):
         list(read_lines(path))
-    with pytest.raises(CorpusError, match=rf"text\{suffix}: expected {kind} data, got: ."), open_input(path) as file:
-        list(read_chunks(file, 10, 1000))
+    message = rf"text\{suffix}: expected {kind} data, got: ."
+    with open_input(path) as source, pytest.raises(CorpusError, match=message):
+        list(LineReader(source, 10, 1000).chunks())
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"12345678\n", [(b"12345678", False)]),
+        (b"12345678\r\n", [(b"12345678", False)]),
+        (b"12345678", [(b"12345678", False)]),
+        (b"123456789\nx", [(b"12345678", True), (b"x", False)]),
+        (b"12345678\r9\nx\n", [(b"12345678", True), (b"x", False)]),
+        (b"0" * 300_000 + b"\nx\n", [(b"00000000", True), (b"x", False)]),
+        (b"0" * 65_546 + b"\n\n", [(b"00000000", True), (b"", False)]),
+        ("1234567ä\nx".encode(), [(b"1234567", True), (b"x", False)]),
+        ("123456ä8\nx".encode(), [(b"123456", True), (b"x", False)]),
+    ],
+)
+def test_a_long_line_is_cut_before_a_character_and_the_rest_skipped(
+    content: bytes, expected: list[tuple[bytes, bool]]
+) -> None:
+    assert list(raw_lines(io.BytesIO(content), longest=8)) == expected
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_memory_does_not_grow_with_a_line(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"text{suffix}"
+    with open_output(path) as file:
+        file.writelines([b"\0" * 1_000_000] * 30 + [b"\nend\n"])
+    tracemalloc.start()
+    with open_input(path) as source:
+        lines = [(len(line.content), line.is_cut) for chunk in LineReader(source, 9, 9).chunks() for line in chunk]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert lines == [(LONGEST_LINE, True), (3, False)]
+    assert peak < 12_000_000  # xz alone takes 8
+    with pytest.raises(CorpusError, match=r"line 1: expected at most 1,000,000 bytes, got more"):
+        list(read_lines(path))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_not_written_to_the_end_is_nowhere(tmp_path: Path, suffix: str) -> None:
     def write_half() -> None:
         with open_output(tmp_path / f"text{suffix}") as file:
@@ -87,7 +130,7 @@ def test_misaligned_files_are_named_with_both_counts(tmp_path: Path, source: str
     )
 
 
-@pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz", "pairs.tsv.zst"])
+@pytest.mark.parametrize("name", [f"pairs.tsv{suffix}" for suffix in SUFFIXES])
 def test_columns_are_pairs(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     content = b'1\tx\r\n2\t\n\ty\tz\tmore\n "q\t"r\n'

@@ -1,0 +1,89 @@
+"""What a process has from whoever started it: three streams, and signals that end it."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final, TextIO
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """A signal asks the process to end; like KeyboardInterrupt no error."""
+
+
+class _Unmissed(io.RawIOBase):
+    """A stream of which nobody minds what is lost: what cannot be told must not end the work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream  # would close the file if nobody had it
+        self._number = stream.fileno()
+
+    def write(self, content: object) -> int:
+        assert isinstance(content, (bytes, bytearray, memoryview))
+        try:
+            return os.write(self._number, content)
+        except OSError:  # a full disk, or a reader that has left
+            return len(content)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._number
+
+    def isatty(self) -> bool:
+        return os.isatty(self._number)
+
+
+def open_standard_streams() -> None:
+    """Make the standard streams what a program can rely on.
+
+    Something takes the place of those that the caller closed. Otherwise the next file that is opened would take their
+    number, and get what is meant for them. Writing to a closed stdout is an error; a stderr that is closed or takes
+    nothing is not missed. What a stream's encoding lacks is written as an escape.
+    """
+    for number, name, mode, flags in (
+        (0, "stdin", "r", os.O_RDONLY),
+        (1, "stdout", "w", os.O_RDONLY),
+        (2, "stderr", "w", os.O_WRONLY),
+    ):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        unmissed = io.BufferedWriter(_Unmissed(sys.stderr))
+        sys.stderr = io.TextIOWrapper(unmissed, sys.stderr.encoding, errors="backslashreplace", line_buffering=True)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let signals that end a process do so only when what it has begun is undone: no temporary file is left.
+
+    A signal that the caller has it ignore, as `nohup` does, stays ignored.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)  # the second one ends at once
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in _ENDING if signal.getsignal(number) == signal.SIG_DFL}
+    try:
+        yield
+    except Stopped as stopped:
+        number = int(stopped.args[0])
+        print(f"nmt: ended by {signal.Signals(number).name}", file=sys.stderr)
+        signal.raise_signal(number)  # so that the caller sees what ended it
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
