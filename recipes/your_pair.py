@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,15 @@ LANGUAGE = "[A-Za-z]{2,3}(?:[-_][A-Za-z]{2,4})?"
 UNKNOWN = ("src", "tgt")
 FOLDER = Path("recipes", "your-pair")
 NEXT = """
-What you can do now, in {project}:
-  translate a file       {nmt} translate {folder}/model --input FILE --output TRANSLATION
-  type sentences         {nmt} translate {folder}/model
-  see what it is         {nmt} info {folder}/model
-  train longer           {again} --folder {folder} --set training.epochs=N --minutes N
-  other settings         {again} --folder {folder}-2 --set model.dropout=0.3"""
+What you can do now
+  translate a file, here the test lines
+      {file}
+  type sentences
+      {typed}
+  see what the model is
+      {info}
+  train another with other settings
+      {other}"""
 
 
 @dataclass(frozen=True)
@@ -130,17 +134,24 @@ def main() -> None:
     output = steps.score(model, ["test"], settings)["test"]
 
     steps.say("5/5 what this means")
-    steps.run("python", FOLDER / "explain.py", folder, output)
+    folder = steps.PROJECT / folder
+    again = ["bash", str(steps.PROJECT / FOLDER / "run.sh"), *map(str, corpus)]
+    again += ["--source-language", source, "--target-language", target, *request.split_options]
+    again += steps.options_of(setting for setting in given if not setting.startswith("folder="))
+    steps.run("python", FOLDER / "explain.py", folder, steps.PROJECT / output, *again)
+    commands = next_commands(shutil.which("nmt") or "nmt", folder, again)
+    print(NEXT.format(**{name: shlex.join(map(str, command)) for name, command in commands.items()}))
 
-    nmt = Path(shutil.which("nmt") or "nmt")
-    again = ["bash", FOLDER / "run.sh", *corpus, "--source-language", source, "--target-language", target]
-    words = {
-        "project": steps.PROJECT,
-        "nmt": nmt.relative_to(steps.PROJECT) if nmt.is_relative_to(steps.PROJECT) else nmt,
-        "again": shlex.join(map(str, again)),
-        "folder": shlex.quote(str(folder)),
+
+def next_commands(nmt: str, folder: Path, again: Sequence[str]) -> dict[str, Sequence[str | Path]]:
+    """What can be done with a model, each as a command that runs as it stands."""
+    model, text, output = folder / "model", folder / "data" / "test.src.gz", folder / "translation.txt"
+    return {
+        "file": [nmt, "translate", model, "--input", text, "--output", output],
+        "typed": [nmt, "translate", model],
+        "info": [nmt, "info", model],
+        "other": [*again, "--folder", folder.with_name(f"{folder.name}-2"), "--set", "model.dropout=0.3"],
     }
-    print(NEXT.format(**words))
 
 
 if __name__ == "__main__":

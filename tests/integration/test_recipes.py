@@ -2,11 +2,14 @@
 
 import gzip
 import json
+import math
 import os
 import random
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 from synthetic import make_pairs
 
 from nmt.config_file import load_config
+from nmt.data.subwords import train_subwords
 from nmt.data.text import CorpusError, read_pairs
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -24,6 +28,8 @@ sys.path[:0] = [str(RECIPES), str(RECIPES / "your-pair")]
 import choose  # noqa: E402
 import corpora  # noqa: E402
 import explain  # noqa: E402
+import outcome as outcomes  # noqa: E402
+import penalty  # noqa: E402
 import split  # noqa: E402
 import steps  # noqa: E402
 import summary  # noqa: E402
@@ -250,42 +256,75 @@ def test_settings_of_every_recipe(path, monkeypatch):
     assert (config.folder, config.training.threads) == (Path("elsewhere"), 1)
 
 
-SCORES = {"bleu": 31.4, "chrf": 55.0, "bleu_signature": "nrefs:1|tok:13a"}
+SCORES = {"bleu": 31.4, "chrf": 55.0, "bleu_signature": "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2"}
+AGAIN = ["bash", "/my project/run.sh", "/a corpus.de", "/a.en", "--set", "training.threads=1"]
 
 
-def outcome(**changes):
-    sources = [f"satz {number} der zahlen" for number in range(200)]
-    references = [f"sentence {number} of the numbers" for number in range(200)]
-    fields = {
-        "sources": sources,
-        "references": references,
-        "translations": [*references[:150], *(f"sentence {number} of a number" for number in range(50))],
-        "scores": SCORES,
-        "curve": [],
-        "training": {"early_stopping_metric": "bleu", "epochs": 20, "max_minutes": 10.0, "dropout": 0.3},
-        "seen": explain.Words(frozenset(" ".join(sources).split()), frozenset(" ".join(sources)), 4500),
-    }
-    return explain.Outcome(**(fields | changes))
+@pytest.fixture(scope="module")
+def vocabulary():
+    return train_subwords([f"satz {number} der zahlen" for number in range(200)], 40)
+
+
+@pytest.fixture
+def outcome(vocabulary, monkeypatch):
+    """A run's outcome, with some things changed."""
+    monkeypatch.setattr(explain, "better_penalty", lambda outcome, shorter: None)
+
+    def make(**changes):
+        sources = [f"satz {number} der zahlen" for number in range(200)]
+        references = [f"sentence {number} of the numbers" for number in range(200)]
+        fields = {
+            "folder": Path("/my run"),
+            "sources": sources,
+            "references": references,
+            "translations": [*references[:150], *(f"sentence {number} of a number" for number in range(150, 200))],
+            "scores": SCORES,
+            "curve": [],
+            "training": {"early_stopping_metric": "bleu", "epochs": 20, "max_minutes": 10.0, "dropout": 0.3},
+            "text": outcomes.TrainingText(frozenset(" ".join(sources).split()), 4500, 7, ""),
+            "epoch_tokens": 10_000,
+            "again": AGAIN,
+        }
+        made = outcomes.Outcome(**(fields | changes))
+        vars(made)["subwords"] = vocabulary
+        return made
+
+    return make
 
 
 def curve(bleu, loss, seconds=100.0, epoch=20):
-    last = {"seconds": seconds, "epoch": epoch}
-    return [{"bleu": score, "loss": nats} | last for score, nats in zip(bleu, loss, strict=True)]
+    """Validations at even distances, the last one after so many seconds, in that epoch."""
+    count = len(bleu)
+    return [
+        {
+            "bleu": score,
+            "loss": nats,
+            "seconds": seconds * number / count,
+            "step": 1000 * number // count,
+            "epoch": max(1, math.ceil(epoch * number / count)),
+            "tokens_per_second": 100.0,
+        }
+        for number, (score, nats) in enumerate(zip(bleu, loss, strict=True), start=1)
+    ]
 
 
 FALLING = [3.0, 2.5, 2.2, 2.0, 1.9]
-FOREIGN = explain.Words(frozenset({"satz"}), frozenset("satz der"), 300_000)
+RISING = [3.0, 2.0, 2.1, 2.3, 2.5]
+RISEN = [1, 9, 15, 20, 24]
+FOREIGN = [f"satz {number} ꙮ" for number in range(200)]
+SHIFTED = "the target comes 1 line too late: its line 66 looks like the translation of line 65"
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "150 of 200 test lines are exactly as given"),
-        ({}, "Most sentences can be understood"),
-        ({}, "difference of less than about 3.2 BLEU"),
-        ({}, "There were 4,500 training pairs. As a rule of thumb"),
-        ({"scores": {"bleu": 80.0, "chrf": 90.0, "bleu_signature": "tok:13a"}}, "Close to the given translations"),
-        ({"scores": {"bleu": 0.0, "chrf": 3.0, "bleu_signature": "tok:char"}}, "does not compare"),
+        ({}, "150 are exactly as given, 0 nearly so (chrF 80 or more), and"),
+        ({}, "There were 4,500 training pairs"),
+        (
+            {"translations": ["something else"] * 200},
+            "Of these, 0 are exactly as given, 0 nearly so (chrF 80 or more), and",
+        ),
+        ({"scores": SCORES | {"bleu_signature": "nrefs:1|tok:char|x"}}, "does not compare"),
         ({"scores": SCORES | {"statuses": {"ok": 197, "failed": 3}}}, "3 of 200 translations look wrong"),
         (
             {"scores": SCORES | {"statuses": {"ok": 190, "split": 10}}},
@@ -295,27 +334,146 @@ FOREIGN = explain.Words(frozenset({"satz"}), frozenset("satz der"), 300_000)
         ({"translations": ["a sentence that is much longer than it"] * 200}, "longer than the given ones"),
         ({"translations": [""] * 200}, "200 of 200 translations are empty"),
         ({"translations": ["the cat the cat the cat the cat"] * 200}, "200 of 200 translations repeat themselves"),
-        ({"translations": [f"satz {number} der zahlen" for number in range(200)]}, "came back as they were"),
-        ({"seen": FOREIGN}, "never had, and that the model cannot read: 0 1 2"),
-        ({"seen": FOREIGN}, "75 % of the words in the test lines"),
-        ({"seen": FOREIGN}, "There were 300,000 training pairs"),
-        ({"curve": curve([1, 9, 15, 20, 24], FALLING)}, "still getting better"),
+        (
+            {"translations": [f"satz {number} der zahlen" for number in range(200)]},
+            "200 of 200 lines came back as they were; 7 of the 4,500 training pairs have two equal sides",
+        ),
+        ({"sources": FOREIGN}, "the model cannot read: ꙮ"),
+        (
+            {"sources": [*(f"satz {number} der zahlen" for number in range(150)), *["ein anderes wort"] * 50]},
+            "50 test lines have a word that the training text has not: their chrF is 69 on average, that of the others",
+        ),
+        ({"curve": curve(RISEN, FALLING)}, "twice as many epochs show how much"),
         ({"curve": curve([1, 9, 15, 15, 15], FALLING)}, "had stopped improving"),
-        ({"curve": curve([1, 9, 8, 7, 6], [3.0, 2.0, 2.1, 2.3, 2.5])}, "rose again, from 2.00 to 2.50"),
-        ({"curve": curve([1, 9, 8, 7, 6], [3.0, 2.0, 2.1, 2.3, 2.5])}, "model.dropout=0.40"),
-        ({"curve": curve([1, 9, 15, 20, 24], FALLING, 600.0, 7)}, "Time ran out in epoch 7 of 20; `--minutes 20`"),
-        ({"curve": curve([1], [3.0], 600.0, 2)}, "Time ran out in epoch 2 of 20"),
+        ({"curve": curve([1, 9, 8, 7, 6], RISING)}, "rose again, from 2.00 to 2.50"),
+        ({"curve": curve(RISEN, FALLING, 600.0, 7)}, "Time ran out in epoch 7 of 20."),
+        ({"curve": curve([1], [3.0], 600.0, 1)}, "Time ran out in epoch 1 of 20."),
     ],
 )
-def test_explanation(changes, expected):
+def test_explanation(changes, expected, outcome):
     assert expected in " ".join(explain.explanation(outcome(**changes)).split())
 
 
-def test_explanation_says_nothing_of_faults_that_are_not_there():
+def commands(text):
+    """The commands of an explanation: what stands on a line of its own."""
+    return [line.strip() for line in text.splitlines() if line.startswith("      ")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "folder", "options"),
+    [
+        ({"curve": curve(RISEN, FALLING)}, "/my run", ["--set", "training.epochs=40", "--minutes", "4"]),
+        ({"curve": curve([1, 9, 8, 7, 6], RISING)}, "/my run-dropout-0.4", ["--set", "model.dropout=0.4"]),
+        # 1,000 steps in 10 minutes; an epoch has 1,000 / 6 at most, so that 20 take 33.3 minutes
+        ({"curve": curve([1] * 7, [3.0] * 7, 600.0, 7)}, "/my run", ["--minutes", "34"]),
+        # in the first epoch: 60,000 subwords, of which nine tenths count, of 200,000 in 20 epochs
+        ({"curve": curve([1], [3.0], 600.0, 1), "epoch_tokens": 200_000}, "/my run", ["--minutes", "741"]),
+    ],
+)
+def test_advice_is_computed_and_can_be_pasted(changes, folder, options, outcome):
+    [command] = commands(explain.explanation(outcome(**changes)))
+    assert shlex.split(command) == [*AGAIN, "--folder", folder, *options]
+
+
+def test_translations_that_look_wrong_can_be_listed(outcome):
+    changed = outcome(scores=SCORES | {"statuses": {"failed": 3}})
+    [command] = commands(explain.explanation(changed))
+    assert shlex.split(command)[1:] == ["translate", "/my run/model", "--input", "/my run/data/test.src.gz", "--status"]
+
+
+@pytest.mark.parametrize("better", [None, penalty.Better(1.3, 20.0, 22.5)])
+def test_a_length_penalty_is_advised_where_it_was_better(better, outcome, monkeypatch):
+    tried = []
+    monkeypatch.setattr(explain, "better_penalty", lambda outcome, shorter: tried.append(shorter) or better)
+    text = explain.explanation(outcome(translations=["sentence"] * 200))
+    assert tried == [True]
+    assert ("--length-penalty 1.3" in text) == (better is not None)
+    assert ("gives BLEU 22.5 instead of 20.0" in " ".join(text.split())) == (better is not None)
+    tried.clear()
+    explain.explanation(outcome())
+    assert tried == []
+
+
+@pytest.mark.parametrize(("score", "found"), [(9.0, 1.6), (0.5, None)])
+def test_length_penalties_are_tried_on_validation_text(score, found, outcome, tmp_path, monkeypatch):
+    references = [f"sentence number {number} of all the many numbers here" for number in range(60)]
+    (tmp_path / "data").mkdir()
+    for side, lines in (("src", references), ("tgt", references)):
+        (tmp_path / "data" / f"valid.{side}.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+
+    class Model:
+        config = load_config(None, ["folder=x", "data.train=a.tsv", "data.valid=b.tsv"])
+
+        def translate(self, lines, length_penalty=1.0):
+            words = 5 + round(score * (length_penalty - 1.0))
+            return [" ".join(line.split()[: max(words, 1)]) for line in lines]
+
+    monkeypatch.setattr(penalty.Translator, "load", lambda folder, threads: Model())
+    better = penalty.better_penalty(outcome(folder=tmp_path), shorter=True)
+    assert (better and better.penalty) == found
+    assert better is None or better.bleu > better.before
+
+
+def test_of_misaligned_text_nothing_else_is_advised(outcome):
+    text = outcomes.TrainingText(frozenset(), 4500, 0, SHIFTED)
+    said = explain.explanation(outcome(text=text, curve=curve(RISEN, FALLING, 600.0, 7)))
+    assert f"In the training text, {SHIFTED}" in " ".join(said.split())
+    assert commands(said) == []
+    assert "Time ran out" not in said
+
+
+def test_stronger_dropout_is_not_advised_without_end(outcome):
+    training = {"early_stopping_metric": "bleu", "epochs": 20, "max_minutes": 10.0, "dropout": 0.6}
+    said = explain.explanation(outcome(training=training, curve=curve([1, 9, 8, 7, 6], RISING)))
+    assert "rose again" in said
+    assert commands(said) == []
+
+
+def test_samples_are_shown_from_good_to_bad(outcome):
+    shown = explain.explanation(outcome()).partition("from good to bad")[2]
+    scores = [int(line.rpartition(" ")[2]) for line in shown.splitlines() if "better than" in line]
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == 100 > scores[-1]
+
+
+def test_words_are_not_looked_for_where_there_are_no_spaces(outcome):
+    made = outcome(sources=["犬が歩いている。"] * 200)
+    assert made.with_new_words() == [False] * 200
+
+
+def test_training_text(tmp_path):
+    files = [write(tmp_path / side, lines) for side, lines in (("a", ["Ein Haus!", "x"]), ("b", ["A house!", "x"]))]
+    assert outcomes.read_training_text(tuple(files)) == outcomes.TrainingText(frozenset({"ein", "haus", "x"}), 2, 1, "")
+
+
+def test_explanation_says_nothing_of_faults_that_are_not_there(outcome):
     text = " ".join(explain.explanation(outcome()).split())
     assert "Nothing that counting would show." in text
     for word in ("empty", "repeat", "shorter", "longer than", "Time ran out", "rose again"):
         assert word not in text
+
+
+def test_presets_are_as_the_table_says():
+    """And give the results of the other table the time that they took."""
+    readme = (RECIPES / "your-pair" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"\| `(\w+)` \| [^|]* \| ([\d,]+) \| (\d) \+ (\d) layers of (\d+) \| ([\d.]+) \| (\d+) min", readme
+    )
+    limits = {}
+    for name, size, encoder, decoder, hidden, dropout, minutes in rows:
+        preset = tomllib.loads((RECIPES / "your-pair" / "presets" / f"{name}.toml").read_text(encoding="utf-8"))
+        model = preset["model"]
+        assert preset["data"]["vocabulary_size"] == int(size.replace(",", ""))
+        assert (model["encoder_layers"], model["decoder_layers"]) == (int(encoder), int(decoder))
+        assert (model["hidden_size"], model["dropout"]) == (int(hidden), float(dropout))
+        assert preset["training"]["max_minutes"] == int(minutes)
+        limits[name] = int(minutes)
+    assert list(limits) == [name for _, name in choose.PRESETS]
+    results = re.findall(r"\| (\w+) \| (\d+):(\d+), (?:all|\d+ of)", readme)
+    assert len(results) == 3
+    for name, minutes, seconds in results:
+        assert int(minutes) + int(seconds) / 60 <= limits[name] + 0.2  # the last validation comes after the limit
 
 
 def test_results_without_scores_are_an_error(tmp_path):
@@ -323,10 +481,10 @@ def test_results_without_scores_are_an_error(tmp_path):
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / name).write_bytes(gzip.compress(b"one\ntwo\n"))
     with pytest.raises(ValueError, match="expected 2 lines"):
-        explain.read_outcome(tmp_path, write(tmp_path / "out", ["one"]))
+        outcomes.read_outcome(tmp_path, write(tmp_path / "out", ["one"]), [])
     write(tmp_path / "model" / "scores.jsonl", ['{"kind": "validation"}'])
     with pytest.raises(ValueError, match="expected scores of the test set, got none"):
-        explain.read_outcome(tmp_path, write(tmp_path / "out", ["one", "two"]))
+        outcomes.read_outcome(tmp_path, write(tmp_path / "out", ["one", "two"]), [])
 
 
 def test_summary(tmp_path):
