@@ -119,5 +119,7 @@ say "Python tests"
 cd "$PROJECT"
 export PYTHONSAFEPATH=1
 # One process for each core, each with one thread unless a test asks for more; a file's tests share what its fixtures made.
+# Files go out in their order, the short ones of tests/unit last: else the longest, of few tests, would keep one core busy
+# at the end.
 export OMP_NUM_THREADS=1
-exec python -m pytest -n auto --dist loadfile "$@"
+exec python -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@"

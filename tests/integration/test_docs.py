@@ -29,12 +29,12 @@ TUTORIAL = PROJECT / "docs" / "tutorial.md"
 FENCE = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 SHOWN_ONLY = {"text"}
 SMALLER = {
-    "--train 20000": "--train 2000",
+    "make_corpus.py data": "make_corpus.py --train 2000 data",
     "vocabulary_size = 1000": "vocabulary_size = 300",
     "embedding_size = 128": "embedding_size = 16",
     "hidden_size = 192": "hidden_size = 24",
-    "max_minutes = 7": "max_minutes = 0.03",
-    "validate_every = 200": "validate_every = 20",
+    "epochs = 4": "max_steps = 40",
+    "validate_every = 1000": "validate_every = 20",
 }
 """What the tutorial says, and what is run in its place."""
 

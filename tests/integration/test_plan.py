@@ -47,7 +47,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"folder = '{folder}/model'\n"
         f"[data]\ntrain = ['{source}', '{target}']\nvalid = {valid}\nvocabulary_size = 90\n"
         "[model]\nembedding_size = 64\nhidden_size = 128\n"
-        "[training]\nepochs = 9\nbatch_tokens = 2000\nthreads = 1\nmax_steps = 20\nvalidate_every = 20\n"
+        "[training]\nepochs = 9\nbatch_tokens = 2000\nthreads = 1\nmax_steps = 8\nvalidate_every = 8\n"
         "[decoding]\nmax_length_extra = 3\n"
     )
     return path

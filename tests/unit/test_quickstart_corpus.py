@@ -52,6 +52,16 @@ def test_held_out_numbers_never_occur_in_the_training_text(corpus):
     assert not large_numbers(corpus["test"]) & large_numbers(corpus["train"])
 
 
+def test_what_values_are_made_of_is_trained(corpus):
+    atoms = {f"number {number}" for number in range(100)}
+    atoms |= {f"clock {hour}:{minute:02}" for hour in range(1, 13) for minute in (0, 15, 30, 45)}
+    assert {values.split_of(key) for key in atoms} == {"train"}
+    assert not atoms & {key for pair in corpus["test"] for key in pair.keys if key.startswith("clock")}
+    assert {values.split_of(f"clock {hour}:{minute:02}") for hour in range(1, 13) for minute in range(60)} == {
+        *values.SPLITS
+    }
+
+
 def test_every_line_is_distinct_and_has_one_translation(corpus):
     for split, pairs in corpus.items():
         assert len(pairs) == SIZES[split]
