@@ -29,7 +29,7 @@ KINDS: dict[str, tuple[Callable[[random.Random, Split], Phrase], float, float]] 
     "amount": (quantities.amount, 0.10, 0.10),
     "measure": (quantities.measure, 0.10, 0.06),
 }
-"""Each kind of value: what draws it, and its share of the lines held out, and of those to train on: more of what is harder
+"""Each kind of value: what draws it, its share of the lines held out, and of those to train on: more of what is harder
 to learn."""
 
 SIZES: dict[Split, int] = {"train": 64_000, "valid": 1_000, "test": 1_000}
