@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_ALIGNMENT = 64
+ALIGNMENT = 64
+"""Bytes of which the address of an arena must be a multiple."""
 
 
 class BlockPool:
@@ -41,13 +42,13 @@ class BlockPool:
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize
         whole = self._take(size, math.inf if brief else 1.5)
-        array = whole[-whole.ctypes.data % _ALIGNMENT :][:size].view(dtype).reshape(shape)
+        array = whole[-whole.ctypes.data % ALIGNMENT :][:size].view(dtype).reshape(shape)
         weakref.finalize(array, self.give_back, whole).atexit = False
         return array
 
     def _take(self, size: int, most: float) -> NDArray[np.uint8]:
         """Of the free blocks that are large enough, the smallest, if it is at most `most` times as large."""
-        needed = size + _ALIGNMENT
+        needed = size + ALIGNMENT
         with self.lock:
             fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= most * needed]
             if fitting:

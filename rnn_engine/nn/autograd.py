@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from rnn_engine import native
+from rnn_engine.memory import ALIGNMENT
 from rnn_engine.nn.devices import Arena, Device
+from rnn_engine.nn.observed import check_backward
 from rnn_engine.ragged import Indices
 
 _HALVES = (torch.bfloat16, torch.float16)
@@ -182,21 +184,31 @@ class _Stack(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
+        check_backward(*upstream)
         if torch.is_grad_enabled():  # only create_graph=True leaves it on here
             raise RuntimeError("rnn_engine: the gradient of a gradient (create_graph=True) is not supported")
         reserve, y, *inputs = ctx.saved_tensors
         if not ctx.fresh:
             reserve = None
+        elif reserve is not None:
+            reserve = _aligned(ctx.device, reserve)
         ctx.fresh = False
         dy, dhn, dcn, dcy = upstream
         if ctx.batch_first:
             y, dy, dcy = (None if each is None else each.transpose(0, 1) for each in (y, dy, dcy))
         saved, given = (y, *inputs), (dy, dhn, dcn, dcy)
-        gradients = _backward(ctx.device, ctx.plan, ctx.masks, reserve, saved, given, ctx.needs_input_grad[4:])
+        gradients = run_backward(ctx.device, ctx.plan, ctx.masks, reserve, saved, given, ctx.needs_input_grad[4:])
         return None, None, None, None, *gradients
 
 
-def _backward(
+def _aligned(device: Device, reserve: Tensor) -> Tensor:
+    """The reserve as the engine wants it, wherever hooks of torch's (`saved_tensors_hooks`) had put it meanwhile."""
+    if reserve.data_ptr() % ALIGNMENT == 0:
+        return reserve
+    return device.new(reserve.shape, reserve.dtype).copy_(reserve)
+
+
+def run_backward(
     device: Device,
     plan: native.Plan,
     masks: Masks,
@@ -220,7 +232,7 @@ def _backward(
         for parameter, each in zip(parameters, needed[3:], strict=True)
     ]
     given = plain(device, x, dtype), plain(device, h0, dtype), plain(device, c0, values)
-    dy, dhn = plain(device, dy, dtype), plain(device, dhn, dtype)
+    y, dy, dhn = plain(device, y, dtype), plain(device, dy, dtype), plain(device, dhn, dtype)
     dcy, dcn = plain(device, dcy, values), plain(device, dcn, values)
     workspace, stream = device.workspace(plan.backward_workspace_bytes), device.stream()
     wanted = (dx, dh0, dc0)
@@ -239,6 +251,7 @@ __all__ = [
     "Masks",
     "Outputs",
     "plain",
+    "run_backward",
     "run_forward",
     "run_stack",
     "value_dtype",

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from rnn_engine import native
 from rnn_engine.nn.autograd import plain, value_dtype
-from rnn_engine.nn.devices import NAMES, Device, called_dtype, device_of, either
+from rnn_engine.nn.devices import NAMES, Device, called_dtype, called_dtype_name, device_of, either
+from rnn_engine.nn.observed import check_backward, observed
+from rnn_engine.nn.operators import Operator
 
 
 class CrossEntropy(NamedTuple):
@@ -22,7 +24,8 @@ class CrossEntropy(NamedTuple):
             bias.
         nll: Negative log-likelihood of the targets, reduced as the loss; carries no gradient.
         target_is_argmax: int64 scalar: tokens whose target is the (first) class with the highest logit.
-        tokens: Number of tokens that are not ignored; on CUDA an int64 scalar on the device, as nothing waits for it.
+        tokens: Number of tokens that are not ignored; on CUDA an int64 scalar on the device, as nothing waits for it,
+            and a scalar wherever the call is recorded or transformed.
     """
 
     loss: Tensor
@@ -67,20 +70,25 @@ def linear_cross_entropy(
 
     Source: Szegedy et al. 2016, section 7 (label smoothing).
     """
-    dtype = called_dtype(weight, device_of(weight).dtypes)
-    _check(hidden, weight, targets, bias, dtype)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing: expected 0 to 1, got {label_smoothing}")
     if reduction not in ("sum", "mean"):
         raise ValueError(f'reduction: expected "sum" or "mean", got {reduction!r}')
-    device = device_of(hidden)
+    if observed(hidden, weight, targets, bias):
+        tensors, call = [hidden, weight, targets], f"{called_dtype_name(weight)} {ignore_index} {reduction}"
+        results = _LOSS(tensors if bias is None else [*tensors, bias], [label_smoothing], call)
+        return CrossEntropy(results[0], results[1].detach(), results[2], results[3])
+    device = device_of(weight)
+    dtype = called_dtype(weight, device.dtypes)
+    _check(hidden, weight, targets, bias, dtype)
     sums = (_look_at if device.waits else _do_not_look_at)(targets, len(weight), ignore_index, mean=reduction == "mean")
-    call = _Call(device, dtype, label_smoothing, ignore_index, sums.scale, torch.get_num_threads(), device.matmul_tf32)
+    threads = torch.get_num_threads()
+    made = _Call(device, dtype, label_smoothing, ignore_index, sums.scale, threads, device.matmul_tf32)
     inputs = hidden, weight, bias, sums.targets
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias)):
-        loss, nll, target_is_argmax, tokens = _LinearCrossEntropy.apply(call, *inputs)  # type: ignore[no-untyped-call]
+        loss, nll, target_is_argmax, tokens = _LinearCrossEntropy.apply(made, *inputs)  # type: ignore[no-untyped-call]
     else:
-        (loss, nll, target_is_argmax, tokens), _ = _run(call, *inputs, (False, False, False))
+        (loss, nll, target_is_argmax, tokens), _ = _run(made, *inputs, (False, False, False))
     return CrossEntropy(
         sums.reduced(loss), sums.reduced(nll), target_is_argmax, int(tokens) if device.waits else tokens
     )
@@ -227,27 +235,67 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, call: _Call, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
     ) -> _Outputs:
-        outputs, ctx.gradients = _run(call, hidden, weight, bias, targets, ctx.needs_input_grad[1:4])
-        ctx.call = call
-        ctx.save_for_backward(hidden, weight, bias, targets)
+        outputs, gradients = _run(call, hidden, weight, bias, targets, ctx.needs_input_grad[1:4])
+        ctx.call, ctx.fresh = call, True
+        ctx.save_for_backward(hidden, weight, bias, targets, *gradients)
         ctx.mark_non_differentiable(*outputs[1:])
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        check_backward(*upstream)
         if torch.is_grad_enabled():  # only create_graph=True leaves it on here
             raise RuntimeError("rnn_engine: the gradient of a gradient (create_graph=True) is not supported")
-        hidden, weight, bias, targets = ctx.saved_tensors  # raises if an input was changed since
-        gradients: _Gradients | None
-        gradients, ctx.gradients = ctx.gradients, None
-        if gradients is None:
+        hidden, weight, bias, targets, *gradients = ctx.saved_tensors  # raises if an input was changed since
+        if not ctx.fresh:
             _, gradients = _run(ctx.call, hidden, weight, bias, targets, ctx.needs_input_grad[1:4])
+        ctx.fresh = False
         factor = upstream[0].item() if ctx.call.device.waits else upstream[0]
         if isinstance(factor, Tensor) or factor != 1.0:
             for gradient in gradients:
                 if gradient is not None:
-                    gradient.mul_(factor)
+                    gradient.data.mul_(factor)  # no change to be noticed: a second backward does not look at it
         return None, *gradients, None
 
+
+def _given(
+    tensors: list[Tensor], numbers: list[float], call: str, wanted: tuple[bool, ...]
+) -> tuple[_Sums, _Outputs, _Gradients]:
+    """A call of the operator: what becomes of the sums, the sums, and the wanted gradients of them."""
+    hidden, weight, targets, bias = [*tensors, None][:4]
+    assert hidden is not None
+    assert weight is not None
+    assert targets is not None
+    dtype, ignore_index, reduction = call.split(" ")
+    device, kind, ignored = device_of(weight), getattr(torch, dtype), int(ignore_index)
+    _check(hidden, weight, targets, bias, kind)
+    sums = (_look_at if device.waits else _do_not_look_at)(targets, len(weight), ignored, mean=reduction == "mean")
+    threads = torch.get_num_threads()
+    made = _Call(device, kind, numbers[0], ignored, sums.scale, threads, device.matmul_tf32)
+    return sums, *_run(made, hidden, weight, bias, sums.targets, wanted)
+
+
+def _run_operator(tensors: list[Tensor], numbers: list[float], call: str) -> list[Tensor]:
+    sums, (loss, nll, target_is_argmax, tokens), _ = _given(tensors, numbers, call, (False, False, False))
+    return [sums.reduced(loss), sums.reduced(nll), target_is_argmax, tokens]
+
+
+def _shapes(tensors: list[Tensor], numbers: list[float], call: str) -> list[Tensor]:
+    weight, values = tensors[1], value_dtype(getattr(torch, call.split(" ", 1)[0]))
+    return [weight.new_empty((), dtype=dtype) for dtype in (values, values, torch.int64, torch.int64)]
+
+
+def _gradients(
+    upstream: list[Tensor], needed: list[bool], last: Tensor, tensors: list[Tensor], numbers: list[float], call: str
+) -> list[Tensor | None]:
+    wanted = (*needed[:2], needed[3:] == [True])
+    sums, _, (d_hidden, d_weight, d_bias) = _given(tensors, numbers, call, wanted)
+    for gradient in (d_hidden, d_weight, d_bias):
+        if gradient is not None:
+            gradient.mul_(upstream[0] if sums.factor is None else upstream[0] * sums.factor)
+    return [d_hidden, d_weight, None, d_bias][: len(tensors)]
+
+
+_LOSS = Operator("linear_cross_entropy", _run_operator, _shapes, _gradients)
 
 __all__ = ["CrossEntropy", "linear_cross_entropy"]

@@ -255,9 +255,14 @@ def called_dtype(weight: Tensor, dtypes: Sequence[torch.dtype]) -> torch.dtype:
     return lower if lower in dtypes else weight.dtype
 
 
+def called_dtype_name(weight: Tensor) -> str:
+    """The name of `called_dtype`; of a weight that is nowhere, its own."""
+    return NAMES[weight.dtype if weight.is_meta else called_dtype(weight, device_of(weight).dtypes)]
+
+
 def either(dtypes: Sequence[torch.dtype]) -> str:
     """The types in words."""
     return f"{', '.join(map(str, dtypes[:-1]))} or {dtypes[-1]}"
 
 
-__all__ = ["NAMES", "Arena", "Cpu", "Cuda", "Device", "called_dtype", "device_of", "either"]
+__all__ = ["NAMES", "Arena", "Cpu", "Cuda", "Device", "called_dtype", "called_dtype_name", "device_of", "either"]

@@ -10,17 +10,15 @@ from typing import Any, ClassVar, Never
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
-from rnn_engine import native
-from rnn_engine.nn.autograd import NO_MASKS, Masks, run_stack
-from rnn_engine.nn.batch import Input, batch_of
-from rnn_engine.nn.devices import NAMES, Device, called_dtype, device_of, either
-from rnn_engine.nn.states import State, callers_states, detached, engine_states
+from rnn_engine.nn.batch import Input
+from rnn_engine.nn.call import Lengths, Settings, run
+from rnn_engine.nn.devices import either
+from rnn_engine.nn.observed import observed
+from rnn_engine.nn.recorded import recorded
+from rnn_engine.nn.states import State, detached
 from rnn_engine.nn.stepper import Stepper
 from rnn_engine.spec import CELLS, Memory, StackSpec, check_flag, check_no_more, check_schedule, check_size
-
-Lengths = Tensor | Sequence[int]
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -182,61 +180,37 @@ class Recurrent(nn.Module):
                 small; the message then says what would do.
             TypeError: The input is no tensor, or an argument has a wrong name.
         """
+        if not isinstance(unknown, dict):  # torch.fx has put a stand-in in the place of every argument
+            raise TypeError("torch.fx.symbolic_trace: expected a module that calls the layer, got the layer")
         if unknown:
             check_no_more(type(self).__name__, unknown, inspect.signature(Recurrent.forward).parameters)
-        parameters = self._tensors()
-        weight = parameters[0]
-        device = device_of(weight)
-        dtype = called_dtype(weight, device.dtypes)
-        self._check(input, weight, dtype, device)
-        batch = batch_of(device, input, lengths, self.batch_first)
-        x = batch.x if batch.x.dtype == dtype else batch.x.to(dtype)
-        size = batch.size if batch.batched else None
-        h0, c0 = (None, None) if hx is None else engine_states(self.spec, hx, size, weight, dtype, batch.order)
-        needed = torch.is_grad_enabled()
-        options = native.Options(
-            training=needed and _any_requires_grad(x, h0, c0, *parameters),
-            output=not last_state_only,
-            cell_output=return_cell_states,
-            input_gradient=needed and x.requires_grad,
-            dropout=self.dropout if self.training and self.num_layers > 1 else 0.0,
-            recurrent_dropout=self.recurrent_dropout if self.training else 0.0,
-            zoneout_masks=self.training and any(self.zoneout),
-            memory=Memory.parse(self.memory if memory is None else memory),
-            schedule=self.schedule if schedule is None else schedule,
-            tf32=device.tf32,
+        settings = Settings(
+            self.spec,
+            self.batch_first,
+            not last_state_only,
+            return_cell_states,
+            self.dropout if self.training and self.num_layers > 1 else 0.0,
+            self.recurrent_dropout if self.training else 0.0,
+            self.training and any(self.zoneout),
+            Memory.parse(self.memory if memory is None else memory),
+            check_schedule(self.schedule if schedule is None else schedule),
         )
-        context = device.context(torch.get_num_threads())
-        plan = native.plan(context, self.spec, NAMES[dtype], batch.steps, batch.size, batch.sizes, options)
-        drawn = options.dropout or options.recurrent_dropout or options.zoneout_masks
-        masks = Masks.draw(batch.ids) if drawn else NO_MASKS
-        outputs = run_stack(device, plan, masks, x, h0, c0, parameters, batch.batch_first)
-        last = callers_states(self.spec, outputs.hn, outputs.cn, size, batch.original)
-        y = None if last_state_only else batch.callers(outputs.y)
-        return (y, last, batch.callers(outputs.cy)) if return_cell_states else (y, last)
+        parameters = self._tensors()
+        called = recorded if observed(input, hx, parameters) else run
+        y, last, cells = called(settings, parameters, input, hx, lengths)
+        return (y, last, cells) if return_cell_states else (y, last)
 
     def _tensors(self) -> list[Tensor]:
         """The parameters in order, or what stands in their place: `functional_call`, parametrisations, pruning."""
         registered: Mapping[str, Any] = self._parameters
         return [registered[name] if name in registered else getattr(self, name) for name in self._names]
 
-    def _check(self, input: Input, weight: Tensor, dtype: torch.dtype, device: Device) -> None:
-        x = input.data if isinstance(input, PackedSequence) else input
-        if not isinstance(x, Tensor):
-            raise TypeError(f"input: expected a tensor or a PackedSequence, got {type(x).__name__}")
-        shape = x.shape
-        if len(shape) not in (2, 3):
-            raise ValueError(f"input: expected 2 or 3 dimensions, got {len(shape)} ({list(shape)})")
-        if shape[-1] != self.input_size:
-            raise ValueError(f"input: expected last dimension I = {self.input_size}, got {list(shape)}")
-        if x.dtype not in (dtype, weight.dtype):
-            raise ValueError(f"input: expected {weight.dtype} as the weights, got {x.dtype}")
-        if x.layout != torch.strided:
-            raise ValueError(f"input: expected a dense tensor, got {x.layout}")
-        if x.device != weight.device:
-            raise ValueError(f"input: expected a tensor on {weight.device} as the weights, got one on {x.device}")
-        if weight.dtype not in device.dtypes:
-            raise ValueError(f"weights: expected {either(device.dtypes)} on {x.device}, got {weight.dtype}")
+    def __prepare_scriptable__(self) -> Never:
+        """Called by torch.jit.script, also for a model that the layer is a part of."""
+        name = type(self).__name__
+        raise RuntimeError(
+            f"rnn_engine.{name}: torch.jit.script is not supported; torch.jit.trace, torch.export and torch.compile are"
+        )
 
     def windows(self, input: Tensor, steps: int, hx: State | None = None) -> Iterator[tuple[Tensor, State]]:
         """Truncated backpropagation through time: windows of a long input, with the state carried, not its history.
@@ -268,7 +242,3 @@ class Recurrent(nn.Module):
     def stepper(self) -> Stepper:
         """A forward-only runner with packed weights, for one step after another: see `Stepper`."""
         return Stepper(self.spec, self._tensors(), torch.get_num_threads())
-
-
-def _any_requires_grad(*tensors: Tensor | None) -> bool:
-    return any(tensor is not None and tensor.requires_grad for tensor in reversed(tensors))

@@ -10,6 +10,7 @@ from torch import Tensor
 from rnn_engine import native
 from rnn_engine.nn.autograd import NO_MASKS, run_forward, weights_of
 from rnn_engine.nn.devices import NAMES, device_of
+from rnn_engine.nn.observed import observed
 from rnn_engine.nn.states import State, callers_states, engine_states
 from rnn_engine.spec import StackSpec
 
@@ -51,6 +52,7 @@ class Stepper:
     def _plan(self, steps: int, batch: int) -> native.Plan:
         return native.plan(self._context, self.spec, NAMES[self._like.dtype], steps, batch, None, self._options)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Runs some steps.
 
@@ -63,7 +65,12 @@ class Stepper:
 
         Raises:
             ValueError: A shape or dtype is not what the stack expects.
+            RuntimeError: The call is recorded or transformed (torch.jit.trace, vmap, ...).
         """
+        if observed(x, state):
+            raise RuntimeError(
+                "Stepper: expected a call of its own, got one that is recorded or transformed; call the layer there"
+            )
         shape, like = x.shape, self._like
         if len(shape) not in (2, 3) or 0 in shape or shape[-1] != self.spec.input_size:
             raise ValueError(f"x: expected [B, I] or [T, B, I] with I = {self.spec.input_size}, got {list(shape)}")

@@ -45,11 +45,11 @@ REFUSED = {
     "weights nowhere": (
         ValueError,
         lambda: rnn_engine.LSTM(3, 4, device="meta")(X),
-        "expected tensors on the CPU or on a CUDA device, got meta",
+        "input: expected a tensor on meta as the weights, got one on cpu",
     ),
-    "no engine there": (
+    "no stepper nowhere": (
         ValueError,
-        lambda: rnn_engine.LSTM(3, 4, device="meta")(X.to("meta")),
+        lambda: rnn_engine.LSTM(3, 4, device="meta").stepper(),
         "expected tensors on the CPU or on a CUDA device, got meta",
     ),
     "four dimensions": (
