@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from nmt.config import Config, Section
+from nmt.data.subwords import Subwords
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.card import ModelCard
 from nmt.model_folder.digests import check_digests
@@ -21,6 +22,12 @@ from nmt.values import duration
 
 _WITHOUT_EFFECT_ON_THE_MODEL = {"threads", "device", "keep_checkpoints", "tensorboard", "batch_memory"}
 _ENDS = {"epochs", "max_steps", "max_minutes", "patience"}
+
+
+def found_subwords(config: Config) -> dict[str, bytes]:
+    """Read the subword models that are in the folder, by file name."""
+    names = [name for name in config.data.subword_files if (config.folder / name).exists()]
+    return {name: Subwords.load(config.folder / name).serialized for name in names}
 
 
 def check_no_model(config: Config) -> None:

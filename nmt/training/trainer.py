@@ -24,7 +24,14 @@ from nmt.training import TrainingError
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.device_memory import memory_of
 from nmt.training.events import Events, check_installed
-from nmt.training.finish import check_model_before, check_no_model, is_written, settings_after, write_model
+from nmt.training.finish import (
+    check_model_before,
+    check_no_model,
+    found_subwords,
+    is_written,
+    settings_after,
+    write_model,
+)
 from nmt.training.footprint import Footprint
 from nmt.training.interrupts import interrupts
 from nmt.training.loss import LOWER, batch_loss
@@ -104,7 +111,8 @@ def train(
         valid: Batches of the validation set, for its loss.
         validate: Computes BLEU on the validation set; gets the averaged parameters, in evaluation mode.
         counts: What the card tells about the training data.
-        subwords: The subword models that the data is of, by file name, as the model folder will have them.
+        subwords: The subword models that the data is of, by file name, as the model folder will have them; None takes
+            those that it has now.
 
     Returns:
         How training ended.
@@ -135,7 +143,7 @@ class Trainer:
         valid: Batches of the validation set.
         validate: Computes BLEU on the validation set.
         counts: What the card tells about the training data.
-        subwords: The subword models by file name.
+        subwords: The subword models by file name; None takes those in the folder.
     """
 
     def __init__(
@@ -150,12 +158,12 @@ class Trainer:
     ) -> None:
         self.config, self.settings = config, config.training
         self.model, self.data, self.valid, self.validate, self.counts = model, data, valid, validate, counts
-        self.subwords = subwords or {}
         self.optimizer = make_optimizer(model, self.settings)
         self.average = ParameterAverage(model, self.settings.ema_decay)
         self.clipper = GradientClipper(model, self.settings.clip_norm)
         self.scale = LossScale(enabled=self.settings.precision == "float16")
-        self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints, subwords)
+        self.subwords = found_subwords(config) if subwords is None else subwords
+        self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints, self.subwords)
         self.schedule = Schedule.from_config(
             self.settings, math.ceil(data.number_of_batches(0) / self.settings.accumulate)
         )
