@@ -137,6 +137,18 @@ def open_split(folder: Path, split: str, vocabulary_sizes: tuple[int, int]) -> P
     return PreparedSplit(source, target)
 
 
+def holds_array(path: Path) -> bool:
+    """Whether a file is as long as its header says, be it of ids or offsets; reads the header alone.
+
+    Raises:
+        OSError: It is no regular file, or cannot be read.
+    """
+    with open_regular(path) as file:
+        size, head = os.fstat(file.fileno()).st_size - _HEADER_BYTES, file.read(_HEADER_BYTES)
+    dtypes = np.dtype(np.uint16), np.dtype(np.uint32), _OFFSET
+    return any(head == _header(dtype, size // dtype.itemsize) for dtype in dtypes if size % dtype.itemsize == 0)
+
+
 def _dtype_of_ids(vocabulary_size: int) -> np.dtype[Any]:
     return np.dtype(np.uint16 if vocabulary_size <= 1 << 16 else np.uint32)
 

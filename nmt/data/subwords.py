@@ -26,8 +26,8 @@ EOS: Final = 3
 SPECIAL: Final = 4
 """How many ids stand for no text; the others begin here."""
 
-_LARGEST_FILE: Final = 64 << 20
-"""Bytes of a model at most: 256,000 pieces take a tenth."""
+LARGEST_SUBWORDS: Final = 64 << 20
+"""Bytes of a `.spm` file at most: 256,000 pieces take a tenth."""
 
 _TRAINING_LINES: Final = 500_000
 """Lines of a larger text that a vocabulary is trained on: more would change it little, and cost memory and time."""
@@ -84,7 +84,7 @@ class Subwords:
             SubwordError: It holds no such model.
             OSError: There is no such file, or it is too large to be one.
         """
-        return cls(read_regular(path, _LARGEST_FILE), str(path))
+        return cls(read_regular(path, LARGEST_SUBWORDS), str(path))
 
     def save(self, path: Path) -> None:
         """Write the model as a `.spm` file, atomically."""

@@ -63,6 +63,17 @@ def read_header(path: Path) -> Header:
         return Header(tensors, parse_sizes(file.metadata() or {}, path))
 
 
+def check_size(path: Path) -> None:
+    """Check that a file is as long as its header says, before all of it is read: a hole of terabytes takes hours.
+
+    Raises:
+        ModelError: It is missing or damaged.
+        OSError: It cannot be read.
+    """
+    with open_tensors(path, "numpy"):
+        pass
+
+
 def parse_sizes(metadata: Mapping[str, str], path: Path) -> tuple[int, int]:
     """Read the sizes of the source and the target vocabulary, in subwords.
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from nmt.files import write_text
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import MODEL_FILE, ModelError
-from nmt.model_folder.header import sizes_as_metadata
+from nmt.model_folder.header import check_size, sizes_as_metadata
 from nmt.model_folder.weights import assign_parameters, parameters_of, read_tensors, write_tensors
 from nmt.reading import read_regular, sha256
 from nmt.training import TrainingError
@@ -127,8 +127,9 @@ class Checkpoints:
         """Whether the parameters of a checkpoint are whole."""
         try:
             path, checksums = self.path(step) / MODEL_FILE, self.read_state(step)[1]
+            check_size(path)
             return sha256(path) == checksums.get(MODEL_FILE)
-        except (TrainingError, OSError):
+        except (TrainingError, ModelError, OSError):
             return False
 
     def latest_state(self) -> TrainingState | None:
@@ -186,11 +187,10 @@ class Checkpoints:
 
     def _checked_tensors(self, step: int, path: Path, checksum: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
         try:
+            check_size(path)
             if sha256(path) != checksum:
                 raise self._damaged(step, f"{path}: damaged: its checksum is wrong")
             return read_tensors(path)
-        except FileNotFoundError:
-            raise self._damaged(step, f"{path}: missing") from None
         except OSError as error:
             raise self._damaged(step, f"{path}: {error.strerror}") from None
         except ModelError as error:

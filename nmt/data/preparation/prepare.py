@@ -28,7 +28,7 @@ from nmt.data.preparation.manifest import (
 )
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.preparation.report import REPORT_FILE, make_report
-from nmt.data.subwords import Subwords, load_subwords, subword_contents
+from nmt.data.subwords import LARGEST_SUBWORDS, Subwords, load_subwords, subword_contents
 from nmt.files import LEFTOVERS, write_text
 from nmt.reading import sha256
 
@@ -258,7 +258,7 @@ def _belongs(path: Path, model: Subwords | None, recorded: int | str | None) -> 
     if model is None:
         return not path.exists()
     digest = hashlib.sha256(model.serialized).hexdigest()
-    return digest == recorded or (path.is_file() and digest == sha256(path))
+    return digest == recorded or (path.is_file() and digest == sha256(path, LARGEST_SUBWORDS))
 
 
 def _discard(folder: Path) -> None:
