@@ -46,7 +46,7 @@ CUDA_LIBRARY = "librnn_engine_cuda.so"
 
 _contexts: dict[tuple[int, str | None], Context] = {}
 _cuda_contexts: dict[tuple[int, str, str | None, int, bool], Context] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal's handler may call a layer while its thread makes a context
 across_forks(_lock)
 
 

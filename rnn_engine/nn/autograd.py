@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnn_engine import native
 from rnn_engine.memory import ALIGNMENT
-from rnn_engine.nn.devices import Arena, Device
+from rnn_engine.nn.devices import CPU, Arena, Device
 from rnn_engine.nn.observed import check_backward
 from rnn_engine.ragged import Indices
 
@@ -31,7 +31,7 @@ class Masks(NamedTuple):
     @classmethod
     def draw(cls, ids: Tensor | Indices | None) -> Masks:
         """Masks with a seed from torch's generator, so that torch.manual_seed makes them repeatable."""
-        return cls(int(torch.randint(2**62, ()).item()), ids.cpu() if isinstance(ids, Tensor) else ids)
+        return cls(int(torch.randint(2**62, (), device=CPU).item()), ids.cpu() if isinstance(ids, Tensor) else ids)
 
 
 NO_MASKS = Masks()

@@ -106,6 +106,7 @@ def run(
     device = device_of(weight)
     dtype = called_dtype(weight, device.dtypes)
     check_input(settings.spec, input, weight, dtype, device)
+    check_parameters(settings.spec, parameters)
     batch = batch_of(device, input, lengths, settings.batch_first)
     x = batch.x if batch.x.dtype == dtype else batch.x.to(dtype)
     size = batch.size if batch.batched else None
@@ -142,8 +143,20 @@ def check_input(spec: StackSpec, input: Input, weight: Tensor, dtype: torch.dtyp
         raise ValueError(f"weights: expected {either(device.dtypes)} on {x.device}, got {weight.dtype}")
 
 
+def check_parameters(spec: StackSpec, parameters: Sequence[Tensor]) -> None:
+    """Raises where one has another shape than the stack's: they may be anything that stands in a parameter's place."""
+    for parameter, (name, shape) in zip(parameters, _shapes(spec), strict=True):
+        if parameter.shape != shape:
+            raise ValueError(f"{name}: expected {list(shape)}, got {list(parameter.shape)}")
+
+
+@lru_cache(maxsize=256)
+def _shapes(spec: StackSpec) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple(spec.parameter_shapes().items())
+
+
 def _any_requires_grad(*tensors: Tensor | None) -> bool:
     return any(tensor is not None and tensor.requires_grad for tensor in reversed(tensors))
 
 
-__all__ = ["Lengths", "Settings", "check_input", "run"]
+__all__ = ["Lengths", "Settings", "check_input", "check_parameters", "run"]

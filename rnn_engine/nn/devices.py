@@ -16,6 +16,9 @@ from rnn_engine import native
 from rnn_engine.memory import pool
 from rnn_engine.ragged import Ragged
 
+CPU = torch.device("cpu")
+"""Said wherever a tensor is made: the default device (`torch.set_default_device`) may be another."""
+
 _SMALL = 16384  # values; torch has such tensors at hand
 NAMES = {getattr(torch, name): name for name in (*native.DTYPES, "int64", "uint8")}
 """Names of torch's types, as the engine's plans have them."""
@@ -92,7 +95,7 @@ class Cpu:
     def new(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Uninitialised; a large one lies in the pool, aligned, in pages that the system need not clear again."""
         if math.prod(shape) < _SMALL:
-            return torch.empty(shape, dtype=dtype)
+            return torch.empty(shape, dtype=dtype, device=CPU)
         if dtype == torch.bfloat16:  # NumPy has none
             return torch.from_numpy(pool.array(tuple(shape), "int16")).view(dtype).data  # no view to autograd
         return torch.from_numpy(pool.array(tuple(shape), NAMES[dtype]))
@@ -265,4 +268,4 @@ def either(dtypes: Sequence[torch.dtype]) -> str:
     return f"{', '.join(map(str, dtypes[:-1]))} or {dtypes[-1]}"
 
 
-__all__ = ["NAMES", "Arena", "Cpu", "Cuda", "Device", "called_dtype", "called_dtype_name", "device_of", "either"]
+__all__ = ["CPU", "NAMES", "Arena", "Cpu", "Cuda", "Device", "called_dtype", "called_dtype_name", "device_of", "either"]

@@ -203,7 +203,10 @@ class Recurrent(nn.Module):
     def _tensors(self) -> list[Tensor]:
         """The parameters in order, or what stands in their place: `functional_call`, parametrisations, pruning."""
         registered: Mapping[str, Any] = self._parameters
-        return [registered[name] if name in registered else getattr(self, name) for name in self._names]
+        found = [registered[name] if name in registered else getattr(self, name) for name in self._names]
+        if any(tensor is None for tensor in found):
+            raise ValueError(f"{self._names[found.index(None)]}: expected a tensor, got None")
+        return found
 
     def __prepare_scriptable__(self) -> Never:
         """Called by torch.jit.script, also for a model that the layer is a part of."""

@@ -15,8 +15,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from rnn_engine import native
 from rnn_engine.nn.autograd import NO_MASKS, Masks, run_backward, run_forward, weights_of
 from rnn_engine.nn.batch import Batch, Input, batch_of
-from rnn_engine.nn.call import Lengths, Settings, check_input
-from rnn_engine.nn.devices import Device, called_dtype_name, device_of
+from rnn_engine.nn.call import Lengths, Settings, check_input, check_parameters
+from rnn_engine.nn.devices import CPU, Device, called_dtype_name, device_of
 from rnn_engine.nn.operators import Operator
 from rnn_engine.nn.states import State, callers_states, engine_states
 from rnn_engine.spec import CELLS, StackSpec
@@ -36,7 +36,7 @@ def recorded(
             "input: expected a dense tensor, got a nested one; lengths= takes sequences of different lengths"
         )
     states = [] if hx is None else _pieces(settings.spec, hx)
-    _check_devices(settings.spec, parameters[0], rows, states)
+    _check_devices(settings.spec, parameters, rows, states)
     if order is not None:
         states = [state.index_select(1, order) for state in states]
     packing = [each for each in (sizes, order) if each is not None]
@@ -53,8 +53,14 @@ def recorded(
     return y, _state(settings.spec, last), cy
 
 
-def _check_devices(spec: StackSpec, weight: Tensor, rows: Any, states: list[Tensor]) -> None:
-    """Torch would run an operator wherever the first of its tensors is."""
+def _check_devices(spec: StackSpec, parameters: Sequence[Tensor], rows: Any, states: list[Tensor]) -> None:
+    """Torch would run an operator of tensors on several devices on one of them."""
+    weight = parameters[0]
+    for name, parameter in zip(spec.parameter_shapes(), parameters, strict=True):
+        if parameter.device != weight.device:
+            raise ValueError(
+                f"{name}: expected a tensor on {weight.device} as other weights, got one on {parameter.device}"
+            )
     if isinstance(rows, Tensor) and rows.device != weight.device:
         raise ValueError(f"input: expected a tensor on {weight.device} as the weights, got one on {rows.device}")
     for index, state in enumerate(states):
@@ -131,6 +137,7 @@ class _Call:
         self.device: Device = device_of(weight)
         batch = given.input if given.sizes is None else PackedSequence(given.input, given.sizes)
         check_input(settings.spec, batch, weight, dtype, self.device)
+        check_parameters(settings.spec, given.parameters)
         self.batch: Batch = batch_of(self.device, batch, None, settings.batch_first)
         steps, size, sizes = self.batch.steps, self.batch.size, self.batch.sizes
         self.size = size if self.batch.batched else None
@@ -164,7 +171,7 @@ def _run(tensors: list[Tensor], numbers: list[float], call: str) -> list[Tensor]
     """Y and c of every step where they are wanted, the tensors of the last states, and the masks' seed."""
     made = _Call(_Given.of(tensors, tuple(numbers), call), training=False, input_gradient=False)
     settings = made.settings
-    seed = torch.randint(2**62, ()) if settings.draws else torch.zeros((), dtype=torch.int64)
+    seed = torch.randint(2**62, (), device=CPU) if settings.draws else torch.zeros((), dtype=torch.int64, device=CPU)
     outputs, _ = made.forward(made.masks(seed))
     wanted = [made.turned(outputs.y) if settings.output else None, made.turned(outputs.cy)]
     last = _pieces(settings.spec, callers_states(settings.spec, outputs.hn, outputs.cn, made.size))
@@ -190,7 +197,7 @@ def _shapes(tensors: list[Tensor], numbers: list[float], call: str) -> list[Tens
     widths = [spec.output_size] * settings.output + [spec.directions * spec.hidden_sizes[-1]] * settings.cell_output
     shapes = [(*input.shape[:-1], width) for width in widths] + [*h, *(() if len(_counts(spec)) == 1 else c)]
     results = [input.new_empty(shape, dtype=getattr(torch, dtype)) for shape in shapes]
-    return [*results, torch.empty((), dtype=torch.int64, device="cpu")]
+    return [*results, torch.empty((), dtype=torch.int64, device=CPU)]
 
 
 def _gradients(

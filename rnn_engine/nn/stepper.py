@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rnn_engine import native
 from rnn_engine.nn.autograd import NO_MASKS, run_forward, weights_of
+from rnn_engine.nn.call import check_parameters
 from rnn_engine.nn.devices import NAMES, device_of
 from rnn_engine.nn.observed import observed
 from rnn_engine.nn.states import State, callers_states, engine_states
@@ -34,6 +35,7 @@ class Stepper:
         if spec.bidirectional:
             raise ValueError("stepper: expected a one-directional stack, got a bidirectional one")
         self.spec = spec
+        check_parameters(spec, parameters)
         self._like = parameters[0].detach()
         self._device = device_of(self._like)
         self._context = self._device.context(threads)

@@ -27,6 +27,8 @@ from transforms import (
 
 import rnn_engine
 
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
 
 def traced(model, given):
     return torch.jit.trace(model, tuple(given))

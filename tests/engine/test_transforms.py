@@ -22,6 +22,8 @@ from transforms import (
 
 import rnn_engine
 
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
 
 @each_cell
 def test_vmap(name):
