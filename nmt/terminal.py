@@ -20,10 +20,11 @@ def printable(text: str, longest: int = _LONGEST) -> str:
     Returns:
         One line.
     """
-    if len(text) > longest:
-        head, tail = 2 * longest // 3, longest // 3
-        text = f"{text[:head]} ... ({len(text):,} characters) ... {text[-tail:]}"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    ends = text if len(text) <= 2 * longest else text[:longest] + text[-longest:]
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in ends)
+    if len(shown) <= longest:
+        return shown
+    return f"{shown[: 2 * longest // 3]} ... ({len(text):,} characters) ... {shown[-longest // 3 :]}"
 
 
 def tell(who: str, message: str) -> None:
