@@ -27,7 +27,9 @@ from nmt.commands.options import (
     OutputFile,
     Overrides,
     ReferenceFile,
+    Retry,
     SearchSettings,
+    Sentences,
     SourceFile,
     TestName,
     TestSet,
@@ -195,10 +197,11 @@ def translate(
     alignments: Annotated[bool, typer.Option("--alignments", help="Say which word came from which.")] = False,
     n_best: Annotated[int, within(N_BEST, "Translations per line (tsv and json).")] = 1,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw one line's attention, .png or .svg.")] = None,
-    retry: Annotated[bool | None, typer.Option(help="Try again what looks wrong.  [default: the model's]")] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
+    retry: Retry = None,
+    sentences: Sentences = None,
     threads: Threads = None,
     device: Device = None,
 ) -> None:
@@ -218,8 +221,8 @@ def translate(
 
         run(
             model,
-            SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu"),
-            Request(source, output, format.value, Columns(status, scores, alignments), n_best, plot, retry),
+            SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences),
+            Request(source, output, format.value, Columns(status, scores, alignments), n_best, plot),
         )
 
 
@@ -234,6 +237,8 @@ def evaluate(
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
+    retry: Retry = None,
+    sentences: Sentences = None,
     threads: Threads = None,
     device: Device = None,
 ) -> None:
@@ -245,7 +250,8 @@ def evaluate(
     with _reporting():
         from nmt.commands.evaluate import run
 
-        run(model, chosen, output, SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu"))
+        search = SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences)
+        run(model, chosen, output, search)
 
 
 @app.command()
@@ -279,6 +285,8 @@ def compare(
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
+    retry: Retry = None,
+    sentences: Sentences = None,
     threads: Threads = None,
     device: Device = None,
 ) -> None:
@@ -289,7 +297,7 @@ def compare(
     with _reporting():
         from nmt.commands.compare import run
 
-        search = SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu")
+        search = SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences)
         run((systems[0], systems[1]), chosen, html, search, language)
 
 

@@ -281,6 +281,8 @@ class DecodingConfig(Section):
     """Sentences searched at once; fewer where they are long."""
     retry: bool = True
     """Translate once more, with other settings, what looks like a loop or like dropped content."""
+    sentences: bool = True
+    """Translate the sentences of a line one by one, if the training text was sentences (`lines`)."""
 
 
 class Config(Section):
@@ -288,6 +290,8 @@ class Config(Section):
 
     format_version: Literal[1] = FORMAT_VERSION
     """Version of the model folder's format."""
+    lines: Literal["sentences", "texts"] | None = None
+    """What a line of the training text is: mostly a sentence, or often several; if not given, it is found out."""
     folder: PathSetting
     """Where everything of this model goes: prepared data, checkpoints, log, and the model itself."""
     data: DataConfig

@@ -12,6 +12,7 @@ import typer
 from nmt.commands.options import SearchSettings, TestSet
 from nmt.config import Config
 from nmt.data.text import read_lines
+from nmt.decoding.translation import TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.evaluation import EvaluationError
 from nmt.evaluation.page import Sentence, render_page
@@ -110,7 +111,10 @@ def _translations(system: System, test: TestLines, search: SearchSettings) -> li
         return lines
     translator = Translator.load(system.path, threads=search.threads, device=search.device)
     typer.echo(f"nmt compare: {system.name} translates {len(test.sources):,} lines", err=True)
-    texts = translator.translate(test.sources, search.beam_size, search.length_penalty, search.batch_size)
+    settings = TranslationSettings(
+        search.beam_size, search.length_penalty, search.batch_size, retry=search.retry, sentences=search.sentences
+    )
+    texts = [found.text for found in translator.translate_detailed(test.sources, settings)]
     del translator
     gc.collect()
     return texts

@@ -18,7 +18,7 @@ from nmt.data.preparation.manifest import read_overlap
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.text import open_output
 from nmt.decoding.translation import Status, Translation, TranslationSettings
-from nmt.decoding.translator import Translator
+from nmt.decoding.translator import Translator, by_sentence
 from nmt.evaluation import score
 from nmt.experiment import TestLines, read_test_set
 from nmt.model_folder.files import read_settings
@@ -49,7 +49,9 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
     translator = Translator.load(folder, threads=search.threads, device=search.device)
     _tell(f"translating {len(test.sources):,} lines")
     started = time.monotonic()
-    settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size)
+    settings = TranslationSettings(
+        search.beam_size, search.length_penalty, search.batch_size, retry=search.retry, sentences=search.sentences
+    )
     found = translator.translate_detailed(test.sources, settings)
     seconds = time.monotonic() - started
     translations = [translation.text for translation in found]
@@ -87,7 +89,8 @@ def search_used(config: Config, search: SearchSettings) -> dict[str, float]:
     return {
         "beam_size": decoding.beam_size if search.beam_size is None else search.beam_size,
         "length_penalty": decoding.length_penalty if search.length_penalty is None else search.length_penalty,
-        "retry": decoding.retry,
+        "retry": decoding.retry if search.retry is None else search.retry,
+        "sentences": by_sentence(config, search.sentences),
     }
 
 

@@ -181,12 +181,16 @@ def _numbers(scores: object) -> dict[str, Any]:
     return {key: value for key, value in scores.items() if _is_number(value)} if isinstance(scores, dict) else {}
 
 
+_SEARCH: Final = ("test", "beam_size", "length_penalty", "retry", "sentences", "bleu_signature")
+"""What tells the scores of a model from others of it."""
+
+
 def _tests(folder: Path) -> list[dict[str, Any]]:
     """Return the last score of each test set and way to search."""
     last: dict[str, dict[str, Any]] = {}
     for row in ScoresFile(folder).tests():
         if _is_number(row.get("bleu")) and _is_number(row.get("chrf")):
-            key = json.dumps([row.get(name) for name in ("test", "beam_size", "length_penalty", "bleu_signature")])
+            key = json.dumps([row.get(name) for name in _SEARCH])
             last[key] = row
     return list(last.values())
 

@@ -45,6 +45,10 @@ LengthPenalty = Annotated[
 ]
 BatchSize = Annotated[int | None, within(BATCH_SIZE, "Sentences searched at once.  [default: the model's]")]
 Threads = Annotated[int | None, within(THREADS, "CPU threads.  [default: OMP_NUM_THREADS, or all cores]")]
+Retry = Annotated[bool | None, typer.Option(help="Translate once more what looks wrong.  [default: the model's]")]
+Sentences = Annotated[
+    bool | None, typer.Option(help="Translate the sentences of a line one by one.  [default: the model's]")
+]
 Device = Annotated[
     str | None,
     typer.Option(metavar="DEVICE", callback=_check_device, help="auto, cpu, cuda or cuda:N.  [default: cpu]"),
@@ -86,6 +90,10 @@ class SearchSettings:
     """CPU threads; None takes all that the process may use."""
     device: str = "cpu"
     """Where to translate: auto, cpu, cuda or cuda:N."""
+    retry: bool | None = None
+    """Whether to translate once more what looks wrong."""
+    sentences: bool | None = None
+    """Whether to translate the sentences of a line one by one."""
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,6 @@ class Request:
     """Translations per line."""
     plot: Path | None = None
     """Image of the attention of the only line."""
-    retry: bool | None = None
-    """Whether to translate once more what looks wrong; None takes what the model's settings say."""
 
 
 def run(folder: Path, search: SearchSettings, request: Request) -> None:
@@ -133,7 +131,8 @@ def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
         length_penalty=search.length_penalty,
         batch_size=search.batch_size,
         n_best=request.n_best,
-        retry=request.retry,
+        retry=search.retry,
+        sentences=search.sentences,
         alignments=request.columns.alignments,
     )
 

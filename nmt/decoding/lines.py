@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nmt.data.characters import plain_text
 from nmt.data.subwords import SPECIAL, Subwords
-from nmt.decoding.splitting import Piece, split_line
+from nmt.decoding.splitting import Piece, portions, sentences_of, split_line
 
 Ids = tuple[int, ...]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_LONGEST_SUBWORD: Final = 16  # characters, as SentencePiece makes them: longer text is too long, whatever it says
+_SHORTEST_PORTION: Final = 1_000  # characters
 _BLANK: Final = " \u2800"  # and the pattern of Braille without a dot
 
 
@@ -43,6 +45,8 @@ class Line:
     text: str
     parts: tuple[tuple[Piece, Ids], ...] = ()
     """Its pieces, and the subwords of each, none for a piece that cannot be read; no pieces if the line cannot."""
+    cut: bool = False
+    """Whether it was too long, and cut elsewhere than between sentences that are translated one by one."""
 
 
 class LineCutter:
@@ -61,24 +65,42 @@ class LineCutter:
             if any(character.isalnum() for character in subwords.piece(index))
         )
 
-    def cut(self, texts: Sequence[str]) -> list[Line]:
-        """Cut texts into pieces within the limit; those without anything to read have none."""
-        lines = []
-        for text, ids in zip(texts, self._subwords.encode_lines(texts), strict=True):
-            if not self._can_read(ids):
-                lines.append(Line(text))
-            elif len(ids) <= self._limit:
-                lines.append(Line(text, ((Piece(text, ""), tuple(ids)),)))
-            else:
-                pieces = split_line(text, self._limit, self._lengths)
-                spelt = self._subwords.encode_lines([piece.text for piece in pieces])
-                parts = [tuple(ids) if self._can_read(ids) else () for ids in spelt]
-                lines.append(Line(text, tuple(zip(pieces, parts, strict=True))))
-        return lines
+    def cut(self, texts: Sequence[str], *, sentences: bool = False) -> list[Line]:
+        """Cut texts into pieces within the limit; those without anything to read have none.
+
+        Args:
+            texts: The lines.
+            sentences: Whether every sentence is a piece; otherwise only lines that are too long are cut.
+        """
+        size = max(_SHORTEST_PORTION, self._limit * _LONGEST_SUBWORD)
+        rough: list[list[Piece]] = []
+        for text in texts:
+            parts = portions(text, size) if len(text) > size else [Piece(text, "")]
+            rough.append([piece for part in parts for piece in sentences_of(part)] if sentences else parts)
+        spelt = iter(self._spell([piece.text for pieces in rough for piece in pieces]))
+        lines = zip(texts, rough, strict=True)
+        return [self._line(text, [(piece, next(spelt)) for piece in pieces], sentences) for text, pieces in lines]
+
+    def _line(self, text: str, pieces: Sequence[tuple[Piece, Ids]], sentences: bool) -> Line:
+        parts: list[tuple[Piece, Ids]] = []
+        for piece, ids in pieces:
+            if len(ids) <= self._limit:
+                parts.append((piece, ids if self._can_read(ids) else ()))
+                continue
+            smaller = split_line(piece.text, self._limit, self._lengths)
+            smaller[-1] = replace(smaller[-1], separator=piece.separator, ends=piece.ends)
+            spelt = self._spell([each.text for each in smaller])
+            parts += [(each, ids if self._can_read(ids) else ()) for each, ids in zip(smaller, spelt, strict=True)]
+        readable = any(ids for _, ids in parts)
+        ends = sum(piece.ends for piece, _ in parts) if sentences else 0
+        return Line(text, tuple(parts), cut=len(parts) - 1 > ends) if readable else Line(text)
 
     def _can_read(self, ids: Sequence[int]) -> bool:
         """Whether there is a subword with a letter or a digit among the ids."""
         return not self._with_text.isdisjoint(ids)
+
+    def _spell(self, texts: Sequence[str]) -> list[Ids]:
+        return [tuple(ids) for ids in self._subwords.encode_lines(texts)]
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
         return [len(ids) for ids in self._subwords.encode_lines(texts)]

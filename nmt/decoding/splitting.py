@@ -6,7 +6,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nmt.data.sentences import split_sentences
@@ -30,10 +30,42 @@ class Piece:
     text: str
     """What to translate, without space around it."""
     separator: str
-    """What stood between it and the next piece: a space or nothing."""
+    """What stood between it and the next piece: white space or nothing."""
+    ends: bool = False
+    """Whether a sentence ends with it, and another one follows."""
 
 
 Sized = tuple[Piece, int]
+
+
+def portions(text: str, size: int) -> list[Piece]:
+    """Cut a text at spaces, or where there are none, anywhere, so that what is done with it takes bounded memory.
+
+    Args:
+        text: The text.
+        size: Characters of a part, at most.
+
+    Returns:
+        The parts in order, none empty unless the text is.
+    """
+    parts, start = [], 0
+    while len(text) - start > size:
+        space = text.rfind(" ", start + size // 2, start + size)
+        end = space if space > 0 else _before_cluster(text, start + size)
+        parts.append(text[start:end])
+        start = end
+    pieces = [
+        Piece(part.strip(), " " if part[-1:] == " " or after[:1] == " " else "")
+        for part, after in itertools.pairwise([*parts, text[start:]])
+    ]
+    return [piece for piece in [*pieces, Piece(text[start:].strip(), "")] if piece.text] or [Piece("", "")]
+
+
+def sentences_of(line: Piece) -> list[Piece]:
+    """Cut a piece at sentence ends alone; each keeps the white space behind it as its separator."""
+    parts = [(sentence.strip(), sentence[len(sentence.rstrip()) :]) for sentence in split_sentences(line.text)]
+    pieces = [Piece(text, space, ends=True) for text, space in parts if text]
+    return [*pieces[:-1], replace(pieces[-1], separator=line.separator, ends=line.ends)] if pieces else [line]
 
 
 def split_line(text: str, limit: int, lengths: Lengths) -> list[Piece]:
@@ -55,7 +87,7 @@ def split_line(text: str, limit: int, lengths: Lengths) -> list[Piece]:
     if lengths([whole.text])[0] <= limit:
         return [whole]
     # Models are trained on sentences: each stays by itself, however short it is.
-    sized = _measured(_sentences(whole), lengths)
+    sized = _measured(sentences_of(whole), lengths)
     for pattern in _CUTS:
         if any(size > limit for _, size in sized):
             sized = [part for each in sized for part in _split(each, limit, lengths, pattern)]
@@ -74,13 +106,6 @@ def _too_long(sized: Sized, limit: int) -> bool:
     return sized[1] > limit and len(sized[0].text) > 1
 
 
-def _sentences(line: Piece) -> Iterator[Piece]:
-    for sentence in split_sentences(line.text):
-        bare = sentence.strip()
-        if bare:
-            yield Piece(bare, "" if bare == sentence else " ")
-
-
 def _split(sized: Sized, limit: int, lengths: Lengths, pattern: re.Pattern[str]) -> list[Sized]:
     """Cut a piece, if it is too long, at some of the places that a pattern finds."""
     piece, size = sized
@@ -91,6 +116,7 @@ def _split(sized: Sized, limit: int, lengths: Lengths, pattern: re.Pattern[str])
     for group in _groups(_measured(units, lengths), limit):
         text = "".join(unit.text + unit.separator for unit in group[:-1]) + group[-1].text
         parts.append(Piece(text, " " if group[-1].separator else ""))
+    parts[-1] = replace(parts[-1], separator=piece.separator, ends=piece.ends)
     return _measured(parts, lengths)
 
 
@@ -129,7 +155,8 @@ def _chop(piece: Piece, count: int) -> list[Piece]:
     # A cut may fall on a space, which then separates the parts and belongs to neither.
     spaced = [left[-1].isspace() or right[0].isspace() for left, right in itertools.pairwise(parts)]
     separators = [*(" " if space else "" for space in spaced), piece.separator]
-    return [Piece(part.strip(), separator) for part, separator in zip(parts, separators, strict=True) if part.strip()]
+    pieces = [Piece(part.strip(), space) for part, space in zip(parts, separators, strict=True) if part.strip()]
+    return [*pieces[:-1], replace(pieces[-1], ends=piece.ends)] if pieces else []
 
 
 def _before_cluster(text: str, at: int) -> int:

@@ -27,7 +27,9 @@ class Status(StrEnum):
     | damaged | bytes that are no UTF-8, or U+FFFD in place of them, or more than are read of a line | of the rest |
     | failed | both translations look wrong, or the search found none | the less suspect one, or an empty line |
 
-    A line has the worst status that applies: failed, else damaged, else retried, else split.
+    A line has the worst status that applies, to any piece of it: failed, else damaged, else retried, else split. Where
+    the training text was sentences, those of a line are translated one by one, and rejoined with the white space that
+    stood between them; that alone is no `split`.
     """
 
     OK = "ok"
@@ -105,6 +107,8 @@ class TranslationSettings:
     """Whether to check translations, and translate once more what looks wrong."""
     alignments: bool = False
     """Whether to link words."""
+    sentences: bool | None = None
+    """Whether to translate the sentences of a line one by one; True does so whatever the training text was."""
 
 
 @dataclass(frozen=True)
@@ -155,25 +159,26 @@ def assemble(line: Line, results: Mapping[str, PieceResult], length_penalty: flo
             replace(results[piece.text], piece=piece) if ids else PieceResult(piece, Status.COPIED)
             for piece, ids in line.parts
         ]
-        return join_pieces(pieces, length_penalty, aligned=aligned)
+        return join_pieces(pieces, length_penalty, aligned=aligned, cut=line.cut)
     if is_invisible(line.text):
         return Translation("", Status.EMPTY, (), () if aligned else None)
     return Translation(line.text, Status.COPIED, (), identity(line.text) if aligned else None)
 
 
-def join_pieces(results: Sequence[PieceResult], length_penalty: float, *, aligned: bool) -> Translation:
+def join_pieces(results: Sequence[PieceResult], length_penalty: float, *, aligned: bool, cut: bool) -> Translation:
     """Put the pieces of a line together.
 
     Args:
         results: At least one.
         length_penalty: The exponent in scores.
         aligned: Whether candidates have links.
+        cut: Whether a sentence was cut, or a line that is no sentences.
 
     Returns:
         The translation of the line.
     """
     statuses = [result.status for result in results if result.status is not Status.COPIED]
-    status = worst(*statuses, Status.OK if len(results) == 1 else Status.SPLIT)
+    status = worst(*statuses, Status.SPLIT if cut else Status.OK)
     count = max(len(result.candidates) for result in results)
     hypotheses = tuple(_join_rank(results, rank, length_penalty, aligned=aligned) for rank in range(count))
     if not hypotheses:
@@ -190,31 +195,50 @@ class _Line:
     words: list[int] = field(default_factory=lambda: [0, 0])
     """Words of source and target so far; a word that may go on is not yet counted."""
 
-    def add(self, piece: Piece, text: str, links: Links) -> None:
+    def add(self, piece: Piece, text: str, links: Links, space: str) -> None:
+        """Add the translation of a piece, and the white space before the next one, if any."""
         self.links += [(source + self.words[0], target + self.words[1]) for source, target in links]
-        self.texts += [text, piece.separator] if text else []  # an empty text between two spaces leaves one of them
-        for side, part in enumerate((piece.text, text)):
+        self.texts += [text, space] if text else []  # an empty text between two spaces leaves one of them
+        for side, (part, separator) in enumerate(((piece.text, piece.separator), (text, space))):
             count = len(part.split())
-            self.words[side] += count - (1 if count and not piece.separator else 0)
+            self.words[side] += count - (1 if count and not separator else 0)
 
 
 def _join_rank(results: Sequence[PieceResult], rank: int, length_penalty: float, *, aligned: bool) -> Candidate:
     """Join the candidates of one rank, or the last of a piece that has fewer."""
-    line = _Line()
     log_probability, length = 0.0, 0
+    texts, links = [], []
     for result in results:
         if not result.candidates:
-            text = result.piece.text if result.status is Status.COPIED else ""
-            line.add(result.piece, text, identity(text) if aligned else ())
+            texts.append(result.piece.text if result.status is Status.COPIED else "")
+            links.append(identity(texts[-1]) if aligned else ())
             continue
         place = min(rank, len(result.candidates) - 1)
         candidate = result.candidates[place]
-        line.add(result.piece, candidate.text, candidate.alignment or ())
+        texts.append(candidate.text)
+        links.append(candidate.alignment or ())
         log_probability += candidate.log_probability
         length += result.lengths[place]
+    line = _Line()
+    for result, text, linked, following in zip(results, texts, links, [*texts[1:], ""], strict=True):
+        line.add(result.piece, text, linked, _space_between(result.piece, text, following))
     score = log_probability / float(length) ** length_penalty
-    links = tuple(sorted(line.links)) if aligned else None
-    return Candidate("".join(line.texts).strip(), score, log_probability, links)
+    return Candidate(
+        "".join(line.texts).strip(), score, log_probability, tuple(sorted(line.links)) if aligned else None
+    )
+
+
+def _space_between(piece: Piece, text: str, following: str) -> str:
+    """White space between the translations of a piece and of the next one: the source's, unless the scripts differ.
+
+    Japanese and Chinese put none between sentences, most others do.
+    """
+    ending = text.rstrip("\"'”’»)]」』）】")
+    if not piece.ends or not ending or not following:
+        return piece.separator
+    if piece.separator:
+        return "" if ending[-1] in "。！？" and not ending[-2:-1].isspace() else piece.separator
+    return " " if ending[-1] in ".!?…" and following[0] < "\u2e80" else ""
 
 
 def identity(text: str) -> Links:

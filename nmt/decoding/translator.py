@@ -180,6 +180,15 @@ def better(
     return Outcome((best, *hypotheses)[:n_best], Status.FAILED if value else Status.RETRIED)
 
 
+def by_sentence(config: Config, asked: bool | None) -> bool:
+    """Whether to translate the sentences of a line one by one: as asked for, or else as the model's settings say.
+
+    Models that do not tell what a line of their training text was were trained before it was looked at: on sentences,
+    as most text for training is.
+    """
+    return asked if asked is not None else config.decoding.sentences and config.lines != "texts"
+
+
 class Translator:
     """Translates text with a model.
 
@@ -262,8 +271,9 @@ class Translator:
     ) -> list[Translation]:
         """Translate lines, and tell of each how it went.
 
-        A line longer than `data.max_length` subwords is cut, at sentence ends where possible; its pieces are translated
-        one by one and joined. Sentences that are equal are translated once.
+        Sentences of a line are translated one by one, where the training text was sentences. What is longer than
+        `data.max_length` subwords is cut, at sentence ends where possible. Pieces are translated in the same batches as
+        all others, and joined with the white space between them; those that are equal are translated once.
 
         What a line becomes does not depend on its neighbours, nor on the number of threads, as far as the arithmetic
         goes: in batches of other shapes scores may differ in the seventh digit, so that two hypotheses as good as
@@ -283,7 +293,9 @@ class Translator:
         settings = settings or TranslationSettings()
         options, batch_size = self._options(settings)
         retry = self.config.decoding.retry if settings.retry is None else settings.retry
-        prepared = self._cutter.cut([one_line(line) for line in lines])
+        prepared = self._cutter.cut(
+            [one_line(line) for line in lines], sentences=by_sentence(self.config, settings.sentences)
+        )
         ids_of = {piece.text: ids for line in prepared for piece, ids in line.parts if ids}
         sources = list(ids_of.values())
         searcher = Searcher(self.model, self.config.decoding)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from nmt.config import Config, Section
+from nmt.data.preparation.report import lines_are
 from nmt.data.subwords import Subwords
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.card import ModelCard
@@ -85,8 +86,10 @@ def settings_after(stored: Config, now: Config) -> tuple[Config, list[str], list
     """
     free = {name: getattr(now.data, name) for name in FREE_DATA}
     changes = {"folder": now.folder, "decoding": now.decoding, "data": stored.data.model_copy(update=free)}
+    changes |= {"lines": now.lines or stored.lines}
     wanted = stored.model_copy(update=changes)  # the folder may have been moved since
     updated = [f"decoding.{key}" for key in _different(stored.decoding, now.decoding)]
+    updated += ["lines"] if wanted.lines != stored.lines else []
     updated += [f"data.{key}" for key in _different(stored.data, wanted.data)]
     ignored = [*_WITHOUT_EFFECT_ON_THE_MODEL, *_ENDS]
     late = [f"training.{key}" for key in _different(stored.training, now.training) if key not in ignored]
@@ -126,4 +129,5 @@ def write_model(
     told = {**counts, "steps": state.step, "target tokens seen": state.target_tokens}
     notes = f"Trained in {duration(state.seconds)}; these are the parameters of step {best}."
     card = ModelCard(told, scores, notes)
-    save_model(config.folder, config, model.eval(), model.vocabulary_sizes, card, subwords)
+    resolved = config.model_copy(update={"lines": config.lines or lines_are(counts)})
+    save_model(config.folder, resolved, model.eval(), model.vocabulary_sizes, card, subwords)

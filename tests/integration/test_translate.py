@@ -234,8 +234,11 @@ def test_score_of_files_with_different_numbers_of_lines(model: Path, tmp_path: P
 
 def test_a_line_in_pieces(translator: Translator) -> None:
     line = " ".join([*SENTENCES, "☃!"] * 12)
-    [found] = translator.translate_detailed([line], TranslationSettings(n_best=2, alignments=True))
+    [found] = translator.translate_detailed([line], TranslationSettings(n_best=2, alignments=True, sentences=False))
     assert found.status in (Status.SPLIT, Status.RETRIED, Status.FAILED)
+    [same] = translator.translate_detailed([line], TranslationSettings(n_best=2, alignments=True))
+    assert (same.text, same.hypotheses, same.alignment) == (found.text, found.hypotheses, found.alignment)
+    assert same.status is not Status.SPLIT  # its sentences are as long as the model knows them
     parts = translator.translate_detailed([*SENTENCES, "☃!"], TranslationSettings(n_best=2, alignments=True))
     assert found.text == " ".join([part.text for part in parts] * 12)
     assert found.hypotheses[0].log_probability == pytest.approx(
@@ -249,6 +252,29 @@ def test_a_line_in_pieces(translator: Translator) -> None:
         expected += [(source + offset[0], target + offset[1]) for source, target in parts[number].alignment or ()]
         offset = [offset[0] + words[1][number], offset[1] + words[0][number]]
     assert list(found.alignment) == sorted(expected)
+
+
+def test_sentences_of_a_line_are_translated_one_by_one(translator: Translator) -> None:
+    assert translator.config.lines == "sentences"  # as `nmt prepare` found
+    settings = TranslationSettings(n_best=2, alignments=True)
+    first, second = translator.translate_detailed(SENTENCES, settings)
+    lines = [f"{SENTENCES[0]}  {SENTENCES[1]}", f"{SENTENCES[1]}\u00a0{SENTENCES[0]} ☃."]
+    found = translator.translate_detailed(lines, settings)
+    assert [each.text for each in found] == [f"{first.text}  {second.text}", f"{second.text}\u00a0{first.text} ☃."]
+    assert found[0].hypotheses[1].text == f"{first.hypotheses[1].text}  {second.hypotheses[1].text}"
+    words = len(SENTENCES[0].split()), len(first.text.split())
+    shifted = [(source + words[0], target + words[1]) for source, target in second.alignment or ()]
+    assert found[0].alignment == (*(first.alignment or ()), *shifted)
+    assert {first.status, second.status} >= {each.status for each in found}
+    whole = translator.translate_detailed(lines[:1], TranslationSettings(sentences=False))
+    assert whole[0].hypotheses[0].log_probability != found[0].hypotheses[0].log_probability
+
+
+def test_a_sentence_is_lost_from_no_line_of_two(model: Path) -> None:
+    both = f"{SENTENCES[0]} {SENTENCES[1]}\n".encode()
+    single = run("translate", model, "--no-retry", stdin="\n".join(SENTENCES).encode())[0]
+    assert run("translate", model, "--no-retry", stdin=both)[0] == [" ".join(single)]
+    assert run("translate", model, "--no-retry", "--no-sentences", stdin=both)[0] != [" ".join(single)]
 
 
 def test_pieces_without_space_between_them_are_joined_without(translator: Translator) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nmt.config import DataConfig
 from nmt.data.preparation import cleaning
 from nmt.data.preparation.cleaning import DUPLICATE, EMPTY, REASONS, TOO_LONG, UNEVEN, Cleaner, encode_pairs
+from nmt.data.preparation.report import lines_are
 
 
 class Words:
@@ -126,3 +127,12 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, size in (("CHUNK_PAIRS", 2), ("CHUNK_CHARACTERS", 3)):
         monkeypatch.setattr(cleaning, name, size)
         assert list(encode_pairs(pairs, Words(), Words())) == whole
+
+
+def test_what_lines_are_is_found_out() -> None:
+    several = ("Das war es. Wir gehen.", "That was it. We go.")
+    for texts, expected in ((1, "sentences"), (2, "texts")):
+        cleaner = make_cleaner(max_length=100, remove_duplicates=False)
+        list(cleaner.clean([several] * texts + [("Das war es.", "That was it.")] * 3))
+        assert lines_are({f"training pairs {name}": count for name, count in cleaner.sentences.items()}) == expected
+    assert lines_are({}) is None

@@ -62,3 +62,30 @@ class Vocabulary:
 def test_what_can_be_read_has_a_letter_or_a_digit():
     lines = LineCutter(Vocabulary(), 9).cut(["", "<unk> \u2581 \u2581. </s>", "<unk> a", "<unk> 7", "<unk> \u2581é"])  # type: ignore[arg-type]
     assert [bool(line.parts) for line in lines] == [False, False, True, True, True]
+
+
+class Letters(Vocabulary):
+    """A vocabulary of one piece that spells every character, and notes how much it is given at once."""
+
+    most = 0
+
+    def encode_lines(self, lines: list[str]) -> list[list[int]]:
+        self.most = max([self.most, *map(len, lines)])
+        return [[6] * len(line) for line in lines]
+
+
+def test_lines_are_cut_before_they_are_spelt():
+    letters = Letters()
+    [line] = LineCutter(letters, 10).cut(["a" * 1_000_000])  # type: ignore[arg-type]
+    assert letters.most <= 1_000
+    assert sum(len(ids) for _, ids in line.parts) == 1_000_000
+    assert max(len(ids) for _, ids in line.parts) <= 10
+    assert line.cut
+
+
+def test_sentences_are_pieces_where_they_should_be():
+    cutter = LineCutter(Letters(), 12)  # type: ignore[arg-type]
+    texts = ["Go now. He left.", "Go now.", "Go now. He left me here."]
+    found = [(len(line.parts), line.cut) for line in cutter.cut(texts, sentences=True)]
+    assert found == [(2, False), (1, False), (3, True)]
+    assert [(len(line.parts), line.cut) for line in cutter.cut(texts)] == [(2, True), (1, False), (3, True)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nmt.decoding.splitting import split_line
+from nmt.decoding.splitting import Piece, portions, sentences_of, split_line
 
 
 def words(texts: Sequence[str]) -> list[int]:
@@ -87,3 +87,27 @@ def test_text_is_measured_a_few_times_only():
         measured = 0
         assert len(split_line(text, 50, count)) >= len(text) / 60
         assert measured < 12 * len(text)
+
+
+@given(st.text(alphabet="ab \u0301\t。", max_size=200), st.integers(4, 20))
+def test_portions_lose_nothing_and_are_small(text, size):
+    parts = portions(text, size)
+    assert all(len(part.text) <= size and part.text == part.text.strip() for part in parts)
+    assert "".join("".join(part.text + part.separator for part in parts).split()) == "".join(text.split())
+
+
+def test_portions_end_between_words():
+    assert [part.text for part in portions("one two three four", 11)] == ["one two", "three four"]
+    assert [len(part.text + part.separator) for part in portions("a" * 25, 10)] == [10, 10, 5]
+    assert portions("", 10) == [Piece("", "")]
+
+
+def test_sentences_keep_the_space_behind_them():
+    found = sentences_of(Piece("One two.  Three.\u3000四。五。 Six", " "))
+    assert [(each.text, each.separator, each.ends) for each in found] == [
+        ("One two.", "  ", True),
+        ("Three.", "\u3000", True),
+        ("四。", "", True),
+        ("五。", " ", True),
+        ("Six", " ", False),
+    ]

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from nmt.config import DataConfig
 from nmt.data.preparation.duplicates import SeenHashes, as_hashes, hash_text
 from nmt.data.preparation.parallel import parallel_sentences
+from nmt.data.sentences import split_sentences
 from nmt.data.subwords import Subwords
 from nmt.data.text import gather
 
@@ -22,6 +23,7 @@ REASONS: Final = (EMPTY, DUPLICATE, TOO_LONG, UNEVEN)
 
 CHUNK_PAIRS: Final = 10_000  # encoded at once: enough to hide the cost of a call, little memory
 CHUNK_CHARACTERS: Final = 4_000_000  # fewer pairs at once where lines are long
+_LOOKED_INTO: Final = 1_000  # pairs at the beginning of each chunk whose sentences are counted
 _SHORT: Final = 10  # subwords: `max_ratio` does not apply to pairs up to this length
 
 
@@ -62,14 +64,23 @@ class Cleaner:
 
         Read pairs are those left out, those split, and those kept whole.
         """
+        self.sentences: Counter[str] = Counter()
+        """Pairs that were `looked into`, some of each chunk, and those with `several sentences` on both sides."""
 
     def clean(self, pairs: Iterable[Pair]) -> Iterator[EncodedPair]:
         """Yield what is kept, in order; can be called again for more pairs of the same training text."""
         for chunk in gather(pairs, _characters, CHUNK_PAIRS, CHUNK_CHARACTERS):
+            self._look_into(chunk[:_LOOKED_INTO])
             encoded = _encode(chunk, self._source, self._target)
             repeated = self._repeated(chunk, encoded)
             for pair, ids, again in zip(chunk, encoded, repeated, strict=True):
                 yield from self._kept(pair, ids, again)
+
+    def _look_into(self, pairs: list[Pair]) -> None:
+        self.sentences["looked into"] += len(pairs)
+        self.sentences["several sentences"] += sum(
+            len(split_sentences(target)) > 1 and len(split_sentences(source)) > 1 for source, target in pairs
+        )
 
     def _repeated(self, pairs: list[Pair], encoded: list[EncodedPair]) -> list[bool]:
         """Whether each pair came before; an empty one did not, nor does it count for others."""

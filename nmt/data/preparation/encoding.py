@@ -121,6 +121,7 @@ def encode_training(
         raise CorpusError(f"data.train: expected pairs to train on, got none that are usable ({reasons})")
     names = ("read", *REASONS, "split", "made by splitting", "copies")
     counts = {f"training pairs {name}": cleaner.counts[name] for name in names}
+    counts |= {f"training pairs {name}": cleaner.sentences[name] for name in ("looked into", "several sentences")}
     return {"training pairs": written["pairs"], **counts} | {
         f"training {side} subwords": written[f"{side} subwords"] for side in ("source", "target")
     }

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from nmt.data.preparation.cleaning import REASONS
 from nmt.data.preparation.overlap import Overlap
 
 REPORT_FILE: Final = "report.txt"
+
+
+def lines_are(counts: Mapping[str, int]) -> Literal["sentences", "texts"] | None:
+    """Tell what the lines of a training text are: sentences, unless a third of them or more hold several.
+
+    Args:
+        counts: See `PreparedData.counts`; None if they are of a version that did not count sentences.
+    """
+    looked_into = counts.get("training pairs looked into", 0)
+    if not looked_into:
+        return None
+    return "texts" if 3 * counts["training pairs several sentences"] >= looked_into else "sentences"
 
 
 def make_report(counts: Mapping[str, int], overlap: Mapping[str, Overlap], misaligned: Sequence[str] = ()) -> list[str]:
@@ -28,12 +40,15 @@ def make_report(counts: Mapping[str, int], overlap: Mapping[str, Overlap], misal
         (reason, counts[f"training pairs {reason}"], _share(counts[f"training pairs {reason}"], read))
         for reason in REASONS
     ]
+    several, looked_into = (counts.get(f"training pairs {name}", 0) for name in ("several sentences", "looked into"))
     parts = counts["training pairs made by splitting"]
     rows += [
         ("split at sentence ends", counts["training pairs split"], f"into {parts:,}" if parts else ""),
         ("kept to train on", counts["training pairs"], ""),
         ("source and target alike", counts["training pairs copies"], "kept"),
     ]
+    if looked_into:
+        rows.append(("of several sentences", several, f"of {looked_into:,} looked at: lines are {lines_are(counts)}"))
     for side in ("source", "target"):
         subwords = counts[f"training {side} subwords"]
         rows.append((f"{side} subwords", subwords, f"{subwords / counts['training pairs']:.1f} a pair"))
