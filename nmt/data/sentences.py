@@ -47,7 +47,7 @@ def split_sentences(text: str) -> list[str]:
       to three digits, or grouped, or Roman (`3. Mai`, `9.200. Besucher`, `Ludwig XIV. König`), an ellipsis, or a
       closing quote behind a question or exclamation mark (`“Why?” Tom asked`);
     - before a digit, after a number or a short word (`3. 4.`, `No. 5`);
-    - after what is no word yet: the number or letter of an item.
+    - with a full stop after what is no word yet: the number or letter of an item.
 
     Works in time linear in the length of the text.
 
@@ -63,9 +63,8 @@ def split_sentences(text: str) -> list[str]:
     inside: list[tuple[int, int]] | None = None  # brackets, if any are needed
     for match in SENTENCE_END.finditer(text):
         rest = _end_of_space(text, match.end())
-        if word is None:
-            break
-        if word.end() <= match.start() and rest < len(text) and _ends(text, match, rest):
+        begun = match[0][0] != "." or (word is not None and word.end() <= match.start())
+        if begun and rest < len(text) and _ends(text, match, rest):
             inside = _bracketed(text) if inside is None else inside
             while inside and inside[-1][1] <= match.end():
                 inside.pop()

@@ -43,6 +43,7 @@ from nmt.data.sentences import split_sentences
         "J. S. Bach and Mrs. Smith of St. Louis, the U.S. Senate, at 5 p.m. |She left.",
         "1. Die Katze schläft. |2. Der Hund wacht.",
         "A) Yes. |B) No.",
+        "☃! |The dog? |☃!",
         "Sie sagte... Nichts. |Er ging. |Peter kam.",
         "“Why?” Tom asked. |“Go!” |“I will.” |He went.",
         "M. Dupont, p. ex. Jean, est né le 3 mai. |Il pleut. |Mme Curie (v. p. 3. Voir) est là.",
