@@ -32,7 +32,17 @@ set(RNN_ENGINE_CUDA_KERNELS
 list(TRANSFORM RNN_ENGINE_CUDA_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
 list(TRANSFORM RNN_ENGINE_CUDA_KERNELS PREPEND ${PROJECT_SOURCE_DIR}/)
 
-if(NOT RNN_ENGINE_CUDA STREQUAL "OFF")
+set(wanted ${RNN_ENGINE_CUDA})
+if(wanted STREQUAL "AUTO")
+  execute_process(COMMAND nvidia-smi -L RESULT_VARIABLE card OUTPUT_QUIET ERROR_QUIET)
+  if(NOT card EQUAL 0)
+    set(wanted OFF)
+    message(STATUS "no NVIDIA GPU: librnn_engine_cuda is left out; -DRNN_ENGINE_CUDA=ON builds it for every kind")
+  elseif(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES native)
+  endif()
+endif()
+if(NOT wanted STREQUAL "OFF")
   include(CheckLanguage)
   check_language(CUDA)
   if(RNN_ENGINE_CUDA STREQUAL "ON" AND NOT CMAKE_CUDA_COMPILER)
@@ -40,7 +50,7 @@ if(NOT RNN_ENGINE_CUDA STREQUAL "OFF")
   endif()
 endif()
 
-if(CMAKE_CUDA_COMPILER)
+if(CMAKE_CUDA_COMPILER AND NOT wanted STREQUAL "OFF")
   if(NOT CMAKE_CUDA_ARCHITECTURES)
     # 90 and 120 also as PTX: 90's is compiled at run time for sm_100 and sm_103, which have no image here and cannot
     # start from that of 120; 120's for what comes after it.

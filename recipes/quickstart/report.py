@@ -69,10 +69,9 @@ def summary(lines: list[Line], failures: int) -> str:
 def main() -> None:
     """Print the report on what the command line names."""
     try:
-        lines = read(*map(Path, sys.argv[1:]))
+        print(summary(read(*map(Path, sys.argv[1:])), failures=5), flush=True)
     except (OSError, ValueError) as error:
         sys.exit(f"report: {error}")
-    print(summary(lines, failures=5))
 
 
 if __name__ == "__main__":
