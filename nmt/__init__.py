@@ -25,12 +25,9 @@ def __getattr__(name: str) -> object:
 
         return Translator
     if name == "__version__":  # reading package metadata takes longer than the rest of the import
-        from importlib import metadata  # noqa: PLC0415
+        from nmt.values import version  # noqa: PLC0415
 
-        try:
-            return metadata.version("nmt-rnn")
-        except metadata.PackageNotFoundError:  # run from a source tree
-            return "0+source"
+        return version()
     raise AttributeError(f"module 'nmt' has no attribute {name!r}")
 
 

@@ -73,7 +73,6 @@ app = typer.Typer(
     cls=_Commands,
     help="Neural machine translation with recurrent models.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: importing rich would take longer than all else
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -98,19 +97,24 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     pass
 
 
 @app.command()
-def config() -> None:
-    """List every setting: default, type, bounds, meaning."""
+def config(
+    which: Annotated[
+        str | None, typer.Argument(metavar="[SECTION|KEY]", help="A section or a setting; without, all of them.")
+    ] = None,
+) -> None:
+    """List every setting, or some: default, type, bounds, meaning."""
     with _reporting():
         from nmt.commands.config import run
 
-        run()
+        run(which)
 
 
 @app.command()
@@ -316,6 +320,25 @@ def info(
         from nmt.commands.info import run
 
         run(model, json)
+
+
+@app.command("help")
+def help_(
+    context: typer.Context,
+    command: Annotated[
+        str | None, typer.Argument(metavar="[COMMAND]", help="Which command; without, all of them.")
+    ] = None,
+) -> None:
+    """Tell how a command is used."""
+    root = context.find_root()
+    if command is None:
+        typer.echo(root.get_help())
+        return
+    found = root.command.get_command(root, command)  # type: ignore[attr-defined]
+    if found is None:
+        known = ", ".join(root.command.list_commands(root))  # type: ignore[attr-defined]
+        raise typer.BadParameter(f"no such command: {command}; there are {known}")
+    typer.echo(found.get_help(type(context)(found, info_name=command, parent=root)))
 
 
 def _with_device(overrides: list[str], device: str | None) -> list[str]:

@@ -294,6 +294,8 @@ class Config(Section):
     """What a line of the training text is: mostly a sentence, or often several; if not given, it is found out."""
     folder: PathSetting
     """Where everything of this model goes: prepared data, checkpoints, log, and the model itself."""
+    license: str = ""
+    """Licence of the model, as its card tells it, such as CC-BY-4.0; the card claims none if not given."""
     data: DataConfig
     """Where the text lies, and how it becomes ids."""
     model: ModelConfig = ModelConfig()

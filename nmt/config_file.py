@@ -122,12 +122,26 @@ class Setting(NamedTuple):
     meaning: str
 
 
-def describe() -> list[Setting]:
-    """Every setting with its key, type and bounds, default, and meaning with unit, in the order of this file."""
-    return [
+def describe(which: str | None = None) -> list[Setting]:
+    """Settings with key, type and bounds, default, and meaning with unit, in the order of `nmt.config`.
+
+    Args:
+        which: A section or a key; None takes every setting.
+
+    Raises:
+        ConfigError: There is no such section or setting; the message names the nearest.
+    """
+    rows = [
         Setting(key, _type_name(info), _default(info), " ".join((info.description or "").split()))
         for key, info in _fields(Config)
+        if which is None or key == which or key.startswith(f"{which}.")
     ]
+    if not rows:
+        keys = [key for key, _ in _fields(Config)]
+        elsewhere = [key for key in keys if key.rpartition(".")[2] == str(which).rpartition(".")[2]]
+        near = elsewhere or difflib.get_close_matches(str(which), [*keys, *Config.model_fields], n=1)
+        raise ConfigError(f"{which}: no such section or setting{f'; did you mean {near[0]}?' if near else ''}")
+    return rows
 
 
 def _fields(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -102,3 +102,13 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def version() -> str:
+    """Return the version of the installed package, or `0+source` for a source tree."""
+    from importlib import metadata  # noqa: PLC0415  (slow to import, and rarely wanted)
+
+    try:
+        return metadata.version("nmt-rnn")
+    except metadata.PackageNotFoundError:
+        return "0+source"

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -21,7 +22,8 @@ from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator, by_sentence
 from nmt.evaluation import score
 from nmt.experiment import TestLines, read_test_set
-from nmt.model_folder.files import read_settings
+from nmt.model_folder.card import note_score
+from nmt.model_folder.files import CARD_FILE, read_settings
 from nmt.model_folder.scores import ScoresFile
 from nmt.terminal import tell
 
@@ -114,11 +116,15 @@ def _overlap(folder: Path, chosen: TestSet, test: TestLines) -> Overlap | None:
     return overlap if overlap is not None and overlap.lines == len(test.sources) else None
 
 
-def _record(folder: Path, row: Mapping[str, object]) -> None:
-    """Add a row to the scores; they have been printed, so a folder that takes no files is only noted."""
-    scores = ScoresFile(folder)
+def _record(folder: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to the scores and the card; they have been printed, so a folder that takes no files is only noted."""
+    scores, card = ScoresFile(folder), folder / CARD_FILE
     try:
         scores.add("test", row)
+        if card.is_file():
+            for metric in ("bleu", "chrf"):
+                how = f"{row['lines']} lines, beam {row['beam_size']}, {row[f'{metric}_signature']}"
+                note_score(card, f"{row['test']}, {metric}", f"{row[metric]:.2f} ({how})")
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise

@@ -174,7 +174,10 @@ def _translate_and_draw(
     target.flush()
     if translation.status in (Status.EMPTY, Status.COPIED) or line.error is not None:
         raise CorpusError("--plot: expected a line that can be translated, got one that holds no text")
-    draw_attention(translator.attention(line.text, translation.text), plot)
+    if missing := draw_attention(translator.attention(line.text, translation.text), plot):
+        tell(
+            "nmt translate", f"{plot}: no font here has {missing[:20]}, so their numbers are shown; .svg needs no font"
+        )
     return 0
 
 

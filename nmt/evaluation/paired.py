@@ -15,7 +15,10 @@ from nmt.evaluation.scores import EvaluationError, tokenizer
 SAMPLES: Final = 1000
 """Test sets drawn from the test set, with replacement."""
 _UNLIKELY: Final = 0.05
-_FEW_LINES: Final = 100
+LEAST_LINES: Final = 100
+"""Lines of a test set below which nothing is said: samples of so few are much alike."""
+LEAST_CHANGED: Final = 20
+"""The same for lines in which the systems differ: whatever they say, it hangs on them alone."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Difference:
     """Score of system B."""
     p_value: float | None
     """How often chance alone would give such a difference, either way; None if both say the same."""
+    changed: int
+    """Lines in which they differ."""
 
     @property
     def delta(self) -> float:
@@ -81,7 +86,8 @@ def compare(
         n_samples=samples,
     )
     signatures, scores = test()
-    bleu, chrf = (_difference(name, str(signatures[name]), scores[name], list(a) == list(b)) for name in signatures)
+    changed = sum(one != other for one, other in zip(a, b, strict=True))
+    bleu, chrf = (_difference(name, str(signatures[name]), scores[name], changed) for name in signatures)
     return bleu, chrf
 
 
@@ -98,14 +104,18 @@ def verdict(difference: Difference, lines: int) -> str:
     name = difference.metric
     if difference.p_value is None:
         return f"{name}: A and B say the same"
-    hint = f" ({lines} lines are few for such a test)" if lines < _FEW_LINES else ""
+    if lines < LEAST_LINES:
+        return f"{name}: no verdict on {lines} line{'s' * (lines > 1)}, {LEAST_LINES} are needed"
+    if difference.changed < LEAST_CHANGED:
+        return (
+            f"{name}: no verdict, A and B differ in {difference.changed} line{'s' * (difference.changed > 1)} alone, "
+            f"{LEAST_CHANGED} are needed"
+        )
     if difference.p_value >= _UNLIKELY or difference.delta == 0:
-        return f"{name}: no difference that this test set can show, p = {difference.p_value:.3f}{hint}"
+        return f"{name}: no difference that this test set can show, p = {difference.p_value:.3f}"
     better = "B" if difference.delta > 0 else "A"
-    return (
-        f"{name}: {better} is better by {abs(difference.delta):.2f}, p = {difference.p_value:.3f}: "
-        f"unlikely to be chance{hint}"
-    )
+    how = f"{abs(difference.delta):.2f}, p = {difference.p_value:.3f}: unlikely to be chance"
+    return f"{name}: {better} is better by {how}"
 
 
 def sentence_scores(translations: Sequence[str], references: Sequence[str]) -> list[float]:
@@ -117,10 +127,10 @@ def sentence_scores(translations: Sequence[str], references: Sequence[str]) -> l
     ]
 
 
-def _difference(name: str, signature: str, results: Sequence[str | Result], equal: bool) -> Difference:
+def _difference(name: str, signature: str, results: Sequence[str | Result], changed: int) -> Difference:
     first, second = results
     if isinstance(first, str) or isinstance(second, str):  # sacreBLEU's type allows for the names of the systems
         raise TypeError("expected results")
     # sacreBLEU calls a difference of nothing significant: that the same texts have the same score is no chance.
-    p_value = None if equal or second.p_value is None else float(second.p_value)
-    return Difference(name, signature, float(first.score), float(second.score), p_value)
+    p_value = None if not changed or second.p_value is None else float(second.p_value)
+    return Difference(name, signature, float(first.score), float(second.score), p_value, changed)

@@ -114,8 +114,9 @@ class Reporter:
         parts = [
             f"epoch {report.epoch}/{report.epochs}",
             f"step {report.step}",
-            f"loss {self._loss / tokens:.3f}",
+            f"loss {self._nll / tokens:.3f}",
             f"ppl {perplexity(self._nll / tokens):.2f}",
+            *([f"smoothed loss {self._loss / tokens:.3f}"] if self._loss != self._nll else []),
             f"lr {report.learning_rate:.2e}",
             f"{rate:,.0f} target tokens/s",
             f"{duration(left)} left",

@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import nmt as package
 from nmt import cli
 from nmt.cli import FAILED, WRONG_USAGE, app
 from nmt.config import ConfigError
@@ -20,7 +21,19 @@ from nmt.data.line_reader import LineReader
 from nmt.data.text import Source
 from nmt.evaluation import EvaluationError
 
-COMMANDS = ["config", "prepare", "train", "plan", "average", "translate", "evaluate", "score", "compare", "info"]
+COMMANDS = [
+    "config",
+    "prepare",
+    "train",
+    "plan",
+    "average",
+    "translate",
+    "evaluate",
+    "score",
+    "compare",
+    "info",
+    "help",
+]
 
 
 def nmt(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -69,8 +82,50 @@ def test_every_command_has_help(command: str) -> None:
     assert "Usage:" in output
 
 
-def test_version() -> None:
-    assert nmt("--version").stdout.startswith(b"nmt ")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(option: str) -> None:
+    assert parsed(option) == (0, f"nmt {package.__version__}\n", "")
+
+
+def test_help_is_a_command_too() -> None:
+    assert parsed("help", "translate") == parsed("translate", "--help")
+    assert parsed("help") == parsed("--help")
+    code, _, said = parsed("help", "translat")
+    assert code == WRONG_USAGE
+    assert "no such command: translat" in said
+
+
+@pytest.mark.parametrize("which", ["decoding", "data"])
+def test_a_section_of_the_settings(which: str) -> None:
+    code, output, _ = parsed("config", which)
+    keys = [line.partition(" = ")[0] for line in output.splitlines() if not line.startswith(" ")]
+    assert code == 0
+    assert len(keys) > 3
+    assert all(key.startswith(f"{which}.") for key in keys)
+
+
+def test_a_setting_by_itself() -> None:
+    _, output, _ = parsed("config", "training.batch_tokens")
+    assert output.startswith("training.batch_tokens = 3000    (integer >= 1")
+    assert output.count(" = ") == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [("trainin", "training"), ("training.beam_size", "decoding.beam_size"), ("epochs", "training.epochs"), ("ü", "")],
+)
+def test_a_setting_that_is_none(wrong: str, near: str) -> None:
+    hint = f"; did you mean {near}?" if near else ""
+    assert parsed("config", wrong) == (WRONG_USAGE, "", f"nmt: error: {wrong}: no such section or setting{hint}\n")
+
+
+def test_the_shell_can_complete() -> None:
+    words = {"_NMT_COMPLETE": "complete_bash", "COMP_WORDS": "nmt tra", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from nmt.cli import app; app(prog_name='nmt')"],
+        env=os.environ | words, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert {"train", "translate"} <= set(done.stdout.split()), done.stderr
 
 
 def test_config_lists_the_settings() -> None:

@@ -145,7 +145,15 @@ def test_a_real_difference_is_told_from_chance() -> None:
     assert "no difference that this test set can show" in verdict(
         compare(mixed, other, references, samples=200)[0], 200
     )
-    assert "(3 lines are few" in verdict(compare(worse[:3], references[:3], references[:3], samples=50)[0], 3)
+    few = compare(worse[:3], references[:3], references[:3], samples=50)[0]
+    assert verdict(few, 3) == "BLEU: no verdict on 3 lines, 100 are needed"
+    assert "no verdict on 99" in verdict(compare(worse[:99], references[:99], references[:99], samples=50)[0], 99)
+    changed = compare([*worse[:19], *references[19:]], references, references, samples=200)[0]
+    assert changed.p_value is not None
+    assert changed.p_value < 0.05
+    assert verdict(changed, 200) == "BLEU: no verdict, A and B differ in 19 lines alone, 20 are needed"
+    changed = compare([*worse[:20], *references[20:]], references, references, samples=200)[0]
+    assert "B is better" in verdict(changed, 200)
     with pytest.raises(EvaluationError, match="expected 2 translations of system B"):
         compare(["a", "b"], ["a"], ["a", "b"])
     with pytest.raises(EvaluationError, match="got none"):
@@ -190,7 +198,7 @@ def test_the_page_needs_nothing_else_and_escapes_everything() -> None:
     assert sum(attributes.get("dir") == "auto" for _, attributes in checker.seen) == 8  # four texts of two sentences
     assert "\x00" not in text
     assert "prefers-color-scheme: dark" in text
-    assert text.index("line 2, chrF -80.0 for B") < text.index("line 1, chrF +10.0 for B")  # the largest first
+    assert text.index("line 2, A is better by 80.0 chrF") < text.index("line 1, B is better by 10.0 chrF")
     assert "2 of 3 lines" in text
     assert "the same in both: 1." in text
 

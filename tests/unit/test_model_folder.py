@@ -4,17 +4,20 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import torch
 from small import make_config
 
+import nmt
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model_folder.card import ModelCard
+from nmt.model_folder.card import ModelCard, note_score, render_card
 from nmt.model_folder.digests import check_digests
 from nmt.model_folder.files import ModelError
 from nmt.model_folder.header import read_header
@@ -47,6 +50,40 @@ def test_round_trip(folder):
         "config.json",
         "model.safetensors",
     ]
+
+
+def test_the_card(folder):
+    text = (folder / "README.md").read_text()
+    today = datetime.now(UTC).date()
+    assert re.search(rf"\| made \| on {today.year}-..-.. with nmt {re.escape(nmt.__version__)} \|", text)
+    assert "| licence | not stated |" in text
+    assert re.search(r"\| trained on \| \S.* \|", text)
+    licensed = make_config().model_copy(update={"license": "CC-BY |4.0\n"})
+    assert "| licence | CC-BY \\|4.0 |" in render_card(licensed, 1, (11, 11), ModelCard())
+
+
+@pytest.mark.parametrize("scores", [{}, {"validation loss": "2.0"}])
+def test_scores_are_noted_on_the_card(scores, tmp_path):
+    card = tmp_path / "README.md"
+    card.write_text(render_card(make_config(), 1, (11, 11), ModelCard({}, scores)))
+    note_score(card, "test, bleu", "20.00 (nrefs:1|tok:13a)")
+    note_score(card, "test, chrf", "40.00")
+    note_score(card, "test, bleu", "21.00 (nrefs:1|tok:13a)")
+    table = card.read_text().partition("## Scores")[2].partition("## Use")[0]
+    rows = [line for line in table.splitlines() if line]
+    assert rows[:2] == ["| | |", "|---|---|"]
+    assert rows[2:] == [
+        *(f"| {name} | {value} |" for name, value in scores.items()),
+        "| test, chrf | 40.00 |",
+        "| test, bleu | 21.00 (nrefs:1\\|tok:13a) |",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"my own words\n", b"\xff\xfe"])
+def test_a_card_that_is_not_ours_stays(content, tmp_path):
+    (tmp_path / "README.md").write_bytes(content)
+    note_score(tmp_path / "README.md", "test, bleu", "1.0")
+    assert (tmp_path / "README.md").read_bytes() == content
 
 
 def test_names_on_disk_are_those_of_the_first_version(folder):

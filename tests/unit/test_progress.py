@@ -31,7 +31,7 @@ def test_plain_lines_where_there_is_no_terminal(tmp_path, monkeypatch):
         reporter.step(StepReport(7, 1, 12, math.log(4) * 10, math.log(2) * 10, 10, 2e-3, 0.25, 60.0, "ppl 5.00"))
     lines = stream.getvalue().splitlines()
     assert lines[0] == "starting [bold]"
-    assert lines[1].startswith("epoch 1/12  step 7  loss 1.386  ppl 2.00  lr 2.00e-03  ")
+    assert lines[1].startswith("epoch 1/12  step 7  loss 0.693  ppl 2.00  smoothed loss 1.386  lr 2.00e-03  ")
     assert lines[1].endswith("target tokens/s  3:00 left  best ppl 5.00")
     assert len((tmp_path / "training.log").read_text().splitlines()) == 2
 
