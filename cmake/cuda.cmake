@@ -2,6 +2,7 @@
 # tests/cpp/emulator compiles the same sources for the CPU.
 
 set(RNN_ENGINE_CUDA_SOURCES
+  csrc/base/fork.cpp
   csrc/api/functions.cpp
   csrc/api/capi.cpp
   csrc/api/trace.cpp

@@ -1,52 +1,123 @@
 #include "api/arguments.h"
 
-namespace rnn_engine {
+#include <algorithm>
+#include <cstring>
+#include <string>
 
-void require_aligned(const void* pointer, std::size_t bytes, const char* name) {
-  if (bytes == 0) return;
-  require_pointer(pointer, name);
-  require(reinterpret_cast<std::uintptr_t>(pointer) % kAlignment == 0,
-          std::string(name) + ": expected an address that is a multiple of " + std::to_string(kAlignment));
+namespace rnn_engine {
+namespace {
+
+constexpr std::size_t kMostMessage = 1023;
+thread_local char message_of_thread[kMostMessage + 1];
+
+bool is_aligned(const void* pointer, std::size_t alignment) {
+  return reinterpret_cast<std::uintptr_t>(pointer) % alignment == 0;
 }
 
-void require_weights(const Shape& shape, const rnn_engine_weights* weights) {
-  require_pointer(weights, "weights");
+// Bytes of a value that is stored, and of one that is computed with.
+struct ValueBytes {
+  std::size_t stored, sum;
+  explicit ValueBytes(int dtype)
+      : stored(static_cast<std::size_t>(bytes_of_value(dtype))), sum(dtype == RNN_ENGINE_FLOAT64 ? 8 : 4) {}
+};
+
+void require_optional(const void* pointer, std::size_t alignment, const char* name) {
+  if (pointer) require_aligned_to(pointer, alignment, name);
+}
+
+// The members of a call's weights, or of the gradients, each of which may be missing.
+void require_each_weight(const Shape& shape, const rnn_engine_weights* weights, const char* name, bool gradients) {
+  require_pointer(weights, name);
+  const ValueBytes bytes(shape.dtype);
+  const std::size_t matrix = gradients ? bytes.sum : bytes.stored;
   for (std::int64_t i = 0; i < shape.L * shape.D; ++i) {
-    const std::string where = "weights[" + std::to_string(i) + "].";
-    require_pointer(weights[i].weight_ih, where + "weight_ih");
-    require_pointer(weights[i].weight_hh, where + "weight_hh");
+    const rnn_engine_weights& w = weights[i];
+    const auto check = [&](const void* pointer, std::size_t alignment, const char* member, int number = -1) {
+      if (pointer ? is_aligned(pointer, alignment) : gradients) return;
+      std::string where = std::string(name) + "[" + std::to_string(i) + "]." + member;
+      if (number >= 0) where += "[" + std::to_string(number) + "]";
+      require_aligned_to(pointer, alignment, where.c_str());
+    };
+    check(w.weight_ih, matrix, "weight_ih");
+    check(w.weight_hh, matrix, "weight_hh");
     if (shape.bias) {
-      require_pointer(weights[i].bias_ih, where + "bias_ih");
-      require_pointer(weights[i].bias_hh, where + "bias_hh");
+      check(w.bias_ih, bytes.sum, "bias_ih");
+      check(w.bias_hh, bytes.sum, "bias_hh");
     }
-    if (shape.projected) require_pointer(weights[i].weight_hr, where + "weight_hr");
+    if (shape.projected) check(w.weight_hr, matrix, "weight_hr");
     for (int e = 0; e < shape.cell.vectors(); ++e)
-      if (shape.bias || !shape.cell.is_bias(e))
-        require_pointer(weights[i].vector_params[e], where + "vector_params[" + std::to_string(e) + "]");
+      if (shape.bias || !shape.cell.is_bias(e)) check(w.vector_params[e], bytes.sum, "vector_params", e);
   }
 }
 
+}  // namespace
+
+const char* last_error() noexcept { return message_of_thread; }
+
+void set_last_error(const char* message) noexcept {
+  std::size_t length = std::min(std::strlen(message), kMostMessage);
+  // Not in the middle of a character of UTF-8.
+  if (message[length])
+    while (length > 0 && (static_cast<unsigned char>(message[length]) & 0xC0) == 0x80) --length;
+  std::memcpy(message_of_thread, message, length);
+  message_of_thread[length] = 0;
+}
+
+void require_aligned_to(const void* pointer, std::size_t alignment, const char* name) {
+  if (!pointer) throw InvalidArgument(std::string(name) + ": expected a pointer, got NULL");
+  if (!is_aligned(pointer, alignment))
+    throw InvalidArgument(std::string(name) + ": expected an address that is a multiple of " +
+                          std::to_string(alignment));
+}
+
+void require_block(const void* pointer, std::size_t bytes, const char* name) {
+  if (bytes > 0) require_aligned_to(pointer, kAlignment, name);
+}
+
+void require_weights(const Shape& shape, const rnn_engine_weights* weights) {
+  require_each_weight(shape, weights, "weights", false);
+}
+
 void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_forward_args& args) {
+  const ValueBytes bytes(shape.dtype);
   require_weights(shape, args.weights);
-  if (shape.prepacked) require_aligned(args.packed, sizes.packed_bytes, "packed");
-  require_pointer(args.x, "x");
-  if (shape.output) require_pointer(args.y, "y");
-  if (shape.cell_output) require_pointer(args.cy, "cy");
-  require_pointer(args.hn, "hn");
-  require_pointer(args.cn, "cn");
-  require_aligned(args.reserve, sizes.reserve_bytes, "reserve");
-  require_aligned(args.workspace, sizes.forward_workspace_bytes, "workspace");
+  if (shape.prepacked) require_block(args.packed, sizes.packed_bytes, "packed");
+  require_aligned_to(args.x, bytes.stored, "x");
+  require_optional(args.h0, bytes.stored, "h0");
+  require_optional(args.c0, bytes.sum, "c0");
+  if (shape.output) require_aligned_to(args.y, bytes.stored, "y");
+  if (shape.cell_output) require_aligned_to(args.cy, bytes.sum, "cy");
+  require_aligned_to(args.hn, bytes.stored, "hn");
+  require_aligned_to(args.cn, bytes.sum, "cn");
+  require_optional(args.masks.row_ids, alignof(std::int64_t), "row_ids");
+  require_block(args.reserve, sizes.reserve_bytes, "reserve");
+  require_block(args.workspace, sizes.forward_workspace_bytes, "workspace");
 }
 
 void require_backward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_backward_args& args) {
-  require(shape.training, "plan: expected one with training = 1");
+  if (!shape.training) throw InvalidArgument("plan: expected one with training = 1");
+  const ValueBytes bytes(shape.dtype);
   require_weights(shape, args.weights);
-  require_pointer(args.gradients, "gradients");
-  require_pointer(args.x, "x");
-  require_pointer(args.y, "y");
-  if (shape.input_gradient) require_pointer(args.dx, "dx");
-  require_aligned(args.reserve, sizes.reserve_bytes, "reserve");
-  require_aligned(args.workspace, sizes.backward_workspace_bytes, "workspace");
+  require_each_weight(shape, args.gradients, "gradients", true);
+  require_aligned_to(args.x, bytes.stored, "x");
+  require_aligned_to(args.y, bytes.stored, "y");
+  if (shape.input_gradient) require_aligned_to(args.dx, bytes.stored, "dx");
+  const struct {
+    const void* pointer;
+    std::size_t alignment;
+    const char* name;
+  } optional[] = {{args.h0, bytes.stored, "h0"},
+                  {args.c0, bytes.sum, "c0"},
+                  {args.dy, bytes.stored, "dy"},
+                  {args.dcy, bytes.sum, "dcy"},
+                  {args.dhn, bytes.stored, "dhn"},
+                  {args.dcn, bytes.sum, "dcn"},
+                  {args.dh0, bytes.stored, "dh0"},
+                  {args.dc0, bytes.sum, "dc0"},
+                  {args.masks.row_ids, alignof(std::int64_t), "row_ids"}};
+  for (const auto& [pointer, alignment, name] : optional) require_optional(pointer, alignment, name);
+  require_block(args.reserve, sizes.reserve_bytes, "reserve");
+  require_block(args.workspace, sizes.backward_workspace_bytes, "workspace");
 }
 
 void require_loss_problem(const rnn_engine_loss_problem& p) {
@@ -70,19 +141,23 @@ void require_loss_problem(const rnn_engine_loss_problem& p) {
 }
 
 void require_loss(const rnn_engine_loss_problem& problem, const rnn_engine_loss_args& args) {
-  require_pointer(args.weight, "weight");
+  const ValueBytes bytes(problem.dtype);
+  require_aligned_to(args.weight, bytes.stored, "weight");
+  require_optional(args.bias, bytes.sum, "bias");
   if (problem.tokens > 0) {
-    require_pointer(args.hidden, "hidden");
+    require_aligned_to(args.hidden, bytes.stored, "hidden");
     require_pointer(args.targets, "targets");
   }
-  const auto require_wanted = [&](int gradient, const void* pointer, const char* name) {
+  const auto require_wanted = [&](int gradient, const void* pointer, std::size_t alignment, const char* name) {
     const bool wanted = (problem.gradients & gradient) != 0;
-    if (wanted && (problem.tokens > 0 || gradient != RNN_ENGINE_LOSS_HIDDEN)) require_pointer(pointer, name);
-    require(wanted || !pointer, std::string(name) + ": expected NULL, as problem.gradients leaves it out");
+    if (pointer && !wanted)
+      throw InvalidArgument(std::string(name) + ": expected NULL, as problem.gradients leaves it out");
+    const bool needed = wanted && (problem.tokens > 0 || gradient != RNN_ENGINE_LOSS_HIDDEN);
+    if (needed || pointer) require_aligned_to(pointer, alignment, name);
   };
-  require_wanted(RNN_ENGINE_LOSS_HIDDEN, args.d_hidden, "d_hidden");
-  require_wanted(RNN_ENGINE_LOSS_WEIGHT, args.d_weight, "d_weight");
-  require_wanted(RNN_ENGINE_LOSS_BIAS, args.d_bias, "d_bias");
+  require_wanted(RNN_ENGINE_LOSS_HIDDEN, args.d_hidden, bytes.stored, "d_hidden");
+  require_wanted(RNN_ENGINE_LOSS_WEIGHT, args.d_weight, bytes.sum, "d_weight");
+  require_wanted(RNN_ENGINE_LOSS_BIAS, args.d_bias, bytes.sum, "d_bias");
 }
 
 void append_buffers(const char* arena, const std::vector<BufferRecord>& records, rnn_engine_buffer* buffers,

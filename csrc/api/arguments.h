@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <exception>
-#include <string>
+#include <new>
 #include <vector>
 
 #include "base/arena.h"
@@ -16,31 +16,40 @@
 
 namespace rnn_engine {
 
-// The calling thread's.
-inline std::string& last_error() {
-  thread_local std::string message;
-  return message;
-}
+// The calling thread's message: what there may be no memory for must not need any.
+const char* last_error() noexcept;
+void set_last_error(const char* message) noexcept;
 
 template <class Work>
-int guarded(const Work& work) {
+int guarded(const Work& work) noexcept {
   try {
     work();
     return RNN_ENGINE_OK;
   } catch (const InvalidArgument& error) {
-    last_error() = error.what();
+    set_last_error(error.what());
     return RNN_ENGINE_INVALID;
+  } catch (const Interrupted& error) {
+    set_last_error(error.what());
+    return RNN_ENGINE_INTERRUPTED;
+  } catch (const std::bad_alloc&) {
+    set_last_error("there is not enough memory");
+    return RNN_ENGINE_FAILED;
   } catch (const std::exception& error) {
-    last_error() = error.what();
+    set_last_error(error.what());
     return RNN_ENGINE_FAILED;
   }
 }
 
-inline void require_pointer(const void* pointer, const std::string& name) {
-  require(pointer != nullptr, name + ": expected a pointer, got NULL");
+// Of what lies at addresses that are multiples of `alignment`.
+void require_aligned_to(const void* pointer, std::size_t alignment, const char* name);
+// For handles, structs and numbers.
+template <class Any>
+void require_pointer(const Any* pointer, const char* name) {
+  require_aligned_to(pointer, alignof(Any), name);
 }
 
-void require_aligned(const void* pointer, std::size_t bytes, const char* name);
+// An arena of so many bytes.
+void require_block(const void* pointer, std::size_t bytes, const char* name);
 void require_weights(const Shape& shape, const rnn_engine_weights* weights);
 void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_forward_args& args);
 void require_backward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_backward_args& args);

@@ -14,6 +14,7 @@ const void* rnn_engine_functions(void) {
                                                   .cuda_products = rnn_engine_cuda_products,
                                                   .context_destroy = rnn_engine_context_destroy,
                                                   .context_isa = rnn_engine_context_isa,
+                                                  .context_set_interrupt = rnn_engine_context_set_interrupt,
                                                   .plan_create = rnn_engine_plan_create,
                                                   .plan_destroy = rnn_engine_plan_destroy,
                                                   .plan_sizes = rnn_engine_plan_sizes,

@@ -3,14 +3,17 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "base/fork.h"
 #include "plan/plan.h"
 #include "rnn_engine.h"
 
 // A device with what its calls share. Plans that it is given are its own, and arguments have been checked.
 struct rnn_engine_context {
+  rnn_engine_interrupt interrupt = nullptr;  // whom long calls ask
+  void* interrupt_user = nullptr;
+
   virtual ~rnn_engine_context() = default;
 
   virtual const char* isa() const = 0;
@@ -33,6 +36,8 @@ struct rnn_engine_context {
                                     rnn_engine_loss_result* result) = 0;
 
   virtual std::size_t gemm_workspace(std::int64_t n, std::int64_t k) const = 0;
+  // Operations done.
+  virtual double peak(int dtype, std::int64_t iterations) = 0;
   virtual void gemm(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, float* c,
                     void* workspace) = 0;
 };
@@ -40,6 +45,6 @@ struct rnn_engine_context {
 struct rnn_engine_plan {
   rnn_engine_context* context;
   std::unique_ptr<rnn_engine::PlanBase> plan;
-  std::once_flag listed, searched;  // the table of buffers and the inputs are made when they are asked for
-  rnn_engine::Edges inputs;
+  rnn_engine::Lazy<rnn_engine::BufferTable> buffers;
+  rnn_engine::Lazy<rnn_engine::Edges> inputs;
 };

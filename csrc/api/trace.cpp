@@ -1,5 +1,6 @@
 #include "api/trace.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,11 +11,15 @@ namespace rnn_engine {
 namespace {
 
 bool wanted() {
-  static const bool wanted = [] {
+  // Not the initialiser of a static variable, whose lock a fork could catch.
+  constinit static std::atomic<int> known{-1};
+  int answer = known.load(std::memory_order_relaxed);
+  if (answer < 0) {
     const char* given = std::getenv("RNN_ENGINE_VERBOSE");
-    return given && *given && std::strcmp(given, "0") != 0;
-  }();
-  return wanted;
+    answer = given && *given && std::strcmp(given, "0") != 0;
+    known.store(answer, std::memory_order_relaxed);
+  }
+  return answer != 0;
 }
 
 const char* name_of_dtype(int dtype) {

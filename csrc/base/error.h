@@ -11,6 +11,11 @@ struct InvalidArgument : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The caller wanted a call to end before its work was done.
+struct Interrupted : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 inline void require(bool condition, const std::string& message) {
   if (!condition) throw InvalidArgument(message);
 }

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 namespace rnn_engine {
 
-// log(x) of a normal x > 0, within one unit in the last place; NaN stays NaN.
+// log(x) of a normal x > 0, within one unit in the last place; -inf of 0; NaN stays NaN.
 //
 // x = 2^n m with m in [sqrt(1/2), sqrt(2)), and log(m) = 2 (s + s^3/3 + s^5/5 + ...) with s = (m - 1) / (m +
 // 1); |s| < 0.172, so that the first term left out is far below half a unit in the last place.
@@ -14,6 +15,7 @@ inline double portable_log(double x) {
   // ln 2 in two parts; the first has so few digits that n times it is exact.
   constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
   constexpr int kTerms = 11;
+  if (x == 0) return -std::numeric_limits<double>::infinity();
   int n = 0;
   double m = std::frexp(x, &n);
   if (m < kRootHalf) {

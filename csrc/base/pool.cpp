@@ -1,13 +1,11 @@
 #include "base/pool.h"
 
 #include <sched.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -34,28 +32,33 @@ constexpr auto kAwake = std::chrono::microseconds(50);
 void begin_apart(int from, int places) {
   cpu_set_t before, one;
   if (sched_getaffinity(0, sizeof before, &before) != 0) return;
-  std::vector<int> processors;
-  for (int i = 0; i < CPU_SETSIZE; ++i)
-    if (CPU_ISSET(i, &before)) processors.push_back(i);
-  const auto found = std::find(processors.begin(), processors.end(), from);
-  const auto place = static_cast<std::size_t>(found - processors.begin()) + static_cast<std::size_t>(places);
+  const int count = CPU_COUNT(&before);
+  if (from < 0 || count == 0) return;
+  int processor = from;
+  for (int left = places % count; left > 0;) {
+    processor = (processor + 1) % CPU_SETSIZE;
+    if (CPU_ISSET(processor, &before)) --left;
+  }
   CPU_ZERO(&one);
-  CPU_SET(processors[place % processors.size()], &one);
+  CPU_SET(processor, &one);
   if (sched_setaffinity(0, sizeof one, &one) == 0) sched_setaffinity(0, sizeof before, &before);
 }
 int this_processor() { return sched_getcpu(); }
-// How many this process may use.
-int processors() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : CPU_SETSIZE;
-}
 #else
 void begin_apart(int, int) {}
 int this_processor() { return 0; }
-int processors() { return static_cast<int>(std::thread::hardware_concurrency()); }
 #endif
 
 }  // namespace
+
+int processors() {
+#if defined(__linux__)
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : CPU_SETSIZE;
+#else
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+#endif
+}
 
 void Spin::wait() {
   if (left_ == 0) {
@@ -83,20 +86,23 @@ void Team::barrier() {
   barrier_->round.wait(round, std::memory_order_acquire);
 }
 
-struct Pool::Workers {
+namespace {
+
+// Threads that serve one pool.
+class Workers {
+ public:
   explicit Workers(int count)
-      : owner(getpid()),
-        pauses(count <= processors() ? kPauses : 0),
-        barriers(new Team::BarrierState[static_cast<std::size_t>(count) + 1]) {
+      : pauses_(count <= processors() ? kPauses : 0),
+        barriers_(new Team::BarrierState[static_cast<std::size_t>(count) + 1]) {
     try {
       const int here = this_processor();
       for (int id = 1; id < count; ++id)
-        threads.emplace_back([this, id, count, here] {
+        threads_.emplace_back([this, id, count, here] {
           begin_apart(here, id);
           serve(id, count);
         });
-    } catch (const std::system_error& error) {
-      const std::size_t started = threads.size() + 1;
+    } catch (const std::exception& error) {
+      const std::size_t started = threads_.size() + 1;
       join();
       throw std::runtime_error("threads: " + std::to_string(count) + " were asked for, the system gave " +
                                std::to_string(started) + ": " + error.what());
@@ -104,15 +110,25 @@ struct Pool::Workers {
   }
   ~Workers() { join(); }
 
-  void join() {
-    stop.store(true, std::memory_order_relaxed);
+  void run(const std::function<void(Team&)>& region, Interrupt* interrupt) {
+    work_ = &region;
+    interrupt_ = interrupt;
     start();
-    for (auto& thread : threads) thread.join();
+    Team team(Team(0, static_cast<int>(threads_.size()) + 1, barriers_.get(), pauses_), interrupt, true);
+    region(team);
+    team.barrier();
+  }
+
+ private:
+  void join() {
+    stop_.store(true, std::memory_order_relaxed);
+    start();
+    for (auto& thread : threads_) thread.join();
   }
 
   void start() {
-    epoch.fetch_add(1, std::memory_order_release);
-    epoch.notify_all();
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
   }
 
   void serve(int id, int count) {
@@ -120,54 +136,52 @@ struct Pool::Workers {
     for (;;) {
       wait_for_change(seen);
       ++seen;
-      if (stop.load(std::memory_order_relaxed)) return;
-      Team team(id, count, barriers.get(), pauses);
-      (*work)(team);
+      if (stop_.load(std::memory_order_relaxed)) return;
+      Team team(Team(id, count, barriers_.get(), pauses_), interrupt_, false);
+      (*work_)(team);
       team.barrier();
     }
   }
 
   void wait_for_change(std::uint32_t seen) {
-    const auto until = std::chrono::steady_clock::now() + (pauses > 0 ? kAwake : kAwake.zero());
+    const auto until = std::chrono::steady_clock::now() + (pauses_ > 0 ? kAwake : kAwake.zero());
     do {
       for (int i = 0; i < 64; ++i) {
-        if (epoch.load(std::memory_order_acquire) != seen) return;
+        if (epoch_.load(std::memory_order_acquire) != seen) return;
         pause();
       }
     } while (std::chrono::steady_clock::now() < until);
-    epoch.wait(seen, std::memory_order_acquire);
+    epoch_.wait(seen, std::memory_order_acquire);
   }
 
-  const pid_t owner;
-  const int pauses;                                      // of its teams
-  const std::unique_ptr<Team::BarrierState[]> barriers;  // of all threads, and of every group
-  const std::function<void(Team&)>* work = nullptr;
-  alignas(64) std::atomic<std::uint32_t> epoch{0};
-  std::atomic<bool> stop{false};
-  std::vector<std::thread> threads;
+  const int pauses_;                                      // of its teams
+  const std::unique_ptr<Team::BarrierState[]> barriers_;  // of all threads, and of every group
+  const std::function<void(Team&)>* work_ = nullptr;
+  Interrupt* interrupt_ = nullptr;
+  alignas(64) std::atomic<std::uint32_t> epoch_{0};
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+struct Pool::State {
+  std::mutex busy;
+  std::unique_ptr<Workers> workers;
 };
 
 Pool::Pool(int threads) : threads_(threads) {}
 
-Pool::~Pool() {
-  // Threads do not survive a fork: the child only forgets them.
-  if (workers_ && workers_->owner != getpid()) (void)workers_.release();
-}
+Pool::~Pool() = default;
 
-void Pool::run(const std::function<void(Team&)>& work) {
-  std::unique_lock lock(busy_, std::try_to_lock);
-  if (threads_ == 1 || !lock.owns_lock()) {
-    Team alone(0, 1, nullptr);
-    work(alone);
-    return;
-  }
-  if (workers_ && workers_->owner != getpid()) (void)workers_.release();
-  if (!workers_) workers_ = std::make_unique<Workers>(threads_);
-  workers_->work = &work;
-  workers_->start();
-  Team team(0, threads_, workers_->barriers.get(), workers_->pauses);
-  work(team);
-  team.barrier();
+void Pool::run(const std::function<void(Team&)>& work, Interrupt* interrupt) {
+  Team alone(Team(0, 1, nullptr), interrupt, true);
+  if (threads_ == 1) return work(alone);
+  State& state = state_.get();
+  std::unique_lock lock(state.busy, std::try_to_lock);
+  if (!lock.owns_lock()) return work(alone);
+  if (!state.workers) state.workers = std::make_unique<Workers>(threads_);
+  state.workers->run(work, interrupt);
 }
 
 }  // namespace rnn_engine

@@ -100,8 +100,9 @@ void Context::linear_cross_entropy(const rnn_engine_loss_problem& problem, const
 }
 
 double Context::peak(int64_t iterations, int dtype) const {
-  nb::gil_scoped_release release;
-  return api.peak(raw, dtype, iterations);
+  double operations = 0;
+  released(api, [&] { return api.peak(raw, dtype, iterations, &operations); });
+  return operations;
 }
 
 void bind_context(nb::module_& module) {
@@ -113,18 +114,35 @@ void bind_context(nb::module_& module) {
           [](const std::string& library, int number, int device) { return new Context(library, number, device); },
           "library"_a, "number"_a, "device"_a)
       .def_ro("threads", &Context::threads)
-      .def_prop_ro("isa", [](const Context& c) { return std::string(c.api.context_isa(c.raw)); })
+      .def_prop_ro("isa",
+                   [](const Context& c) {
+                     const char* isa = nullptr;
+                     check(c.api, c.api.context_isa(c.raw, &isa));
+                     return std::string(isa);
+                   })
       .def_prop_ro("products",
                    [](const Context& c) {
-                     return std::string(c.api.cuda_products ? c.api.cuda_products(c.raw) : "own products");
+                     const char* products = "own products";
+                     if (c.api.cuda_products) check(c.api, c.api.cuda_products(c.raw, &products));
+                     return std::string(products);
                    })
-      .def_prop_ro("graphs", [](const Context& c) { return c.api.cuda_graphs ? c.api.cuda_graphs(c.raw) : 0; })
+      .def_prop_ro("graphs",
+                   [](const Context& c) {
+                     int64_t graphs = 0;
+                     if (c.api.cuda_graphs) check(c.api, c.api.cuda_graphs(c.raw, &graphs));
+                     return graphs;
+                   })
       .def("calibrate", &Context::calibrate, "dtype"_a = RNN_ENGINE_FLOAT32 + 0)
       .def("loss_workspace", &Context::loss_workspace, "problem"_a)
       .def("linear_cross_entropy", &Context::linear_cross_entropy, "problem"_a, "inputs"_a, "scale"_a, "gradients"_a,
            "workspace"_a.none(), "result"_a, "stream"_a = 0)
       .def("gemm", &Context::gemm, "m"_a, "n"_a, "k"_a, "a"_a, "b"_a, "c"_a, "workspace"_a)
-      .def("gemm_workspace", [](const Context& c, int64_t n, int64_t k) { return c.api.gemm_workspace(c.raw, n, k); })
+      .def("gemm_workspace",
+           [](const Context& c, int64_t n, int64_t k) {
+             size_t bytes = 0;
+             check(c.api, c.api.gemm_workspace(c.raw, n, k, &bytes));
+             return bytes;
+           })
       .def("convert", &Context::convert, "values"_a, "out"_a)
       .def("peak", &Context::peak, "iterations"_a, "dtype"_a = RNN_ENGINE_FLOAT32 + 0);
 }

@@ -64,11 +64,10 @@ class PlanHandle {
       throw nb::value_error(("batch_sizes: expected [T] = [" + std::to_string(p.steps) + "], got [" +
                              std::to_string(options.batch_sizes.size()) + "]")
                                 .c_str());
-    // Planning keeps Python's lock: it takes microseconds, and for a context's first plan of a dtype, which may
-    // measure costs, some tens of milliseconds.
+    // Planning keeps Python's lock: it takes microseconds.
     check(api, api.plan_create(context.raw, &p, &raw));
-    sizes = api.plan_sizes(raw);
-    arrays_ = api.plan_arrays(raw);
+    check(api, api.plan_sizes(raw, &sizes));
+    check(api, api.plan_arrays(raw, &arrays_));
     if (p.output || training) y_shape = output_shape(p, arrays_.rows, arrays_.y);
     if (p.cell_output) cy_shape = output_shape(p, arrays_.rows, arrays_.cy);
     std::vector<int64_t> widths(options.hidden_sizes);
@@ -77,9 +76,11 @@ class PlanHandle {
     h_shape = state_shape(p, widths, arrays_.h);
     pseudo_layers_ = static_cast<size_t>(p.layers * p.directions);
     for (size_t index = 0; index < pseudo_layers_; ++index)
-      for (int which = 0; which < kWeights; ++which)
-        if (const int64_t values = api.plan_weight(raw, static_cast<int64_t>(index), which))
-          slots_.push_back({index, which, values});
+      for (int which = 0; which < kWeights; ++which) {
+        int64_t values = 0;
+        check(api, api.plan_weight(raw, static_cast<int64_t>(index), which, &values));
+        if (values) slots_.push_back({index, which, values});
+      }
   }
   PlanHandle(const PlanHandle&) = delete;
   ~PlanHandle() { api.plan_destroy(raw); }
@@ -94,10 +95,19 @@ class PlanHandle {
   const std::string dtype;
   const bool training;
 
-  rnn_engine_plan_facts facts() const { return api.plan_describe(raw); }
+  rnn_engine_plan_facts facts() const {
+    rnn_engine_plan_facts facts{};
+    check(api, api.plan_describe(raw, &facts));
+    return facts;
+  }
   std::vector<int> policies() const {
     std::vector<int> out;
-    for (int64_t layer = 0; layer < facts().layers; ++layer) out.push_back(api.plan_policy(raw, layer));
+    const int64_t layers = facts().layers;
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      int32_t policy = 0;
+      check(api, api.plan_policy(raw, layer, &policy));
+      out.push_back(policy);
+    }
     return out;
   }
   nb::list buffers() const {

@@ -1,8 +1,8 @@
 // The CPU's context, and what of the C API is the CPU's alone.
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "api/arguments.h"
@@ -14,6 +14,7 @@
 #include "cpu/loss/linear_cross_entropy.h"
 #include "cpu/plan.h"
 #include "cpu/run/run.h"
+#include "cpu/speed.h"
 #include "rnn_engine.h"
 
 namespace rnn_engine {
@@ -31,22 +32,29 @@ class CpuContext final : public rnn_engine_context {
 
   std::unique_ptr<PlanBase> plan(const rnn_engine_problem& problem) override {
     require_dtype(problem.dtype);
-    const Machine machine = this->machine(problem.dtype);
-    const bool compares = (problem.training && problem.memory == RNN_ENGINE_BUDGET) || may_divide(problem, machine);
-    const Costs costs = compares ? measured_costs(problem.dtype) : known_costs(problem.dtype);
-    return std::make_unique<Plan>(make_plan(problem, machine, costs, &wavefronts_));
+    return std::make_unique<Plan>(make_plan(problem, machine(problem.dtype), wavefronts_));
   }
-  double seconds(const PlanBase& plan) override { return predicted_seconds(own(plan), known_costs(plan.shape.dtype)); }
+  double seconds(const PlanBase& plan) override {
+    const double speed = speed_[static_cast<std::size_t>(plan.shape.dtype)].load(std::memory_order_relaxed);
+    return speed > 0 ? typical_seconds(own(plan)) / speed : 0;
+  }
   void calibrate(int dtype) override {
     require_dtype(dtype);
-    measured_costs(dtype);
+    std::atomic<double>& speed = speed_[static_cast<std::size_t>(dtype)];
+    if (speed.load(std::memory_order_relaxed) > 0) return;
+    speed.store(visit_dtype(dtype, [&]<class T>() { return speed_of<T>(backend_, pool_.threads()); }),
+                std::memory_order_relaxed);
   }
 
   void forward(const PlanBase& plan, const rnn_engine_forward_args& args) override {
-    visit_dtype(plan.shape.dtype, [&]<class T>() { run_forward<T>(own(plan), backend_, pool_, args); });
+    interruptible([&](Interrupt& call) {
+      visit_dtype(plan.shape.dtype, [&]<class T>() { run_forward<T>(own(plan), backend_, pool_, args, call); });
+    });
   }
   void backward(const PlanBase& plan, const rnn_engine_backward_args& args) override {
-    visit_dtype(plan.shape.dtype, [&]<class T>() { run_backward<T>(own(plan), backend_, pool_, args); });
+    interruptible([&](Interrupt& call) {
+      visit_dtype(plan.shape.dtype, [&]<class T>() { run_backward<T>(own(plan), backend_, pool_, args, call); });
+    });
   }
   void pack(const PlanBase& plan, const rnn_engine_weights* weights, void* packed, void*) override {
     visit_dtype(plan.shape.dtype, [&]<class T>() { run_pack<T>(own(plan), backend_, pool_, weights, packed); });
@@ -58,8 +66,10 @@ class CpuContext final : public rnn_engine_context {
   }
   void linear_cross_entropy(const rnn_engine_loss_problem& problem, const rnn_engine_loss_args& args,
                             rnn_engine_loss_result* result) override {
-    visit_dtype(problem.dtype, [&]<class T>() {
-      run_linear_cross_entropy<T>(problem, machine(problem.dtype), backend_, pool_, args, *result);
+    interruptible([&](Interrupt& call) {
+      visit_dtype(problem.dtype, [&]<class T>() {
+        run_linear_cross_entropy<T>(problem, machine(problem.dtype), backend_, pool_, args, *result, call);
+      });
     });
   }
 
@@ -76,7 +86,8 @@ class CpuContext final : public rnn_engine_context {
     });
   }
 
-  double peak(int dtype, std::int64_t iterations) {
+  double peak(int dtype, std::int64_t iterations) override {
+    require_dtype(dtype);
     std::atomic<double> operations{0};
     pool_.run([&](Team&) {
       const double mine =
@@ -92,33 +103,28 @@ class CpuContext final : public rnn_engine_context {
   void widen(std::int64_t count, const void* in, void* out) { convert(backend_.bf16.widen, count, in, out); }
 
  private:
+  template <class Work>
+  void interruptible(const Work& work) {
+    Interrupt call(interrupt, interrupt_user);
+    work(call);
+    if (call.wanted()) throw Interrupted("the call was interrupted");
+  }
+
   Machine machine(int dtype) const {
     return visit_dtype(dtype, [&]<class T>() {
       return Machine{backend_.template kernels<T>().width, pool_.threads(), kInterleave<T>};
     });
   }
 
-  // Of a dtype; measured once, by the first who asks.
-  const Costs& measured_costs(int dtype) {
-    std::lock_guard lock(costs_lock_);
-    Costs& costs = costs_of(dtype);
-    if (!costs.measured()) visit_dtype(dtype, [&]<class T>() { costs = rnn_engine::calibrate<T>(backend_, pool_); });
-    return costs;
-  }
-  Costs known_costs(int dtype) {
-    std::lock_guard lock(costs_lock_);
-    return costs_of(dtype);
-  }
-  Costs& costs_of(int dtype) { return costs_[static_cast<std::size_t>(dtype)]; }
-
   // Between bfloat16 and float32, by as many threads as find enough to do.
   template <class From, class To>
   void convert(void (*kernel)(const Block<From, To>&), std::int64_t count, const void* in, void* out) {
     constexpr std::int64_t kGrain = 16384;
-    require(count >= 0, "count: expected at least 0, got " + std::to_string(count));
+    constexpr std::int64_t kMost = std::int64_t{1} << 50;  // no machine has the memory
+    require(count >= 0 && count <= kMost, "count: expected 0 to 2^50, got " + std::to_string(count));
     if (count == 0) return;
-    require_pointer(in, "in");
-    require_pointer(out, "out");
+    require_aligned_to(in, alignof(From), "in");
+    require_aligned_to(out, alignof(To), "out");
     const auto run = [&](const Team& team) {
       const Team::Range mine = team.share(count, kGrain);
       kernel({1, 1, mine.end - mine.begin, 0, static_cast<const From*>(in) + mine.begin, 0,
@@ -130,11 +136,10 @@ class CpuContext final : public rnn_engine_context {
       pool_.run(run);
   }
 
-  const Backend& backend_;
+  const Backend backend_;
   Pool pool_;
   Wavefronts wavefronts_;
-  std::mutex costs_lock_;
-  std::array<Costs, RNN_ENGINE_BFLOAT16 + 1> costs_;  // by dtype
+  std::array<std::atomic<double>, RNN_ENGINE_BFLOAT16 + 1> speed_{};  // by dtype; 0: not known yet
 };
 
 CpuContext& own(rnn_engine_context* context) { return static_cast<CpuContext&>(*context); }
@@ -168,10 +173,6 @@ int rnn_engine_widen(rnn_engine_context* context, int64_t count, const void* in,
     require_pointer(context, "context");
     own(context).widen(count, in, out);
   });
-}
-
-double rnn_engine_peak(rnn_engine_context* context, int32_t dtype, int64_t iterations) {
-  return own(context).peak(dtype, iterations);
 }
 
 }  // extern "C"

@@ -9,6 +9,19 @@ namespace {
 // Seconds to take a tile from the queue.
 constexpr double kTake = 2.5e-6;
 
+// What float32 costs with vectors of 64 bytes and of 32: shares of the highest rate by rows, for both sizes.
+constexpr double kPeak64 = 115e9, kPeak32 = 70e9;
+constexpr Costs kVectors64{.product_rate = {{{0.45, 0.92, 0.97, 1, 1}, {0.21, 0.60, 0.93, 0.98, 1}}},
+                           .cell_forward = {2.4e-9, 2.9e-9, 5.5e-9, 5.9e-9, 1.7e-9},
+                           .cell_backward = {1.2e-9, 3.8e-9, 8.7e-9, 11.2e-9, 2.3e-9},
+                           .memory_rate = 25e9,
+                           .barrier_cost = 26e-9};
+constexpr Costs kVectors32{.product_rate = {{{0.45, 0.65, 0.87, 0.98, 1}, {0.21, 0.51, 0.89, 0.98, 1}}},
+                           .cell_forward = {3.8e-9, 4.0e-9, 6.5e-9, 7.2e-9, 2.6e-9},
+                           .cell_backward = {1.8e-9, 5.4e-9, 12e-9, 15.5e-9, 3.5e-9},
+                           .memory_rate = 25e9,
+                           .barrier_cost = 26e-9};
+
 // The parts that tiles are made of, for one layer on `threads` threads.
 class LayerCost {
  public:
@@ -106,6 +119,20 @@ double seconds_of(TileKind kind, Policy policy, const LayerCost& cost, double st
 double rows_of_step(const Shape& shape) { return static_cast<double>(shape.N) / static_cast<double>(shape.T); }
 
 }  // namespace
+
+Costs typical_costs(const Machine& machine, int dtype) {
+  const bool wide = static_cast<std::size_t>(machine.width) * bytes_of_sum(dtype) >= 64;
+  Costs costs = wide ? kVectors64 : kVectors32;
+  // float64: half as many values in a vector, and longer series; bfloat16 is multiplied as float32, and its cells
+  // also round.
+  const bool doubles = dtype == RNN_ENGINE_FLOAT64, halves = dtype == RNN_ENGINE_BFLOAT16;
+  const double peak = (wide ? kPeak64 : kPeak32) * (doubles ? 0.5 : 1), cells = doubles ? 2.7 : halves ? 1.35 : 1;
+  for (auto& rates : costs.product_rate)
+    for (double& rate : rates) rate *= peak;
+  for (double& seconds : costs.cell_forward) seconds *= cells;
+  for (double& seconds : costs.cell_backward) seconds *= cells;
+  return costs;
+}
 
 double tile_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule, const Tile& tile,
                     const Costs& costs) {

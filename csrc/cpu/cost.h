@@ -1,5 +1,8 @@
-// What work costs on this machine, and what tiles and schedules cost by it. The figures are measured once for
-// a context and a dtype (cpu/calibrate.cpp); the planner only compares with them.
+// What work costs, and what tiles and schedules cost by it.
+//
+// A plan must be the same in every process, on a machine that is busy or idle: memory follows from it. So the planner
+// compares with costs that are typical of a kind of processor, constants, and nothing that is measured changes a plan.
+// How much faster or slower than that a machine is, is one number (cpu/speed.h), by which predicted times are divided.
 #pragma once
 
 #include <algorithm>
@@ -11,20 +14,23 @@
 
 namespace rnn_engine {
 
+struct Machine;
+struct Schedule;
+struct Shape;
+struct Tile;
+
 // All rates are those of one thread while all others do the same, each on its own data.
 struct Costs {
   static constexpr int kRows = 5;   // rows of a product: 1, 4, 16, 64, 256
   static constexpr int kSizes = 2;  // bytes of its right-hand side: what a near cache holds, and more
   static constexpr double kNear = 384 << 10, kFar = 3 << 20;
-  std::array<std::array<double, kRows>, kSizes> product_rate{};  // floating-point operations a second
-  std::array<double, kCells> cell_forward{}, cell_backward{};    // seconds a hidden unit and row
-  double memory_rate = 0;                                        // bytes a second
+  std::array<std::array<double, kRows>, kSizes> product_rate;  // floating-point operations a second
+  std::array<double, kCells> cell_forward, cell_backward;      // seconds a hidden unit and row
+  double memory_rate;                                          // bytes a second
   // Seconds that threads lose in a step that they share, for each square root of a byte that they write for
   // each other in it: waiting, and reading what has just been written elsewhere, where more can be fetched
   // ahead the more there is.
-  double barrier_cost = 0;
-
-  bool measured() const { return memory_rate > 0; }
+  double barrier_cost;
 
   // Operations a second of a product, between the measured classes on a log scale.
   double rate(double rows, double bytes) const {
@@ -42,10 +48,8 @@ struct Costs {
   }
 };
 
-struct Machine;
-struct Schedule;
-struct Shape;
-struct Tile;
+// Of processors with vectors as wide as the machine's.
+Costs typical_costs(const Machine& machine, int dtype);
 
 // Seconds of a tile on one group of threads; its rows are taken to be as many in each step.
 double tile_seconds(const Shape& shape, const Machine& machine, const Schedule& schedule, const Tile& tile,

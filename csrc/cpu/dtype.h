@@ -12,12 +12,12 @@
 namespace rnn_engine {
 
 inline void require_dtype(int dtype) {
-  require(dtype >= RNN_ENGINE_FLOAT32 && dtype <= RNN_ENGINE_BFLOAT16,
-          "dtype: expected float32 (0), float64 (1) or bfloat16 (2), got " +
-              (dtype == RNN_ENGINE_FLOAT16 ? "float16 (3), which needs CUDA" : std::to_string(dtype)));
+  if (dtype >= RNN_ENGINE_FLOAT32 && dtype <= RNN_ENGINE_BFLOAT16) return;
+  throw InvalidArgument("dtype: expected float32 (0), float64 (1) or bfloat16 (2), got " +
+                        (dtype == RNN_ENGINE_FLOAT16 ? "float16 (3), which needs CUDA" : std::to_string(dtype)));
 }
 
-// Returns visit.operator()<T>().
+// Returns visit.operator()<T>(); throws InvalidArgument for what is no dtype.
 template <class Visit>
 auto visit_dtype(int dtype, const Visit& visit) {
   switch (dtype) {
@@ -26,6 +26,7 @@ auto visit_dtype(int dtype, const Visit& visit) {
     case RNN_ENGINE_FLOAT64:
       return visit.template operator()<double>();
     default:
+      require_dtype(dtype);
       return visit.template operator()<BFloat16>();
   }
 }

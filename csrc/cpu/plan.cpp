@@ -6,7 +6,7 @@
 namespace rnn_engine {
 namespace {
 
-rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
+rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, BufferTable* table) {
   return visit_dtype(in.shape.dtype, [&]<class T>() {
     return lay_out<T, PackedForward, ForwardWorkspace, BackwardWorkspace>(in, plan, table);
   });
@@ -20,8 +20,7 @@ std::vector<std::int64_t> groups_of(const Machine& machine) {
   return groups;
 }
 
-}  // namespace
-
+// Both arguments must live as long.
 Estimates estimates_of(const Machine& machine, const Costs& costs) {
   return {
       [&](const Shape& shape, const Schedule& schedule) {
@@ -34,24 +33,27 @@ Estimates estimates_of(const Machine& machine, const Costs& costs) {
       }};
 }
 
+}  // namespace
+
 rnn_engine_sizes arena_sizes(const Shape& shape, const Machine& machine, const Schedule& schedule) {
   Plan unused;
-  return lay_out_any({shape, machine, schedule, nullptr}, unused, false);
+  return lay_out_any({shape, machine, schedule, nullptr}, unused, nullptr);
 }
 
-Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const Costs& costs, Wavefronts* wavefronts) {
+Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, Wavefronts& wavefronts) {
   Plan plan;
   require_dtype(problem.dtype);
+  const Costs costs = typical_costs(machine, problem.dtype);
   plan.shape = make_shape(problem);
   plan.machine = machine;
   const Estimates estimates = estimates_of(machine, costs);
   plan.schedule = make_schedule(plan.shape, problem.memory, problem.budget, estimates);
-  if (wavefronts && may_divide(problem, machine) && costs.measured())
-    plan.schedule = divided(problem, plan.shape, plan.schedule, groups_of(machine), estimates, *wavefronts);
+  if (machine.threads > 1 && may_divide(problem))
+    plan.schedule = divided(problem, plan.shape, plan.schedule, groups_of(machine), estimates, wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);
   plan.brief_forward = is_brief(plan.shape, false);
   plan.brief_backward = is_brief(plan.shape, true);
-  plan.sizes = lay_out_any(plan.layout(), plan, false);
+  plan.sizes = lay_out_any(plan.layout(), plan, nullptr);
   if (plan.schedule.thread_groups > 1) {
     plan.graph = std::make_unique<TileGraph>(costed_graph(plan.shape, plan.schedule, plan.tiles, estimates));
     plan.queue = std::make_unique<TileQueue>(*plan.graph, plan.schedule.thread_groups);
@@ -59,19 +61,16 @@ Plan make_plan(const rnn_engine_problem& problem, const Machine& machine, const 
   return plan;
 }
 
-bool may_divide(const rnn_engine_problem& problem, const Machine& machine) {
-  return may_divide(problem) && machine.threads > 1;
+double typical_seconds(const Plan& plan) {
+  if (plan.graph) return makespan(plan);
+  return predicted_seconds(plan.shape, plan.machine, plan.schedule, typical_costs(plan.machine, plan.shape.dtype));
 }
 
-double predicted_seconds(const Plan& plan, const Costs& costs) {
-  if (!costs.measured()) return 0;
-  if (!plan.graph) return predicted_seconds(plan.shape, plan.machine, plan.schedule, costs);
-  return makespan(plan);
-}
-
-void Plan::list_buffers() {
-  if (!reserve.empty() || !workspace.empty()) return;
-  lay_out_any({shape, machine, schedule, &tiles}, *this, true);
+BufferTable Plan::buffers() const {
+  Plan unused;
+  BufferTable table;
+  lay_out_any({shape, machine, schedule, &tiles}, unused, &table);
+  return table;
 }
 
 }  // namespace rnn_engine

@@ -35,7 +35,7 @@ class GpuContext final : public rnn_engine_context {
     return made;
   }
   double seconds(const PlanBase& plan) override { return predicted_seconds(own(plan)); }
-  void calibrate(int) override {}  // nothing is measured
+  void calibrate(int dtype) override { require_dtype(dtype, facts_); }  // nothing is measured
 
   void forward(const PlanBase& plan, const rnn_engine_forward_args& args) override {
     run(own(plan), false, args, [&]<class T>(TileStreams& streams) { run_forward<T>(own(plan), args, streams); });
@@ -57,6 +57,11 @@ class GpuContext final : public rnn_engine_context {
                             rnn_engine_loss_result* result) override {
     const OnDevice on(device_);
     run_linear_cross_entropy(problem, multipliers(problem.tf32), args, result);
+  }
+
+  double peak(int dtype, std::int64_t) override {
+    require_dtype(dtype, facts_);
+    return 0;
   }
 
   std::size_t gemm_workspace(std::int64_t, std::int64_t) const override { return 0; }
@@ -124,9 +129,22 @@ int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context)
   });
 }
 
-int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context) { return cuda::own(context).graphs(); }
-const char* rnn_engine_cuda_products(const rnn_engine_context* context) { return cuda::own(context).products(); }
+int rnn_engine_cuda_graphs(const rnn_engine_context* context, int64_t* graphs) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(graphs, "graphs");
+    *graphs = cuda::own(context).graphs();
+  });
+}
+
+int rnn_engine_cuda_products(const rnn_engine_context* context, const char** products) {
+  return guarded([&] {
+    require_pointer(context, "context");
+    require_pointer(products, "products");
+    *products = cuda::own(context).products();
+  });
+}
+
 int rnn_engine_has_isa(const char*) { return 0; }
-double rnn_engine_peak(rnn_engine_context*, int32_t, int64_t) { return 0; }
 
 }  // extern "C"

@@ -36,7 +36,7 @@ Schedule for_device(const Shape& shape, Schedule schedule) {
   return schedule;
 }
 
-rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, bool table) {
+rnn_engine_sizes lay_out_any(const LayoutInput& in, Plan& plan, BufferTable* table) {
   return visit_dtype(in.shape.dtype, [&]<class T>() {
     return lay_out<T, PackedPseudoLayer, ForwardWorkspace, BackwardWorkspace>(in, plan, table);
   });
@@ -47,7 +47,7 @@ Estimates estimates_of(const Plan& plan) {
       [&plan](const Shape& shape, const Schedule& schedule) {
         Plan unused;
         const Schedule longer = schedule.thread_groups > 1 ? schedule : for_device(shape, schedule);
-        const rnn_engine_sizes sizes = lay_out_any({shape, plan.machine, longer, nullptr}, unused, false);
+        const rnn_engine_sizes sizes = lay_out_any({shape, plan.machine, longer, nullptr}, unused, nullptr);
         return sizes.reserve_bytes + sizes.workspace_bytes;
       },
       [&plan](const Shape& shape, const Schedule& schedule) { return layers_seconds(shape, schedule, plan.device); },
@@ -107,7 +107,7 @@ Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wav
     plan.schedule = divided(problem, plan.shape, plan.schedule, {std::min(kStreams, plan.shape.L * plan.shape.D)},
                             estimates, wavefronts);
   plan.tiles = make_tiles(plan.shape, plan.schedule);
-  plan.sizes = lay_out_any(plan.layout(), plan, false);
+  plan.sizes = lay_out_any(plan.layout(), plan, nullptr);
   if (plan.schedule.thread_groups > 1)
     plan.graph = std::make_unique<TileGraph>(costed_graph(plan.shape, plan.schedule, plan.tiles, estimates));
   plan.offsets.assign(plan.shape.offsets.begin(), plan.shape.offsets.end());
@@ -119,9 +119,11 @@ double predicted_seconds(const Plan& plan) {
   return plan.graph ? makespan(plan) : layers_seconds(plan.shape, plan.schedule, plan.device);
 }
 
-void Plan::list_buffers() {
-  if (!reserve.empty() || !workspace.empty()) return;
-  lay_out_any({shape, machine, schedule, &tiles}, *this, true);
+BufferTable Plan::buffers() const {
+  Plan unused;
+  BufferTable table;
+  lay_out_any({shape, machine, schedule, &tiles}, unused, &table);
+  return table;
 }
 
 }  // namespace rnn_engine::cuda

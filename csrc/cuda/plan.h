@@ -18,7 +18,7 @@ struct Plan final : PlanBase {
   std::vector<std::int64_t> identity;  // equal plans have equal ones
 
   Plan() { machine = {1, 1, 1}; }  // no vectors, no threads: what the shared layouts ask for
-  void list_buffers() override;
+  BufferTable buffers() const override;
 };
 
 // Throws InvalidArgument for a dtype that the device does not compute with.
@@ -32,7 +32,7 @@ Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wav
 // Seconds that a plan is predicted to take, forward and in training backward.
 double predicted_seconds(const Plan& plan);
 
-// Returns visit.operator()<T>() for the type of a dtype of rnn_engine.h.
+// Returns visit.operator()<T>() for the type of a dtype of rnn_engine.h, which has been checked.
 template <class Visit>
 auto visit_dtype(int dtype, const Visit& visit) {
   switch (dtype) {

@@ -46,6 +46,15 @@
  *
  * Every function that can fail returns 0 or an error code; rnn_engine_last_error() then holds the message
  * (per thread). No function keeps a pointer after its work is done, except a plan's to its context.
+ *
+ * Any argument is answered with a code: NULL, a number of no meaning, a size that no machine has, a pointer that
+ * is not aligned to what it points to. So is a lack of memory or threads. What cannot be checked is the caller's
+ * part: that pointers which are not NULL point to as many values as are said, and handles to what was made here
+ * and not destroyed yet.
+ *
+ * Threads and forks. Any number of threads may call with one context or plan at once; one of them has the
+ * context's threads, the others compute by themselves, with the same results. A process may fork at any moment:
+ * on the CPU its child goes on with the same contexts and plans, and with as many threads, made anew.
  */
 #ifndef RNN_ENGINE_H_
 #define RNN_ENGINE_H_
@@ -60,9 +69,11 @@ extern "C" {
 #define RNN_ENGINE_API __attribute__((visibility("default")))
 
 /* Raised with every change of this file that a caller must know of. */
-#define RNN_ENGINE_API_VERSION 2
+#define RNN_ENGINE_API_VERSION 3
 
-enum { RNN_ENGINE_OK = 0, RNN_ENGINE_INVALID = 1, RNN_ENGINE_FAILED = 2 };
+/* The caller's mistake; memory, threads or a device that were not to be had; rnn_engine_context_set_interrupt.
+ */
+enum { RNN_ENGINE_OK = 0, RNN_ENGINE_INVALID = 1, RNN_ENGINE_FAILED = 2, RNN_ENGINE_INTERRUPTED = 3 };
 enum {
   RNN_ENGINE_LSTM = 0,
   RNN_ENGINE_MI_LSTM = 1,
@@ -145,7 +156,8 @@ typedef struct {
 
 typedef struct {
   int64_t steps;  /* K, of a backward tile */
-  double seconds; /* predicted for forward, and backward in training; 0 before rnn_engine_calibrate */
+  double seconds; /* predicted for forward, and backward in training; 0 before rnn_engine_calibrate. Between two
+                     plans of one context and dtype its ratio is the planner's own. */
   int64_t tiles;
   int64_t layers;
   int64_t groups; /* of threads, or streams, that run tiles side by side; 1: tile after tile */
@@ -219,7 +231,18 @@ RNN_ENGINE_API const char* rnn_engine_last_error(void);
  * NULL: RNN_ENGINE_ISA from the environment, else the best that the machine has. */
 RNN_ENGINE_API int rnn_engine_context_create(int32_t threads, const char* isa, rnn_engine_context** context);
 RNN_ENGINE_API void rnn_engine_context_destroy(rnn_engine_context* context);
-RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* context);
+/* The name lives as long as the context. */
+RNN_ENGINE_API int rnn_engine_context_isa(const rnn_engine_context* context, const char** isa);
+
+/* Asked now and then by a long call, on the thread that made it: not before it has lasted 20 ms, nor more often
+ * than every 20 ms. Anything but 0 ends the call, which then returns RNN_ENGINE_INTERRUPTED: its outputs,
+ * gradients and reserve hold anything; plan and context can be used as before. It must neither throw, nor fork
+ * and return in the child, nor call with this context. */
+typedef int (*rnn_engine_interrupt)(void* user);
+/* For rnn_engine_forward, rnn_engine_backward and rnn_engine_linear_cross_entropy; NULL: nobody is asked. Not while
+ * calls with the context are under way. On CUDA calls return at once, and it is not asked. */
+RNN_ENGINE_API int rnn_engine_context_set_interrupt(rnn_engine_context* context, rnn_engine_interrupt interrupt,
+                                                    void* user);
 /* Only in librnn_engine_cuda: a context of CUDA device `device`, whose instruction set is called e.g.
  * "sm_90". It looks for cuBLAS 12 or 13 (libcublasLt): the file that RNN_ENGINE_CUBLAS in the environment
  * names, else one that is loaded already, else one that the dynamic linker finds; RNN_ENGINE_CUBLAS=off:
@@ -228,13 +251,13 @@ RNN_ENGINE_API const char* rnn_engine_context_isa(const rnn_engine_context* cont
  */
 RNN_ENGINE_API int rnn_engine_cuda_context_create(int32_t device, rnn_engine_context** context);
 /* Only in librnn_engine_cuda: what was found, e.g. "cuBLAS 13.0.2", or "own products" and, in parentheses,
- * why. */
-RNN_ENGINE_API const char* rnn_engine_cuda_products(const rnn_engine_context* context);
+ * why; it lives as long as the context. */
+RNN_ENGINE_API int rnn_engine_cuda_products(const rnn_engine_context* context, const char** products);
 /* Only there, too: CUDA graphs that the context has made. A forward or backward call that comes a second time
  * with a plan of the same problem and the same pointers (but for the masks) is captured, and
  * launched as one from then on. RNN_ENGINE_CUDA_GRAPHS in the environment: how many a context keeps, 32 by
  * default; 0: none. */
-RNN_ENGINE_API int64_t rnn_engine_cuda_graphs(const rnn_engine_context* context);
+RNN_ENGINE_API int rnn_engine_cuda_graphs(const rnn_engine_context* context, int64_t* graphs);
 /* 1 if this build and machine can run `isa`. */
 RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
 
@@ -242,18 +265,19 @@ RNN_ENGINE_API int rnn_engine_has_isa(const char* isa);
  * vector. */
 RNN_ENGINE_API int rnn_engine_vector_width(int32_t cell, int32_t vector);
 
-/* Makes a plan for this context: its threads and instruction set. Pure: it allocates the plan alone. */
+/* Makes a plan for this context. Pure: it allocates the plan alone, and follows from the problem, the number of
+ * threads and the width of the instruction set's vectors, in every process, whatever else the machine does. */
 RNN_ENGINE_API int rnn_engine_plan_create(rnn_engine_context* context, const rnn_engine_problem* problem,
                                           rnn_engine_plan** plan);
 RNN_ENGINE_API void rnn_engine_plan_destroy(rnn_engine_plan* plan);
-RNN_ENGINE_API rnn_engine_sizes rnn_engine_plan_sizes(const rnn_engine_plan* plan);
-RNN_ENGINE_API rnn_engine_array_sizes rnn_engine_plan_arrays(const rnn_engine_plan* plan);
+RNN_ENGINE_API int rnn_engine_plan_sizes(const rnn_engine_plan* plan, rnn_engine_sizes* sizes);
+RNN_ENGINE_API int rnn_engine_plan_arrays(const rnn_engine_plan* plan, rnn_engine_array_sizes* sizes);
 /* How many values weight `which` of the (layer, direction) `index` has; 0 if the stack has no such weight.
  * `which` counts the members of rnn_engine_weights: 0 weight_ih to 4 weight_hr, then vector_params. */
-RNN_ENGINE_API int64_t rnn_engine_plan_weight(const rnn_engine_plan* plan, int64_t index, int32_t which);
-RNN_ENGINE_API rnn_engine_plan_facts rnn_engine_plan_describe(const rnn_engine_plan* plan);
+RNN_ENGINE_API int rnn_engine_plan_weight(const rnn_engine_plan* plan, int64_t index, int32_t which, int64_t* values);
+RNN_ENGINE_API int rnn_engine_plan_describe(const rnn_engine_plan* plan, rnn_engine_plan_facts* facts);
 /* RNN_ENGINE_STORE, RNN_ENGINE_RECOMPUTE or RNN_ENGINE_CHECKPOINT, for layer 0 to L - 1. */
-RNN_ENGINE_API int32_t rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer);
+RNN_ENGINE_API int rnn_engine_plan_policy(const rnn_engine_plan* plan, int64_t layer, int32_t* policy);
 /* The table of buffers behind the sizes; writes at most `capacity` rows and the full number to *count. */
 RNN_ENGINE_API int rnn_engine_plan_buffers(rnn_engine_plan* plan, rnn_engine_buffer* buffers, size_t capacity,
                                            size_t* count);
@@ -271,10 +295,10 @@ RNN_ENGINE_API int rnn_engine_backward(rnn_engine_plan* plan, const rnn_engine_b
 RNN_ENGINE_API int rnn_engine_pack(rnn_engine_plan* plan, const rnn_engine_weights* weights, void* packed,
                                    void* stream);
 
-/* Measures what products and cells of a dtype cost on this machine, once for a context (some tens of
- * milliseconds).
- * Plans that choose between schedules do it by themselves; the costs decide which is chosen, never a result.
- */
+/* Finds how fast this machine is with a dtype, for the seconds that plans tell; it changes no plan. It is measured
+ * once, in about 60 ms whatever the number of threads, and kept in a file for other processes and contexts like
+ * this: in the folder $RNN_ENGINE_CACHE, else rnn_engine in $XDG_CACHE_HOME or ~/.cache; RNN_ENGINE_CACHE=off: in
+ * none. Where a file cannot be read or written, the process measures for itself. On CUDA nothing is measured. */
 RNN_ENGINE_API int rnn_engine_calibrate(rnn_engine_context* context, int32_t dtype);
 
 /* out = in: float32 to bfloat16, rounded to the nearest, or bfloat16 to float32, by the context's threads. */
@@ -327,11 +351,11 @@ RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context, 
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
 RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a,
                                    const float* b, float* c, void* workspace, size_t workspace_bytes);
-RNN_ENGINE_API size_t rnn_engine_gemm_workspace(const rnn_engine_context* context, int64_t n, int64_t k);
+RNN_ENGINE_API int rnn_engine_gemm_workspace(const rnn_engine_context* context, int64_t n, int64_t k, size_t* bytes);
 /* Runs `iterations` x 16 independent fused multiply-adds on vectors, with bfloat16 products of pairs, on
- * every thread and returns the number of floating-point operations done: the machine's arithmetic peak when
- * timed. */
-RNN_ENGINE_API double rnn_engine_peak(rnn_engine_context* context, int32_t dtype, int64_t iterations);
+ * every thread and tells the number of floating-point operations done: the machine's arithmetic peak when
+ * timed. On CUDA 0. */
+RNN_ENGINE_API int rnn_engine_peak(rnn_engine_context* context, int32_t dtype, int64_t iterations, double* operations);
 
 #ifdef __cplusplus
 }

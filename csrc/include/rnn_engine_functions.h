@@ -17,6 +17,7 @@ struct Functions {
   decltype(&rnn_engine_cuda_products) cuda_products;
   decltype(&rnn_engine_context_destroy) context_destroy;
   decltype(&rnn_engine_context_isa) context_isa;
+  decltype(&rnn_engine_context_set_interrupt) context_set_interrupt;
   decltype(&rnn_engine_plan_create) plan_create;
   decltype(&rnn_engine_plan_destroy) plan_destroy;
   decltype(&rnn_engine_plan_sizes) plan_sizes;

@@ -40,12 +40,13 @@ void for_each_candidate(const Shape& shape, const Visit& visit) {
     // Recomputing costs H (I + R), storing keeps H, a unit: what is saved for each byte grows with I + R.
     return shape.layer(a).I + shape.layer(a).R > shape.layer(b).I + shape.layer(b).R;
   });
+  const std::int64_t each = (shape.L + 63) / 64;  // of stacks with more than 64 layers, not every number of stored ones
   const auto with_steps = [&](std::int64_t steps) {
     Schedule schedule = uniform_schedule(shape, Policy::kRecompute, steps);
     visit(schedule);
-    for (std::int64_t stored = 0; stored + 1 < shape.L; ++stored) {
-      schedule.policy[static_cast<std::size_t>(order[static_cast<std::size_t>(stored)])] = Policy::kStore;
-      visit(schedule);
+    for (std::int64_t stored = 1; stored < shape.L; ++stored) {
+      schedule.policy[static_cast<std::size_t>(order[static_cast<std::size_t>(stored - 1)])] = Policy::kStore;
+      if (stored % each == 0) visit(schedule);
     }
     if (can_checkpoint(shape)) visit(uniform_schedule(shape, Policy::kCheckpoint, steps));
   };

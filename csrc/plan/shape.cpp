@@ -7,6 +7,9 @@
 namespace rnn_engine {
 namespace {
 
+// Whoever asks for more has mistaken something, and may not have as many sizes of layers either.
+constexpr std::int64_t kMostLayers = 1024;
+
 void require_at_least(const std::string& name, std::int64_t least, std::int64_t value) {
   require(value >= least, name + ": expected at least " + std::to_string(least) + ", got " + std::to_string(value));
 }
@@ -77,9 +80,15 @@ void require_problem(const rnn_engine_problem& p) {
   require_at_least("steps", 1, p.steps);
   require_at_least("batch", 1, p.batch);
   require_at_least("input_size", 1, p.input_size);
-  require_at_least("layers", 1, p.layers);
+  require(p.layers >= 1 && p.layers <= kMostLayers,
+          "layers: expected 1 to " + std::to_string(kMostLayers) + ", got " + std::to_string(p.layers));
   require_at_least("projection", 0, p.projection);
   require(p.hidden_sizes != nullptr, "hidden_sizes: expected a pointer, got NULL");
+  const auto aligned = [](const std::int64_t* numbers) {
+    return reinterpret_cast<std::uintptr_t>(numbers) % alignof(std::int64_t) == 0;
+  };
+  require(aligned(p.hidden_sizes), "hidden_sizes: expected an address that is a multiple of 8");
+  require(aligned(p.batch_sizes), "batch_sizes: expected an address that is a multiple of 8");
   require(p.directions == 1 || p.directions == 2, "directions: expected 1 or 2, got " + std::to_string(p.directions));
   require_probability("dropout", p.dropout);
   require_probability("recurrent_dropout", p.recurrent_dropout);

@@ -107,12 +107,16 @@ Wavefront Wavefronts::find(const Shape& shape, const Schedule& layers, const std
   const Shape like = typical(shape);
   const Policy policy = layers.policy.front();
   std::vector<std::int64_t> key = key_of(like, policy, groups);
-  std::lock_guard lock(lock_);
-  const auto found = found_.find(key);
-  if (found != found_.end()) return found->second;
+  Known& known = known_.get();
+  {
+    std::lock_guard lock(known.lock);
+    const auto found = known.found.find(key);
+    if (found != known.found.end()) return found->second;
+  }
   const Schedule base = uniform_schedule(like, policy, shape.training ? default_steps(like, policy) : like.T);
   const Wavefront best = search(like, base, groups, estimates);
-  found_.emplace(std::move(key), best);
+  std::lock_guard lock(known.lock);
+  known.found.emplace(std::move(key), best);
   return best;
 }
 

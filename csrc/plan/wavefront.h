@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/fork.h"
 #include "plan/graph.h"
 #include "plan/schedule.h"
 
@@ -30,8 +31,11 @@ class Wavefronts {
                  const Estimates& estimates);
 
  private:
-  std::mutex lock_;
-  std::map<std::vector<std::int64_t>, Wavefront> found_;
+  struct Known {
+    std::mutex lock;
+    std::map<std::vector<std::int64_t>, Wavefront> found;
+  };
+  OfProcess<Known> known_;
 };
 
 // Whether there is anything to run side by side.

@@ -212,7 +212,8 @@ std::vector<rnn_engine_weights> weights_of(const rnn_engine_plan* plan, const Pr
     rnn_engine_weights& w = all[i];
     void** members[] = {&w.weight_ih, &w.weight_hh, &w.bias_ih, &w.bias_hh, &w.weight_hr};
     for (int which = 0; which < 5 + RNN_ENGINE_MAX_VECTOR_PARAMS; ++which) {
-      const std::int64_t count = rnn_engine_plan_weight(plan, static_cast<std::int64_t>(i), which);
+      std::int64_t count = 0;
+      expect(rnn_engine_plan_weight(plan, static_cast<std::int64_t>(i), which, &count) == 0, "weight");
       if (count == 0 || !(wanted >> index++ % 64 & 1)) continue;
       void*& member = which < 5 ? *members[which] : w.vector_params[which - 5];
       member = make(count, which < 2 || which == 4 ? matrix : p.value());
@@ -235,7 +236,8 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
     return {};
   }
   const std::unique_ptr<rnn_engine_plan, decltype(&rnn_engine_plan_destroy)> plan(made, rnn_engine_plan_destroy);
-  const rnn_engine_sizes sizes = rnn_engine_plan_sizes(made);
+  rnn_engine_sizes sizes{};
+  expect(rnn_engine_plan_sizes(made, &sizes) == 0, "sizes");
   std::size_t count = 0;
   expect(rnn_engine_plan_buffers(made, nullptr, 0, &count) == 0, "no table of buffers");
   const auto rows = static_cast<double>(raw.steps) * static_cast<double>(raw.batch);
@@ -246,7 +248,9 @@ std::vector<double> run(rnn_engine_context* context, const Problem& p, const Cho
 
   Arrays arrays(p.masks.seed);
   const std::size_t stored = p.stored(), value = p.value();
-  const auto [N, X, Y, CY, h, c] = rnn_engine_plan_arrays(made);
+  rnn_engine_array_sizes values{};
+  expect(rnn_engine_plan_arrays(made, &values) == 0, "arrays");
+  const auto [N, X, Y, CY, h, c] = values;
   const auto optional = [&](int bit, std::int64_t size, std::size_t bytes) {
     return choices.states >> bit & 1 ? arrays.input(size, bytes) : nullptr;
   };

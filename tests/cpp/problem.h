@@ -123,7 +123,8 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
   char *y = outputs, *cy = y + l->outputs * l->size, *hn = cy + l->cells * l->size, *cn = hn + l->h * l->size;
   rnn_engine_plan* plan = NULL;
   CHECK(rnn_engine_plan_create(context, &l->problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
-  const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
+  rnn_engine_sizes sizes;
+  CHECK(rnn_engine_plan_sizes(plan, &sizes) == 0, "sizes: %s", rnn_engine_last_error());
   CHECK(
       sizes.workspace_bytes >= sizes.forward_workspace_bytes && sizes.workspace_bytes >= sizes.backward_workspace_bytes,
       "workspace: %zu bytes", (size_t)sizes.workspace_bytes);

@@ -83,6 +83,12 @@ static inline void fill_values(char* values, size_t count, size_t size, double s
   }
 }
 
+static inline const char* name_of_isa(const rnn_engine_context* context) {
+  const char* isa = "?";
+  CHECK(rnn_engine_context_isa(context, &isa) == 0, "isa: %s", rnn_engine_last_error());
+  return isa;
+}
+
 typedef struct {
   const char* isa;
   int threads;

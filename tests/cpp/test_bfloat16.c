@@ -80,7 +80,8 @@ static size_t run(rnn_engine_context* context, const Case* c, const rnn_engine_p
   }
   rnn_engine_plan* plan = NULL;
   CHECK(rnn_engine_plan_create(context, problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
-  const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
+  rnn_engine_sizes sizes;
+  CHECK(rnn_engine_plan_sizes(plan, &sizes) == 0, "sizes: %s", rnn_engine_last_error());
   void *reserve = block_of(sizes.reserve_bytes), *workspace = block_of(sizes.workspace_bytes);
   rnn_engine_weights weights[MOST_PSEUDO_LAYERS], gradients[MOST_PSEUDO_LAYERS];
   random_state = 4242;

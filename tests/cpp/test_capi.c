@@ -57,7 +57,8 @@ static void test_forward_only(rnn_engine_context* context, const Case* c, int nu
   l.problem.cell_output = 0;
   rnn_engine_plan* plan = NULL;
   CHECK(rnn_engine_plan_create(context, &l.problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
-  const rnn_engine_sizes sizes = rnn_engine_plan_sizes(plan);
+  rnn_engine_sizes sizes;
+  CHECK(rnn_engine_plan_sizes(plan, &sizes) == 0, "sizes: %s", rnn_engine_last_error());
   const Block packed = make_block(sizes.packed_bytes);
   CHECK(rnn_engine_pack(plan, weights, packed.data, NULL) == 0, "pack: %s", rnn_engine_last_error());
   CHECK(sizes.reserve_bytes == 0, "forward only keeps %zu bytes", (size_t)sizes.reserve_bytes);
@@ -98,8 +99,8 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
     values[i] = before;
     const double expected = (above - below) / (2 * step);
     CHECK(fabs(gradients[i] - expected) <= 1e-8 * (1 + fabs(expected)),
-          "case %d, %s, value %zu: gradient %.12g, expected %.12g", number, rnn_engine_context_isa(context), i,
-          gradients[i], expected);
+          "case %d, %s, value %zu: gradient %.12g, expected %.12g", number, name_of_isa(context), i, gradients[i],
+          expected);
   }
   free(values);
   free(gradients);
@@ -208,7 +209,9 @@ static void test_errors(void) {
   size_t count = 0;
   CHECK(rnn_engine_plan_buffers(plan, NULL, 0, &count) == 0 && count > 5, "plan_buffers: %zu rows", count);
   rnn_engine_tile tile;
-  expect_error(rnn_engine_plan_tile(plan, rnn_engine_plan_describe(plan).tiles, &tile, NULL, 0, &count), "index");
+  rnn_engine_plan_facts facts;
+  CHECK(rnn_engine_plan_describe(plan, &facts) == 0, "describe: %s", rnn_engine_last_error());
+  expect_error(rnn_engine_plan_tile(plan, facts.tiles, &tile, NULL, 0, &count), "index");
   rnn_engine_plan_destroy(plan);
   rnn_engine_context_destroy(context);
 }

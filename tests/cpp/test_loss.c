@@ -99,8 +99,8 @@ static void test_gradients(rnn_engine_context* context, const Case* c, int numbe
     values[i] = before;
     const double expected = 0.5 * (above - below) / (2 * step); /* args.scale is 0.5 */
     CHECK(fabs(gradients[i] - expected) <= 1e-7 * (1 + fabs(expected)),
-          "case %d, %s, value %zu: gradient %.12g, expected %.12g", number, rnn_engine_context_isa(context), i,
-          gradients[i], expected);
+          "case %d, %s, value %zu: gradient %.12g, expected %.12g", number, name_of_isa(context), i, gradients[i],
+          expected);
   }
   free(values);
   free(gradients);

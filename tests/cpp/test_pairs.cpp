@@ -106,7 +106,7 @@ int main() {
   test_conversions();
   for (const char* isa : {"generic", "neon", "avx2", "avx512", "avx512_bf16"}) {
     if (!has_backend(isa)) continue;
-    const Kernels<BFloat16>& kernels = select_backend(isa).bf16;
+    const Kernels<BFloat16> kernels = select_backend(isa).bf16;
     for (const Shape s : {Shape{1, 1, 1}, {1, 3, 2}, {7, 5, 3}, {6, 16, 16}, {13, 17, 31}, {5, 31, 64}, {8, 4, 67}}) {
       const std::int64_t most = kPanelVectors * kernels.width;
       const Shape fits{s.m, std::min(s.n, most), s.k};

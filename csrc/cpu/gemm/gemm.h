@@ -136,6 +136,12 @@ void set_end(GemmTile<T>& tile, T* c) {
   tile.stored_c = c;
 }
 
+// As many as a whole tile has.
+template <class T>
+std::int64_t operations_of(const GemmTile<T>& tile) {
+  return 2 * tile.rows * tile.k * tile.vectors * tile.columns;
+}
+
 template <class T>
 void multiply(const Team& team, const Kernels<T>& kernels, const Product<T>& p) {
   constexpr std::int64_t kRows = 96;  // rows of a that stay in the second cache while all panels pass
@@ -255,6 +261,7 @@ void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t 
     const std::int64_t height = std::min(most, rows.end - row);
     for (std::int64_t k0 = 0; k0 < k; k0 += kGradientDepth<T>) {
       const std::int64_t depth = std::min(kGradientDepth<T>, k - k0);
+      if (team.stopped(2 * height * depth * (outers.n + ...))) return;
       pack_rows(
           kernels, depth, height,
           [&](std::int64_t i) {

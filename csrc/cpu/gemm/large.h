@@ -46,6 +46,7 @@ void multiply_gates_large(const Runner<T>& run, const GateProduct<T>& p, const T
   const std::int64_t width = run.width();
   for (std::int64_t i = share.panels.begin; i < share.panels.end; ++i) {
     const std::int64_t unit = i * width, units = std::min(width, p.H - unit);
+    if (run.team.stopped(2 * (share.rows.end - share.rows.begin) * p.k * p.gates * units)) return;
     pack_unit_tile(run.kernels, p.gates, weight, p.H, p.k, i, panel);
     GemmTile<T> gemm{};
     gemm.a = p.a + share.rows.begin * p.a_row;
@@ -75,6 +76,7 @@ void multiply_large(const Runner<T>& run, const Product<T, T>& p, T* panel) {
     const std::int64_t first = i * panel_columns, columns = std::min(panel_columns, p.n - first);
     for (std::int64_t k0 = 0; k0 < p.k; k0 += large_depth<T>(p.k)) {
       const std::int64_t depth = std::min(large_depth<T>(p.k), p.k - k0);
+      if (run.team.stopped(2 * (share.rows.end - share.rows.begin) * depth * columns)) return;
       pack_panel(run.kernels, depth, first, columns, [&](std::int64_t k) { return p.packed + (k0 + k) * p.n; }, panel);
       GemmTile<T> gemm{};
       gemm.a = p.a + share.rows.begin * p.a_row + k0;

@@ -1,7 +1,5 @@
 // The table of instruction sets, best first, and the choice among them. Compiled without instruction-set flags.
-#include <array>
 #include <cstring>
-#include <iterator>
 #include <string>
 
 #include "base/error.h"
@@ -60,7 +58,7 @@ bool has_backend(const char* isa) {
   return entry && entry->available();
 }
 
-const Backend& select_backend(const char* isa) {
+Backend select_backend(const char* isa) {
   const Entry* chosen = nullptr;
   if (isa && *isa) {
     chosen = find(isa);
@@ -75,14 +73,7 @@ const Backend& select_backend(const char* isa) {
       break;
     }
   }
-  // One table for each instruction set, made when it is first asked for and never changed.
-  static const auto tables = [] {
-    std::array<Backend, std::size(kEntries)> made{};
-    for (std::size_t i = 0; i < made.size(); ++i)
-      if (kEntries[i].available()) made[i] = kEntries[i].make();
-    return made;
-  }();
-  return tables[static_cast<std::size_t>(chosen - kEntries)];
+  return chosen->make();
 }
 
 }  // namespace rnn_engine

@@ -211,7 +211,7 @@ inline const Kernels<BFloat16>& Backend::kernels<BFloat16>() const {
 
 // The backend called `isa`; the best that the machine has if it is nullptr or empty. Throws InvalidArgument
 // for one that this build or machine lacks.
-const Backend& select_backend(const char* isa);
+Backend select_backend(const char* isa);
 bool has_backend(const char* isa);
 
 }  // namespace rnn_engine

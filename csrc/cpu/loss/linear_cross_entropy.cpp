@@ -60,8 +60,10 @@ class Loss {
   }
 
  private:
-  // The next tokens that are not ignored.
+  // The next tokens that are not ignored; none if nobody wants the result any more.
   void collect() {
+    s_.cursor[1] = 0;
+    if (team_.stopped(2 * s_.chunk * p_.features * p_.vocabulary)) return;
     std::int64_t count = 0, next = s_.cursor[0];
     for (; next < p_.tokens && count < s_.chunk; ++next) {
       if (args_.targets[next] == p_.ignore_index) {
@@ -278,21 +280,24 @@ std::size_t loss_workspace_bytes(const rnn_engine_loss_problem& problem, const M
 
 template <class T>
 void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine, const Backend& backend,
-                              Pool& pool, const rnn_engine_loss_args& args, rnn_engine_loss_result& result) {
+                              Pool& pool, const rnn_engine_loss_args& args, rnn_engine_loss_result& result,
+                              Interrupt& interrupt) {
   check_targets(problem, args.targets);
   Arena arena(args.workspace);
   const LossWorkspace<T> workspace(problem, machine, arena);
-  pool.run([&](Team& team) {
-    const rnn_engine_loss_result found = Loss<T>(team, problem, backend, args, workspace).run();
-    if (team.id() == 0) result = found;
-  });
+  pool.run(
+      [&](Team& team) {
+        const rnn_engine_loss_result found = Loss<T>(team, problem, backend, args, workspace).run();
+        if (team.id() == 0) result = found;
+      },
+      &interrupt);
 }
 
 template void run_linear_cross_entropy<float>(const rnn_engine_loss_problem&, const Machine&, const Backend&, Pool&,
-                                              const rnn_engine_loss_args&, rnn_engine_loss_result&);
+                                              const rnn_engine_loss_args&, rnn_engine_loss_result&, Interrupt&);
 template void run_linear_cross_entropy<double>(const rnn_engine_loss_problem&, const Machine&, const Backend&, Pool&,
-                                               const rnn_engine_loss_args&, rnn_engine_loss_result&);
+                                               const rnn_engine_loss_args&, rnn_engine_loss_result&, Interrupt&);
 template void run_linear_cross_entropy<BFloat16>(const rnn_engine_loss_problem&, const Machine&, const Backend&, Pool&,
-                                                 const rnn_engine_loss_args&, rnn_engine_loss_result&);
+                                                 const rnn_engine_loss_args&, rnn_engine_loss_result&, Interrupt&);
 
 }  // namespace rnn_engine

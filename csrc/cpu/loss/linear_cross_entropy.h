@@ -88,6 +88,7 @@ std::size_t loss_workspace_bytes(const rnn_engine_loss_problem& problem, const M
 
 template <class T>
 void run_linear_cross_entropy(const rnn_engine_loss_problem& problem, const Machine& machine, const Backend& backend,
-                              Pool& pool, const rnn_engine_loss_args& args, rnn_engine_loss_result& result);
+                              Pool& pool, const rnn_engine_loss_args& args, rnn_engine_loss_result& result,
+                              Interrupt& interrupt);
 
 }  // namespace rnn_engine

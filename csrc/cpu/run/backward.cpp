@@ -49,14 +49,15 @@ class Backward {
 }  // namespace
 
 template <class T>
-void run_backward(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_backward_args& args) {
+void run_backward(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_backward_args& args,
+                  Interrupt& interrupt) {
   if (!args.h0 || !args.c0) {
     const Widest widest(plan.shape);
     Arena arena(args.workspace);
     std::fill_n(BackwardWorkspace<T>(plan.layout(), arena, 0).zeros, plan.shape.B * std::max(widest.H, widest.R),
                 Value<T>(0));
   }
-  run_tiles(plan, pool, true, [&](Team& team, std::int64_t group, const auto& each_tile) {
+  run_tiles(plan, pool, true, interrupt, [&](Team& team, std::int64_t group, const auto& each_tile) {
     Arena arena(args.workspace);
     const BackwardWorkspace<T> workspace(plan.layout(), arena, group);
     const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
@@ -65,8 +66,8 @@ void run_backward(const Plan& plan, const Backend& backend, Pool& pool, const rn
   });
 }
 
-template void run_backward<float>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&);
-template void run_backward<double>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&);
-template void run_backward<BFloat16>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&);
+template void run_backward<float>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&, Interrupt&);
+template void run_backward<double>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&, Interrupt&);
+template void run_backward<BFloat16>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&, Interrupt&);
 
 }  // namespace rnn_engine

@@ -27,6 +27,7 @@ class BackwardSteps {
       if (!whole) cells_.run(step, s, s0, row, {{0, step.rows}, {first, first + columns}});
     };
     for_each_panel(run_.width(), run_.columns(size.R), [&](std::int64_t first, std::int64_t columns) {
+      if (run_.team.stopped(2 * step.rows * size.Z * columns)) return;
       if (!shape.projected) {
         state_gradient(step, row, after, workspace_.dh, first, columns);
         cells(first, columns);

@@ -43,8 +43,9 @@ class Forward {
 }  // namespace
 
 template <class T>
-void run_forward(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_forward_args& args) {
-  run_tiles(plan, pool, false, [&](Team& team, std::int64_t group, const auto& each_tile) {
+void run_forward(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_forward_args& args,
+                 Interrupt& interrupt) {
+  run_tiles(plan, pool, false, interrupt, [&](Team& team, std::int64_t group, const auto& each_tile) {
     Arena arena(args.workspace);
     const ForwardWorkspace<T> workspace(plan.layout(), arena, group);
     const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
@@ -65,9 +66,9 @@ void run_pack(const Plan& plan, const Backend& backend, Pool& pool, const rnn_en
   });
 }
 
-template void run_forward<float>(const Plan&, const Backend&, Pool&, const rnn_engine_forward_args&);
-template void run_forward<double>(const Plan&, const Backend&, Pool&, const rnn_engine_forward_args&);
-template void run_forward<BFloat16>(const Plan&, const Backend&, Pool&, const rnn_engine_forward_args&);
+template void run_forward<float>(const Plan&, const Backend&, Pool&, const rnn_engine_forward_args&, Interrupt&);
+template void run_forward<double>(const Plan&, const Backend&, Pool&, const rnn_engine_forward_args&, Interrupt&);
+template void run_forward<BFloat16>(const Plan&, const Backend&, Pool&, const rnn_engine_forward_args&, Interrupt&);
 template void run_pack<float>(const Plan&, const Backend&, Pool&, const rnn_engine_weights*, void*);
 template void run_pack<double>(const Plan&, const Backend&, Pool&, const rnn_engine_weights*, void*);
 template void run_pack<BFloat16>(const Plan&, const Backend&, Pool&, const rnn_engine_weights*, void*);

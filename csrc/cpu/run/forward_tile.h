@@ -114,7 +114,8 @@ class ForwardTile {
     const std::int64_t width = run_.width();
     const Team::Range tiles = run_.unit_tiles(size.H);
     const bool whole = shape.cell.whole_rows;
-    for (std::int64_t p = tiles.begin; p < tiles.end; ++p) {
+    const std::int64_t operations = 2 * step.rows * size.R * shape.cell.gates * width;  // of a tile of units
+    for (std::int64_t p = tiles.begin; p < tiles.end && !run_.team.stopped(operations); ++p) {
       const Team::Range units{p * width, std::min(size.H, (p + 1) * width)};
       recurrent_product(pseudo, step, at, units);
       if (!whole) run_cells(pseudo, step, at, {{0, step.rows}, units});

@@ -56,6 +56,7 @@ void multiply_gates(const Runner<T>& run, const GateProduct<T>& p) {
         gemm.vector_stride = p.H;
         gemm.gates = true;
         gemm.columns = std::min(width, p.H - tile * width);
+        if (run.team.stopped(operations_of(gemm))) return;
         run.kernels.gemm(gemm);
       }
     }

@@ -9,7 +9,7 @@ namespace rnn_engine {
 // On every thread: setup(team, group, each_tile) makes what runs tiles for that team, and calls
 // each_tile(run). run(tile) must end with a barrier of the team.
 template <class Setup>
-void run_tiles(const Plan& plan, Pool& pool, bool in_backward, const Setup& setup) {
+void run_tiles(const Plan& plan, Pool& pool, bool in_backward, Interrupt& interrupt, const Setup& setup) {
   const std::vector<Tile>& tiles = in_backward ? plan.tiles.backward : plan.tiles.forward;
   const auto begin = static_cast<std::int64_t>(in_backward ? plan.tiles.forward.size() : 0);
   const auto end = begin + static_cast<std::int64_t>(tiles.size());
@@ -21,7 +21,7 @@ void run_tiles(const Plan& plan, Pool& pool, bool in_backward, const Setup& setu
     const auto group = static_cast<std::size_t>(all.id() / team.size());
     setup(team, static_cast<std::int64_t>(group), [&](const auto& run) {
       if (!divided) {
-        for (const Tile& tile : tiles) run(tile);
+        for (std::size_t i = 0; i < tiles.size() && !interrupt.stops_before(i, team.made_call()); ++i) run(tiles[i]);
         return;
       }
       if (all.id() == 0) plan.queue->start(begin, end);
@@ -33,7 +33,7 @@ void run_tiles(const Plan& plan, Pool& pool, bool in_backward, const Setup& setu
     Team alone(0, 1, nullptr);
     work(alone);
   } else {
-    pool.run(work);
+    pool.run(work, &interrupt);
   }
 }
 

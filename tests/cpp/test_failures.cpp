@@ -1,0 +1,271 @@
+// What goes wrong while a function of the C API runs: there is no memory or no thread, or the caller wants to go. It
+// says so with a code, and what comes after works.
+#include <pthread.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <functional>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "rnn_engine.h"
+#include "support.h"
+
+namespace {
+
+thread_local int allocations_left = -1;  // of this thread, before there is no memory; -1: there is always
+
+void* take(std::size_t bytes, std::size_t alignment) {
+  if (allocations_left == 0) throw std::bad_alloc();
+  if (allocations_left > 0) --allocations_left;
+  bytes = (bytes + alignment - 1) / alignment * alignment;
+  void* memory =
+      alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, bytes) : std::malloc(bytes + !bytes);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t bytes) { return take(bytes, 1); }
+void* operator new[](std::size_t bytes) { return take(bytes, 1); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) { return take(bytes, std::size_t(alignment)); }
+void* operator new[](std::size_t bytes, std::align_val_t alignment) { return take(bytes, std::size_t(alignment)); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace {
+
+struct Free {
+  void operator()(void* pointer) const { std::free(pointer); }
+};
+using Memory = std::unique_ptr<void, Free>;
+Memory block(std::uint64_t bytes) { return Memory(std::aligned_alloc(64, bytes + 64 - bytes % 64)); }
+
+rnn_engine_context* context_of(int threads) {
+  rnn_engine_context* context = nullptr;
+  CHECK(rnn_engine_context_create(threads, nullptr, &context) == 0, "context: %s", rnn_engine_last_error());
+  return context;
+}
+
+// LSTM layers without biases, whose gradients are summed up over all layers in one place.
+class Call {
+ public:
+  Call(rnn_engine_context* context, std::int64_t steps, std::int64_t batch, std::int64_t width, int layers,
+       int schedule, int memory = RNN_ENGINE_STORE)
+      : hidden_(static_cast<std::size_t>(layers), width), sets_(hidden_.size()), own_(hidden_.size()) {
+    problem.steps = steps;
+    problem.batch = batch;
+    problem.input_size = width;
+    problem.hidden_sizes = hidden_.data();
+    problem.layers = layers;
+    problem.directions = problem.training = problem.output = 1;
+    problem.memory = memory;
+    problem.schedule = schedule;
+    CHECK(rnn_engine_plan_create(context, &problem, &plan) == 0, "plan: %s", rnn_engine_last_error());
+    rnn_engine_sizes sizes{};
+    CHECK(rnn_engine_plan_sizes(plan, &sizes) == 0, "sizes: %s", rnn_engine_last_error());
+    const auto matrix = static_cast<std::size_t>(4 * width * width);
+    weights_.resize(matrix);
+    gradients_.resize(2 * matrix * hidden_.size());
+    x_.resize(static_cast<std::size_t>(steps * batch * width));
+    y_.resize(x_.size());
+    states_.resize(2 * static_cast<std::size_t>(layers * batch * width));
+    fill_values(reinterpret_cast<char*>(weights_.data()), matrix, 4, 0.1);
+    fill_values(reinterpret_cast<char*>(x_.data()), x_.size(), 4, 1);
+    for (std::size_t i = 0; i < sets_.size(); ++i) {
+      sets_[i].weight_ih = sets_[i].weight_hh = weights_.data();
+      own_[i].weight_ih = gradients_.data() + 2 * i * matrix;
+      own_[i].weight_hh = gradients_.data() + (2 * i + 1) * matrix;
+    }
+    reserve_ = block(sizes.reserve_bytes);
+    workspace_ = block(sizes.workspace_bytes);
+  }
+  ~Call() { rnn_engine_plan_destroy(plan); }
+  Call(const Call&) = delete;
+
+  int forward() {
+    rnn_engine_forward_args f{};
+    f.weights = sets_.data();
+    f.x = x_.data(), f.y = y_.data(), f.hn = states_.data(), f.cn = states_.data() + states_.size() / 2;
+    f.reserve = reserve_.get(), f.workspace = workspace_.get();
+    return rnn_engine_forward(plan, &f);
+  }
+  int backward() {
+    rnn_engine_backward_args b{};
+    b.weights = sets_.data(), b.gradients = own_.data(), b.overwrite = 1;
+    b.x = x_.data(), b.y = y_.data(), b.dy = y_.data();
+    b.reserve = reserve_.get(), b.workspace = workspace_.get();
+    return rnn_engine_backward(plan, &b);
+  }
+  std::uint64_t results() const {
+    return digest(y_.data(), 4 * y_.size()) ^ digest(gradients_.data(), 4 * gradients_.size());
+  }
+
+  rnn_engine_problem problem{};
+  rnn_engine_plan* plan = nullptr;
+
+ private:
+  std::vector<std::int64_t> hidden_;
+  std::vector<rnn_engine_weights> sets_, own_;
+  std::vector<float> weights_, gradients_, x_, y_, states_;
+  Memory reserve_, workspace_;
+};
+
+// The call with no memory after the first, second, ... allocation, until it needs no more.
+void test_memory_of(const char* name, const std::function<int()>& call) {
+  for (int allowed = 0; allowed < 100'000; ++allowed) {
+    allocations_left = allowed;
+    const int code = call();
+    allocations_left = -1;
+    if (code == RNN_ENGINE_OK) return;
+    CHECK(code == RNN_ENGINE_FAILED, "%s with %d allocations: code %d", name, allowed, code);
+    CHECK(*rnn_engine_last_error() != 0, "%s: no message", name);
+  }
+  CHECK(false, "%s never ended", name);
+}
+
+void test_memory() {
+  Call* some = nullptr;
+  for (const int threads : {1, 3}) {
+    test_memory_of("context_create", [&] {
+      rnn_engine_context* context = nullptr;
+      const int code = rnn_engine_context_create(threads, nullptr, &context);
+      rnn_engine_context_destroy(context);
+      return code;
+    });
+    rnn_engine_context* context = context_of(threads);
+    {
+      Call call(context, 6, 3, 20, 3, RNN_ENGINE_WAVEFRONT);
+      some = &call;
+      for (const int memory : {RNN_ENGINE_STORE, RNN_ENGINE_BUDGET})
+        test_memory_of("plan_create", [&] {
+          rnn_engine_problem problem = some->problem;
+          problem.memory = memory;
+          problem.budget = 1 << 30;
+          rnn_engine_plan* plan = nullptr;
+          const int code = rnn_engine_plan_create(context, &problem, &plan);
+          rnn_engine_plan_destroy(plan);
+          return code;
+        });
+      std::size_t count = 0;
+      rnn_engine_tile tile{};
+      rnn_engine_plan_facts facts{};
+      double operations = 0;
+      test_memory_of("plan_buffers", [&] { return rnn_engine_plan_buffers(call.plan, nullptr, 0, &count); });
+      test_memory_of("plan_tile", [&] { return rnn_engine_plan_tile(call.plan, 2, &tile, nullptr, 0, &count); });
+      test_memory_of("calibrate", [&] { return rnn_engine_calibrate(context, RNN_ENGINE_FLOAT32); });
+      test_memory_of("plan_describe", [&] { return rnn_engine_plan_describe(call.plan, &facts); });
+      CHECK(facts.seconds > 0, "no seconds after calibration");
+      test_memory_of("peak", [&] { return rnn_engine_peak(context, 0, 1, &operations); });
+      test_memory_of("forward", [&] { return call.forward(); });
+      test_memory_of("backward", [&] { return call.backward(); });
+    }
+    rnn_engine_context_destroy(context);
+  }
+}
+
+// Threads whose stacks the system cannot give.
+void test_threads() {
+  pthread_attr_t usual, endless;
+  pthread_attr_init(&endless);
+  CHECK(pthread_getattr_default_np(&usual) == 0 && pthread_attr_setstacksize(&endless, std::size_t{1} << 46) == 0 &&
+            pthread_setattr_default_np(&endless) == 0,
+        "the size of stacks cannot be set");
+  rnn_engine_context* context = context_of(4);
+  double operations = 0;
+  CHECK(rnn_engine_peak(context, 0, 1, &operations) == RNN_ENGINE_FAILED, "threads without stacks");
+  CHECK(std::strstr(rnn_engine_last_error(), "threads: 4 were asked for, the system gave 1"), "message: %s",
+        rnn_engine_last_error());
+  CHECK(rnn_engine_calibrate(context, RNN_ENGINE_FLOAT64) == RNN_ENGINE_FAILED || operations == 0, "calibration");
+  pthread_setattr_default_np(&usual);
+  CHECK(rnn_engine_peak(context, 0, 1, &operations) == 0 && operations > 0, "once there are threads: %s",
+        rnn_engine_last_error());
+  rnn_engine_context_destroy(context);
+  pthread_attr_destroy(&endless);
+  pthread_attr_destroy(&usual);
+}
+
+using Clock = std::chrono::steady_clock;
+struct Asked {
+  pthread_t caller = pthread_self();
+  Clock::time_point before;
+  int times = 0, most = 0, too_soon = 0, by_others = 0;
+
+  // Stops the `most`-th time; 0: never.
+  static int ask(void* user) {
+    auto& self = *static_cast<Asked*>(user);
+    const auto now = Clock::now();
+    self.too_soon += now - self.before < std::chrono::milliseconds(19);
+    self.before = now;
+    self.by_others += !pthread_equal(self.caller, pthread_self());
+    return ++self.times == self.most;
+  }
+};
+
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+// A call that takes long ends soon after it was told to, and the same call gives the same results afterwards.
+void test_interrupt(rnn_engine_context* context, Call& call, const char* name) {
+  Asked asked;
+  CHECK(call.forward() == 0 && call.backward() == 0, "%s: %s", name, rnn_engine_last_error());
+  const std::uint64_t expected = call.results();
+  CHECK(rnn_engine_context_set_interrupt(context, Asked::ask, &asked) == 0, "set_interrupt");
+  for (const bool in_backward : {false, true}) {
+    const auto run = [&](int most) {
+      if (in_backward) CHECK(call.forward() == 0, "%s: %s", name, rnn_engine_last_error());
+      asked = Asked{};
+      asked.most = most;
+      asked.before = Clock::now();
+      const double start = cpu_seconds();
+      const int code = in_backward ? call.backward() : call.forward();
+      CHECK(code == (most ? RNN_ENGINE_INTERRUPTED : RNN_ENGINE_OK), "%s: code %d", name, code);
+      CHECK(asked.too_soon == 0 && asked.by_others == 0, "%s: asked too soon %d times, by others %d times", name,
+            asked.too_soon, asked.by_others);
+      return cpu_seconds() - start;
+    };
+    run(0);
+    CHECK(asked.times > 3, "%s: asked only %d times in a long call", name, asked.times);
+    const double whole = run(0), part = run(1);
+    CHECK(part < 0.6 * whole, "%s: interrupted after %g of %g seconds", name, part, whole);
+  }
+  rnn_engine_context_set_interrupt(context, nullptr, nullptr);
+  CHECK(call.forward() == 0 && call.backward() == 0 && call.results() == expected, "%s: other results after it", name);
+}
+
+void test_interrupts() {
+  for (const int threads : {1, 2}) {
+    rnn_engine_context* context = context_of(threads);
+    {
+      Call layers(context, 160, 24, 256, 2, RNN_ENGINE_LAYERS);
+      test_interrupt(context, layers, "layer by layer");
+      Call one_step(context, 1, 6000, 256, 1, RNN_ENGINE_LAYERS);
+      test_interrupt(context, one_step, "one step");
+      Call wavefront(context, 160, 24, 256, 2, RNN_ENGINE_WAVEFRONT);
+      test_interrupt(context, wavefront, "wavefront");
+      Call recomputed(context, 160, 24, 256, 2, RNN_ENGINE_LAYERS, RNN_ENGINE_RECOMPUTE);
+      test_interrupt(context, recomputed, "recompute");
+    }
+    rnn_engine_context_destroy(context);
+  }
+}
+
+}  // namespace
+
+int main() {
+  test_memory();
+  test_threads();
+  test_interrupts();
+  std::printf("%d failures\n", failures);
+  return failures != 0;
+}
