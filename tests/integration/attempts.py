@@ -13,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import sacrebleu  # noqa: F401  (so that no copy of this process has to import it, as the commands below)
 from commands import become_program
 
 from nmt.cli import main
+from nmt.commands import average, compare, config, evaluate, info, prepare, score, train, translate  # noqa: F401
 
 CPU_SECONDS = 10
 """What a command may take that has nothing to do but refuse what it was given."""

@@ -209,12 +209,13 @@ def main() -> None:
     parser.add_argument("what", choices=["models", "training"])
     parser.add_argument("count", type=int)
     parser.add_argument("--only", type=int)
+    parser.add_argument("--from", type=int, default=0, dest="first")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name))
         run = bench.model_case if chosen.what == "models" else bench.training_case
         codes, bad, memory = Counter[int](), 0, 0
-        for number in range(chosen.count) if chosen.only is None else [chosen.only]:
+        for number in range(chosen.first, chosen.count) if chosen.only is None else [chosen.only]:
             case, done, problem = run(number)
             codes[done.code] += 1
             memory = max(memory, done.memory)

@@ -159,11 +159,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int)
     parser.add_argument("--only", type=int)
+    parser.add_argument("--from", type=int, default=0, dest="first")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name))
         codes, bad, memory = Counter[int](), 0, 0
-        for number in range(chosen.count) if chosen.only is None else [chosen.only]:
+        for number in range(chosen.first, chosen.count) if chosen.only is None else [chosen.only]:
             done, problem = bench.case(number)
             codes[done.code] += 1
             memory = max(memory, done.memory)
