@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import typer
@@ -37,5 +38,6 @@ def tell(who: str, message: str) -> None:
     lines = message.split("\n")
     if len(lines) > _MOST_LINES:
         lines[_MOST_LINES:] = [f"and {len(lines) - _MOST_LINES} more lines"]
-    for line in lines:
-        typer.echo(f"{who}: {printable(line)}", err=True)
+    with suppress(OSError):  # nobody can hear it; what is to be done is done all the same
+        for line in lines:
+            typer.echo(f"{who}: {printable(line)}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +54,9 @@ class StepReport:
 class Reporter:
     """Shows progress on standard error and writes training.log; a context manager.
 
+    Training does not end because nobody can watch it: where standard error takes no more, as on a full disk or on a
+    terminal that was closed, nothing is shown any longer. The log must be written.
+
     Args:
         log: The log file; lines are appended.
         stream: Where to show progress.
@@ -63,6 +67,7 @@ class Reporter:
         self._live = (
             Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
         )
+        self._can_show = True
         self._log_path = log
         self._log: TextIO | None = None
         self._since = self._shown_at = time.monotonic()
@@ -74,14 +79,14 @@ class Reporter:
         require_writable(self._log_path)
         self._log = self._log_path.open("a", encoding="utf-8")
         if self._live:
-            self._live.start()
+            self._show(self._live.start)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live:
-            self._live.stop()
+            self._show(self._live.stop)
         if self._log:
             with suppress(OSError):  # what could not be written has been an error already
                 self._log.close()
@@ -89,7 +94,14 @@ class Reporter:
     def note(self, text: str) -> None:
         """Tell something that stays: one line on the screen and in the log."""
         self._write_log(text)
-        self._console.print(text, markup=False)
+        self._show(lambda: self._console.print(text, markup=False))
+
+    def _show(self, draw: Callable[[], None]) -> None:
+        if self._can_show:
+            try:
+                draw()
+            except OSError:
+                self._can_show = False
 
     def step(self, report: StepReport) -> None:
         """Take the numbers of a step in, and show them when it is time to."""
@@ -99,12 +111,13 @@ class Reporter:
         now = time.monotonic()
         if self._live and now - self._shown_at >= 0.25:
             self._shown_at = now
-            self._live.update(Text(self._line(report, now), no_wrap=True, overflow="ellipsis"), refresh=True)
+            live, text = self._live, Text(self._line(report, now), no_wrap=True, overflow="ellipsis")
+            self._show(lambda: live.update(text, refresh=True))
         if now - self._since >= LINE_EVERY_SECONDS:
             line = self._line(report, now)
             self._write_log(line)
             if not self._live:
-                self._console.print(line, markup=False)
+                self._show(lambda: self._console.print(line, markup=False))
             self._clear(now)
 
     def _line(self, report: StepReport, now: float) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from nmt.training import progress
 from nmt.training.progress import Pace, Reporter, StepReport, perplexity
 from nmt.values import duration
+
+REPORT = StepReport(7, 1, 12, math.log(4) * 10, math.log(2) * 10, 10, 2e-3, 0.25, 60.0, "ppl 5.00")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +31,7 @@ def test_plain_lines_where_there_is_no_terminal(tmp_path, monkeypatch):
     stream = io.StringIO()
     with Reporter(tmp_path / "training.log", stream) as reporter:
         reporter.note("starting [bold]")
-        reporter.step(StepReport(7, 1, 12, math.log(4) * 10, math.log(2) * 10, 10, 2e-3, 0.25, 60.0, "ppl 5.00"))
+        reporter.step(REPORT)
     lines = stream.getvalue().splitlines()
     assert lines[0] == "starting [bold]"
     assert lines[1].startswith("epoch 1/12  step 7  loss 0.693  ppl 2.00  smoothed loss 1.386  lr 2.00e-03  ")
@@ -56,3 +59,16 @@ def test_pace_leaves_pauses_out(monkeypatch):
         pace.add(tokens)
     assert pace.take() == 100.0
     assert pace.take() == 0.0
+
+
+@pytest.mark.parametrize("on_terminal", [False, True])
+def test_training_goes_on_where_nobody_can_watch_it(tmp_path, on_terminal):
+    """A full disk under standard error; with and without a terminal's live line."""
+    with suppress(OSError), Path("/dev/full").open("w") as full:
+        full.isatty = lambda: on_terminal
+        with Reporter(tmp_path / "log", full) as reporter:
+            for _ in range(3):
+                reporter.note("still here")
+                reporter._shown_at = reporter._since = -1e9
+                reporter.step(REPORT)
+    assert (tmp_path / "log").read_text().count("still here") == 3
