@@ -83,7 +83,13 @@ def main() -> None:
     """Run the command line of this process."""
     open_standard_streams()
     with ended_by_signals():
-        app()
+        app([_at_home(word) for word in sys.argv[1:]])
+
+
+def _at_home(word: str) -> str:
+    """Put the home folder for a leading `~`, which shells leave as it is in `--output=~/x`."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + (os.path.expanduser(value) if value.startswith("~/") else value)  # noqa: PTH111
 
 
 def _print_version(wanted: bool) -> None:

@@ -45,7 +45,7 @@ def option_parser(usage: str, description: str) -> argparse.ArgumentParser:
             option, dest="settings", metavar=metavar, action="append", default=[], type=setting, help=text
         )
 
-    add("--folder", "FOLDER", lambda path: f"folder={Path.cwd() / path}", "where the model goes")
+    add("--folder", "FOLDER", lambda path: f"folder={Path.cwd() / Path(path).expanduser()}", "where the model goes")
     add("--minutes", "N", "training.max_minutes={}".format, "train for at most N minutes")
     add("--threads", "N", "training.threads={}".format, "CPU threads")
     add("--set", "SECTION.KEY=VALUE", str, "any setting; may be given many times (nmt config lists them)")

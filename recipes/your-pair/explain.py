@@ -121,8 +121,8 @@ def advice(outcome: Outcome) -> Iterator[str]:
     elif minutes and taken >= 0.97 * minutes and last["epoch"] < epochs:
         needed = math.ceil(max(taken * epochs / _epochs_done(outcome), minutes + 1))
         yield (
-            f"Time ran out in epoch {last['epoch']} of {epochs}. At this run's pace all of them take about {needed:,} "
-            f"minutes; this goes on:\n{_command(outcome, '--minutes', str(needed))}"
+            f"Time ran out in epoch {last['epoch']} of {epochs}. At this run's pace all of them take {needed:,} "
+            f"minutes at most; this goes on:\n{_command(outcome, '--minutes', str(needed))}"
         )
     elif gaining:
         longer = ["--set", f"training.epochs={2 * epochs}"] + (

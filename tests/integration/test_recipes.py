@@ -476,6 +476,12 @@ def test_presets_are_as_the_table_says():
         assert int(minutes) + int(seconds) / 60 <= limits[name] + 0.2  # the last validation comes after the limit
 
 
+def test_home_in_an_option(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    parsed = steps.option_parser("usage", "what it does").parse_args(["--folder=~/x", "--set=folder=y"])
+    assert parsed.settings == ["folder=/home/me/x", "folder=y"]
+
+
 def test_results_without_scores_are_an_error(tmp_path):
     for name in ("test.src.gz", "test.tgt.gz"):
         (tmp_path / "data").mkdir(exist_ok=True)

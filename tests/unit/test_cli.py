@@ -87,6 +87,19 @@ def test_version(option: str) -> None:
     assert parsed(option) == (0, f"nmt {package.__version__}\n", "")
 
 
+def test_home_is_found_in_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    given = ["translate", "~/model", "--input=~/a", "--output", "~/b~", "a~/b", "--set=folder=~/x", "~", "--x"]
+    monkeypatch.setattr(sys, "argv", ["nmt", *given])
+    seen: list[str] = []
+    monkeypatch.setattr(cli, "app", seen.extend)
+    cli.main()
+    assert seen == [
+        *("translate", "/home/me/model", "--input=/home/me/a", "--output", "/home/me/b~"),
+        *("a~/b", "--set=folder=~/x", "~", "--x"),
+    ]  # what --set says is for the settings, which know ~
+
+
 def test_help_is_a_command_too() -> None:
     assert parsed("help", "translate") == parsed("translate", "--help")
     assert parsed("help") == parsed("--help")
