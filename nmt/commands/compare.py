@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
 from nmt.commands.options import SearchSettings, TestSet
+from nmt.commands.progress import counted, progress
 from nmt.config import Config
 from nmt.data.text import read_lines
 from nmt.decoding.translation import TranslationSettings
@@ -20,6 +22,7 @@ from nmt.evaluation.paired import Difference, compare, sentence_scores, verdict
 from nmt.evaluation.scores import tokenizer
 from nmt.experiment import TestLines, read_test_set, warn_of_misalignment
 from nmt.files import write_through
+from nmt.model.device import count_threads
 from nmt.model_folder.files import read_settings
 
 
@@ -63,15 +66,14 @@ def run(
     )
     test = _test_set(systems, chosen)
     language = language or _language(systems, test.references)
-    a, b = (_translations(system, test, search) for system in systems)
-    differences = compare(a, b, test.references, language)
-    for line in _report(systems, test, differences):
-        typer.echo(line)
-    if html is not None:
-        names = str(systems[0].path), str(systems[1].path)
-        page = render_page(test.name, names, differences, _sentences(test, a, b))
-        with write_through(html) as file:
-            file.write(page.encode())
+    with nullcontext() if html is None else write_through(html) as file:  # a wrong name is told before any work
+        a, b = (_translations(system, test, search) for system in systems)
+        differences = compare(a, b, test.references, language)
+        for line in _report(systems, test, differences):
+            typer.echo(line)
+        if file is not None:
+            names = str(systems[0].path), str(systems[1].path)
+            file.write(render_page(test.name, names, differences, _sentences(test, a, b)).encode())
 
 
 def _language(systems: Sequence[System], references: Sequence[str]) -> str | None:
@@ -109,12 +111,14 @@ def _translations(system: System, test: TestLines, search: SearchSettings) -> li
             )
         warn_of_misalignment(f"the source text and {system.path}", list(zip(test.sources, lines, strict=True)))
         return lines
-    translator = Translator.load(system.path, threads=search.threads, device=search.device)
+    translator = Translator.load(system.path, threads=count_threads(search.threads), device=search.device)
     typer.echo(f"nmt compare: {system.name} translates {len(test.sources):,} lines", err=True)
     settings = TranslationSettings(
         search.beam_size, search.length_penalty, search.batch_size, retry=search.retry, sentences=search.sentences
     )
-    texts = [found.text for found in translator.translate_detailed(test.sources, settings)]
+    with progress("nmt compare") as show:
+        found = translator.translate_detailed(test.sources, settings, counted(show, len(test.sources)))
+    texts = [translation.text for translation in found]
     del translator
     gc.collect()
     return texts

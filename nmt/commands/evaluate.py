@@ -6,6 +6,7 @@ import errno
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import typer
 
 import nmt
 from nmt.commands.options import SearchSettings, TestSet
+from nmt.commands.progress import counted, progress
 from nmt.config import Config
 from nmt.data.dataset import PreparedError
 from nmt.data.preparation.manifest import read_overlap
@@ -22,6 +24,7 @@ from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator, by_sentence
 from nmt.evaluation import score
 from nmt.experiment import TestLines, read_test_set
+from nmt.model.device import count_threads
 from nmt.model_folder.card import note_score
 from nmt.model_folder.files import CARD_FILE, read_settings
 from nmt.model_folder.scores import ScoresFile
@@ -48,17 +51,18 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
     """
     # The files come before the model: a wrong name is told at once.
     test = read_test_set(read_settings(folder), chosen.name, chosen.files)
-    translator = Translator.load(folder, threads=search.threads, device=search.device)
-    _tell(f"translating {len(test.sources):,} lines")
-    started = time.monotonic()
-    settings = TranslationSettings(
-        search.beam_size, search.length_penalty, search.batch_size, retry=search.retry, sentences=search.sentences
-    )
-    found = translator.translate_detailed(test.sources, settings)
-    seconds = time.monotonic() - started
-    translations = [translation.text for translation in found]
-    if output is not None:
-        with open_output(output) as file:
+    with nullcontext() if output is None else open_output(output) as file:
+        translator = Translator.load(folder, threads=count_threads(search.threads), device=search.device)
+        _tell(f"translating {len(test.sources):,} lines")
+        started = time.monotonic()
+        settings = TranslationSettings(
+            search.beam_size, search.length_penalty, search.batch_size, retry=search.retry, sentences=search.sentences
+        )
+        with progress("nmt evaluate") as show:
+            found = translator.translate_detailed(test.sources, settings, counted(show, len(test.sources)))
+        seconds = time.monotonic() - started
+        translations = [translation.text for translation in found]
+        if file is not None:
             file.write("".join(f"{line}\n" for line in translations).encode())
     scores = score(translations, test.references, translator.config.data.target_language)
     typer.echo(f"BLEU {scores.bleu:.2f}  {scores.bleu_signature}")

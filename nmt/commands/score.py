@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from nmt.commands.options import SearchSettings
+from nmt.commands.progress import progress
 from nmt.data.text import gather, read_pairs
 from nmt.decoding.formats import dump_json
 from nmt.decoding.translator import Translator
+from nmt.files import STREAM
+from nmt.model.device import count_threads
 
 _CHUNK: Final = 2_000  # pairs scored together: enough to sort by length, few enough to hold in memory
 _CHUNK_CHARACTERS: Final = 1_000_000  # and of how many characters
@@ -39,27 +42,36 @@ def run(folder: Path, source: Path, target: Path, format: str, normalize: bool, 
         BrokenPipeError: The reader of stdout has left.
     """
     pairs = _open(source, target)
-    translator = Translator.load(folder, threads=search.threads, device=search.device)
+    translator = Translator.load(folder, threads=count_threads(search.threads), device=search.device)
     out = sys.stdout.buffer
     if format == "tsv":
         out.write(b"line\tscore\tsubwords\n")
     number = 0
-    for chunk in gather(pairs, lambda pair: len(pair[0]) + len(pair[1]), _CHUNK, _CHUNK_CHARACTERS):
-        for (left, right), found in zip(chunk, translator.score(chunk), strict=True):
-            number += 1
-            score = found.log_probability / (found.subwords if normalize else 1)
-            row = f"{score:.6f}"
-            if format == "tsv":
-                row = f"{number}\t{row}\t{found.subwords}"
-            elif format == "json":
-                fields = {"line": number, "source": left, "target": right}
-                row = dump_json({**fields, "score": round(score, 6), "subwords": found.subwords})
-            out.write(f"{row}\n".encode())
-        out.flush()
+    with progress("nmt score", shown=not sys.stdout.isatty()) as show:
+        for chunk in gather(pairs, lambda pair: len(pair[0]) + len(pair[1]), _CHUNK, _CHUNK_CHARACTERS):
+            rows = []
+            for pair, found in zip(chunk, translator.score(chunk), strict=True):
+                number += 1
+                score = found.log_probability / (found.subwords if normalize else 1)
+                rows.append(_row(number, pair, score, found.subwords, format))
+            out.write("".join(f"{row}\n" for row in rows).encode())
+            out.flush()
+            show(number, None)
+
+
+def _row(number: int, pair: Pair, score: float, subwords: int, format: str) -> str:
+    row = f"{score:.6f}"
+    if format == "tsv":
+        return f"{number}\t{row}\t{subwords}"
+    if format == "json":
+        fields = {"line": number, "source": pair[0], "target": pair[1]}
+        return dump_json({**fields, "score": round(score, 6), "subwords": subwords})
+    return row
 
 
 def _open(source: Path, target: Path) -> Iterator[Pair]:
     """Read pairs; a file that is missing is told now, before a model is loaded."""
     for path in (source, target):
-        path.open("rb").close()
+        if path != STREAM and (path.is_file() or not path.exists()):  # who writes into a pipe would miss its reader
+            path.open("rb").close()
     return read_pairs(source, target)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -14,12 +11,15 @@ from typing import BinaryIO, Final
 import typer
 
 from nmt.commands.options import SearchSettings
+from nmt.commands.progress import Show, progress
 from nmt.data.line_reader import LineReader
 from nmt.data.text import LONGEST_LINE, CorpusError, RawLine, Source, open_input, open_output, raw_lines
 from nmt.data.text_check import TextCheck
 from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
 from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
+from nmt.files import STREAM
+from nmt.model.device import count_threads
 from nmt.terminal import tell
 
 _CHUNK: Final = 2_000  # lines translated together: enough to sort by length, few enough to hold in memory
@@ -62,14 +62,15 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     """
     # Files first: a mistake in a name is told at once, and not after a model was read.
     with open_input(request.source) as source, open_output(request.output) as target:
-        translator = Translator.load(folder, threads=search.threads, device=search.device)
+        translator = Translator.load(folder, threads=count_threads(search.threads), device=search.device)
         check = TextCheck(request.source, translator.config.data.source_language)
         if request.plot is not None:
             wrong = _translate_and_draw(translator, source, target, search, request, request.plot, check)
         else:
             lines = LineReader(source, _CHUNK, _CHUNK_BYTES)
-            with _progress(shown=not (request.output is None and sys.stdout.isatty())) as count:
-                wrong = translate_stream(translator, lines, target, search, request, check, count)
+            to_terminal = request.output in (None, STREAM) and sys.stdout.isatty()
+            with progress("nmt translate", shown=not to_terminal) as show:
+                wrong = translate_stream(translator, lines, target, search, request, check, show)
     if wrong:
         tell("nmt translate", f"{wrong:,} of the lines held no text to translate; the field error of each says why")
     for warning in check.warnings():
@@ -85,7 +86,7 @@ def translate_stream(
     search: SearchSettings,
     request: Request | None = None,
     check: TextCheck | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    show: Show | None = None,
 ) -> int:
     """Translate a stream with bounded memory: in order, and a line out for each line in, whatever it holds.
 
@@ -96,7 +97,7 @@ def translate_stream(
         search: How to search.
         request: What to write; files named in it are not looked at.
         check: Counts the lines that are no UTF-8, or too long.
-        progress: Called with the number of lines and of sentences just translated.
+        show: Told how far it is.
 
     Returns:
         Lines that held no text (JSON only).
@@ -109,9 +110,8 @@ def translate_stream(
     for chunk in lines.chunks():
         first = check.lines + 1
         read = [_read(raw, number, request, check) for number, raw in enumerate(chunk, start=first)]
-        translations = translator.translate_detailed(
-            [line.text for line, _ in read], settings, None if progress is None else partial(progress, 0)
-        )
+        tell_batch = None if show is None else _Done(lines, first - 1, len(chunk), show)
+        translations = translator.translate_detailed([line.text for line, _ in read], settings, tell_batch)
         rows = [
             row
             for number, ((line, whole), found) in enumerate(zip(read, translations, strict=True), start=first)
@@ -120,9 +120,22 @@ def translate_stream(
         target.write("".join(f"{row}\n" for row in rows).encode("utf-8"))
         target.flush()
         wrong += sum(line.error is not None for line, _ in read)
-        if progress is not None:
-            progress(len(chunk), 0)
+        if tell_batch is not None:
+            tell_batch(len(chunk))
     return wrong
+
+
+class _Done:
+    """Tells how far the translation of a chunk is, of which only sentences are counted, most often one a line."""
+
+    def __init__(self, lines: LineReader, before: int, count: int, show: Show) -> None:
+        self._before, self._count, self._done, self._show = before, count, 0, show
+        self._start, self._end, self._size = lines.chunk_start, lines.position, lines.source.size()
+
+    def __call__(self, sentences: int) -> None:
+        self._done = min(self._done + sentences, self._count)
+        place = self._start + (self._end - self._start) * self._done / self._count
+        self._show(self._before + self._done, place / self._size if self._size else None)
 
 
 def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
@@ -179,25 +192,3 @@ def _translate_and_draw(
             "nmt translate", f"{plot}: no font here has {missing[:20]}, so their numbers are shown; .svg needs no font"
         )
     return 0
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Show on a terminal's stderr how many lines and sentences are done; yields what counts them."""
-    if not shown or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
-    columns = TextColumn("{task.fields[lines]:,} lines, {task.completed:,.0f} sentences"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
-        task = bar.add_task("", total=None, lines=0)
-        lines = 0
-
-        def count(new_lines: int, sentences: int) -> None:
-            nonlocal lines
-            lines += new_lines
-            bar.update(task, advance=sentences, lines=lines)
-
-        yield count

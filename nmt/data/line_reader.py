@@ -33,8 +33,8 @@ class LineReader:
 
     def __init__(self, source: Source, most: int, largest: int) -> None:
         self.source = source
-        self.position = 0
-        """Bytes of the source, compressed ones where it is, up to the end of the last chunk; 0 if nobody knows."""
+        self.chunk_start = self.position = 0
+        """Bytes of the source, compressed ones where it is, before and behind the last chunk; 0 if nobody knows."""
         self._most, self._largest = most, largest
         self._is_file = source.size() is not None
         self._ahead: deque[_Ahead] = deque()
@@ -75,6 +75,7 @@ class LineReader:
                     self._changed.wait(left)
                 else:
                     break
+            self.chunk_start = self.position
             chunk: list[RawLine] = []
             size = 0
             while self._ahead and len(chunk) < self._most and size < self._largest:

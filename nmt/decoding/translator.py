@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import Final, Self
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from nmt.config import Config, DecodingConfig
 from nmt.data.batching import longest_first
 from nmt.data.subwords import Subwords, load_subwords
 from nmt.decoding.alignment import Links, link_words, words_of_pieces, words_of_source
+from nmt.decoding.arguments import checked_lines, checked_pairs, checked_text
 from nmt.decoding.beam_search import Hypothesis, SearchError, SearchOptions, beam_search
 from nmt.decoding.lines import LineCutter, one_line
 from nmt.decoding.quality_checks import count_suspect
@@ -30,7 +32,8 @@ from nmt.decoding.translation import (
     assemble,
 )
 from nmt.model.decoder import DecoderState
-from nmt.model.device import use_device, use_threads
+from nmt.model.device import count_threads, use_device
+from nmt.model.guest import as_guest
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import ModelError
 from nmt.model_folder.weights import load_model
@@ -38,6 +41,8 @@ from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
 
 Ids = Sequence[int]
 Progress = Callable[[int], None]
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 _BATCH_TOKENS: Final = 16_384  # padded source tokens of a batch at most, whatever the batch size
 _SCORES: Final = 32_000_000  # of next subwords, for all hypotheses of a batch: 128 MB
@@ -189,8 +194,21 @@ def by_sentence(config: Config, asked: bool | None) -> bool:
     return asked if asked is not None else config.decoding.sentences and config.lines != "texts"
 
 
+def _guest(
+    method: Callable[Concatenate[Translator, Parameters], Result],
+) -> Callable[Concatenate[Translator, Parameters], Result]:
+    """Run a method of a translator with its own settings of torch; see `as_guest`."""
+
+    @wraps(method)
+    def run(self: Translator, /, *arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+        with as_guest(self._threads):
+            return method(self, *arguments, **options)
+
+    return run
+
+
 class Translator:
-    """Translates text with a model.
+    """Translates text with a model, in whatever program: torch's settings are left as they are (see `as_guest`).
 
     Args:
         model: The network; put into evaluation mode whenever it translates.
@@ -204,6 +222,7 @@ class Translator:
         self.source_subwords = source_subwords
         self.target_subwords = target_subwords
         self.config = config
+        self._threads: int | None = None
         self._cutter = LineCutter(source_subwords, config.data.max_length)
 
     @classmethod
@@ -212,7 +231,7 @@ class Translator:
 
         Args:
             folder: The folder.
-            threads: CPU threads; None takes every core that the process may use.
+            threads: CPU threads of this translator; None for as many as torch has, `torch.get_num_threads()`.
             device: Where to translate, as in `nmt.model.device.use_device`.
 
         Returns:
@@ -220,12 +239,14 @@ class Translator:
 
         Raises:
             DeviceError: If the device cannot be used.
+            TypeError, ValueError: If `threads` is no number, or out of bounds.
             ModelError: If the model is missing, damaged, or does not fit its config or its subword models.
             SubwordError: If a subword model is missing or damaged.
         """
-        use_threads(threads)
+        threads = None if threads is None else count_threads(threads)
         place = use_device(device)  # before the model is read: what is missing is told at once
-        config, model = load_model(Path(folder), Seq2Seq.from_config)
+        with as_guest(threads):
+            config, model = load_model(Path(folder), Seq2Seq.from_config)
         source, target = load_subwords(Path(folder), config.data.subword_files)
         sizes = model.vocabulary_sizes
         if (source.size, target.size) != sizes:
@@ -233,7 +254,17 @@ class Translator:
                 f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
                 f"got {source.size} and {target.size}"
             )
-        return cls(model.to(place), source, target, config)
+        translator = cls(model.to(place), source, target, config)
+        translator._threads = threads
+        return translator
+
+    def __repr__(self) -> str:
+        """Tell what it translates with what, on one line."""
+        data, values = self.config.data, sum(parameter.numel() for parameter in self.model.parameters())
+        return (
+            f"<Translator {data.source_language}-{data.target_language}: {self.config.model.cell}, "
+            f"{values:,} parameters, on {self.model.device}>"
+        )
 
     def translate(
         self,
@@ -259,10 +290,12 @@ class Translator:
 
         Raises:
             SearchError: If a setting is out of bounds.
+            TypeError: If `lines` is no list of texts.
         """
         settings = TranslationSettings(beam_size, length_penalty, batch_size, retry=retry)
         return [translation.text for translation in self.translate_detailed(lines, settings, progress)]
 
+    @_guest
     def translate_detailed(
         self,
         lines: Sequence[str],
@@ -289,12 +322,14 @@ class Translator:
 
         Raises:
             SearchError: If a setting is out of bounds.
+            TypeError: If `lines` is no list of texts.
         """
+        texts = checked_lines(lines)
         settings = settings or TranslationSettings()
         options, batch_size = self._options(settings)
         retry = self.config.decoding.retry if settings.retry is None else settings.retry
         prepared = self._cutter.cut(
-            [one_line(line) for line in lines], sentences=by_sentence(self.config, settings.sentences)
+            [one_line(text) for text in texts], sentences=by_sentence(self.config, settings.sentences)
         )
         ids_of = {piece.text: ids for line in prepared for piece, ids in line.parts if ids}
         sources = list(ids_of.values())
@@ -312,6 +347,7 @@ class Translator:
             for line, found in zip(prepared, translations, strict=True)
         ]
 
+    @_guest
     def score(self, pairs: Iterable[tuple[str, str]]) -> list[PairScore]:
         """Tell how likely given translations are.
 
@@ -320,13 +356,17 @@ class Translator:
 
         Returns:
             The score of each.
+
+        Raises:
+            TypeError: If `pairs` is no list of pairs of texts.
         """
-        texts = [(one_line(source), one_line(target)) for source, target in pairs]
+        texts = [(one_line(source), one_line(target)) for source, target in checked_pairs(pairs)]
         sources = self.source_subwords.encode_lines([source for source, _ in texts])
         targets = self.target_subwords.encode_lines([target for _, target in texts])
         scores = log_probabilities(self.model, sources, targets)
         return [PairScore(score, len(ids) + 1) for score, ids in zip(scores, targets, strict=True)]
 
+    @_guest
     def attention(self, source: str, target: str) -> AttentionMap:
         """Tell where the model looks while it writes a translation.
 
@@ -339,7 +379,9 @@ class Translator:
 
         Raises:
             SearchError: If the lines are so long that the weights would fill the memory.
+            TypeError: If either is no text.
         """
+        source, target = checked_text("source", source), checked_text("target", target)
         ids = self.source_subwords.encode(one_line(source)), self.target_subwords.encode(one_line(target))
         size = (len(ids[0]) + 1) * (len(ids[1]) + 1)
         if size > _LARGEST_MAP:

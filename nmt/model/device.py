@@ -15,12 +15,13 @@ class DeviceError(RuntimeError):
     """A device that cannot be used; the message says what is missing and what to do."""
 
 
-def use_device(setting: str, *, tf32: bool = False) -> torch.device:
+def use_device(setting: str, *, tf32: bool | None = None) -> torch.device:
     """Choose a device, and how its float32 products round.
 
     Args:
         setting: "cpu", "cuda" (the first), "cuda:N", or "auto": the first CUDA device if it can be used, else the CPU.
-        tf32: Whether float32 products on CUDA may round what they multiply to TF32, torch's and the engine's.
+        tf32: Whether float32 products on CUDA may round what they multiply to TF32, torch's and the engine's; None
+            leaves that as it is.
 
     Returns:
         The device.
@@ -36,7 +37,8 @@ def use_device(setting: str, *, tf32: bool = False) -> torch.device:
         if setting == "auto":
             return torch.device("cpu")
         raise
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    if tf32 is not None:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     return torch.device("cuda", index)
 
 
@@ -60,14 +62,21 @@ def _check_cuda(index: int) -> None:
 
 
 def use_threads(threads: int | None) -> int:
-    """Set the number of CPU threads of torch and, with it, of the engine.
+    """Set the number of CPU threads of torch and, with it, of the engine; see `count_threads`."""
+    threads = count_threads(threads)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def count_threads(threads: int | None) -> int:
+    """Tell how many CPU threads to use.
 
     Args:
         threads: The number; None takes what the environment variable OMP_NUM_THREADS says, or, without it, every core
             that the process may run on.
 
     Returns:
-        The number set.
+        The number.
 
     Raises:
         TypeError, ValueError: It is none, or out of bounds.
@@ -79,5 +88,4 @@ def use_threads(threads: int | None) -> int:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         threads = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) and int(wanted) > 0 else cores
         threads = min(threads, int(THREADS.most))
-    torch.set_num_threads(threads)
     return threads

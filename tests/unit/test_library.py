@@ -1,0 +1,198 @@
+"""The translator as a guest in somebody else's program: what it is given, and what it leaves as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+
+from nmt.decoding.beam_search import SearchError
+from nmt.decoding.translation import TranslationSettings
+from nmt.decoding.translator import Translator
+from nmt.model import guest
+
+FOLDER = Path(__file__).parents[1] / "data" / "model-v1"
+LINES = ["The old dog sees the small cat.", "", "one two three", "☃"]
+
+
+@pytest.fixture(scope="module")
+def translator() -> Translator:
+    return Translator.load(FOLDER, threads=1)
+
+
+def settings_of_torch() -> tuple[object, ...]:
+    return (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_float32_matmul_precision(),
+        torch.is_autocast_enabled("cpu"),
+        torch.backends.cudnn.allow_tf32,
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_rng_state().tolist(),
+    )
+
+
+@pytest.fixture
+def strange_program() -> Iterator[None]:
+    """A program with other settings of torch."""
+    threads = torch.get_num_threads()
+    with ExitStack() as stack:
+        torch.set_num_threads(3)
+        stack.callback(torch.set_num_threads, threads)
+        torch.set_default_dtype(torch.float64)
+        stack.callback(torch.set_default_dtype, torch.float32)
+        torch.set_float32_matmul_precision("medium")
+        stack.callback(torch.set_float32_matmul_precision, "highest")
+        stack.enter_context(torch.device("meta"))
+        stack.enter_context(torch.autocast("cpu", torch.bfloat16))
+        yield
+
+
+def everything(translator: Translator) -> tuple[object, ...]:
+    """All that a translator can tell of some lines."""
+    pairs = list(zip(LINES, reversed(LINES), strict=True))
+    detailed = translator.translate_detailed(LINES, TranslationSettings(n_best=2, beam_size=3, alignments=True))
+    weights = translator.attention(LINES[0], LINES[2]).weights.tolist()
+    return translator.translate(LINES), detailed, translator.score(pairs), weights
+
+
+def test_other_settings_of_the_program_change_nothing(translator: Translator, strange_program: None) -> None:
+    before = settings_of_torch()
+    loaded = Translator.load(FOLDER, threads=2)
+    found = everything(loaded)
+    assert settings_of_torch() == before
+    with torch.device("cpu"), torch.autocast("cpu", enabled=False):
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
+        assert everything(translator) == found
+
+
+@pytest.mark.parametrize("wrong", [["a", 5], None, "one text"])
+def test_settings_are_put_back_after_an_error(translator: Translator, strange_program: None, wrong: object) -> None:
+    before = settings_of_torch()
+    with pytest.raises(TypeError):
+        translator.translate(wrong)  # type: ignore[arg-type]
+    with pytest.raises(SearchError):
+        translator.translate(LINES, beam_size=0)
+    assert settings_of_torch() == before
+
+
+@pytest.mark.parametrize(("threads", "used"), [(None, 3), (2, 2)])
+def test_threads_are_the_translators_own(
+    strange_program: None, monkeypatch: pytest.MonkeyPatch, threads: int | None, used: int
+) -> None:
+    loaded, seen = Translator.load(FOLDER, threads=threads), set()
+    search = type(loaded.model).start
+
+    def start(*arguments: object) -> object:
+        seen.add(torch.get_num_threads())
+        return search(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(loaded.model), "start", start)
+    loaded.translate(LINES)
+    assert seen == {used}
+
+
+def in_fork(work: Callable[[], None]) -> int:
+    """Exit code of a forked process that does some work, which must not take a minute."""
+    child = os.fork()
+    if not child:
+        signal.alarm(60)  # ends it
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_forked_process_translates(translator: Translator, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    """The threads of torch's pool are not in it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.randn(1 << 20).add(1).sum()  # the pool has threads now
+        loaded = Translator.load(FOLDER)
+        expected = loaded.translate(LINES)
+
+        def work() -> None:
+            used = Translator.load(FOLDER) if again else loaded
+            assert used.translate(LINES) == expected
+            assert used.score([("a", "b")])
+
+        assert in_fork(work) == 0
+    finally:
+        torch.set_num_threads(before)
+    assert os.getpid() == guest._IMPORTED_IN
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("one text", r"lines: expected a list of texts, got a single one; for one line: translate\(\[line\]\)\[0\]"),
+        (b"one text", r"lines: expected a list of texts, got a single one"),
+        (None, "lines: expected a list of texts, got NoneType"),
+        (5, "lines: expected a list of texts, got int"),
+        ({"a": 1}, "lines: expected a list of texts, got dict"),
+        ({"a"}, "lines: expected a list of texts, got set"),
+        (["a", b"b"], r"lines\[1\]: expected str, got bytes; decode it: .decode\('utf-8'\)"),
+        (["a", "b", None], r"lines\[2\]: expected str, got NoneType"),
+        ([5], r"lines\[0\]: expected str, got int"),
+        ([["a"]], r"lines\[0\]: expected str, got list"),
+    ],
+)
+def test_what_is_no_list_of_texts(translator: Translator, lines: object, message: str) -> None:
+    for method in (translator.translate, translator.translate_detailed):
+        with pytest.raises(TypeError, match=message):
+            method(lines)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ("ab", "pairs: expected a list of pairs of texts, got str"),
+        (["ab"], r"pairs\[0\]: expected \(source, translation\), got str"),
+        ([("a", "b", "c")], r"pairs\[0\]: expected \(source, translation\), got 3 items"),
+        ([("a", "b"), ("a", b"b")], r"pairs\[1\]\[1\]: expected str, got bytes"),
+    ],
+)
+def test_what_is_no_list_of_pairs(translator: Translator, pairs: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        translator.score(pairs)  # type: ignore[arg-type]
+
+
+def test_what_can_be_gone_through_is_a_list(translator: Translator) -> None:
+    expected = translator.translate(LINES)
+    assert translator.translate(tuple(LINES)) == expected
+    assert translator.translate(line for line in LINES) == expected  # type: ignore[arg-type]
+    assert translator.translate([]) == []
+
+
+@pytest.mark.parametrize("name", ["beam_size", "length_penalty", "batch_size", "n_best"])
+@pytest.mark.parametrize("value", [-1, 0, 10**30, float("nan"), float("inf"), 1e308, "2", [2], True, 2j])
+def test_numbers_out_of_bounds(translator: Translator, name: str, value: object) -> None:
+    if name == "length_penalty" and value == 0 and not isinstance(value, bool):
+        return
+    with pytest.raises((SearchError, TypeError), match=rf"{name}: expected a (whole )?number from .* to .*, got "):
+        translator.translate_detailed(["a"], TranslationSettings(**{name: value}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025, 10**30, "2", 1.5, True])
+def test_threads_out_of_bounds(threads: object) -> None:
+    with pytest.raises((ValueError, TypeError), match="threads: expected a whole number from 1 to 1024, got "):
+        Translator.load(FOLDER, threads=threads)  # type: ignore[arg-type]
+
+
+def test_it_says_what_it_is(translator: Translator) -> None:
+    assert repr(translator).startswith("<Translator ")
+    assert repr(translator).endswith(" parameters, on cpu>")
+    assert "lstm" in repr(translator)
