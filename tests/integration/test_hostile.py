@@ -26,19 +26,19 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> hostile_commands.Bench:
 
 
 def test_damaged_models(folders: damaged_folders.Bench) -> None:
-    for number in range(60):
+    for number in range(40):
         case, done, problem = folders.model_case(number)
         assert problem is None, (number, case, done)
 
 
 def test_damaged_prepared_data_and_checkpoints(folders: damaged_folders.Bench) -> None:
-    for number in range(12):
+    for number in range(6):
         case, done, problem = folders.training_case(number)
         assert problem is None, (number, case, done)
 
 
 def test_hostile_command_lines(words: hostile_commands.Bench) -> None:
-    for number in range(60):
+    for number in range(40):
         done, problem = words.case(number)
         assert problem is None, (number, done)
 
