@@ -117,6 +117,27 @@ def test_two_models_and_two_files(model: Path, tmp_path: Path, capsys: pytest.Ca
     assert "tok:zh" in capsys.readouterr().out
 
 
+def test_shifted_references_and_translations_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lengths = [1 + number * 37 % 101 for number in range(301)]
+    sources = write_lines(tmp_path / "s", ["x" * length for length in lengths[:300]])
+    right = write_lines(tmp_path / "right", ["y" * length for length in lengths[:300]])
+    late = write_lines(tmp_path / "late", ["y" * length for length in lengths[1:]])
+    told = "looks like the translation of line"
+    for reference, system, names in (
+        (right, right, []),
+        (late, right, [late]),
+        (right, late, [late]),
+        (late, late, [late] * 2),
+    ):
+        comparing.run((system, right), Chosen(None, (sources, reference)), None, SEARCH, "en")
+        warnings = [line for line in capsys.readouterr().err.splitlines() if told in line]
+        assert len(warnings) == len(names)
+        assert all(
+            line.startswith("nmt: warning: ") and f"{name}: " in line
+            for line, name in zip(warnings, names, strict=True)
+        )
+
+
 def test_what_cannot_be_compared(model: Path, tmp_path: Path) -> None:
     lines = write_lines(tmp_path / "lines", ["a", "b"])
     with pytest.raises(EvaluationError, match="lines: expected 3 lines, one for each of phrases, got 2"):
