@@ -208,7 +208,8 @@ def test_another_seed_has_a_folder_of_its_own(tmp_path):
     programs, project = tmp_path / "programs", tmp_path / "project"
     programs.mkdir()
     shutil.copytree(RECIPE.parent, project / "recipes", ignore=shutil.ignore_patterns("__pycache__"))
-    stand_in = f'#!/bin/sh\nprintf \'%s\\t\' "${{0##*/}}" "$@" >>{tmp_path}/calls; echo >>{tmp_path}/calls\n'
+    record = f'printf \'%s\\t\' "${{0##*/}}" "$@" >>{tmp_path}/calls; echo >>{tmp_path}/calls'
+    stand_in = f'#!/bin/sh\n{record}\n[ "$1" != translate ] || cat\n'
     for name in ("nmt", "python"):
         (programs / name).write_text(stand_in)
         (programs / name).chmod(0o755)
