@@ -145,14 +145,17 @@ def check_input(spec: StackSpec, input: Input, weight: Tensor, dtype: torch.dtyp
 
 def check_parameters(spec: StackSpec, parameters: Sequence[Tensor]) -> None:
     """Raises where one has another shape than the stack's: they may be anything that stands in a parameter's place."""
-    for parameter, (name, shape) in zip(parameters, _shapes(spec), strict=True):
+    names, shapes = _shapes(spec)
+    if [parameter.shape for parameter in parameters] == shapes:
+        return
+    for name, shape, parameter in zip(names, shapes, parameters, strict=True):
         if parameter.shape != shape:
             raise ValueError(f"{name}: expected {list(shape)}, got {list(parameter.shape)}")
 
 
 @lru_cache(maxsize=256)
-def _shapes(spec: StackSpec) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    return tuple(spec.parameter_shapes().items())
+def _shapes(spec: StackSpec) -> tuple[list[str], list[tuple[int, ...]]]:
+    return [*spec.parameter_shapes()], [*spec.parameter_shapes().values()]
 
 
 def _any_requires_grad(*tensors: Tensor | None) -> bool:

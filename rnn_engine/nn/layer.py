@@ -196,7 +196,7 @@ class Recurrent(nn.Module):
             check_schedule(self.schedule if schedule is None else schedule),
         )
         parameters = self._tensors()
-        called = recorded if observed(input, hx, parameters) else run
+        called = recorded if observed(input, hx, parameters[0], parameters=parameters) else run
         y, last, cells = called(settings, parameters, input, hx, lengths)
         return (y, last, cells) if return_cell_states else (y, last)
 

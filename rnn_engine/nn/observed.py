@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,17 +12,18 @@ from torch.autograd import forward_ad
 from torch.fx import Proxy
 from torch.utils._device import DeviceContext
 
-_PLAIN = (Tensor, nn.Parameter)
+_PLAIN = frozenset((Tensor, nn.Parameter))
 _KEYS = torch._C._TorchDispatchModeKey
 _RECORDERS = (_KEYS.PROXY, _KEYS.FAKE, _KEYS.FUNCTIONAL)
 _mode = torch._C._get_dispatch_mode
 
 
-def observed(*given: Any) -> bool:
+def observed(*given: Any, parameters: Iterable[Tensor] = ()) -> bool:
     """Whether a call must be one that torch sees, as an operator; otherwise the engine may read the tensors' memory.
 
     Args:
         *given: Tensors, and tuples and lists of them; whatever else is none of this function's business.
+        parameters: Tensors once more, of which there may be many.
     """
     if torch.compiler.is_compiling():  # first: what follows is nothing that a compiler could look into
         return True
@@ -32,6 +34,7 @@ def observed(*given: Any) -> bool:
         or forward_ad._current_level >= 0
         or (torch._C._len_torch_function_stack() > 0 and _has_function_modes())
         or any(map(_is_more_than_memory, given))
+        or not _PLAIN.issuperset(map(type, parameters))
     )
 
 
