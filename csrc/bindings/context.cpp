@@ -3,6 +3,10 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <chrono>
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -46,10 +50,44 @@ void bind_loss_problem(nb::module_& module) {
           "smoothing"_a, "tf32"_a = false);
 }
 
+// Python runs signal handlers on its main thread, which is taken to be the process's.
+bool on_main_thread() {
+#ifdef __linux__
+  return getpid() == gettid();
+#else
+  return pthread_main_np() != 0;
+#endif
+}
+
+thread_local bool in_handler = false;
+
+// What long calls ask. Python's lock may be long in coming where other threads of Python work, so it is taken only ten
+// times a second.
+int handle_signals(void*) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kInterval = std::chrono::milliseconds(100);
+  static thread_local Clock::time_point last{};
+  if (!on_main_thread() || Clock::now() - last < kInterval) return 0;
+  const nb::gil_scoped_acquire lock;
+  in_handler = true;
+  const bool raised = PyErr_CheckSignals() != 0;
+  in_handler = false;
+  last = Clock::now();
+  return raised;
+}
+
 }  // namespace
+
+void check_not_in_handler() {
+  if (in_handler)
+    throw EngineError(
+        "a signal's handler ran in the middle of a call and made another: let it set a flag, and look at that after "
+        "the call");
+}
 
 Context::Context(int count, const std::optional<std::string>& isa) : api(linked_functions()), threads(count) {
   check(api, api.context_create(count, isa ? isa->c_str() : nullptr, &raw));
+  check(api, api.context_set_interrupt(raw, handle_signals, nullptr));
 }
 
 Context::Context(const std::string& path, int number, int device)

@@ -38,10 +38,15 @@ struct Context {
   double peak(int64_t iterations, int dtype) const;
 };
 
-// Runs `call` without Python's lock and throws what it reports.
+// Throws EngineError in a signal handler that runs in the middle of a call of its own thread.
+void check_not_in_handler();
+
+// Runs `call` without Python's lock and throws what it reports. A long one lets Python's signal handlers run; if one of
+// them raises, the call ends early and this throws what was raised.
 template <class Call>
 void released(const Functions& api, const Call& call) {
   int code = RNN_ENGINE_OK;
+  check_not_in_handler();
   {
     nanobind::gil_scoped_release release;
     code = call();

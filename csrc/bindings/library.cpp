@@ -26,6 +26,7 @@ const Functions& open(const std::string& path) {
 
 void check(const Functions& api, int code) {
   if (code == RNN_ENGINE_OK) return;
+  if (code == RNN_ENGINE_INTERRUPTED && PyErr_Occurred()) throw nanobind::python_error();
   const std::string message = api.last_error();
   if (code == RNN_ENGINE_INVALID) throw nanobind::value_error(message.c_str());
   throw EngineError(message);
