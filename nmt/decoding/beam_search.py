@@ -13,6 +13,8 @@ from torch import Tensor
 State = TypeVar("State")
 Step = Callable[[State, Tensor], tuple[Tensor, State]]
 """(state, last tokens [N] int64) -> (log-probabilities of the next token [N, V], next state)."""
+Observe = Callable[[State, Sequence[int]], Sequence[int]]
+"""(state after a step, numbers of the hypotheses that end with it) -> something to remember of each."""
 Reorder = Callable[[State, Tensor], State]
 """(state, hypotheses to continue [B, K] int64, numbered through the whole batch) -> state of N = B * K hypotheses."""
 
@@ -60,6 +62,8 @@ class Hypothesis:
     """Natural logarithm, eos included."""
     score: float
     """The log-probability after length normalisation."""
+    observed: int = 0
+    """What the search was asked to remember of it."""
 
 
 def beam_search(
@@ -68,6 +72,7 @@ def beam_search(
     state: State,
     max_lengths: Sequence[int],
     options: SearchOptions,
+    observe: Observe[State] | None = None,
 ) -> list[list[Hypothesis]]:
     """Search the best continuation of every sentence.
 
@@ -82,6 +87,7 @@ def beam_search(
         state: The state of one hypothesis per sentence, before bos.
         max_lengths: Longest hypothesis of each sentence, eos included; at this length eos is forced.
         options: How to search.
+        observe: What to remember of hypotheses when they end; nothing for None.
 
     Returns:
         Per sentence, its best hypotheses, best first.
@@ -106,9 +112,12 @@ def beam_search(
         scores, parents, choices = _candidates(log_probs, totals, options)
 
         ended = (choices == options.eos) & (scores > -math.inf)  # [B, M]
-        for row, rank in ended[:, : options.beam_size].nonzero().tolist():
+        finished = ended[:, : options.beam_size].nonzero().tolist()
+        numbers = [row * history.shape[1] + int(parents[row, rank]) for row, rank in finished]
+        observed = observe(state, numbers) if observe and numbers else [0] * len(numbers)
+        for (row, rank), note in zip(finished, observed, strict=True):
             prefix = history[row, parents[row, rank]].tolist()
-            beams[active[row]].finish(prefix, scores[row, rank].item())
+            beams[active[row]].finish(prefix, scores[row, rank].item(), note)
 
         totals, order = scores.masked_fill(ended, -math.inf).sort(dim=1, descending=True, stable=True)
         totals, order = totals[:, : options.beam_size], order[:, : options.beam_size]  # [B, K]
@@ -135,9 +144,9 @@ class _Beam:
         self.options = options
         self.finished: list[Hypothesis] = []
 
-    def finish(self, tokens: list[int], log_probability: float) -> None:
+    def finish(self, tokens: list[int], log_probability: float, observed: int) -> None:
         score = log_probability / float(len(tokens) + 1) ** self.options.length_penalty
-        self.finished.append(Hypothesis(tuple(tokens), log_probability, score))
+        self.finished.append(Hypothesis(tuple(tokens), log_probability, score, observed))
 
     def best(self) -> list[Hypothesis]:
         # The sort is stable: of equal ones the first to finish, which is the shorter, comes first.

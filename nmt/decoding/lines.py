@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from nmt.data.characters import plain_text
-from nmt.data.subwords import SPECIAL, Subwords
+from nmt.data.subwords import SPECIAL, UNK, Subwords
 from nmt.decoding.splitting import Piece, portions, sentences_of, split_line
 
 Ids = tuple[int, ...]
@@ -16,6 +16,9 @@ Ids = tuple[int, ...]
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LONGEST_SUBWORD: Final = 16  # characters, as SentencePiece makes them: longer text is too long, whatever it says
 _SHORTEST_PORTION: Final = 1_000  # characters
+_SYLLABLE: Final = 2.5  # letters of a subword, on average, in a vocabulary that has more than letters
+_STRANGE: Final = 1.6  # letters of a subword, on average, below which a text is spelt
+_SPELT: Final = 4  # subwords with letters from which this means something
 _BLANK: Final = " \u2800"  # and the pattern of Braille without a dot
 
 
@@ -64,6 +67,12 @@ class LineCutter:
             for index in range(SPECIAL, subwords.size)
             if any(character.isalnum() for character in subwords.piece(index))
         )
+        self._letters = [
+            sum(letter.lower() != letter.upper() for letter in subwords.piece(index)) if index >= SPECIAL else 0
+            for index in range(subwords.size)
+        ]
+        spelling = [count for count in self._letters if count]
+        self._has_syllables = sum(spelling) > _SYLLABLE * len(spelling)
 
     def cut(self, texts: Sequence[str], *, sentences: bool = False) -> list[Line]:
         """Cut texts into pieces within the limit; those without anything to read have none.
@@ -94,6 +103,18 @@ class LineCutter:
         readable = any(ids for _, ids in parts)
         ends = sum(piece.ends for piece, _ in parts) if sentences else 0
         return Line(text, tuple(parts), cut=len(parts) - 1 > ends) if readable else Line(text)
+
+    def has_unknown(self, ids: Sequence[int]) -> bool:
+        """Whether there is text among the subwords that the vocabulary cannot spell."""
+        return UNK in ids
+
+    def is_strange(self, ids: Sequence[int]) -> bool:
+        """Whether the subwords spell words letter by letter, as they do with another language or with no words at all.
+
+        Nothing is strange to a vocabulary that has little but letters, nor in scripts without capitals.
+        """
+        letters = [self._letters[index] for index in ids if self._letters[index]]
+        return self._has_syllables and len(letters) >= _SPELT and sum(letters) < _STRANGE * len(letters)
 
     def _can_read(self, ids: Sequence[int]) -> bool:
         """Whether there is a subword with a letter or a digit among the ids."""

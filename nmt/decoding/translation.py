@@ -19,17 +19,19 @@ class Status(StrEnum):
 
     | status | what it means | what the output is |
     |---|---|---|
-    | ok | translated in one piece; nothing looked wrong, or nothing was checked (`--no-retry`) | the translation |
+    | ok | nothing speaks against it; with `--no-retry`, nobody looked for loops and dropped content | the translation |
     | split | longer than `data.max_length` subwords: cut, translated piece by piece | the pieces, rejoined |
     | retried | the first translation looked like a loop or like dropped content, the second did not | the second |
+    | doubtful | spelt letter by letter, as words are not, or the model is less sure than of what it knows | as it is |
+    | unknown | characters that the model does not know: they are lost | of the rest |
+    | damaged | bytes that are no UTF-8, or U+FFFD in place of them, or more than are read of a line | of the rest |
+    | failed | looks like a loop or like dropped content, and nothing better was found | the translation, if any |
     | empty | nothing to translate: no characters, or only white space and invisible ones | an empty line |
     | copied | nothing that the model can read: no letter or digit of its vocabulary | the line as it came |
-    | damaged | bytes that are no UTF-8, or U+FFFD in place of them, or more than are read of a line | of the rest |
-    | failed | both translations look wrong, or the search found none | the less suspect one, or an empty line |
 
-    A line has the worst status that applies, to any piece of it: failed, else damaged, else retried, else split. Where
-    the training text was sentences, those of a line are translated one by one, and rejoined with the white space that
-    stood between them; that alone is no `split`.
+    A line has the worst status that applies, to any piece of it: failed, else damaged, else unknown, else doubtful,
+    else retried, else split. Where the training text was sentences, those of a line are translated one by one, and
+    rejoined with the white space that stood between them; that alone is no `split`.
     """
 
     OK = "ok"
@@ -37,15 +39,25 @@ class Status(StrEnum):
     RETRIED = "retried"
     EMPTY = "empty"
     COPIED = "copied"
+    DOUBTFUL = "doubtful"
+    UNKNOWN = "unknown"
     DAMAGED = "damaged"
     FAILED = "failed"
 
 
-_BY_WEIGHT = (Status.OK, Status.SPLIT, Status.RETRIED, Status.DAMAGED, Status.FAILED)
+_BY_WEIGHT = (
+    Status.OK,
+    Status.SPLIT,
+    Status.RETRIED,
+    Status.DOUBTFUL,
+    Status.UNKNOWN,
+    Status.DAMAGED,
+    Status.FAILED,
+)
 
 
 def worst(*statuses: Status) -> Status:
-    """Return the worst of ok, split, retried, damaged and failed."""
+    """Return the worst of several, none of which is empty or copied."""
     return max(statuses, key=_BY_WEIGHT.index)
 
 
@@ -139,7 +151,7 @@ class PieceResult:
 
     piece: Piece
     status: Status
-    """ok, retried, failed, or copied for a piece that is passed through."""
+    """ok, retried, doubtful, unknown, failed, or copied for a piece that is passed through."""
     candidates: Sequence[Candidate] = ()
     lengths: Sequence[int] = ()
     """Subwords of each candidate, eos included."""
@@ -177,13 +189,20 @@ def join_pieces(results: Sequence[PieceResult], length_penalty: float, *, aligne
     Returns:
         The translation of the line.
     """
-    statuses = [result.status for result in results if result.status is not Status.COPIED]
+    statuses = [_told(result) for result in results]
     status = worst(*statuses, Status.SPLIT if cut else Status.OK)
     count = max(len(result.candidates) for result in results)
     hypotheses = tuple(_join_rank(results, rank, length_penalty, aligned=aligned) for rank in range(count))
     if not hypotheses:
         return Translation("", status, (), () if aligned else None)
     return Translation(hypotheses[0].text, status, hypotheses, hypotheses[0].alignment)
+
+
+def _told(result: PieceResult) -> Status:
+    """What the status of a piece means for its line: text that was passed through is text that is not known."""
+    if result.status is not Status.COPIED:
+        return result.status
+    return Status.UNKNOWN if any(map(str.isalnum, result.piece.text)) else Status.OK
 
 
 @dataclass

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
-import torch
-from torch import Tensor
-
-from nmt.config import Config, DecodingConfig
-from nmt.data.batching import longest_first
+from nmt.config import Config
 from nmt.data.subwords import Subwords, load_subwords
 from nmt.decoding.alignment import Links, link_words, words_of_pieces, words_of_source
 from nmt.decoding.arguments import checked_lines, checked_pairs, checked_text
-from nmt.decoding.beam_search import Hypothesis, SearchError, SearchOptions, beam_search
+from nmt.decoding.beam_search import SearchError, SearchOptions
 from nmt.decoding.lines import LineCutter, one_line
-from nmt.decoding.quality_checks import count_suspect
-from nmt.decoding.scoring import attention, encode_sources, log_probabilities
+from nmt.decoding.scoring import attention, log_probabilities
+from nmt.decoding.searching import Ids, Outcome, Progress, Searcher
 from nmt.decoding.splitting import Piece
 from nmt.decoding.translation import (
     AttentionMap,
@@ -30,8 +26,8 @@ from nmt.decoding.translation import (
     Translation,
     TranslationSettings,
     assemble,
+    worst,
 )
-from nmt.model.decoder import DecoderState
 from nmt.model.device import count_threads, use_device
 from nmt.model.guest import as_guest
 from nmt.model.seq2seq import Seq2Seq
@@ -39,150 +35,10 @@ from nmt.model_folder.files import ModelError
 from nmt.model_folder.weights import load_model
 from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
 
-Ids = Sequence[int]
-Progress = Callable[[int], None]
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-_BATCH_TOKENS: Final = 16_384  # padded source tokens of a batch at most, whatever the batch size
-_SCORES: Final = 32_000_000  # of next subwords, for all hypotheses of a batch: 128 MB
-_RETRY_BEAM: Final = 10  # hypotheses of a second search, if the first had not half as many
-_RETRY_RESULTS: Final = 5  # how many of them are looked at
-_RETRY_NGRAM: Final = 4  # n-grams of this size come once in the second search
 _LARGEST_MAP: Final = 25_000_000  # weights: 100 MB
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a sentence."""
-
-    hypotheses: tuple[Hypothesis, ...]
-    """Best first; none if the search found nothing."""
-    status: Status
-    """ok, retried or failed."""
-
-
-class Searcher:
-    """Searches translations of ids.
-
-    Args:
-        model: The network; put into evaluation mode whenever it searches.
-        decoding: How long translations may become.
-    """
-
-    def __init__(self, model: Seq2Seq, decoding: DecodingConfig) -> None:
-        self.model = model
-        self.decoding = decoding
-
-    def search(
-        self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None = None
-    ) -> list[list[Hypothesis]]:
-        """Translate sentences.
-
-        Args:
-            sources: Subword ids without eos, none empty.
-            options: How to search.
-            batch_size: Sentences searched at once, at most.
-            progress: Called after every batch with the number of its sentences.
-
-        Returns:
-            The hypotheses of each, best first.
-        """
-        found: list[list[Hypothesis]] = [[] for _ in sources]
-        batch_size = min(batch_size, max(1, _SCORES // (options.beam_size * self.model.vocabulary_sizes[1])))
-        for batch in longest_first([len(ids) + 1 for ids in sources], _BATCH_TOKENS, batch_size):
-            results = self._search_batch([sources[index] for index in batch], options)
-            for index, hypotheses in zip(batch, results, strict=True):
-                found[index] = hypotheses
-            if progress is not None:
-                progress(len(batch))
-        return found
-
-    def search_checked(
-        self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None = None
-    ) -> list[Outcome]:
-        """Translate sentences; those whose translation looks wrong once more (see `nmt.decoding.quality_checks`).
-
-        The second search is wider and repeats no 4-gram. Its best hypothesis that looks right is taken; if none does,
-        the least suspect one of both searches, and the sentence has failed.
-
-        Args:
-            sources: Subword ids without eos, none empty.
-            options: How to search at first.
-            batch_size: Sentences searched at once, at most.
-            progress: Called after every batch of the first search with the number of its sentences.
-
-        Returns:
-            The outcome for each.
-        """
-        first = self.search(sources, options, batch_size, progress)
-        suspect = self._count_suspect(sources, [hypotheses[:1] for hypotheses in first])
-        outcomes = [Outcome(tuple(hypotheses), Status.OK) for hypotheses in first]
-        wrong = [index for index, each in enumerate(suspect) if each != [0]]
-        beam_size = max(_RETRY_BEAM, 2 * options.beam_size)
-        wider = replace(
-            options, beam_size=beam_size, n_best=max(_RETRY_RESULTS, options.n_best), no_repeat_ngram=_RETRY_NGRAM
-        )
-        second = self.search([sources[index] for index in wrong], wider, batch_size)
-        again = self._count_suspect([sources[index] for index in wrong], [found[:_RETRY_RESULTS] for found in second])
-        for index, hypotheses, counts in zip(wrong, second, again, strict=True):
-            outcomes[index] = better(first[index], suspect[index], hypotheses, counts, options.n_best)
-        return outcomes
-
-    def _count_suspect(self, sources: Sequence[Ids], hypotheses: Sequence[Sequence[Hypothesis]]) -> list[list[int]]:
-        """Count the suspect subwords of every hypothesis of every sentence."""
-        pairs = [(ids, each.tokens) for ids, found in zip(sources, hypotheses, strict=True) for each in found]
-        counted = [0] * len(pairs)
-        for index, weights in attention(self.model, [ids for ids, _ in pairs], [tokens for _, tokens in pairs]):
-            counted[index] = count_suspect(*pairs[index], weights)
-        counts = iter(counted)
-        return [[next(counts) for _ in found] for found in hypotheses]
-
-    @torch.inference_mode()
-    def _search_batch(self, sources: Sequence[Ids], options: SearchOptions) -> list[list[Hypothesis]]:
-        """Translate a batch, the longest sentence first."""
-        model, decoding = self.model.eval(), self.decoding
-        device = model.device
-        state = model.start(encode_sources(model, sources))
-        limits = [int(decoding.max_length_factor * len(ids)) + decoding.max_length_extra + 1 for ids in sources]
-
-        def step(state: DecoderState, tokens: Tensor) -> tuple[Tensor, DecoderState]:
-            return model.step(state, tokens.to(device))
-
-        def reorder(state: DecoderState, index: Tensor) -> DecoderState:
-            return model.reorder(state, index.to(device))
-
-        return beam_search(step, reorder, state, limits, options)
-
-
-def better(
-    first: Sequence[Hypothesis],
-    first_suspect: Sequence[int],
-    second: Sequence[Hypothesis],
-    second_suspect: Sequence[int],
-    n_best: int,
-) -> Outcome:
-    """Choose between two searches of a sentence.
-
-    Args:
-        first: What the first search found.
-        first_suspect: Suspect subwords of its hypotheses, of as many as were looked at.
-        second: What the second found.
-        second_suspect: The same.
-        n_best: Hypotheses to keep.
-
-    Returns:
-        The least suspect hypothesis, of equal ones that of the first search and of the better rank, before the others
-        of its search.
-    """
-    ranked = [(value, 0, rank) for rank, value in enumerate(first_suspect)]
-    ranked += [(value, 1, rank) for rank, value in enumerate(second_suspect)]
-    if not ranked:
-        return Outcome((), Status.FAILED)
-    value, search, rank = min(ranked)
-    hypotheses = list(second if search else first)
-    best = hypotheses.pop(rank)
-    return Outcome((best, *hypotheses)[:n_best], Status.FAILED if value else Status.RETRIED)
 
 
 def by_sentence(config: Config, asked: bool | None) -> bool:
@@ -223,6 +79,8 @@ class Translator:
         self.target_subwords = target_subwords
         self.config = config
         self._threads: int | None = None
+        pieces = map(target_subwords.piece, range(target_subwords.size))
+        self._wordless = frozenset(index for index, piece in enumerate(pieces) if not any(map(str.isalpha, piece)))
         self._cutter = LineCutter(source_subwords, config.data.max_length)
 
     @classmethod
@@ -333,7 +191,7 @@ class Translator:
         )
         ids_of = {piece.text: ids for line in prepared for piece, ids in line.parts if ids}
         sources = list(ids_of.values())
-        searcher = Searcher(self.model, self.config.decoding)
+        searcher = Searcher(self.model, self.config.decoding, self._wordless)
         if retry:
             outcomes = searcher.search_checked(sources, options, batch_size, progress)
         else:
@@ -411,6 +269,15 @@ class Translator:
         options.check()
         return options, defaults.batch_size if settings.batch_size is None else settings.batch_size
 
+    def _doubt(self, source: Ids, outcome: Outcome) -> Status:
+        """Say what speaks against the translation of a source beside the checks of the search."""
+        if self._cutter.has_unknown(source):
+            return Status.UNKNOWN
+        best = outcome.hypotheses[0] if outcome.hypotheses else None
+        least = -math.inf if self.config.doubtful is None else self.config.doubtful
+        unsure = best is not None and best.log_probability < least * (len(best.tokens) + 1)
+        return Status.DOUBTFUL if unsure or self._cutter.is_strange(source) else Status.OK
+
     def _results(
         self, sources: Mapping[str, Ids], outcomes: Sequence[Outcome], *, aligned: bool
     ) -> dict[str, PieceResult]:
@@ -438,7 +305,7 @@ class Translator:
         return {
             source: PieceResult(
                 Piece(source, ""),
-                outcome.status,
+                worst(outcome.status, self._doubt(sources[source], outcome)),
                 [next(candidates) for _ in outcome.hypotheses],
                 [len(each.tokens) + 1 for each in outcome.hypotheses],
             )

@@ -31,6 +31,10 @@ def found_subwords(config: Config) -> dict[str, bytes]:
     return {name: Subwords.load(config.folder / name).serialized for name in names}
 
 
+_DOUBT = 0.5
+"""Nats per subword by which the model must be less sure of a translation than of the validation text to doubt it."""
+
+
 def check_no_model(config: Config) -> None:
     """Make sure that a training that begins anew overwrites no model.
 
@@ -129,5 +133,8 @@ def write_model(
     told = {**counts, "steps": state.step, "target tokens seen": state.target_tokens}
     notes = f"Trained in {duration(state.seconds)}; these are the parameters of step {best}."
     card = ModelCard(told, scores, notes)
-    resolved = config.model_copy(update={"lines": config.lines or lines_are(counts)})
+    doubtful = config.doubtful
+    if doubtful is None and "loss" in state.best_scores:
+        doubtful = -(state.best_scores["loss"] + _DOUBT)
+    resolved = config.model_copy(update={"lines": config.lines or lines_are(counts), "doubtful": doubtful})
     save_model(config.folder, resolved, model.eval(), model.vocabulary_sizes, card, subwords)

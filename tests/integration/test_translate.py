@@ -18,6 +18,7 @@ from nmt.cli import app
 from nmt.decoding.beam_search import SearchError
 from nmt.decoding.translation import Status, TranslationSettings
 from nmt.decoding.translator import Translator
+from nmt.model_folder.scores import ScoresFile
 
 SENTENCES = ["The old dog sees the small cat.", "The young man hears the quiet bird today."]
 TEXT = f"{SENTENCES[0]}\n\n☃ ☃\n{SENTENCES[1]}\n".encode()
@@ -50,7 +51,7 @@ def test_columns_come_in_a_fixed_order(model: Path) -> None:
     lines, _ = run("translate", model, "--alignments", "--status", "--scores", stdin=TEXT + b"\xe2\x98\x83\tx\n")
     fields = [line.split("\t") for line in lines]
     assert all(len(row) == 4 for row in fields)
-    assert fields[0][1] in ("ok", "retried", "failed")
+    assert fields[0][1] in ("ok", "retried", "doubtful", "failed")
     assert float(fields[0][2]) < 0
     words = len(fields[0][0].split())
     assert sorted(int(link.split("-")[1]) for link in fields[0][3].split()) == list(range(words))
@@ -235,7 +236,7 @@ def test_score_of_files_with_different_numbers_of_lines(model: Path, tmp_path: P
 def test_a_line_in_pieces(translator: Translator) -> None:
     line = " ".join([*SENTENCES, "☃!"] * 12)
     [found] = translator.translate_detailed([line], TranslationSettings(n_best=2, alignments=True, sentences=False))
-    assert found.status in (Status.SPLIT, Status.RETRIED, Status.FAILED)
+    assert found.status in (Status.SPLIT, Status.RETRIED, Status.DOUBTFUL, Status.FAILED)
     [same] = translator.translate_detailed([line], TranslationSettings(n_best=2, alignments=True))
     assert (same.text, same.hypotheses, same.alignment) == (found.text, found.hypotheses, found.alignment)
     assert same.status is not Status.SPLIT  # its sentences are as long as the model knows them
@@ -277,9 +278,24 @@ def test_a_sentence_is_lost_from_no_line_of_two(model: Path) -> None:
     assert run("translate", model, "--no-retry", "--no-sentences", stdin=both)[0] != [" ".join(single)]
 
 
+def test_what_the_model_does_not_know_is_told(translator: Translator) -> None:
+    assert "ok" not in {
+        each.status for each in translator.translate_detailed([f"{SENTENCES[0][:-1]} 漢字", "dog 漢 ٣٤"])
+    }
+    known = translator.translate_detailed(SENTENCES)
+    assert "unknown" not in {each.status for each in known}
+    loss = min(row["loss"] for row in ScoresFile(translator.config.folder).validations())
+    assert translator.config.doubtful == pytest.approx(-(loss + 0.5))
+    strict = translator.config.model_copy(update={"doubtful": 0.0})
+    other = Translator(translator.model, translator.source_subwords, translator.target_subwords, strict)
+    found = other.translate_detailed(SENTENCES)
+    assert [each.text for each in found] == [each.text for each in known]
+    assert {each.status for each in found} <= {Status.DOUBTFUL, Status.FAILED}
+
+
 def test_pieces_without_space_between_them_are_joined_without(translator: Translator) -> None:
     [found] = translator.translate_detailed(["thedogseesthecat" * 30], TranslationSettings(alignments=True))
-    assert found.status in (Status.SPLIT, Status.RETRIED, Status.FAILED)
+    assert found.status in (Status.SPLIT, Status.RETRIED, Status.DOUBTFUL, Status.FAILED)
     assert found.alignment is not None
     assert {source for source, _ in found.alignment} == {0}
     assert sorted({target for _, target in found.alignment}) == list(range(len(found.text.split())))

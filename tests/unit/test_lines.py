@@ -89,3 +89,36 @@ def test_sentences_are_pieces_where_they_should_be():
     found = [(len(line.parts), line.cut) for line in cutter.cut(texts, sentences=True)]
     assert found == [(2, False), (1, False), (3, True)]
     assert [(len(line.parts), line.cut) for line in cutter.cut(texts)] == [(2, True), (1, False), (3, True)]
+
+
+class Syllables(Vocabulary):
+    """A vocabulary that has words, and letters."""
+
+    pieces = (
+        "<pad>",
+        "<unk>",
+        "<s>",
+        "</s>",
+        *"abcdefg",
+        "\u2581word",
+        "\u2581another",
+        "\u2581something",
+        "\u2581日本語",
+    )
+    size = len(pieces)
+
+
+def test_what_is_spelt_letter_by_letter_is_strange():
+    cutter = LineCutter(Syllables(), 99)  # type: ignore[arg-type]
+    word, letters = 11, list(range(4, 9))
+    assert cutter.is_strange(letters)
+    assert not cutter.is_strange(letters[:3])  # a name, an abbreviation
+    assert not cutter.is_strange([word, word + 1, *letters[:4]])
+    assert not cutter.is_strange([14] * 9)
+    assert not LineCutter(Vocabulary(), 9).is_strange([6] * 9)  # type: ignore[arg-type]
+
+
+def test_unknown_subwords_are_seen():
+    cutter = LineCutter(Syllables(), 99)  # type: ignore[arg-type]
+    assert cutter.has_unknown([11, 1, 12])
+    assert not cutter.has_unknown([11, 12])

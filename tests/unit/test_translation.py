@@ -39,6 +39,13 @@ def test_parts_of_a_sentence_keep_their_space():
 
 def test_the_worst_piece_is_told():
     pieces = Piece("A.", " ", ends=True), Piece("B.", "")
-    for status in (Status.OK, Status.RETRIED, Status.FAILED):
+    for status in (Status.OK, Status.RETRIED, Status.DOUBTFUL, Status.UNKNOWN, Status.FAILED):
         found = join_pieces([result(pieces[0], "a."), result(pieces[1], "b.", status)], 1.0, aligned=False, cut=False)
         assert found.status is status
+
+
+def test_text_that_was_passed_through_is_told():
+    known = result(Piece("A.", " ", ends=True), "a.")
+    for text, status in (("日本語。", Status.UNKNOWN), ("☃!", Status.OK)):
+        found = join_pieces([known, PieceResult(Piece(text, ""), Status.COPIED)], 1.0, aligned=False, cut=False)
+        assert (found.text, found.status) == (f"a. {text}", status)

@@ -5,10 +5,10 @@ import torch
 from small import make_config
 
 from nmt.decoding.beam_search import Hypothesis, SearchOptions
-from nmt.decoding.quality_checks import count_suspect
+from nmt.decoding.quality_checks import COVERED, count_repeated
 from nmt.decoding.scoring import attention, log_probabilities
+from nmt.decoding.searching import Outcome, Searcher
 from nmt.decoding.translation import Status, worst
-from nmt.decoding.translator import Searcher, better
 from nmt.model.seq2seq import Seq2Seq
 
 VOCABULARY = 12
@@ -28,33 +28,49 @@ def sources(count: int) -> list[list[int]]:
     return [torch.randint(4, VOCABULARY, (length,), generator=generator).tolist() for length in lengths]
 
 
-def hypotheses(count: int) -> list[Hypothesis]:
-    return [Hypothesis((number,), -1.0 - number, -1.0 - number) for number in range(count)]
+SOURCE = tuple(range(4, 12))
+FINE = (4, 5, 6, 7, 8, 9)
+LOOP = (4, *[5] * 8)
+
+
+def found(tokens: tuple[int, ...], per_subword: float, uncovered: int = 0) -> Hypothesis:
+    total = per_subword * (len(tokens) + 1)
+    return Hypothesis(tokens, total, per_subword, uncovered)
 
 
 @pytest.mark.parametrize(
-    ("first_suspect", "second_suspect", "search", "rank", "status"),
+    ("first", "second", "taken", "status"),
     [
-        ([7], [0, 0], 1, 0, Status.RETRIED),
-        ([7], [3, 0, 0], 1, 1, Status.RETRIED),
-        ([7], [9, 5], 1, 1, Status.FAILED),
-        ([7], [9, 7], 0, 0, Status.FAILED),
-        ([7], [], 0, 0, Status.FAILED),
-        ([], [0], 1, 0, Status.RETRIED),
-        ([], [2], 1, 0, Status.FAILED),
+        ([found(LOOP, -0.2)], [found(FINE, -0.6)], 1, Status.RETRIED),
+        ([], [found(FINE, -9.0)], 1, Status.RETRIED),
+        # The evidence is not clear: the first stays.
+        ([found(LOOP, -0.2)], [found(FINE, -0.8)], 0, Status.FAILED),
+        ([found(LOOP, -0.2)], [found(LOOP, -0.1)], 0, Status.FAILED),
+        ([found(LOOP, -0.2)], [found(FINE, -0.4, 6)], 0, Status.FAILED),
+        ([found(LOOP, -0.2)], [], 0, Status.FAILED),
     ],
 )
-def test_the_better_of_two_searches(first_suspect, second_suspect, search, rank, status):
-    found = hypotheses(len(first_suspect)), hypotheses(len(second_suspect))
-    outcome = better(found[0], first_suspect, found[1], second_suspect, n_best=2)
+def test_a_second_translation_replaces_the_first_only_for_a_reason(searcher, monkeypatch, first, second, taken, status):
+    searches = [[first], [second]]
+    monkeypatch.setattr(searcher, "search", lambda *_: searches.pop(0))
+    [outcome] = searcher.search_checked([SOURCE], SearchOptions(beam_size=2, n_best=2), batch_size=1)
     assert outcome.status is status
-    assert outcome.hypotheses[0] is found[search][rank]
-    assert len(outcome.hypotheses) == min(2, len(found[search]))
-    assert len(set(outcome.hypotheses)) == len(outcome.hypotheses)
+    assert outcome.hypotheses == tuple((first, second)[taken])
 
 
-def test_two_searches_that_find_nothing():
-    outcome = better([], [], [], [], n_best=1)
+@pytest.mark.parametrize(
+    ("hypothesis", "status"),
+    [(found(FINE, -1.0), Status.OK), (found(FINE, -1.0, 6), Status.FAILED), (found(FINE, -0.1, 6), Status.OK)],
+)
+def test_dropped_content_is_told_and_not_searched_again(searcher, monkeypatch, hypothesis, status):
+    searches = [[[hypothesis]], []]
+    monkeypatch.setattr(searcher, "search", lambda *_: searches.pop(0))
+    assert searcher.search_checked([SOURCE], SearchOptions(), batch_size=1) == [Outcome((hypothesis,), status)]
+
+
+def test_two_searches_that_find_nothing(searcher, monkeypatch):
+    monkeypatch.setattr(searcher, "search", lambda sources, *_: [[] for _ in sources])
+    [outcome] = searcher.search_checked([SOURCE], SearchOptions(), batch_size=1)
     assert (outcome.hypotheses, outcome.status) == ((), Status.FAILED)
 
 
@@ -66,15 +82,25 @@ def test_what_looks_wrong_is_searched_again(searcher):
     assert Status.RETRIED in {outcome.status for outcome in outcomes}
     for ids, [before], outcome in zip(given, plain, outcomes, strict=True):
         [after] = outcome.hypotheses
-        suspect = []
-        for tokens in (before.tokens, after.tokens):
-            [(_, weights)] = attention(searcher.model, [ids], [tokens])
-            suspect.append(count_suspect(ids, tokens, weights))
-        assert suspect[1] <= suspect[0]
-        assert (outcome.status is Status.OK) == (suspect[0] == 0)
-        assert (outcome.status is Status.FAILED) == (suspect[1] > 0)
-        if outcome.status is Status.OK:
-            assert after == before
+        loops = [count_repeated(ids, each.tokens) > 0 for each in (before, after)]
+        assert (outcome.status is Status.RETRIED) or after == before
+        assert outcome.status is Status.FAILED or not loops[1]
+        assert outcome.status is not Status.OK or not loops[0]
+
+
+def test_coverage_in_the_search_is_that_of_forced_decoding(searcher):
+    given = sources(30)
+    for options in (SearchOptions(beam_size=1), SearchOptions(beam_size=4, n_best=3)):
+        pairs = [
+            (ids, each)
+            for ids, hypotheses in zip(given, searcher.search(given, options, batch_size=8), strict=True)
+            for each in hypotheses
+        ]
+        weights = dict(attention(searcher.model, [ids for ids, _ in pairs], [each.tokens for _, each in pairs]))
+        for index, (_, each) in enumerate(pairs):
+            received = weights[index][:-1, :-1].sum(axis=0)
+            sure = abs(received - COVERED) > 1e-4
+            assert (received < COVERED)[sure].sum() <= each.observed <= (received < COVERED)[sure].sum() + (~sure).sum()
 
 
 def test_batches_change_nothing(searcher):
