@@ -58,16 +58,16 @@ if(CMAKE_CUDA_COMPILER AND NOT wanted STREQUAL "OFF")
     set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90 120)
   endif()
   enable_language(CUDA)
-  set(CMAKE_CUDA_STANDARD 20)
   add_library(rnn_engine_cuda SHARED ${RNN_ENGINE_CUDA_SOURCES} ${RNN_ENGINE_CUDA_KERNELS})
   target_include_directories(rnn_engine_cuda PRIVATE ${PROJECT_SOURCE_DIR}/csrc ${PROJECT_SOURCE_DIR}/csrc/include
     ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
   set_target_properties(rnn_engine_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static CXX_VISIBILITY_PRESET hidden
     CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
-  # As on the CPU, no multiply-add but those that are written out. 1675: about pragmas of gcc's.
+  # As on the CPU, no multiply-add but those that are written out. 1675: about pragmas of gcc's. The standard is asked of
+  # nvcc itself: a CMake that is older than an nvcc may not know how.
   target_compile_options(rnn_engine_cuda PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-O2;-ffp-contract=off;-Wall;-Wextra>
-    $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;--threads=2;-diag-suppress=1675>)
+    $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-fmad=false;--threads=2;-diag-suppress=1675>)
   target_link_libraries(rnn_engine_cuda PRIVATE ${CMAKE_DL_LIBS})
   target_link_options(rnn_engine_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,defs)
 endif()
