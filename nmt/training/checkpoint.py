@@ -212,8 +212,15 @@ class Checkpoints:
             average: The moving average of its parameters.
 
         Raises:
-            TrainingError: If the checkpoint is damaged or does not fit.
+            TrainingError: If the checkpoint is damaged or does not fit, or was trained with other subword models.
         """
+        _, checksums = self.read_state(step)
+        for name, digest in self.subwords.items():
+            if checksums.get(name, digest) != digest:  # one of an earlier version knows none
+                raise TrainingError(
+                    f"{self.folder.parent / name}: damaged, or another than {self.path(step)} was trained with; "
+                    "set another `folder`"
+                )
         (averaged, _), (rest, _) = self.tensors(step, MODEL_FILE, OPTIMIZER_FILE)
         path = self.path(step) / OPTIMIZER_FILE
         trained = {name.removeprefix("parameter."): rest[name] for name in rest if name.startswith("parameter.")}

@@ -14,7 +14,7 @@ from nmt.data.dataset import PreparedError
 from nmt.data.preparation.prepare import PreparedData
 from nmt.lock import locked
 from nmt.model_folder.digests import check_digests
-from nmt.training.checkpoint import Checkpoints
+from nmt.training.checkpoint import Checkpoints, _write_state
 
 MORE = ("--set", "training.max_steps=9")
 PREPARED = [
@@ -135,8 +135,6 @@ def test_a_best_checkpoint_that_was_removed(config: Path) -> None:
     folder = config.parent / "model"
     shutil.rmtree(folder / "checkpoints" / "step_3")
     path = folder / "checkpoints" / "step_6" / "state.json"
-    from nmt.training.checkpoint import _write_state  # noqa: PLC0415
-
     state, checksums = Checkpoints(folder).read_state(6)
     state.best_step = 3
     _write_state(path.parent, state, checksums)
@@ -144,6 +142,13 @@ def test_a_best_checkpoint_that_was_removed(config: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "the best checkpoint, of step 3, is missing or damaged: the best from here on counts" in done.stderr
     assert check_digests(folder)
+
+
+def test_a_checkpoint_of_another_vocabulary(config: Path) -> None:
+    folder = config.parent / "model"
+    state, checksums = Checkpoints(folder).read_state(6)
+    _write_state(folder / "checkpoints" / "step_6", state, {**checksums, "joint.spm": "0" * 64})
+    assert error_of(forked("train", config, *MORE)).startswith(f"{folder / 'joint.spm'}: damaged, or another than")
 
 
 def test_the_only_checkpoint_is_damaged(config: Path) -> None:
