@@ -114,8 +114,10 @@ def translate_stream(
         translations = translator.translate_detailed([line.text for line, _ in read], settings, tell_batch)
         rows = [
             row
-            for number, ((line, whole), found) in enumerate(zip(read, translations, strict=True), start=first)
-            for row in _write(line, found if whole else found.damaged(), number, request)
+            for number, (raw, (line, whole), found) in enumerate(
+                zip(chunk, read, translations, strict=True), start=first
+            )
+            for row in _write(line, found if whole else found.damaged(cut=raw.is_cut), number, request)
         ]
         target.write("".join(f"{row}\n" for row in rows).encode("utf-8"))
         target.flush()

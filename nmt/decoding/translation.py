@@ -91,10 +91,14 @@ class Translation:
     alignment: Links | None = None
     """Links of `text`; None if not asked for."""
 
-    def damaged(self) -> Translation:
-        """Return the same for a line that is not all there."""
+    def damaged(self, *, cut: bool = False) -> Translation:
+        """Return the same for a line that is not all there.
+
+        Args:
+            cut: Whether nobody knows what more there was, so that it may be neither empty nor unreadable.
+        """
         if self.status in (Status.EMPTY, Status.COPIED):
-            return self
+            return replace(self, status=Status.DAMAGED) if cut else self
         return replace(self, status=worst(self.status, Status.DAMAGED))
 
     @property

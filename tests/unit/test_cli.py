@@ -304,3 +304,12 @@ def test_a_stream_is_translated_in_chunks() -> None:
     translate_stream(translator, LineReader(Source(stream, stream), 1000, 10_000), out, SearchSettings())  # type: ignore[arg-type]
     assert translator.chunks == [1000, 1000, 500]
     assert out.getvalue() == b"A\n" * 2500
+
+
+@pytest.mark.parametrize("kind", ["EMPTY", "COPIED", "OK", "SPLIT"])
+def test_a_line_that_is_cut_is_damaged_whatever_is_left_of_it(kind: str) -> None:
+    from nmt.decoding.translation import Status, Translation  # noqa: PLC0415
+
+    found = Translation("", Status[kind])
+    assert found.damaged(cut=True).status is Status.DAMAGED
+    assert (found.damaged().status is Status.DAMAGED) == (kind in ("OK", "SPLIT"))
