@@ -62,7 +62,8 @@ def _showing() -> Iterator[None]:
         yield
     except Exception as error:
         if isinstance(message := getattr(error, "message", None), str):  # an error of usage, which quotes arguments
-            error.message = printable(message)  # type: ignore[attr-defined]
+            with suppress(AttributeError):  # of other errors it may be a property
+                error.message = printable(message)  # type: ignore[attr-defined]
         raise
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from jinja2 import UndefinedError
 from typer.testing import CliRunner
 
 import nmt as package
@@ -313,3 +314,8 @@ def test_a_line_that_is_cut_is_damaged_whatever_is_left_of_it(kind: str) -> None
     found = Translation("", Status[kind])
     assert found.damaged(cut=True).status is Status.DAMAGED
     assert (found.damaged().status is Status.DAMAGED) == (kind in ("OK", "SPLIT"))
+
+
+def test_an_error_whose_message_cannot_be_changed_is_not_hidden() -> None:
+    with pytest.raises(UndefinedError, match="no such name"), cli._showing():
+        raise UndefinedError("no such name")
