@@ -74,6 +74,7 @@ def linear_cross_entropy(
         raise ValueError(f"label_smoothing: expected 0 to 1, got {label_smoothing}")
     if reduction not in ("sum", "mean"):
         raise ValueError(f'reduction: expected "sum" or "mean", got {reduction!r}')
+    _check_devices(hidden, weight, targets, bias)
     if observed(hidden, weight, targets, bias):
         tensors, call = [hidden, weight, targets], f"{called_dtype_name(weight)} {ignore_index} {reduction}"
         results = _LOSS(tensors if bias is None else [*tensors, bias], [label_smoothing], call)
@@ -151,6 +152,13 @@ def _do_not_look_at(targets: Tensor, vocabulary: int, ignore_index: int, *, mean
     return _Sums(targets.masked_fill(wrong, ignore_index), factor=factor, offset=offset)
 
 
+def _check_devices(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None) -> None:
+    """Torch would run an operator of tensors on several devices on one of them."""
+    for name, tensor in (("hidden", hidden), ("targets", targets), ("bias", bias)):
+        if isinstance(tensor, Tensor) and tensor.device != weight.device:
+            raise ValueError(f"{name}: expected a tensor on {weight.device} as weight, got one on {tensor.device}")
+
+
 def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
     if weight.dim() != 2 or 0 in weight.shape:
         raise ValueError(f"weight: expected [V, E] of at least [1, 1], got {list(weight.shape)}")
@@ -163,9 +171,6 @@ def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None,
         raise ValueError(f"targets: expected {list(hidden.shape[:-1])} as hidden, got {list(targets.shape)}")
     if bias is not None and list(bias.shape) != [vocabulary]:
         raise ValueError(f"bias: expected [V] = [{vocabulary}], got {list(bias.shape)}")
-    for name, tensor in (("hidden", hidden), ("targets", targets), ("bias", bias)):
-        if tensor is not None and tensor.device != weight.device:
-            raise ValueError(f"{name}: expected a tensor on {weight.device} as weight, got one on {tensor.device}")
     dtypes = device_of(weight).dtypes
     if weight.dtype not in dtypes:
         raise ValueError(f"weight: expected {either(dtypes)} on {weight.device}, got {weight.dtype}")

@@ -69,6 +69,8 @@ class Stepper:
             ValueError: A shape or dtype is not what the stack expects.
             RuntimeError: The call is recorded or transformed (torch.jit.trace, vmap, ...).
         """
+        if x.device != self._like.device:
+            raise ValueError(f"x: expected a tensor on {self._like.device} as the weights, got one on {x.device}")
         if observed(x, state):
             raise RuntimeError(
                 "Stepper: expected a call of its own, got one that is recorded or transformed; call the layer there"
@@ -78,8 +80,6 @@ class Stepper:
             raise ValueError(f"x: expected [B, I] or [T, B, I] with I = {self.spec.input_size}, got {list(shape)}")
         if x.dtype != like.dtype:
             raise ValueError(f"x: expected {like.dtype} as the weights, got {x.dtype}")
-        if x.device != like.device:
-            raise ValueError(f"x: expected a tensor on {like.device} as the weights, got one on {x.device}")
         steps, batch = (1, shape[0]) if len(shape) == 2 else shape[:2]
         h0, c0 = (None, None) if state is None else engine_states(self.spec, state, batch, like, like.dtype)
         outputs, _ = run_forward(
