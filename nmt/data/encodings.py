@@ -43,7 +43,7 @@ def looks_wide(content: bytes) -> bool:
     In most scripts every other byte of it, or two of four, is a control character, and the byte of the letter is none.
     """
     controls = _controls(content)
-    return sum(controls) * 3 > len(content) > 2 and min(controls) * 10 < len(content)
+    return sum(controls) > 0.45 * len(content) > 1 and min(controls) * 10 < len(content)
 
 
 def _controls(content: bytes) -> list[int]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from synthetic import ADJECTIVES, NOUNS, TIMES, VERBS
 
-TRANSLATED = frozenset({"ok", "retried", "failed"})
-SPLIT = frozenset({"split", "retried", "failed"})
+TRANSLATED = frozenset({"ok", "retried", "doubtful", "unknown", "failed"})
+SPLIT = TRANSLATED - {"ok"} | {"split"}
+SENTENCES = TRANSLATED | SPLIT  # translated one by one, each of which may be too long
 DAMAGED = frozenset({"damaged", "failed"})
 EMPTY = frozenset({"empty"})
 COPIED = frozenset({"copied"})
@@ -134,7 +135,9 @@ def mixed(generator: random.Random) -> Nasty:
 def sentences(generator: random.Random) -> Nasty:
     parts = [words(generator, generator.randint(2, 8)).capitalize() + "." for _ in range(generator.randint(40, 45))]
     return (
-        of(generator.choice([" ", "  ", "\t"]).join(parts), SPLIT) if generator.random() < 0.1 else sentence(generator)
+        of(generator.choice([" ", "  ", "\t"]).join(parts), SENTENCES)
+        if generator.random() < 0.1
+        else sentence(generator)
     )
 
 
@@ -147,7 +150,7 @@ def one_word(generator: random.Random) -> Nasty:
 
 
 def many_sentences(generator: random.Random) -> Nasty:
-    return of(" ".join(words(generator, 8).capitalize() + "." for _ in range(1_000)), SPLIT)
+    return of(" ".join(words(generator, 8).capitalize() + "." for _ in range(1_000)), SENTENCES)
 
 
 def of(text: str, statuses: frozenset[str]) -> Nasty:
