@@ -322,7 +322,7 @@ void test_garbage(rnn_engine_context* context) {
     const int answer = rnn_engine_loss_workspace(context, &loss, &bytes);
     CHECK(answer == RNN_ENGINE_OK || answer == RNN_ENGINE_INVALID, "loss: code %d", answer);
   }
-  CHECK(made > 10, "only %d plans were made", made);
+  CHECK(made > 0, "no plan was made");
 }
 
 void test_losses(rnn_engine_context* context) {
