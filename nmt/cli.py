@@ -26,8 +26,10 @@ from nmt.commands.options import (
     ModelFolder,
     OutputFile,
     Overrides,
+    Precision,
     ReferenceFile,
     Retry,
+    Rounded,
     SearchSettings,
     Sentences,
     SourceFile,
@@ -215,6 +217,7 @@ def translate(
     sentences: Sentences = None,
     threads: Threads = None,
     device: Device = None,
+    precision: Precision = Rounded.float32,
 ) -> None:
     """Translate text, line by line.
 
@@ -232,7 +235,9 @@ def translate(
 
         run(
             model,
-            SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences),
+            SearchSettings(
+                beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision.value
+            ),
             Request(source, output, format.value, Columns(status, scores, alignments), n_best, plot),
         )
 
@@ -252,6 +257,7 @@ def evaluate(
     sentences: Sentences = None,
     threads: Threads = None,
     device: Device = None,
+    precision: Precision = Rounded.float32,
 ) -> None:
     """Translate a test set and score it.
 
@@ -261,7 +267,9 @@ def evaluate(
     with _reporting():
         from nmt.commands.evaluate import run
 
-        search = SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences)
+        search = SearchSettings(
+            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision.value
+        )
         run(model, chosen, output, search)
 
 
@@ -300,6 +308,7 @@ def compare(
     sentences: Sentences = None,
     threads: Threads = None,
     device: Device = None,
+    precision: Precision = Rounded.float32,
 ) -> None:
     """Tell whether one system is better than another: paired bootstrap on a test set."""
     if len(systems) != 2:
@@ -308,7 +317,9 @@ def compare(
     with _reporting():
         from nmt.commands.compare import run
 
-        search = SearchSettings(beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences)
+        search = SearchSettings(
+            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision.value
+        )
         run((systems[0], systems[1]), chosen, html, search, language)
 
 

@@ -4,7 +4,7 @@ Arrays are contiguous: of NumPy, or tensors of torch on the context's device. A 
 CUDA's default stream.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Shape = tuple[int, ...]
@@ -146,3 +146,38 @@ class Context:
     def peak(self, iterations: int, dtype: int = 0) -> float: ...
 
 def has_isa(isa: str) -> bool: ...
+
+class Translation:
+    """A translation network and its search (csrc/include/rnn_translate.h)."""
+
+    def __init__(
+        self,
+        tensors: dict[str, Any],
+        *,
+        cell: int,
+        attention: int,
+        precision: int,
+        source_vocabulary: int,
+        target_vocabulary: int,
+        embedding_size: int,
+        hidden_size: int,
+        encoder_layers: int,
+        decoder_layers: int,
+        isa: str | None = None,
+    ) -> None: ...
+    def search(
+        self,
+        sources: Sequence[Sequence[int]],
+        max_lengths: Sequence[int],
+        *,
+        beam_size: int,
+        n_best: int,
+        length_penalty: float,
+        no_repeat_ngram: int,
+        bos: int,
+        eos: int,
+        forbidden: Sequence[int],
+        batch_size: int,
+        threads: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[list[tuple[tuple[int, ...], float, float, Any]]]: ...

@@ -111,7 +111,9 @@ def _translations(system: System, test: TestLines, search: SearchSettings) -> li
             )
         warn_of_misalignment(f"the source text and {system.path}", list(zip(test.sources, lines, strict=True)))
         return lines
-    translator = Translator.load(system.path, threads=count_threads(search.threads), device=search.device)
+    translator = Translator.load(
+        system.path, threads=count_threads(search.threads), device=search.device, precision=search.precision
+    )
     typer.echo(f"nmt compare: {system.name} translates {len(test.sources):,} lines", err=True)
     settings = TranslationSettings(
         search.beam_size, search.length_penalty, search.batch_size, retry=search.retry, sentences=search.sentences

@@ -52,7 +52,9 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
     # The files come before the model: a wrong name is told at once.
     test = read_test_set(read_settings(folder), chosen.name, chosen.files)
     with nullcontext() if output is None else open_output(output) as file:
-        translator = Translator.load(folder, threads=count_threads(search.threads), device=search.device)
+        translator = Translator.load(
+            folder, threads=count_threads(search.threads), device=search.device, precision=search.precision
+        )
         _tell(f"translating {len(test.sources):,} lines")
         started = time.monotonic()
         settings = TranslationSettings(
@@ -89,7 +91,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
     _record(folder, row)
 
 
-def search_used(config: Config, search: SearchSettings) -> dict[str, float]:
+def search_used(config: Config, search: SearchSettings) -> dict[str, float | str]:
     """Return what changes translations of all search settings: those given, or else the model's."""
     decoding = config.decoding
     return {
@@ -97,6 +99,7 @@ def search_used(config: Config, search: SearchSettings) -> dict[str, float]:
         "length_penalty": decoding.length_penalty if search.length_penalty is None else search.length_penalty,
         "retry": decoding.retry if search.retry is None else search.retry,
         "sentences": by_sentence(config, search.sentences),
+        **({} if search.precision == "float32" else {"precision": search.precision}),
     }
 
 

@@ -13,6 +13,13 @@ import typer
 from nmt.values import BATCH_SIZE, BEAM_SIZE, DEVICES, LENGTH_PENALTY, THREADS, Bounds, is_device
 
 
+class Rounded(StrEnum):
+    """What weights may be rounded to."""
+
+    float32 = "float32"
+    int8 = "int8"
+
+
 def within(bounds: Bounds, help: str) -> Any:
     """Make an option for a number."""
 
@@ -49,6 +56,7 @@ Retry = Annotated[bool | None, typer.Option(help="Translate once more what looks
 Sentences = Annotated[
     bool | None, typer.Option(help="Translate the sentences of a line one by one.  [default: the model's]")
 ]
+Precision = Annotated[Rounded, typer.Option(help="What weights are rounded to; int8 is faster, and for the CPU alone.")]
 Device = Annotated[
     str | None,
     typer.Option(metavar="DEVICE", callback=_check_device, help="auto, cpu, cuda or cuda:N.  [default: cpu]"),
@@ -94,6 +102,8 @@ class SearchSettings:
     """Whether to translate once more what looks wrong."""
     sentences: bool | None = None
     """Whether to translate the sentences of a line one by one."""
+    precision: str = "float32"
+    """What weights are rounded to."""
 
 
 @dataclass(frozen=True)

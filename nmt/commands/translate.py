@@ -62,7 +62,9 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     """
     # Files first: a mistake in a name is told at once, and not after a model was read.
     with open_input(request.source) as source, open_output(request.output) as target:
-        translator = Translator.load(folder, threads=count_threads(search.threads), device=search.device)
+        translator = Translator.load(
+            folder, threads=count_threads(search.threads), device=search.device, precision=search.precision
+        )
         check = TextCheck(request.source, translator.config.data.source_language)
         if request.plot is not None:
             wrong = _translate_and_draw(translator, source, target, search, request, request.plot, check)

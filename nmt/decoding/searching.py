@@ -16,7 +16,9 @@ from nmt.decoding.quality_checks import COVERED, count_dropped, count_repeated
 from nmt.decoding.scoring import encode_sources
 from nmt.decoding.translation import Status
 from nmt.model.decoder import DecoderState
+from nmt.model.native import NativeNetwork, can_run
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.weights import parameters_of
 
 Ids = Sequence[int]
 Progress = Callable[[int], None]
@@ -40,16 +42,27 @@ class Outcome:
 class Searcher:
     """Searches translations of ids.
 
+    On the CPU that is done by the network in native code, if it can be, else by `beam_search`.
+
     Args:
         model: The network; put into evaluation mode whenever it searches.
         decoding: How long translations may become.
         wordless: Target ids without a letter.
+        precision: A key of `nmt.model.native.PRECISIONS`; others than float32 are of the native network alone.
     """
 
-    def __init__(self, model: Seq2Seq, decoding: DecodingConfig, wordless: Collection[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        decoding: DecodingConfig,
+        wordless: Collection[int] = frozenset(),
+        precision: str = "float32",
+    ) -> None:
         self.model = model
         self.decoding = decoding
         self._wordless = wordless
+        self._precision = precision
+        self._native: NativeNetwork | None = None
 
     def search(
         self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None = None
@@ -65,8 +78,45 @@ class Searcher:
         Returns:
             The hypotheses of each, best first.
         """
-        found: list[list[Hypothesis]] = [[] for _ in sources]
+        options.check()
         batch_size = min(batch_size, max(1, _SCORES // (options.beam_size * self.model.vocabulary_sizes[1])))
+        if can_run(self.model):
+            return self._search_native(sources, options, batch_size, progress)
+        return self._search_reference(sources, options, batch_size, progress)
+
+    def _search_native(
+        self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None
+    ) -> list[list[Hypothesis]]:
+        if not sources:
+            return []
+        if self._native is None or not self._native.is_of(self.model):
+            self._native = NativeNetwork(self.model, parameters_of(self.model), self._precision)
+        longest = max(map(len, sources)) + 1
+        found = self._native.search(
+            sources,
+            self._limits(sources),
+            options,
+            min(batch_size, max(1, _BATCH_TOKENS // longest)),
+            torch.get_num_threads(),
+            progress,
+        )
+        return [
+            [
+                Hypothesis(each.tokens, each.log_probability, each.score, int((each.coverage[:-1] < COVERED).sum()))
+                for each in hypotheses
+            ]
+            for hypotheses in found
+        ]
+
+    def _limits(self, sources: Sequence[Ids]) -> list[int]:
+        """Longest translations, eos included."""
+        decoding = self.decoding
+        return [int(decoding.max_length_factor * len(ids)) + decoding.max_length_extra + 1 for ids in sources]
+
+    def _search_reference(
+        self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None
+    ) -> list[list[Hypothesis]]:
+        found: list[list[Hypothesis]] = [[] for _ in sources]
         for batch in longest_first([len(ids) + 1 for ids in sources], _BATCH_TOKENS, batch_size):
             results = self._search_batch([sources[index] for index in batch], options)
             for index, hypotheses in zip(batch, results, strict=True):
@@ -135,10 +185,9 @@ class Searcher:
     @torch.inference_mode()
     def _search_batch(self, sources: Sequence[Ids], options: SearchOptions) -> list[list[Hypothesis]]:
         """Translate a batch, the longest sentence first."""
-        model, decoding = self.model.eval(), self.decoding
+        model = self.model.eval()
         device = model.device
         start = model.start(encode_sources(model, sources))
-        limits = [int(decoding.max_length_factor * len(ids)) + decoding.max_length_extra + 1 for ids in sources]
         lengths = torch.tensor([len(ids) for ids in sources])
         places = torch.arange(start.attention.shape[1])
         beyond = (places >= lengths[:, None]).to(device, start.attention.dtype)  # [B, S]: what needs no attention
@@ -151,7 +200,7 @@ class Searcher:
             here = index.to(device)
             return _State(model.reorder(state.decoder, here), state.coverage[here.flatten()])
 
-        return beam_search(step, reorder, _State(start, beyond), limits, options, _uncovered)
+        return beam_search(step, reorder, _State(start, beyond), self._limits(sources), options, _uncovered)
 
 
 @dataclass(frozen=True)

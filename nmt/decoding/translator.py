@@ -28,8 +28,9 @@ from nmt.decoding.translation import (
     assemble,
     worst,
 )
-from nmt.model.device import count_threads, use_device
+from nmt.model.device import DeviceError, count_threads, use_device
 from nmt.model.guest import as_guest
+from nmt.model.native import PRECISIONS
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import ModelError
 from nmt.model_folder.weights import load_model
@@ -71,38 +72,54 @@ class Translator:
         source_subwords: The source's subword model.
         target_subwords: The target's subword model.
         config: The settings; `decoding` gives the defaults, `data.max_length` the longest piece.
+        precision: What weights are rounded to for searching: float32 (not at all) or int8, on the CPU.
     """
 
-    def __init__(self, model: Seq2Seq, source_subwords: Subwords, target_subwords: Subwords, config: Config) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        source_subwords: Subwords,
+        target_subwords: Subwords,
+        config: Config,
+        precision: str = "float32",
+    ) -> None:
         self.model = model
         self.source_subwords = source_subwords
         self.target_subwords = target_subwords
         self.config = config
         self._threads: int | None = None
         pieces = map(target_subwords.piece, range(target_subwords.size))
-        self._wordless = frozenset(index for index, piece in enumerate(pieces) if not any(map(str.isalpha, piece)))
+        wordless = frozenset(index for index, piece in enumerate(pieces) if not any(map(str.isalpha, piece)))
+        self._searcher = Searcher(model, config.decoding, wordless, precision)
         self._cutter = LineCutter(source_subwords, config.data.max_length)
 
     @classmethod
-    def load(cls, folder: Path | str, threads: int | None = None, device: str = "cpu") -> Self:
+    def load(
+        cls, folder: Path | str, threads: int | None = None, device: str = "cpu", precision: str = "float32"
+    ) -> Self:
         """Read a model folder.
 
         Args:
             folder: The folder.
             threads: CPU threads of this translator; None for as many as torch has, `torch.get_num_threads()`.
             device: Where to translate, as in `nmt.model.device.use_device`.
+            precision: float32, or int8: faster on the CPU, and almost as good (docs/commands/translate.md).
 
         Returns:
             The translator.
 
         Raises:
-            DeviceError: If the device cannot be used.
-            TypeError, ValueError: If `threads` is no number, or out of bounds.
+            DeviceError: If the device cannot be used, or not with this precision.
+            TypeError, ValueError: If `threads` is no number, or out of bounds; or if there is no such precision.
             ModelError: If the model is missing, damaged, or does not fit its config or its subword models.
             SubwordError: If a subword model is missing or damaged.
         """
         threads = None if threads is None else count_threads(threads)
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision: expected {' or '.join(PRECISIONS)}, got {precision!r}")
         place = use_device(device)  # before the model is read: what is missing is told at once
+        if precision != "float32" and place.type != "cpu":
+            raise DeviceError(f"device {device}: computes in float32; {precision} is for the CPU")
         with as_guest(threads):
             config, model = load_model(Path(folder), Seq2Seq.from_config)
         source, target = load_subwords(Path(folder), config.data.subword_files)
@@ -112,7 +129,7 @@ class Translator:
                 f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
                 f"got {source.size} and {target.size}"
             )
-        translator = cls(model.to(place), source, target, config)
+        translator = cls(model.to(place), source, target, config, precision)
         translator._threads = threads
         return translator
 
@@ -191,7 +208,7 @@ class Translator:
         )
         ids_of = {piece.text: ids for line in prepared for piece, ids in line.parts if ids}
         sources = list(ids_of.values())
-        searcher = Searcher(self.model, self.config.decoding, self._wordless)
+        searcher = self._searcher
         if retry:
             outcomes = searcher.search_checked(sources, options, batch_size, progress)
         else:

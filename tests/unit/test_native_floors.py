@@ -18,6 +18,7 @@ BELOW = {
     "api": PLANNER,
     "cpu": PLANNER | {"api"},
     "cuda": PLANNER | {"api"},
+    "translate": {"cpu", "cells", "base", "api", API},
     "bindings": {API},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -12,6 +12,7 @@ Backend generic_backend();
 Backend avx2_backend();
 Backend avx512_backend();
 Backend avx512_bf16_backend();
+Int8Kernels avx512_vnni_int8_kernels();
 #elif defined(__aarch64__)
 Backend neon_backend();
 #endif
@@ -34,10 +35,20 @@ bool has_avx512() {
 bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 
+#if defined(__x86_64__)
+// Some processors with AVX-512 have no VNNI.
+template <Backend (*make)()>
+Backend with_vnni() {
+  Backend backend = make();
+  if (__builtin_cpu_supports("avx512vnni")) backend.int8 = cpu::avx512_vnni_int8_kernels();
+  return backend;
+}
+#endif
+
 constexpr Entry kEntries[] = {
 #if defined(__x86_64__)
-    {"avx512_bf16", has_avx512_bf16, cpu::avx512_bf16_backend},
-    {"avx512", has_avx512, cpu::avx512_backend},
+    {"avx512_bf16", has_avx512_bf16, with_vnni<cpu::avx512_bf16_backend>},
+    {"avx512", has_avx512, with_vnni<cpu::avx512_backend>},
     {"avx2", has_avx2, cpu::avx2_backend},
 #elif defined(__aarch64__)
     {"neon", [] { return true; }, cpu::neon_backend},

@@ -165,6 +165,13 @@ struct Block {
   std::ptrdiff_t out_row;
 };
 
+// Of a row of logits: the highest, and the sum of exp(logit - highest).
+template <class T>
+struct RowTotal {
+  T highest, total;
+};
+inline constexpr std::int64_t kChunk = 64;  // logits that a search looks at or leaves out together
+
 template <class T>
 struct Kernels {
   int width;
@@ -182,15 +189,48 @@ struct Kernels {
   void (*softmax_block)(const SoftmaxBlock<T>&);
   void (*softmax_join)(const SoftmaxJoin<T>&);
   void (*softmax_slope)(const SoftmaxBlock<T>&);
+  // On one row of `count` values, in place; the last also writes the highest value of every kChunk.
+  void (*tanh_row)(T* values, std::int64_t count);
+  void (*softmax_row)(T* values, std::int64_t count);
+  RowTotal<T> (*total_row)(const T* values, std::int64_t count, T* chunk_tops);
   // Runs `iterations` x 16 independent fused multiply-adds; returns the floating-point operations done.
   double (*peak)(std::int64_t iterations);
 };
+
+// c[rows, panel] = (a[rows, k] panel[k, :]) row_scales column_scales + init, of 8-bit integers (cpu/kernels/int8.h).
+struct Int8Tile {
+  const std::int8_t* a;
+  std::ptrdiff_t a_row;
+  const std::int8_t* panel;  // for each four k: `vectors` vectors of `width` columns of four
+  std::int64_t rows, k;      // k: a multiple of four
+  int vectors;
+  std::int64_t columns;         // valid ones of the panel
+  const std::int32_t* offsets;  // what the sums begin with: kernels' offset times the sum of the column; all vectors
+  const float* row_scales;      // [rows]
+  const float* column_scales;   // [columns]
+  const float* init;            // nullptr: zeros; may be c
+  std::ptrdiff_t init_row;      // 0: one row for all
+  float* c;
+  std::ptrdiff_t c_row;
+};
+
+struct Int8Kernels {
+  const char* isa;
+  int width;
+  std::int32_t offset;
+  // Rounds a row of values; returns its scale. `quantised` is filled up to a multiple of four.
+  float (*quantise_row)(const float* values, std::int64_t count, std::int8_t* quantised);
+  void (*product)(const Int8Tile&);
+};
+
+inline std::int64_t round_up_to_four(std::int64_t count) { return (count + 3) / 4 * 4; }
 
 struct Backend {
   const char* isa;
   Kernels<float> f32;
   Kernels<double> f64;
   Kernels<BFloat16> bf16;
+  Int8Kernels int8;
 
   template <class T>
   const Kernels<T>& kernels() const;

@@ -7,6 +7,7 @@
 #include "cpu/kernels/cells.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/masks.h"
+#include "cpu/kernels/rows.h"
 #include "cpu/kernels/softmax.h"
 
 namespace rnn_engine::cpu {
@@ -262,6 +263,9 @@ Kernels<typename V::Scalar> make_kernels() {
   table.softmax_block = softmax_block<V>;
   table.softmax_join = softmax_join<V>;
   table.softmax_slope = softmax_slope<V>;
+  table.tanh_row = tanh_row<V>;
+  table.softmax_row = softmax_row<V>;
+  table.total_row = total_row<V>;
   table.peak = peak<Multiply<V>>;
   return table;
 }

@@ -1,0 +1,144 @@
+// A network for translating, and its search.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bindings/context.h"
+#include "rnn_translate.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+// A hypothesis: ids, log-probability, score, attention [S] that each source subword got.
+nb::tuple as_tuple(const rnn_translate_hypothesis& found, size_t source_length) {
+  nb::list tokens;
+  for (int64_t i = 0; i < found.length; ++i) tokens.append(found.tokens[i]);
+  auto* coverage = new float[source_length];
+  std::copy_n(found.coverage, source_length, coverage);
+  nb::capsule owner(coverage, [](void* values) noexcept { delete[] static_cast<float*>(values); });
+  return nb::make_tuple(nb::tuple(tokens), found.log_probability, found.score,
+                        nb::ndarray<nb::numpy, float>(coverage, {source_length}, owner));
+}
+
+class Translation {
+ public:
+  Translation(const rnn_translate_shape& shape, const nb::dict& tensors, const std::optional<std::string>& isa) {
+    std::vector<std::string> names;
+    std::vector<Input> values;
+    for (const auto& [name, array] : tensors) {
+      names.push_back(nb::cast<std::string>(name));
+      values.push_back(nb::cast<Input>(array));
+    }
+    std::vector<rnn_translate_tensor> all;
+    for (size_t i = 0; i < names.size(); ++i) {
+      const Expected expected{kCpu, type_of(RNN_ENGINE_FLOAT32), values[i].count};
+      all.push_back(
+          {names[i].c_str(), static_cast<const float*>(data_of(expected, values[i], names[i])), values[i].count});
+    }
+    released(linked_functions(), [&] {
+      return rnn_translate_model_create(&shape, all.data(), static_cast<int64_t>(all.size()),
+                                        isa ? isa->c_str() : nullptr, &raw_);
+    });
+  }
+  Translation(const Translation&) = delete;
+  ~Translation() { rnn_translate_model_destroy(raw_); }
+
+  nb::list search(const std::vector<Ids>& sources, const std::vector<int64_t>& max_lengths,
+                  rnn_translate_options options, const Ids& forbidden,
+                  const std::optional<nb::callable>& progress) const {
+    if (sources.size() != max_lengths.size()) throw nb::value_error("expected as many max_lengths as sources");
+    std::vector<rnn_translate_sentence> sentences;
+    for (size_t i = 0; i < sources.size(); ++i)
+      sentences.push_back({sources[i].data(), static_cast<int64_t>(sources[i].size()), max_lengths[i]});
+    options.forbidden = forbidden.data();
+    options.forbidden_count = static_cast<int64_t>(forbidden.size());
+    Watch watch{progress};
+    rnn_translate_results* results = nullptr;
+    try {
+      released(linked_functions(), [&] {
+        return rnn_translate_search(raw_, &options, sentences.data(), static_cast<int64_t>(sentences.size()),
+                                    &Watch::poll, &watch, &results);
+      });
+    } catch (...) {
+      if (watch.error) watch.error->restore(), nb::raise_python_error();
+      throw;
+    }
+    nb::list all;
+    for (size_t i = 0; i < sources.size(); ++i) {
+      nb::list found;
+      for (int64_t h = results->first[i]; h < results->first[i + 1]; ++h)
+        found.append(as_tuple(results->hypotheses[h], sources[i].size() + 1));
+      all.append(found);
+    }
+    rnn_translate_results_destroy(results);
+    return all;
+  }
+
+ private:
+  // What happens between steps: progress is told, and signals are heard.
+  struct Watch {
+    const std::optional<nb::callable>& progress;
+    int64_t told = 0;
+    int steps = 0;
+    std::optional<nb::python_error> error = std::nullopt;
+
+    static int poll(void* user, int64_t done) {
+      auto& self = *static_cast<Watch*>(user);
+      constexpr int kEvery = 16;
+      if (done == self.told && ++self.steps % kEvery) return 0;
+      nb::gil_scoped_acquire acquire;
+      try {
+        if (PyErr_CheckSignals() != 0) throw nb::python_error();
+        if (done > self.told && self.progress) (*self.progress)(done - self.told);
+        self.told = done;
+        return 0;
+      } catch (nb::python_error& error) {
+        self.error.emplace(std::move(error));
+        return 1;
+      }
+    }
+  };
+
+  rnn_translate_model* raw_ = nullptr;
+};
+
+}  // namespace
+
+void bind_translation(nb::module_& module) {
+  nb::class_<Translation>(module, "Translation")
+      .def(
+          "__init__",
+          [](Translation* self, const nb::dict& tensors, int cell, int attention, int precision,
+             int64_t source_vocabulary, int64_t target_vocabulary, int64_t embedding_size, int64_t hidden_size,
+             int64_t encoder_layers, int64_t decoder_layers, const std::optional<std::string>& isa) {
+            new (self) Translation({cell, attention, precision, source_vocabulary, target_vocabulary, embedding_size,
+                                    hidden_size, encoder_layers, decoder_layers},
+                                   tensors, isa);
+          },
+          "tensors"_a, nb::kw_only(), "cell"_a, "attention"_a, "precision"_a, "source_vocabulary"_a,
+          "target_vocabulary"_a, "embedding_size"_a, "hidden_size"_a, "encoder_layers"_a, "decoder_layers"_a,
+          "isa"_a = nb::none())
+      .def(
+          "search",
+          [](const Translation& self, const std::vector<Ids>& sources, const std::vector<int64_t>& max_lengths,
+             int64_t beam_size, int64_t n_best, double length_penalty, int64_t no_repeat_ngram, int32_t bos,
+             int32_t eos, const Ids& forbidden, int64_t batch_size, int32_t threads,
+             const std::optional<nb::callable>& progress) {
+            return self.search(
+                sources, max_lengths,
+                {beam_size, n_best, length_penalty, no_repeat_ngram, bos, eos, nullptr, 0, batch_size, threads},
+                forbidden, progress);
+          },
+          "sources"_a, "max_lengths"_a, nb::kw_only(), "beam_size"_a, "n_best"_a, "length_penalty"_a,
+          "no_repeat_ngram"_a, "bos"_a, "eos"_a, "forbidden"_a, "batch_size"_a, "threads"_a, "progress"_a = nb::none());
+}

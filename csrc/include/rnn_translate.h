@@ -1,0 +1,94 @@
+/* The C API of the translator: a whole attention network, and the search for its best translations, on the CPU.
+ *
+ * It knows ids alone: what text they stand for is the caller's. Symbols: V vocabulary, E embedding, H hidden size, S
+ * subwords of a source with its eos, K beam size.
+ *
+ * A model is made of named float32 tensors, named as in the files of the nmt package, and copies or packs all of them.
+ * It may be shared by threads. What a sentence becomes depends on nothing but the model, the sentence and the options,
+ * to the bit: not on its neighbours, nor on threads or the instruction set. (Between processors with C libraries of
+ * their own, log-probabilities may differ in the last bit.)
+ *
+ * Every function that can fail returns 0 or an error code of rnn_engine.h; rnn_engine_last_error() then holds the
+ * message. */
+#ifndef RNN_TRANSLATE_H_
+#define RNN_TRANSLATE_H_
+
+#include "rnn_engine.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* dot: the query as it is; general: the query through a matrix of its own. */
+enum { RNN_TRANSLATE_DOT = 0, RNN_TRANSLATE_GENERAL = 1 };
+
+/* What weights are packed to. int8: integers of -127 to 127 with a scale for each row of a matrix; what they are
+ * multiplied by is rounded to the same, with a scale for each vector, and sums are exact. Cells, attention and softmax
+ * are computed in float32 either way. */
+enum { RNN_TRANSLATE_FLOAT32 = 0, RNN_TRANSLATE_INT8 = 1 };
+
+typedef struct {
+  int32_t cell; /* RNN_ENGINE_LSTM, ... */
+  int32_t attention;
+  int32_t precision;
+  int64_t source_vocabulary, target_vocabulary, embedding_size, hidden_size, encoder_layers, decoder_layers;
+} rnn_translate_shape;
+
+typedef struct {
+  const char* name;
+  const float* values;
+  int64_t count;
+} rnn_translate_tensor;
+
+typedef struct {
+  int64_t beam_size;        /* K; 1 is greedy search */
+  int64_t n_best;           /* hypotheses wanted of each sentence, at most K */
+  double length_penalty;    /* the log-probability is divided by the length, eos included, to this power */
+  int64_t no_repeat_ngram;  /* n-grams of this size come once in a hypothesis; 0: any may come again */
+  int32_t bos, eos;         /* ids before the first and after the last */
+  const int32_t* forbidden; /* ids that are never chosen */
+  int64_t forbidden_count;
+  int64_t batch_size; /* sentences that a thread has in work at a time, at most */
+  int32_t threads;    /* sentences are shared out among them */
+} rnn_translate_options;
+
+typedef struct {
+  const int32_t* source; /* ids, without eos; at least one */
+  int64_t length;
+  int64_t max_length; /* of a hypothesis, eos included */
+} rnn_translate_sentence;
+
+typedef struct {
+  const int32_t* tokens; /* without bos and eos */
+  int64_t length;
+  double log_probability; /* natural logarithm, eos included */
+  double score;           /* after length normalisation */
+  const float* coverage;  /* [S] attention that each source subword got, summed over the tokens but for eos */
+} rnn_translate_hypothesis;
+
+/* The hypotheses of sentence i are first[i] to first[i + 1] - 1, best first; there may be none. */
+typedef struct {
+  const rnn_translate_hypothesis* hypotheses;
+  const int64_t* first;
+} rnn_translate_results;
+
+typedef struct rnn_translate_model rnn_translate_model;
+
+/* Called between steps by the thread that called, with the number of sentences that are done; not 0: give up. */
+typedef int (*rnn_translate_poll)(void* user, int64_t done);
+
+/* `isa` as for rnn_engine_context_create. */
+RNN_ENGINE_API int rnn_translate_model_create(const rnn_translate_shape* shape, const rnn_translate_tensor* tensors,
+                                              int64_t count, const char* isa, rnn_translate_model** model);
+RNN_ENGINE_API void rnn_translate_model_destroy(rnn_translate_model* model);
+
+/* Searches the best translations of all sentences. `poll` may be NULL. */
+RNN_ENGINE_API int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_options* options,
+                                        const rnn_translate_sentence* sentences, int64_t count, rnn_translate_poll poll,
+                                        void* user, rnn_translate_results** results);
+RNN_ENGINE_API void rnn_translate_results_destroy(rnn_translate_results* results);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,108 @@
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/arguments.h"
+#include "rnn_translate.h"
+#include "translate/network.h"
+#include "translate/search.h"
+
+using namespace rnn_engine;
+using namespace rnn_engine::translate;
+
+struct rnn_translate_model {
+  Network network;
+};
+
+namespace {
+
+struct Results : rnn_translate_results {
+  std::vector<std::vector<Finished>> found;
+  std::vector<rnn_translate_hypothesis> list;
+  std::vector<std::int64_t> begins;
+
+  explicit Results(std::vector<std::vector<Finished>> all) : found(std::move(all)) {
+    for (const auto& sentence : found) {
+      begins.push_back(static_cast<std::int64_t>(list.size()));
+      for (const Finished& each : sentence)
+        list.push_back({each.tokens.data(), static_cast<std::int64_t>(each.tokens.size()), each.log_probability,
+                        each.score, each.coverage.data()});
+    }
+    begins.push_back(static_cast<std::int64_t>(list.size()));
+    hypotheses = list.data();
+    first = begins.data();
+  }
+};
+
+void require_within(const std::string& name, std::int64_t value, std::int64_t least, std::int64_t most) {
+  require(value >= least && value <= most, name + ": expected " + std::to_string(least) + " to " +
+                                               std::to_string(most) + ", got " + std::to_string(value));
+}
+
+void require_options(const rnn_translate_options& options, std::int64_t vocabulary) {
+  constexpr std::int64_t kMost = 1 << 20;
+  require_within("beam_size", options.beam_size, 1, kMost);
+  require_within("n_best", options.n_best, 1, options.beam_size);
+  require(std::isfinite(options.length_penalty) && options.length_penalty >= 0 && options.length_penalty <= 100,
+          "length_penalty: expected 0 to 100, got " + std::to_string(options.length_penalty));
+  require_within("no_repeat_ngram", options.no_repeat_ngram, 0, kMost);
+  require_within("bos", options.bos, 0, vocabulary - 1);
+  require_within("eos", options.eos, 0, vocabulary - 1);
+  require_within("batch_size", options.batch_size, 1, kMost);
+  require_within("threads", options.threads, 1, 1024);
+  require_within("forbidden_count", options.forbidden_count, 0, vocabulary);
+  if (options.forbidden_count) require_pointer(options.forbidden, "forbidden");
+  for (std::int64_t i = 0; i < options.forbidden_count; ++i)
+    require_within("forbidden", options.forbidden[i], 0, vocabulary - 1);
+}
+
+void require_sentence(const rnn_translate_sentence& sentence, std::int64_t number, std::int64_t vocabulary) {
+  const std::string name = "sentence " + std::to_string(number);
+  require_pointer(sentence.source, name.c_str());
+  require_within(name + ": length", sentence.length, 1, 1 << 24);
+  require_within(name + ": max_length", sentence.max_length, 1, 1 << 24);
+  for (std::int64_t i = 0; i < sentence.length; ++i)
+    require_within(name + ": id", sentence.source[i], 0, vocabulary - 1);
+}
+
+}  // namespace
+
+extern "C" {
+
+int rnn_translate_model_create(const rnn_translate_shape* shape, const rnn_translate_tensor* tensors, int64_t count,
+                               const char* isa, rnn_translate_model** model) {
+  return guarded([&] {
+    require_pointer(shape, "shape");
+    require_pointer(tensors, "tensors");
+    require_pointer(model, "model");
+    require_within("count", count, 0, 1 << 20);
+    *model = new rnn_translate_model{Network(*shape, Tensors(tensors, count), isa)};
+  });
+}
+
+void rnn_translate_model_destroy(rnn_translate_model* model) { delete model; }
+
+int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_options* options,
+                         const rnn_translate_sentence* sentences, int64_t count, rnn_translate_poll poll, void* user,
+                         rnn_translate_results** results) {
+  return guarded([&] {
+    require_pointer(model, "model");
+    require_pointer(options, "options");
+    require_pointer(results, "results");
+    require_within("count", count, 0, std::int64_t{1} << 40);
+    if (count) require_pointer(sentences, "sentences");
+    const rnn_translate_shape& shape = model->network.shape();
+    require_options(*options, shape.target_vocabulary);
+    require_within("eos", options->eos, 0, shape.source_vocabulary - 1);
+    for (std::int64_t i = 0; i < count; ++i) require_sentence(sentences[i], i, shape.source_vocabulary);
+    auto found = search(model->network, *options, sentences, count,
+                        [&](std::int64_t done) { return poll && poll(user, done) != 0; });
+    if (static_cast<std::int64_t>(found.size()) != count) throw Interrupted("given up, as the caller asked");
+    *results = new Results(std::move(found));
+  });
+}
+
+void rnn_translate_results_destroy(rnn_translate_results* results) { delete static_cast<Results*>(results); }
+
+}  // extern "C"

@@ -1,0 +1,197 @@
+#include "translate/network.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "cpu/gemm/gemm.h"
+
+namespace rnn_engine::translate {
+namespace {
+
+Context make_context(const char* isa) {
+  rnn_engine_context* context = nullptr;
+  check(rnn_engine_context_create(1, isa, &context));
+  return Context(context);
+}
+
+const char* isa_of(rnn_engine_context* context) {
+  const char* isa = nullptr;
+  check(rnn_engine_context_isa(context, &isa));
+  return isa;
+}
+
+std::vector<float> scaled(const float* table, std::int64_t rows, std::int64_t width) {
+  const float factor = static_cast<float>(std::sqrt(static_cast<double>(width)));
+  std::vector<float> result(table, table + rows * width);
+  for (float& value : result) value *= factor;
+  return result;
+}
+
+void require_size(const char* name, std::int64_t size, std::int64_t most) {
+  require(size >= 1 && size <= most,
+          std::string(name) + ": expected 1 to " + std::to_string(most) + ", got " + std::to_string(size));
+}
+
+const rnn_translate_shape& checked(const rnn_translate_shape& shape) {
+  constexpr std::int64_t kWidest = 1 << 16, kLargest = 1 << 24, kDeepest = 64;
+  require_size("source_vocabulary", shape.source_vocabulary, kLargest);
+  require_size("target_vocabulary", shape.target_vocabulary, kLargest);
+  require_size("embedding_size", shape.embedding_size, kWidest);
+  require_size("hidden_size", shape.hidden_size, kWidest);
+  require_size("encoder_layers", shape.encoder_layers, kDeepest);
+  require_size("decoder_layers", shape.decoder_layers, kDeepest);
+  require(shape.attention == RNN_TRANSLATE_DOT || shape.attention == RNN_TRANSLATE_GENERAL,
+          "attention: expected 0 (dot) or 1 (general), got " + std::to_string(shape.attention));
+  require(shape.precision == RNN_TRANSLATE_FLOAT32 || shape.precision == RNN_TRANSLATE_INT8,
+          "precision: expected 0 (float32) or 1 (int8), got " + std::to_string(shape.precision));
+  return shape;
+}
+
+}  // namespace
+
+Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const char* isa)
+    : shape_(checked(shape)),
+      context_(make_context(isa)),
+      backend_(select_backend(isa_of(context_.get()))) {
+  const std::int64_t E = shape.embedding_size, H = shape.hidden_size, C = context_size(), V = shape.target_vocabulary;
+  const float* source = tensors.get("source_embedding.table.weight", shape.source_vocabulary * E);
+  const char* of_target = "target_embedding.table.weight";  // not there where one table serves both sides
+  const float* target = tensors.has(of_target) ? tensors.get(of_target, V * E) : source;
+  require(target != source || V == shape.source_vocabulary, "one table, but vocabularies of two sizes");
+  source_table_ = scaled(source, shape.source_vocabulary, E);
+  if (target != source) target_table_ = scaled(target, V, E);
+
+  const auto recurrence = [&](const StackShape& stack) {
+    return shape.precision == RNN_TRANSLATE_INT8 ? make_int8_recurrence(backend_, stack, tensors)
+                                                 : make_float_recurrence(context_.get(), stack, tensors);
+  };
+  encoder_ = recurrence({shape.cell, E, H, shape.encoder_layers, 2, "encoder.layers."});
+  for (std::int64_t layer = 0; layer < shape.decoder_layers; ++layer)
+    decoder_.push_back(
+        recurrence({shape.cell, layer ? H : E, H, 1, 1, "decoder.layers." + std::to_string(layer) + "."}));
+
+  const auto linear = [&](const std::string& name, std::int64_t n, std::int64_t k, bool bias = true) {
+    return make_linear(backend_, shape.precision, tensors.get(name + ".weight", n * k),
+                       bias ? tensors.get(name + ".bias", n) : nullptr, n, k);
+  };
+  bridge_ = linear("decoder.initial", 2 * shape.decoder_layers * H, C);
+  keys_ = linear("decoder.attention.key_projection", H, C, false);
+  if (shape.attention == RNN_TRANSLATE_GENERAL) queries_ = linear("decoder.attention.query_projection", H, H, false);
+  attentional_ = linear("decoder.combine", H, C + H);
+  readout_ = linear("decoder.project", E, H);
+  const float* output = tensors.has("output_weight") ? tensors.get("output_weight", V * E) : target;
+  output_ = make_linear(backend_, shape.precision, output, tensors.get("output_bias", V), V, E);
+}
+
+std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vector<std::int32_t>>& sources) const {
+  const std::int64_t E = shape_.embedding_size, H = shape_.hidden_size, C = context_size();
+  std::vector<std::int64_t> sizes, offsets;  // of each step
+  std::int64_t rows = 0;
+  for (std::size_t t = 0; t < sources.front().size(); ++t) {
+    std::int64_t size = sizes.empty() ? static_cast<std::int64_t>(sources.size()) : sizes.back();
+    while (sources[static_cast<std::size_t>(size - 1)].size() <= t) --size;
+    sizes.push_back(size);
+    offsets.push_back(rows);
+    rows += size;
+  }
+  Buffer embedded, states, keys;
+  float* x = embedded.at_least(rows * E);
+  for (std::size_t t = 0; t < sizes.size(); ++t)
+    for (std::int64_t b = 0; b < sizes[t]; ++b)
+      std::memcpy(x + (offsets[t] + b) * E, source_table_.data() + sources[static_cast<std::size_t>(b)][t] * E,
+                  sizeof(float) * E);
+  encoder_->run(sizes, x, states.at_least(rows * C));
+  keys_->apply(rows, states.data(), C, keys.at_least(rows * H), H);
+  const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(H)));
+  for (std::int64_t j = 0; j < rows * H; ++j) keys.data()[j] *= scale;
+
+  std::vector<std::unique_ptr<Source>> result;
+  for (std::size_t b = 0; b < sources.size(); ++b) {
+    std::vector<const float*> state_rows, key_rows;
+    for (std::size_t t = 0; t < sources[b].size(); ++t) {
+      const std::int64_t row = offsets[t] + static_cast<std::int64_t>(b);
+      state_rows.push_back(states.data() + row * C);
+      key_rows.push_back(keys.data() + row * H);
+    }
+    result.push_back(source_of(state_rows, key_rows));
+  }
+  return result;
+}
+
+std::unique_ptr<Source> Network::source_of(const std::vector<const float*>& states,
+                                           const std::vector<const float*>& keys) const {
+  const std::int64_t H = shape_.hidden_size, C = context_size(), L = shape_.decoder_layers;
+  const auto S = static_cast<std::int64_t>(states.size());
+  auto source = std::make_unique<Source>();
+  source->length = S;
+
+  std::vector<float> rows(static_cast<std::size_t>(S * H));
+  for (std::int64_t s = 0; s < S; ++s)
+    std::memcpy(rows.data() + s * H, keys[static_cast<std::size_t>(s)], sizeof(float) * H);
+  source->keys.resize(static_cast<std::size_t>(packed_values(kernels(), S, H)));
+  pack_weight_transposed(alone(), kernels(), rows.data(), S, H, source->keys.data());
+
+  source->values.resize(static_cast<std::size_t>(packed_values(kernels(), C, S)));
+  const std::int64_t panel = kPanelVectors * kernels().width;
+  for (std::int64_t first = 0; first < C; first += panel)
+    pack_panel(
+        kernels(), S, first, std::min(panel, C - first),
+        [&](std::int64_t s) { return states[static_cast<std::size_t>(s)]; }, source->values.data() + first * S);
+
+  std::vector<float> summary(static_cast<std::size_t>(C)), initial(static_cast<std::size_t>(2 * L * H));
+  for (const float* row : states)
+    for (std::int64_t j = 0; j < C; ++j) summary[static_cast<std::size_t>(j)] += row[j];
+  for (float& value : summary) value /= static_cast<float>(S);
+  bridge_->apply(1, summary.data(), C, initial.data(), 2 * L * H);
+  kernels().tanh_row(initial.data(), 2 * L * H);
+  source->hidden.assign(initial.begin(), initial.begin() + L * H);
+  source->cell.assign(initial.begin() + L * H, initial.end());
+  return source;
+}
+
+const float* Network::recurrence(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const {
+  const std::int64_t E = shape_.embedding_size, H = shape_.hidden_size;
+  const auto N = static_cast<std::int64_t>(tokens.size());
+  const float* table = target_table_.empty() ? source_table_.data() : target_table_.data();
+  float* x = scratch.embedded.at_least(N * E);
+  for (std::int64_t n = 0; n < N; ++n)
+    std::memcpy(x + n * E, table + tokens[static_cast<std::size_t>(n)] * E, sizeof(float) * E);
+  float* sum = scratch.states.at_least(N * H);  // of the layers' outputs: each adds to those below
+  for (std::size_t layer = 0; layer < decoder_.size(); ++layer) {
+    float* h = states.hidden[layer].data();
+    decoder_[layer]->step(N, layer ? sum : x, h, states.cell[layer].data());
+    if (layer == 0)
+      std::memcpy(sum, h, sizeof(float) * N * H);
+    else
+      for (std::int64_t j = 0; j < N * H; ++j) sum[j] += h[j];
+  }
+  const std::int64_t C = context_size();
+  float* joined = scratch.joined.at_least(N * (C + H));  // [context; state]
+  for (std::int64_t n = 0; n < N; ++n) std::memcpy(joined + n * (C + H) + C, sum + n * H, sizeof(float) * H);
+  if (!queries_) return sum;
+  queries_->apply(N, sum, H, scratch.queries.at_least(N * H), H);
+  return scratch.queries.data();
+}
+
+const float* Network::attend(const Group& group, std::int64_t row, const float* queries, Scratch& scratch) const {
+  const std::int64_t H = shape_.hidden_size, C = context_size(), S = group.source->length;
+  float* weights = scratch.scores.at_least(group.rows * S);
+  multiply(alone(), kernels(),
+           Product<float>{group.rows, S, H, queries + row * H, H, group.source->keys.data(), nullptr, 0, weights, S});
+  for (std::int64_t k = 0; k < group.rows; ++k) kernels().softmax_row(weights + k * S, S);
+  multiply(alone(), kernels(),
+           Product<float>{group.rows, C, S, weights, S, group.source->values.data(), nullptr, 0,
+                          scratch.joined.data() + row * (C + H), C + H});
+  return weights;
+}
+
+const float* Network::read_out(std::int64_t rows, Scratch& scratch) const {
+  const std::int64_t E = shape_.embedding_size, H = shape_.hidden_size, wide = context_size() + H;
+  float* vectors = scratch.vectors.at_least(rows * H);
+  attentional_->apply(rows, scratch.joined.data(), wide, vectors, H);
+  kernels().tanh_row(vectors, rows * H);
+  readout_->apply(rows, vectors, H, scratch.features.at_least(rows * E), E);
+  return scratch.features.data();
+}
+
+}  // namespace rnn_engine::translate

@@ -1,0 +1,92 @@
+// The attention network: weights packed once, and what it computes. Never changed after it is made: any number of
+// threads may use it at a time, each with a Scratch of its own.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cpu/kernels/kernels.h"
+#include "rnn_translate.h"
+#include "translate/linear.h"
+#include "translate/memory.h"
+#include "translate/recurrence.h"
+
+namespace rnn_engine::translate {
+
+// A source as the decoder looks at it: as right-hand sides of products.
+struct Source {
+  std::int64_t length = 0;          // S, with eos
+  std::vector<float> keys;          // packed [A, S]
+  std::vector<float> values;        // packed [S, C]
+  std::vector<float> hidden, cell;  // [L, H] before the first token
+};
+
+// Hypotheses of one source, whose rows follow each other.
+struct Group {
+  const Source* source;
+  std::int64_t rows;
+};
+
+// What a step of N hypotheses goes through; grows as needed.
+struct Scratch {
+  Buffer embedded, states, queries, joined, vectors, features, scores;
+};
+
+// States of N hypotheses.
+struct States {
+  std::vector<Buffer> hidden, cell;  // of each layer, [N, H]
+  explicit States(std::int64_t layers)
+      : hidden(static_cast<std::size_t>(layers)), cell(static_cast<std::size_t>(layers)) {}
+};
+
+class Network {
+ public:
+  Network(const rnn_translate_shape& shape, const Tensors& tensors, const char* isa);
+  Network(const Network&) = delete;
+
+  const rnn_translate_shape& shape() const { return shape_; }
+  const Kernels<float>& kernels() const { return backend_.f32; }
+
+  // Reads sources, the longest first, each ended by eos.
+  std::vector<std::unique_ptr<Source>> encode(const std::vector<std::vector<std::int32_t>>& sources) const;
+
+  // Advances all hypotheses by a token: `states` become those after it. attention(row, weights) is called for each row
+  // with its weights [S]. Returns vectors for `logits`, [N, E].
+  template <class Attention>
+  const float* step(const std::vector<Group>& groups, const std::vector<std::int32_t>& tokens, States& states,
+                    Scratch& scratch, const Attention& attention) const {
+    std::int64_t row = 0;
+    const float* output = recurrence(tokens, states, scratch);
+    for (const Group& group : groups) {
+      const float* weights = attend(group, row, output, scratch);
+      for (std::int64_t k = 0; k < group.rows; ++k) attention(row + k, weights + k * group.source->length);
+      row += group.rows;
+    }
+    return read_out(row, scratch);
+  }
+
+  // Scores of the vocabulary for rows of `step`'s vectors: [rows, V].
+  void logits(std::int64_t rows, const float* features, float* out) const {
+    output_->apply(rows, features, shape_.embedding_size, out, shape_.target_vocabulary);
+  }
+
+ private:
+  const float* recurrence(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const;
+  const float* attend(const Group& group, std::int64_t row, const float* states, Scratch& scratch) const;
+  const float* read_out(std::int64_t rows, Scratch& scratch) const;
+  std::unique_ptr<Source> source_of(const std::vector<const float*>& states,
+                                    const std::vector<const float*>& keys) const;
+
+  std::int64_t context_size() const { return 2 * shape_.hidden_size; }  // C
+
+  rnn_translate_shape shape_;
+  Context context_;
+  const Backend backend_;  // layers and matrices point to its kernels
+  std::vector<float> source_table_, target_table_;  // scaled; the second empty if it is the first
+  std::unique_ptr<Recurrence> encoder_;
+  std::vector<std::unique_ptr<Recurrence>> decoder_;
+  std::unique_ptr<Linear> bridge_, keys_, queries_, attentional_, readout_, output_;
+};
+
+}  // namespace rnn_engine::translate

@@ -1,0 +1,54 @@
+// A stack of layers with its weights, for one thread at a time, any number of them at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/kernels/kernels.h"
+#include "translate/tensors.h"
+
+namespace rnn_engine::translate {
+
+struct ContextDeleter {
+  void operator()(rnn_engine_context* context) const { rnn_engine_context_destroy(context); }
+};
+using Context = std::unique_ptr<rnn_engine_context, ContextDeleter>;
+
+// Throws what one of the engine's functions reports.
+void check(int code);
+
+// A stack's shape, and what its tensors' names begin with.
+struct StackShape {
+  int cell;
+  std::int64_t input_size, hidden_size, layers;
+  int directions;
+  std::string prefix;
+};
+
+class Recurrence {
+ public:
+  virtual ~Recurrence() = default;
+  // Sequences as in rnn_engine.h, from zero states: x [N, I] to y [N, D*H].
+  virtual void run(const std::vector<std::int64_t>& batch_sizes, const float* x, float* y) const = 0;
+  // One step of a stack of one layer: x [rows, I]; h and c [rows, H] before it become those after it, and h the output.
+  virtual void step(std::int64_t rows, const float* x, float* h, float* c) const = 0;
+};
+
+// The weights of a stack, copied: one set for each (layer, direction).
+struct StackWeights {
+  StackWeights(const StackShape& shape, const Tensors& tensors);
+
+  std::vector<std::vector<float>> values;
+  std::vector<rnn_engine_weights> sets;
+};
+
+// By the engine's own layers, in float32.
+std::unique_ptr<Recurrence> make_float_recurrence(rnn_engine_context* context, const StackShape& shape,
+                                                  const Tensors& tensors);
+// With products of 8-bit integers; cells and states in float32.
+std::unique_ptr<Recurrence> make_int8_recurrence(const Backend& backend, const StackShape& shape,
+                                                 const Tensors& tensors);
+
+}  // namespace rnn_engine::translate

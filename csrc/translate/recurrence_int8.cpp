@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <cstring>
+
+#include "rnn_translate.h"
+#include "translate/linear.h"
+#include "translate/memory.h"
+#include "translate/recurrence.h"
+
+namespace rnn_engine::translate {
+namespace {
+
+// One layer in one direction.
+class Layer {
+ public:
+  Layer(const Backend& backend, int cell, const rnn_engine_weights& weights, std::int64_t input, std::int64_t hidden)
+      : kernels_(backend.f32), cell_(cell), traits_(kCellTable[cell]), weights_(weights), H_(hidden) {
+    const auto vector = [](void* values) { return static_cast<const float*>(values); };
+    const float *bias_ih = vector(weights.bias_ih), *bias_hh = vector(weights.bias_hh);
+    std::vector<float> begin(bias_ih, bias_ih + Z());
+    for (std::int64_t j = 0; !traits_.split && j < Z(); ++j) begin[static_cast<std::size_t>(j)] += bias_hh[j];
+    input_ = make_linear(backend, RNN_TRANSLATE_INT8, vector(weights.weight_ih),
+                         traits_.adds_bias ? nullptr : begin.data(), Z(), input);
+    recurrent_ = make_linear(backend, RNN_TRANSLATE_INT8, vector(weights.weight_hh),
+                             traits_.split && !traits_.adds_bias ? bias_hh : nullptr, Z(), hidden);
+  }
+
+  std::int64_t Z() const { return 4 * H_; }
+  void input_product(std::int64_t rows, const float* x, std::int64_t x_row, float* wx) const {
+    input_->apply(rows, x, x_row, wx, Z());
+  }
+
+  // wx [rows, 4H] with U h added or beside it, and the cells: h and c [rows, H] become those after the step.
+  void step(std::int64_t rows, float* wx, float* h, float* c) const {
+    thread_local Buffer beside, work;
+    float* uh = traits_.split ? beside.at_least(rows * Z()) : wx;
+    recurrent_->apply(rows, h, H_, uh, Z(), traits_.split ? nullptr : wx);
+    CellTile<float> tile{};
+    tile.rows = rows;
+    tile.gate_stride = H_;
+    tile.product_row = tile.gates_row = Z();
+    tile.c_prev_row = tile.c_row = tile.h_row = H_;
+    tile.work = work.at_least(4 * std::max(1, traits_.work) * H_);
+    const std::int64_t wide = traits_.whole_rows ? H_ : kernels_.width;
+    for (std::int64_t unit = 0; unit < H_; unit += wide) {
+      const auto from = [&](void* values) { return values ? static_cast<const float*>(values) + unit : nullptr; };
+      tile.units = std::min(wide, H_ - unit);
+      tile.wx = wx + unit;
+      tile.uh = traits_.split ? uh + unit : nullptr;
+      for (int v = 0; v < traits_.vectors(); ++v) tile.vector_params[v] = from(weights_.vector_params[v]);
+      tile.bias_ih = from(weights_.bias_ih);
+      tile.bias_hh = from(weights_.bias_hh);
+      tile.c_prev = tile.c = c + unit;
+      tile.h = h + unit;
+      kernels_.cell_forward[cell_](tile);
+    }
+  }
+
+ private:
+  const Kernels<float>& kernels_;
+  int cell_;
+  const CellTraits& traits_;
+  rnn_engine_weights weights_;
+  std::int64_t H_;
+  std::unique_ptr<Linear> input_, recurrent_;
+};
+
+class Int8Recurrence final : public Recurrence {
+ public:
+  Int8Recurrence(const Backend& backend, const StackShape& shape, const Tensors& tensors)
+      : shape_(shape), weights_(shape, tensors) {
+    for (std::size_t i = 0; i < weights_.sets.size(); ++i)
+      layers_.emplace_back(
+          backend, shape.cell, weights_.sets[i],
+          i < static_cast<std::size_t>(shape.directions) ? shape.input_size : shape.directions * shape.hidden_size,
+          shape.hidden_size);
+  }
+
+  void run(const std::vector<std::int64_t>& batch_sizes, const float* x, float* y) const override {
+    thread_local Buffer products, states, between;
+    const std::int64_t H = shape_.hidden_size, wide = shape_.directions * H, B = batch_sizes.front();
+    std::vector<std::int64_t> offsets;
+    std::int64_t rows = 0;
+    for (const std::int64_t size : batch_sizes) offsets.push_back(rows), rows += size;
+    const float* input = x;
+    std::int64_t input_row = shape_.input_size;
+    float* wx = products.at_least(rows * 4 * H);
+    for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
+      float* output = layer + 1 == shape_.layers ? y : between.at_least(2 * rows * wide) + layer % 2 * rows * wide;
+      for (int direction = 0; direction < shape_.directions; ++direction) {
+        const Layer& each = layers_[static_cast<std::size_t>(layer * shape_.directions + direction)];
+        each.input_product(rows, input, input_row, wx);
+        float* h = states.at_least(2 * B * H);
+        float* c = h + B * H;
+        std::memset(h, 0, sizeof(float) * static_cast<std::size_t>(2 * B * H));
+        for (std::size_t s = 0; s < batch_sizes.size(); ++s) {
+          const std::size_t t = direction ? batch_sizes.size() - 1 - s : s;
+          each.step(batch_sizes[t], wx + offsets[t] * each.Z(), h, c);
+          for (std::int64_t b = 0; b < batch_sizes[t]; ++b)
+            std::memcpy(output + (offsets[t] + b) * wide + direction * H, h + b * H,
+                        sizeof(float) * static_cast<std::size_t>(H));
+        }
+      }
+      input = output;
+      input_row = wide;
+    }
+  }
+
+  void step(std::int64_t rows, const float* x, float* h, float* c) const override {
+    thread_local Buffer products;
+    float* wx = products.at_least(rows * layers_.front().Z());
+    layers_.front().input_product(rows, x, shape_.input_size, wx);
+    layers_.front().step(rows, wx, h, c);
+  }
+
+ private:
+  StackShape shape_;
+  StackWeights weights_;
+  std::vector<Layer> layers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Recurrence> make_int8_recurrence(const Backend& backend, const StackShape& shape,
+                                                 const Tensors& tensors) {
+  return std::make_unique<Int8Recurrence>(backend, shape, tensors);
+}
+
+}  // namespace rnn_engine::translate

@@ -1,0 +1,326 @@
+#include "translate/search.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <string>
+#include <system_error>
+#include <thread>
+
+namespace rnn_engine::translate {
+namespace {
+
+// Sentences that wait, the longest first: like lengths are encoded together, and the last to be begun are short.
+class Queue {
+ public:
+  Queue(const rnn_translate_sentence* sentences, std::int64_t count) : order_(static_cast<std::size_t>(count)) {
+    std::iota(order_.begin(), order_.end(), std::int64_t{0});
+    std::stable_sort(order_.begin(), order_.end(),
+                     [&](std::int64_t a, std::int64_t b) { return sentences[a].length > sentences[b].length; });
+  }
+
+  std::vector<std::int64_t> take(std::int64_t most) {
+    const auto size = static_cast<std::int64_t>(order_.size());
+    const std::int64_t first = std::min(size, next_.fetch_add(most)), last = std::min(size, first + most);
+    return {order_.begin() + first, order_.begin() + last};
+  }
+
+ private:
+  std::vector<std::int64_t> order_;
+  std::atomic<std::int64_t> next_{0};
+};
+
+struct Shared {
+  const Network& network;
+  const rnn_translate_options& options;
+  const rnn_translate_sentence* sentences;
+  Queue queue;
+  std::vector<std::vector<Finished>> results;
+  std::atomic<std::int64_t> done{0};
+  std::atomic<bool> stopped{false};
+};
+
+// The best allowed tokens of a row of logits, of equal ones the lower first.
+class Best {
+ public:
+  Best(std::size_t most, std::vector<std::pair<float, std::int32_t>>& found) : most_(most), found_(found) {
+    found_.clear();
+  }
+  float bar() const { return found_.size() < most_ ? -std::numeric_limits<float>::infinity() : found_.back().first; }
+  void offer(float value, std::int32_t token) {
+    if (!(value > bar())) return;
+    if (found_.size() == most_) found_.pop_back();
+    const auto place = std::upper_bound(found_.begin(), found_.end(), value,
+                                        [](float mine, const auto& other) { return mine > other.first; });
+    found_.insert(place, {value, token});
+  }
+
+ private:
+  std::size_t most_;
+  std::vector<std::pair<float, std::int32_t>>& found_;
+};
+
+// Sentences that one thread has in work.
+class Worker {
+ public:
+  Worker(Shared& shared, std::int64_t capacity)
+      : shared_(shared), capacity_(capacity), states_(layers()), next_(layers()) {}
+
+  // Returns whether there was anything to do.
+  bool step() {
+    refill();
+    if (active_.empty()) return false;
+    advance();
+    return true;
+  }
+
+ private:
+  struct Active {
+    std::int64_t sentence;
+    std::unique_ptr<Source> source;
+    std::unique_ptr<Beam> beam;
+    std::vector<std::int32_t> parents, tokens;  // of the hypotheses that live on
+  };
+
+  std::int64_t layers() const { return shared_.network.shape().decoder_layers; }
+  std::int64_t width() const { return shared_.network.shape().hidden_size; }
+
+  // Begins more sentences once a quarter of the places is free: they are encoded together.
+  void refill() {
+    const auto in_work = static_cast<std::int64_t>(active_.size());
+    const std::int64_t free = capacity_ - in_work;
+    if (free < std::max<std::int64_t>(1, capacity_ / 4)) return;
+    const std::vector<std::int64_t> taken = shared_.queue.take(free);
+    if (taken.empty()) return;
+    std::vector<std::vector<std::int32_t>> ids;
+    for (const std::int64_t sentence : taken) {
+      const rnn_translate_sentence& each = shared_.sentences[sentence];
+      ids.emplace_back(each.source, each.source + each.length).push_back(shared_.options.eos);
+    }
+    std::vector<std::unique_ptr<Source>> sources = shared_.network.encode(ids);
+    // The states of those in work make room at the end for one hypothesis of each new sentence.
+    std::int64_t rows = 0;
+    for (const Active& each : active_) rows += each.beam->living();
+    const auto count = static_cast<std::int64_t>(taken.size()), H = width();
+    for (std::size_t layer = 0; layer < states_.hidden.size(); ++layer)
+      for (const auto both : {&States::hidden, &States::cell}) {
+        Buffer& now = (states_.*both)[layer];
+        float* grown = (next_.*both)[layer].at_least((rows + count) * H);
+        if (rows) std::memcpy(grown, now.data(), sizeof(float) * rows * H);
+        for (std::int64_t i = 0; i < count; ++i) {
+          const Source& source = *sources[static_cast<std::size_t>(i)];
+          const std::vector<float>& initial = both == &States::hidden ? source.hidden : source.cell;
+          std::memcpy(grown + (rows + i) * H, initial.data() + static_cast<std::int64_t>(layer) * H, sizeof(float) * H);
+        }
+        std::swap(now, (next_.*both)[layer]);
+      }
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      const std::int64_t length = sources[i]->length;
+      active_.push_back({taken[i],
+                         std::move(sources[i]),
+                         std::make_unique<Beam>(shared_.options, shared_.sentences[taken[i]].max_length, length),
+                         {},
+                         {shared_.options.bos}});
+    }
+  }
+
+  void advance() {
+    std::vector<Group> groups;
+    std::vector<std::int32_t> tokens;
+    std::vector<std::int64_t> first;  // attention weights of each row
+    std::int64_t weights = 0;
+    for (const Active& each : active_) {
+      groups.push_back({each.source.get(), each.beam->living()});
+      tokens.insert(tokens.end(), each.tokens.begin(), each.tokens.end());
+      for (std::int64_t k = 0; k < groups.back().rows; ++k, weights += each.source->length) first.push_back(weights);
+    }
+    attention_.resize(static_cast<std::size_t>(weights));
+    std::size_t group = 0;
+    std::int64_t until = groups.front().rows;
+    const float* features =
+        shared_.network.step(groups, tokens, states_, scratch_, [&](std::int64_t row, const float* values) {
+          while (row >= until) until += groups[++group].rows;
+          std::copy_n(values, groups[group].source->length, attention_.data() + first[static_cast<std::size_t>(row)]);
+        });
+    find_candidates(groups, features);
+    choose(first);
+  }
+
+  // Of every row the best K + 1 tokens: at most one of them is eos, so that K live on.
+  void find_candidates(const std::vector<Group>& groups, const float* features) {
+    constexpr std::int64_t kRows = 48;  // whose logits stay in the second cache
+    const std::int64_t V = shared_.network.shape().target_vocabulary, E = shared_.network.shape().embedding_size;
+    const auto N = std::accumulate(groups.begin(), groups.end(), std::int64_t{0},
+                                   [](std::int64_t sum, const Group& each) { return sum + each.rows; });
+    candidates_.resize(active_.size());
+    for (auto& each : candidates_) each.clear();
+    float* logits = logits_.at_least(std::min(N, kRows) * V);
+    std::size_t sentence = 0;
+    std::int64_t place = 0;
+    for (std::int64_t begin = 0; begin < N; begin += kRows) {
+      const std::int64_t rows = std::min(kRows, N - begin);
+      shared_.network.logits(rows, features + begin * E, logits);
+      for (std::int64_t row = 0; row < rows; ++row, ++place) {
+        while (place == groups[sentence].rows) ++sentence, place = 0;
+        collect(sentence, place, logits + row * V);
+      }
+    }
+  }
+
+  void collect(std::size_t sentence, std::int64_t place, float* logits) {
+    const std::int64_t V = shared_.network.shape().target_vocabulary;
+    const rnn_translate_options& options = shared_.options;
+    const Beam& beam = *active_[sentence].beam;
+    tops_.resize(static_cast<std::size_t>((V + kChunk - 1) / kChunk));
+    const RowTotal<float> row = shared_.network.kernels().total_row(logits, V, tops_.data());
+    const double base = beam.log_probability(place);
+    const double shift = static_cast<double>(row.highest) + std::log(static_cast<double>(row.total));
+    const auto add = [&](float logit, std::int32_t token) {
+      const double value = static_cast<double>(logit) - shift;
+      const bool possible = value > -std::numeric_limits<double>::infinity();  // what is not a number is no candidate
+      candidates_[sentence].push_back({possible ? base + value : -std::numeric_limits<double>::infinity(),
+                                       static_cast<std::int32_t>(place), token});
+    };
+    if (beam.at_limit()) return add(logits[options.eos], options.eos);
+    forbid(beam, place, logits);
+    Best best(static_cast<std::size_t>(options.beam_size + 1), found_);
+    for (std::int64_t first = 0; first < V; first += kChunk) {
+      if (!(tops_[static_cast<std::size_t>(first / kChunk)] > best.bar())) continue;
+      const std::int64_t last = std::min(V, first + kChunk);
+      for (std::int64_t token = first; token < last; ++token)
+        best.offer(logits[token], static_cast<std::int32_t>(token));
+    }
+    for (const auto& [logit, token] : found_) add(logit, token);
+  }
+
+  // Rules out what may not come next.
+  void forbid(const Beam& beam, std::int64_t place, float* logits) const {
+    const rnn_translate_options& options = shared_.options;
+    const float impossible = -std::numeric_limits<float>::infinity();
+    for (std::int64_t i = 0; i < options.forbidden_count; ++i) logits[options.forbidden[i]] = impossible;
+    const auto n = static_cast<std::size_t>(options.no_repeat_ngram);
+    if (n == 0) return;
+    const std::vector<std::int32_t> tokens = beam.tokens(place);
+    for (std::size_t start = 0; start + n <= tokens.size(); ++start)
+      if (std::equal(tokens.begin() + static_cast<std::ptrdiff_t>(start),
+                     tokens.begin() + static_cast<std::ptrdiff_t>(start + n - 1),
+                     tokens.end() - static_cast<std::ptrdiff_t>(n - 1)))
+        logits[tokens[start + n - 1]] = impossible;
+  }
+
+  // Lets the best live on, and done sentences go.
+  void choose(const std::vector<std::int64_t>& attention_of_row) {
+    std::vector<std::int64_t> rows;  // where the states of those that live on are now
+    std::vector<Active> going_on;
+    std::int64_t row = 0;
+    for (std::size_t i = 0; i < active_.size(); ++i) {
+      Active& each = active_[i];
+      const std::int64_t living = each.beam->living();
+      const float* attention = attention_.data() + attention_of_row[static_cast<std::size_t>(row)];
+      if (each.beam->advance(candidates_[i], attention, each.parents, each.tokens)) {
+        shared_.results[static_cast<std::size_t>(each.sentence)] = each.beam->best();
+        ++shared_.done;
+      } else {
+        for (const std::int32_t parent : each.parents) rows.push_back(row + parent);
+        going_on.push_back(std::move(each));
+      }
+      row += living;
+    }
+    active_ = std::move(going_on);
+    const std::int64_t H = width();
+    for (std::size_t layer = 0; layer < states_.hidden.size(); ++layer)
+      for (const auto both : {&States::hidden, &States::cell}) {
+        Buffer& now = (states_.*both)[layer];
+        float* gathered = (next_.*both)[layer].at_least(static_cast<std::int64_t>(rows.size()) * H);
+        for (std::size_t n = 0; n < rows.size(); ++n)
+          std::memcpy(gathered + static_cast<std::int64_t>(n) * H, now.data() + rows[n] * H, sizeof(float) * H);
+        std::swap(now, (next_.*both)[layer]);
+      }
+  }
+
+  Shared& shared_;
+  std::int64_t capacity_;
+  std::vector<Active> active_;
+  States states_, next_;
+  Scratch scratch_;
+  Buffer logits_;
+  std::vector<float> attention_, tops_;
+  std::vector<std::vector<Candidate>> candidates_;  // of each sentence
+  std::vector<std::pair<float, std::int32_t>> found_;
+};
+
+}  // namespace
+
+std::vector<std::vector<Finished>> search(const Network& network, const rnn_translate_options& options,
+                                          const rnn_translate_sentence* sentences, std::int64_t count,
+                                          const Poll& poll) {
+  Shared shared{network, options, sentences, Queue(sentences, count),
+                std::vector<std::vector<Finished>>(static_cast<std::size_t>(count))};
+  const std::int64_t threads = std::clamp<std::int64_t>(count, 1, options.threads);
+  const std::int64_t capacity = std::min(options.batch_size, (count + threads - 1) / threads);
+  std::exception_ptr failure;
+  std::mutex lock;
+  std::condition_variable ended;
+  std::int64_t at_work = 0;
+  const auto guarded = [&](const auto& work) {
+    try {
+      work();
+    } catch (...) {
+      std::lock_guard held(lock);
+      if (!failure) failure = std::current_exception();
+      shared.stopped = true;
+    }
+  };
+  const auto other = [&] {
+    guarded([&] {
+      Worker worker(shared, capacity);
+      while (!shared.stopped && worker.step()) {
+      }
+    });
+    std::lock_guard held(lock);
+    --at_work;
+    ended.notify_one();
+  };
+  std::vector<std::thread> team;
+  guarded([&] {
+    for (std::int64_t i = 1; i < threads; ++i) {
+      {
+        std::lock_guard held(lock);
+        ++at_work;
+      }
+      try {
+        team.emplace_back(other);
+      } catch (const std::system_error&) {  // there are no more threads to be had: those that there are do the work
+        std::lock_guard held(lock);
+        --at_work;
+        break;
+      }
+    }
+    Worker worker(shared, capacity);
+    while (!shared.stopped && worker.step())
+      if (poll(shared.done)) shared.stopped = true;
+  });
+  for (std::unique_lock held(lock); at_work > 0;) {
+    constexpr auto kPatience = std::chrono::milliseconds(20);
+    if (ended.wait_for(held, kPatience, [&] { return at_work == 0; })) break;
+    held.unlock();
+    guarded([&] {
+      if (poll(shared.done)) shared.stopped = true;
+    });
+    held.lock();
+  }
+  for (std::thread& each : team) each.join();
+  if (failure) std::rethrow_exception(failure);
+  if (shared.stopped || poll(shared.done)) return {};
+  return std::move(shared.results);
+}
+
+}  // namespace rnn_engine::translate

@@ -1,0 +1,147 @@
+"""A network in native code, for searching on the CPU: the weights of a `Seq2Seq`, packed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmt.model.recurrent import CELLS
+from nmt.model.seq2seq import Seq2Seq
+from rnn_engine._core import Translation
+from rnn_engine.spec import CELLS as ENGINE_CELLS
+
+_ATTENTION = {True: 0, False: 1}  # whether the query is taken as it is
+
+PRECISIONS = {"float32": 0, "int8": 1}
+"""What weights may be packed to."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A translation that a search found."""
+
+    tokens: tuple[int, ...]
+    """Without bos and eos."""
+    log_probability: float
+    """Natural logarithm, eos included."""
+    score: float
+    """After length normalisation."""
+    coverage: NDArray[np.float32]
+    """[S] attention that each source subword, eos last, got from all tokens but eos."""
+
+
+class Options(Protocol):
+    """How to search: what of `nmt.decoding.beam_search.SearchOptions` is looked at."""
+
+    @property
+    def beam_size(self) -> int: ...  # noqa: D102
+    @property
+    def length_penalty(self) -> float: ...  # noqa: D102
+    @property
+    def n_best(self) -> int: ...  # noqa: D102
+    @property
+    def bos(self) -> int: ...  # noqa: D102
+    @property
+    def eos(self) -> int: ...  # noqa: D102
+    @property
+    def forbidden(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def no_repeat_ngram(self) -> int: ...  # noqa: D102
+
+
+class NativeNetwork:
+    """A network of float32 weights that searches by itself, without torch, on as many threads as are asked for.
+
+    Args:
+        model: Whose weights it copies.
+        names: Its parameters, by the names that they have in files.
+        precision: A key of `PRECISIONS`.
+
+    Raises:
+        ValueError: The model is not one that `can_run`.
+    """
+
+    def __init__(self, model: Seq2Seq, names: Mapping[str, Tensor], precision: str = "float32") -> None:
+        encoder: Any = model.encoder.layers
+        attention = model.decoder.attention
+        source, target = model.vocabulary_sizes
+        self._weights = weights_of(model)
+        self._native = Translation(
+            {name: tensor.detach().contiguous().numpy() for name, tensor in names.items()},
+            cell=ENGINE_CELLS[_cell_of(model)].index,
+            attention=_ATTENTION[isinstance(attention.query_projection, torch.nn.Identity)],
+            precision=PRECISIONS[precision],
+            source_vocabulary=source,
+            target_vocabulary=target,
+            embedding_size=model.target_embedding.weight.shape[1],
+            hidden_size=model.decoder.hidden_size,
+            encoder_layers=encoder.num_layers,
+            decoder_layers=len(model.decoder.layers),
+        )
+
+    def is_of(self, model: Seq2Seq) -> bool:
+        """Whether the weights are still those of the model."""
+        return self._weights == weights_of(model)
+
+    def search(
+        self,
+        sources: Sequence[Sequence[int]],
+        max_lengths: Sequence[int],
+        options: Options,
+        batch_size: int,
+        threads: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[list[Found]]:
+        """Search the best translations; a result depends on its sentence and the options alone, to the bit.
+
+        Args:
+            sources: Ids without eos, none empty.
+            max_lengths: Longest translation of each, eos included; at this length eos is forced.
+            options: How to search.
+            batch_size: Sentences that a thread has in work at a time.
+            threads: Threads.
+            progress: Called now and then with the number of sentences just done.
+
+        Returns:
+            Per sentence, its best hypotheses, best first.
+        """
+        found = self._native.search(
+            sources,
+            max_lengths,
+            beam_size=options.beam_size,
+            n_best=options.n_best,
+            length_penalty=options.length_penalty,
+            no_repeat_ngram=options.no_repeat_ngram,
+            bos=options.bos,
+            eos=options.eos,
+            forbidden=options.forbidden,
+            batch_size=batch_size,
+            threads=threads,
+            progress=progress,
+        )
+        return [[Found(*hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+
+
+def can_run(model: Seq2Seq) -> bool:
+    """Whether a model is one of the engine's layers in float32 on the CPU."""
+    return _cell_of(model) in ENGINE_CELLS and all(
+        parameter.device.type == "cpu" and parameter.dtype == torch.float32 and not parameter.is_inference()
+        for parameter in model.parameters()
+    )
+
+
+def weights_of(model: Seq2Seq) -> list[tuple[int, int]]:
+    """What tells weights from others, and from what they were before: of each parameter the place and the version."""
+    return [(parameter.data_ptr(), parameter._version) for parameter in model.parameters()]
+
+
+def _cell_of(model: Seq2Seq) -> str:
+    layers = [model.encoder.layers, *model.decoder.layers]
+    cells = {name for name, kind in CELLS.items() if all(type(layer) is kind for layer in layers)}
+    return cells.pop() if cells else ""
