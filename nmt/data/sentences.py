@@ -71,7 +71,8 @@ def split_sentences(text: str) -> list[str]:
             if not inside or inside[-1][0] >= match.end():
                 parts.append(text[start:rest])
                 start = rest
-                word = _WORD_OF_TWO.search(text, start)
+                if word is not None and word.start() < start:  # else it is the first of what is left, too
+                    word = _WORD_OF_TWO.search(text, start)
     return [*parts, text[start:]] if start < len(text) else parts
 
 
