@@ -292,7 +292,7 @@ class Config(Section):
     """Version of the model folder's format."""
     lines: Literal["sentences", "texts"] | None = None
     """What a line of the training text is: mostly a sentence, or often several; if not given, it is found out."""
-    doubtful: float | None = Field(default=None, le=0)
+    doubtful: float | None = Field(default=None, ge=-1000, le=0)
     """Log-probability per subword below which a translation is in doubt; if not given, the validation loss decides."""
     folder: PathSetting
     """Where everything of this model goes: prepared data, checkpoints, log, and the model itself."""

@@ -50,9 +50,7 @@ const rnn_translate_shape& checked(const rnn_translate_shape& shape) {
 }  // namespace
 
 Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const char* isa)
-    : shape_(checked(shape)),
-      context_(make_context(isa)),
-      backend_(select_backend(isa_of(context_.get()))) {
+    : shape_(checked(shape)), context_(make_context(isa)), backend_(select_backend(isa_of(context_.get()))) {
   const std::int64_t E = shape.embedding_size, H = shape.hidden_size, C = context_size(), V = shape.target_vocabulary;
   const float* source = tensors.get("source_embedding.table.weight", shape.source_vocabulary * E);
   const char* of_target = "target_embedding.table.weight";  // not there where one table serves both sides

@@ -82,7 +82,7 @@ class Network {
 
   rnn_translate_shape shape_;
   Context context_;
-  const Backend backend_;  // layers and matrices point to its kernels
+  const Backend backend_;                           // layers and matrices point to its kernels
   std::vector<float> source_table_, target_table_;  // scaled; the second empty if it is the first
   std::unique_ptr<Recurrence> encoder_;
   std::vector<std::unique_ptr<Recurrence>> decoder_;

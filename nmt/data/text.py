@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import re
 import stat
@@ -175,16 +176,19 @@ class Source:
 
 @contextmanager
 def open_input(path: Path | None) -> Iterator[Source]:
-    """Open a file, compressed if its name says so, or stdin for None and for `-`.
+    """Open a file or a pipe, compressed if its name says so, or stdin for None and for `-`.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: It cannot be read, or is a device without an end: all but terminals and the null device are.
     """
     if path is None or path == STREAM:
         file = _stdin()
         yield Source(file, file)
         return
     below = path.open("rb")
+    if stat.S_ISCHR(os.fstat(below.fileno()).st_mode) and not below.isatty() and not path.samefile(os.devnull):
+        below.close()
+        raise OSError(errno.EINVAL, "expected text, got a device", str(path))
     source = Source(decompressing(below, path.suffix) if path.suffix in SUFFIXES else below, below, path)
     try:
         yield source

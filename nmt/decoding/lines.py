@@ -82,10 +82,7 @@ class LineCutter:
             sentences: Whether every sentence is a piece; otherwise only lines that are too long are cut.
         """
         size = max(_SHORTEST_PORTION, self._limit * _LONGEST_SUBWORD)
-        rough: list[list[Piece]] = []
-        for text in texts:
-            parts = portions(text, size) if len(text) > size else [Piece(text, "")]
-            rough.append([piece for part in parts for piece in sentences_of(part)] if sentences else parts)
+        rough = [_rough(text, size, sentences) for text in texts]
         spelt = iter(self._spell([piece.text for pieces in rough for piece in pieces]))
         lines = zip(texts, rough, strict=True)
         return [self._line(text, [(piece, next(spelt)) for piece in pieces], sentences) for text, pieces in lines]
@@ -125,3 +122,17 @@ class LineCutter:
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
         return [len(ids) for ids in self._subwords.encode_lines(texts)]
+
+
+def _rough(text: str, size: int, sentences: bool) -> list[Piece]:
+    """Cut a text before it is spelt: at sentence ends, if asked for or if too long, then within sentences."""
+    whole = Piece(text, "")
+    pieces = sentences_of(whole) if sentences or len(text) > size else [whole]
+    return [part for piece in pieces for part in _portions_of(piece, size)]
+
+
+def _portions_of(piece: Piece, size: int) -> list[Piece]:
+    if len(piece.text) <= size:
+        return [piece]
+    parts = portions(piece.text, size)
+    return [*parts[:-1], replace(parts[-1], separator=piece.separator, ends=piece.ends)]

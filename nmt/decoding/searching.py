@@ -49,6 +49,7 @@ class Searcher:
         decoding: How long translations may become.
         wordless: Target ids without a letter.
         precision: A key of `nmt.model.native.PRECISIONS`; others than float32 are of the native network alone.
+        frozen: Whether the model is no longer trained: its weights are packed once, not for every search.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Searcher:
         decoding: DecodingConfig,
         wordless: Collection[int] = frozenset(),
         precision: str = "float32",
+        frozen: bool = False,
     ) -> None:
         self.model = model
         self.decoding = decoding
         self._wordless = wordless
         self._precision = precision
+        self._frozen = frozen
         self._native: NativeNetwork | None = None
 
     def search(
@@ -89,10 +92,13 @@ class Searcher:
     ) -> list[list[Hypothesis]]:
         if not sources:
             return []
-        if self._native is None or not self._native.is_of(self.model):
-            self._native = NativeNetwork(self.model, parameters_of(self.model), self._precision)
+        native = self._native
+        if native is None or not native.is_of(self.model):
+            native = NativeNetwork(self.model, parameters_of(self.model), self._precision)
+        if self._frozen:  # weights may be changed in ways that leave no trace
+            self._native = native
         longest = max(map(len, sources)) + 1
-        found = self._native.search(
+        found = native.search(
             sources,
             self._limits(sources),
             options,

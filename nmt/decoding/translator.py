@@ -73,6 +73,7 @@ class Translator:
         target_subwords: The target's subword model.
         config: The settings; `decoding` gives the defaults, `data.max_length` the longest piece.
         precision: What weights are rounded to for searching: float32 (not at all) or int8, on the CPU.
+        frozen: Whether the network is no longer trained, as after `load`: it need not be looked at anew for every call.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Translator:
         target_subwords: Subwords,
         config: Config,
         precision: str = "float32",
+        frozen: bool = False,
     ) -> None:
         self.model = model
         self.source_subwords = source_subwords
@@ -90,7 +92,7 @@ class Translator:
         self._threads: int | None = None
         pieces = map(target_subwords.piece, range(target_subwords.size))
         wordless = frozenset(index for index, piece in enumerate(pieces) if not any(map(str.isalpha, piece)))
-        self._searcher = Searcher(model, config.decoding, wordless, precision)
+        self._searcher = Searcher(model, config.decoding, wordless, precision, frozen)
         self._cutter = LineCutter(source_subwords, config.data.max_length)
 
     @classmethod
@@ -129,7 +131,7 @@ class Translator:
                 f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
                 f"got {source.size} and {target.size}"
             )
-        translator = cls(model.to(place), source, target, config, precision)
+        translator = cls(model.to(place), source, target, config, precision, frozen=True)
         translator._threads = threads
         return translator
 

@@ -184,8 +184,9 @@ static void test_errors(void) {
         rnn_engine_last_error());
   rnn_translate_results_destroy(results);
   int calls = 0;
-  CHECK(rnn_translate_search(model, &options, sentences, SENTENCES, give_up, &calls, &results) == RNN_ENGINE_INTERRUPTED,
-        "a search that is given up reports it");
+  CHECK(
+      rnn_translate_search(model, &options, sentences, SENTENCES, give_up, &calls, &results) == RNN_ENGINE_INTERRUPTED,
+      "a search that is given up reports it");
   CHECK(calls > 1, "the caller is asked between steps");
   rnn_translate_model_destroy(model);
   rnn_translate_model_destroy(NULL);

@@ -70,7 +70,9 @@ def test_an_empty_file(folder: Path) -> None:
 
 def test_invalid_utf8(folder: Path) -> None:
     message = prepare_fails(folder, write_pairs(folder, "bad.tsv", TSV + b"caf\xe9\tcaf\xc3\xa9\n"))
-    assert message == f"{folder}/bad.tsv: line 61: expected UTF-8, got byte 0xe9 at position 3"
+    assert message.startswith(
+        f"{folder}/bad.tsv: line 61: expected UTF-8, got byte 0xe9 at position 3; if it is CP1252: "
+    )
 
 
 def test_damaged_gzip(folder: Path) -> None:

@@ -19,7 +19,7 @@ def split_of(folder: Path, pairs: list[tuple[list[int], list[int]]]) -> Prepared
         with sentence_writer(folder, f"s{side}", 100) as write:
             for pair in pairs:
                 write(pair[side])
-    return PreparedSplit(read_sentences(folder, "s0"), read_sentences(folder, "s1"))
+    return PreparedSplit(read_sentences(folder, "s0", 100), read_sentences(folder, "s1", 100))
 
 
 @given(lengths=lengths, batch_tokens=st.integers(1, 400), seed=st.integers(0, 9), epoch=st.integers(0, 9))

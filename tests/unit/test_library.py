@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from nmt.decoding.beam_search import SearchError
 from nmt.decoding.translation import TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.model import guest
+from nmt.model.native import NativeNetwork
 
 FOLDER = Path(__file__).parents[1] / "data" / "model-v1"
 LINES = ["The old dog sees the small cat.", "", "one two three", "☃"]
@@ -90,13 +92,13 @@ def test_threads_are_the_translators_own(
     strange_program: None, monkeypatch: pytest.MonkeyPatch, threads: int | None, used: int
 ) -> None:
     loaded, seen = Translator.load(FOLDER, threads=threads), set()
-    search = type(loaded.model).start
+    search = NativeNetwork.search
 
-    def start(*arguments: object) -> object:
-        seen.add(torch.get_num_threads())
-        return search(*arguments)  # type: ignore[arg-type]
+    def watched(self: NativeNetwork, *arguments: Any) -> object:
+        seen.update({torch.get_num_threads(), arguments[4]})
+        return search(self, *arguments)
 
-    monkeypatch.setattr(type(loaded.model), "start", start)
+    monkeypatch.setattr(NativeNetwork, "search", watched)
     loaded.translate(LINES)
     assert seen == {used}
 

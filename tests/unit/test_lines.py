@@ -83,6 +83,13 @@ def test_lines_are_cut_before_they_are_spelt():
     assert line.cut
 
 
+@pytest.mark.parametrize("sentences", [True, False])
+def test_long_lines_are_cut_between_sentences(sentences):
+    one = "He goes home."
+    [line] = LineCutter(Letters(), 20).cut([" ".join([one] * 500)], sentences=sentences)  # type: ignore[arg-type]
+    assert [piece.text for piece, _ in line.parts] == [one] * 500
+
+
 def test_sentences_are_pieces_where_they_should_be():
     cutter = LineCutter(Letters(), 12)  # type: ignore[arg-type]
     texts = ["Go now. He left.", "Go now.", "Go now. He left me here."]

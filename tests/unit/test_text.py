@@ -149,3 +149,10 @@ def test_a_line_of_one_column_is_named(tmp_path: Path, bad: str) -> None:
 def test_pairs_are_in_one_file_or_two(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected one file or two, got 3"):
         list(read_pairs(*[tmp_path / "a"] * 3))
+
+
+def test_a_device_is_no_text():
+    with pytest.raises(OSError, match="expected text, got a device"), open_input(Path("/dev/zero")):
+        pass
+    with open_input(Path("/dev/null")) as source:
+        assert source.file.read() == b""
