@@ -64,12 +64,7 @@ class Library:
     def __init__(self, path):
         self.raw = ctypes.CDLL(str(path), mode=ctypes.RTLD_LOCAL)
         self.raw.rnn_engine_last_error.restype = c_char_p
-        self.raw.rnn_engine_context_isa.restype = c_char_p
-        self.raw.rnn_engine_plan_sizes.restype = Sizes
-        self.raw.rnn_engine_plan_describe.restype = Facts
-        self.raw.rnn_engine_cuda_graphs.restype = c_int64
-        for name in ("context_isa", "plan_sizes", "plan_describe", "plan_destroy", "cuda_graphs"):
-            getattr(self.raw, f"rnn_engine_{name}").argtypes = [c_void_p]
+        self.raw.rnn_engine_plan_destroy.argtypes = [c_void_p]
         self.context = c_void_p()
         self.check(self.raw.rnn_engine_cuda_context_create(0, byref(self.context)))
 
@@ -77,6 +72,14 @@ class Library:
         if code:
             message = self.raw.rnn_engine_last_error().decode()
             raise ValueError(message) if code == 1 else RuntimeError(message)
+
+    def ask(self, getter, handle, answer):
+        """Let a getter write to `answer`, which is returned."""
+        self.check(getattr(self.raw, f"rnn_engine_{getter}")(handle, byref(answer)))
+        return answer
+
+    def graphs(self):
+        return self.ask("cuda_graphs", self.context, c_int64()).value
 
 
 class Guarded:
@@ -154,7 +157,7 @@ class Stack:
         self.masks = Masks(seed, (c_int64 * case.B)(*order))
         self.plan = c_void_p()
         library.check(library.raw.rnn_engine_plan_create(library.context, byref(self.problem), byref(self.plan)))
-        self.sizes = library.raw.rnn_engine_plan_sizes(self.plan)
+        self.sizes = library.ask("plan_sizes", self.plan, Sizes())
         self.x = self.packed.data.contiguous()
         self.h0, self.c0 = self.flat(arrays.h0, dtype), self.flat(arrays.c0, self.value)
         self.first = (self.h0, self.c0) if case.states else (None, None)

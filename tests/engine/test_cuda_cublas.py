@@ -58,9 +58,7 @@ def library(monkeypatch, setting):
 
 
 def products(library):
-    library.raw.rnn_engine_cuda_products.restype = ctypes.c_char_p
-    library.raw.rnn_engine_cuda_products.argtypes = [ctypes.c_void_p]
-    return library.raw.rnn_engine_cuda_products(library.context).decode()
+    return library.ask("cuda_products", library.context, ctypes.c_char_p()).value.decode()
 
 
 def stored(dtype):
@@ -117,7 +115,7 @@ def test_on_streams_and_in_graphs(cublas, monkeypatch):
         )
         assert count == 4
         assert all(torch.equal(found[name], value) for name, value in expected.items())
-    assert run.raw.rnn_engine_cuda_graphs(run.context) == 2
+    assert run.graphs() == 2
 
 
 def loss_inputs(tokens, features, vocabulary, dtype):

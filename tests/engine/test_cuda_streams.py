@@ -11,7 +11,7 @@ import pytest
 import torch
 from cases import Case, make
 from emulated import LIBRARY, need_emulated
-from library import Library, Stack, run_library
+from library import Facts, Library, Stack, run_library
 from mixtures import EXHAUSTIVE
 from running import results, rounded
 
@@ -35,7 +35,7 @@ def library():
 
 
 def groups_of(stack):
-    return stack.library.raw.rnn_engine_plan_describe(stack.plan).groups
+    return stack.library.ask("plan_describe", stack.plan, Facts()).groups
 
 
 def assert_same(found, expected, what):
@@ -97,7 +97,7 @@ def test_a_call_that_comes_again_is_one_graph(case, schedule, library):
     arrays = rounded(make(case), torch.float32)
     again = Stack(library, case, arrays, torch.float32, **settings)
     results(case, again.forward(), *again.backward(arrays, True))
-    before = library.raw.rnn_engine_cuda_graphs(library.context)
+    before = library.graphs()
     for seed in range(3):
         values = replace(arrays, x=arrays.x + np.float32(seed))
         fresh = Stack(library, case, values, torch.float32, seed=seed, **settings)
@@ -107,7 +107,7 @@ def test_a_call_that_comes_again_is_one_graph(case, schedule, library):
         found = results(case, again.forward_again(fresh.plan), *again.backward_again(fresh.plan))
         for name, tensor in expected.items():
             assert torch.equal(found[name], tensor), (seed, name)
-    assert library.raw.rnn_engine_cuda_graphs(library.context) == before + 2  # the fresh buffers' calls came once
+    assert library.graphs() == before + 2  # the fresh buffers' calls came once
 
 
 @pytest.mark.parametrize(("given", "made"), [("0", 0), ("1", 3)])
@@ -116,7 +116,7 @@ def test_how_many_graphs_are_kept(given, made):
     script = """
 import sys, torch
 from cases import Case, make
-from library import Library, Stack
+from library import Facts, Library, Stack
 library = Library(sys.argv[1])
 case = Case(cell="lstm", T=2, B=2, I=3, H=4)
 stacks = [Stack(library, case, make(case), torch.float32) for _ in range(2)]
@@ -124,7 +124,7 @@ outputs = [[*stack.forward()[:1]] for stack in stacks]
 for _ in range(3):
     for stack, before in zip(stacks, outputs):
         assert torch.equal(stack.forward_again(stack.plan)[0], before[0])
-print(library.raw.rnn_engine_cuda_graphs(library.context))
+print(library.graphs())
 """
     environment = os.environ | {"RNN_ENGINE_CUDA_GRAPHS": given, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
