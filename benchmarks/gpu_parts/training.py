@@ -23,6 +23,8 @@ from nmt.model.embedding import Embedding
 from nmt.model.encoder import Encoder
 from nmt.model.readout import output_loss
 
+_SHORT_IDS = 65_536  # the largest vocabulary whose ids take two bytes, as those of the recipes do
+
 BOS, EOS, PAD = 2, 3, 0
 
 
@@ -90,7 +92,7 @@ def training(meter: Meter, ids: Path | None) -> list[dict[str, Any]]:
 def _lengths(ids: Path | None) -> tuple[np.ndarray, str]:
     """[pairs, 2] lengths of source and target without eos: of prepared data, or drawn."""
     if ids is not None:
-        sides = [np.diff(read_sentences(ids, f"train.{side}").offsets) for side in ("source", "target")]
+        sides = [np.diff(read_sentences(ids, f"train.{side}", _SHORT_IDS).offsets) for side in ("source", "target")]
         return np.stack(sides, 1), str(ids.name)
     rng = np.random.default_rng(0)
     source = rng.gamma(6.0, 2.5, 20_000).round().clip(2, 60)
