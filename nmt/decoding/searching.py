@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import torch
@@ -101,7 +101,7 @@ class Searcher:
         found = native.search(
             sources,
             self._limits(sources),
-            options,
+            asdict(options),
             min(batch_size, max(1, _BATCH_TOKENS // longest)),
             torch.get_num_threads(),
             progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,25 +34,6 @@ class Found:
     """After length normalisation."""
     coverage: NDArray[np.float32]
     """[S] attention that each source subword, eos last, got from all tokens but eos."""
-
-
-class Options(Protocol):
-    """How to search: what of `nmt.decoding.beam_search.SearchOptions` is looked at."""
-
-    @property
-    def beam_size(self) -> int: ...  # noqa: D102
-    @property
-    def length_penalty(self) -> float: ...  # noqa: D102
-    @property
-    def n_best(self) -> int: ...  # noqa: D102
-    @property
-    def bos(self) -> int: ...  # noqa: D102
-    @property
-    def eos(self) -> int: ...  # noqa: D102
-    @property
-    def forbidden(self) -> tuple[int, ...]: ...  # noqa: D102
-    @property
-    def no_repeat_ngram(self) -> int: ...  # noqa: D102
 
 
 class NativeNetwork:
@@ -93,7 +74,7 @@ class NativeNetwork:
         self,
         sources: Sequence[Sequence[int]],
         max_lengths: Sequence[int],
-        options: Options,
+        options: Mapping[str, Any],
         batch_size: int,
         threads: int,
         progress: Callable[[int], None] | None = None,
@@ -103,7 +84,7 @@ class NativeNetwork:
         Args:
             sources: Ids without eos, none empty.
             max_lengths: Longest translation of each, eos included; at this length eos is forced.
-            options: How to search.
+            options: How to search: the fields of `nmt.decoding.beam_search.SearchOptions`.
             batch_size: Sentences that a thread has in work at a time.
             threads: Threads.
             progress: Called now and then with the number of sentences just done.
@@ -114,13 +95,7 @@ class NativeNetwork:
         found = self._native.search(
             sources,
             max_lengths,
-            beam_size=options.beam_size,
-            n_best=options.n_best,
-            length_penalty=options.length_penalty,
-            no_repeat_ngram=options.no_repeat_ngram,
-            bos=options.bos,
-            eos=options.eos,
-            forbidden=options.forbidden,
+            **options,
             batch_size=batch_size,
             threads=threads,
             progress=progress,

@@ -1,5 +1,7 @@
 """The search in native code against the one that can be read, over every cell, and against itself."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -48,7 +50,7 @@ def options(**changes: object) -> SearchOptions:
 
 
 def search(model: Seq2Seq, sources: list[list[int]], how: SearchOptions, batch_size: int = 4, threads: int = 1):
-    return native_of(model).search(sources, limits_of(sources), how, batch_size, threads)
+    return native_of(model).search(sources, limits_of(sources), asdict(how), batch_size, threads)
 
 
 def reference(model: Seq2Seq, sources: list[list[int]], how: SearchOptions, batch_size: int):
@@ -168,7 +170,7 @@ def test_wrong_sources(ids):
 def test_progress_and_its_errors():
     model, told = make_model(), []
     native = native_of(model)
-    how = options(beam_size=2, n_best=1)
+    how = asdict(options(beam_size=2, n_best=1))
     sources = sources_of(3, 30)
     native.search(sources, limits_of(sources), how, 4, 1, told.append)
     assert sum(told) == 30
@@ -186,7 +188,7 @@ def test_int8_is_near_the_weights_that_it_was_made_of(cell):
     model = make_model(5, cell=cell, hidden_size=24, embedding_size=20, encoder_layers=2)
     sources = sources_of(5, 12)
     native = NativeNetwork(model, dict(parameters_of(model)), "int8")
-    how = options(n_best=1)
+    how = asdict(options(n_best=1))
     found = [hypotheses[0] for hypotheses in native.search(sources, limits_of(sources), how, 5, 2)]
     expected = log_probabilities(model, sources, [each.tokens for each in found])
     assert [each.log_probability for each in found] == pytest.approx(expected, rel=0.03, abs=0.02)
