@@ -5,15 +5,11 @@
 
 #include "api/arguments.h"
 #include "rnn_translate.h"
-#include "translate/network.h"
+#include "translate/model.h"
 #include "translate/search.h"
 
 using namespace rnn_engine;
 using namespace rnn_engine::translate;
-
-struct rnn_translate_model {
-  Network network;
-};
 
 namespace {
 
@@ -77,7 +73,7 @@ int rnn_translate_model_create(const rnn_translate_shape* shape, const rnn_trans
     require_pointer(tensors, "tensors");
     require_pointer(model, "model");
     require_within("count", count, 0, 1 << 20);
-    *model = new rnn_translate_model{Network(*shape, Tensors(tensors, count), isa)};
+    *model = new rnn_translate_model{nullptr, Network(*shape, Tensors(tensors, count), isa)};
   });
 }
 
