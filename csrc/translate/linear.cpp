@@ -1,21 +1,20 @@
 #include "translate/linear.h"
 
-#include <algorithm>
-#include <vector>
+#include <numeric>
 
 #include "cpu/gemm/gemm.h"
 #include "rnn_translate.h"
-#include "translate/memory.h"
 
 namespace rnn_engine::translate {
 namespace {
 
 class FloatLinear final : public Linear {
  public:
-  FloatLinear(const Kernels<float>& kernels, const float* weight, const float* bias, std::int64_t n, std::int64_t k)
-      : kernels_(kernels), n_(n), k_(k) {
-    pack_weight_transposed(alone(), kernels, weight, n, k, packed_.at_least(packed_values(kernels, n, k)));
-    if (bias) bias_.assign(bias, bias + n);
+  FloatLinear(const Kernels<float>& kernels, const Matrix& weight, const float* bias)
+      : kernels_(kernels), n_(weight.n), k_(weight.k) {
+    require(weight.values, "weights of 8-bit integers serve no other precision");
+    pack_weight_transposed(alone(), kernels, weight.values, n_, k_, packed_.at_least(packed_values(kernels, n_, k_)));
+    if (bias) bias_.assign(bias, bias + n_);
   }
 
   void apply(std::int64_t rows, const float* x, std::int64_t x_row, float* y, std::int64_t y_row,
@@ -36,23 +35,17 @@ class FloatLinear final : public Linear {
 // comes.
 class Int8Linear final : public Linear {
  public:
-  Int8Linear(const Int8Kernels& kernels, const float* weight, const float* bias, std::int64_t n, std::int64_t k)
-      : kernels_(kernels), n_(n), k_(round_up_to_four(k)), k_valid_(k), scales_(static_cast<std::size_t>(n)) {
+  Int8Linear(const Int8Kernels& kernels, SharedInt8 weights, const float* bias)
+      : kernels_(kernels), weights_(std::move(weights)) {
+    const auto& [n, k, values, scales] = weights_->matrix();
     if (bias) bias_.assign(bias, bias + n);
-    const std::int64_t padded = round_up(n, kernels.width), wide = kPanelVectors * kernels.width;
-    std::int8_t* packed = packed_.at_least(padded * k_);
-    offsets_.assign(static_cast<std::size_t>(padded), 0);
-    std::vector<std::int8_t> row(static_cast<std::size_t>(k_));
-    for (std::int64_t column = 0; column < n; ++column) {
-      scales_[static_cast<std::size_t>(column)] = kernels.quantise_row(weight + column * k, k, row.data());
-      const std::int64_t first = column / wide * wide, columns = std::min(wide, padded - first);
-      std::int8_t* place = packed + first * k_ + 4 * (column - first);
+    const std::int64_t padded = round_up(n, kInt8Panel), wide = round_up_to_four(k);
+    offsets_.resize(static_cast<std::size_t>(padded));
+    for (std::int64_t row = 0; kernels.offset && row < padded; ++row) {
+      const std::int8_t* place = values + row / kInt8Panel * kInt8Panel * wide + row % kInt8Panel * 4;
       std::int32_t sum = 0;
-      for (std::int64_t i = 0; i < k_; ++i) {
-        place[i / 4 * 4 * columns + i % 4] = row[static_cast<std::size_t>(i)];
-        sum += row[static_cast<std::size_t>(i)];
-      }
-      offsets_[static_cast<std::size_t>(column)] = kernels.offset * sum;
+      for (std::int64_t i = 0; i < wide; i += 4, place += 4 * kInt8Panel) sum += std::accumulate(place, place + 4, 0);
+      offsets_[static_cast<std::size_t>(row)] = kernels.offset * sum;
     }
   }
 
@@ -60,49 +53,57 @@ class Int8Linear final : public Linear {
              const float* init) const override {
     thread_local Growing<std::int8_t> quantised;
     thread_local Buffer scales;
-    std::int8_t* a = quantised.at_least(rows * k_);
+    Int8Product product{};
+    product.weights = weights_->matrix();
+    product.rows = rows;
+    std::int8_t* a = quantised.at_least(rows * round_up_to_four(product.weights.k));
     float* row_scales = scales.at_least(rows);
-    for (std::int64_t row = 0; row < rows; ++row)
-      row_scales[row] = kernels_.quantise_row(x + row * x_row, k_valid_, a + row * k_);
-    const std::int64_t wide = kPanelVectors * kernels_.width;
-    for (std::int64_t first = 0; first < n_; first += wide) {
-      Int8Tile tile{};
-      tile.a = a;
-      tile.a_row = k_;
-      tile.panel = packed_.data() + first * k_;
-      tile.rows = rows;
-      tile.k = k_;
-      tile.columns = std::min(wide, n_ - first);
-      tile.vectors = static_cast<int>((tile.columns + kernels_.width - 1) / kernels_.width);
-      tile.offsets = offsets_.data() + first;
-      tile.row_scales = row_scales;
-      tile.column_scales = scales_.data() + first;
-      tile.init = init ? init + first : bias_.empty() ? nullptr : bias_.data() + first;
-      tile.init_row = init ? y_row : 0;
-      tile.c = y + first;
-      tile.c_row = y_row;
-      kernels_.product(tile);
-    }
+    kernels_.quantise_rows(rows, x, x_row, product.weights.k, a, row_scales);
+    product.a = a;
+    product.row_scales = row_scales;
+    product.offsets = offsets_.data();
+    product.init = init ? init : bias_.empty() ? nullptr : bias_.data();
+    product.init_row = init ? y_row : 0;
+    product.c = y;
+    product.c_row = y_row;
+    kernels_.product(product);
   }
 
  private:
   const Int8Kernels& kernels_;
-  std::int64_t n_, k_, k_valid_;
-  Growing<std::int8_t> packed_;
+  SharedInt8 weights_;
   std::vector<std::int32_t> offsets_;
-  std::vector<float> scales_, bias_;
+  std::vector<float> bias_;
 };
 
 }  // namespace
+
+Int8Weights::Int8Weights(const Int8Kernels& kernels, const Matrix& matrix) : matrix_(matrix.packed) {
+  if (!matrix.values) return;
+  const std::int64_t n = matrix.n, k = matrix.k, wide = round_up_to_four(k);
+  std::int8_t* packed = values_.at_least(int8_bytes(n, k));
+  scales_.resize(static_cast<std::size_t>(n));
+  std::vector<std::int8_t> row(static_cast<std::size_t>(wide));
+  for (std::int64_t i = 0; i < n; ++i) {
+    scales_[static_cast<std::size_t>(i)] = kernels.quantise_row(matrix.values + i * k, k, row.data());
+    std::int8_t* place = packed + i / kInt8Panel * kInt8Panel * wide + i % kInt8Panel * 4;
+    for (std::int64_t j = 0; j < wide; j += 4, place += 4 * kInt8Panel) std::copy_n(row.data() + j, 4, place);
+  }
+  matrix_ = {n, k, packed, scales_.data()};
+}
 
 std::int64_t packed_values(const Kernels<float>& kernels, std::int64_t n, std::int64_t k) {
   return round_up(n, kernels.width) * k;
 }
 
-std::unique_ptr<Linear> make_linear(const Backend& backend, int precision, const float* weight, const float* bias,
-                                    std::int64_t n, std::int64_t k) {
-  if (precision == RNN_TRANSLATE_INT8) return std::make_unique<Int8Linear>(backend.int8, weight, bias, n, k);
-  return std::make_unique<FloatLinear>(backend.f32, weight, bias, n, k);
+std::unique_ptr<Linear> make_linear(const Backend& backend, SharedInt8 weight, const float* bias) {
+  return std::make_unique<Int8Linear>(backend.int8, std::move(weight), bias);
+}
+
+std::unique_ptr<Linear> make_linear(const Backend& backend, int precision, const Matrix& weight, const float* bias) {
+  if (precision == RNN_TRANSLATE_INT8)
+    return make_linear(backend, std::make_shared<Int8Weights>(backend.int8, weight), bias);
+  return std::make_unique<FloatLinear>(backend.f32, weight, bias);
 }
 
 }  // namespace rnn_engine::translate

@@ -20,13 +20,6 @@ const char* isa_of(rnn_engine_context* context) {
   return isa;
 }
 
-std::vector<float> scaled(const float* table, std::int64_t rows, std::int64_t width) {
-  const float factor = static_cast<float>(std::sqrt(static_cast<double>(width)));
-  std::vector<float> result(table, table + rows * width);
-  for (float& value : result) value *= factor;
-  return result;
-}
-
 void require_size(const char* name, std::int64_t size, std::int64_t most) {
   require(size >= 1 && size <= most,
           std::string(name) + ": expected 1 to " + std::to_string(most) + ", got " + std::to_string(size));
@@ -51,13 +44,8 @@ const rnn_translate_shape& checked(const rnn_translate_shape& shape) {
 
 Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const char* isa)
     : shape_(checked(shape)), context_(make_context(isa)), backend_(select_backend(isa_of(context_.get()))) {
-  const std::int64_t E = shape.embedding_size, H = shape.hidden_size, C = context_size(), V = shape.target_vocabulary;
-  const float* source = tensors.get("source_embedding.table.weight", shape.source_vocabulary * E);
-  const char* of_target = "target_embedding.table.weight";  // not there where one table serves both sides
-  const float* target = tensors.has(of_target) ? tensors.get(of_target, V * E) : source;
-  require(target != source || V == shape.source_vocabulary, "one table, but vocabularies of two sizes");
-  source_table_ = scaled(source, shape.source_vocabulary, E);
-  if (target != source) target_table_ = scaled(target, V, E);
+  const std::int64_t E = shape.embedding_size, H = shape.hidden_size, C = context_size();
+  make_tables(tensors);
 
   const auto recurrence = [&](const StackShape& stack) {
     return shape.precision == RNN_TRANSLATE_INT8 ? make_int8_recurrence(backend_, stack, tensors)
@@ -69,16 +57,38 @@ Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const
         recurrence({shape.cell, layer ? H : E, H, 1, 1, "decoder.layers." + std::to_string(layer) + "."}));
 
   const auto linear = [&](const std::string& name, std::int64_t n, std::int64_t k, bool bias = true) {
-    return make_linear(backend_, shape.precision, tensors.get(name + ".weight", n * k),
-                       bias ? tensors.get(name + ".bias", n) : nullptr, n, k);
+    return make_linear(backend_, shape.precision, tensors.matrix(name + ".weight", n, k),
+                       bias ? tensors.get(name + ".bias", n) : nullptr);
   };
   bridge_ = linear("decoder.initial", 2 * shape.decoder_layers * H, C);
   keys_ = linear("decoder.attention.key_projection", H, C, false);
   if (shape.attention == RNN_TRANSLATE_GENERAL) queries_ = linear("decoder.attention.query_projection", H, H, false);
   attentional_ = linear("decoder.combine", H, C + H);
   readout_ = linear("decoder.project", E, H);
-  const float* output = tensors.has("output_weight") ? tensors.get("output_weight", V * E) : target;
-  output_ = make_linear(backend_, shape.precision, output, tensors.get("output_bias", V), V, E);
+}
+
+// The tables of both sides, and the output layer, may be one matrix: integers are then kept once.
+void Network::make_tables(const Tensors& tensors) {
+  const std::int64_t E = shape_.embedding_size, V = shape_.target_vocabulary;
+  const char *of_target = "target_embedding.table.weight", *of_output = "output_weight";
+  const bool joint = !tensors.has(of_target), tied = !tensors.has(of_output);
+  require(!joint || V == shape_.source_vocabulary, "one table, but vocabularies of two sizes");
+  const Matrix source = tensors.matrix("source_embedding.table.weight", shape_.source_vocabulary, E);
+  const Matrix target = joint ? source : tensors.matrix(of_target, V, E);
+  const Matrix output = tied ? target : tensors.matrix(of_output, V, E);
+  const float* bias = tensors.get("output_bias", V);
+  const auto factor = static_cast<float>(std::sqrt(static_cast<double>(E)));
+  if (shape_.precision == RNN_TRANSLATE_INT8) {
+    const auto pack = [&](const Matrix& matrix) { return std::make_shared<const Int8Weights>(backend_.int8, matrix); };
+    const SharedInt8 of_source = pack(source), of_both = joint ? of_source : pack(target);
+    source_table_ = std::make_shared<Table>(of_source, factor);
+    target_table_ = joint ? source_table_ : std::make_shared<Table>(of_both, factor);
+    output_ = make_linear(backend_, tied ? of_both : pack(output), bias);
+  } else {
+    source_table_ = std::make_shared<Table>(source, factor);
+    target_table_ = joint ? source_table_ : std::make_shared<Table>(target, factor);
+    output_ = make_linear(backend_, shape_.precision, output, bias);
+  }
 }
 
 std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vector<std::int32_t>>& sources) const {
@@ -96,8 +106,7 @@ std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vect
   float* x = embedded.at_least(rows * E);
   for (std::size_t t = 0; t < sizes.size(); ++t)
     for (std::int64_t b = 0; b < sizes[t]; ++b)
-      std::memcpy(x + (offsets[t] + b) * E, source_table_.data() + sources[static_cast<std::size_t>(b)][t] * E,
-                  sizeof(float) * E);
+      source_table_->look_up(sources[static_cast<std::size_t>(b)][t], x + (offsets[t] + b) * E);
   encoder_->run(sizes, x, states.at_least(rows * C));
   keys_->apply(rows, states.data(), C, keys.at_least(rows * H), H);
   const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(H)));
@@ -150,10 +159,8 @@ std::unique_ptr<Source> Network::source_of(const std::vector<const float*>& stat
 const float* Network::recurrence(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const {
   const std::int64_t E = shape_.embedding_size, H = shape_.hidden_size;
   const auto N = static_cast<std::int64_t>(tokens.size());
-  const float* table = target_table_.empty() ? source_table_.data() : target_table_.data();
   float* x = scratch.embedded.at_least(N * E);
-  for (std::int64_t n = 0; n < N; ++n)
-    std::memcpy(x + n * E, table + tokens[static_cast<std::size_t>(n)] * E, sizeof(float) * E);
+  for (std::int64_t n = 0; n < N; ++n) target_table_->look_up(tokens[static_cast<std::size_t>(n)], x + n * E);
   float* sum = scratch.states.at_least(N * H);  // of the layers' outputs: each adds to those below
   for (std::size_t layer = 0; layer < decoder_.size(); ++layer) {
     float* h = states.hidden[layer].data();

@@ -11,6 +11,7 @@
 #include "translate/linear.h"
 #include "translate/memory.h"
 #include "translate/recurrence.h"
+#include "translate/table.h"
 
 namespace rnn_engine::translate {
 
@@ -72,6 +73,7 @@ class Network {
   }
 
  private:
+  void make_tables(const Tensors& tensors);
   const float* recurrence(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const;
   const float* attend(const Group& group, std::int64_t row, const float* states, Scratch& scratch) const;
   const float* read_out(std::int64_t rows, Scratch& scratch) const;
@@ -82,8 +84,8 @@ class Network {
 
   rnn_translate_shape shape_;
   Context context_;
-  const Backend backend_;                           // layers and matrices point to its kernels
-  std::vector<float> source_table_, target_table_;  // scaled; the second empty if it is the first
+  const Backend backend_;                                     // layers and matrices point to its kernels
+  std::shared_ptr<const Table> source_table_, target_table_;  // may be one
   std::unique_ptr<Recurrence> encoder_;
   std::vector<std::unique_ptr<Recurrence>> decoder_;
   std::unique_ptr<Linear> bridge_, keys_, queries_, attentional_, readout_, output_;

@@ -27,7 +27,7 @@ void check(int code) {
   throw std::runtime_error(rnn_engine_last_error());
 }
 
-StackWeights::StackWeights(const StackShape& shape, const Tensors& tensors) {
+StackWeights::StackWeights(const StackShape& shape, const Tensors& tensors, bool packed) {
   const std::vector<std::string>& vectors = vector_names(shape.cell);
   const std::int64_t H = shape.hidden_size, Z = 4 * H;
   const auto take = [&](const std::string& name, std::int64_t count) -> float* {
@@ -36,11 +36,12 @@ StackWeights::StackWeights(const StackShape& shape, const Tensors& tensors) {
   };
   for (std::int64_t layer = 0; layer < shape.layers; ++layer)
     for (int direction = 0; direction < shape.directions; ++direction) {
-      const std::string ending = "_l" + std::to_string(layer) + (direction ? "_reverse" : "");
-      const std::int64_t input = layer ? shape.directions * H : shape.input_size;
+      const std::string ending = shape.ending(layer, direction);
       rnn_engine_weights& set = sets.emplace_back();
-      set.weight_ih = take("weight_ih" + ending, Z * input);
-      set.weight_hh = take("weight_hh" + ending, Z * H);
+      if (!packed) {
+        set.weight_ih = take("weight_ih" + ending, Z * shape.input_of(layer));
+        set.weight_hh = take("weight_hh" + ending, Z * H);
+      }
       set.bias_ih = take("bias_ih" + ending, Z);
       set.bias_hh = take("bias_hh" + ending, Z);
       for (std::size_t v = 0; v < vectors.size(); ++v)

@@ -25,6 +25,11 @@ struct StackShape {
   std::int64_t input_size, hidden_size, layers;
   int directions;
   std::string prefix;
+
+  std::string ending(std::int64_t layer, int direction) const {
+    return "_l" + std::to_string(layer) + (direction ? "_reverse" : "");
+  }
+  std::int64_t input_of(std::int64_t layer) const { return layer ? directions * hidden_size : input_size; }
 };
 
 class Recurrence {
@@ -36,9 +41,9 @@ class Recurrence {
   virtual void step(std::int64_t rows, const float* x, float* h, float* c) const = 0;
 };
 
-// The weights of a stack, copied: one set for each (layer, direction).
+// The weights of a stack, copied: one set for each (layer, direction); those of a `packed` one have no matrices.
 struct StackWeights {
-  StackWeights(const StackShape& shape, const Tensors& tensors);
+  StackWeights(const StackShape& shape, const Tensors& tensors, bool packed);
 
   std::vector<std::vector<float>> values;
   std::vector<rnn_engine_weights> sets;

@@ -15,7 +15,7 @@ using PlanPointer = std::unique_ptr<rnn_engine_plan, PlanDeleter>;
 class FloatRecurrence final : public Recurrence {
  public:
   FloatRecurrence(rnn_engine_context* context, const StackShape& shape, const Tensors& tensors)
-      : context_(context), shape_(shape), weights_(shape, tensors) {
+      : context_(context), shape_(shape), weights_(shape, tensors, false) {
     const PlanPointer any = plan(nullptr, 1);
     rnn_engine_sizes sizes{};
     check(rnn_engine_plan_sizes(any.get(), &sizes));

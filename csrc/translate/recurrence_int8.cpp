@@ -12,16 +12,16 @@ namespace {
 // One layer in one direction.
 class Layer {
  public:
-  Layer(const Backend& backend, int cell, const rnn_engine_weights& weights, std::int64_t input, std::int64_t hidden)
-      : kernels_(backend.f32), cell_(cell), traits_(kCellTable[cell]), weights_(weights), H_(hidden) {
+  Layer(const Backend& backend, int cell, const rnn_engine_weights& weights, const Matrix& input,
+        const Matrix& recurrent)
+      : kernels_(backend.f32), cell_(cell), traits_(kCellTable[cell]), weights_(weights), H_(recurrent.k) {
     const auto vector = [](void* values) { return static_cast<const float*>(values); };
     const float *bias_ih = vector(weights.bias_ih), *bias_hh = vector(weights.bias_hh);
     std::vector<float> begin(bias_ih, bias_ih + Z());
     for (std::int64_t j = 0; !traits_.split && j < Z(); ++j) begin[static_cast<std::size_t>(j)] += bias_hh[j];
-    input_ = make_linear(backend, RNN_TRANSLATE_INT8, vector(weights.weight_ih),
-                         traits_.adds_bias ? nullptr : begin.data(), Z(), input);
-    recurrent_ = make_linear(backend, RNN_TRANSLATE_INT8, vector(weights.weight_hh),
-                             traits_.split && !traits_.adds_bias ? bias_hh : nullptr, Z(), hidden);
+    input_ = make_linear(backend, RNN_TRANSLATE_INT8, input, traits_.adds_bias ? nullptr : begin.data());
+    recurrent_ =
+        make_linear(backend, RNN_TRANSLATE_INT8, recurrent, traits_.split && !traits_.adds_bias ? bias_hh : nullptr);
   }
 
   std::int64_t Z() const { return 4 * H_; }
@@ -67,12 +67,15 @@ class Layer {
 class Int8Recurrence final : public Recurrence {
  public:
   Int8Recurrence(const Backend& backend, const StackShape& shape, const Tensors& tensors)
-      : shape_(shape), weights_(shape, tensors) {
-    for (std::size_t i = 0; i < weights_.sets.size(); ++i)
-      layers_.emplace_back(
-          backend, shape.cell, weights_.sets[i],
-          i < static_cast<std::size_t>(shape.directions) ? shape.input_size : shape.directions * shape.hidden_size,
-          shape.hidden_size);
+      : shape_(shape), weights_(shape, tensors, true) {
+    const std::int64_t H = shape.hidden_size, Z = 4 * H;
+    for (std::int64_t layer = 0; layer < shape.layers; ++layer)
+      for (int direction = 0; direction < shape.directions; ++direction) {
+        const std::string ending = shape.ending(layer, direction);
+        layers_.emplace_back(backend, shape.cell, weights_.sets[layers_.size()],
+                             tensors.matrix(shape.prefix + "weight_ih" + ending, Z, shape.input_of(layer)),
+                             tensors.matrix(shape.prefix + "weight_hh" + ending, Z, H));
+      }
   }
 
   void run(const std::vector<std::int64_t>& batch_sizes, const float* x, float* y) const override {

@@ -6,9 +6,17 @@
 #include <string>
 
 #include "base/error.h"
+#include "cpu/kernels/kernels.h"
 #include "rnn_translate.h"
 
 namespace rnn_engine::translate {
+
+// A matrix [n, k] of float32, row by row, or, where `values` is nullptr, of packed 8-bit integers.
+struct Matrix {
+  std::int64_t n, k;
+  const float* values;
+  Int8Matrix packed;
+};
 
 class Tensors {
  public:
@@ -19,7 +27,10 @@ class Tensors {
     }
   }
 
-  bool has(const std::string& name) const { return tensors_.count(name) != 0; }
+  // A matrix that is packed already. What it points to is not copied, and must outlive the network.
+  void add(const std::string& name, const Int8Matrix& packed) { packed_[name] = packed; }
+
+  bool has(const std::string& name) const { return tensors_.count(name) != 0 || packed_.count(name) != 0; }
 
   // Throws InvalidArgument if it is missing or has another number of values.
   const float* get(const std::string& name, std::int64_t count) const {
@@ -30,8 +41,20 @@ class Tensors {
     return found->second.values;
   }
 
+  // Throws InvalidArgument if it is missing or has another shape.
+  Matrix matrix(const std::string& name, std::int64_t n, std::int64_t k) const {
+    const auto found = packed_.find(name);
+    if (found == packed_.end()) return {n, k, get(name, n * k), {}};
+    const Int8Matrix& packed = found->second;
+    require(packed.n == n && packed.k == k, name + ": expected [" + std::to_string(n) + ", " + std::to_string(k) +
+                                                "], got [" + std::to_string(packed.n) + ", " +
+                                                std::to_string(packed.k) + "]");
+    return {n, k, nullptr, packed};
+  }
+
  private:
   std::map<std::string, rnn_translate_tensor> tensors_;
+  std::map<std::string, Int8Matrix> packed_;
 };
 
 }  // namespace rnn_engine::translate

@@ -3,6 +3,6 @@
 
 namespace rnn_engine::cpu {
 
-Int8Kernels avx512_vnni_int8_kernels() { return make_int8_kernels<Avx512VnniInt8, 6>(); }
+Int8Kernels avx512_vnni_int8_kernels() { return make_int8_kernels<Avx512VnniInt8, 6, 4>(); }
 
 }  // namespace rnn_engine::cpu

@@ -17,9 +17,7 @@ struct Avx512VnniInt8 {
 
   static RNN_ENGINE_INLINE Sum begin(const std::int32_t* offsets) { return _mm512_loadu_si512(offsets); }
   static RNN_ENGINE_INLINE Four load(const std::int8_t* p) { return _mm512_loadu_si512(p); }
-  static RNN_ENGINE_INLINE __m512i broadcast(std::int32_t four) {
-    return _mm512_set1_epi32(static_cast<std::int32_t>(static_cast<std::uint32_t>(four) ^ 0x80808080u));
-  }
+  static RNN_ENGINE_INLINE __m512i broadcast(std::int32_t four) { return _mm512_set1_epi32(four); }
   static RNN_ENGINE_INLINE Sum dot(Sum sum, __m512i a, Four b) { return _mm512_dpbusd_epi32(sum, a, b); }
   static RNN_ENGINE_INLINE Avx512Float as_float(Sum sum) { return _mm512_cvtepi32_ps(sum); }
   static RNN_ENGINE_INLINE void narrow(Avx512Float whole, std::int8_t* out, int lanes) {

@@ -197,17 +197,28 @@ struct Kernels {
   double (*peak)(std::int64_t iterations);
 };
 
-// c[rows, panel] = (a[rows, k] panel[k, :]) row_scales column_scales + init, of 8-bit integers (cpu/kernels/int8.h).
-struct Int8Tile {
-  const std::int8_t* a;
-  std::ptrdiff_t a_row;
-  const std::int8_t* panel;  // for each four k: `vectors` vectors of `width` columns of four
-  std::int64_t rows, k;      // k: a multiple of four
-  int vectors;
-  std::int64_t columns;         // valid ones of the panel
-  const std::int32_t* offsets;  // what the sums begin with: kernels' offset times the sum of the column; all vectors
+// A matrix [n, k] of 8-bit integers as products read it, the same for every instruction set, and in files: panels of
+// kInt8Panel of its rows, in each [k / 4][kInt8Panel][4], and zeros where the last panel's rows or the last four k end.
+// Row i is scales[i] times its integers.
+struct Int8Matrix {
+  std::int64_t n, k;
+  const std::int8_t* values;  // [int8_bytes(n, k)], best aligned to 64
+  const float* scales;        // [n]
+};
+inline constexpr std::int64_t kInt8Panel = 16;
+
+inline std::int64_t round_up_to_four(std::int64_t count) { return (count + 3) / 4 * 4; }
+inline std::int64_t int8_bytes(std::int64_t n, std::int64_t k) {
+  return (n + kInt8Panel - 1) / kInt8Panel * kInt8Panel * round_up_to_four(k);
+}
+
+// c[rows, n] = (a[rows, k] weights^T) row_scales weights.scales + init, of 8-bit integers (cpu/kernels/int8.h).
+struct Int8Product {
+  Int8Matrix weights;
+  std::int64_t rows;
+  const std::int8_t* a;         // as quantise_rows leaves them
   const float* row_scales;      // [rows]
-  const float* column_scales;   // [columns]
+  const std::int32_t* offsets;  // what the sums begin with: the kernels' offset times a column's sum; of whole panels
   const float* init;            // nullptr: zeros; may be c
   std::ptrdiff_t init_row;      // 0: one row for all
   float* c;
@@ -216,14 +227,15 @@ struct Int8Tile {
 
 struct Int8Kernels {
   const char* isa;
-  int width;
   std::int32_t offset;
-  // Rounds a row of values; returns its scale. `quantised` is filled up to a multiple of four.
+  // Rounds a row of values to -127..127 of a scale, which it returns.
   float (*quantise_row)(const float* values, std::int64_t count, std::int8_t* quantised);
-  void (*product)(const Int8Tile&);
+  // The same of rows that products are to be made of: [rows, round_up_to_four(count)], in the form that `product`
+  // takes.
+  void (*quantise_rows)(std::int64_t rows, const float* values, std::ptrdiff_t row, std::int64_t count,
+                        std::int8_t* quantised, float* scales);
+  void (*product)(const Int8Product&);
 };
-
-inline std::int64_t round_up_to_four(std::int64_t count) { return (count + 3) / 4 * 4; }
 
 struct Backend {
   const char* isa;
