@@ -181,3 +181,15 @@ class Translation:
         threads: int,
         progress: Callable[[int], None] | None = None,
     ) -> list[list[tuple[tuple[int, ...], float, float, Any]]]: ...
+    def score(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        *,
+        bos: int,
+        eos: int,
+        attention: bool,
+        batch_size: int,
+        threads: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[tuple[bytes, bytes | None]]: ...

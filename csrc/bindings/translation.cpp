@@ -19,6 +19,12 @@ namespace {
 
 using Ids = std::vector<int32_t>;
 
+// A copy of values, which Python can look at without NumPy.
+template <class T>
+nb::bytes as_bytes(const T* values, size_t count) {
+  return nb::bytes(values, count * sizeof(T));
+}
+
 // A hypothesis: ids, log-probability, score, attention [S] that each source subword got.
 nb::tuple as_tuple(const rnn_translate_hypothesis& found, size_t source_length) {
   nb::list tokens;
@@ -62,17 +68,11 @@ class Translation {
       sentences.push_back({sources[i].data(), static_cast<int64_t>(sources[i].size()), max_lengths[i]});
     options.forbidden = forbidden.data();
     options.forbidden_count = static_cast<int64_t>(forbidden.size());
-    Watch watch{progress};
     rnn_translate_results* results = nullptr;
-    try {
-      released(linked_functions(), [&] {
-        return rnn_translate_search(raw_, &options, sentences.data(), static_cast<int64_t>(sentences.size()),
-                                    &Watch::poll, &watch, &results);
-      });
-    } catch (...) {
-      if (watch.error) watch.error->restore(), nb::raise_python_error();
-      throw;
-    }
+    watched(progress, [&](Watch& watch) {
+      return rnn_translate_search(raw_, &options, sentences.data(), static_cast<int64_t>(sentences.size()),
+                                  &Watch::poll, &watch, &results);
+    });
     nb::list all;
     for (size_t i = 0; i < sources.size(); ++i) {
       nb::list found;
@@ -81,6 +81,30 @@ class Translation {
       all.append(found);
     }
     rnn_translate_results_destroy(results);
+    return all;
+  }
+
+  // Of each pair the log-probabilities [T], float64, and the attention [T, S], float32, or None.
+  nb::list score(const std::vector<Ids>& sources, const std::vector<Ids>& targets, const rnn_translate_scoring& options,
+                 const std::optional<nb::callable>& progress) const {
+    if (sources.size() != targets.size()) throw nb::value_error("expected as many targets as sources");
+    std::vector<rnn_translate_pair> pairs;
+    for (size_t i = 0; i < sources.size(); ++i)
+      pairs.push_back({sources[i].data(), static_cast<int64_t>(sources[i].size()), targets[i].data(),
+                       static_cast<int64_t>(targets[i].size())});
+    rnn_translate_scores* scores = nullptr;
+    watched(progress, [&](Watch& watch) {
+      return rnn_translate_score(raw_, &options, pairs.data(), static_cast<int64_t>(pairs.size()), &Watch::poll, &watch,
+                                 &scores);
+    });
+    nb::list all;
+    for (size_t i = 0; i < sources.size(); ++i) {
+      const size_t S = sources[i].size() + 1, T = targets[i].size() + 1;
+      const rnn_translate_score_of& found = scores->pairs[i];
+      const nb::object attention = found.attention ? nb::object(as_bytes(found.attention, T * S)) : nb::none();
+      all.append(nb::make_tuple(as_bytes(found.log_probabilities, T), attention));
+    }
+    rnn_translate_scores_destroy(scores);
     return all;
   }
 
@@ -108,6 +132,18 @@ class Translation {
       }
     }
   };
+
+  // Runs `call` without Python's lock, watched; throws what happened meanwhile.
+  template <class Call>
+  static void watched(const std::optional<nb::callable>& progress, const Call& call) {
+    Watch watch{progress};
+    try {
+      released(linked_functions(), [&] { return call(watch); });
+    } catch (...) {
+      if (watch.error) watch.error->restore(), nb::raise_python_error();
+      throw;
+    }
+  }
 
   rnn_translate_model* raw_ = nullptr;
 };
@@ -140,5 +176,14 @@ void bind_translation(nb::module_& module) {
                 forbidden, progress);
           },
           "sources"_a, "max_lengths"_a, nb::kw_only(), "beam_size"_a, "n_best"_a, "length_penalty"_a,
-          "no_repeat_ngram"_a, "bos"_a, "eos"_a, "forbidden"_a, "batch_size"_a, "threads"_a, "progress"_a = nb::none());
+          "no_repeat_ngram"_a, "bos"_a, "eos"_a, "forbidden"_a, "batch_size"_a, "threads"_a, "progress"_a = nb::none())
+      .def(
+          "score",
+          [](const Translation& self, const std::vector<Ids>& sources, const std::vector<Ids>& targets, int32_t bos,
+             int32_t eos, bool attention, int64_t batch_size, int32_t threads,
+             const std::optional<nb::callable>& progress) {
+            return self.score(sources, targets, {bos, eos, attention, batch_size, threads}, progress);
+          },
+          "sources"_a, "targets"_a, nb::kw_only(), "bos"_a, "eos"_a, "attention"_a, "batch_size"_a, "threads"_a,
+          "progress"_a = nb::none());
 }

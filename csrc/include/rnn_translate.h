@@ -72,6 +72,30 @@ typedef struct {
   const int64_t* first;
 } rnn_translate_results;
 
+typedef struct {
+  const int32_t* source; /* ids, without eos; there may be none */
+  int64_t source_length;
+  const int32_t* target; /* the same */
+  int64_t target_length;
+} rnn_translate_pair;
+
+typedef struct {
+  int32_t bos, eos;   /* ids before the first and after the last */
+  int32_t attention;  /* whether weights are wanted */
+  int64_t batch_size; /* pairs that a thread has in work at a time, at most */
+  int32_t threads;    /* pairs are shared out among them */
+} rnn_translate_scoring;
+
+/* Of a pair, T = target_length + 1. */
+typedef struct {
+  const double* log_probabilities; /* [T] natural logarithms: of the target's tokens, then eos */
+  const float* attention;          /* [T, S] weights from which each token came; NULL unless wanted */
+} rnn_translate_score_of;
+
+typedef struct {
+  const rnn_translate_score_of* pairs;
+} rnn_translate_scores;
+
 typedef struct rnn_translate_model rnn_translate_model;
 
 /* Called between steps by the thread that called, with the number of sentences that are done; not 0: give up. */
@@ -87,6 +111,12 @@ RNN_ENGINE_API int rnn_translate_search(const rnn_translate_model* model, const 
                                         const rnn_translate_sentence* sentences, int64_t count, rnn_translate_poll poll,
                                         void* user, rnn_translate_results** results);
 RNN_ENGINE_API void rnn_translate_results_destroy(rnn_translate_results* results);
+
+/* Tells how probable given translations are, and what their tokens looked at. `poll` may be NULL. */
+RNN_ENGINE_API int rnn_translate_score(const rnn_translate_model* model, const rnn_translate_scoring* options,
+                                       const rnn_translate_pair* pairs, int64_t count, rnn_translate_poll poll,
+                                       void* user, rnn_translate_scores** scores);
+RNN_ENGINE_API void rnn_translate_scores_destroy(rnn_translate_scores* scores);
 
 #ifdef __cplusplus
 }

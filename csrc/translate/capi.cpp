@@ -5,6 +5,7 @@
 
 #include "api/arguments.h"
 #include "rnn_translate.h"
+#include "translate/forced.h"
 #include "translate/model.h"
 #include "translate/search.h"
 
@@ -31,35 +32,61 @@ struct Results : rnn_translate_results {
   }
 };
 
+struct Scores : rnn_translate_scores {
+  std::vector<Forced> found;
+  std::vector<rnn_translate_score_of> list;
+
+  explicit Scores(std::vector<Forced> all) : found(std::move(all)) {
+    for (const Forced& each : found)
+      list.push_back({each.log_probabilities.data(), each.attention.empty() ? nullptr : each.attention.data()});
+    pairs = list.data();
+  }
+};
+
+constexpr std::int64_t kMost = 1 << 20, kLongest = 1 << 24, kMostSentences = std::int64_t{1} << 40;
+
 void require_within(const std::string& name, std::int64_t value, std::int64_t least, std::int64_t most) {
   require(value >= least && value <= most, name + ": expected " + std::to_string(least) + " to " +
                                                std::to_string(most) + ", got " + std::to_string(value));
 }
 
-void require_options(const rnn_translate_options& options, std::int64_t vocabulary) {
-  constexpr std::int64_t kMost = 1 << 20;
+// What searching and scoring are both told.
+template <class Options>
+void require_common(const Options& options, const rnn_translate_shape& shape) {
+  require_within("bos", options.bos, 0, shape.target_vocabulary - 1);
+  for (const std::int64_t vocabulary : {shape.target_vocabulary, shape.source_vocabulary})
+    require_within("eos", options.eos, 0, vocabulary - 1);
+  require_within("batch_size", options.batch_size, 1, kMost);
+  require_within("threads", options.threads, 1, 1024);
+}
+
+void require_options(const rnn_translate_options& options, const rnn_translate_shape& shape) {
+  const std::int64_t vocabulary = shape.target_vocabulary;
   require_within("beam_size", options.beam_size, 1, kMost);
   require_within("n_best", options.n_best, 1, options.beam_size);
   require(std::isfinite(options.length_penalty) && options.length_penalty >= 0 && options.length_penalty <= 100,
           "length_penalty: expected 0 to 100, got " + std::to_string(options.length_penalty));
   require_within("no_repeat_ngram", options.no_repeat_ngram, 0, kMost);
-  require_within("bos", options.bos, 0, vocabulary - 1);
-  require_within("eos", options.eos, 0, vocabulary - 1);
-  require_within("batch_size", options.batch_size, 1, kMost);
-  require_within("threads", options.threads, 1, 1024);
+  require_common(options, shape);
   require_within("forbidden_count", options.forbidden_count, 0, vocabulary);
   if (options.forbidden_count) require_pointer(options.forbidden, "forbidden");
   for (std::int64_t i = 0; i < options.forbidden_count; ++i)
     require_within("forbidden", options.forbidden[i], 0, vocabulary - 1);
 }
 
-void require_sentence(const rnn_translate_sentence& sentence, std::int64_t number, std::int64_t vocabulary) {
-  const std::string name = "sentence " + std::to_string(number);
-  require_pointer(sentence.source, name.c_str());
-  require_within(name + ": length", sentence.length, 1, 1 << 24);
-  require_within(name + ": max_length", sentence.max_length, 1, 1 << 24);
-  for (std::int64_t i = 0; i < sentence.length; ++i)
-    require_within(name + ": id", sentence.source[i], 0, vocabulary - 1);
+void require_ids(const std::string& name, const std::int32_t* ids, std::int64_t length, std::int64_t least,
+                 std::int64_t vocabulary) {
+  require_within(name + ": length", length, least, kLongest);
+  if (length) require_pointer(ids, name.c_str());
+  for (std::int64_t i = 0; i < length; ++i) require_within(name + ": id", ids[i], 0, vocabulary - 1);
+}
+
+// Calls `work` with what asks the caller whether to give up, and hands on what it returns, made into a Result.
+template <class Result, class Base, class Work>
+void hand_over(std::int64_t count, rnn_translate_poll poll, void* user, Base** to, const Work& work) {
+  auto found = work([&](std::int64_t done) { return poll && poll(user, done) != 0; });
+  if (static_cast<std::int64_t>(found.size()) != count) throw Interrupted("given up, as the caller asked");
+  *to = new Result(std::move(found));
 }
 
 }  // namespace
@@ -86,19 +113,43 @@ int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_o
     require_pointer(model, "model");
     require_pointer(options, "options");
     require_pointer(results, "results");
-    require_within("count", count, 0, std::int64_t{1} << 40);
+    require_within("count", count, 0, kMostSentences);
     if (count) require_pointer(sentences, "sentences");
     const rnn_translate_shape& shape = model->network.shape();
-    require_options(*options, shape.target_vocabulary);
-    require_within("eos", options->eos, 0, shape.source_vocabulary - 1);
-    for (std::int64_t i = 0; i < count; ++i) require_sentence(sentences[i], i, shape.source_vocabulary);
-    auto found = search(model->network, *options, sentences, count,
-                        [&](std::int64_t done) { return poll && poll(user, done) != 0; });
-    if (static_cast<std::int64_t>(found.size()) != count) throw Interrupted("given up, as the caller asked");
-    *results = new Results(std::move(found));
+    require_options(*options, shape);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::string name = "sentence " + std::to_string(i);
+      require_ids(name, sentences[i].source, sentences[i].length, 1, shape.source_vocabulary);
+      require_within(name + ": max_length", sentences[i].max_length, 1, kLongest);
+    }
+    hand_over<Results>(count, poll, user, results,
+                       [&](const Poll& asked) { return search(model->network, *options, sentences, count, asked); });
   });
 }
 
 void rnn_translate_results_destroy(rnn_translate_results* results) { delete static_cast<Results*>(results); }
+
+int rnn_translate_score(const rnn_translate_model* model, const rnn_translate_scoring* options,
+                        const rnn_translate_pair* pairs, int64_t count, rnn_translate_poll poll, void* user,
+                        rnn_translate_scores** scores) {
+  return guarded([&] {
+    require_pointer(model, "model");
+    require_pointer(options, "options");
+    require_pointer(scores, "scores");
+    require_within("count", count, 0, kMostSentences);
+    if (count) require_pointer(pairs, "pairs");
+    const rnn_translate_shape& shape = model->network.shape();
+    require_common(*options, shape);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::string name = "pair " + std::to_string(i);
+      require_ids(name + ": source", pairs[i].source, pairs[i].source_length, 0, shape.source_vocabulary);
+      require_ids(name + ": target", pairs[i].target, pairs[i].target_length, 0, shape.target_vocabulary);
+    }
+    hand_over<Scores>(count, poll, user, scores,
+                      [&](const Poll& asked) { return force(model->network, *options, pairs, count, asked); });
+  });
+}
+
+void rnn_translate_scores_destroy(rnn_translate_scores* scores) { delete static_cast<Scores*>(scores); }
 
 }  // extern "C"

@@ -2,6 +2,7 @@
 // threads may use it at a time, each with a Scratch of its own.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -40,6 +41,13 @@ struct States {
   explicit States(std::int64_t layers)
       : hidden(static_cast<std::size_t>(layers)), cell(static_cast<std::size_t>(layers)) {}
 };
+
+inline constexpr std::int64_t kLogitRows = 48;  // rows of logits that stay in the second cache
+
+// What is taken off a logit of its row to make it a log-probability.
+inline double log_total(const RowTotal<float>& row) {
+  return static_cast<double>(row.highest) + std::log(static_cast<double>(row.total));
+}
 
 class Network {
  public:

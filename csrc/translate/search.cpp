@@ -1,42 +1,15 @@
 #include "translate/search.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cmath>
-#include <condition_variable>
 #include <cstring>
-#include <exception>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <numeric>
 #include <string>
-#include <system_error>
-#include <thread>
 
 namespace rnn_engine::translate {
 namespace {
-
-// Sentences that wait, the longest first: like lengths are encoded together, and the last to be begun are short.
-class Queue {
- public:
-  Queue(const rnn_translate_sentence* sentences, std::int64_t count) : order_(static_cast<std::size_t>(count)) {
-    std::iota(order_.begin(), order_.end(), std::int64_t{0});
-    std::stable_sort(order_.begin(), order_.end(),
-                     [&](std::int64_t a, std::int64_t b) { return sentences[a].length > sentences[b].length; });
-  }
-
-  std::vector<std::int64_t> take(std::int64_t most) {
-    const auto size = static_cast<std::int64_t>(order_.size());
-    const std::int64_t first = std::min(size, next_.fetch_add(most)), last = std::min(size, first + most);
-    return {order_.begin() + first, order_.begin() + last};
-  }
-
- private:
-  std::vector<std::int64_t> order_;
-  std::atomic<std::int64_t> next_{0};
-};
 
 struct Shared {
   const Network& network;
@@ -44,8 +17,7 @@ struct Shared {
   const rnn_translate_sentence* sentences;
   Queue queue;
   std::vector<std::vector<Finished>> results;
-  std::atomic<std::int64_t> done{0};
-  std::atomic<bool> stopped{false};
+  Progress progress{};
 };
 
 // The best allowed tokens of a row of logits, of equal ones the lower first.
@@ -68,14 +40,12 @@ class Best {
   std::vector<std::pair<float, std::int32_t>>& found_;
 };
 
-// Sentences that one thread has in work.
-class Worker {
+class Searching final : public Worker {
  public:
-  Worker(Shared& shared, std::int64_t capacity)
+  Searching(Shared& shared, std::int64_t capacity)
       : shared_(shared), capacity_(capacity), states_(layers()), next_(layers()) {}
 
-  // Returns whether there was anything to do.
-  bool step() {
+  bool step() override {
     refill();
     if (active_.empty()) return false;
     advance();
@@ -156,17 +126,16 @@ class Worker {
 
   // Of every row the best K + 1 tokens: at most one of them is eos, so that K live on.
   void find_candidates(const std::vector<Group>& groups, const float* features) {
-    constexpr std::int64_t kRows = 48;  // whose logits stay in the second cache
     const std::int64_t V = shared_.network.shape().target_vocabulary, E = shared_.network.shape().embedding_size;
     const auto N = std::accumulate(groups.begin(), groups.end(), std::int64_t{0},
                                    [](std::int64_t sum, const Group& each) { return sum + each.rows; });
     candidates_.resize(active_.size());
     for (auto& each : candidates_) each.clear();
-    float* logits = logits_.at_least(std::min(N, kRows) * V);
+    float* logits = logits_.at_least(std::min(N, kLogitRows) * V);
     std::size_t sentence = 0;
     std::int64_t place = 0;
-    for (std::int64_t begin = 0; begin < N; begin += kRows) {
-      const std::int64_t rows = std::min(kRows, N - begin);
+    for (std::int64_t begin = 0; begin < N; begin += kLogitRows) {
+      const std::int64_t rows = std::min(kLogitRows, N - begin);
       shared_.network.logits(rows, features + begin * E, logits);
       for (std::int64_t row = 0; row < rows; ++row, ++place) {
         while (place == groups[sentence].rows) ++sentence, place = 0;
@@ -182,7 +151,7 @@ class Worker {
     tops_.resize(static_cast<std::size_t>((V + kChunk - 1) / kChunk));
     const RowTotal<float> row = shared_.network.kernels().total_row(logits, V, tops_.data());
     const double base = beam.log_probability(place);
-    const double shift = static_cast<double>(row.highest) + std::log(static_cast<double>(row.total));
+    const double shift = log_total(row);
     const auto add = [&](float logit, std::int32_t token) {
       const double value = static_cast<double>(logit) - shift;
       const bool possible = value > -std::numeric_limits<double>::infinity();  // what is not a number is no candidate
@@ -227,7 +196,7 @@ class Worker {
       const float* attention = attention_.data() + attention_of_row[static_cast<std::size_t>(row)];
       if (each.beam->advance(candidates_[i], attention, each.parents, each.tokens)) {
         shared_.results[static_cast<std::size_t>(each.sentence)] = each.beam->best();
-        ++shared_.done;
+        ++shared_.progress.done;
       } else {
         for (const std::int32_t parent : each.parents) rows.push_back(row + parent);
         going_on.push_back(std::move(each));
@@ -262,64 +231,14 @@ class Worker {
 std::vector<std::vector<Finished>> search(const Network& network, const rnn_translate_options& options,
                                           const rnn_translate_sentence* sentences, std::int64_t count,
                                           const Poll& poll) {
-  Shared shared{network, options, sentences, Queue(sentences, count),
+  // The longest first: like lengths are encoded together, and the last to be begun are short.
+  Shared shared{network, options, sentences,
+                Queue(count, [&](std::int64_t a, std::int64_t b) { return sentences[a].length > sentences[b].length; }),
                 std::vector<std::vector<Finished>>(static_cast<std::size_t>(count))};
   const std::int64_t threads = std::clamp<std::int64_t>(count, 1, options.threads);
-  const std::int64_t capacity = std::min(options.batch_size, (count + threads - 1) / threads);
-  std::exception_ptr failure;
-  std::mutex lock;
-  std::condition_variable ended;
-  std::int64_t at_work = 0;
-  const auto guarded = [&](const auto& work) {
-    try {
-      work();
-    } catch (...) {
-      std::lock_guard held(lock);
-      if (!failure) failure = std::current_exception();
-      shared.stopped = true;
-    }
-  };
-  const auto other = [&] {
-    guarded([&] {
-      Worker worker(shared, capacity);
-      while (!shared.stopped && worker.step()) {
-      }
-    });
-    std::lock_guard held(lock);
-    --at_work;
-    ended.notify_one();
-  };
-  std::vector<std::thread> team;
-  guarded([&] {
-    for (std::int64_t i = 1; i < threads; ++i) {
-      {
-        std::lock_guard held(lock);
-        ++at_work;
-      }
-      try {
-        team.emplace_back(other);
-      } catch (const std::system_error&) {  // there are no more threads to be had: those that there are do the work
-        std::lock_guard held(lock);
-        --at_work;
-        break;
-      }
-    }
-    Worker worker(shared, capacity);
-    while (!shared.stopped && worker.step())
-      if (poll(shared.done)) shared.stopped = true;
-  });
-  for (std::unique_lock held(lock); at_work > 0;) {
-    constexpr auto kPatience = std::chrono::milliseconds(20);
-    if (ended.wait_for(held, kPatience, [&] { return at_work == 0; })) break;
-    held.unlock();
-    guarded([&] {
-      if (poll(shared.done)) shared.stopped = true;
-    });
-    held.lock();
-  }
-  for (std::thread& each : team) each.join();
-  if (failure) std::rethrow_exception(failure);
-  if (shared.stopped || poll(shared.done)) return {};
+  const std::int64_t capacity = capacity_of(count, threads, options.batch_size);
+  const auto make = [&] { return std::make_unique<Searching>(shared, capacity); };
+  if (!run_workers(threads, shared.progress, make, poll)) return {};
   return std::move(shared.results);
 }
 

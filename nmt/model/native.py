@@ -36,6 +36,16 @@ class Found:
     """[S] attention that each source subword, eos last, got from all tokens but eos."""
 
 
+@dataclass(frozen=True)
+class Forced:
+    """What a network thinks of a translation that is known already."""
+
+    log_probabilities: memoryview[float]
+    """[T] float64: natural logarithms of the probability of each token, eos last."""
+    attention: memoryview[float] | None
+    """[T, S] float32: what each token, eos last, looked at; None if not asked for."""
+
+
 class NativeNetwork:
     """A network of float32 weights that searches by itself, without torch, on as many threads as are asked for.
 
@@ -101,6 +111,49 @@ class NativeNetwork:
             progress=progress,
         )
         return [[Found(*hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+
+    def score(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        ends: tuple[int, int],
+        batch_size: int,
+        threads: int,
+        *,
+        attention: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Forced]:
+        """Tell how probable given translations are; a result depends on its pair alone, to the bit.
+
+        Args:
+            sources: Ids without eos.
+            targets: Those of the translation of each.
+            ends: Ids of bos and eos.
+            batch_size: Pairs that a thread has in work at a time.
+            threads: Threads.
+            attention: Whether to keep the attention of all pairs: T * S values of each.
+            progress: Called now and then with the number of pairs just done.
+
+        Returns:
+            What it thinks of each pair.
+        """
+        found = self._native.score(
+            sources,
+            targets,
+            bos=ends[0],
+            eos=ends[1],
+            attention=attention,
+            batch_size=batch_size,
+            threads=threads,
+            progress=progress,
+        )
+        return [
+            Forced(
+                memoryview(log_probabilities).cast("d"),
+                None if weights is None else memoryview(weights).cast("f", (len(target) + 1, len(source) + 1)),
+            )
+            for (log_probabilities, weights), source, target in zip(found, sources, targets, strict=True)
+        ]
 
 
 def can_run(model: Seq2Seq) -> bool:

@@ -1,12 +1,43 @@
-/* The translator through its C API alone: the same hypotheses, to the bit, from every instruction set, number of
- * threads and batch size; a search that is given up; and errors that say what was expected. */
+/* The translator through its C API alone: the same hypotheses and scores, to the bit, from every instruction set,
+ * number of threads and batch size; a search that is given up; and errors that say what was expected. */
 #include "network.h"
+
+static rnn_translate_pair pair_of(int i) {
+  const int other = (i + 1) % SENTENCES; /* ids of sources are ids of targets, too */
+  return (rnn_translate_pair){ids[i], i % 5 ? sentences[i].length : 0, ids[other], i % 3 ? sentences[other].length : 0};
+}
+
+/* Scores all pairs; the digest of what was found. */
+static uint64_t scores_of(const rnn_translate_model* model, int threads, int batch, int attention) {
+  rnn_translate_pair pairs[SENTENCES];
+  for (int i = 0; i < SENTENCES; ++i) pairs[i] = pair_of(i);
+  const rnn_translate_scoring options = {2, 3, attention, batch, threads};
+  rnn_translate_scores* scores = NULL;
+  CHECK(rnn_translate_score(model, &options, pairs, SENTENCES, NULL, NULL, &scores) == 0, "score: %s",
+        rnn_engine_last_error());
+  if (!scores) return 0;
+  uint64_t hash = 0;
+  for (int i = 0; i < SENTENCES; ++i) {
+    const int64_t S = pairs[i].source_length + 1, T = pairs[i].target_length + 1;
+    hash = hash * 31 + digest(scores->pairs[i].log_probabilities, sizeof(double) * (size_t)T);
+    const float* weights = scores->pairs[i].attention;
+    CHECK((weights != NULL) == attention, "pair %d: attention is there if it is wanted", i);
+    for (int64_t t = 0; weights && t < T; ++t) {
+      float sum = 0;
+      for (int64_t s = 0; s < S; ++s) sum += weights[t * S + s];
+      CHECK(sum > 0.9999f && sum < 1.0001f, "pair %d, token %d: attention sums to %g", i, (int)t, (double)sum);
+    }
+    if (weights) hash = hash * 31 + digest(weights, sizeof(float) * (size_t)(T * S));
+  }
+  rnn_translate_scores_destroy(scores);
+  return hash;
+}
 
 static void test_same_bits(int cell, int attention, int precision) {
   const rnn_translate_shape shape = shape_of(cell, attention, precision, 2);
   static Tensors tensors;
   make_tensors(&tensors, &shape);
-  uint64_t expected[7] = {0};
+  uint64_t expected[7] = {0}, expected_scores = 0;
   int first = 0;
   if (BEST_ISA_ALONE)
     for (first = ISAS - 1; !rnn_engine_has_isa(kIsas[first]);) --first;
@@ -30,6 +61,14 @@ static void test_same_bits(int cell, int attention, int precision) {
           CHECK(results->first[SENTENCES] >= SENTENCES, "fewer hypotheses than sentences");
           rnn_translate_results_destroy(results);
         }
+    for (int threads = 1; threads <= 3; threads += 2)
+      for (int batch = 1; batch <= 16; batch += 5) {
+        const uint64_t found = scores_of(model, threads, batch, 1);
+        if (!expected_scores) expected_scores = found;
+        CHECK(found == expected_scores, "cell %d, %s, %d threads, batches of %d: other scores", cell, kIsas[isa],
+              threads, batch);
+      }
+    CHECK(scores_of(model, 1, 4, 0) != 0, "scores without attention");
     rnn_translate_model_destroy(model);
   }
   release_tensors(&tensors);
@@ -92,8 +131,38 @@ static void test_errors(void) {
       rnn_translate_search(model, &options, sentences, SENTENCES, give_up, &calls, &results) == RNN_ENGINE_INTERRUPTED,
       "a search that is given up reports it");
   CHECK(calls > 1, "the caller is asked between steps");
+
+  rnn_translate_scores* scores = NULL;
+  const rnn_translate_scoring how = {2, 3, 1, 4, 1};
+  rnn_translate_pair pair = pair_of(1);
+  expect_error(rnn_translate_score(NULL, &how, &pair, 1, NULL, NULL, &scores), "model");
+  expect_error(rnn_translate_score(model, NULL, &pair, 1, NULL, NULL, &scores), "options");
+  expect_error(rnn_translate_score(model, &how, NULL, 1, NULL, NULL, &scores), "pairs");
+  expect_error(rnn_translate_score(model, &how, &pair, -1, NULL, NULL, &scores), "count");
+  expect_error(rnn_translate_score(model, &how, &pair, 1, NULL, NULL, NULL), "scores");
+  rnn_translate_scoring bad = how;
+  bad.bos = TARGET;
+  expect_error(rnn_translate_score(model, &bad, &pair, 1, NULL, NULL, &scores), "bos");
+  bad = how;
+  bad.batch_size = 0;
+  expect_error(rnn_translate_score(model, &bad, &pair, 1, NULL, NULL, &scores), "batch_size");
+  pair.source_length = -1;
+  expect_error(rnn_translate_score(model, &how, &pair, 1, NULL, NULL, &scores), "pair 0: source: length");
+  pair = pair_of(1);
+  pair.target = (const int32_t[]){TARGET};
+  pair.target_length = 1;
+  expect_error(rnn_translate_score(model, &how, &pair, 1, NULL, NULL, &scores), "pair 0: target: id");
+  pair.target = NULL;
+  expect_error(rnn_translate_score(model, &how, &pair, 1, NULL, NULL, &scores), "target");
+  CHECK(rnn_translate_score(model, &how, NULL, 0, NULL, NULL, &scores) == 0, "nothing to score: %s",
+        rnn_engine_last_error());
+  rnn_translate_scores_destroy(scores);
+  pair = pair_of(1);
+  CHECK(rnn_translate_score(model, &how, &pair, 1, give_up, &calls, &scores) == RNN_ENGINE_INTERRUPTED,
+        "scoring that is given up reports it");
   rnn_translate_model_destroy(model);
   rnn_translate_model_destroy(NULL);
+  rnn_translate_scores_destroy(NULL);
   rnn_translate_results_destroy(NULL);
   release_tensors(&tensors);
 }

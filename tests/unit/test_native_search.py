@@ -1,5 +1,6 @@
 """The search in native code against the one that can be read, over every cell, and against itself."""
 
+import itertools
 from dataclasses import asdict
 
 import numpy as np
@@ -11,7 +12,7 @@ from small import make_config
 
 from nmt.config import DecodingConfig
 from nmt.decoding.beam_search import SearchOptions
-from nmt.decoding.scoring import attention, log_probabilities
+from nmt.decoding.scoring import attention, encode_sources, log_probabilities
 from nmt.decoding.searching import Searcher
 from nmt.model.native import NativeNetwork, can_run
 from nmt.model.recurrent import CELLS
@@ -136,6 +137,84 @@ def test_not_a_number_ends_the_search():
     with torch.no_grad():
         model.output_bias.fill_(float("nan"))
     assert search(model, sources_of(1, 3), options()) == [[], [], []]
+
+
+def pairs_of(seed: int, count: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Sources and targets of which some are empty."""
+    random = np.random.default_rng(seed)
+    return (
+        [random.integers(4, SOURCE, random.integers(0, 12)).tolist() for _ in range(count)],
+        [random.integers(4, TARGET, random.integers(0, 12)).tolist() for _ in range(count)],
+    )
+
+
+def score(native: NativeNetwork, sources, targets, batch_size: int = 4, threads: int = 1):
+    return native.score(sources, targets, (2, 3), batch_size, threads, attention=True)
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+@pytest.mark.parametrize("attention_kind", ["dot", "general"])
+def test_forced_decoding_is_that_of_float64(cell, attention_kind):
+    model = make_model(3, joint=True, cell=cell, attention=attention_kind, encoder_layers=2, decoder_layers=3)
+    sources, targets = pairs_of(3, 12)
+    found = score(native_of(model), sources, targets)
+    exact = model.double()
+    expected = log_probabilities(exact, sources, targets)
+    assert [sum(each.log_probabilities) for each in found] == pytest.approx(expected, rel=1e-6, abs=1e-5)
+    for number, weights in attention(exact, sources, targets):
+        np.testing.assert_allclose(found[number].attention, weights, rtol=0, atol=1e-5)
+    for ids, each in zip(targets, found, strict=True):  # token by token: what a longer prefix adds
+        assert len(each.log_probabilities) == len(ids) + 1
+    number = max(range(len(targets)), key=lambda index: len(targets[index]))
+    source, target = sources[number], targets[number]
+    scores = forced_step_by_step(exact, source, target)
+    assert list(found[number].log_probabilities) == pytest.approx(scores, abs=1e-5)
+
+
+def forced_step_by_step(model: Seq2Seq, source: list[int], target: list[int]) -> list[float]:
+    with torch.inference_mode():
+        state = model.start(encode_sources(model, [source]))
+        scores = []
+        for before, here in itertools.pairwise([2, *target, 3]):
+            log_probs, state = model.step(state, torch.tensor([before]))
+            scores.append(log_probs[0, here].item())
+    return scores
+
+
+@given(st.integers(1, 12), st.integers(1, 3), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_bits_of_forced_decoding_depend_on_the_pair_alone(batch_size, threads, seed):
+    model = make_model(seed)
+    sources, targets = pairs_of(seed, 11)
+    native = native_of(model)
+    alone = [score(native, [source], [target])[0] for source, target in zip(sources, targets, strict=True)]
+    together = score(native, sources, targets, batch_size, threads)
+    for here, there in zip(together, alone, strict=True):
+        assert here.log_probabilities.tobytes() == there.log_probabilities.tobytes()
+        assert here.attention.tobytes() == there.attention.tobytes()
+
+
+def test_forced_decoding_gives_what_the_search_found():
+    """The same log-probability of the same tokens, to the last bit but for the order of sums."""
+    model = make_model(8, spread=2.0)
+    sources = sources_of(8, 9)
+    found = [hypotheses[0] for hypotheses in search(model, sources, options())]
+    forced = native_of(model).score(sources, [each.tokens for each in found], (2, 3), 4, 2)
+    assert [each.log_probability for each in found] == [sum(each.log_probabilities) for each in forced]
+    assert all(each.attention is None for each in forced)
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "message"),
+    [
+        ([[5], [SOURCE]], [[5], [5]], "pair 1: source: id: expected 0 to 13, got 14"),
+        ([[5]], [[-1]], "pair 0: target: id"),
+        ([[5]], [], "as many targets as sources"),
+    ],
+)
+def test_wrong_pairs(sources, targets, message):
+    with pytest.raises(ValueError, match=message):
+        score(native_of(make_model()), sources, targets)
 
 
 def test_other_models_are_left_to_the_reference():
