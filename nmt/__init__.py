@@ -5,7 +5,7 @@
     translator = nmt.Translator.load("my-model")
     translator.translate(["Ein Satz.", "Noch einer."])
 
-Importing the package imports nothing heavy: `Translator` brings torch when it is first named.
+Importing the package imports nothing heavy, and translating on the CPU needs no torch.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ from nmt.commands.options import (
     ReferenceFile,
     Retry,
     Rounded,
+    Search,
+    SearchBy,
     SearchSettings,
     Sentences,
     SourceFile,
@@ -39,6 +41,7 @@ from nmt.commands.options import (
     TrainingDevice,
     within,
 )
+from nmt.extras import require_torch
 from nmt.process import ended_by_signals, open_standard_streams
 from nmt.terminal import printable, tell
 from nmt.values import CHECKPOINTS, N_BEST
@@ -154,6 +157,7 @@ def train(
     """
     overrides = _with_device(overrides, device)
     with _reporting():
+        require_torch("nmt train")
         if verify_resume:
             from nmt.commands.verify_resume import run as verify
 
@@ -177,6 +181,7 @@ def plan(
     Prepares the data first if that is not done yet, and trains some steps in a process of its own; keeps nothing.
     """
     with _reporting():
+        require_torch("nmt plan")
         from nmt.commands.plan import run
 
         run(config, _with_device(overrides, device), json)
@@ -193,6 +198,7 @@ def average(
     if (last is None) == (steps is None):
         raise typer.BadParameter("expected either --last N or --steps N,N,...")
     with _reporting():
+        require_torch("nmt average")
         from nmt.commands.average import run
 
         run(model, output, last, steps)
@@ -218,6 +224,7 @@ def translate(
     threads: Threads = None,
     device: Device = None,
     precision: Precision = Rounded.float32,
+    search: Search = SearchBy.native,
 ) -> None:
     """Translate text, line by line.
 
@@ -233,13 +240,10 @@ def translate(
         from nmt.commands.translate import Request, run
         from nmt.decoding.formats import Columns
 
-        run(
-            model,
-            SearchSettings(
-                beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision.value
-            ),
-            Request(source, output, format.value, Columns(status, scores, alignments), n_best, plot),
+        how = SearchSettings(
+            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision, search
         )
+        run(model, how, Request(source, output, format.value, Columns(status, scores, alignments), n_best, plot))
 
 
 @app.command()
@@ -258,6 +262,7 @@ def evaluate(
     threads: Threads = None,
     device: Device = None,
     precision: Precision = Rounded.float32,
+    search: Search = SearchBy.native,
 ) -> None:
     """Translate a test set and score it.
 
@@ -267,10 +272,10 @@ def evaluate(
     with _reporting():
         from nmt.commands.evaluate import run
 
-        search = SearchSettings(
-            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision.value
+        how = SearchSettings(
+            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision, search
         )
-        run(model, chosen, output, search)
+        run(model, chosen, output, how)
 
 
 @app.command()
@@ -309,6 +314,7 @@ def compare(
     threads: Threads = None,
     device: Device = None,
     precision: Precision = Rounded.float32,
+    search: Search = SearchBy.native,
 ) -> None:
     """Tell whether one system is better than another: paired bootstrap on a test set."""
     if len(systems) != 2:
@@ -317,10 +323,10 @@ def compare(
     with _reporting():
         from nmt.commands.compare import run
 
-        search = SearchSettings(
-            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision.value
+        how = SearchSettings(
+            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision, search
         )
-        run((systems[0], systems[1]), chosen, html, search, language)
+        run((systems[0], systems[1]), chosen, html, how, language)
 
 
 @app.command()

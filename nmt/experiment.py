@@ -57,13 +57,14 @@ def validation_bleu(config: Config, data: PreparedData, lines: int | None = None
     Raises:
         CorpusError: The text cannot be read.
     """
+    from nmt.decoding.model_network import ModelNetwork
     from nmt.decoding.translator import Translator
     from nmt.evaluation import score
 
     sources, references = zip(*list(read_pairs(*config.data.valid))[:lines], strict=True)
 
     def validate(model: Seq2Seq) -> float:
-        translator = Translator(model, data.source_subwords, data.target_subwords, config)
+        translator = Translator(ModelNetwork(model), data.source_subwords, data.target_subwords, config)
         return score(
             translator.translate(sources, beam_size=1, retry=False), references, config.data.target_language
         ).bleu

@@ -1,15 +1,18 @@
-"""What a process has from whoever started it: three streams, and signals that end it."""
+"""What a process has from whoever started it: three streams, signals that end it, and processor cores."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, TextIO
+
+from nmt.values import THREADS
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -87,3 +90,30 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def count_cores() -> int:
+    """Tell how many cores the process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count_threads(threads: int | None) -> int:
+    """Tell how many CPU threads to use.
+
+    Args:
+        threads: The number; None takes what the environment variable OMP_NUM_THREADS says, or, without it, every core
+            that the process may run on.
+
+    Returns:
+        The number.
+
+    Raises:
+        TypeError, ValueError: It is none, or out of bounds.
+    """
+    if threads is not None and (problem := THREADS.check("threads", threads)):
+        raise ValueError(problem)
+    if threads is None:
+        wanted = os.environ.get("OMP_NUM_THREADS", "")
+        threads = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) and int(wanted) > 0 else count_cores()
+        threads = min(threads, int(THREADS.most))
+    return threads

@@ -16,9 +16,9 @@ fail() {
     exit 1
 }
 
-# use_environment [EXTRAS]: EXTRAS as in pyproject.toml, separated by commas.
+# use_environment [EXTRAS]: EXTRAS as in pyproject.toml, separated by commas; `train` is always one.
 use_environment() {
-    local extras="${1:-}" environment="${VIRTUAL_ENV:-$PROJECT/.venv}"
+    local extras="train${1:+,$1}" environment="${VIRTUAL_ENV:-$PROJECT/.venv}"
     if [ "${NMT_INSTALL:-yes}" = no ]; then
         command -v nmt >/dev/null || fail "NMT_INSTALL=no, but nmt is not in PATH"
         return
@@ -95,9 +95,9 @@ _install_project() {
     if [ "$(_stamp project)" = "$sources" ] && _has_extras "$extras" "$requirements"; then
         return
     fi
-    say "building and installing the project${extras:+ with $extras}"
+    say "building and installing the project with $extras"
     # pip rebuilds a local folder each time, but keeps an unchanged version number's dependencies as they are
-    _pip install "$PROJECT${extras:+[$extras]}" || fail "the project could not be built or installed; see above"
+    _pip install "$PROJECT[$extras]" || fail "the project could not be built or installed; see above"
     printf '%s\n' "$sources" >"$(_stamp_file project)"
     printf '%s\n' "$requirements" >"$(_stamp_file "extras-$extras")"
 }

@@ -146,6 +146,8 @@ class Context:
     def peak(self, iterations: int, dtype: int = 0) -> float: ...
 
 def has_isa(isa: str) -> bool: ...
+def all_finite(values: Any) -> bool:
+    """Whether no float32 value of an array is infinite or not a number."""
 
 class Translation:
     """A translation network and its search (csrc/include/rnn_translate.h)."""

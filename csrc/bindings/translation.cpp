@@ -25,15 +25,21 @@ nb::bytes as_bytes(const T* values, size_t count) {
   return nb::bytes(values, count * sizeof(T));
 }
 
-// A hypothesis: ids, log-probability, score, attention [S] that each source subword got.
+// A hypothesis: ids, log-probability, score, attention [S] that each source subword got, as the bytes of float32.
 nb::tuple as_tuple(const rnn_translate_hypothesis& found, size_t source_length) {
   nb::list tokens;
   for (int64_t i = 0; i < found.length; ++i) tokens.append(found.tokens[i]);
-  auto* coverage = new float[source_length];
-  std::copy_n(found.coverage, source_length, coverage);
-  nb::capsule owner(coverage, [](void* values) noexcept { delete[] static_cast<float*>(values); });
-  return nb::make_tuple(nb::tuple(tokens), found.log_probability, found.score,
-                        nb::ndarray<nb::numpy, float>(coverage, {source_length}, owner));
+  return nb::make_tuple(nb::tuple(tokens), found.log_probability, found.score, as_bytes(found.coverage, source_length));
+}
+
+// Whether no value is infinite or not a number: those have all bits of the exponent set.
+bool all_finite(const Input& values) {
+  require_values(values.device, values.type, values.count, {kCpu, type_of(RNN_ENGINE_FLOAT32), values.count}, "values");
+  constexpr uint32_t kExponent = 0x7f800000;
+  const auto* bits = static_cast<const uint32_t*>(values.data);
+  bool finite = true;
+  for (int64_t i = 0; i < values.count; ++i) finite &= (bits[i] & kExponent) != kExponent;
+  return finite;
 }
 
 class Translation {
@@ -151,6 +157,7 @@ class Translation {
 }  // namespace
 
 void bind_translation(nb::module_& module) {
+  module.def("all_finite", &all_finite, "values"_a);
   nb::class_<Translation>(module, "Translation")
       .def(
           "__init__",

@@ -10,19 +10,18 @@ from pathlib import Path
 
 import typer
 
+from nmt.commands.loading import load_translator
 from nmt.commands.options import SearchSettings, TestSet
 from nmt.commands.progress import counted, progress
 from nmt.config import Config
 from nmt.data.text import read_lines
 from nmt.decoding.translation import TranslationSettings
-from nmt.decoding.translator import Translator
 from nmt.evaluation import EvaluationError
 from nmt.evaluation.page import Sentence, render_page
 from nmt.evaluation.paired import Difference, compare, sentence_scores, verdict
 from nmt.evaluation.scores import tokenizer
 from nmt.experiment import TestLines, read_test_set, warn_of_misalignment
 from nmt.files import write_through
-from nmt.model.device import count_threads
 from nmt.model_folder.files import read_settings
 
 
@@ -111,9 +110,7 @@ def _translations(system: System, test: TestLines, search: SearchSettings) -> li
             )
         warn_of_misalignment(f"the source text and {system.path}", list(zip(test.sources, lines, strict=True)))
         return lines
-    translator = Translator.load(
-        system.path, threads=count_threads(search.threads), device=search.device, precision=search.precision
-    )
+    translator = load_translator("nmt compare", system.path, search)
     typer.echo(f"nmt compare: {system.name} translates {len(test.sources):,} lines", err=True)
     settings = TranslationSettings(
         search.beam_size, search.length_penalty, search.batch_size, retry=search.retry, sentences=search.sentences

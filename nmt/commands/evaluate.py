@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 import nmt
+from nmt.commands.loading import load_translator
 from nmt.commands.options import SearchSettings, TestSet
 from nmt.commands.progress import counted, progress
 from nmt.config import Config
@@ -21,10 +22,9 @@ from nmt.data.preparation.manifest import read_overlap
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.text import open_output
 from nmt.decoding.translation import Status, Translation, TranslationSettings
-from nmt.decoding.translator import Translator, by_sentence
+from nmt.decoding.translator import by_sentence
 from nmt.evaluation import score
 from nmt.experiment import TestLines, read_test_set
-from nmt.model.device import count_threads
 from nmt.model_folder.card import note_score
 from nmt.model_folder.files import CARD_FILE, read_settings
 from nmt.model_folder.scores import ScoresFile
@@ -52,9 +52,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
     # The files come before the model: a wrong name is told at once.
     test = read_test_set(read_settings(folder), chosen.name, chosen.files)
     with nullcontext() if output is None else open_output(output) as file:
-        translator = Translator.load(
-            folder, threads=count_threads(search.threads), device=search.device, precision=search.precision
-        )
+        translator = load_translator("nmt evaluate", folder, search)
         _tell(f"translating {len(test.sources):,} lines")
         started = time.monotonic()
         settings = TranslationSettings(

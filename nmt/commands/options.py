@@ -13,6 +13,13 @@ import typer
 from nmt.values import BATCH_SIZE, BEAM_SIZE, DEVICES, LENGTH_PENALTY, THREADS, Bounds, is_device
 
 
+class SearchBy(StrEnum):
+    """Which search."""
+
+    native = "native"
+    reference = "reference"
+
+
 class Rounded(StrEnum):
     """What weights may be rounded to."""
 
@@ -57,6 +64,9 @@ Sentences = Annotated[
     bool | None, typer.Option(help="Translate the sentences of a line one by one.  [default: the model's]")
 ]
 Precision = Annotated[Rounded, typer.Option(help="What weights are rounded to; int8 is faster, and for the CPU alone.")]
+Search = Annotated[
+    SearchBy, typer.Option(help="native, or reference: the slow one that can be read, with torch (float32).")
+]
 Device = Annotated[
     str | None,
     typer.Option(metavar="DEVICE", callback=_check_device, help="auto, cpu, cuda or cuda:N.  [default: cpu]"),
@@ -104,6 +114,8 @@ class SearchSettings:
     """Whether to translate the sentences of a line one by one."""
     precision: str = "float32"
     """What weights are rounded to."""
+    search: str = "native"
+    """Which search: native or reference."""
 
 
 @dataclass(frozen=True)

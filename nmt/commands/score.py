@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from nmt.commands.loading import load_translator
 from nmt.commands.options import SearchSettings
 from nmt.commands.progress import progress
 from nmt.data.text import gather, read_pairs
 from nmt.decoding.formats import dump_json
-from nmt.decoding.translator import Translator
 from nmt.files import STREAM
-from nmt.model.device import count_threads
 
 _CHUNK: Final = 2_000  # pairs scored together: enough to sort by length, few enough to hold in memory
 _CHUNK_CHARACTERS: Final = 1_000_000  # and of how many characters
@@ -42,7 +41,7 @@ def run(folder: Path, source: Path, target: Path, format: str, normalize: bool, 
         BrokenPipeError: The reader of stdout has left.
     """
     pairs = _open(source, target)
-    translator = Translator.load(folder, threads=count_threads(search.threads), device=search.device)
+    translator = load_translator("nmt score", folder, search)
     out = sys.stdout.buffer
     if format == "tsv":
         out.write(b"line\tscore\tsubwords\n")

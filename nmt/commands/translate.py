@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 
 import typer
 
+from nmt.commands.loading import load_translator
 from nmt.commands.options import SearchSettings
 from nmt.commands.progress import Show, progress
 from nmt.data.line_reader import LineReader
@@ -19,7 +20,6 @@ from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_row
 from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.files import STREAM
-from nmt.model.device import count_threads
 from nmt.terminal import tell
 
 _CHUNK: Final = 2_000  # lines translated together: enough to sort by length, few enough to hold in memory
@@ -62,9 +62,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     """
     # Files first: a mistake in a name is told at once, and not after a model was read.
     with open_input(request.source) as source, open_output(request.output) as target:
-        translator = Translator.load(
-            folder, threads=count_threads(search.threads), device=search.device, precision=search.precision
-        )
+        translator = load_translator("nmt translate", folder, search)
         check = TextCheck(request.source, translator.config.data.source_language)
         if request.plot is not None:
             wrong = _translate_and_draw(translator, source, target, search, request, request.plot, check)

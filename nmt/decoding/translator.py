@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Final, Self
 
 from nmt.config import Config
 from nmt.data.subwords import Subwords, load_subwords
 from nmt.decoding.alignment import Links, link_words, words_of_pieces, words_of_source
 from nmt.decoding.arguments import checked_lines, checked_pairs, checked_text
-from nmt.decoding.beam_search import SearchError, SearchOptions
+from nmt.decoding.hypotheses import SearchError, SearchOptions
 from nmt.decoding.lines import LineCutter, one_line
-from nmt.decoding.scoring import attention, log_probabilities
-from nmt.decoding.searching import Ids, Outcome, Progress, Searcher
+from nmt.decoding.native import PackedNetwork
+from nmt.decoding.network import Ids, Network, Progress
+from nmt.decoding.searching import Outcome, Searcher
 from nmt.decoding.splitting import Piece
 from nmt.decoding.translation import (
     AttentionMap,
@@ -28,16 +28,14 @@ from nmt.decoding.translation import (
     assemble,
     worst,
 )
-from nmt.model.device import DeviceError, count_threads, use_device
-from nmt.model.guest import as_guest
+from nmt.extras import MissingError, require_torch
 from nmt.model.native import PRECISIONS
-from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import ModelError
-from nmt.model_folder.weights import load_model
+from nmt.process import count_threads
 from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+SEARCHES: Final = ("native", "reference")
+"""How to search: in native code where that can be, or as `beam_search`, which can be read."""
 
 _LARGEST_MAP: Final = 25_000_000  # weights: 100 MB
 
@@ -51,96 +49,81 @@ def by_sentence(config: Config, asked: bool | None) -> bool:
     return asked if asked is not None else config.decoding.sentences and config.lines != "texts"
 
 
-def _guest(
-    method: Callable[Concatenate[Translator, Parameters], Result],
-) -> Callable[Concatenate[Translator, Parameters], Result]:
-    """Run a method of a translator with its own settings of torch; see `as_guest`."""
-
-    @wraps(method)
-    def run(self: Translator, /, *arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
-        with as_guest(self._threads):
-            return method(self, *arguments, **options)
-
-    return run
-
-
 class Translator:
-    """Translates text with a model, in whatever program: torch's settings are left as they are (see `as_guest`).
+    """Translates text with a network, in whatever program: nothing of the program's own settings changes.
 
     Args:
-        model: The network; put into evaluation mode whenever it translates.
+        network: What translates ids.
         source_subwords: The source's subword model.
         target_subwords: The target's subword model.
         config: The settings; `decoding` gives the defaults, `data.max_length` the longest piece.
-        precision: What weights are rounded to for searching: float32 (not at all) or int8, on the CPU.
-        frozen: Whether the network is no longer trained, as after `load`: it need not be looked at anew for every call.
     """
 
-    def __init__(
-        self,
-        model: Seq2Seq,
-        source_subwords: Subwords,
-        target_subwords: Subwords,
-        config: Config,
-        precision: str = "float32",
-        frozen: bool = False,
-    ) -> None:
-        self.model = model
+    def __init__(self, network: Network, source_subwords: Subwords, target_subwords: Subwords, config: Config) -> None:
+        self.network = network
         self.source_subwords = source_subwords
         self.target_subwords = target_subwords
         self.config = config
-        self._threads: int | None = None
         pieces = map(target_subwords.piece, range(target_subwords.size))
         wordless = frozenset(index for index, piece in enumerate(pieces) if not any(map(str.isalpha, piece)))
-        self._searcher = Searcher(model, config.decoding, wordless, precision, frozen)
+        self._searcher = Searcher(network, config.decoding, wordless)
         self._cutter = LineCutter(source_subwords, config.data.max_length)
 
     @classmethod
     def load(
-        cls, folder: Path | str, threads: int | None = None, device: str = "cpu", precision: str = "float32"
+        cls,
+        folder: Path | str,
+        threads: int | None = None,
+        device: str = "cpu",
+        precision: str = "float32",
+        search: str = "native",
     ) -> Self:
         """Read a model folder.
 
         Args:
             folder: The folder.
-            threads: CPU threads of this translator; None for as many as torch has, `torch.get_num_threads()`.
-            device: Where to translate, as in `nmt.model.device.use_device`.
+            threads: CPU threads that a call uses; None for what OMP_NUM_THREADS says, or all cores.
+            device: Where to translate, as in `nmt.model.device.use_device`; a CUDA device needs torch.
             precision: float32, or int8: faster on the CPU, and almost as good (docs/commands/translate.md).
+            search: native, or reference: the search that can be read, which needs torch and time.
 
         Returns:
             The translator.
 
         Raises:
             DeviceError: If the device cannot be used, or not with this precision.
-            TypeError, ValueError: If `threads` is no number, or out of bounds; or if there is no such precision.
+            MissingError: If torch is needed, and not installed.
+            TypeError, ValueError: If `threads` is no number, or out of bounds; or if there is no such precision or
+                search, or not both together.
             ModelError: If the model is missing, damaged, or does not fit its config or its subword models.
             SubwordError: If a subword model is missing or damaged.
         """
-        threads = None if threads is None else count_threads(threads)
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision: expected {' or '.join(PRECISIONS)}, got {precision!r}")
-        place = use_device(device)  # before the model is read: what is missing is told at once
-        if precision != "float32" and place.type != "cpu":
-            raise DeviceError(f"device {device}: computes in float32; {precision} is for the CPU")
-        with as_guest(threads):
-            config, model = load_model(Path(folder), Seq2Seq.from_config)
-        source, target = load_subwords(Path(folder), config.data.subword_files)
-        sizes = model.vocabulary_sizes
+        threads, folder = count_threads(threads), Path(folder)
+        for name, value, known in (("precision", precision, PRECISIONS), ("search", search, SEARCHES)):
+            if value not in known:
+                raise ValueError(f"{name}: expected {' or '.join(known)}, got {value!r}")
+        if search == "reference" and precision != "float32":
+            raise ValueError(f"precision: expected float32 with the search reference, got {precision!r}")
+        network: Network
+        if search == "reference" or _is_card(device):
+            config, network = _load_for_torch(folder, threads, device, precision, search)
+        else:
+            config, network = PackedNetwork.load(folder, threads, precision)
+        source, target = load_subwords(folder, config.data.subword_files)
+        sizes = network.vocabulary_sizes
         if (source.size, target.size) != sizes:
             raise ModelError(
                 f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
                 f"got {source.size} and {target.size}"
             )
-        translator = cls(model.to(place), source, target, config, precision, frozen=True)
-        translator._threads = threads
-        return translator
+        return cls(network, source, target, config)
 
     def __repr__(self) -> str:
         """Tell what it translates with what, on one line."""
-        data, values = self.config.data, sum(parameter.numel() for parameter in self.model.parameters())
+        data, network = self.config.data, self.network
         return (
             f"<Translator {data.source_language}-{data.target_language}: {self.config.model.cell}, "
-            f"{values:,} parameters, on {self.model.device}>"
+            f"{network.number_of_parameters:,} parameters, on {network.place}>"
         )
 
     def translate(
@@ -172,7 +155,6 @@ class Translator:
         settings = TranslationSettings(beam_size, length_penalty, batch_size, retry=retry)
         return [translation.text for translation in self.translate_detailed(lines, settings, progress)]
 
-    @_guest
     def translate_detailed(
         self,
         lines: Sequence[str],
@@ -224,7 +206,6 @@ class Translator:
             for line, found in zip(prepared, translations, strict=True)
         ]
 
-    @_guest
     def score(self, pairs: Iterable[tuple[str, str]]) -> list[PairScore]:
         """Tell how likely given translations are.
 
@@ -240,10 +221,9 @@ class Translator:
         texts = [(one_line(source), one_line(target)) for source, target in checked_pairs(pairs)]
         sources = self.source_subwords.encode_lines([source for source, _ in texts])
         targets = self.target_subwords.encode_lines([target for _, target in texts])
-        scores = log_probabilities(self.model, sources, targets)
+        scores = self.network.log_probabilities(sources, targets)
         return [PairScore(score, len(ids) + 1) for score, ids in zip(scores, targets, strict=True)]
 
-    @_guest
     def attention(self, source: str, target: str) -> AttentionMap:
         """Tell where the model looks while it writes a translation.
 
@@ -263,7 +243,7 @@ class Translator:
         size = (len(ids[0]) + 1) * (len(ids[1]) + 1)
         if size > _LARGEST_MAP:
             raise SearchError(f"attention: expected at most {_LARGEST_MAP:,} pairs of subwords, got {size:,}")
-        [(_, weights)] = attention(self.model, [ids[0]], [ids[1]])
+        [(_, weights)] = self.network.attention([ids[0]], [ids[1]])
         pieces = [
             (*map(subwords.piece, side), "</s>")
             for subwords, side in zip((self.source_subwords, self.target_subwords), ids, strict=True)
@@ -308,7 +288,8 @@ class Translator:
         ]
         tokens = [hypothesis.tokens for _, hypothesis in pairs]
         links: list[Links | None] = [None] * len(pairs)
-        for index, weights in attention(self.model, [sources[text] for text, _ in pairs], tokens) if aligned else ():
+        attention = self.network.attention
+        for index, weights in attention([sources[text] for text, _ in pairs], tokens) if aligned else ():
             text = pairs[index][0]
             words = words_of_source(self.source_subwords, text, sources[text])
             links[index] = link_words(
@@ -330,3 +311,30 @@ class Translator:
             )
             for source, outcome in zip(sources, outcomes, strict=True)
         }
+
+
+def _is_card(device: str) -> bool:
+    """Whether a device is another than the CPU; `auto` is where torch finds one, and without torch the CPU."""
+    if device == "cpu":
+        return False
+    try:
+        require_torch(f"device {device}")
+    except MissingError:
+        if device == "auto":
+            return False
+        raise
+    from nmt.model.device import use_device  # noqa: PLC0415
+
+    return use_device(device).type != "cpu"
+
+
+def _load_for_torch(folder: Path, threads: int, device: str, precision: str, search: str) -> tuple[Config, Network]:
+    """Read a model folder for a CUDA device, or for the search that can be read."""
+    require_torch(f"search {search}")
+    from nmt.decoding.model_network import ModelNetwork  # noqa: PLC0415
+    from nmt.model.device import DeviceError, use_device  # noqa: PLC0415
+
+    place = use_device(device)  # before the model is read: what is missing is told at once
+    if precision != "float32":
+        raise DeviceError(f"device {device}: computes in float32; {precision} is for the CPU")
+    return ModelNetwork.load(folder, place, threads, reference=search == "reference")

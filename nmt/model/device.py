@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
-
 import torch
 
-from nmt.values import THREADS
+from nmt.process import count_threads
 from rnn_engine import EngineError, native
 
 
@@ -65,27 +62,4 @@ def use_threads(threads: int | None) -> int:
     """Set the number of CPU threads of torch and, with it, of the engine; see `count_threads`."""
     threads = count_threads(threads)
     torch.set_num_threads(threads)
-    return threads
-
-
-def count_threads(threads: int | None) -> int:
-    """Tell how many CPU threads to use.
-
-    Args:
-        threads: The number; None takes what the environment variable OMP_NUM_THREADS says, or, without it, every core
-            that the process may run on.
-
-    Returns:
-        The number.
-
-    Raises:
-        TypeError, ValueError: It is none, or out of bounds.
-    """
-    if threads is not None and (problem := THREADS.check("threads", threads)):
-        raise ValueError(problem)
-    if threads is None:
-        wanted = os.environ.get("OMP_NUM_THREADS", "")
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        threads = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) and int(wanted) > 0 else cores
-        threads = min(threads, int(THREADS.most))
     return threads

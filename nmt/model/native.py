@@ -1,4 +1,4 @@
-"""A network in native code, for searching on the CPU: the weights of a `Seq2Seq`, packed once."""
+"""A network in native code, for searching on the CPU: weights packed once. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from nmt.model.shapes import NetworkShape
+from rnn_engine._core import Translation, all_finite
+from rnn_engine.spec import CELLS
 
-from nmt.model.recurrent import CELLS
-from nmt.model.seq2seq import Seq2Seq
-from rnn_engine._core import Translation
-from rnn_engine.spec import CELLS as ENGINE_CELLS
+__all__ = ["PRECISIONS", "Found", "NativeNetwork", "all_finite"]
 
-_ATTENTION = {True: 0, False: 1}  # whether the query is taken as it is
+_ATTENTION = {"dot": 0, "general": 1}
 
 PRECISIONS = {"float32": 0, "int8": 1}
 """What weights may be packed to."""
@@ -32,8 +28,8 @@ class Found:
     """Natural logarithm, eos included."""
     score: float
     """After length normalisation."""
-    coverage: NDArray[np.float32]
-    """[S] attention that each source subword, eos last, got from all tokens but eos."""
+    coverage: memoryview[float]
+    """[S] float32, attention that each source subword, eos last, got from all tokens but eos."""
 
 
 @dataclass(frozen=True)
@@ -49,36 +45,31 @@ class Forced:
 class NativeNetwork:
     """A network of float32 weights that searches by itself, without torch, on as many threads as are asked for.
 
+    Nothing in it changes: any number of threads may use it at a time.
+
     Args:
-        model: Whose weights it copies.
-        names: Its parameters, by the names that they have in files.
+        shape: Its sizes.
+        tensors: Its float32 parameters, by the names and of the shapes that `shape` tells; copied.
         precision: A key of `PRECISIONS`.
 
     Raises:
-        ValueError: The model is not one that `can_run`.
+        ValueError, TypeError: A parameter is missing, or of another size or type.
     """
 
-    def __init__(self, model: Seq2Seq, names: Mapping[str, Tensor], precision: str = "float32") -> None:
-        encoder: Any = model.encoder.layers
-        attention = model.decoder.attention
-        source, target = model.vocabulary_sizes
-        self._weights = weights_of(model)
+    def __init__(self, shape: NetworkShape, tensors: Mapping[str, Any], precision: str = "float32") -> None:
+        self.shape = shape
         self._native = Translation(
-            {name: tensor.detach().contiguous().numpy() for name, tensor in names.items()},
-            cell=ENGINE_CELLS[_cell_of(model)].index,
-            attention=_ATTENTION[isinstance(attention.query_projection, torch.nn.Identity)],
+            dict(tensors),
+            cell=CELLS[shape.cell].index,
+            attention=_ATTENTION[shape.attention],
             precision=PRECISIONS[precision],
-            source_vocabulary=source,
-            target_vocabulary=target,
-            embedding_size=model.target_embedding.weight.shape[1],
-            hidden_size=model.decoder.hidden_size,
-            encoder_layers=encoder.num_layers,
-            decoder_layers=len(model.decoder.layers),
+            source_vocabulary=shape.source_vocabulary,
+            target_vocabulary=shape.target_vocabulary,
+            embedding_size=shape.embedding_size,
+            hidden_size=shape.hidden_size,
+            encoder_layers=shape.encoder_layers,
+            decoder_layers=shape.decoder_layers,
         )
-
-    def is_of(self, model: Seq2Seq) -> bool:
-        """Whether the weights are still those of the model."""
-        return self._weights == weights_of(model)
 
     def search(
         self,
@@ -94,7 +85,7 @@ class NativeNetwork:
         Args:
             sources: Ids without eos, none empty.
             max_lengths: Longest translation of each, eos included; at this length eos is forced.
-            options: How to search: the fields of `nmt.decoding.beam_search.SearchOptions`.
+            options: How to search: the fields of `nmt.decoding.hypotheses.SearchOptions`.
             batch_size: Sentences that a thread has in work at a time.
             threads: Threads.
             progress: Called now and then with the number of sentences just done.
@@ -110,7 +101,7 @@ class NativeNetwork:
             threads=threads,
             progress=progress,
         )
-        return [[Found(*hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+        return [[_found(*hypothesis) for hypothesis in hypotheses] for hypotheses in found]
 
     def score(
         self,
@@ -156,20 +147,5 @@ class NativeNetwork:
         ]
 
 
-def can_run(model: Seq2Seq) -> bool:
-    """Whether a model is one of the engine's layers in float32 on the CPU."""
-    return _cell_of(model) in ENGINE_CELLS and all(
-        parameter.device.type == "cpu" and parameter.dtype == torch.float32 and not parameter.is_inference()
-        for parameter in model.parameters()
-    )
-
-
-def weights_of(model: Seq2Seq) -> list[tuple[int, int]]:
-    """What tells weights from others, and from what they were before: of each parameter the place and the version."""
-    return [(parameter.data_ptr(), parameter._version) for parameter in model.parameters()]
-
-
-def _cell_of(model: Seq2Seq) -> str:
-    layers = [model.encoder.layers, *model.decoder.layers]
-    cells = {name for name, kind in CELLS.items() if all(type(layer) is kind for layer in layers)}
-    return cells.pop() if cells else ""
+def _found(tokens: tuple[int, ...], log_probability: float, score: float, coverage: bytes) -> Found:
+    return Found(tokens, log_probability, score, memoryview(coverage).cast("f"))

@@ -17,16 +17,10 @@ from nmt.config import Config
 from nmt.config_file import as_json
 from nmt.files import atomic_write, write_text
 from nmt.model_folder.card import ModelCard, render_card
-from nmt.model_folder.digests import check_digests, write_digests
-from nmt.model_folder.files import (
-    CARD_FILE,
-    CONFIG_FILE,
-    MODEL_FILE,
-    ModelError,
-    read_settings,
-    require_file,
-)
-from nmt.model_folder.header import Header, open_tensors, read_header, sizes_as_metadata
+from nmt.model_folder.digests import write_digests
+from nmt.model_folder.files import CARD_FILE, CONFIG_FILE, MODEL_FILE, ModelError
+from nmt.model_folder.header import open_tensors, sizes_as_metadata
+from nmt.model_folder.parameters import Shapes, open_model
 from nmt.reading import read_regular
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -92,12 +86,13 @@ def _restore(folder: Path, files: Mapping[str, bytes]) -> None:
                 file.write(content)
 
 
-def load_model(folder: Path, build: Callable[[Config, int, int], Network]) -> tuple[Config, Network]:
+def load_model(folder: Path, build: Callable[[Config, int, int], Network], shapes: Shapes) -> tuple[Config, Network]:
     """Read a model.
 
     Args:
         folder: A folder that `save_model` wrote.
         build: Makes the network of settings and the sizes of the source and the target vocabulary, with any weights.
+        shapes: What parameters it has.
 
     Returns:
         Its settings, and the network in evaluation mode.
@@ -107,22 +102,14 @@ def load_model(folder: Path, build: Callable[[Config, int, int], Network]) -> tu
             the folder has digests.
         OSError: If a file cannot be read.
     """
-    path = folder / MODEL_FILE
-    if (folder / "checkpoints").is_dir() and not path.exists():
-        raise ModelError(f"{path}: missing; `nmt train` writes it when training ends")
-    if folder.is_dir():
-        require_file(folder / CONFIG_FILE, "; a model folder is made by `nmt train`")
-        check_digests(folder)  # before anything is made of the contents
-    config = read_settings(folder)
-    header = read_header(path)
-    _check_widths(config, header, path)
-    model = build_for(config, header.vocabulary_sizes, build, folder)
-    tensors, _ = read_tensors(path)
-    assign_parameters(model, tensors, path)
+    found = open_model(folder, shapes)
+    model = build_for(found.config, found.header.vocabulary_sizes, build, folder)
+    tensors, _ = read_tensors(found.path)
+    assign_parameters(model, tensors, found.path)
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise ModelError(f"{path}: {name}: holds values that are not finite")
-    return config, model.eval()
+            raise ModelError(f"{found.path}: {name}: holds values that are not finite")
+    return found.config, model.eval()
 
 
 def build_for(
@@ -144,25 +131,6 @@ def build_for(
             return build(config, *sizes)
     except ValueError as error:
         raise ModelError(f"{path}: {error}") from None
-
-
-def _check_widths(config: Config, header: Header, path: Path) -> None:
-    """Compare what decides the size of the network with the file, before the network takes its memory."""
-    shape, sizes = config.model, header.vocabulary_sizes
-    width = (4 * shape.hidden_size, shape.hidden_size)
-    expected = {f"encoder.layers.weight_hh_l{layer}": width for layer in range(shape.encoder_layers)}
-    expected |= {f"decoder.layers.{layer}.weight_hh_l0": width for layer in range(shape.decoder_layers)}
-    expected["source_embedding.table.weight"] = (sizes[0], shape.embedding_size)
-    if not (config.data.joint_vocabulary and shape.tie_embeddings):
-        expected["target_embedding.table.weight"] = (sizes[1], shape.embedding_size)
-    for name, wanted in expected.items():
-        found = header.tensors.get(name)
-        if found is None:
-            raise ModelError(f"{path}: does not fit {CONFIG_FILE}: {name} is missing")
-        if found.shape != wanted:
-            raise ModelError(
-                f"{path}: does not fit {CONFIG_FILE}: {name}: expected {list(wanted)}, got {list(found.shape)}"
-            )
 
 
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -8,6 +8,7 @@ from synthetic import make_config, make_pairs, write_corpus
 from nmt.config import Config
 from nmt.data.batching import TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
+from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.translator import Translator
 from nmt.evaluation import score
 from nmt.training.trainer import TrainingResult, build_model, train
@@ -21,7 +22,7 @@ def run(config: Config) -> TrainingResult:
     model = build_model(config, data.source_subwords.size, data.target_subwords.size)
     batches = TrainingBatches(data.train, config.training.batch_tokens, config.training.seed)
     valid = validation_batches(data.valid, config.training.batch_tokens)
-    translator = Translator(model, data.source_subwords, data.target_subwords, config)
+    translator = Translator(ModelNetwork(model), data.source_subwords, data.target_subwords, config)
 
     def validate(model: object) -> float:
         hypotheses = translator.translate([source for source, _ in PAIRS[:50]], beam_size=1)

@@ -14,6 +14,7 @@ from synthetic import make_config, make_pairs, write_corpus
 from nmt.config import Config
 from nmt.data.batching import TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
+from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.translator import Translator
 from nmt.model.recurrent import precisions
 from nmt.model_folder.scores import ScoresFile
@@ -109,7 +110,7 @@ def test_translations_are_those_of_the_cpu(prepared, settings, monkeypatch):
     data = PreparedData.open(prepared)
     trainer = make_trainer(prepared, config)
     Checkpoints(config.folder).load_parameters(12, trainer.model)
-    translator = Translator(trainer.model, data.source_subwords, data.target_subwords, config)
+    translator = Translator(ModelNetwork(trainer.model), data.source_subwords, data.target_subwords, config)
     lines = ["The small dog sees the old cat today.", "A bird."]
     expected = translator.translate(lines)
     use_emulated(monkeypatch)

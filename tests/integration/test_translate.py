@@ -15,7 +15,7 @@ from tiny import nmt, train_tiny
 from typer.testing import CliRunner
 
 from nmt.cli import app
-from nmt.decoding.beam_search import SearchError
+from nmt.decoding.hypotheses import SearchError
 from nmt.decoding.translation import Status, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.model_folder.scores import ScoresFile
@@ -287,7 +287,7 @@ def test_what_the_model_does_not_know_is_told(translator: Translator) -> None:
     loss = min(row["loss"] for row in ScoresFile(translator.config.folder).validations())
     assert translator.config.doubtful == pytest.approx(-(loss + 0.5))
     strict = translator.config.model_copy(update={"doubtful": 0.0})
-    other = Translator(translator.model, translator.source_subwords, translator.target_subwords, strict)
+    other = Translator(translator.network, translator.source_subwords, translator.target_subwords, strict)
     found = other.translate_detailed(SENTENCES)
     assert [each.text for each in found] == [each.text for each in known]
     assert {each.status for each in found} <= {Status.DOUBTFUL, Status.FAILED}

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.decoding.beam_search import SearchError, SearchOptions, beam_search
+from nmt.decoding.beam_search import beam_search
+from nmt.decoding.hypotheses import SearchError, SearchOptions
 
 EOS = 3
 VOCABULARY = 4

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.decoding.beam_search import SearchError
+from nmt.decoding.hypotheses import SearchError
+from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.translation import TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.model import guest
@@ -66,15 +67,16 @@ def everything(translator: Translator) -> tuple[object, ...]:
     return translator.translate(LINES), detailed, translator.score(pairs), weights
 
 
-def test_other_settings_of_the_program_change_nothing(translator: Translator, strange_program: None) -> None:
+@pytest.mark.parametrize("search", ["native", "reference"])
+def test_other_settings_of_the_program_change_nothing(strange_program: None, search: str) -> None:
     before = settings_of_torch()
-    loaded = Translator.load(FOLDER, threads=2)
+    loaded = Translator.load(FOLDER, threads=2, search=search)
     found = everything(loaded)
     assert settings_of_torch() == before
     with torch.device("cpu"), torch.autocast("cpu", enabled=False):
         torch.set_default_dtype(torch.float32)
         torch.set_float32_matmul_precision("highest")
-        assert everything(translator) == found
+        assert everything(Translator.load(FOLDER, threads=1, search=search)) == found
 
 
 @pytest.mark.parametrize("wrong", [["a", 5], None, "one text"])
@@ -87,20 +89,28 @@ def test_settings_are_put_back_after_an_error(translator: Translator, strange_pr
     assert settings_of_torch() == before
 
 
-@pytest.mark.parametrize(("threads", "used"), [(None, 3), (2, 2)])
+@pytest.mark.parametrize(("threads", "used"), [(None, 4), (2, 2)])
 def test_threads_are_the_translators_own(
     strange_program: None, monkeypatch: pytest.MonkeyPatch, threads: int | None, used: int
 ) -> None:
-    loaded, seen = Translator.load(FOLDER, threads=threads), set()
-    search = NativeNetwork.search
+    """Those of torch are the program's, but for a network in torch."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    seen = set()
+    native, reference = NativeNetwork.search, ModelNetwork._search_batch
 
     def watched(self: NativeNetwork, *arguments: Any) -> object:
-        seen.update({torch.get_num_threads(), arguments[4]})
-        return search(self, *arguments)
+        seen.add(("native", arguments[4], torch.get_num_threads()))
+        return native(self, *arguments)
+
+    def watched_reference(self: ModelNetwork, *arguments: Any) -> object:
+        seen.add(("reference", torch.get_num_threads()))
+        return reference(self, *arguments)
 
     monkeypatch.setattr(NativeNetwork, "search", watched)
-    loaded.translate(LINES)
-    assert seen == {used}
+    monkeypatch.setattr(ModelNetwork, "_search_batch", watched_reference)
+    for search in ("native", "reference"):
+        Translator.load(FOLDER, threads=threads, search=search).translate(LINES)
+    assert seen == {("native", used, 3), ("reference", used)}
 
 
 def in_fork(work: Callable[[], None]) -> int:

@@ -17,6 +17,7 @@ from small import make_config
 import nmt
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model.shapes import parameter_shapes
 from nmt.model_folder.card import ModelCard, note_score, render_card
 from nmt.model_folder.digests import check_digests
 from nmt.model_folder.files import ModelError
@@ -37,7 +38,7 @@ def test_round_trip(folder):
     torch.manual_seed(0)
     written = Seq2Seq.from_config(make_config(), 11, 11)
     state = torch.get_rng_state()
-    config, read = load_model(folder, Seq2Seq.from_config)
+    config, read = load_model(folder, Seq2Seq.from_config, parameter_shapes)
     assert torch.equal(torch.get_rng_state(), state)
     assert config == make_config()
     assert not read.training
@@ -140,7 +141,7 @@ def not_a_model(folder):
         (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors: missing"),
         (damage_config, r"config\.json: "),
         (unknown_setting, r"config\.json: model\.colour"),
-        (other_width, r"expected \[36, 9\], got \[32, 8\]"),
+        (other_width, r"expected \[36, 6\], got \[32, 6\]"),
         (more_layers, r"decoder\.layers\.2\.\S+ is missing"),
         (cut_short, r"model\.safetensors: damaged"),
         (not_a_model, r"no vocabulary sizes"),
@@ -150,12 +151,12 @@ def test_damage_is_told_in_one_line(folder, harm, message):
     (folder / "SHA256SUMS").unlink()
     harm(folder)
     with pytest.raises(ModelError, match=message) as caught:
-        load_model(folder, Seq2Seq.from_config)
+        load_model(folder, Seq2Seq.from_config, parameter_shapes)
     assert "\n" not in str(caught.value)
 
 
 def test_the_digests_are_those_of_sha256sum(folder):
-    config, model = load_model(folder, Seq2Seq.from_config)
+    config, model = load_model(folder, Seq2Seq.from_config, parameter_shapes)
     save_model(folder, config, model, model.vocabulary_sizes, ModelCard(), {"joint.spm": b"subwords"})
     names = ["joint.spm", "config.json", "model.safetensors"]
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
@@ -176,7 +177,7 @@ def replaced_by_a_pipe(path):
 
 @pytest.mark.parametrize("harm", [removed, damaged, replaced_by_a_pipe])
 def test_subwords_that_were_lost_are_written_again_and_get_no_good_name_by_damage(folder, harm):
-    config, model = load_model(folder, Seq2Seq.from_config)
+    config, model = load_model(folder, Seq2Seq.from_config, parameter_shapes)
     harm(folder / "joint.spm")
     save_model(folder, config, model, model.vocabulary_sizes, ModelCard(), {"joint.spm": b"subwords"})
     assert (folder / "joint.spm").read_bytes() == b"subwords"
@@ -188,12 +189,12 @@ def test_what_is_loaded_must_be_listed(folder):
     assert check_digests(folder)
     (folder / "joint.spm").write_bytes(b"planted")
     with pytest.raises(ModelError, match=r"SHA256SUMS: does not list joint\.spm, which is part of the model"):
-        load_model(folder, Seq2Seq.from_config)
+        load_model(folder, Seq2Seq.from_config, parameter_shapes)
 
 
 def test_a_model_that_is_not_written_to_the_end_is_none(folder, tmp_path_factory):
     """Killed while a model is written over another, at any change of a name: the folder holds one of both, or none."""
-    config, model = load_model(folder, Seq2Seq.from_config)
+    config, model = load_model(folder, Seq2Seq.from_config, parameter_shapes)
     before = model.output_bias.detach().clone()
     with torch.no_grad():
         model.output_bias += 1.0
@@ -221,7 +222,7 @@ def test_a_model_that_is_not_written_to_the_end_is_none(folder, tmp_path_factory
             save(place, [len(found)])
         finished = os.waitpid(child, 0)[1] == 0
         try:
-            bias = load_model(place, Seq2Seq.from_config)[1].output_bias
+            bias = load_model(place, Seq2Seq.from_config, parameter_shapes)[1].output_bias
             found.append("finished" if finished else "new" if torch.equal(bias, model.output_bias) else "old")
             assert found[-1] != "old" or torch.equal(bias, before)
         except ModelError as error:
@@ -231,17 +232,17 @@ def test_a_model_that_is_not_written_to_the_end_is_none(folder, tmp_path_factory
 
 
 def test_a_full_disk_leaves_the_model_that_was_there(folder, monkeypatch):
-    config, model = load_model(folder, Seq2Seq.from_config)
+    config, model = load_model(folder, Seq2Seq.from_config, parameter_shapes)
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(OSError, match="full"):
         save_model(folder, config, model, model.vocabulary_sizes, ModelCard(), {})
     monkeypatch.undo()
-    load_model(folder, Seq2Seq.from_config)
+    load_model(folder, Seq2Seq.from_config, parameter_shapes)
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(ModelError, match="no such model folder"):
-        load_model(tmp_path / "nowhere", Seq2Seq.from_config)
+        load_model(tmp_path / "nowhere", Seq2Seq.from_config, parameter_shapes)
 
 
 def test_a_model_of_an_earlier_version_translates_as_it_did():

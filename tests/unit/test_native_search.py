@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from small import make_config
 
 from nmt.config import DecodingConfig
-from nmt.decoding.beam_search import SearchOptions
+from nmt.decoding.hypotheses import SearchOptions
+from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.scoring import attention, encode_sources, log_probabilities
 from nmt.decoding.searching import Searcher
-from nmt.model.native import NativeNetwork, can_run
+from nmt.model.native import NativeNetwork
+from nmt.model.packing import can_pack, pack
 from nmt.model.recurrent import CELLS
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.weights import parameters_of
@@ -34,7 +36,7 @@ def make_model(seed: int = 1, joint: bool = False, spread: float = 1.0, **shape:
 
 
 def native_of(model: Seq2Seq) -> NativeNetwork:
-    return NativeNetwork(model, dict(parameters_of(model)))
+    return pack(model, parameters_of(model))
 
 
 def sources_of(seed: int, count: int) -> list[list[int]]:
@@ -55,7 +57,7 @@ def search(model: Seq2Seq, sources: list[list[int]], how: SearchOptions, batch_s
 
 
 def reference(model: Seq2Seq, sources: list[list[int]], how: SearchOptions, batch_size: int):
-    return Searcher(model, DECODING)._search_reference(sources, how, batch_size, None)
+    return ModelNetwork(model, reference=True).search(sources, limits_of(sources), how, batch_size)
 
 
 def assert_same(found, expected) -> None:
@@ -107,7 +109,7 @@ def test_bits_depend_on_the_sentence_alone(batch_size, threads, seed):
 def test_observed_are_the_uncovered_subwords():
     model = make_model(7, spread=2.0)
     sources = sources_of(7, 9)
-    here = Searcher(model, DECODING).search(sources, options(), 4)
+    here = Searcher(ModelNetwork(model), DECODING).search(sources, options(), 4)
     there = reference(model, sources, options(), 4)
     assert [[each.observed for each in found] for found in here] == [
         [each.observed for each in found] for found in there
@@ -125,11 +127,13 @@ def test_coverage_is_the_attention_of_the_translation():
 
 def test_weights_that_changed_are_seen():
     model = make_model()
-    native = native_of(model)
-    assert native.is_of(model)
+    searcher, sources = Searcher(ModelNetwork(model), DECODING), sources_of(4, 6)
+    before = searcher.search(sources, options(), 4)
     with torch.no_grad():
-        model.output_bias.add_(1.0)
-    assert not native.is_of(model)
+        model.output_bias.data[5] += 3.0  # leaves no trace in the parameter
+    after = searcher.search(sources, options(), 4)
+    assert after != before
+    assert_same(after, reference(model, sources, options(), 4))
 
 
 def test_not_a_number_ends_the_search():
@@ -218,11 +222,11 @@ def test_wrong_pairs(sources, targets, message):
 
 
 def test_other_models_are_left_to_the_reference():
-    assert can_run(make_model())
-    assert not can_run(make_model().double())
+    assert can_pack(make_model())
+    assert not can_pack(make_model().double())
     model = make_model()
     model.decoder.layers[0] = torch.nn.LSTM(6, 8)
-    assert not can_run(model)
+    assert not can_pack(model)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +270,7 @@ def test_int8_is_near_the_weights_that_it_was_made_of(cell):
     """Of what it finds it thinks about what the network thinks, and it finds it whatever is in work beside it."""
     model = make_model(5, cell=cell, hidden_size=24, embedding_size=20, encoder_layers=2)
     sources = sources_of(5, 12)
-    native = NativeNetwork(model, dict(parameters_of(model)), "int8")
+    native = pack(model, parameters_of(model), "int8")
     how = asdict(options(n_best=1))
     found = [hypotheses[0] for hypotheses in native.search(sources, limits_of(sources), how, 5, 2)]
     expected = log_probabilities(model, sources, [each.tokens for each in found])

@@ -4,7 +4,8 @@ import pytest
 import torch
 from small import make_config
 
-from nmt.decoding.beam_search import Hypothesis, SearchOptions
+from nmt.decoding.hypotheses import Hypothesis, SearchOptions
+from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.quality_checks import COVERED, count_repeated
 from nmt.decoding.scoring import attention, log_probabilities
 from nmt.decoding.searching import Outcome, Searcher
@@ -19,7 +20,12 @@ def searcher() -> Searcher:
     """A network of random weights, which loves loops."""
     torch.manual_seed(4)
     config = make_config()
-    return Searcher(Seq2Seq.from_config(config, VOCABULARY, VOCABULARY), config.decoding)
+    return Searcher(ModelNetwork(Seq2Seq.from_config(config, VOCABULARY, VOCABULARY)), config.decoding)
+
+
+def model_of(searcher: Searcher) -> Seq2Seq:
+    assert isinstance(searcher.network, ModelNetwork)
+    return searcher.network.model
 
 
 def sources(count: int) -> list[list[int]]:
@@ -96,7 +102,7 @@ def test_coverage_in_the_search_is_that_of_forced_decoding(searcher):
             for ids, hypotheses in zip(given, searcher.search(given, options, batch_size=8), strict=True)
             for each in hypotheses
         ]
-        weights = dict(attention(searcher.model, [ids for ids, _ in pairs], [each.tokens for _, each in pairs]))
+        weights = dict(attention(model_of(searcher), [ids for ids, _ in pairs], [each.tokens for _, each in pairs]))
         for index, (_, each) in enumerate(pairs):
             received = weights[index][:-1, :-1].sum(axis=0)
             sure = abs(received - COVERED) > 1e-4
@@ -120,9 +126,9 @@ def test_forced_decoding_agrees_with_the_search(searcher):
     given = sources(20)
     found = searcher.search(given, SearchOptions(beam_size=2), batch_size=8)
     tokens = [each.tokens for [each] in found]
-    scores = log_probabilities(searcher.model, given, tokens)
+    scores = log_probabilities(model_of(searcher), given, tokens)
     assert scores == pytest.approx([each.log_probability for [each] in found], rel=1e-5)
-    matrices = dict(attention(searcher.model, given, tokens))
+    matrices = dict(attention(model_of(searcher), given, tokens))
     assert sorted(matrices) == list(range(20))
     for index, weights in matrices.items():
         assert weights.shape == (len(tokens[index]) + 1, len(given[index]) + 1)
@@ -131,11 +137,14 @@ def test_forced_decoding_agrees_with_the_search(searcher):
 
 def test_forced_decoding_in_short_stretches_is_the_same(searcher, monkeypatch):
     given, targets = sources(9), sources(9)[::-1]
-    expected = log_probabilities(searcher.model, given, targets), dict(attention(searcher.model, given, targets))
+    expected = (
+        log_probabilities(model_of(searcher), given, targets),
+        dict(attention(model_of(searcher), given, targets)),
+    )
     for name in ("_ATTENTION_VALUES", "_LOGITS"):
         monkeypatch.setattr(f"nmt.decoding.scoring.{name}", 100)
-    assert log_probabilities(searcher.model, given, targets) == pytest.approx(expected[0], rel=1e-6)
-    for index, weights in attention(searcher.model, given, targets):
+    assert log_probabilities(model_of(searcher), given, targets) == pytest.approx(expected[0], rel=1e-6)
+    for index, weights in attention(model_of(searcher), given, targets):
         assert weights == pytest.approx(expected[1][index], abs=1e-6)
 
 

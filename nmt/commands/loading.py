@@ -1,0 +1,33 @@
+"""The translator that a command asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from nmt.commands.options import SearchSettings
+from nmt.decoding.translator import Translator
+from nmt.process import count_cores, count_threads
+from nmt.terminal import tell
+
+
+def load_translator(who: str, folder: Path, search: SearchSettings) -> Translator:
+    """Read a model folder; more threads than cores would only wait for each other, and are not begun.
+
+    Args:
+        who: The command, such as "nmt translate", which says so then.
+        folder: The folder.
+        search: How to search.
+
+    Raises:
+        DeviceError, MissingError, ModelError, SubwordError: See `Translator.load`.
+    """
+    if search.search == "reference" and search.precision != "float32":
+        raise typer.BadParameter(f"--precision: expected float32 with --search reference, got {search.precision}")
+    threads, cores = count_threads(search.threads), count_cores()
+    if threads > cores:
+        if search.threads is not None:
+            tell(who, f"--threads {threads}: this process may use {cores} cores, and takes as many threads")
+        threads = cores
+    return Translator.load(folder, threads, search.device, search.precision, search.search)

@@ -1,0 +1,159 @@
+"""A network in torch as what translates: in training, on CUDA, and for the search that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmt.config import Config
+from nmt.data.batching import longest_first
+from nmt.decoding.beam_search import beam_search
+from nmt.decoding.hypotheses import Hypothesis, SearchOptions
+from nmt.decoding.native import PackedNetwork
+from nmt.decoding.network import BATCH_TOKENS, Ids, Progress
+from nmt.decoding.quality_checks import COVERED
+from nmt.decoding.scoring import attention, encode_sources, log_probabilities
+from nmt.model.decoder import DecoderState
+from nmt.model.guest import as_guest
+from nmt.model.packing import can_pack, pack
+from nmt.model.seq2seq import Seq2Seq
+from nmt.model.shapes import parameter_shapes
+from nmt.model_folder.weights import load_model, parameters_of
+
+
+class ModelNetwork:
+    """A network in torch (see `Network`), whose weights may change between two calls.
+
+    On the CPU it is searched in native code, where it can be, packed anew for every search; else by `beam_search`.
+    torch's settings are left as they are (see `as_guest`).
+
+    Args:
+        model: The network; put into evaluation mode whenever it is used.
+        threads: CPU threads that a call uses; None for as many as torch has.
+        reference: Search by `beam_search` wherever the model is.
+    """
+
+    def __init__(self, model: Seq2Seq, threads: int | None = None, *, reference: bool = False) -> None:
+        self.model = model
+        self._threads = threads
+        self._reference = reference
+
+    @classmethod
+    def load(
+        cls, folder: Path, place: torch.device, threads: int | None = None, *, reference: bool = False
+    ) -> tuple[Config, ModelNetwork]:
+        """Read a model folder.
+
+        Args:
+            folder: The folder.
+            place: Where it computes.
+            threads: CPU threads that a call uses; None for as many as torch has.
+            reference: Search by `beam_search` wherever the model is.
+
+        Returns:
+            Its settings, and the network.
+
+        Raises:
+            ModelError: If a file is missing, damaged, or does not fit the others.
+            OSError: If a file cannot be read.
+        """
+        with as_guest(threads):
+            config, model = load_model(folder, Seq2Seq.from_config, parameter_shapes)
+            return config, cls(model.to(place), threads, reference=reference)
+
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target, in subwords."""
+        return self.model.vocabulary_sizes
+
+    @property
+    def number_of_parameters(self) -> int:
+        """Trainable values, shared ones counted once."""
+        return self.model.number_of_parameters
+
+    @property
+    def place(self) -> str:
+        """Where it computes."""
+        return str(self.model.device)
+
+    def search(
+        self,
+        sources: Sequence[Ids],
+        max_lengths: Sequence[int],
+        options: SearchOptions,
+        batch_size: int,
+        progress: Progress | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Search translations; see `Network.search`."""
+        with as_guest(self._threads):
+            if not self._reference and can_pack(self.model):
+                packed = PackedNetwork(pack(self.model, parameters_of(self.model)), torch.get_num_threads())
+                return packed.search(sources, max_lengths, options, batch_size, progress)
+            found: list[list[Hypothesis]] = [[] for _ in sources]
+            for batch in longest_first([len(ids) + 1 for ids in sources], BATCH_TOKENS, batch_size):
+                limits = [max_lengths[index] for index in batch]
+                results = self._search_batch([sources[index] for index in batch], limits, options)
+                for index, hypotheses in zip(batch, results, strict=True):
+                    found[index] = hypotheses
+                if progress is not None:
+                    progress(len(batch))
+            return found
+
+    @torch.inference_mode()
+    def _search_batch(
+        self, sources: Sequence[Ids], max_lengths: Sequence[int], options: SearchOptions
+    ) -> list[list[Hypothesis]]:
+        """Translate a batch, the longest sentence first."""
+        model = self.model.eval()
+        device = model.device
+        start = model.start(encode_sources(model, sources))
+        lengths = torch.tensor([len(ids) for ids in sources])
+        places = torch.arange(start.attention.shape[1])
+        beyond = (places >= lengths[:, None]).to(device, start.attention.dtype)  # [B, S]: what needs no attention
+
+        def step(state: _State, tokens: Tensor) -> tuple[Tensor, _State]:
+            log_probs, after = model.step(state.decoder, tokens.to(device))
+            return log_probs, _State(after, state.coverage + state.decoder.attention)
+
+        def reorder(state: _State, index: Tensor) -> _State:
+            here = index.to(device)
+            return _State(model.reorder(state.decoder, here), state.coverage[here.flatten()])
+
+        return beam_search(step, reorder, _State(start, beyond), max_lengths, options, _uncovered)
+
+    def log_probabilities(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[float]:
+        """Score translations; see `Network.log_probabilities`."""
+        with as_guest(self._threads):
+            return log_probabilities(self.model, sources, targets)
+
+    def attention(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Tell where the network looks; see `Network.attention`."""
+        found = attention(self.model, sources, targets)
+        while True:
+            with as_guest(self._threads):  # whoever takes the weights does so with settings of its own
+                each = next(found, None)
+            if each is None:
+                return
+            yield each
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where a search stands."""
+
+    decoder: DecoderState
+    coverage: Tensor
+    """[N, S], attention that each source subword received in all steps but the last, which may write eos: that one
+    looks at what is still to be said."""
+
+
+def _uncovered(state: _State, numbers: Sequence[int]) -> list[int]:
+    """Count the source subwords of hypotheses that are not covered."""
+    counts: list[int] = (state.coverage[list(numbers)] < COVERED).sum(dim=1).tolist()
+    return counts

@@ -1,0 +1,118 @@
+"""A model folder's network in native code, as what translates on the CPU; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from math import fsum, prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nmt.config import Config
+from nmt.data.subwords import BOS, EOS
+from nmt.data.text import gather
+from nmt.decoding.hypotheses import Hypothesis, SearchOptions
+from nmt.decoding.network import BATCH_TOKENS, Ids, Progress
+from nmt.decoding.quality_checks import COVERED
+from nmt.model.native import Found, NativeNetwork, all_finite
+from nmt.model.shapes import NetworkShape, parameter_shapes
+from nmt.model_folder.files import ModelError
+from nmt.model_folder.parameters import mapped_parameters, open_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BATCH: Final = 64  # pairs that are scored at once
+_MOST: Final = 10_000  # pairs, and
+_WEIGHTS: Final = 4_000_000  # attention weights in memory at a time
+
+
+class PackedNetwork:
+    """A network in native code (see `Network`). Nothing in it changes: threads may share it.
+
+    Args:
+        native: The network.
+        threads: Threads that a call uses.
+    """
+
+    place = "cpu"
+
+    def __init__(self, native: NativeNetwork, threads: int) -> None:
+        self._native = native
+        self._threads = threads
+
+    @classmethod
+    def load(cls, folder: Path, threads: int, precision: str = "float32") -> tuple[Config, PackedNetwork]:
+        """Read a model folder.
+
+        Args:
+            folder: The folder.
+            threads: Threads that a call uses.
+            precision: What weights are packed to, a key of `nmt.model.native.PRECISIONS`.
+
+        Returns:
+            Its settings, and the network.
+
+        Raises:
+            ModelError: If a file is missing, damaged, or does not fit the others.
+            OSError: If a file cannot be read.
+        """
+        model = open_model(folder, parameter_shapes)
+        with mapped_parameters(model) as tensors:
+            for name, values in tensors.items():
+                if not all_finite(values):
+                    raise ModelError(f"{model.path}: {name}: holds values that are not finite")
+            shape = NetworkShape.of(model.config, model.header.vocabulary_sizes)
+            return model.config, cls(NativeNetwork(shape, tensors, precision), threads)
+
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target, in subwords."""
+        return self._native.shape.source_vocabulary, self._native.shape.target_vocabulary
+
+    @property
+    def number_of_parameters(self) -> int:
+        """Trainable values, shared ones counted once."""
+        return sum(map(prod, self._native.shape.parameters().values()))
+
+    def search(
+        self,
+        sources: Sequence[Ids],
+        max_lengths: Sequence[int],
+        options: SearchOptions,
+        batch_size: int,
+        progress: Progress | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Search translations; see `Network.search`."""
+        longest = max(map(len, sources)) + 1
+        most = min(batch_size, max(1, BATCH_TOKENS // longest))
+        found = self._native.search(sources, max_lengths, asdict(options), most, self._threads, progress)
+        return [[_hypothesis(each) for each in hypotheses] for hypotheses in found]
+
+    def log_probabilities(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[float]:
+        """Score translations; see `Network.log_probabilities`."""
+        most = _batch_size([*sources, *targets])
+        found = self._native.score(sources, targets, (BOS, EOS), most, self._threads)
+        return [fsum(each.log_probabilities) for each in found]
+
+    def attention(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Tell where the network looks; see `Network.attention`. Holds the weights of some pairs at a time."""
+        import numpy as np  # noqa: PLC0415  (translating alone does without)
+
+        pairs = enumerate(zip(sources, targets, strict=True))
+        for some in gather(pairs, lambda pair: (len(pair[1][0]) + 1) * (len(pair[1][1]) + 1), _MOST, _WEIGHTS):
+            these = [source for _, (source, _) in some], [target for _, (_, target) in some]
+            most = _batch_size([*these[0], *these[1]])
+            found = self._native.score(*these, (BOS, EOS), most, self._threads, attention=True)
+            yield from ((number, np.asarray(each.attention)) for (number, _), each in zip(some, found, strict=True))
+
+
+def _batch_size(lines: Sequence[Ids]) -> int:
+    """Lines that a thread has in work at a time: fewer where they are long."""
+    return min(_BATCH, max(1, BATCH_TOKENS // (max(map(len, lines), default=0) + 1)))
+
+
+def _hypothesis(found: Found) -> Hypothesis:
+    uncovered = sum(each < COVERED for each in found.coverage[:-1])
+    return Hypothesis(found.tokens, found.log_probability, found.score, uncovered)

@@ -1,0 +1,119 @@
+"""A model folder that is opened: checked against itself, its parameters read where they lie. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nmt.config import Config
+from nmt.model_folder.digests import check_digests
+from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError, read_settings, require_file
+from nmt.model_folder.header import Header, read_header
+from nmt.reading import open_regular
+
+Shapes = Callable[[Config, tuple[int, int]], Mapping[str, tuple[int, ...]]]
+"""(settings, sizes of the source's and the target's vocabulary) -> shape of every parameter, by its name in files;
+raises ValueError where these do not fit each other."""
+
+_FLOAT: Final = 4  # bytes of a value, and where it must begin in memory
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model folder whose files fit each other."""
+
+    config: Config
+    header: Header
+    path: Path
+    """Of the parameters."""
+
+
+def open_model(folder: Path, shapes: Shapes) -> OpenModel:
+    """Open a model folder that `save_model` wrote.
+
+    Args:
+        folder: The folder.
+        shapes: What parameters a model must have.
+
+    Returns:
+        The model, of which no parameter is read yet.
+
+    Raises:
+        ModelError: If a file is missing, damaged, or does not fit the others; this includes the subword models, if
+            the folder has digests.
+        OSError: If a file cannot be read.
+    """
+    path = folder / MODEL_FILE
+    if (folder / "checkpoints").is_dir() and not path.exists():
+        raise ModelError(f"{path}: missing; `nmt train` writes it when training ends")
+    if folder.is_dir():
+        require_file(folder / CONFIG_FILE, "; a model folder is made by `nmt train`")
+        check_digests(folder)  # before anything is made of the contents
+    config = read_settings(folder)
+    header = read_header(path)
+    try:
+        expected = shapes(config, header.vocabulary_sizes)
+    except ValueError as error:
+        raise ModelError(f"{folder}: {error}") from None
+    _check(header, expected, path)
+    return OpenModel(config, header, path)
+
+
+def _check(header: Header, expected: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Compare a file with what it should hold, before anything takes memory for it."""
+    mismatch = f"{path}: does not fit {CONFIG_FILE}"
+    for name, shape in expected.items():
+        found = header.tensors.get(name)
+        if found is None:
+            raise ModelError(f"{mismatch}: {name} is missing")
+        if found.shape != shape:
+            raise ModelError(f"{mismatch}: {name}: expected {list(shape)}, got {list(found.shape)}")
+        if found.dtype != "F32":
+            raise ModelError(f"{path}: {name}: expected float32 (F32), got {found.dtype}")
+    for name in sorted(header.tensors.keys() - expected.keys()):
+        raise ModelError(f"{mismatch}: {name} is not part of the model")
+
+
+@contextmanager
+def mapped_parameters(model: OpenModel) -> Iterator[dict[str, memoryview[float]]]:
+    """Map the parameters of a model: no copy is made of them.
+
+    Args:
+        model: What `open_model` found.
+
+    Yields:
+        Their float32 values by name, until the end of the context.
+
+    Raises:
+        ModelError: The file is another than it was when it was opened.
+        OSError: It cannot be read.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(open_regular(model.path))
+        content = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        everything = stack.enter_context(memoryview(content))
+        tensors = {}
+        for name, (begin, end) in _places(content, model).items():
+            values = everything[begin:end] if begin % _FLOAT == 0 else memoryview(bytes(everything[begin:end]))
+            tensors[name] = stack.enter_context(stack.enter_context(values).cast("f"))
+        yield tensors
+
+
+def _places(content: mmap.mmap, model: OpenModel) -> dict[str, tuple[int, int]]:
+    """Where the values of each tensor lie, as the file's header says, which safetensors has found to be right."""
+    try:
+        size = int.from_bytes(content[:8], "little")
+        rows = json.loads(content[8 : 8 + size])
+        places = {name: rows[name]["data_offsets"] for name in model.header.tensors}
+        ends = {name: (8 + size + int(begin), 8 + size + int(end)) for name, (begin, end) in places.items()}
+    except (ValueError, KeyError, TypeError):
+        raise ModelError(f"{model.path}: changed while it was read") from None
+    for name, (begin, end) in ends.items():
+        if end > len(content) or end - begin != model.header.tensors[name].bytes:
+            raise ModelError(f"{model.path}: {name}: changed while it was read")
+    return ends
