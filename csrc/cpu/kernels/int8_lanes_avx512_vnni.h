@@ -18,7 +18,11 @@ struct Avx512VnniInt8 {
   static RNN_ENGINE_INLINE Sum begin(const std::int32_t* offsets) { return _mm512_loadu_si512(offsets); }
   static RNN_ENGINE_INLINE Four load(const std::int8_t* p) { return _mm512_loadu_si512(p); }
   static RNN_ENGINE_INLINE __m512i broadcast(std::int32_t four) { return _mm512_set1_epi32(four); }
-  static RNN_ENGINE_INLINE Sum dot(Sum sum, __m512i a, Four b) { return _mm512_dpbusd_epi32(sum, a, b); }
+  // gcc 12 copies and stores the sums of its own function at every step.
+  static RNN_ENGINE_INLINE Sum dot(Sum sum, __m512i a, Four b) {
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+  }
   static RNN_ENGINE_INLINE Avx512Float as_float(Sum sum) { return _mm512_cvtepi32_ps(sum); }
   static RNN_ENGINE_INLINE void narrow(Avx512Float whole, std::int8_t* out, int lanes) {
     const __mmask16 mask = static_cast<__mmask16>((1u << lanes) - 1);
