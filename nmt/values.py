@@ -54,6 +54,11 @@ class Bounds:
 BEAM_SIZE: Final = Bounds(1, 1000)
 N_BEST: Final = BEAM_SIZE
 LENGTH_PENALTY: Final = Bounds(0.0, 5.0)
+MIN_LENGTH: Final = Bounds(0, 10_000)
+TEMPERATURE: Final = Bounds(0.01, 100.0)
+TOP_K: Final = Bounds(0, 1_000_000)
+TOP_P: Final = Bounds(0.0, 1.0)
+SEED: Final = Bounds(0, 2**63 - 1)
 BATCH_SIZE: Final = Bounds(1, 100_000)
 THREADS: Final = Bounds(1, 1024)
 CHECKPOINTS: Final = Bounds(1, 10_000)

@@ -171,18 +171,22 @@ class Translation:
         self,
         sources: Sequence[Sequence[int]],
         max_lengths: Sequence[int],
+        prefixes: Sequence[Sequence[int]] | None = None,
         *,
         beam_size: int,
         n_best: int,
         length_penalty: float,
         no_repeat_ngram: int,
+        min_length: int,
         bos: int,
         eos: int,
         forbidden: Sequence[int],
+        sampling: dict[str, Any] | None = None,
+        attention: bool = False,
         batch_size: int,
         threads: int,
         progress: Callable[[int], None] | None = None,
-    ) -> list[list[tuple[tuple[int, ...], float, float, Any]]]: ...
+    ) -> list[list[tuple[tuple[int, ...], float, float, bytes, bytes | None]]]: ...
     def score(
         self,
         sources: Sequence[Sequence[int]],

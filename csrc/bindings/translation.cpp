@@ -25,11 +25,15 @@ nb::bytes as_bytes(const T* values, size_t count) {
   return nb::bytes(values, count * sizeof(T));
 }
 
-// A hypothesis: ids, log-probability, score, attention [S] that each source subword got, as the bytes of float32.
+// A hypothesis: ids, log-probability, score, attention [S] that each source subword got, and that of each step [T, S]
+// or None, as the bytes of float32.
 nb::tuple as_tuple(const rnn_translate_hypothesis& found, size_t source_length) {
   nb::list tokens;
   for (int64_t i = 0; i < found.length; ++i) tokens.append(found.tokens[i]);
-  return nb::make_tuple(nb::tuple(tokens), found.log_probability, found.score, as_bytes(found.coverage, source_length));
+  const size_t weights = (static_cast<size_t>(found.length) + 1) * source_length;
+  const nb::object attention = found.attention ? nb::object(as_bytes(found.attention, weights)) : nb::none();
+  return nb::make_tuple(nb::tuple(tokens), found.log_probability, found.score, as_bytes(found.coverage, source_length),
+                        attention);
 }
 
 // Whether no value is infinite or not a number: those have all bits of the exponent set.
@@ -66,14 +70,17 @@ class Translation {
   ~Translation() { rnn_translate_model_destroy(raw_); }
 
   nb::list search(const std::vector<Ids>& sources, const std::vector<int64_t>& max_lengths,
-                  rnn_translate_options options, const Ids& forbidden,
+                  const std::optional<std::vector<Ids>>& prefixes, const rnn_translate_options& options,
                   const std::optional<nb::callable>& progress) const {
     if (sources.size() != max_lengths.size()) throw nb::value_error("expected as many max_lengths as sources");
+    if (prefixes && sources.size() != prefixes->size()) throw nb::value_error("expected as many prefixes as sources");
     std::vector<rnn_translate_sentence> sentences;
-    for (size_t i = 0; i < sources.size(); ++i)
-      sentences.push_back({sources[i].data(), static_cast<int64_t>(sources[i].size()), max_lengths[i]});
-    options.forbidden = forbidden.data();
-    options.forbidden_count = static_cast<int64_t>(forbidden.size());
+    for (size_t i = 0; i < sources.size(); ++i) {
+      sentences.push_back({sources[i].data(), static_cast<int64_t>(sources[i].size()), max_lengths[i], nullptr, 0});
+      if (!prefixes) continue;
+      sentences.back().prefix = (*prefixes)[i].data();
+      sentences.back().prefix_length = static_cast<int64_t>((*prefixes)[i].size());
+    }
     rnn_translate_results* results = nullptr;
     watched(progress, [&](Watch& watch) {
       return rnn_translate_search(raw_, &options, sentences.data(), static_cast<int64_t>(sentences.size()),
@@ -174,16 +181,35 @@ void bind_translation(nb::module_& module) {
       .def(
           "search",
           [](const Translation& self, const std::vector<Ids>& sources, const std::vector<int64_t>& max_lengths,
-             int64_t beam_size, int64_t n_best, double length_penalty, int64_t no_repeat_ngram, int32_t bos,
-             int32_t eos, const Ids& forbidden, int64_t batch_size, int32_t threads,
+             const std::optional<std::vector<Ids>>& prefixes, int64_t beam_size, int64_t n_best, double length_penalty,
+             int64_t no_repeat_ngram, int64_t min_length, int32_t bos, int32_t eos, const Ids& forbidden,
+             const std::optional<nb::dict>& sampling, bool attention, int64_t batch_size, int32_t threads,
              const std::optional<nb::callable>& progress) {
-            return self.search(
-                sources, max_lengths,
-                {beam_size, n_best, length_penalty, no_repeat_ngram, bos, eos, nullptr, 0, batch_size, threads},
-                forbidden, progress);
+            rnn_translate_options options{};
+            options.beam_size = beam_size;
+            options.n_best = n_best;
+            options.length_penalty = length_penalty;
+            options.no_repeat_ngram = no_repeat_ngram;
+            options.min_length = min_length;
+            options.bos = bos;
+            options.eos = eos;
+            options.forbidden = forbidden.data();
+            options.forbidden_count = static_cast<int64_t>(forbidden.size());
+            options.attention = attention;
+            options.batch_size = batch_size;
+            options.threads = threads;
+            if (sampling) {
+              options.sample = 1;
+              options.temperature = nb::cast<double>((*sampling)["temperature"]);
+              options.top_k = nb::cast<int64_t>((*sampling)["top_k"]);
+              options.top_p = nb::cast<double>((*sampling)["top_p"]);
+              options.seed = nb::cast<uint64_t>((*sampling)["seed"]);
+            }
+            return self.search(sources, max_lengths, prefixes, options, progress);
           },
-          "sources"_a, "max_lengths"_a, nb::kw_only(), "beam_size"_a, "n_best"_a, "length_penalty"_a,
-          "no_repeat_ngram"_a, "bos"_a, "eos"_a, "forbidden"_a, "batch_size"_a, "threads"_a, "progress"_a = nb::none())
+          "sources"_a, "max_lengths"_a, "prefixes"_a = nb::none(), nb::kw_only(), "beam_size"_a, "n_best"_a,
+          "length_penalty"_a, "no_repeat_ngram"_a, "min_length"_a, "bos"_a, "eos"_a, "forbidden"_a,
+          "sampling"_a = nb::none(), "attention"_a = false, "batch_size"_a, "threads"_a, "progress"_a = nb::none())
       .def(
           "score",
           [](const Translation& self, const std::vector<Ids>& sources, const std::vector<Ids>& targets, int32_t bos,

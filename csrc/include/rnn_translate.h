@@ -50,12 +50,26 @@ typedef struct {
   int64_t forbidden_count;
   int64_t batch_size; /* sentences that a thread has in work at a time, at most */
   int32_t threads;    /* sentences are shared out among them */
+  int64_t min_length; /* of a hypothesis, without eos, at least; where max_length comes first, that holds */
+  int32_t attention;  /* whether the attention of hypotheses is wanted */
+  /* Whether to draw n_best translations, each by itself, token by token as the model's probabilities say, instead of
+   * searching the best; beam_size is then n_best, too. What follows is not looked at otherwise. Probabilities are taken
+   * to the power of 1 / temperature; then those of the top_k best tokens (0: of all), and of these as many of the best
+   * as together have top_p of the rest (at least one), are drawn from. What is drawn for a sentence depends on the
+   * seed, its ids, its prefix and its number among the n_best. */
+  int32_t sample;
+  double temperature;
+  int64_t top_k;
+  double top_p;
+  uint64_t seed;
 } rnn_translate_options;
 
 typedef struct {
   const int32_t* source; /* ids, without eos; at least one */
   int64_t length;
-  int64_t max_length; /* of a hypothesis, eos included */
+  int64_t max_length;    /* of a hypothesis, eos included */
+  const int32_t* prefix; /* ids that every hypothesis begins with, whatever the options say; none of them eos */
+  int64_t prefix_length; /* less than max_length; 0: none */
 } rnn_translate_sentence;
 
 typedef struct {
@@ -64,9 +78,11 @@ typedef struct {
   double log_probability; /* natural logarithm, eos included */
   double score;           /* after length normalisation */
   const float* coverage;  /* [S] attention that each source subword got, summed over the tokens but for eos */
+  const float* attention; /* [length + 1, S] weights from which each token, then eos, came; NULL unless wanted */
 } rnn_translate_hypothesis;
 
-/* The hypotheses of sentence i are first[i] to first[i + 1] - 1, best first; there may be none. */
+/* The hypotheses of sentence i are first[i] to first[i + 1] - 1, best first, or as they were drawn; there may be none.
+ */
 typedef struct {
   const rnn_translate_hypothesis* hypotheses;
   const int64_t* first;

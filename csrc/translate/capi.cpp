@@ -24,7 +24,7 @@ struct Results : rnn_translate_results {
       begins.push_back(static_cast<std::int64_t>(list.size()));
       for (const Finished& each : sentence)
         list.push_back({each.tokens.data(), static_cast<std::int64_t>(each.tokens.size()), each.log_probability,
-                        each.score, each.coverage.data()});
+                        each.score, each.coverage.data(), each.attention.empty() ? nullptr : each.attention.data()});
     }
     begins.push_back(static_cast<std::int64_t>(list.size()));
     hypotheses = list.data();
@@ -60,6 +60,14 @@ void require_common(const Options& options, const rnn_translate_shape& shape) {
   require_within("threads", options.threads, 1, 1024);
 }
 
+void require_sampling(const rnn_translate_options& options) {
+  require_within("beam_size", options.beam_size, options.n_best, options.n_best);
+  require(options.temperature >= 1e-3 && options.temperature <= 1e3,
+          "temperature: expected 0.001 to 1000, got " + std::to_string(options.temperature));
+  require_within("top_k", options.top_k, 0, kLongest);
+  require(options.top_p >= 0 && options.top_p <= 1, "top_p: expected 0 to 1, got " + std::to_string(options.top_p));
+}
+
 void require_options(const rnn_translate_options& options, const rnn_translate_shape& shape) {
   const std::int64_t vocabulary = shape.target_vocabulary;
   require_within("beam_size", options.beam_size, 1, kMost);
@@ -68,6 +76,8 @@ void require_options(const rnn_translate_options& options, const rnn_translate_s
           "length_penalty: expected 0 to 100, got " + std::to_string(options.length_penalty));
   require_within("no_repeat_ngram", options.no_repeat_ngram, 0, kMost);
   require_common(options, shape);
+  require_within("min_length", options.min_length, 0, kLongest);
+  if (options.sample) require_sampling(options);
   require_within("forbidden_count", options.forbidden_count, 0, vocabulary);
   if (options.forbidden_count) require_pointer(options.forbidden, "forbidden");
   for (std::int64_t i = 0; i < options.forbidden_count; ++i)
@@ -79,6 +89,14 @@ void require_ids(const std::string& name, const std::int32_t* ids, std::int64_t 
   require_within(name + ": length", length, least, kLongest);
   if (length) require_pointer(ids, name.c_str());
   for (std::int64_t i = 0; i < length; ++i) require_within(name + ": id", ids[i], 0, vocabulary - 1);
+}
+
+void require_prefix(const std::string& name, const rnn_translate_sentence& sentence,
+                    const rnn_translate_options& options, std::int64_t vocabulary) {
+  require_ids(name, sentence.prefix, sentence.prefix_length, 0, vocabulary);
+  require_within(name + ": length", sentence.prefix_length, 0, sentence.max_length - 1);
+  for (std::int64_t i = 0; i < sentence.prefix_length; ++i)
+    require(sentence.prefix[i] != options.eos, name + ": expected ids other than eos");
 }
 
 // Calls `work` with what asks the caller whether to give up, and hands on what it returns, made into a Result.
@@ -121,6 +139,7 @@ int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_o
       const std::string name = "sentence " + std::to_string(i);
       require_ids(name, sentences[i].source, sentences[i].length, 1, shape.source_vocabulary);
       require_within(name + ": max_length", sentences[i].max_length, 1, kLongest);
+      require_prefix(name + ": prefix", sentences[i], *options, shape.target_vocabulary);
     }
     hand_over<Results>(count, poll, user, results,
                        [&](const Poll& asked) { return search(model->network, *options, sentences, count, asked); });

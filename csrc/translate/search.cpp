@@ -8,6 +8,8 @@
 #include <numeric>
 #include <string>
 
+#include "translate/sampling.h"
+
 namespace rnn_engine::translate {
 namespace {
 
@@ -43,7 +45,11 @@ class Best {
 class Searching final : public Worker {
  public:
   Searching(Shared& shared, std::int64_t capacity)
-      : shared_(shared), capacity_(capacity), states_(layers()), next_(layers()) {}
+      : shared_(shared),
+        capacity_(capacity),
+        states_(layers()),
+        next_(layers()),
+        sampler_(shared.options, shared.network.kernels()) {}
 
   bool step() override {
     refill();
@@ -58,6 +64,7 @@ class Searching final : public Worker {
     std::unique_ptr<Source> source;
     std::unique_ptr<Beam> beam;
     std::vector<std::int32_t> parents, tokens;  // of the hypotheses that live on
+    PhiloxKey key;                              // for drawing
   };
 
   std::int64_t layers() const { return shared_.network.shape().decoder_layers; }
@@ -76,17 +83,19 @@ class Searching final : public Worker {
       ids.emplace_back(each.source, each.source + each.length).push_back(shared_.options.eos);
     }
     std::vector<std::unique_ptr<Source>> sources = shared_.network.encode(ids);
-    // The states of those in work make room at the end for one hypothesis of each new sentence.
+    // The states of those in work make room at the end for the hypotheses of each new sentence: one, unless they are
+    // drawn.
+    const std::int64_t each_has = shared_.options.sample ? shared_.options.n_best : 1;
     std::int64_t rows = 0;
     for (const Active& each : active_) rows += each.beam->living();
     const auto count = static_cast<std::int64_t>(taken.size()), H = width();
     for (std::size_t layer = 0; layer < states_.hidden.size(); ++layer)
       for (const auto both : {&States::hidden, &States::cell}) {
         Buffer& now = (states_.*both)[layer];
-        float* grown = (next_.*both)[layer].at_least((rows + count) * H);
+        float* grown = (next_.*both)[layer].at_least((rows + count * each_has) * H);
         if (rows) std::memcpy(grown, now.data(), sizeof(float) * rows * H);
-        for (std::int64_t i = 0; i < count; ++i) {
-          const Source& source = *sources[static_cast<std::size_t>(i)];
+        for (std::int64_t i = 0; i < count * each_has; ++i) {
+          const Source& source = *sources[static_cast<std::size_t>(i / each_has)];
           const std::vector<float>& initial = both == &States::hidden ? source.hidden : source.cell;
           std::memcpy(grown + (rows + i) * H, initial.data() + static_cast<std::int64_t>(layer) * H, sizeof(float) * H);
         }
@@ -96,9 +105,10 @@ class Searching final : public Worker {
       const std::int64_t length = sources[i]->length;
       active_.push_back({taken[i],
                          std::move(sources[i]),
-                         std::make_unique<Beam>(shared_.options, shared_.sentences[taken[i]].max_length, length),
+                         std::make_unique<Beam>(shared_.options, shared_.sentences[taken[i]], length),
                          {},
-                         {shared_.options.bos}});
+                         std::vector<std::int32_t>(static_cast<std::size_t>(each_has), shared_.options.bos),
+                         key_of(shared_.options.seed, shared_.sentences[taken[i]])});
     }
   }
 
@@ -158,8 +168,13 @@ class Searching final : public Worker {
       candidates_[sentence].push_back({possible ? base + value : -std::numeric_limits<double>::infinity(),
                                        static_cast<std::int32_t>(place), token});
     };
-    if (beam.at_limit()) return add(logits[options.eos], options.eos);
+    if (const std::int32_t token = beam.required(); token != kFree) return add(logits[token], token);
     forbid(beam, place, logits);
+    if (options.sample) {
+      const std::int32_t token = sampler_.draw(logits, V, active_[sentence].key, beam.number(place), beam.length());
+      if (token != kFree) add(logits[token], token);
+      return;
+    }
     Best best(static_cast<std::size_t>(options.beam_size + 1), found_);
     for (std::int64_t first = 0; first < V; first += kChunk) {
       if (!(tops_[static_cast<std::size_t>(first / kChunk)] > best.bar())) continue;
@@ -175,6 +190,7 @@ class Searching final : public Worker {
     const rnn_translate_options& options = shared_.options;
     const float impossible = -std::numeric_limits<float>::infinity();
     for (std::int64_t i = 0; i < options.forbidden_count; ++i) logits[options.forbidden[i]] = impossible;
+    if (!beam.may_end()) logits[options.eos] = impossible;
     const auto n = static_cast<std::size_t>(options.no_repeat_ngram);
     if (n == 0) return;
     const std::vector<std::int32_t> tokens = beam.tokens(place);
@@ -220,6 +236,7 @@ class Searching final : public Worker {
   std::vector<Active> active_;
   States states_, next_;
   Scratch scratch_;
+  Sampler sampler_;
   Buffer logits_;
   std::vector<float> attention_, tops_;
   std::vector<std::vector<Candidate>> candidates_;  // of each sentence

@@ -27,6 +27,7 @@ def beam_search(
     max_lengths: Sequence[int],
     options: SearchOptions,
     observe: Observe[State] | None = None,
+    prefixes: Sequence[Sequence[int]] | None = None,
 ) -> list[list[Hypothesis]]:
     """Search the best continuation of every sentence.
 
@@ -42,17 +43,21 @@ def beam_search(
         max_lengths: Longest hypothesis of each sentence, eos included; at this length eos is forced.
         options: How to search.
         observe: What to remember of hypotheses when they end; nothing for None.
+        prefixes: Tokens that each sentence's hypotheses begin with, even forbidden ones, fewer than its longest length.
 
     Returns:
         Per sentence, its best hypotheses, best first.
 
     Raises:
-        SearchError: If an option or a length is out of bounds.
+        SearchError: If an option, a length or a prefix is out of bounds, or sampling is asked for.
     """
     options.check()
+    if options.sampling is not None:
+        raise SearchError("sampling: only the search in native code draws translations, on the CPU")
     if any(length < 1 for length in max_lengths):
         raise SearchError(f"max_lengths: expected at least 1, got {min(max_lengths)}")
-    beams = [_Beam(limit, options) for limit in max_lengths]
+    starts = prefixes or [()] * len(max_lengths)
+    beams = [_Beam(limit, options, start) for limit, start in zip(max_lengths, starts, strict=True)]
     active = list(range(len(beams)))
     totals = torch.zeros(len(beams), 1, dtype=torch.float64)  # [B, K]
     history = torch.empty(len(beams), 1, 0, dtype=torch.int64)  # [B, K, t]
@@ -61,9 +66,9 @@ def beam_search(
     while active:
         length += 1
         log_probs, state = step(state, tokens)  # [N, V]
-        at_limit = [row for row, index in enumerate(active) if beams[index].limit == length]
-        log_probs = _restrict(log_probs, at_limit, history, options)
-        scores, parents, choices = _candidates(log_probs, totals, options)
+        required = [beams[index].required(length) for index in active]
+        log_probs = _restrict(log_probs, required, history, options)
+        scores, parents, choices = _candidates(log_probs, totals, required, options)
 
         ended = (choices == options.eos) & (scores > -math.inf)  # [B, M]
         finished = ended[:, : options.beam_size].nonzero().tolist()
@@ -93,10 +98,19 @@ def beam_search(
 class _Beam:
     """The finished hypotheses of one sentence."""
 
-    def __init__(self, limit: int, options: SearchOptions) -> None:
+    def __init__(self, limit: int, options: SearchOptions, prefix: Sequence[int] = ()) -> None:
+        if len(prefix) >= limit or options.eos in prefix:
+            raise SearchError(f"prefix: expected fewer than {limit} tokens, none of them eos, got {list(prefix)}")
         self.limit = limit
         self.options = options
+        self.prefix = prefix
         self.finished: list[Hypothesis] = []
+
+    def required(self, length: int) -> int | None:
+        """The only token with which hypotheses may reach this length, if there is one."""
+        if length <= len(self.prefix):
+            return self.prefix[length - 1]
+        return self.options.eos if length == self.limit else None
 
     def finish(self, tokens: list[int], log_probability: float, observed: int) -> None:
         score = log_probability / float(len(tokens) + 1) ** self.options.length_penalty
@@ -118,12 +132,12 @@ class _Beam:
         return self.best()[-1].score >= reachable
 
 
-def _restrict(log_probs: Tensor, at_limit: Sequence[int], history: Tensor, options: SearchOptions) -> Tensor:
+def _restrict(log_probs: Tensor, required: Sequence[int | None], history: Tensor, options: SearchOptions) -> Tensor:
     """Rule out what no continuation may be, but for forbidden tokens.
 
     Args:
         log_probs: [N, V].
-        at_limit: Sentences that must end, whose hypotheses may only choose eos.
+        required: Of each sentence the only token that its hypotheses may choose, if there is one.
         history: Tokens so far, [B, K, t].
         options: How to search.
 
@@ -131,16 +145,19 @@ def _restrict(log_probs: Tensor, at_limit: Sequence[int], history: Tensor, optio
         [N, V]; the same tensor if there is nothing to rule out.
     """
     blocking = 0 < options.no_repeat_ngram <= history.shape[2]
-    if not at_limit and not blocking:
+    too_short = history.shape[2] < options.min_length
+    if not blocking and not too_short and all(token is None for token in required):
         return log_probs
     restricted = log_probs.clone()
     if blocking:
         _forbid_repetition(restricted, history.flatten(0, 1).to(log_probs.device), options.no_repeat_ngram)
-    if at_limit:
-        sentences = restricted.view(*history.shape[:2], -1)  # [B, K, V]
-        last = sentences[at_limit, :, options.eos]
-        sentences[at_limit] = -math.inf
-        sentences[at_limit, :, options.eos] = last
+    if too_short:
+        restricted[:, options.eos] = -math.inf
+    before, after = (each.view(*history.shape[:2], -1) for each in (log_probs, restricted))  # [B, K, V]
+    for row, token in enumerate(required):
+        if token is not None:
+            after[row] = -math.inf
+            after[row, :, token] = before[row, :, token]
     return restricted
 
 
@@ -153,7 +170,9 @@ def _forbid_repetition(log_probs: Tensor, history: Tensor, size: int) -> None:
     log_probs[rows, seen[rows, places, -1]] = -math.inf
 
 
-def _candidates(log_probs: Tensor, totals: Tensor, options: SearchOptions) -> tuple[Tensor, Tensor, Tensor]:
+def _candidates(
+    log_probs: Tensor, totals: Tensor, required: Sequence[int | None], options: SearchOptions
+) -> tuple[Tensor, Tensor, Tensor]:
     """Order the continuations of every sentence.
 
     At most one continuation of a hypothesis is eos, so the best K + 1 allowed ones of each hold every living one of the
@@ -162,6 +181,7 @@ def _candidates(log_probs: Tensor, totals: Tensor, options: SearchOptions) -> tu
     Args:
         log_probs: [N, V].
         totals: Log-probabilities so far, [B, K] float64.
+        required: Of each sentence the only token that its hypotheses may choose, if there is one.
         options: How to search.
 
     Returns:
@@ -169,8 +189,9 @@ def _candidates(log_probs: Tensor, totals: Tensor, options: SearchOptions) -> tu
     """
     batch, beam = totals.shape
     values, tokens = _top(log_probs, options.beam_size + 1 + len(options.forbidden))  # [N, C]
+    free = torch.tensor([token is None for token in required]).repeat_interleave(beam)[:, None]  # [N, 1]
     for forbidden in options.forbidden:
-        values.masked_fill_(tokens == forbidden, -math.inf)
+        values.masked_fill_((tokens == forbidden) & free, -math.inf)
     scores = (totals[:, :, None] + values.view(batch, beam, -1)).flatten(1)  # [B, M], M = K * C
     scores, order = scores.sort(dim=1, descending=True, stable=True)
     return scores, order // values.shape[1], tokens.view(batch, -1).gather(1, order)

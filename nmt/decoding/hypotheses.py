@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nmt.values import MIN_LENGTH, SEED, TEMPERATURE, TOP_K, TOP_P
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class SearchError(ValueError):
     """A search that was asked for with impossible options; the message names them."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw translations, token by token, as the model's probabilities say.
+
+    What is drawn for a sentence depends on the seed, its subwords and its number among the `n_best` alone: two equal
+    sentences get equal translations.
+    """
+
+    temperature: float = 1.0
+    """Below 1, what is probable becomes more so; above, less. Probabilities are taken to the power of its inverse."""
+    top_k: int = 0
+    """Draw from so many of the most probable tokens; 0: from all."""
+    top_p: float = 1.0
+    """Draw from the fewest of the most probable tokens, of these, that together have this probability; at least one."""
+    seed: int = 0
+    """Another one draws others."""
+
+    def check(self) -> None:
+        """Raise SearchError if a value is out of bounds."""
+        for name, bounds in (("temperature", TEMPERATURE), ("top_k", TOP_K), ("top_p", TOP_P), ("seed", SEED)):
+            if problem := bounds.check(name, getattr(self, name)):
+                raise SearchError(problem)
 
 
 @dataclass(frozen=True)
@@ -27,6 +58,12 @@ class SearchOptions:
     """Tokens never chosen."""
     no_repeat_ngram: int = 0
     """No n-gram of this many tokens comes twice in a hypothesis; 0 allows them all."""
+    min_length: int = 0
+    """Tokens of a hypothesis at least, without eos; where a sentence's longest length is shorter, that holds."""
+    sampling: Sampling | None = None
+    """Draw `n_best` translations, as many as `beam_size`, instead of searching the best."""
+    attention: bool = False
+    """Whether to keep the attention of hypotheses."""
 
     def check(self) -> None:
         """Raise SearchError if an option is out of bounds."""
@@ -36,6 +73,13 @@ class SearchOptions:
             raise SearchError(f"no_repeat_ngram: expected at least 0, got {self.no_repeat_ngram}")
         if self.length_penalty < 0:
             raise SearchError(f"length_penalty: expected at least 0, got {self.length_penalty}")
+        if problem := MIN_LENGTH.check("min_length", self.min_length):
+            raise SearchError(problem)
+        if self.sampling is None:
+            return
+        self.sampling.check()
+        if self.beam_size != self.n_best:
+            raise SearchError(f"beam_size: expected n_best when sampling, {self.n_best}, got {self.beam_size}")
 
 
 @dataclass(frozen=True)
@@ -50,3 +94,5 @@ class Hypothesis:
     """The log-probability after length normalisation."""
     observed: int = 0
     """What the search was asked to remember of it."""
+    attention: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """[T, S] what each token, eos last, looked at, source subwords with eos; None unless asked for."""

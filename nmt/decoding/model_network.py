@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,16 +90,18 @@ class ModelNetwork:
         options: SearchOptions,
         batch_size: int,
         progress: Progress | None = None,
+        prefixes: Sequence[Ids] | None = None,
     ) -> list[list[Hypothesis]]:
         """Search translations; see `Network.search`."""
         with as_guest(self._threads):
             if not self._reference and can_pack(self.model):
                 packed = PackedNetwork(pack(self.model, parameters_of(self.model)), torch.get_num_threads())
-                return packed.search(sources, max_lengths, options, batch_size, progress)
+                return packed.search(sources, max_lengths, options, batch_size, progress, prefixes)
             found: list[list[Hypothesis]] = [[] for _ in sources]
             for batch in longest_first([len(ids) + 1 for ids in sources], BATCH_TOKENS, batch_size):
                 limits = [max_lengths[index] for index in batch]
-                results = self._search_batch([sources[index] for index in batch], limits, options)
+                starts = [prefixes[index] for index in batch] if prefixes else None
+                results = self._search_batch([sources[index] for index in batch], limits, options, starts)
                 for index, hypotheses in zip(batch, results, strict=True):
                     found[index] = hypotheses
                 if progress is not None:
@@ -107,7 +110,11 @@ class ModelNetwork:
 
     @torch.inference_mode()
     def _search_batch(
-        self, sources: Sequence[Ids], max_lengths: Sequence[int], options: SearchOptions
+        self,
+        sources: Sequence[Ids],
+        max_lengths: Sequence[int],
+        options: SearchOptions,
+        prefixes: Sequence[Ids] | None,
     ) -> list[list[Hypothesis]]:
         """Translate a batch, the longest sentence first."""
         model = self.model.eval()
@@ -125,7 +132,17 @@ class ModelNetwork:
             here = index.to(device)
             return _State(model.reorder(state.decoder, here), state.coverage[here.flatten()])
 
-        return beam_search(step, reorder, _State(start, beyond), max_lengths, options, _uncovered)
+        found = beam_search(step, reorder, _State(start, beyond), max_lengths, options, _uncovered, prefixes)
+        return self._with_attention(sources, found) if options.attention else found
+
+    def _with_attention(self, sources: Sequence[Ids], found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
+        """Attention of what a search found, by decoding it once more: plain, if not fast."""
+        pairs = [
+            (source, each.tokens) for source, hypotheses in zip(sources, found, strict=True) for each in hypotheses
+        ]
+        weights = dict(attention(self.model, [source for source, _ in pairs], [target for _, target in pairs]))
+        numbers = itertools.count()
+        return [[replace(each, attention=weights[next(numbers)]) for each in hypotheses] for hypotheses in found]
 
     def log_probabilities(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[float]:
         """Score translations; see `Network.log_probabilities`."""

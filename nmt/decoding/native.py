@@ -83,11 +83,12 @@ class PackedNetwork:
         options: SearchOptions,
         batch_size: int,
         progress: Progress | None = None,
+        prefixes: Sequence[Ids] | None = None,
     ) -> list[list[Hypothesis]]:
         """Search translations; see `Network.search`."""
         longest = max(map(len, sources)) + 1
         most = min(batch_size, max(1, BATCH_TOKENS // longest))
-        found = self._native.search(sources, max_lengths, asdict(options), most, self._threads, progress)
+        found = self._native.search(sources, max_lengths, asdict(options), most, self._threads, progress, prefixes)
         return [[_hypothesis(each) for each in hypotheses] for hypotheses in found]
 
     def log_probabilities(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[float]:
@@ -98,14 +99,16 @@ class PackedNetwork:
 
     def attention(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Tell where the network looks; see `Network.attention`. Holds the weights of some pairs at a time."""
-        import numpy as np  # noqa: PLC0415  (translating alone does without)
-
         pairs = enumerate(zip(sources, targets, strict=True))
         for some in gather(pairs, lambda pair: (len(pair[1][0]) + 1) * (len(pair[1][1]) + 1), _MOST, _WEIGHTS):
             these = [source for _, (source, _) in some], [target for _, (_, target) in some]
             most = _batch_size([*these[0], *these[1]])
             found = self._native.score(*these, (BOS, EOS), most, self._threads, attention=True)
-            yield from ((number, np.asarray(each.attention)) for (number, _), each in zip(some, found, strict=True))
+            yield from (
+                (number, _as_array(each.attention))
+                for (number, _), each in zip(some, found, strict=True)
+                if each.attention is not None
+            )
 
 
 def _batch_size(lines: Sequence[Ids]) -> int:
@@ -115,4 +118,11 @@ def _batch_size(lines: Sequence[Ids]) -> int:
 
 def _hypothesis(found: Found) -> Hypothesis:
     uncovered = sum(each < COVERED for each in found.coverage[:-1])
-    return Hypothesis(found.tokens, found.log_probability, found.score, uncovered)
+    weights = None if found.attention is None else _as_array(found.attention)
+    return Hypothesis(found.tokens, found.log_probability, found.score, uncovered, weights)
+
+
+def _as_array(values: memoryview[float]) -> NDArray[np.float32]:
+    import numpy as np  # noqa: PLC0415  (translating alone does without)
+
+    return np.asarray(values)

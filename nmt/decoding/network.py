@@ -40,6 +40,7 @@ class Network(Protocol):
         options: SearchOptions,
         batch_size: int,
         progress: Progress | None = None,
+        prefixes: Sequence[Ids] | None = None,
     ) -> list[list[Hypothesis]]:
         """Search translations.
 
@@ -49,6 +50,7 @@ class Network(Protocol):
             options: How to search.
             batch_size: Sentences searched at once, at most.
             progress: Called after every batch with the number of its sentences.
+            prefixes: Target subwords that the translation of each begins with, fewer than its longest length.
 
         Returns:
             The hypotheses of each, best first; of each is observed how many source subwords it does not cover.

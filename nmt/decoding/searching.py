@@ -44,7 +44,12 @@ class Searcher:
         self._wordless = wordless
 
     def search(
-        self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None = None
+        self,
+        sources: Sequence[Ids],
+        options: SearchOptions,
+        batch_size: int,
+        progress: Progress | None = None,
+        prefixes: Sequence[Ids] | None = None,
     ) -> list[list[Hypothesis]]:
         """Translate sentences.
 
@@ -53,23 +58,32 @@ class Searcher:
             options: How to search.
             batch_size: Sentences searched at once, at most.
             progress: Called after every batch with the number of its sentences.
+            prefixes: Target subwords that the translation of each begins with.
 
         Returns:
-            The hypotheses of each, best first.
+            The hypotheses of each, best first, or as they were drawn.
         """
         options.check()
         if not sources:
             return []
         batch_size = min(batch_size, max(1, _SCORES // (options.beam_size * self.network.vocabulary_sizes[1])))
-        return self.network.search(sources, self._limits(sources), options, batch_size, progress)
+        limits = self._limits(sources, prefixes or [()] * len(sources))
+        return self.network.search(sources, limits, options, batch_size, progress, prefixes)
 
-    def _limits(self, sources: Sequence[Ids]) -> list[int]:
-        """Longest translations, eos included."""
-        decoding = self.decoding
-        return [int(decoding.max_length_factor * len(ids)) + decoding.max_length_extra + 1 for ids in sources]
+    def _limits(self, sources: Sequence[Ids], prefixes: Sequence[Ids]) -> list[int]:
+        """Longest translations, eos included: long enough for something to follow a prefix."""
+        factor, extra = self.decoding.max_length_factor, self.decoding.max_length_extra
+        return [
+            max(int(factor * len(ids)), len(prefix)) + extra + 1 for ids, prefix in zip(sources, prefixes, strict=True)
+        ]
 
     def search_checked(
-        self, sources: Sequence[Ids], options: SearchOptions, batch_size: int, progress: Progress | None = None
+        self,
+        sources: Sequence[Ids],
+        options: SearchOptions,
+        batch_size: int,
+        progress: Progress | None = None,
+        prefixes: Sequence[Ids] | None = None,
     ) -> list[Outcome]:
         """Translate sentences; those whose translation is a loop, or missing, once more.
 
@@ -82,11 +96,12 @@ class Searcher:
             options: How to search at first.
             batch_size: Sentences searched at once, at most.
             progress: Called after every batch of the first search with the number of its sentences.
+            prefixes: Target subwords that the translation of each begins with.
 
         Returns:
             The outcome for each.
         """
-        first = self.search(sources, options, batch_size, progress)
+        first = self.search(sources, options, batch_size, progress, prefixes)
         outcomes = [self._checked(ids, found) for ids, found in zip(sources, first, strict=True)]
         again = [
             index
@@ -94,7 +109,8 @@ class Searcher:
             if not found or self._is_loop(ids, found[0])
         ]
         other = replace(options, no_repeat_ngram=_RETRY_NGRAM)
-        second = self.search([sources[index] for index in again], other, batch_size)
+        starts = [prefixes[index] for index in again] if prefixes else None
+        second = self.search([sources[index] for index in again], other, batch_size, prefixes=starts)
         for index, found in zip(again, second, strict=True):
             outcomes[index] = self._better(sources[index], first[index], found)
         return outcomes

@@ -30,6 +30,8 @@ class Found:
     """After length normalisation."""
     coverage: memoryview[float]
     """[S] float32, attention that each source subword, eos last, got from all tokens but eos."""
+    attention: memoryview[float] | None
+    """[T, S] float32: what each token, eos last, looked at; None if not asked for."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class NativeNetwork:
         batch_size: int,
         threads: int,
         progress: Callable[[int], None] | None = None,
+        prefixes: Sequence[Sequence[int]] | None = None,
     ) -> list[list[Found]]:
-        """Search the best translations; a result depends on its sentence and the options alone, to the bit.
+        """Search the best translations, or draw some; a result depends on its sentence and options alone, to the bit.
 
         Args:
             sources: Ids without eos, none empty.
@@ -89,19 +92,24 @@ class NativeNetwork:
             batch_size: Sentences that a thread has in work at a time.
             threads: Threads.
             progress: Called now and then with the number of sentences just done.
+            prefixes: Ids that the translation of each begins with, shorter than its longest.
 
         Returns:
-            Per sentence, its best hypotheses, best first.
+            Per sentence, its best hypotheses, best first, or as they were drawn.
         """
         found = self._native.search(
             sources,
             max_lengths,
+            prefixes,
             **options,
             batch_size=batch_size,
             threads=threads,
             progress=progress,
         )
-        return [[_found(*hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+        return [
+            [_found(len(source) + 1, *hypothesis) for hypothesis in hypotheses]
+            for source, hypotheses in zip(sources, found, strict=True)
+        ]
 
     def score(
         self,
@@ -147,5 +155,8 @@ class NativeNetwork:
         ]
 
 
-def _found(tokens: tuple[int, ...], log_probability: float, score: float, coverage: bytes) -> Found:
-    return Found(tokens, log_probability, score, memoryview(coverage).cast("f"))
+def _found(
+    size: int, tokens: tuple[int, ...], log_probability: float, score: float, coverage: bytes, attention: bytes | None
+) -> Found:
+    weights = None if attention is None else memoryview(attention).cast("f", (len(tokens) + 1, size))
+    return Found(tokens, log_probability, score, memoryview(coverage).cast("f"), weights)

@@ -76,7 +76,19 @@ static inline void release_tensors(Tensors* t) {
 static const int32_t kForbidden[] = {0, 1, 2};
 
 static inline rnn_translate_options options_of(int beam, int threads, int batch) {
-  const rnn_translate_options options = {beam, beam, 0.9, beam > 3 ? 3 : 0, 2, 3, kForbidden, 3, batch, threads};
+  rnn_translate_options options;
+  memset(&options, 0, sizeof options);
+  options.beam_size = options.n_best = beam;
+  options.length_penalty = 0.9;
+  options.no_repeat_ngram = beam > 3 ? 3 : 0;
+  options.bos = 2;
+  options.eos = 3;
+  options.forbidden = kForbidden;
+  options.forbidden_count = 3;
+  options.batch_size = batch;
+  options.threads = threads;
+  options.min_length = 3;
+  options.attention = 1;
   return options;
 }
 
@@ -86,7 +98,8 @@ static rnn_translate_sentence sentences[SENTENCES];
 static inline void make_sentences(void) {
   random_state = 99;
   for (int i = 0; i < SENTENCES; ++i) {
-    const rnn_translate_sentence sentence = {ids[i], 1 + i * 5 % SENTENCES, 4 + i};
+    const rnn_translate_sentence sentence = {ids[i], 1 + i * 5 % SENTENCES, 4 + i, ids[(i + 5) % SENTENCES],
+                                             i % 3 == 1 ? 1 + i % 4 : 0};
     sentences[i] = sentence;
     for (int j = 0; j < sentence.length; ++j) ids[i][j] = 4 + (int)((uniform() + 0.5) * (SOURCE - 4));
   }
@@ -97,11 +110,21 @@ static inline uint64_t digest_of(const rnn_translate_results* results) {
   for (int i = 0; i < SENTENCES; ++i)
     for (int64_t h = results->first[i]; h < results->first[i + 1]; ++h) {
       const rnn_translate_hypothesis* each = &results->hypotheses[h];
+      const int64_t S = sentences[i].length + 1;
       hash = hash * 31 + digest(each->tokens, sizeof(int32_t) * (size_t)each->length);
       hash = hash * 31 + digest(&each->log_probability, sizeof(double));
       hash = hash * 31 + digest(&each->score, sizeof(double));
-      hash = hash * 31 + digest(each->coverage, sizeof(float) * (size_t)(sentences[i].length + 1));
+      hash = hash * 31 + digest(each->coverage, sizeof(float) * (size_t)S);
+      hash = hash * 31 + digest(each->attention, sizeof(float) * (size_t)((each->length + 1) * S));
       CHECK(each->length < sentences[i].max_length, "sentence %d: longer than allowed", i);
+      CHECK(each->length >= 3 || each->length + 1 == sentences[i].max_length, "sentence %d: too short", i);
+      CHECK(memcmp(each->tokens, sentences[i].prefix, sizeof(int32_t) * (size_t)sentences[i].prefix_length) == 0,
+            "sentence %d: begins otherwise", i);
+      for (int64_t s = 0; s < S; ++s) {
+        float sum = 0;
+        for (int64_t t = 0; t < each->length; ++t) sum += each->attention[t * S + s];
+        CHECK(sum == each->coverage[s], "sentence %d: coverage is the sum of the attention", i);
+      }
     }
   return hash;
 }

@@ -46,10 +46,15 @@ static void test_same_bits(int cell, int attention, int precision) {
     rnn_translate_model* model = NULL;
     CHECK(rnn_translate_model_create(&shape, tensors.list, tensors.count, kIsas[isa], &model) == 0, "model: %s",
           rnn_engine_last_error());
-    for (int beam = 1; beam < 7; beam += 2)
+    for (int beam = 1; beam < 7; ++beam) /* even ones draw */
       for (int threads = 1; threads <= 3; threads += 2)
-        for (int batch = 1; batch <= 16; batch += 5) {
-          const rnn_translate_options options = options_of(beam, threads, batch);
+        for (int batch = 1; batch <= 16; batch += beam % 2 ? 5 : 10) {
+          rnn_translate_options options = options_of(beam, threads, batch);
+          options.sample = beam % 2 == 0;
+          options.temperature = 0.7;
+          options.top_k = beam == 2 ? 0 : 9;
+          options.top_p = beam == 6 ? 0.8 : 1.0;
+          options.seed = 11;
           rnn_translate_results* results = NULL;
           CHECK(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results) == 0, "search: %s",
                 rnn_engine_last_error());
@@ -120,8 +125,42 @@ static void test_errors(void) {
   options.n_best = 4;
   expect_error(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results), "n_best");
   options = options_of(3, 1, 4);
-  rnn_translate_sentence unknown = {(const int32_t[]){SOURCE}, 1, 5};
-  expect_error(rnn_translate_search(model, &options, &unknown, 1, NULL, NULL, &results), "id");
+  options.sample = 1;
+  options.temperature = 1.0;
+  options.n_best = 2;
+  expect_error(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results), "beam_size");
+  options.n_best = 3;
+  options.temperature = 0.0;
+  expect_error(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results), "temperature");
+  options.temperature = 1.0;
+  options.top_p = 1.5;
+  expect_error(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results), "top_p");
+  options.top_p = 0.0 / 0.0;
+  expect_error(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results), "top_p");
+  options.top_p = 0.5;
+  options.top_k = -1;
+  expect_error(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results), "top_k");
+  options = options_of(3, 1, 4);
+  options.min_length = -1;
+  expect_error(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results), "min_length");
+  options = options_of(3, 1, 4);
+  rnn_translate_sentence wrong_one = {(const int32_t[]){SOURCE}, 1, 5, NULL, 0};
+  expect_error(rnn_translate_search(model, &options, &wrong_one, 1, NULL, NULL, &results), "sentence 0: id");
+  wrong_one = (rnn_translate_sentence){ids[0], 1, 5, NULL, 1};
+  expect_error(rnn_translate_search(model, &options, &wrong_one, 1, NULL, NULL, &results), "prefix");
+  wrong_one.prefix = (const int32_t[]){5, TARGET};
+  wrong_one.prefix_length = 2;
+  expect_error(rnn_translate_search(model, &options, &wrong_one, 1, NULL, NULL, &results), "prefix: id");
+  wrong_one.prefix = (const int32_t[]){5, 3};
+  expect_error(rnn_translate_search(model, &options, &wrong_one, 1, NULL, NULL, &results), "other than eos");
+  wrong_one.max_length = 2;
+  expect_error(rnn_translate_search(model, &options, &wrong_one, 1, NULL, NULL, &results), "prefix: length");
+
+  options.attention = 0;
+  CHECK(rnn_translate_search(model, &options, sentences, 1, NULL, NULL, &results) == 0, "without attention: %s",
+        rnn_engine_last_error());
+  CHECK(results->hypotheses[0].attention == NULL, "attention that was not wanted");
+  rnn_translate_results_destroy(results);
 
   CHECK(rnn_translate_search(model, &options, NULL, 0, NULL, NULL, &results) == 0, "nothing to do: %s",
         rnn_engine_last_error());

@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from small import make_config
 
 from nmt.config import DecodingConfig
-from nmt.decoding.hypotheses import SearchOptions
+from nmt.decoding.hypotheses import Sampling, SearchError, SearchOptions
 from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.scoring import attention, encode_sources, log_probabilities
 from nmt.decoding.searching import Searcher
@@ -52,12 +53,13 @@ def options(**changes: object) -> SearchOptions:
     return SearchOptions(**{"beam_size": 3, "n_best": 2, **changes})
 
 
-def search(model: Seq2Seq, sources: list[list[int]], how: SearchOptions, batch_size: int = 4, threads: int = 1):
-    return native_of(model).search(sources, limits_of(sources), asdict(how), batch_size, threads)
+def search(model: Seq2Seq, sources, how: SearchOptions, batch_size: int = 4, threads: int = 1, prefixes=None):
+    return native_of(model).search(sources, limits_of(sources), asdict(how), batch_size, threads, None, prefixes)
 
 
-def reference(model: Seq2Seq, sources: list[list[int]], how: SearchOptions, batch_size: int):
-    return ModelNetwork(model, reference=True).search(sources, limits_of(sources), how, batch_size)
+def reference(model: Seq2Seq, sources: list[list[int]], how: SearchOptions, batch_size: int, prefixes=None):
+    network = ModelNetwork(model, reference=True)
+    return network.search(sources, limits_of(sources), how, batch_size, prefixes=prefixes)
 
 
 def assert_same(found, expected) -> None:
@@ -141,6 +143,151 @@ def test_not_a_number_ends_the_search():
     with torch.no_grad():
         model.output_bias.fill_(float("nan"))
     assert search(model, sources_of(1, 3), options()) == [[], [], []]
+
+
+@given(st.integers(1, 6), st.integers(0, 9), st.integers(0, 3), st.integers(0, 999))
+@settings(max_examples=25, deadline=None)
+def test_the_same_from_prefixes_and_with_a_least_length(beam, least, ngram, seed):
+    """Prefixes hold forbidden tokens, repeat themselves, and leave room for one token at least."""
+    model = make_model(seed)
+    sources = sources_of(seed, 6)
+    random = np.random.default_rng(seed)
+    prefixes = [random.choice([1, 5, 6, 9], random.integers(0, limit)).tolist() for limit in limits_of(sources)]
+    how = options(beam_size=beam, n_best=beam, min_length=least, no_repeat_ngram=ngram)
+    found = search(model, sources, how, prefixes=prefixes)
+    assert_same(found, reference(model, sources, how, 4, prefixes))
+    for limit, prefix, hypotheses in zip(limits_of(sources), prefixes, found, strict=True):
+        assert hypotheses
+        for each in hypotheses:
+            assert list(each.tokens[: len(prefix)]) == prefix
+            assert len(each.tokens) >= min(least, limit - 1)
+
+
+def test_a_beam_from_a_prefix_finds_what_enumeration_finds():
+    """Of all translations of up to three tokens after a prefix, with a beam as wide as there are."""
+    model = make_model(4, spread=2.0)
+    source, prefix = [5, 9, 7], [6, 1]
+    how = options(beam_size=400, n_best=5, min_length=3, length_penalty=0.7)
+    found = native_of(model).search([source], [6], asdict(how), 1, 1, None, [prefix])[0]
+    words = range(4, TARGET)  # what is not forbidden, but for eos
+    endings = [list(each) for count in range(4) for each in itertools.product(words, repeat=count)]
+    targets = [[*prefix, *ending] for ending in endings if len(prefix) + len(ending) >= 3]
+    forced = native_of(model).score([source] * len(targets), targets, (2, 3), 64, 1)
+    scores = [sum(each.log_probabilities) / len(each.log_probabilities) ** 0.7 for each in forced]
+    best = sorted(range(len(targets)), key=lambda number: -scores[number])[:5]
+    assert [list(each.tokens) for each in found] == [targets[number] for number in best]
+    assert [each.score for each in found] == pytest.approx([scores[number] for number in best], rel=1e-12)
+
+
+def test_the_attention_of_a_search_is_that_of_forced_decoding():
+    model = make_model(7, spread=2.0)
+    sources = sources_of(7, 9)
+    found = search(model, sources, options(attention=True))
+    pairs = [(source, each) for source, hypotheses in zip(sources, found, strict=True) for each in hypotheses]
+    forced = score(native_of(model), [source for source, _ in pairs], [each.tokens for _, each in pairs])
+    assert [each.attention.tobytes() for _, each in pairs] == [each.attention.tobytes() for each in forced]
+    expected = reference(model, sources, options(attention=True), 4)
+    for (_, here), there in zip(pairs, itertools.chain.from_iterable(expected), strict=True):
+        np.testing.assert_allclose(here.attention, there.attention, rtol=0, atol=2e-5)
+    assert all(each.attention is None for each in search(model, sources, options())[0])
+
+
+def drawing(count: int, **changes: object) -> SearchOptions:
+    return options(beam_size=count, n_best=count, sampling=Sampling(**changes))
+
+
+@given(st.integers(1, 12), st.integers(1, 3), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_what_is_drawn_depends_on_the_sentence_and_the_seed_alone(batch_size, threads, seed):
+    model = make_model(seed, spread=0.5)
+    sources = sources_of(seed, 11)
+    how = drawing(3, temperature=0.8, top_p=0.9, seed=seed)
+    alone = [search(model, [ids], how)[0] for ids in sources]
+    assert bits(search(model, sources, how, batch_size, threads)) == bits(alone)
+    one = drawing(1, temperature=0.8, top_p=0.9, seed=seed)
+    assert bits([each[:1] for each in alone]) == bits(search(model, sources, one, batch_size, threads))
+    assert bits(search(model, sources, drawing(3, seed=seed + 1))) != bits(
+        search(model, sources, drawing(3, seed=seed))
+    )
+
+
+@pytest.mark.parametrize("sampling", [{"top_k": 1}, {"top_p": 0.0}, {"top_p": 1e-9}, {"temperature": 0.01}])
+def test_drawing_from_the_best_alone_is_greedy(sampling):
+    model = make_model(3, spread=2.0)
+    sources = sources_of(3, 9)
+    greedy = search(model, sources, options(beam_size=1, n_best=1))
+    drawn = search(model, sources, drawing(2, seed=5, **sampling))
+    assert [[each.tokens for each in found] for found in drawn] == [[found[0].tokens] * 2 for found in greedy]
+    assert [found[1].log_probability for found in drawn] == [found[0].log_probability for found in greedy]
+
+
+def expected_shares(
+    log_probs: NDArray[np.float64], temperature: float, top_k: int, top_p: float
+) -> NDArray[np.float64]:
+    """Probabilities to draw each token with, as the documentation says."""
+    shares = np.exp(log_probs / temperature)
+    order = np.argsort(-shares, kind="stable")
+    kept = order[: top_k or len(order)]
+    sums = np.cumsum(shares[kept])
+    kept = kept[: int(np.searchsorted(sums, top_p * sums[-1])) + 1]
+    chosen = np.zeros_like(shares)
+    chosen[kept] = shares[kept] / shares[kept].sum()
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p"), [(1.0, 0, 1.0), (0.5, 0, 1.0), (2.0, 6, 1.0), (1.0, 0, 0.7), (1.5, 9, 0.6)]
+)
+def test_tokens_are_drawn_as_often_as_they_are_probable(temperature, top_k, top_p):
+    model = make_model(6, spread=1.5)
+    source, count = [5, 9, 7], 4000
+    sampling = Sampling(temperature, top_k, top_p, seed=1)
+    how = options(beam_size=count, n_best=count, sampling=sampling, min_length=1)
+    found = native_of(model).search([source], [2], asdict(how), 1, 1)[0]  # one token, then eos
+    forced = native_of(model).score([source] * (TARGET - 4), [[token] for token in range(4, TARGET)], (2, 3), 16, 1)
+    log_probs = np.array([each.log_probabilities[0] for each in forced])
+    shares = expected_shares(log_probs, temperature, top_k, top_p)
+    counts = np.bincount([each.tokens[0] - 4 for each in found], minlength=TARGET - 4)
+    assert counts.sum() == count
+    assert (counts[shares == 0] == 0).all()
+    spread = np.sqrt(count * shares * (1 - shares))
+    assert (np.abs(counts - count * shares) <= 4.5 * spread).all()
+    assert found[0].log_probability == sum(forced[found[0].tokens[0] - 4].log_probabilities)  # the model's own
+
+
+def test_the_reference_draws_nothing():
+    with pytest.raises(SearchError, match="native code"):
+        reference(make_model(), [[5]], drawing(2), 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temperature": 0.0}, "temperature: expected a number from 0.01 to 100.0, got 0.0"),
+        ({"top_k": -1}, "top_k"),
+        ({"top_p": float("nan")}, "top_p"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_wrong_sampling(changes, message):
+    with pytest.raises(SearchError, match=message):
+        drawing(2, **changes).check()
+
+
+def test_a_beam_is_as_wide_as_there_are_drawn():
+    with pytest.raises(SearchError, match="beam_size: expected n_best"):
+        options(beam_size=3, n_best=2, sampling=Sampling()).check()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"), [([3], "eos"), ([TARGET], "prefix: id: expected 0 to 16"), ([5] * 6, "prefix: length")]
+)
+def test_wrong_prefixes(prefix, message):
+    with pytest.raises(ValueError, match=message):
+        search(make_model(), [[5]], options(), prefixes=[prefix])
+    if prefix != [TARGET]:
+        with pytest.raises(SearchError, match="prefix"):
+            reference(make_model(), [[5]], options(), 4, [prefix])
 
 
 def pairs_of(seed: int, count: int) -> tuple[list[list[int]], list[list[int]]]:
