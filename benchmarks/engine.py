@@ -26,8 +26,8 @@ from typing import Any
 
 import torch
 from measuring import interleaved, layer_call, numbers, parser, spread, spread_text, write_json
-from peers import torch_layers
 from torch import nn
+from torch_layers import torch_layers
 
 import rnn_engine
 from rnn_engine import native

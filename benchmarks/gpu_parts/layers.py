@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from peers import torch_layers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch_layers import torch_layers
 
 import rnn_engine
 from gpu_parts.meter import Meter, Work, attempt, products_in
