@@ -1,6 +1,6 @@
 """`python -m nmt`: the same as the `nmt` command."""
 
-from nmt.cli import main
+from nmt.main import main
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Result
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from nmt.commands.asked import SearchSettings, TestSet
 from nmt.commands.options import (
     BatchSize,
     BeamSize,
@@ -32,21 +32,18 @@ from nmt.commands.options import (
     Rounded,
     Search,
     SearchBy,
-    SearchSettings,
     Sentences,
     SourceFile,
     TestName,
-    TestSet,
     Threads,
     TrainingDevice,
     within,
 )
 from nmt.extras import require_torch
-from nmt.process import ended_by_signals, open_standard_streams
-from nmt.terminal import printable, tell
+from nmt.process import at_home, ended_by_signals, open_standard_streams
+from nmt.reporting import INTERRUPTED, reporting
+from nmt.terminal import printable
 from nmt.values import CHECKPOINTS, N_BEST
-
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 
 class _Commands(TyperGroup):
@@ -72,8 +69,6 @@ def _showing() -> Iterator[None]:
         raise
 
 
-_MEMORY_ADVICE = "smaller batches take less: --batch-size, or --set training.batch_tokens"
-
 app = typer.Typer(
     name="nmt",
     cls=_Commands,
@@ -89,13 +84,7 @@ def main() -> None:
     """Run the command line of this process."""
     open_standard_streams()
     with ended_by_signals():
-        app([_at_home(word) for word in sys.argv[1:]])
-
-
-def _at_home(word: str) -> str:
-    """Put the home folder for a leading `~`, which shells leave as it is in `--output=~/x`."""
-    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-    return option + equals + (os.path.expanduser(value) if value.startswith("~/") else value)  # noqa: PTH111
+        app([at_home(word) for word in sys.argv[1:]])
 
 
 def _print_version(wanted: bool) -> None:
@@ -123,7 +112,7 @@ def config(
     ] = None,
 ) -> None:
     """List every setting, or some: default, type, bounds, meaning."""
-    with _reporting():
+    with reporting():
         from nmt.commands.config import run
 
         run(which)
@@ -135,7 +124,7 @@ def prepare(config: ConfigFile, overrides: Overrides = []) -> None:  # noqa: B00
 
     Trains the vocabularies, too. Does nothing where that is done already.
     """
-    with _reporting():
+    with reporting():
         from nmt.commands.prepare import run
 
         run(config, overrides)
@@ -156,7 +145,7 @@ def train(
     Prepares the data first if that is not done yet. Ctrl-C saves and stops; the same command goes on.
     """
     overrides = _with_device(overrides, device)
-    with _reporting():
+    with reporting():
         require_torch("nmt train")
         if verify_resume:
             from nmt.commands.verify_resume import run as verify
@@ -180,7 +169,7 @@ def plan(
 
     Prepares the data first if that is not done yet, and trains some steps in a process of its own; keeps nothing.
     """
-    with _reporting():
+    with reporting():
         require_torch("nmt plan")
         from nmt.commands.plan import run
 
@@ -197,7 +186,7 @@ def average(
     """Average the parameters of several checkpoints into a new model."""
     if (last is None) == (steps is None):
         raise typer.BadParameter("expected either --last N or --steps N,N,...")
-    with _reporting():
+    with reporting():
         require_torch("nmt average")
         from nmt.commands.average import run
 
@@ -236,7 +225,7 @@ def translate(
         raise typer.BadParameter(f"--n-best: expected at most --beam-size {beam_size}, got {n_best}")
     if plot is not None and plot.suffix.lower() not in (".png", ".svg"):
         raise typer.BadParameter(f"--plot: expected a name that ends in .png or .svg, got {plot}")
-    with _reporting():
+    with reporting():
         from nmt.commands.translate import Request, run
         from nmt.decoding.formats import Columns
 
@@ -269,7 +258,7 @@ def evaluate(
     Prints BLEU and chrF with sacreBLEU's signatures, and adds them to MODEL/scores.jsonl.
     """
     chosen = _test_set(test, source, reference)
-    with _reporting():
+    with reporting():
         from nmt.commands.evaluate import run
 
         how = SearchSettings(
@@ -289,7 +278,7 @@ def score(
     device: Device = None,
 ) -> None:
     """Print the log-probability that a model gives to each pair of lines."""
-    with _reporting():
+    with reporting():
         from nmt.commands.score import run
 
         run(model, source, target, format.value, normalize, SearchSettings(threads=threads, device=device or "cpu"))
@@ -320,7 +309,7 @@ def compare(
     if len(systems) != 2:
         raise typer.BadParameter(f"expected two systems, got {len(systems)}")
     chosen = _test_set(test, source, reference)
-    with _reporting():
+    with reporting():
         from nmt.commands.compare import run
 
         how = SearchSettings(
@@ -335,7 +324,7 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Tell what a model is: network, sizes, vocabulary, training, scores; without one, what this machine has."""
-    with _reporting():
+    with reporting():
         if model is None:
             from nmt.commands.machine import run as machine
 
@@ -374,57 +363,3 @@ def _test_set(name: str | None, source: Path | None, reference: Path | None) -> 
     if (name is None) == (files is None) or (source is None) != (reference is None):
         raise typer.BadParameter("expected either --test NAME, or --source FILE and --reference FILE")
     return TestSet(name, files)
-
-
-@contextmanager
-def _reporting() -> Iterator[None]:
-    """Turn expected errors into a line on stderr and an exit code; any other is a defect and keeps its traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
-        _drop_output()
-        raise typer.Exit(FAILED) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.filename is None:  # stdout itself, say on a full disk
-            _drop_output()
-            _complain(f"error: {reason}")
-        else:
-            _complain(f"error: {error.filename}: {reason}".replace("\n", "\\n"))
-        raise typer.Exit(FAILED) from None
-    except RecursionError:
-        _complain("error: something in what was read is nested too deeply")
-        raise typer.Exit(FAILED) from None
-    except UnicodeError as error:
-        _complain(f"error: text that is none: {error}")
-        raise typer.Exit(FAILED) from None
-    except Exception as error:
-        if _is_out_of_memory(error):
-            _complain(f"error: not enough memory; {_MEMORY_ADVICE}")
-            raise typer.Exit(FAILED) from None
-        # The project's own exceptions are messages to the user; a plain ValueError from anywhere is not.
-        if type(error).__module__.partition(".")[0] not in ("nmt", "rnn_engine"):
-            raise
-        _complain("\n".join(f"error: {line}" for line in str(error).split("\n")))
-        raise typer.Exit(WRONG_USAGE if type(error).__name__ == "ConfigError" else FAILED) from None
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether the machine's memory, or the accelerator's, is used up; torch says so in words alone."""
-    words = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
-    )
-
-
-def _drop_output() -> None:
-    """Let what stdout still holds go nowhere: Python would complain again when it closes it."""
-    with suppress(OSError, ValueError):  # no file underneath
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _complain(message: str) -> None:
-    tell("nmt", message)

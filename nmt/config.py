@@ -12,9 +12,25 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from nmt.values import BATCH_SIZE, BEAM_SIZE, CHECKPOINTS, DEVICES, LENGTH_PENALTY, THREADS, is_device, parse_bytes
+from nmt.values import (
+    BATCH_SIZE,
+    BEAM_SIZE,
+    CHECKPOINTS,
+    DEVICES,
+    DOUBTFUL,
+    FORMAT_VERSION,
+    LAYERS,
+    LENGTH_EXTRA,
+    LENGTH_FACTOR,
+    LENGTH_PENALTY,
+    LONGEST_PIECE,
+    THREADS,
+    WIDTH,
+    is_device,
+    parse_bytes,
+    subword_files,
+)
 
-FORMAT_VERSION: Final = 1
 _MOST_STEPS: Final = 1_000_000_000
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
@@ -135,7 +151,7 @@ class DataConfig(Section):
     it is, all white space is a space, and control and format characters are left out."""
     split_digits: bool = False
     """Make every digit a subword of its own, so that numbers never seen are spelled like those that were."""
-    max_length: int = Field(default=100, ge=1, le=10_000)
+    max_length: int = Field(default=100, ge=LONGEST_PIECE.least, le=LONGEST_PIECE.most)
     """Training pairs with more subwords than this on either side are split at sentence ends if both sides have as many
     sentences, with lengths, numbers and question marks that agree, else left out; counted either way."""
     max_ratio: float = Field(default=9.0, ge=1.0, le=10_000.0)
@@ -147,7 +163,7 @@ class DataConfig(Section):
     @property
     def subword_files(self) -> tuple[str, ...]:
         """Names of the subword models in the model folder: one for both sides, or the source's and the target's."""
-        return ("joint.spm",) if self.joint_vocabulary else ("source.spm", "target.spm")
+        return subword_files(self.joint_vocabulary)
 
 
 class ModelConfig(Section):
@@ -155,13 +171,13 @@ class ModelConfig(Section):
 
     cell: Literal["lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"] = "lstm"
     """Recurrent cell of encoder and decoder."""
-    embedding_size: int = Field(default=256, ge=1, le=8192)
+    embedding_size: int = Field(default=256, ge=WIDTH.least, le=WIDTH.most)
     """Width of the embeddings."""
-    hidden_size: int = Field(default=320, ge=1, le=8192)
+    hidden_size: int = Field(default=320, ge=WIDTH.least, le=WIDTH.most)
     """Width of a recurrent layer, per direction."""
-    encoder_layers: int = Field(default=1, ge=1, le=32)
+    encoder_layers: int = Field(default=1, ge=LAYERS.least, le=LAYERS.most)
     """Bidirectional encoder layers."""
-    decoder_layers: int = Field(default=2, ge=1, le=32)
+    decoder_layers: int = Field(default=2, ge=LAYERS.least, le=LAYERS.most)
     """Decoder layers; from the second on, with a residual connection around each."""
     attention: Literal["dot", "general"] = "general"
     """Luong attention score: `dot` (scaled, needs no weights beyond the keys' projection) or `general`."""
@@ -273,9 +289,9 @@ class DecodingConfig(Section):
     """Hypotheses kept per sentence; 1 is greedy search."""
     length_penalty: float = Field(default=1.0, ge=LENGTH_PENALTY.least, le=LENGTH_PENALTY.most)
     """Exponent of the length by which a hypothesis' log-probability is divided."""
-    max_length_factor: float = Field(default=2.0, gt=0, le=100)
+    max_length_factor: float = Field(default=2.0, gt=LENGTH_FACTOR.least, le=LENGTH_FACTOR.most)
     """Longest translation, in target subwords per source subword."""
-    max_length_extra: int = Field(default=20, ge=0, le=10_000)
+    max_length_extra: int = Field(default=20, ge=LENGTH_EXTRA.least, le=LENGTH_EXTRA.most)
     """Subwords added to that limit."""
     batch_size: int = Field(default=64, ge=BATCH_SIZE.least, le=BATCH_SIZE.most)
     """Sentences searched at once; fewer where they are long."""
@@ -292,7 +308,7 @@ class Config(Section):
     """Version of the model folder's format."""
     lines: Literal["sentences", "texts"] | None = None
     """What a line of the training text is: mostly a sentence, or often several; if not given, it is found out."""
-    doubtful: float | None = Field(default=None, ge=-1000, le=0)
+    doubtful: float | None = Field(default=None, ge=DOUBTFUL.least, le=DOUBTFUL.most)
     """Log-probability per subword below which a translation is in doubt; if not given, the validation loss decides."""
     folder: PathSetting
     """Where everything of this model goes: prepared data, checkpoints, log, and the model itself."""

@@ -15,9 +15,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from nmt.config import FORMAT_VERSION, Config, ConfigError
+from nmt.config import Config, ConfigError
 from nmt.files import write_text
 from nmt.reading import read_given, read_regular
+from nmt.values import FORMAT_VERSION
 
 RENAMED: Final = {"training.subword_sampling": "training.subword_regularization"}
 """Settings by the names that older model folders have for them."""

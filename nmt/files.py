@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
-import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -108,7 +106,7 @@ def write_through(path: Path | None) -> Iterator[BinaryIO]:
 def _beside(path: Path, mode: int | None) -> Iterator[BinaryIO]:
     """Open a new file in the folder of `path`, with a mode or that of all new files; in the end it is gone."""
     # Nobody can guess the name and put a link there; it is short, so that whatever name fits the folder can be written.
-    temporary = path.with_name(f".nmt-{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".nmt-{os.urandom(8).hex()}.tmp")
     opener = None if mode is None else lambda name, flags: os.open(name, flags, 0o600)
     try:
         with open(temporary, "x+b", opener=opener) as file:
@@ -165,6 +163,8 @@ def _written_over(path: Path) -> Iterator[BinaryIO]:
         return
     with _beside(path, 0o600) as spool:
         yield spool
+        import shutil  # noqa: PLC0415  (imports much, and is rarely needed)
+
         spool.seek(0)
         with path.open("r+b") as file:
             shutil.copyfileobj(spool, file)

@@ -117,3 +117,9 @@ def count_threads(threads: int | None) -> int:
         threads = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) and int(wanted) > 0 else count_cores()
         threads = min(threads, int(THREADS.most))
     return threads
+
+
+def at_home(word: str) -> str:
+    """Put the home folder for a leading `~` of an argument, which shells leave as it is in `--output=~/x`."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + (os.path.expanduser(value) if value.startswith("~/") else value)  # noqa: PTH111

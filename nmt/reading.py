@@ -10,8 +10,9 @@ import hashlib
 import os
 import select
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 LARGEST_TEXT: Final = 16 << 20
 """Bytes of settings, a manifest or a state at most: ten thousand times what they have."""
@@ -35,7 +36,7 @@ def kind_of(path: Path) -> str | None:
     return _kind(path.stat().st_mode)
 
 
-def open_regular(path: Path, largest: int | None = None) -> BinaryIO:
+def open_regular(path: Path, largest: int | None = None) -> BufferedReader:
     """Open a file to read.
 
     Args:
@@ -112,10 +113,7 @@ def require_writable(path: Path) -> None:
 def sha256(path: Path, largest: int | None = None) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits; see `open_regular`."""
     with open_regular(path, largest) as file:
-        digest = hashlib.sha256()
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-        return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _kind(mode: int) -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import Final
-
-import typer
 
 _LONGEST: Final = 1000
 _MOST_LINES: Final = 40
@@ -40,4 +39,4 @@ def tell(who: str, message: str) -> None:
         lines[_MOST_LINES:] = [f"and {len(lines) - _MOST_LINES} more lines"]
     with suppress(OSError):  # nobody can hear it; what is to be done is done all the same
         for line in lines:
-            typer.echo(f"{who}: {printable(line)}", err=True)
+            print(f"{who}: {printable(line)}", file=sys.stderr, flush=True)

@@ -51,6 +51,9 @@ class Bounds:
         return isinstance(self.least, int)
 
 
+FORMAT_VERSION: Final = 1
+"""Of the model folder."""
+
 BEAM_SIZE: Final = Bounds(1, 1000)
 N_BEST: Final = BEAM_SIZE
 LENGTH_PENALTY: Final = Bounds(0.0, 5.0)
@@ -61,6 +64,12 @@ TOP_P: Final = Bounds(0.0, 1.0)
 SEED: Final = Bounds(0, 2**63 - 1)
 BATCH_SIZE: Final = Bounds(1, 100_000)
 THREADS: Final = Bounds(1, 1024)
+WIDTH: Final = Bounds(1, 8192)
+LAYERS: Final = Bounds(1, 32)
+LONGEST_PIECE: Final = Bounds(1, 10_000)
+LENGTH_FACTOR: Final = Bounds(0.0, 100.0)
+LENGTH_EXTRA: Final = Bounds(0, 10_000)
+DOUBTFUL: Final = Bounds(-1000.0, 0.0)
 CHECKPOINTS: Final = Bounds(1, 10_000)
 
 DEVICES = "expected auto, cpu, cuda or cuda:N"
@@ -93,6 +102,11 @@ def shown_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:,.2f} GiB"
+
+
+def subword_files(joint: bool) -> tuple[str, ...]:
+    """Name the files of subword models in a model folder: one for both sides, or the source's and the target's."""
+    return ("joint.spm",) if joint else ("source.spm", "target.spm")
 
 
 def is_device(text: str) -> bool:

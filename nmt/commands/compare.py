@@ -10,8 +10,8 @@ from pathlib import Path
 
 import typer
 
+from nmt.commands.asked import SearchSettings, TestSet
 from nmt.commands.loading import load_translator
-from nmt.commands.options import SearchSettings, TestSet
 from nmt.commands.progress import counted, progress
 from nmt.config import Config
 from nmt.data.text import read_lines

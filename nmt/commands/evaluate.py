@@ -13,10 +13,10 @@ from typing import Any
 import typer
 
 import nmt
+from nmt.brief import Settings
+from nmt.commands.asked import SearchSettings, TestSet
 from nmt.commands.loading import load_translator
-from nmt.commands.options import SearchSettings, TestSet
 from nmt.commands.progress import counted, progress
-from nmt.config import Config
 from nmt.data.dataset import PreparedError
 from nmt.data.preparation.manifest import read_overlap
 from nmt.data.preparation.overlap import Overlap
@@ -89,7 +89,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
     _record(folder, row)
 
 
-def search_used(config: Config, search: SearchSettings) -> dict[str, float | str]:
+def search_used(config: Settings, search: SearchSettings) -> dict[str, float | str]:
     """Return what changes translations of all search settings: those given, or else the model's."""
     decoding = config.decoding
     return {

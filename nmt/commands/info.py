@@ -13,14 +13,14 @@ from typing import Any, Final
 import typer
 from pydantic import ValidationError
 
-from nmt.config import FORMAT_VERSION, Config
+from nmt.config import Config
 from nmt.config_file import with_present_names
 from nmt.model_folder.digests import DIGEST_FILE, check_digests
 from nmt.model_folder.files import MODEL_FILE, ModelError, read_settings, require_file
 from nmt.model_folder.header import Header, read_header
 from nmt.model_folder.scores import ScoresFile
 from nmt.reading import read_regular
-from nmt.values import duration
+from nmt.values import FORMAT_VERSION, duration
 
 _MOST_FILES: Final = 10_000
 """Files of a folder that are counted: a model has some tens."""

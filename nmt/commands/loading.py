@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
-from nmt.commands.options import SearchSettings
+from nmt.commands.asked import SearchSettings
 from nmt.decoding.translator import Translator
 from nmt.process import count_cores, count_threads
 from nmt.terminal import tell
@@ -24,6 +22,8 @@ def load_translator(who: str, folder: Path, search: SearchSettings) -> Translato
         DeviceError, MissingError, ModelError, SubwordError: See `Translator.load`.
     """
     if search.search == "reference" and search.precision != "float32":
+        import typer
+
         raise typer.BadParameter(f"--precision: expected float32 with --search reference, got {search.precision}")
     threads, cores = count_threads(search.threads), count_cores()
     if threads > cores:

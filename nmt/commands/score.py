@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from nmt.commands.asked import SearchSettings
 from nmt.commands.loading import load_translator
-from nmt.commands.options import SearchSettings
 from nmt.commands.progress import progress
 from nmt.data.text import gather, read_pairs
 from nmt.decoding.formats import dump_json

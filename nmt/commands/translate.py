@@ -8,10 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import typer
-
+from nmt.commands.asked import SearchSettings
 from nmt.commands.loading import load_translator
-from nmt.commands.options import SearchSettings
 from nmt.commands.progress import Show, progress
 from nmt.data.line_reader import LineReader
 from nmt.data.text import LONGEST_LINE, CorpusError, RawLine, Source, open_input, open_output, raw_lines
@@ -76,7 +74,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     for warning in check.warnings():
         tell("nmt translate", f"warning: {warning}")
     if wrong or check.is_other_encoding:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 def translate_stream(

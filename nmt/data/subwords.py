@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -136,6 +135,26 @@ class Subwords:
         return index
 
 
+class PiecesThat:
+    """The ids whose pieces have some property, each looked at when it is first asked for.
+
+    Args:
+        subwords: The vocabulary.
+        has: Whether a piece has the property.
+    """
+
+    def __init__(self, subwords: Subwords, has: Callable[[str], bool]) -> None:
+        self._subwords, self._has = subwords, has
+        self._known: dict[int, bool] = {}
+
+    def __contains__(self, index: object) -> bool:
+        assert isinstance(index, int)
+        found = self._known.get(index)
+        if found is None:
+            found = self._known[index] = self._has(self._subwords.piece(index))
+        return found
+
+
 def train_subwords(
     lines: Iterable[str],
     vocabulary_size: int,
@@ -204,6 +223,8 @@ def training_share(lines: int, characters: int) -> float:
 
 
 def _draw(lines: Iterable[str], share: float, seed: int) -> Iterator[str]:
+    import random  # noqa: PLC0415  (translating draws nothing)
+
     generator = random.Random(seed)
     return (plain_text(line) for line in lines if share >= 1.0 or generator.random() < share)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final
 
 from nmt.data.subwords import Subwords
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SPACE_MARK: Final = "\u2581"
 """SentencePiece's mark for a space."""
@@ -28,6 +29,8 @@ def link_words(weights: NDArray[np.float32], source_words: Sequence[int], target
     Returns:
         One link for each target word; none if either side has no words.
     """
+    import numpy as np  # noqa: PLC0415  (translating without alignments does without)
+
     if not source_words or not target_words:
         return ()
     sums = np.zeros((max(target_words) + 1, max(source_words) + 1))

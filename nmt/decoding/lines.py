@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from nmt.data.characters import plain_text
-from nmt.data.subwords import SPECIAL, UNK, Subwords
+from nmt.data.subwords import SPECIAL, UNK, PiecesThat, Subwords
 from nmt.decoding.splitting import Piece, portions, sentences_of, split_line
 
 Ids = tuple[int, ...]
@@ -62,17 +63,8 @@ class LineCutter:
 
     def __init__(self, subwords: Subwords, limit: int) -> None:
         self._subwords, self._limit = subwords, limit
-        self._with_text = frozenset(
-            index
-            for index in range(SPECIAL, subwords.size)
-            if any(character.isalnum() for character in subwords.piece(index))
-        )
-        self._letters = [
-            sum(letter.lower() != letter.upper() for letter in subwords.piece(index)) if index >= SPECIAL else 0
-            for index in range(subwords.size)
-        ]
-        spelling = [count for count in self._letters if count]
-        self._has_syllables = sum(spelling) > _SYLLABLE * len(spelling)
+        self._with_text = PiecesThat(subwords, lambda piece: any(map(str.isalnum, piece)))
+        self._letters: dict[int, int] = {}
 
     def cut(self, texts: Sequence[str], *, sentences: bool = False) -> list[Line]:
         """Cut texts into pieces within the limit; those without anything to read have none.
@@ -110,12 +102,26 @@ class LineCutter:
 
         Nothing is strange to a vocabulary that has little but letters, nor in scripts without capitals.
         """
-        letters = [self._letters[index] for index in ids if self._letters[index]]
-        return self._has_syllables and len(letters) >= _SPELT and sum(letters) < _STRANGE * len(letters)
+        letters = [count for count in map(self._letters_of, ids) if count]
+        return len(letters) >= _SPELT and sum(letters) < _STRANGE * len(letters) and self._has_syllables
+
+    @cached_property
+    def _has_syllables(self) -> bool:
+        """Whether the vocabulary has more than letters; rarely asked, and it takes a while to look at all pieces."""
+        spelling = [count for count in map(self._letters_of, range(self._subwords.size)) if count]
+        return sum(spelling) > _SYLLABLE * len(spelling)
+
+    def _letters_of(self, index: int) -> int:
+        """Count the letters of a piece, of scripts with capitals."""
+        count = self._letters.get(index)
+        if count is None:
+            piece = self._subwords.piece(index) if index >= SPECIAL else ""
+            count = self._letters[index] = sum(letter.lower() != letter.upper() for letter in piece)
+        return count
 
     def _can_read(self, ids: Sequence[int]) -> bool:
         """Whether there is a subword with a letter or a digit among the ids."""
-        return not self._with_text.isdisjoint(ids)
+        return any(index >= SPECIAL and index in self._with_text for index in ids)
 
     def _spell(self, texts: Sequence[str]) -> list[Ids]:
         return [tuple(ids) for ids in self._subwords.encode_lines(texts)]

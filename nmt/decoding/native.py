@@ -8,7 +8,6 @@ from math import fsum, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nmt.config import Config
 from nmt.data.subwords import BOS, EOS
 from nmt.data.text import gather
 from nmt.decoding.hypotheses import Hypothesis, SearchOptions
@@ -22,6 +21,8 @@ from nmt.model_folder.parameters import mapped_parameters, open_model
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from nmt.brief import Settings
 
 _BATCH: Final = 64  # pairs that are scored at once
 _MOST: Final = 10_000  # pairs, and
@@ -43,7 +44,7 @@ class PackedNetwork:
         self._threads = threads
 
     @classmethod
-    def load(cls, folder: Path, threads: int, precision: str = "float32") -> tuple[Config, PackedNetwork]:
+    def load(cls, folder: Path, threads: int, precision: str = "float32") -> tuple[Settings, PackedNetwork]:
         """Read a model folder.
 
         Args:
@@ -63,8 +64,8 @@ class PackedNetwork:
             for name, values in tensors.items():
                 if not all_finite(values):
                     raise ModelError(f"{model.path}: {name}: holds values that are not finite")
-            shape = NetworkShape.of(model.config, model.header.vocabulary_sizes)
-            return model.config, cls(NativeNetwork(shape, tensors, precision), threads)
+            shape = NetworkShape.of(model.settings, model.header.vocabulary_sizes)
+            return model.settings, cls(NativeNetwork(shape, tensors, precision), threads)
 
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 LONGEST_PERIOD: Final = 16
@@ -43,7 +43,7 @@ SHORT_SOURCE: Final = 10
 Ids = Sequence[int]
 
 
-def count_repeated(source: Ids, target: Ids, wordless: Collection[int] = ()) -> int:
+def count_repeated(source: Ids, target: Ids, wordless: Container[int] = ()) -> int:
     """Count target subwords in loops: repetition at once, or of an n-gram again and again, beyond the source's own.
 
     Args:

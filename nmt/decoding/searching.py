@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ from nmt.decoding.quality_checks import count_dropped, count_repeated
 from nmt.decoding.translation import Status
 
 if TYPE_CHECKING:
+    from nmt.brief import DecodingSettings
     from nmt.config import DecodingConfig
 
 _SCORES: Final = 32_000_000  # of next subwords, for all hypotheses of a batch: 128 MB
@@ -38,7 +39,9 @@ class Searcher:
         wordless: Target ids without a letter.
     """
 
-    def __init__(self, network: Network, decoding: DecodingConfig, wordless: Collection[int] = frozenset()) -> None:
+    def __init__(
+        self, network: Network, decoding: DecodingConfig | DecodingSettings, wordless: Container[int] = frozenset()
+    ) -> None:
         self.network = network
         self.decoding = decoding
         self._wordless = wordless

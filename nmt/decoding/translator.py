@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from nmt.config import Config
-from nmt.data.subwords import Subwords, load_subwords
+from nmt.data.subwords import PiecesThat, Subwords, load_subwords
 from nmt.decoding.alignment import Links, link_words, words_of_pieces, words_of_source
 from nmt.decoding.arguments import checked_lines, checked_pairs, checked_text
 from nmt.decoding.hypotheses import SearchError, SearchOptions
@@ -34,13 +33,16 @@ from nmt.model_folder.files import ModelError
 from nmt.process import count_threads
 from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
 
+if TYPE_CHECKING:
+    from nmt.brief import Settings
+
 SEARCHES: Final = ("native", "reference")
 """How to search: in native code where that can be, or as `beam_search`, which can be read."""
 
 _LARGEST_MAP: Final = 25_000_000  # weights: 100 MB
 
 
-def by_sentence(config: Config, asked: bool | None) -> bool:
+def by_sentence(config: Settings, asked: bool | None) -> bool:
     """Whether to translate the sentences of a line one by one: as asked for, or else as the model's settings say.
 
     Models that do not tell what a line of their training text was were trained before it was looked at: on sentences,
@@ -59,13 +61,15 @@ class Translator:
         config: The settings; `decoding` gives the defaults, `data.max_length` the longest piece.
     """
 
-    def __init__(self, network: Network, source_subwords: Subwords, target_subwords: Subwords, config: Config) -> None:
+    def __init__(
+        self, network: Network, source_subwords: Subwords, target_subwords: Subwords, config: Settings
+    ) -> None:
         self.network = network
         self.source_subwords = source_subwords
         self.target_subwords = target_subwords
         self.config = config
-        pieces = map(target_subwords.piece, range(target_subwords.size))
-        wordless = frozenset(index for index, piece in enumerate(pieces) if not any(map(str.isalpha, piece)))
+        """The model's settings, or those of them that translating takes."""
+        wordless = PiecesThat(target_subwords, lambda piece: not any(map(str.isalpha, piece)))
         self._searcher = Searcher(network, config.decoding, wordless)
         self._cutter = LineCutter(source_subwords, config.data.max_length)
 
@@ -328,7 +332,7 @@ def _is_card(device: str) -> bool:
     return use_device(device).type != "cpu"
 
 
-def _load_for_torch(folder: Path, threads: int, device: str, precision: str, search: str) -> tuple[Config, Network]:
+def _load_for_torch(folder: Path, threads: int, device: str, precision: str, search: str) -> tuple[Settings, Network]:
     """Read a model folder for a CUDA device, or for the search that can be read."""
     require_torch(f"search {search}")
     from nmt.decoding.model_network import ModelNetwork  # noqa: PLC0415

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rnn_engine.spec import StackSpec
 
 if TYPE_CHECKING:
-    from nmt.config import Config
+    from nmt.brief import Settings
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class NetworkShape:
     """Whether the target's embedding is the output layer's weight."""
 
     @classmethod
-    def of(cls, config: Config, sizes: tuple[int, int]) -> NetworkShape:
+    def of(cls, config: Settings, sizes: tuple[int, int]) -> NetworkShape:
         """Read the settings.
 
         Args:
@@ -89,6 +89,6 @@ class NetworkShape:
         return shapes
 
 
-def parameter_shapes(config: Config, sizes: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(config: Settings, sizes: tuple[int, int]) -> dict[str, tuple[int, ...]]:
     """Shapes of all parameters of the network that settings describe; see `NetworkShape.of`, and its `parameters`."""
     return NetworkShape.of(config, sizes).parameters()

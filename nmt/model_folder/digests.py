@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from nmt.brief import read_brief
 from nmt.files import write_text
 from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError, read_settings, require_file
 from nmt.model_folder.header import check_size
@@ -60,7 +61,7 @@ def check_digests(folder: Path) -> bool:
         if name not in digests:
             raise ModelError(f"{path}: damaged: does not list {name}")
     _check(folder, CONFIG_FILE, digests.pop(CONFIG_FILE))  # says what else is loaded
-    for name in read_settings(folder).data.subword_files:
+    for name in (read_brief(folder / CONFIG_FILE) or read_settings(folder)).data.subword_files:
         if name not in digests and (folder / name).exists():  # one that is missing is for its reader to tell
             raise ModelError(f"{path}: does not list {name}, which is part of the model")
     if (folder / MODEL_FILE).exists():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from nmt.config import Config, ConfigError
-from nmt.config_file import read_config
 from nmt.reading import kind_of
+
+if TYPE_CHECKING:
+    from nmt.config import Config
 
 CONFIG_FILE: Final = "config.json"
 MODEL_FILE: Final = "model.safetensors"
@@ -39,6 +40,9 @@ def read_settings(folder: Path) -> Config:
     Raises:
         ModelError: They are missing, damaged, or of another version; one line.
     """
+    from nmt.config import ConfigError  # noqa: PLC0415  (takes long to import, and translating does without)
+    from nmt.config_file import read_config  # noqa: PLC0415
+
     path = folder / CONFIG_FILE
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such model folder")

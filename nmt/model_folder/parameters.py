@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from nmt.config import Config
+from nmt.brief import read_brief
 from nmt.model_folder.digests import check_digests
 from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError, read_settings, require_file
 from nmt.model_folder.header import Header, read_header
 from nmt.reading import open_regular
 
-Shapes = Callable[[Config, tuple[int, int]], Mapping[str, tuple[int, ...]]]
+if TYPE_CHECKING:
+    from nmt.brief import Settings
+
+Shapes = Callable[["Settings", tuple[int, int]], Mapping[str, tuple[int, ...]]]
 """(settings, sizes of the source's and the target's vocabulary) -> shape of every parameter, by its name in files;
 raises ValueError where these do not fit each other."""
 
@@ -27,7 +29,7 @@ _FLOAT: Final = 4  # bytes of a value, and where it must begin in memory
 class OpenModel:
     """A model folder whose files fit each other."""
 
-    config: Config
+    settings: Settings
     header: Header
     path: Path
     """Of the parameters."""
@@ -51,17 +53,19 @@ def open_model(folder: Path, shapes: Shapes) -> OpenModel:
     path = folder / MODEL_FILE
     if (folder / "checkpoints").is_dir() and not path.exists():
         raise ModelError(f"{path}: missing; `nmt train` writes it when training ends")
+    digests_match = False
     if folder.is_dir():
         require_file(folder / CONFIG_FILE, "; a model folder is made by `nmt train`")
-        check_digests(folder)  # before anything is made of the contents
-    config = read_settings(folder)
+        digests_match = check_digests(folder)  # before anything is made of the contents
+    # What a program wrote, and nobody changed, is right; else it is looked at closely.
+    settings = (digests_match and read_brief(folder / CONFIG_FILE)) or read_settings(folder)
     header = read_header(path)
     try:
-        expected = shapes(config, header.vocabulary_sizes)
+        expected = shapes(settings, header.vocabulary_sizes)
     except ValueError as error:
         raise ModelError(f"{folder}: {error}") from None
     _check(header, expected, path)
-    return OpenModel(config, header, path)
+    return OpenModel(settings, header, path)
 
 
 def _check(header: Header, expected: Mapping[str, tuple[int, ...]], path: Path) -> None:
@@ -98,22 +102,11 @@ def mapped_parameters(model: OpenModel) -> Iterator[dict[str, memoryview[float]]
         content = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         everything = stack.enter_context(memoryview(content))
         tensors = {}
-        for name, (begin, end) in _places(content, model).items():
-            values = everything[begin:end] if begin % _FLOAT == 0 else memoryview(bytes(everything[begin:end]))
+        for name, found in model.header.tensors.items():
+            values = everything[found.begin : found.begin + found.bytes]
+            if len(values) != found.bytes:
+                raise ModelError(f"{model.path}: {name}: changed while it was read")
+            if found.begin % _FLOAT:
+                values = memoryview(bytes(values))
             tensors[name] = stack.enter_context(stack.enter_context(values).cast("f"))
         yield tensors
-
-
-def _places(content: mmap.mmap, model: OpenModel) -> dict[str, tuple[int, int]]:
-    """Where the values of each tensor lie, as the file's header says, which safetensors has found to be right."""
-    try:
-        size = int.from_bytes(content[:8], "little")
-        rows = json.loads(content[8 : 8 + size])
-        places = {name: rows[name]["data_offsets"] for name in model.header.tensors}
-        ends = {name: (8 + size + int(begin), 8 + size + int(end)) for name, (begin, end) in places.items()}
-    except (ValueError, KeyError, TypeError):
-        raise ModelError(f"{model.path}: changed while it was read") from None
-    for name, (begin, end) in ends.items():
-        if end > len(content) or end - begin != model.header.tensors[name].bytes:
-            raise ModelError(f"{model.path}: {name}: changed while it was read")
-    return ends

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
@@ -18,8 +18,8 @@ from nmt.config_file import as_json
 from nmt.files import atomic_write, write_text
 from nmt.model_folder.card import ModelCard, render_card
 from nmt.model_folder.digests import write_digests
-from nmt.model_folder.files import CARD_FILE, CONFIG_FILE, MODEL_FILE, ModelError
-from nmt.model_folder.header import open_tensors, sizes_as_metadata
+from nmt.model_folder.files import CARD_FILE, CONFIG_FILE, MODEL_FILE, ModelError, read_settings
+from nmt.model_folder.header import check_size, sizes_as_metadata
 from nmt.model_folder.parameters import Shapes, open_model
 from nmt.reading import read_regular
 
@@ -103,13 +103,14 @@ def load_model(folder: Path, build: Callable[[Config, int, int], Network], shape
         OSError: If a file cannot be read.
     """
     found = open_model(folder, shapes)
-    model = build_for(found.config, found.header.vocabulary_sizes, build, folder)
+    config = read_settings(folder)
+    model = build_for(config, found.header.vocabulary_sizes, build, folder)
     tensors, _ = read_tensors(found.path)
     assign_parameters(model, tensors, found.path)
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise ModelError(f"{found.path}: {name}: holds values that are not finite")
-    return found.config, model.eval()
+    return config, model.eval()
 
 
 def build_for(
@@ -185,8 +186,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         ModelError: If it is missing or damaged.
     """
-    with open_tensors(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    check_size(path)  # what is wrong here names the file; safetensors' own errors do not
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except SafetensorError as error:
+        raise ModelError(f"{path}: damaged: {' '.join(str(error).split())}") from None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

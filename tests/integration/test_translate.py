@@ -18,6 +18,7 @@ from nmt.cli import app
 from nmt.decoding.hypotheses import SearchError
 from nmt.decoding.translation import Status, TranslationSettings
 from nmt.decoding.translator import Translator
+from nmt.model_folder.files import read_settings
 from nmt.model_folder.scores import ScoresFile
 
 SENTENCES = ["The old dog sees the small cat.", "The young man hears the quiet bird today."]
@@ -278,15 +279,16 @@ def test_a_sentence_is_lost_from_no_line_of_two(model: Path) -> None:
     assert run("translate", model, "--no-retry", "--no-sentences", stdin=both)[0] != [" ".join(single)]
 
 
-def test_what_the_model_does_not_know_is_told(translator: Translator) -> None:
+def test_what_the_model_does_not_know_is_told(model: Path, translator: Translator) -> None:
     assert "ok" not in {
         each.status for each in translator.translate_detailed([f"{SENTENCES[0][:-1]} 漢字", "dog 漢 ٣٤"])
     }
     known = translator.translate_detailed(SENTENCES)
     assert "unknown" not in {each.status for each in known}
-    loss = min(row["loss"] for row in ScoresFile(translator.config.folder).validations())
-    assert translator.config.doubtful == pytest.approx(-(loss + 0.5))
-    strict = translator.config.model_copy(update={"doubtful": 0.0})
+    config = read_settings(model)
+    loss = min(row["loss"] for row in ScoresFile(model).validations())
+    assert translator.config.doubtful == config.doubtful == pytest.approx(-(loss + 0.5))
+    strict = config.model_copy(update={"doubtful": 0.0})
     other = Translator(translator.network, translator.source_subwords, translator.target_subwords, strict)
     found = other.translate_detailed(SENTENCES)
     assert [each.text for each in found] == [each.text for each in known]

@@ -10,17 +10,19 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
+import typer.main
 from jinja2 import UndefinedError
 from typer.testing import CliRunner
 
 import nmt as package
 from nmt import cli
-from nmt.cli import FAILED, WRONG_USAGE, app
+from nmt.cli import app
 from nmt.config import ConfigError
 from nmt.data.line_reader import LineReader
 from nmt.data.text import Source
 from nmt.evaluation import EvaluationError
+from nmt.main import plainly_translating
+from nmt.reporting import FAILED, WRONG_USAGE, reporting
 
 COMMANDS = [
     "config",
@@ -250,16 +252,16 @@ class OutOfMemoryError(RuntimeError):
 def test_each_kind_of_error_is_a_line(
     error: Exception, code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(typer.Exit) as caught, cli._reporting():
+    with pytest.raises(SystemExit) as caught, reporting():
         raise error
     said = capsys.readouterr()
-    assert (caught.value.exit_code, said.out, said.err.count("\n")) == (code, "", 1)
+    assert (caught.value.code, said.out, said.err.count("\n")) == (code, "", 1)
     assert said.err.startswith(f"nmt: error: {message}")
 
 
 @pytest.mark.parametrize("error", [ValueError("a defect"), RuntimeError("another"), KeyError("x")])
 def test_a_defect_keeps_its_traceback(error: Exception) -> None:
-    with pytest.raises(type(error)) as caught, cli._reporting():
+    with pytest.raises(type(error)) as caught, reporting():
         raise error
     assert caught.value is error
 
@@ -319,3 +321,76 @@ def test_a_line_that_is_cut_is_damaged_whatever_is_left_of_it(kind: str) -> None
 def test_an_error_whose_message_cannot_be_changed_is_not_hidden() -> None:
     with pytest.raises(UndefinedError, match="no such name"), cli._showing():
         raise UndefinedError("no such name")
+
+
+PLAIN = [
+    [],
+    ["--input", "in", "--output=-", "--format", "tsv", "--n-best", "3", "--beam-size=7"],
+    ["--status", "--scores", "--alignments", "--no-retry", "--sentences"],
+    ["--retry", "--no-sentences", "--length-penalty", "0.5", "--batch-size", "100000", "--threads=2"],
+    ["--format=json", "--device", "cuda:1", "--precision", "int8"],
+]
+
+
+@pytest.mark.parametrize("options", PLAIN, ids=" ".join)
+def test_plain_arguments_mean_the_same_without_typer(monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
+    from nmt.commands import translate  # noqa: PLC0415
+
+    seen: list[object] = []
+    monkeypatch.setattr(translate, "run", lambda *asked: seen.append(asked))
+    for words in (["translate", "MODEL", *options], ["translate", *options, "MODEL"]):
+        assert CliRunner().invoke(app, words).exit_code == 0
+        assert plainly_translating(words) == seen.pop()
+
+
+def test_every_option_is_read_without_typer_or_left_to_it() -> None:
+    command = typer.main.get_command(app).commands["translate"]  # type: ignore[attr-defined]
+    names = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    plain = {word.partition("=")[0] for options in PLAIN for word in options if word.startswith("--")}
+    assert names - plain - {"model", "--plot", "--search", "--help", "-h"} == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--help"],
+        ["train", "MODEL"],
+        ["translate"],
+        ["translate", "A", "B"],
+        *(
+            ["translate", "MODEL", *options]
+            for options in (
+                ["--help"],
+                ["-h"],
+                ["--"],
+                ["-"],
+                ["--beam-size"],
+                ["--beam-size", "0"],
+                ["--beam-size", "-1"],
+                ["--beam-size", "1e2"],
+                ["--beam-size", "２"],
+                ["--beam-size", "2", "--beam-size", "3"],
+                ["--retry", "--no-retry"],
+                ["--status=yes"],
+                ["--length-penalty", "nan"],
+                ["--length-penalty", "5.5"],
+                ["--format", "xml"],
+                ["--n-best", "2"],
+                ["--n-best", "3", "--format", "tsv", "--beam-size", "2"],
+                ["--device", "gpu"],
+                ["--plot", "a.png"],
+                ["--search", "reference"],
+                ["--nonsense"],
+            )
+        ),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_plain_is_left_to_typer(words: list[str]) -> None:
+    assert plainly_translating(words) is None
+
+
+def test_completion_is_left_to_typer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_NMT_COMPLETE", "complete_bash")
+    assert plainly_translating(["translate", "MODEL"]) is None

@@ -11,8 +11,8 @@ import pytest
 
 from nmt.commands import compare as comparing
 from nmt.commands import evaluate as evaluating
-from nmt.commands.options import SearchSettings
-from nmt.commands.options import TestSet as Chosen
+from nmt.commands.asked import SearchSettings
+from nmt.commands.asked import TestSet as Chosen
 from nmt.config import ConfigError
 from nmt.data.text import CorpusError
 from nmt.evaluation import EvaluationError

@@ -1,0 +1,36 @@
+"""What several subcommands are asked for; imports no typer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How to search; None takes what the model's settings say."""
+
+    beam_size: int | None = None
+    length_penalty: float | None = None
+    batch_size: int | None = None
+    threads: int | None = None
+    """CPU threads; None takes all that the process may use."""
+    device: str = "cpu"
+    """Where to translate: auto, cpu, cuda or cuda:N."""
+    retry: bool | None = None
+    """Whether to translate once more what looks wrong."""
+    sentences: bool | None = None
+    """Whether to translate the sentences of a line one by one."""
+    precision: str = "float32"
+    """What weights are rounded to."""
+    search: str = "native"
+    """Which search: native or reference."""
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A test set: one named in the model's settings, or two files."""
+
+    name: str | None = None
+    files: tuple[Path, Path] | None = None
+    """Source and reference."""
