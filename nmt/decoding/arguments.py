@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping, Set
 from typing import cast
 
 
-def checked_lines(lines: object) -> list[str]:
+def checked_lines(lines: object, name: str = "lines") -> list[str]:
     """Check that something is a list of texts, in the order in which they are wanted.
 
     Raises:
-        TypeError: It is not; names the place.
+        TypeError: It is not; says `name`, and the place.
     """
     if isinstance(lines, (str, bytes, bytearray)):
-        raise TypeError("lines: expected a list of texts, got a single one; for one line: translate([line])[0]")
-    return [checked_text(f"lines[{place}]", line) for place, line in enumerate(_items("lines", lines, "texts"))]
+        raise TypeError(f"{name}: expected a list of texts, got a single one; for one line: translate([line])[0]")
+    return [checked_text(f"{name}[{place}]", line) for place, line in enumerate(_items(name, lines, "texts"))]
 
 
 def checked_pairs(pairs: object) -> list[tuple[str, str]]:

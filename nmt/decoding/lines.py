@@ -52,6 +52,15 @@ class Line:
     cut: bool = False
     """Whether it was too long, and cut elsewhere than between sentences that are translated one by one."""
 
+    def beginning_with(self, prefix: Ids) -> Line:
+        """Return the same with target subwords that the translation of its first readable piece is to begin with."""
+        parts = list(self.parts)
+        first = next((number for number, (_, ids) in enumerate(parts) if ids), None)
+        if first is not None:
+            piece, ids = parts[first]
+            parts[first] = replace(piece, prefix=prefix), ids
+        return replace(self, parts=tuple(parts))
+
 
 class LineCutter:
     """Turns texts into lines for a model, whose pieces are as short as it was trained on.

@@ -113,7 +113,7 @@ class Searcher:
         ]
         other = replace(options, no_repeat_ngram=_RETRY_NGRAM)
         starts = [prefixes[index] for index in again] if prefixes else None
-        second = self.search([sources[index] for index in again], other, batch_size, prefixes=starts)
+        second = self.search([sources[index] for index in again], other, batch_size, None, starts)
         for index, found in zip(again, second, strict=True):
             outcomes[index] = self._better(sources[index], first[index], found)
         return outcomes

@@ -33,6 +33,13 @@ class Piece:
     """What stood between it and the next piece: white space or nothing."""
     ends: bool = False
     """Whether a sentence ends with it, and another one follows."""
+    prefix: tuple[int, ...] = ()
+    """Target subwords that its translation is to begin with."""
+
+    @property
+    def key(self) -> tuple[str, tuple[int, ...]]:
+        """What its translation depends on: pieces that agree in it are translated once."""
+        return self.text, self.prefix
 
 
 Sized = tuple[Piece, int]

@@ -8,12 +8,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from nmt.decoding.alignment import Links
+from nmt.decoding.hypotheses import Sampling
 from nmt.decoding.lines import Line, is_invisible
 from nmt.decoding.splitting import Piece
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+PieceKey = tuple[str, tuple[int, ...]]
+"""See `Piece.key`."""
 
 
 class Status(StrEnum):
@@ -127,6 +131,11 @@ class TranslationSettings:
     """Whether to link words."""
     sentences: bool | None = None
     """Whether to translate the sentences of a line one by one; True does so whatever the training text was."""
+    min_length: int = 0
+    """Subwords of a translation at least."""
+    sampling: Sampling | None = None
+    """Draw `n_best` translations of each line instead of searching the best. They stand in the order in which they are
+    drawn, each by itself: the first is the same however many there are. They are checked only if `retry` is True."""
 
 
 @dataclass(frozen=True)
@@ -163,18 +172,20 @@ class PieceResult:
     """Subwords of each candidate, eos included."""
 
 
-def assemble(line: Line, results: Mapping[str, PieceResult], length_penalty: float, *, aligned: bool) -> Translation:
+def assemble(
+    line: Line, results: Mapping[PieceKey, PieceResult], length_penalty: float, *, aligned: bool
+) -> Translation:
     """Make the translation of a line from those of its pieces.
 
     Args:
         line: The line.
-        results: What became of the text of each piece that can be read.
+        results: What became of each piece that can be read, by its key.
         length_penalty: The exponent in scores.
         aligned: Whether candidates have links.
     """
     if line.parts:
         pieces = [
-            replace(results[piece.text], piece=piece) if ids else PieceResult(piece, Status.COPIED)
+            replace(results[piece.key], piece=piece) if ids else PieceResult(piece, Status.COPIED)
             for piece, ids in line.parts
         ]
         return join_pieces(pieces, length_penalty, aligned=aligned, cut=line.cut)

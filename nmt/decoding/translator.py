@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from nmt.data.subwords import PiecesThat, Subwords, load_subwords
-from nmt.decoding.alignment import Links, link_words, words_of_pieces, words_of_source
 from nmt.decoding.arguments import checked_lines, checked_pairs, checked_text
 from nmt.decoding.hypotheses import SearchError, SearchOptions
-from nmt.decoding.lines import LineCutter, one_line
+from nmt.decoding.lines import Line, LineCutter, one_line
 from nmt.decoding.native import PackedNetwork
-from nmt.decoding.network import Ids, Network, Progress
-from nmt.decoding.searching import Outcome, Searcher
-from nmt.decoding.splitting import Piece
+from nmt.decoding.network import Network, Progress
+from nmt.decoding.pieces import PieceTranslator
+from nmt.decoding.searching import Searcher
 from nmt.decoding.translation import (
     AttentionMap,
-    Candidate,
     PairScore,
-    PieceResult,
-    Status,
     Translation,
     TranslationSettings,
     assemble,
-    worst,
 )
 from nmt.extras import MissingError, require_torch
 from nmt.model.native import PRECISIONS
 from nmt.model_folder.files import ModelError
 from nmt.process import count_threads
-from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
+from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, MIN_LENGTH, N_BEST
 
 if TYPE_CHECKING:
     from nmt.brief import Settings
@@ -70,8 +64,14 @@ class Translator:
         self.config = config
         """The model's settings, or those of them that translating takes."""
         wordless = PiecesThat(target_subwords, lambda piece: not any(map(str.isalpha, piece)))
-        self._searcher = Searcher(network, config.decoding, wordless)
         self._cutter = LineCutter(source_subwords, config.data.max_length)
+        self._pieces = PieceTranslator(
+            Searcher(network, config.decoding, wordless),
+            source_subwords,
+            target_subwords,
+            self._cutter,
+            config.doubtful,
+        )
 
     @classmethod
     def load(
@@ -164,12 +164,17 @@ class Translator:
         lines: Sequence[str],
         settings: TranslationSettings | None = None,
         progress: Progress | None = None,
+        prefixes: Sequence[str] | None = None,
     ) -> list[Translation]:
         """Translate lines, and tell of each how it went.
 
         Sentences of a line are translated one by one, where the training text was sentences. What is longer than
         `data.max_length` subwords is cut, at sentence ends where possible. Pieces are translated in the same batches as
         all others, and joined with the white space between them; those that are equal are translated once.
+
+        A translation can be made to begin with a given text, as when somebody corrects it from left to right. What
+        follows begins with a new subword, not always with a new word. Sentences of such a line are not translated one
+        by one; if it is cut nevertheless, its first piece begins with the text.
 
         What a line becomes does not depend on its neighbours, nor on the number of threads, as far as the arithmetic
         goes: in batches of other shapes scores may differ in the seventh digit, so that two hypotheses as good as
@@ -179,36 +184,46 @@ class Translator:
             lines: The lines, whatever they hold.
             settings: How to translate; None takes what the model's settings say.
             progress: Called after every batch with the number of sentences just translated.
+            prefixes: What the translation of each line begins with; an empty one says nothing.
 
         Returns:
             A translation for each line, in order.
 
         Raises:
-            SearchError: If a setting is out of bounds.
-            TypeError: If `lines` is no list of texts.
+            SearchError: If a setting is out of bounds, or there are not as many prefixes as lines.
+            TypeError: If `lines` or `prefixes` is no list of texts.
         """
-        texts = checked_lines(lines)
+        texts = [one_line(text) for text in checked_lines(lines)]
         settings = settings or TranslationSettings()
         options, batch_size = self._options(settings)
-        retry = self.config.decoding.retry if settings.retry is None else settings.retry
-        prepared = self._cutter.cut(
-            [one_line(text) for text in texts], sentences=by_sentence(self.config, settings.sentences)
-        )
-        ids_of = {piece.text: ids for line in prepared for piece, ids in line.parts if ids}
-        sources = list(ids_of.values())
-        searcher = self._searcher
-        if retry:
-            outcomes = searcher.search_checked(sources, options, batch_size, progress)
-        else:
-            found = searcher.search(sources, options, batch_size, progress)
-            outcomes = [Outcome(tuple(each), Status.OK if each else Status.FAILED) for each in found]
-        aligned = settings.alignments
-        results = self._results(ids_of, outcomes, aligned=aligned)
-        translations = [assemble(line, results, options.length_penalty, aligned=aligned) for line in prepared]
+        prepared = self._cut(texts, prefixes, sentences=by_sentence(self.config, settings.sentences))
+        ids_of = {piece.key: ids for line in prepared for piece, ids in line.parts if ids}
+        results = self._pieces.translate(ids_of, options, batch_size, progress, retry=self._retries(settings))
+        translations = [assemble(line, results, options.length_penalty, aligned=options.attention) for line in prepared]
         return [  # U+FFFD stands for what nobody could read
             found.damaged() if "\ufffd" in line.text else found
             for line, found in zip(prepared, translations, strict=True)
         ]
+
+    def _cut(self, texts: Sequence[str], prefixes: Sequence[str] | None, *, sentences: bool) -> list[Line]:
+        """Cut lines into pieces; of those with a prefix the first piece has it."""
+        lines = self._cutter.cut(texts, sentences=sentences)
+        if prefixes is None:
+            return lines
+        starts = [one_line(text) for text in checked_lines(prefixes, "prefixes")]
+        if len(starts) != len(texts):
+            raise SearchError(f"prefixes: expected one for each of {len(texts)} lines, got {len(starts)}")
+        begun = [number for number, start in enumerate(starts) if start]
+        whole = self._cutter.cut([texts[number] for number in begun])
+        spelt = self.target_subwords.encode_lines([starts[number] for number in begun])
+        for number, line, ids in zip(begun, whole, spelt, strict=True):
+            lines[number] = line.beginning_with(tuple(ids))
+        return lines
+
+    def _retries(self, settings: TranslationSettings) -> bool:
+        """Whether to check translations: what is drawn is what was asked for, however it looks."""
+        usual = self.config.decoding.retry and settings.sampling is None
+        return usual if settings.retry is None else settings.retry
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> list[PairScore]:
         """Tell how likely given translations are.
@@ -261,60 +276,24 @@ class Translator:
             ("length_penalty", settings.length_penalty, LENGTH_PENALTY),
             ("batch_size", settings.batch_size, BATCH_SIZE),
             ("n_best", settings.n_best, N_BEST),
+            ("min_length", settings.min_length, MIN_LENGTH),
         ):
-            if (value is not None or name == "n_best") and (problem := bounds.check(name, value)):
+            if (value is not None or name in ("n_best", "min_length")) and (problem := bounds.check(name, value)):
                 raise SearchError(problem)
+        if settings.beam_size is not None:
+            beam_size = settings.beam_size
+        else:
+            beam_size = settings.n_best if settings.sampling else max(defaults.beam_size, settings.n_best)
         options = SearchOptions(
-            beam_size=max(defaults.beam_size, settings.n_best) if settings.beam_size is None else settings.beam_size,
+            beam_size=beam_size,
             length_penalty=defaults.length_penalty if settings.length_penalty is None else settings.length_penalty,
             n_best=settings.n_best,
+            min_length=settings.min_length,
+            sampling=settings.sampling,
+            attention=settings.alignments,
         )
         options.check()
         return options, defaults.batch_size if settings.batch_size is None else settings.batch_size
-
-    def _doubt(self, source: Ids, outcome: Outcome) -> Status:
-        """Say what speaks against the translation of a source beside the checks of the search."""
-        if self._cutter.has_unknown(source):
-            return Status.UNKNOWN
-        best = outcome.hypotheses[0] if outcome.hypotheses else None
-        least = -math.inf if self.config.doubtful is None else self.config.doubtful
-        unsure = best is not None and best.log_probability < least * (len(best.tokens) + 1)
-        return Status.DOUBTFUL if unsure or self._cutter.is_strange(source) else Status.OK
-
-    def _results(
-        self, sources: Mapping[str, Ids], outcomes: Sequence[Outcome], *, aligned: bool
-    ) -> dict[str, PieceResult]:
-        """Turn the hypotheses for each source text into texts and links."""
-        pairs = [
-            (source, hypothesis)
-            for source, outcome in zip(sources, outcomes, strict=True)
-            for hypothesis in outcome.hypotheses
-        ]
-        tokens = [hypothesis.tokens for _, hypothesis in pairs]
-        links: list[Links | None] = [None] * len(pairs)
-        attention = self.network.attention
-        for index, weights in attention([sources[text] for text, _ in pairs], tokens) if aligned else ():
-            text = pairs[index][0]
-            words = words_of_source(self.source_subwords, text, sources[text])
-            links[index] = link_words(
-                weights, words, words_of_pieces([self.target_subwords.piece(each) for each in tokens[index]])
-            )
-        texts = self.target_subwords.decode_lines(tokens)
-        candidates = iter(
-            [
-                Candidate(one_line(text), hypothesis.score, hypothesis.log_probability, linked)
-                for text, (_, hypothesis), linked in zip(texts, pairs, links, strict=True)
-            ]
-        )
-        return {
-            source: PieceResult(
-                Piece(source, ""),
-                worst(outcome.status, self._doubt(sources[source], outcome)),
-                [next(candidates) for _ in outcome.hypotheses],
-                [len(each.tokens) + 1 for each in outcome.hypotheses],
-            )
-            for source, outcome in zip(sources, outcomes, strict=True)
-        }
 
 
 def _is_card(device: str) -> bool:
