@@ -128,16 +128,24 @@ _DECODING: Final[Mapping[str, Callable[[object], bool]]] = {
 
 
 def read_brief(path: Path) -> BriefSettings | None:
-    """Read what translating takes of a `config.json` that is as it was written.
+    """Read what translating takes of a `config.json` that is as it was written; see `parse_brief`."""
+    try:
+        return parse_brief(read_regular(path))
+    except OSError:
+        return None
+
+
+def parse_brief(text: bytes) -> BriefSettings | None:
+    """Read what translating takes of settings that are as they were written.
 
     Args:
-        path: The file.
+        text: What a `config.json` holds.
 
     Returns:
-        The settings; None where `nmt.config_file.read_config` must read them.
+        The settings; None where `nmt.config_file` must read them.
     """
     try:
-        content = json.loads(read_regular(path))
+        content = json.loads(text)
         if content["format_version"] != FORMAT_VERSION:
             return None
         return BriefSettings(
@@ -147,7 +155,7 @@ def read_brief(path: Path) -> BriefSettings | None:
             ModelSettings(**_section(content["model"], _MODEL)),
             DecodingSettings(**_section(content["decoding"], _DECODING)),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # something is missing, or not plainly right
 
 

@@ -23,6 +23,7 @@ from nmt.commands.options import (
     Format,
     InputFile,
     LengthPenalty,
+    Model,
     ModelFolder,
     OutputFile,
     Overrides,
@@ -194,8 +195,25 @@ def average(
 
 
 @app.command()
-def translate(
+def export(
     model: ModelFolder,
+    *,
+    out: Annotated[Path, typer.Option("--out", "--output", metavar="FILE", help="Where to write the model file.")],
+    precision: Annotated[Rounded, typer.Option(help="What weights are rounded to.")] = Rounded.int8,
+) -> None:
+    """Write all that translating takes into one file.
+
+    `nmt translate` and the others take it in the place of the folder.
+    """
+    with reporting():
+        from nmt.commands.export import run
+
+        run(model, out, precision.value)
+
+
+@app.command()
+def translate(
+    model: Model,
     *,
     source: InputFile = None,
     output: OutputFile = None,
@@ -212,7 +230,7 @@ def translate(
     sentences: Sentences = None,
     threads: Threads = None,
     device: Device = None,
-    precision: Precision = Rounded.float32,
+    precision: Precision = None,
     search: Search = SearchBy.native,
 ) -> None:
     """Translate text, line by line.
@@ -237,7 +255,7 @@ def translate(
 
 @app.command()
 def evaluate(
-    model: ModelFolder,
+    model: Model,
     *,
     test: TestName = None,
     source: SourceFile = None,
@@ -250,7 +268,7 @@ def evaluate(
     sentences: Sentences = None,
     threads: Threads = None,
     device: Device = None,
-    precision: Precision = Rounded.float32,
+    precision: Precision = None,
     search: Search = SearchBy.native,
 ) -> None:
     """Translate a test set and score it.
@@ -269,7 +287,7 @@ def evaluate(
 
 @app.command()
 def score(
-    model: ModelFolder,
+    model: Model,
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain or compressed; - is stdin.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
@@ -286,7 +304,9 @@ def score(
 
 @app.command()
 def compare(
-    systems: Annotated[list[Path], typer.Argument(metavar="A B", help="Model folders, or files of translations.")],
+    systems: Annotated[
+        list[Path], typer.Argument(metavar="A B", help="Model folders or files, or files of translations.")
+    ],
     *,
     test: TestName = None,
     source: SourceFile = None,
@@ -302,7 +322,7 @@ def compare(
     sentences: Sentences = None,
     threads: Threads = None,
     device: Device = None,
-    precision: Precision = Rounded.float32,
+    precision: Precision = None,
     search: Search = SearchBy.native,
 ) -> None:
     """Tell whether one system is better than another: paired bootstrap on a test set."""
@@ -320,7 +340,7 @@ def compare(
 
 @app.command()
 def info(
-    model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="Model folder.")] = None,
+    model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="Model folder or file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Tell what a model is: network, sizes, vocabulary, training, scores; without one, what this machine has."""

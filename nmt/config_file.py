@@ -76,14 +76,27 @@ def read_config(path: Path) -> Config:
         ConfigError: The file is no JSON object, or of a format version or with a setting that this version lacks.
         FileNotFoundError: There is no such file.
     """
+    return parse_config(read_regular(path), str(path))
+
+
+def parse_config(text: bytes, origin: str) -> Config:
+    """Read the text that `as_json` made.
+
+    Args:
+        text: UTF-8.
+        origin: Where it comes from, for messages.
+
+    Raises:
+        ConfigError: As for `read_config`.
+    """
     try:
-        content = json.loads(_decoded(read_regular(path)))
+        content = json.loads(_decoded(text))
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a JSON file: {error}") from None
+        raise ConfigError(f"{origin}: not a JSON file: {error}") from None
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
-        raise ConfigError(f"{path}: format_version: expected {FORMAT_VERSION}, got {_shown(version)}")
-    return _checked(with_present_names(content), str(path), frozenset())
+        raise ConfigError(f"{origin}: format_version: expected {FORMAT_VERSION}, got {_shown(version)}")
+    return _checked(with_present_names(content), origin, frozenset())
 
 
 def _decoded(content: bytes) -> str:

@@ -142,7 +142,7 @@ def plainly_translating(words: Sequence[str]) -> Translating | None:
         given.get("--device", "cpu"),
         given.get("--retry"),
         given.get("--sentences"),
-        given.get("--precision", "float32"),
+        given.get("--precision"),
     )
     columns = Columns(*(given.get(name, False) for name in ("--status", "--scores", "--alignments")))
     return Translating(models[0], search, Request(given.get("--input"), given.get("--output"), form, columns, n_best))

@@ -5,7 +5,7 @@ CUDA's default stream.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 Shape = tuple[int, ...]
 
@@ -149,9 +149,39 @@ def has_isa(isa: str) -> bool: ...
 def all_finite(values: Any) -> bool:
     """Whether no float32 value of an array is infinite or not a number."""
 
+class ModelFile:
+    """A model file (csrc/include/rnn_translate_file.h); ValueError if it cannot be opened."""
+
+    def __init__(self, path: bytes) -> None: ...
+    def sections(self) -> list[tuple[str, int, int, int]]:
+        """(name, type, rows, columns) of each section."""
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of a section of bytes, int64 or float64."""
+
+def make_model_file(
+    tensors: dict[str, Any],
+    texts: dict[str, bytes],
+    search: Sequence[float],
+    *,
+    cell: int,
+    attention: int,
+    precision: int,
+    source_vocabulary: int,
+    target_vocabulary: int,
+    embedding_size: int,
+    hidden_size: int,
+    encoder_layers: int,
+    decoder_layers: int,
+) -> bytes:
+    """Contents of a file with the network of these tensors, sections of bytes by name, and the numbers `search`."""
+
 class Translation:
     """A translation network and its search (csrc/include/rnn_translate.h)."""
 
+    @overload
+    def __init__(self, file: ModelFile, isa: str | None = None) -> None: ...
+    @overload
     def __init__(
         self,
         tensors: dict[str, Any],

@@ -13,6 +13,7 @@ NB_MODULE(_core, module) {
   nb::exception<EngineError>(module, "EngineError", PyExc_RuntimeError);
   bind_context(module);
   bind_plan(module);
+  bind_model_file(module);
   bind_translation(module);
   module.attr("OWN_WORKSPACE") = kOwnWorkspace;
   module.def("has_isa", [](const std::string& isa) { return rnn_engine_has_isa(isa.c_str()) != 0; }, "isa"_a);

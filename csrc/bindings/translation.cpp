@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bindings/context.h"
+#include "bindings/model_file.h"
 #include "rnn_translate.h"
 
 namespace nb = nanobind;
@@ -36,36 +37,20 @@ nb::tuple as_tuple(const rnn_translate_hypothesis& found, size_t source_length) 
                         attention);
 }
 
-// Whether no value is infinite or not a number: those have all bits of the exponent set.
 bool all_finite(const Input& values) {
   require_values(values.device, values.type, values.count, {kCpu, type_of(RNN_ENGINE_FLOAT32), values.count}, "values");
-  constexpr uint32_t kExponent = 0x7f800000;
-  const auto* bits = static_cast<const uint32_t*>(values.data);
-  bool finite = true;
-  for (int64_t i = 0; i < values.count; ++i) finite &= (bits[i] & kExponent) != kExponent;
-  return finite;
+  return rnn_translate_all_finite(static_cast<const float*>(values.data), values.count) != 0;
 }
 
 class Translation {
  public:
   Translation(const rnn_translate_shape& shape, const nb::dict& tensors, const std::optional<std::string>& isa) {
-    std::vector<std::string> names;
-    std::vector<Input> values;
-    for (const auto& [name, array] : tensors) {
-      names.push_back(nb::cast<std::string>(name));
-      values.push_back(nb::cast<Input>(array));
-    }
-    std::vector<rnn_translate_tensor> all;
-    for (size_t i = 0; i < names.size(); ++i) {
-      const Expected expected{kCpu, type_of(RNN_ENGINE_FLOAT32), values[i].count};
-      all.push_back(
-          {names[i].c_str(), static_cast<const float*>(data_of(expected, values[i], names[i])), values[i].count});
-    }
+    const NamedTensors named(tensors);
     released(linked_functions(), [&] {
-      return rnn_translate_model_create(&shape, all.data(), static_cast<int64_t>(all.size()),
-                                        isa ? isa->c_str() : nullptr, &raw_);
+      return rnn_translate_model_create(&shape, named.data(), named.size(), isa ? isa->c_str() : nullptr, &raw_);
     });
   }
+  Translation(const ModelFile& file, const std::optional<std::string>& isa) : raw_(file.network(isa)) {}
   Translation(const Translation&) = delete;
   ~Translation() { rnn_translate_model_destroy(raw_); }
 
@@ -178,6 +163,7 @@ void bind_translation(nb::module_& module) {
           "tensors"_a, nb::kw_only(), "cell"_a, "attention"_a, "precision"_a, "source_vocabulary"_a,
           "target_vocabulary"_a, "embedding_size"_a, "hidden_size"_a, "encoder_layers"_a, "decoder_layers"_a,
           "isa"_a = nb::none())
+      .def(nb::init<const ModelFile&, const std::optional<std::string>&>(), "file"_a, "isa"_a = nb::none())
       .def(
           "search",
           [](const Translation& self, const std::vector<Ids>& sources, const std::vector<int64_t>& max_lengths,

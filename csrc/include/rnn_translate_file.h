@@ -13,15 +13,15 @@
 extern "C" {
 #endif
 
-/* What a section holds. */
+/* What a section holds. The 8-bit integers are a matrix of -127 to 127 in panels, as products read it (Int8Matrix of
+ * csrc/cpu/kernels/kernels.h); all else lies row by row. */
 enum {
   RNN_TRANSLATE_OF_BYTES = 0,
   RNN_TRANSLATE_OF_FLOAT32 = 1,
-  RNN_TRANSLATE_OF_INT8 = 2,
-  RNN_TRANSLATE_OF_INT32 = 3,
-  RNN_TRANSLATE_OF_INT64 = 4,
-  RNN_TRANSLATE_OF_FLOAT64 = 5,
-  RNN_TRANSLATE_TYPES = 6
+  RNN_TRANSLATE_OF_INT8_PANELS = 2,
+  RNN_TRANSLATE_OF_INT64 = 3,
+  RNN_TRANSLATE_OF_FLOAT64 = 4,
+  RNN_TRANSLATE_TYPES = 5
 };
 
 typedef struct {
@@ -45,6 +45,9 @@ RNN_ENGINE_API int rnn_translate_file_network(const rnn_translate_file* file, co
                                               rnn_translate_model** model);
 /* The same of a file that nothing else is wanted of. */
 RNN_ENGINE_API int rnn_translate_model_open(const char* path, const char* isa, rnn_translate_model** model);
+
+/* Whether no value is infinite or not a number, as it must be in a file: 1, else 0. */
+RNN_ENGINE_API int rnn_translate_all_finite(const float* values, int64_t count);
 
 /* Makes the contents of a file: the network, its weights as rnn_translate_model_create takes them, in the precision of
  * `shape`, and sections of the caller's own. The same input gives the same bytes, on every machine. Free them with

@@ -4,7 +4,8 @@
 #include <vector>
 
 #include "api/arguments.h"
-#include "translate/file.h"
+#include "base/finite.h"
+#include "translate/file_network.h"
 #include "translate/model.h"
 
 using namespace rnn_engine;
@@ -16,15 +17,9 @@ struct rnn_translate_file {
 
 namespace {
 
-rnn_translate_model* network_of(const std::shared_ptr<const ModelFile>& file, const char* isa) {
-  std::vector<rnn_translate_tensor> tensors;
-  for (const rnn_translate_section& section : file->sections())
-    if (section.type == RNN_TRANSLATE_OF_FLOAT32)
-      tensors.push_back({section.name, static_cast<const float*>(section.data), section.rows * section.columns});
-  const rnn_translate_shape shape = file->shape();
+rnn_translate_model* model_of(const std::shared_ptr<const ModelFile>& file, const char* isa) {
   try {
-    return new rnn_translate_model{
-        file, Network(shape, Tensors(tensors.data(), static_cast<std::int64_t>(tensors.size())), isa)};
+    return new rnn_translate_model{file, Network(shape_of(*file), tensors_of(*file), isa)};
   } catch (const InvalidArgument& error) {
     throw InvalidArgument(file->path() + ": " + error.what());
   }
@@ -59,7 +54,7 @@ int rnn_translate_file_network(const rnn_translate_file* file, const char* isa, 
   return guarded([&] {
     require_pointer(file, "file");
     require_pointer(model, "model");
-    *model = network_of(file->contents, isa);
+    *model = model_of(file->contents, isa);
   });
 }
 
@@ -67,9 +62,11 @@ int rnn_translate_model_open(const char* path, const char* isa, rnn_translate_mo
   return guarded([&] {
     require_pointer(path, "path");
     require_pointer(model, "model");
-    *model = network_of(ModelFile::open(path), isa);
+    *model = model_of(ModelFile::open(path), isa);
   });
 }
+
+int rnn_translate_all_finite(const float* values, int64_t count) { return all_finite(values, count); }
 
 int rnn_translate_file_make(const rnn_translate_shape* shape, const rnn_translate_tensor* tensors, int64_t count,
                             const rnn_translate_section* sections, int64_t section_count, char** contents,
@@ -83,13 +80,8 @@ int rnn_translate_file_make(const rnn_translate_shape* shape, const rnn_translat
     constexpr int64_t kMost = 1 << 16;
     require(count >= 0 && count <= kMost && section_count >= 0 && section_count <= kMost,
             "count: expected 0 to " + std::to_string(kMost));
-    const Network network(*shape, Tensors(tensors, count), nullptr);  // a file holds what a network can be made of
-    const std::vector<std::int64_t> numbers = numbers_of(network.shape());
-    std::vector<rnn_translate_section> all(sections, sections + section_count);
-    all.push_back({kNetworkSection, RNN_TRANSLATE_OF_INT64, 1, kNetworkNumbers, numbers.data()});
-    for (int64_t i = 0; i < count; ++i)
-      all.push_back({tensors[i].name, RNN_TRANSLATE_OF_FLOAT32, 1, tensors[i].count, tensors[i].values});
-    const std::vector<char> bytes = file_of(all);
+    const std::vector<char> bytes = file_of(std::vector<rnn_translate_section>(sections, sections + section_count),
+                                            *shape, Tensors(tensors, count));
     auto copy = std::make_unique<char[]>(bytes.size());
     std::memcpy(copy.get(), bytes.data(), bytes.size());
     *contents = copy.release();

@@ -12,12 +12,10 @@
 
 #include "base/error.h"
 #include "base/xxh64.h"
+#include "cpu/kernels/kernels.h"
 
 namespace rnn_engine::translate {
 namespace {
-
-// Beyond these no file is of a network that could be made; below, products of numbers stay below 2^63.
-constexpr std::uint64_t kMostSections = 1 << 16, kMostRows = std::uint64_t{1} << 30;
 
 const char* kind_of(mode_t mode) {
   if (S_ISDIR(mode)) return "a folder";
@@ -46,25 +44,24 @@ bool are_zeros(const unsigned char* begin, const unsigned char* end) {
 
 }  // namespace
 
-std::uint64_t size_of_type(std::int64_t type) {
+std::uint64_t bytes_of(std::uint32_t type, std::uint64_t rows, std::uint64_t columns) {
   switch (type) {
-    case RNN_TRANSLATE_OF_BYTES:
-    case RNN_TRANSLATE_OF_INT8:
-      return 1;
+    case RNN_TRANSLATE_OF_INT8_PANELS:
+      return static_cast<std::uint64_t>(
+          int8_bytes(static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)));
     case RNN_TRANSLATE_OF_FLOAT32:
-    case RNN_TRANSLATE_OF_INT32:
-      return 4;
+      return rows * columns * sizeof(float);
     case RNN_TRANSLATE_OF_INT64:
     case RNN_TRANSLATE_OF_FLOAT64:
-      return 8;
+      return rows * columns * sizeof(double);
     default:
-      return 0;
+      return rows * columns;
   }
 }
 
 std::uint64_t bytes_of(const rnn_translate_section& section) {
-  return static_cast<std::uint64_t>(section.rows) * static_cast<std::uint64_t>(section.columns) *
-         size_of_type(section.type);
+  return bytes_of(static_cast<std::uint32_t>(section.type), static_cast<std::uint64_t>(section.rows),
+                  static_cast<std::uint64_t>(section.columns));
 }
 
 std::shared_ptr<const ModelFile> ModelFile::open(const std::string& path) {
@@ -145,12 +142,11 @@ rnn_translate_section ModelFile::checked(const FileRecord& record, std::uint64_t
               std::all_of(name_end, std::end(record.name), [](char each) { return each == 0; }),
           "damaged: a section without a proper name");
   const std::string name = std::string("damaged: section ") + record.name;
-  const std::uint64_t width = size_of_type(record.type);
-  require(width && !record.zero, name + ": of a type that there is not");
+  require(record.type < RNN_TRANSLATE_TYPES && !record.zero, name + ": of a type that there is not");
   require(record.rows <= kMostRows && record.columns <= kMostRows, name + ": larger than anything could be");
   require(record.offset == aligned_place(end),
           name + ": expected at byte " + std::to_string(aligned_place(end)) + ", got " + std::to_string(record.offset));
-  const std::uint64_t bytes = record.rows * record.columns * width;
+  const std::uint64_t bytes = bytes_of(record.type, record.rows, record.columns);
   require(record.offset <= size_ && bytes <= size_ - record.offset,
           name + ": ends beyond the file: expected at most " + std::to_string(size_) + " bytes, got " +
               std::to_string(record.offset) + " + " + std::to_string(bytes));
@@ -164,30 +160,6 @@ const rnn_translate_section* ModelFile::find(std::string_view name, int type) co
   for (const rnn_translate_section& section : sections_)
     if (section.type == type && section.name == name) return &section;
   return nullptr;
-}
-
-rnn_translate_shape ModelFile::shape() const {
-  const rnn_translate_section* section = find(kNetworkSection, RNN_TRANSLATE_OF_INT64);
-  require(section && section->rows == 1 && section->columns == kNetworkNumbers,
-          path_ + ": expected a section `network` of " + std::to_string(kNetworkNumbers) + " numbers");
-  const auto* numbers = static_cast<const std::int64_t*>(section->data);
-  for (int i = 0; i < 3; ++i)
-    require(numbers[i] >= 0 && numbers[i] < 256, path_ + ": network: a cell, attention or precision that there is not");
-  return {static_cast<std::int32_t>(numbers[0]),
-          static_cast<std::int32_t>(numbers[1]),
-          static_cast<std::int32_t>(numbers[2]),
-          numbers[3],
-          numbers[4],
-          numbers[5],
-          numbers[6],
-          numbers[7],
-          numbers[8]};
-}
-
-std::vector<std::int64_t> numbers_of(const rnn_translate_shape& shape) {
-  return {
-      shape.cell,           shape.attention,   shape.precision,      shape.source_vocabulary, shape.target_vocabulary,
-      shape.embedding_size, shape.hidden_size, shape.encoder_layers, shape.decoder_layers};
 }
 
 std::vector<char> file_of(const std::vector<rnn_translate_section>& sections) {
@@ -204,7 +176,7 @@ std::vector<char> file_of(const std::vector<rnn_translate_section>& sections) {
                 std::all_of(name.begin(), name.end(), [](char each) { return each > ' ' && each <= '~'; }),
             "sections: expected names of 1 to 87 printable characters, got " + std::string(name));
     require(names.insert(name).second, "sections: two of the name " + std::string(name));
-    require(size_of_type(section.type) && section.rows >= 0 && section.columns >= 0 &&
+    require(section.type >= 0 && section.type < RNN_TRANSLATE_TYPES && section.rows >= 0 && section.columns >= 0 &&
                 static_cast<std::uint64_t>(section.rows) <= kMostRows &&
                 static_cast<std::uint64_t>(section.columns) <= kMostRows && (section.data || !bytes_of(section)),
             std::string(name) + ": no type or size of a section");

@@ -42,9 +42,11 @@ constexpr std::uint64_t aligned_place(std::uint64_t offset) {
   return (offset + kFileAlignment - 1) / kFileAlignment * kFileAlignment;
 }
 
-// Bytes of a value; 0: there is no such type.
-std::uint64_t size_of_type(std::int64_t type);
-// Bytes of a section whose numbers are checked.
+// No network that could be made has larger sections, or more; and products of such numbers fit 64 bits.
+inline constexpr std::uint64_t kMostSections = 1 << 16, kMostRows = std::uint64_t{1} << 30;
+
+// Bytes of a section of a type that there is, and of at most kMostRows rows and columns.
+std::uint64_t bytes_of(std::uint32_t type, std::uint64_t rows, std::uint64_t columns);
 std::uint64_t bytes_of(const rnn_translate_section& section);
 
 class ModelFile {
@@ -58,8 +60,6 @@ class ModelFile {
   const std::vector<rnn_translate_section>& sections() const { return sections_; }
   // The section of a name and a type; nullptr if there is none.
   const rnn_translate_section* find(std::string_view name, int type) const;
-  // What the file says of its network.
-  rnn_translate_shape shape() const;
 
  private:
   explicit ModelFile(const std::string& path);
@@ -75,10 +75,5 @@ class ModelFile {
 
 // The bytes of a file that holds these sections, in this order. Throws InvalidArgument where a file could not.
 std::vector<char> file_of(const std::vector<rnn_translate_section>& sections);
-
-// The section that ModelFile::shape reads.
-inline constexpr const char* kNetworkSection = "network";
-inline constexpr std::int64_t kNetworkNumbers = 9;
-std::vector<std::int64_t> numbers_of(const rnn_translate_shape& shape);
 
 }  // namespace rnn_engine::translate

@@ -33,18 +33,17 @@ class Tensors {
   bool has(const std::string& name) const { return tensors_.count(name) != 0 || packed_.count(name) != 0; }
 
   // Throws InvalidArgument if it is missing or has another number of values.
-  const float* get(const std::string& name, std::int64_t count) const {
-    const auto found = tensors_.find(name);
-    require(found != tensors_.end(), name + ": missing");
-    require(found->second.count == count,
-            name + ": expected " + std::to_string(count) + " values, got " + std::to_string(found->second.count));
-    return found->second.values;
+  const float* get(const std::string& name, std::int64_t count) const { return get(name, 1, count); }
+  const float* get(const std::string& name, std::int64_t n, std::int64_t k) const {
+    const float* values = find(name, n * k);
+    used_[name] = {n, k, values, {}};
+    return values;
   }
 
   // Throws InvalidArgument if it is missing or has another shape.
   Matrix matrix(const std::string& name, std::int64_t n, std::int64_t k) const {
     const auto found = packed_.find(name);
-    if (found == packed_.end()) return {n, k, get(name, n * k), {}};
+    if (found == packed_.end()) return {n, k, get(name, n, k), {}};
     const Int8Matrix& packed = found->second;
     require(packed.n == n && packed.k == k, name + ": expected [" + std::to_string(n) + ", " + std::to_string(k) +
                                                 "], got [" + std::to_string(packed.n) + ", " +
@@ -52,9 +51,21 @@ class Tensors {
     return {n, k, nullptr, packed};
   }
 
+  // All of float32 that were asked for, in the order of their names; vectors are matrices of one row.
+  const std::map<std::string, Matrix>& used() const { return used_; }
+
  private:
+  const float* find(const std::string& name, std::int64_t count) const {
+    const auto found = tensors_.find(name);
+    require(found != tensors_.end(), name + ": missing");
+    require(found->second.count == count,
+            name + ": expected " + std::to_string(count) + " values, got " + std::to_string(found->second.count));
+    return found->second.values;
+  }
+
   std::map<std::string, rnn_translate_tensor> tensors_;
   std::map<std::string, Int8Matrix> packed_;
+  mutable std::map<std::string, Matrix> used_;
 };
 
 }  // namespace rnn_engine::translate

@@ -21,8 +21,8 @@ class SearchSettings:
     """Whether to translate once more what looks wrong."""
     sentences: bool | None = None
     """Whether to translate the sentences of a line one by one."""
-    precision: str = "float32"
-    """What weights are rounded to."""
+    precision: str | None = None
+    """What weights are rounded to; None for float32, or what a model file holds."""
     search: str = "native"
     """Which search: native or reference."""
 

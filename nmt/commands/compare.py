@@ -15,6 +15,7 @@ from nmt.commands.loading import load_translator
 from nmt.commands.progress import counted, progress
 from nmt.config import Config
 from nmt.data.text import read_lines
+from nmt.decoding.model_file import is_model_file, settings_of
 from nmt.decoding.translation import TranslationSettings
 from nmt.evaluation import EvaluationError
 from nmt.evaluation.page import Sentence, render_page
@@ -22,7 +23,6 @@ from nmt.evaluation.paired import Difference, compare, sentence_scores, verdict
 from nmt.evaluation.scores import tokenizer
 from nmt.experiment import TestLines, read_test_set, warn_of_misalignment
 from nmt.files import write_through
-from nmt.model_folder.files import read_settings
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def run(
     """Compare two systems on a test set: prints scores, difference, p-value and verdict.
 
     Args:
-        paths: Each a model folder, or a file with a translation of every line of the test set.
+        paths: Each a model folder or file, or a file with a translation of every line of the test set.
         chosen: The test set.
         html: Where to write a page with both, side by side; None for nowhere.
         search: How models search.
@@ -60,7 +60,7 @@ def run(
         OSError: A file cannot be read or written.
     """
     systems = tuple(
-        System(name, path, read_settings(path) if path.is_dir() else None)
+        System(name, path, settings_of(path) if path.is_dir() or is_model_file(path) else None)
         for name, path in zip("AB", paths, strict=True)
     )
     test = _test_set(systems, chosen)

@@ -21,24 +21,26 @@ from nmt.data.dataset import PreparedError
 from nmt.data.preparation.manifest import read_overlap
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.text import open_output
+from nmt.decoding.model_file import settings_of
 from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import by_sentence
 from nmt.evaluation import score
 from nmt.experiment import TestLines, read_test_set
 from nmt.model_folder.card import note_score
-from nmt.model_folder.files import CARD_FILE, read_settings
+from nmt.model_folder.files import CARD_FILE
 from nmt.model_folder.scores import ScoresFile
 from nmt.terminal import tell
 
 
 def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettings) -> None:
-    """Translate and score a test set; prints the scores and adds them to the model's `scores.jsonl`.
+    """Translate and score a test set; prints the scores and adds them to the model's `scores.jsonl`, if it is a
+    folder.
 
     Speed, what became of the lines if not all were translated at once, and how much of the test set the training text
     holds are told on stderr.
 
     Args:
-        folder: The model folder.
+        folder: The model folder or file.
         chosen: The test set.
         output: Where to write the translations; None for nowhere.
         search: How to search.
@@ -50,7 +52,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         OSError: A file cannot be read or written.
     """
     # The files come before the model: a wrong name is told at once.
-    test = read_test_set(read_settings(folder), chosen.name, chosen.files)
+    test = read_test_set(settings_of(folder), chosen.name, chosen.files)
     with nullcontext() if output is None else open_output(output) as file:
         translator = load_translator("nmt evaluate", folder, search)
         _tell(f"translating {len(test.sources):,} lines")
@@ -69,7 +71,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
     typer.echo(f"chrF {scores.chrf:.2f}  {scores.chrf_signature}")
     rate = len(found) / max(seconds, 1e-9)
     _tell(f"{seconds:.1f} seconds, {rate:,.1f} lines/s{_in_words(found)}")
-    overlap = _overlap(folder, chosen, test)
+    overlap = _overlap(folder, chosen, test) if folder.is_dir() else None
     if overlap is not None:
         _tell(
             f"{overlap.pairs:,} of {overlap.lines:,} lines are also in the training text, and {overlap.sources:,} if "
@@ -79,17 +81,18 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         "version": nmt.__version__,
         "test": test.name,
         "lines": len(found),
-        **search_used(translator.config, search),
+        **search_used(translator.config, search, translator.network.precision),
         **scores.as_dict(),
         "seconds": round(seconds, 3),
         "lines_per_second": round(rate, 2),
         "statuses": _statuses(found),
         **({} if overlap is None else {"overlap_pairs": overlap.pairs, "overlap_sources": overlap.sources}),
     }
-    _record(folder, row)
+    if folder.is_dir():
+        _record(folder, row)
 
 
-def search_used(config: Settings, search: SearchSettings) -> dict[str, float | str]:
+def search_used(config: Settings, search: SearchSettings, precision: str = "float32") -> dict[str, float | str]:
     """Return what changes translations of all search settings: those given, or else the model's."""
     decoding = config.decoding
     return {
@@ -97,7 +100,7 @@ def search_used(config: Settings, search: SearchSettings) -> dict[str, float | s
         "length_penalty": decoding.length_penalty if search.length_penalty is None else search.length_penalty,
         "retry": decoding.retry if search.retry is None else search.retry,
         "sentences": by_sentence(config, search.sentences),
-        **({} if search.precision == "float32" else {"precision": search.precision}),
+        **({} if precision == "float32" else {"precision": precision}),
     }
 
 

@@ -11,17 +11,17 @@ from nmt.terminal import tell
 
 
 def load_translator(who: str, folder: Path, search: SearchSettings) -> Translator:
-    """Read a model folder; more threads than cores would only wait for each other, and are not begun.
+    """Read a model folder or file; more threads than cores would only wait for each other, and are not begun.
 
     Args:
         who: The command, such as "nmt translate", which says so then.
-        folder: The folder.
+        folder: The folder or file.
         search: How to search.
 
     Raises:
         DeviceError, MissingError, ModelError, SubwordError: See `Translator.load`.
     """
-    if search.search == "reference" and search.precision != "float32":
+    if search.search == "reference" and search.precision not in (None, "float32"):
         import typer
 
         raise typer.BadParameter(f"--precision: expected float32 with --search reference, got {search.precision}")

@@ -48,6 +48,7 @@ Overrides = Annotated[
     list[str],
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; may be given many times."),
 ]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, or a file that `nmt export` wrote.")]
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder that `nmt train` wrote.")]
 BeamSize = Annotated[
     int | None, within(BEAM_SIZE, "Hypotheses per sentence; 1 is greedy search.  [default: the model's]")
@@ -62,7 +63,12 @@ Retry = Annotated[bool | None, typer.Option(help="Translate once more what looks
 Sentences = Annotated[
     bool | None, typer.Option(help="Translate the sentences of a line one by one.  [default: the model's]")
 ]
-Precision = Annotated[Rounded, typer.Option(help="What weights are rounded to; int8 is faster, and for the CPU alone.")]
+Precision = Annotated[
+    Rounded | None,
+    typer.Option(
+        help="What weights are rounded to; int8 is faster, and for the CPU alone.  [default: float32, or the file's]"
+    ),
+]
 Search = Annotated[
     SearchBy, typer.Option(help="native, or reference: the slow one that can be read, with torch (float32).")
 ]

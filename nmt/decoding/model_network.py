@@ -68,6 +68,8 @@ class ModelNetwork:
             config, model = load_model(folder, Seq2Seq.from_config, parameter_shapes)
             return config, cls(model.to(place), threads, reference=reference)
 
+    precision = "float32"
+
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:
         """Of source and target, in subwords."""

@@ -68,6 +68,11 @@ class PackedNetwork:
             return model.settings, cls(NativeNetwork(shape, tensors, precision), threads)
 
     @property
+    def precision(self) -> str:
+        """What its weights are rounded to, a key of `nmt.model.native.PRECISIONS`."""
+        return self._native.precision
+
+    @property
     def vocabulary_sizes(self) -> tuple[int, int]:
         """Of source and target, in subwords."""
         return self._native.shape.source_vocabulary, self._native.shape.target_vocabulary

@@ -30,6 +30,10 @@ class Network(Protocol):
         """Trainable values, shared ones counted once."""
 
     @property
+    def precision(self) -> str:
+        """What its weights are rounded to: float32, which is not at all, or int8."""
+
+    @property
     def place(self) -> str:
         """Where it computes, such as "cpu" or "cuda:0"."""
 

@@ -10,6 +10,7 @@ from nmt.data.subwords import PiecesThat, Subwords, load_subwords
 from nmt.decoding.arguments import checked_lines, checked_pairs, checked_text
 from nmt.decoding.hypotheses import SearchError, SearchOptions
 from nmt.decoding.lines import Line, LineCutter, one_line
+from nmt.decoding.model_file import open_model_file
 from nmt.decoding.native import PackedNetwork
 from nmt.decoding.network import Network, Progress
 from nmt.decoding.pieces import PieceTranslator
@@ -79,23 +80,24 @@ class Translator:
         folder: Path | str,
         threads: int | None = None,
         device: str = "cpu",
-        precision: str = "float32",
+        precision: str | None = None,
         search: str = "native",
     ) -> Self:
-        """Read a model folder.
+        """Read a model folder, or a model file (docs/model_file.md).
 
         Args:
-            folder: The folder.
+            folder: The folder, or the file.
             threads: CPU threads that a call uses; None for what OMP_NUM_THREADS says, or all cores.
             device: Where to translate, as in `nmt.model.device.use_device`; a CUDA device needs torch.
-            precision: float32, or int8: faster on the CPU, and almost as good (docs/commands/translate.md).
+            precision: float32, or int8: faster on the CPU, and almost as good (docs/commands/translate.md); None for
+                float32, or what the file holds.
             search: native, or reference: the search that can be read, which needs torch and time.
 
         Returns:
             The translator.
 
         Raises:
-            DeviceError: If the device cannot be used, or not with this precision.
+            DeviceError: If the device cannot be used, or not with this precision, or not by a file.
             MissingError: If torch is needed, and not installed.
             TypeError, ValueError: If `threads` is no number, or out of bounds; or if there is no such precision or
                 search, or not both together.
@@ -104,8 +106,11 @@ class Translator:
         """
         threads, folder = count_threads(threads), Path(folder)
         for name, value, known in (("precision", precision, PRECISIONS), ("search", search, SEARCHES)):
-            if value not in known:
+            if value is not None and value not in known:
                 raise ValueError(f"{name}: expected {' or '.join(known)}, got {value!r}")
+        if not folder.is_dir():
+            return cls._load_file(folder, threads, device, precision, search)
+        precision = precision or "float32"
         if search == "reference" and precision != "float32":
             raise ValueError(f"precision: expected float32 with the search reference, got {precision!r}")
         network: Network
@@ -121,6 +126,15 @@ class Translator:
                 f"got {source.size} and {target.size}"
             )
         return cls(network, source, target, config)
+
+    @classmethod
+    def _load_file(cls, path: Path, threads: int, device: str, precision: str | None, search: str) -> Self:
+        found = open_model_file(path)
+        if search == "reference" or _is_card(device):
+            raise ModelError(f"{path}: a model file is for the CPU and the native search; take its folder")
+        if precision not in (None, found.network.precision):
+            raise ModelError(f"{path}: precision: expected {found.network.precision}, as the file is, got {precision}")
+        return cls(PackedNetwork(found.network, threads), found.source, found.target, found.config)
 
     def __repr__(self) -> str:
         """Tell what it translates with what, on one line."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from nmt.model.shapes import NetworkShape
-from rnn_engine._core import Translation, all_finite
+from rnn_engine._core import ModelFile, Translation, all_finite
 from rnn_engine.spec import CELLS
 
 __all__ = ["PRECISIONS", "Found", "NativeNetwork", "all_finite"]
@@ -51,26 +51,21 @@ class NativeNetwork:
 
     Args:
         shape: Its sizes.
-        tensors: Its float32 parameters, by the names and of the shapes that `shape` tells; copied.
+        tensors: Its float32 parameters, by the names and of the shapes that `shape` tells, copied; or the file that
+            they lie in, and are used in.
         precision: A key of `PRECISIONS`.
 
     Raises:
         ValueError, TypeError: A parameter is missing, or of another size or type.
     """
 
-    def __init__(self, shape: NetworkShape, tensors: Mapping[str, Any], precision: str = "float32") -> None:
+    def __init__(self, shape: NetworkShape, tensors: Mapping[str, Any] | ModelFile, precision: str = "float32") -> None:
         self.shape = shape
-        self._native = Translation(
-            dict(tensors),
-            cell=CELLS[shape.cell].index,
-            attention=_ATTENTION[shape.attention],
-            precision=PRECISIONS[precision],
-            source_vocabulary=shape.source_vocabulary,
-            target_vocabulary=shape.target_vocabulary,
-            embedding_size=shape.embedding_size,
-            hidden_size=shape.hidden_size,
-            encoder_layers=shape.encoder_layers,
-            decoder_layers=shape.decoder_layers,
+        self.precision = precision
+        self._native = (
+            Translation(tensors)
+            if isinstance(tensors, ModelFile)
+            else Translation(dict(tensors), **shape_numbers(shape, precision))
         )
 
     def search(
@@ -153,6 +148,35 @@ class NativeNetwork:
             )
             for (log_probabilities, weights), source, target in zip(found, sources, targets, strict=True)
         ]
+
+
+class ShapeNumbers(TypedDict):
+    """What the native code calls a network's shape (`rnn_translate_shape`), in its order."""
+
+    cell: int
+    attention: int
+    precision: int
+    source_vocabulary: int
+    target_vocabulary: int
+    embedding_size: int
+    hidden_size: int
+    encoder_layers: int
+    decoder_layers: int
+
+
+def shape_numbers(shape: NetworkShape, precision: str) -> ShapeNumbers:
+    """Describe a network of a precision as the native code does."""
+    return {
+        "cell": CELLS[shape.cell].index,
+        "attention": _ATTENTION[shape.attention],
+        "precision": PRECISIONS[precision],
+        "source_vocabulary": shape.source_vocabulary,
+        "target_vocabulary": shape.target_vocabulary,
+        "embedding_size": shape.embedding_size,
+        "hidden_size": shape.hidden_size,
+        "encoder_layers": shape.encoder_layers,
+        "decoder_layers": shape.decoder_layers,
+    }
 
 
 def _found(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,15 +42,23 @@ def read_settings(folder: Path) -> Config:
     Raises:
         ModelError: They are missing, damaged, or of another version; one line.
     """
-    from nmt.config import ConfigError  # noqa: PLC0415  (takes long to import, and translating does without)
-    from nmt.config_file import read_config  # noqa: PLC0415
+    from nmt.config_file import read_config  # noqa: PLC0415  (takes long to import, and translating does without)
 
     path = folder / CONFIG_FILE
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such model folder")
     require_file(path, "; a model folder is made by `nmt train`")
-    try:
+    with told_in_one_line():
         return read_config(path)
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Turn the errors of settings into one of a model, of one line."""
+    from nmt.config import ConfigError  # noqa: PLC0415
+
+    try:
+        yield
     except ConfigError as error:
         problems = str(error).splitlines()
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -19,10 +19,15 @@
 
 #include "base/xxh64.h"
 #include "network.h"
-#include "translate/file.h"
+#include "translate/file_network.h"
 
-using namespace rnn_engine;
-using namespace rnn_engine::translate;
+using rnn_engine::xxh64;
+namespace translate = rnn_engine::translate;
+using translate::bytes_of;
+using translate::FileHeader;
+using translate::FileRecord;
+using translate::kNetworkNumbers;
+using translate::kNetworkSection;
 
 namespace {
 
@@ -249,7 +254,7 @@ class Damage {
     std::memcpy(records.data(), bytes.data() + sizeof header, records.size() * sizeof(FileRecord));
     for (std::size_t i = 1 + below(3); i; --i) spoil(header, records, bytes);
     for (FileRecord& record : records) {
-      const std::uint64_t count = record.rows * record.columns * size_of_type(record.type);
+      const std::uint64_t count = bytes_of(record.type, record.rows, record.columns);
       if (record.offset < bytes.size() && count <= bytes.size() - record.offset && below(50))
         record.digest = xxh64(bytes.data() + record.offset, count);
     }
@@ -332,7 +337,7 @@ class Damage {
         break;
       }
       default: {  // values of a section
-        const std::uint64_t count = record.rows * record.columns * size_of_type(record.type);
+        const std::uint64_t count = bytes_of(record.type, record.rows, record.columns);
         if (!count || record.offset >= bytes.size() || count > bytes.size() - record.offset) break;
         for (std::uint64_t i = below(4); i < 4; ++i)
           bytes[record.offset + below(count)] = static_cast<unsigned char>(below(2) ? 0xFF : below(256));

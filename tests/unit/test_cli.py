@@ -30,6 +30,7 @@ COMMANDS = [
     "train",
     "plan",
     "average",
+    "export",
     "translate",
     "evaluate",
     "score",
@@ -194,10 +195,10 @@ def test_missing_files(config_file: Path, tmp_path: Path, command: str) -> None:
 def test_missing_model(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for arguments, folder, message in (
-        (["info"], "none", "none: no such model folder"),
+        (["info"], "none", "none: no such model folder or file"),
         (["info"], "empty", "config.json: missing; a model folder is made by `nmt train`"),
         (["translate"], "empty", "config.json: missing; a model folder is made by `nmt train`"),
-        (["evaluate", "--test", "x"], "none", "none: no such model folder"),
+        (["evaluate", "--test", "x"], "none", "none: no such model folder or file"),
     ):
         code, output, errors = parsed(*arguments, str(tmp_path / folder))
         assert (code, output, errors.count("\n")) == (FAILED, "", 1), errors

@@ -7,7 +7,7 @@ import pytest
 
 CSRC = Path(__file__).parents[2] / "csrc"
 API = "include"
-"""The C API is a header without includes of its own, which all but base/ may read."""
+"""The C APIs are headers that include each other alone, which all but base/ may read."""
 
 PLANNER = {"plan", "cells", "base", API}
 BELOW = {

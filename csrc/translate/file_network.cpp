@@ -1,0 +1,86 @@
+#include "translate/file_network.h"
+
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "base/finite.h"
+#include "translate/linear.h"
+#include "translate/network.h"
+
+namespace rnn_engine::translate {
+namespace {
+
+const std::string kScales = ".scales";
+
+Int8Matrix panels_of(const ModelFile& file, const rnn_translate_section& section) {
+  const std::string name = section.name;
+  const rnn_translate_section* scales = file.find(name + kScales, RNN_TRANSLATE_OF_FLOAT32);
+  require(scales && scales->rows == 1 && scales->columns == section.rows,
+          name + kScales + ": expected " + std::to_string(section.rows) + " values");
+  // -128 is no value of ours: the products of some instruction sets have no room for it.
+  require(!std::memchr(section.data, 0x80, bytes_of(section)), name + ": expected integers of -127 to 127, got -128");
+  return {section.rows, section.columns, static_cast<const std::int8_t*>(section.data),
+          static_cast<const float*>(scales->data)};
+}
+
+}  // namespace
+
+rnn_translate_shape shape_of(const ModelFile& file) {
+  const rnn_translate_section* section = file.find(kNetworkSection, RNN_TRANSLATE_OF_INT64);
+  require(
+      section && section->rows == 1 && section->columns == kNetworkNumbers,
+      std::string("expected a section `") + kNetworkSection + "` of " + std::to_string(kNetworkNumbers) + " numbers");
+  std::int64_t numbers[kNetworkNumbers];
+  std::memcpy(numbers, section->data, sizeof numbers);
+  for (int i = 0; i < 3; ++i)
+    require(numbers[i] >= 0 && numbers[i] < 256, "network: a cell, attention or precision that there is not");
+  const auto kind = [&](int i) { return static_cast<std::int32_t>(numbers[i]); };
+  return {kind(0), kind(1), kind(2), numbers[3], numbers[4], numbers[5], numbers[6], numbers[7], numbers[8]};
+}
+
+Tensors tensors_of(const ModelFile& file) {
+  std::vector<rnn_translate_tensor> values;
+  for (const rnn_translate_section& section : file.sections()) {
+    if (section.type != RNN_TRANSLATE_OF_FLOAT32) continue;
+    const auto* data = static_cast<const float*>(section.data);
+    const std::int64_t count = section.rows * section.columns;
+    require(all_finite(data, count), std::string(section.name) + ": holds values that are not finite");
+    values.push_back({section.name, data, count});
+  }
+  Tensors tensors(values.data(), static_cast<std::int64_t>(values.size()));
+  const bool rounded = shape_of(file).precision == RNN_TRANSLATE_INT8;
+  for (const rnn_translate_section& section : file.sections()) {
+    if (section.type != RNN_TRANSLATE_OF_INT8_PANELS) continue;
+    require(rounded, std::string(section.name) + ": expected float32, got 8-bit integers");
+    tensors.add(section.name, panels_of(file, section));
+  }
+  return tensors;
+}
+
+std::vector<char> file_of(std::vector<rnn_translate_section> sections, const rnn_translate_shape& shape,
+                          const Tensors& tensors) {
+  const Network network(shape, tensors, nullptr);  // says what is missing, and what is used
+  const std::int64_t numbers[kNetworkNumbers] = {
+      shape.cell,           shape.attention,   shape.precision,      shape.source_vocabulary, shape.target_vocabulary,
+      shape.embedding_size, shape.hidden_size, shape.encoder_layers, shape.decoder_layers};
+  sections.push_back({kNetworkSection, RNN_TRANSLATE_OF_INT64, 1, kNetworkNumbers, numbers});
+  std::vector<std::string> names;  // of scales
+  names.reserve(tensors.used().size());
+  std::vector<std::unique_ptr<Int8Weights>> rounded;
+  const Backend backend = select_backend(nullptr);
+  for (const auto& [name, matrix] : tensors.used()) {
+    if (shape.precision == RNN_TRANSLATE_FLOAT32 || matrix.n == 1) {
+      sections.push_back({name.c_str(), RNN_TRANSLATE_OF_FLOAT32, matrix.n, matrix.k, matrix.values});
+      continue;
+    }
+    const Int8Matrix& packed = rounded.emplace_back(std::make_unique<Int8Weights>(backend.int8, matrix))->matrix();
+    sections.push_back({name.c_str(), RNN_TRANSLATE_OF_INT8_PANELS, packed.n, packed.k, packed.values});
+    names.push_back(name + kScales);
+    sections.push_back({names.back().c_str(), RNN_TRANSLATE_OF_FLOAT32, 1, packed.n, packed.scales});
+  }
+  return file_of(sections);
+}
+
+}  // namespace rnn_engine::translate

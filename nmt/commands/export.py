@@ -1,0 +1,100 @@
+"""`nmt export`: a model folder to one file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import nmt
+from nmt.config import Config
+from nmt.config_file import as_json
+from nmt.data.subwords import load_subwords, subword_contents
+from nmt.decoding.model_file import ORIGIN_SECTION
+from nmt.files import atomic_write
+from nmt.model.model_file import SearchNumbers, make_model_file
+from nmt.model.native import all_finite
+from nmt.model.shapes import NetworkShape, parameter_shapes
+from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError, read_settings
+from nmt.model_folder.parameters import mapped_parameters, open_model
+from nmt.reading import kind_of, sha256
+from nmt.terminal import tell
+
+
+def run(folder: Path, output: Path, precision: str) -> None:
+    """Write a model file.
+
+    Args:
+        folder: The model folder.
+        output: The file; one that is there is replaced, and programs that have it open keep the old one.
+        precision: What to round weights to, a key of `nmt.model.native.PRECISIONS`.
+
+    Raises:
+        ModelError, SubwordError: The model cannot be read.
+        OSError: A file cannot be read or written, or `output` is something else than a file.
+    """
+    place = Path(os.path.realpath(output))  # what a link leads to is replaced
+    if place.exists() and (kind := kind_of(place)) is not None:
+        raise ModelError(f"{output}: expected the name of a file to write, got {kind}")
+    content = contents_of(folder, precision)
+    with atomic_write(place) as file:
+        file.write(content)
+    tell("nmt export", f"wrote {output}: {precision}, {len(content):,} bytes")
+
+
+def contents_of(folder: Path, precision: str) -> bytes:
+    """Make the contents of a model folder's file.
+
+    Args:
+        folder: The model folder.
+        precision: What to round weights to.
+
+    Raises:
+        ModelError, SubwordError: The model cannot be read.
+        OSError: A file cannot be read.
+    """
+    model = open_model(folder, parameter_shapes)
+    config, sizes = read_settings(folder), model.header.vocabulary_sizes
+    names = config.data.subword_files
+    subwords = load_subwords(folder, names)
+    if (subwords[0].size, subwords[1].size) != sizes:
+        raise ModelError(
+            f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
+            f"got {subwords[0].size} and {subwords[1].size}"
+        )
+    origin = {"version": nmt.__version__, "sha256": {name: sha256(folder / name) for name in (*names, MODEL_FILE)}}
+    texts = {
+        CONFIG_FILE: as_json(_passed_on(config)).encode(),
+        ORIGIN_SECTION: json.dumps(origin, indent=2).encode() + b"\n",
+        **subword_contents(names, subwords),
+    }
+    decoding = config.decoding
+    search = SearchNumbers(
+        decoding.beam_size,
+        decoding.length_penalty,
+        decoding.max_length_factor,
+        decoding.max_length_extra,
+        config.data.max_length,
+    )
+    with mapped_parameters(model) as tensors:
+        for name, values in tensors.items():
+            if not all_finite(values):
+                raise ModelError(f"{model.path}: {name}: holds values that are not finite")
+        return make_model_file(NetworkShape.of(config, sizes), tensors, precision, texts, search)
+
+
+def _passed_on(config: Config) -> Config:
+    """Leave out what is of the machine that the model was trained on: folders of files."""
+    data = config.data
+    here = data.model_copy(
+        update={
+            "train": tuple(_names(corpus) for corpus in data.train),
+            "valid": _names(data.valid),
+            "test": {name: _names(corpus) for name, corpus in data.test.items()},
+        }
+    )
+    return config.model_copy(update={"data": here, "folder": Path(config.folder.name or ".")})
+
+
+def _names(corpus: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(Path(path.name) for path in corpus)
