@@ -22,6 +22,8 @@ from nmt.decoding.translator import Translator
 from nmt.model_folder.files import ModelError
 
 FOLDER = Path(__file__).parents[1] / "data" / "model-v1"
+WRITTEN_BEFORE = FOLDER.parent / "model-v1-int8.nmt"
+"""What `nmt export` of version 0.1.0 made of it; the native tests of text use it, too."""
 LINES = ["The old dog sees the small cat.", "", "one two three", "☃", "pe mi so nu ka"]
 _MASK = (1 << 64) - 1
 
@@ -55,6 +57,11 @@ def test_a_file_is_as_good_as_its_folder(files: dict[str, Path], precision: str)
     assert everything(of_file) == everything(of_folder)
     assert repr(of_file) == repr(of_folder)
     assert of_file.network.precision == precision
+
+
+def test_files_of_earlier_versions_open() -> None:
+    before = Translator.load(WRITTEN_BEFORE, threads=1)
+    assert everything(before) == everything(Translator.load(FOLDER, threads=1, precision="int8"))
 
 
 def xxh64(data: bytes) -> int:

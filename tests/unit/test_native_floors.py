@@ -19,6 +19,7 @@ BELOW = {
     "cpu": PLANNER | {"api"},
     "cuda": PLANNER | {"api"},
     "translate": {"cpu", "cells", "base", "api", API},
+    "text": {"base", "api", API},
     "bindings": {API},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -1,0 +1,159 @@
+#include "text/translator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "base/error.h"
+#include "text/plain.h"
+
+namespace rnn_engine::text {
+namespace {
+
+constexpr int kPad = 0, kUnknown = 1, kBos = 2, kEos = 3, kSpecial = 4;
+constexpr std::int64_t kBatchSize = 64;
+
+void check(int code) {
+  if (code == RNN_ENGINE_OK) return;
+  if (code == RNN_ENGINE_INVALID) throw InvalidArgument(rnn_engine_last_error());
+  throw std::runtime_error(rnn_engine_last_error());
+}
+
+void load(sentencepiece::SentencePieceProcessor& subwords, const rnn_translate_section& section, std::int64_t size,
+          const std::string& path) {
+  const auto status = subwords.LoadFromSerializedProto(
+      {static_cast<const char*>(section.data), static_cast<std::size_t>(section.columns)});
+  require(status.ok(), path + ": " + section.name + ": no SentencePiece model: " + status.ToString());
+  require(subwords.GetPieceSize() == size, path + ": " + section.name + ": expected " + std::to_string(size) +
+                                               " pieces, got " + std::to_string(subwords.GetPieceSize()));
+  require(subwords.pad_id() == kPad && subwords.unk_id() == kUnknown && subwords.bos_id() == kBos &&
+              subwords.eos_id() == kEos,
+          path + ": " + section.name + ": expected pad, unk, bos, eos = 0, 1, 2, 3");
+}
+
+bool is_letter_or_digit(char byte) {
+  return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+         static_cast<unsigned char>(byte) >= 0x80;
+}
+
+}  // namespace
+
+Translator::Translator(const char* path, const char* isa) {
+  rnn_translate_file* file = nullptr;
+  check(rnn_translate_file_open(path, &file));
+  file_.reset(file);
+  rnn_translate_model* model = nullptr;
+  check(rnn_translate_file_network(file, isa, &model));
+  model_.reset(model);
+  const rnn_translate_section* search = find("search", RNN_TRANSLATE_OF_FLOAT64);
+  require(search && search->rows == 1 && search->columns == sizeof search_ / sizeof(double),
+          std::string(path) + ": expected a section `search` of 5 numbers");
+  std::memcpy(&search_, search->data, sizeof search_);
+  require(search_.beam_size >= 1 && search_.beam_size <= 1000 && search_.length_penalty >= 0 &&
+              search_.length_penalty <= 100 && search_.max_length_factor > 0 && search_.max_length_factor <= 100 &&
+              search_.max_length_extra >= 0 && search_.max_length_extra <= 10'000 && search_.longest >= 1 &&
+              search_.longest <= 10'000,
+          std::string(path) + ": search: settings that there cannot be");
+  read_subwords(path);
+}
+
+const rnn_translate_section* Translator::find(std::string_view name, int type) const {
+  const rnn_translate_section* sections = nullptr;
+  std::int64_t count = 0;
+  check(rnn_translate_file_sections(file_.get(), &sections, &count));
+  const auto* found = std::find_if(sections, sections + count, [&](const rnn_translate_section& each) {
+    return each.name == name && each.type == type;
+  });
+  return found == sections + count ? nullptr : found;
+}
+
+void Translator::read_subwords(const std::string& path) {
+  const auto* network = find("network", RNN_TRANSLATE_OF_INT64);  // of nine numbers, since there is a model of them
+  const auto* numbers = static_cast<const std::int64_t*>(network->data);
+  const rnn_translate_section *source = find("source.spm", RNN_TRANSLATE_OF_BYTES),
+                              *target = find("target.spm", RNN_TRANSLATE_OF_BYTES);
+  if (!source) source = target = find("joint.spm", RNN_TRANSLATE_OF_BYTES);
+  require(source && target, path + ": expected source.spm and target.spm, or joint.spm");
+  load(source_, *source, numbers[3], path);
+  load(target_, *target, numbers[4], path);
+  for (int id = 0; id < source_.GetPieceSize(); ++id) {
+    const std::string_view piece = source_.IdToPiece(id), mark = "\u2581";
+    const bool begins = piece.substr(0, mark.size()) == mark;
+    const std::string_view letters = piece.substr(begins ? mark.size() : 0);
+    begins_word_.push_back(begins);
+    says_something_.push_back(id >= kSpecial && std::any_of(letters.begin(), letters.end(), is_letter_or_digit));
+  }
+}
+
+// The subwords of a line, cut before words into as many pieces as the model takes; none if it can read nothing.
+std::vector<Translator::Ids> Translator::pieces_of(std::string_view line) const {
+  Ids ids;
+  const auto status = source_.Encode({line.data(), line.size()}, &ids);
+  if (!status.ok()) throw std::runtime_error("SentencePiece: " + status.ToString());
+  if (std::none_of(ids.begin(), ids.end(), [&](int id) { return says_something_[static_cast<std::size_t>(id)]; }))
+    return {};
+  const auto longest = static_cast<std::ptrdiff_t>(search_.longest);
+  std::vector<Ids> pieces;
+  for (auto begin = ids.begin(); begin != ids.end();) {
+    auto end = ids.end() - begin > longest ? begin + longest : ids.end();
+    if (end != ids.end()) {
+      auto word = end;
+      while (word - begin > longest / 2 && !begins_word_[static_cast<std::size_t>(*word)]) --word;
+      if (word - begin > longest / 2) end = word;
+    }
+    pieces.emplace_back(begin, end);
+    begin = end;
+  }
+  return pieces;
+}
+
+std::vector<std::string> Translator::translate(const rnn_translate_text_options& wanted,
+                                               const std::vector<std::string_view>& lines) const {
+  static constexpr std::int32_t kForbidden[] = {kPad, kUnknown, kBos};
+  rnn_translate_options options{};
+  options.beam_size = wanted.beam_size ? wanted.beam_size : static_cast<std::int64_t>(search_.beam_size);
+  options.n_best = 1;
+  options.length_penalty = wanted.length_penalty < 0 ? search_.length_penalty : wanted.length_penalty;
+  options.bos = kBos;
+  options.eos = kEos;
+  options.forbidden = kForbidden;
+  options.forbidden_count = 3;
+  options.batch_size = wanted.batch_size ? wanted.batch_size : kBatchSize;
+  options.threads = wanted.threads ? wanted.threads : 1;
+
+  std::vector<std::string> plain;
+  std::vector<std::vector<Ids>> pieces;
+  std::vector<rnn_translate_sentence> sentences;
+  for (const std::string_view line : lines) pieces.push_back(pieces_of(plain.emplace_back(plain_line(line))));
+  for (const auto& of_line : pieces)
+    for (const Ids& ids : of_line) {
+      const auto length = static_cast<std::int64_t>(ids.size());
+      const double longest = std::floor(search_.max_length_factor * static_cast<double>(length));
+      const auto most = static_cast<std::int64_t>(longest + search_.max_length_extra) + 1;
+      sentences.push_back({ids.data(), length, most, nullptr, 0});
+    }
+  rnn_translate_results* results = nullptr;
+  check(rnn_translate_search(model_.get(), &options, sentences.data(), static_cast<std::int64_t>(sentences.size()),
+                             nullptr, nullptr, &results));
+  const std::unique_ptr<rnn_translate_results, decltype(&rnn_translate_results_destroy)> owner(
+      results, &rnn_translate_results_destroy);
+
+  std::vector<std::string> translations;
+  std::size_t sentence = 0;
+  for (std::size_t line = 0; line < lines.size(); ++line) {
+    std::string& joined = translations.emplace_back(pieces[line].empty() ? plain[line] : "");
+    for (std::size_t i = 0; i < pieces[line].size(); ++i, ++sentence) {
+      const std::int64_t best = results->first[sentence];
+      if (best == results->first[sentence + 1]) continue;  // the search found nothing
+      const rnn_translate_hypothesis& found = results->hypotheses[best];
+      std::string text;
+      const auto status = target_.Decode(Ids(found.tokens, found.tokens + found.length), &text);
+      if (!status.ok()) throw std::runtime_error("SentencePiece: " + status.ToString());
+      joined += (joined.empty() || text.empty() ? "" : " ") + plain_line(text);
+    }
+  }
+  return translations;
+}
+
+}  // namespace rnn_engine::text

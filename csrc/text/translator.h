@@ -1,0 +1,49 @@
+// Lines of text to lines of text: SentencePiece on both sides of a model file's network.
+#pragma once
+
+#include <sentencepiece_processor.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rnn_translate_file.h"
+#include "rnn_translate_text.h"
+
+namespace rnn_engine::text {
+
+struct FileCloser {
+  void operator()(rnn_translate_file* file) const { rnn_translate_file_close(file); }
+};
+struct ModelDestroyer {
+  void operator()(rnn_translate_model* model) const { rnn_translate_model_destroy(model); }
+};
+
+class Translator {
+ public:
+  Translator(const char* path, const char* isa);
+
+  std::vector<std::string> translate(const rnn_translate_text_options& options,
+                                     const std::vector<std::string_view>& lines) const;
+
+ private:
+  using Ids = std::vector<int>;
+  // How the file says that translations are searched.
+  struct Search {
+    double beam_size, length_penalty, max_length_factor, max_length_extra, longest;
+  };
+
+  // nullptr: there is none.
+  const rnn_translate_section* find(std::string_view name, int type) const;
+  void read_subwords(const std::string& path);
+  std::vector<Ids> pieces_of(std::string_view line) const;
+
+  std::unique_ptr<rnn_translate_file, FileCloser> file_;
+  std::unique_ptr<rnn_translate_model, ModelDestroyer> model_;
+  Search search_{};
+  sentencepiece::SentencePieceProcessor source_, target_;
+  std::vector<bool> says_something_, begins_word_;  // of each piece of the source
+};
+
+}  // namespace rnn_engine::text

@@ -1,0 +1,12 @@
+# The example in C, run as its user runs it: cmake -DPROGRAM=... -DMODEL=... -P translate_lines.cmake
+file(WRITE translate_lines.txt "red dog sees old cat\n\nbig cat has red sun")
+foreach(beam "" 2)
+  execute_process(COMMAND ${PROGRAM} ${MODEL} ${beam} INPUT_FILE translate_lines.txt OUTPUT_VARIABLE found COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT found STREQUAL "pe mi so nu ka\n\nra ka ti pe lo\n")
+    message(FATAL_ERROR "translate_lines: got ${found}")
+  endif()
+endforeach()
+execute_process(COMMAND ${PROGRAM} ${CMAKE_CURRENT_LIST_FILE} INPUT_FILE translate_lines.txt RESULT_VARIABLE code ERROR_VARIABLE error)
+if(NOT code EQUAL 1 OR NOT error MATCHES "^translate_lines: .*as `nmt export` writes it")
+  message(FATAL_ERROR "translate_lines: expected an error of a file that is no model, got ${code}: ${error}")
+endif()
