@@ -121,7 +121,7 @@ class Translation {
       nb::gil_scoped_acquire acquire;
       try {
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
-        if (done > self.told && self.progress) (*self.progress)(done - self.told);
+        if (self.progress) (*self.progress)(done - self.told);  // even of none: the caller may want to give up
         self.told = done;
         return 0;
       } catch (nb::python_error& error) {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, NamedTuple
 
 from nmt.commands.asked import SearchSettings
 from nmt.commands.loading import load_translator
@@ -16,12 +18,9 @@ from nmt.data.text import LONGEST_LINE, CorpusError, RawLine, Source, open_input
 from nmt.data.text_check import TextCheck
 from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
 from nmt.decoding.translation import Status, Translation, TranslationSettings
-from nmt.decoding.translator import Translator
+from nmt.decoding.translator import CHUNK_LINES, CHUNK_SIZE, Translator
 from nmt.files import STREAM
 from nmt.terminal import tell
-
-_CHUNK: Final = 2_000  # lines translated together: enough to sort by length, few enough to hold in memory
-_CHUNK_BYTES: Final = 1_000_000  # and of how many bytes
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
         if request.plot is not None:
             wrong = _translate_and_draw(translator, source, target, search, request, request.plot, check)
         else:
-            lines = LineReader(source, _CHUNK, _CHUNK_BYTES)
+            lines = LineReader(source, CHUNK_LINES, CHUNK_SIZE)
             to_terminal = request.output in (None, STREAM) and sys.stdout.isatty()
             with progress("nmt translate", shown=not to_terminal) as show:
                 wrong = translate_stream(translator, lines, target, search, request, check, show)
@@ -105,37 +104,80 @@ def translate_stream(
     if request.format == "tsv":
         target.write(("\t".join(TSV_COLUMNS) + "\n").encode())
     wrong = 0
-    for chunk in lines.chunks():
-        first = check.lines + 1
-        read = [_read(raw, number, request, check) for number, raw in enumerate(chunk, start=first)]
-        tell_batch = None if show is None else _Done(lines, first - 1, len(chunk), show)
-        translations = translator.translate_detailed([line.text for line, _ in read], settings, tell_batch)
+    done = _Done(lines, show)
+    under_way: deque[_Chunk] = deque()
+
+    def texts() -> Iterator[list[str]]:
+        for raw in lines.chunks():
+            first = check.lines + 1
+            read = [_read(line, number, request, check) for number, line in enumerate(raw, start=first)]
+            under_way.append(_Chunk(first, raw, read))
+            done.begin(len(raw))
+            yield [line.text for line, _ in read]
+
+    for translations in translator.translate_chunks(texts(), settings, done):
+        chunk = under_way.popleft()
         rows = [
             row
             for number, (raw, (line, whole), found) in enumerate(
-                zip(chunk, read, translations, strict=True), start=first
+                zip(chunk.raw, chunk.read, translations, strict=True), start=chunk.first
             )
             for row in _write(line, found if whole else found.damaged(cut=raw.is_cut), number, request)
         ]
         target.write("".join(f"{row}\n" for row in rows).encode("utf-8"))
         target.flush()
-        wrong += sum(line.error is not None for line, _ in read)
-        if tell_batch is not None:
-            tell_batch(len(chunk))
+        wrong += sum(line.error is not None for line, _ in chunk.read)
+        done.end()
     return wrong
 
 
-class _Done:
-    """Tells how far the translation of a chunk is, of which only sentences are counted, most often one a line."""
+class _Chunk(NamedTuple):
+    """Lines that are translated together."""
 
-    def __init__(self, lines: LineReader, before: int, count: int, show: Show) -> None:
-        self._before, self._count, self._done, self._show = before, count, 0, show
-        self._start, self._end, self._size = lines.chunk_start, lines.position, lines.source.size()
+    first: int
+    """Number of the first."""
+    raw: list[RawLine]
+    read: list[tuple[JsonLine, bool]]
+
+
+class _Done:
+    """Tells how far a stream is, of which only sentences are counted, most often one a line.
+
+    Args:
+        lines: The stream.
+        show: What is told.
+    """
+
+    def __init__(self, lines: LineReader, show: Show | None) -> None:
+        self._lines, self._size, self._show = lines, lines.source.size(), show
+        self._under_way: deque[tuple[int, int]] = deque()  # of each chunk the lines, and where it ends
+        self._before, self._start, self._sentences = 0, 0, 0  # lines and bytes of the chunks that are done; since then
+
+    def begin(self, count: int) -> None:
+        """Another chunk of so many lines was read."""
+        self._under_way.append((count, self._lines.position))
 
     def __call__(self, sentences: int) -> None:
-        self._done = min(self._done + sentences, self._count)
-        place = self._start + (self._end - self._start) * self._done / self._count
-        self._show(self._before + self._done, place / self._size if self._size else None)
+        """So many more sentences are translated."""
+        self._sentences += sentences
+        self._tell()
+
+    def end(self) -> None:
+        """The first of the chunks is written."""
+        count, self._start = self._under_way.popleft()
+        self._before += count
+        self._sentences = max(0, self._sentences - count)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._show is None:
+            return
+        chunks = list(self._under_way)
+        count = sum(lines for lines, _ in chunks)
+        done = min(self._sentences, count)
+        end = chunks[-1][1] if chunks else self._start
+        place = self._start + (end - self._start) * done / max(1, count)
+        self._show(self._before + done, place / self._size if self._size else None)
 
 
 def _settings(search: SearchSettings, request: Request) -> TranslationSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import cast
 
 
@@ -15,6 +15,18 @@ def checked_lines(lines: object, name: str = "lines") -> list[str]:
     if isinstance(lines, (str, bytes, bytearray)):
         raise TypeError(f"{name}: expected a list of texts, got a single one; for one line: translate([line])[0]")
     return [checked_text(f"{name}[{place}]", line) for place, line in enumerate(_items(name, lines, "texts"))]
+
+
+def each_checked(lines: object) -> Iterator[str]:
+    """Go through texts one by one, however many there are.
+
+    Raises:
+        TypeError: It is nothing to go through; or, when its turn comes, an item is no text.
+    """
+    if isinstance(lines, (str, bytes, bytearray)):
+        raise TypeError("lines: expected many texts, got a single one; for one line: translate([line])[0]")
+    items = _items("lines", lines, "texts")
+    return (checked_text(f"lines[{place}]", line) for place, line in enumerate(items))
 
 
 def checked_pairs(pairs: object) -> list[tuple[str, str]]:

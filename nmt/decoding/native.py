@@ -73,6 +73,11 @@ class PackedNetwork:
         return self._native.precision
 
     @property
+    def overlaps(self) -> bool:
+        """Whether there are cores to prepare text beside a search."""
+        return self._threads > 1
+
+    @property
     def vocabulary_sizes(self) -> tuple[int, int]:
         """Of source and target, in subwords."""
         return self._native.shape.source_vocabulary, self._native.shape.target_vocabulary

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final, Self
 
+from nmt.data.ahead import ReadAhead
 from nmt.data.subwords import PiecesThat, Subwords, load_subwords
-from nmt.decoding.arguments import checked_lines, checked_pairs, checked_text
+from nmt.decoding.arguments import checked_lines, checked_pairs, checked_text, each_checked
 from nmt.decoding.hypotheses import SearchError, SearchOptions
 from nmt.decoding.lines import Line, LineCutter, one_line
 from nmt.decoding.model_file import open_model_file
@@ -15,6 +19,7 @@ from nmt.decoding.native import PackedNetwork
 from nmt.decoding.network import Network, Progress
 from nmt.decoding.pieces import PieceTranslator
 from nmt.decoding.searching import Searcher
+from nmt.decoding.stream import Ask, in_order
 from nmt.decoding.translation import (
     AttentionMap,
     PairScore,
@@ -34,6 +39,10 @@ if TYPE_CHECKING:
 SEARCHES: Final = ("native", "reference")
 """How to search: in native code where that can be, or as `beam_search`, which can be read."""
 
+CHUNK_LINES: Final = 2_000
+"""Lines of a stream translated together: enough to sort by length, few enough to hold in memory."""
+CHUNK_SIZE: Final = 1_000_000
+"""And of how many characters or bytes."""
 _LARGEST_MAP: Final = 25_000_000  # weights: 100 MB
 
 
@@ -64,15 +73,13 @@ class Translator:
         self.target_subwords = target_subwords
         self.config = config
         """The model's settings, or those of them that translating takes."""
-        wordless = PiecesThat(target_subwords, lambda piece: not any(map(str.isalpha, piece)))
+        self._wordless = PiecesThat(target_subwords, lambda piece: not any(map(str.isalpha, piece)))
         self._cutter = LineCutter(source_subwords, config.data.max_length)
-        self._pieces = PieceTranslator(
-            Searcher(network, config.decoding, wordless),
-            source_subwords,
-            target_subwords,
-            self._cutter,
-            config.doubtful,
-        )
+        self._pieces = self._piece_translator()
+
+    def _piece_translator(self, turn: AbstractContextManager[object] | None = None) -> PieceTranslator:
+        searcher = Searcher(self.network, self.config.decoding, self._wordless, turn)
+        return PieceTranslator(searcher, self.source_subwords, self.target_subwords, self._cutter, self.config.doubtful)
 
     @classmethod
     def load(
@@ -207,12 +214,78 @@ class Translator:
             SearchError: If a setting is out of bounds, or there are not as many prefixes as lines.
             TypeError: If `lines` or `prefixes` is no list of texts.
         """
-        texts = [one_line(text) for text in checked_lines(lines)]
+        return self._translate(lines, settings or TranslationSettings(), progress, prefixes, self._pieces)
+
+    def translate_stream(
+        self, lines: Iterable[str], settings: TranslationSettings | None = None, progress: Progress | None = None
+    ) -> Iterator[Translation]:
+        """Translate any number of lines as they come, with memory that does not grow.
+
+        Lines are taken ahead, in a thread of its own; a line that waits for others is translated after a tenth of a
+        second with what there is. What a line becomes is what `translate_detailed` makes of it.
+
+        Args:
+            lines: The lines, such as an open text file or a generator.
+            settings: How to translate; None takes what the model's settings say.
+            progress: Called now and then, in another thread, with the number of sentences just translated.
+
+        Returns:
+            A translation for each line, in order, each as soon as it is there.
+
+        Raises:
+            SearchError: If a setting is out of bounds.
+            TypeError: If `lines` cannot be gone through, or, when its turn comes, a line is no text.
+        """
+        ahead = ReadAhead(each_checked(lines), len, CHUNK_LINES, CHUNK_SIZE)
+        return chain.from_iterable(self.translate_chunks(ahead.chunks(), settings, progress))
+
+    def translate_chunks(
+        self,
+        chunks: Iterable[Sequence[str]],
+        settings: TranslationSettings | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[list[Translation]]:
+        """Translate lists of lines; while one is searched, the next is prepared, and the last one made into text.
+
+        Args:
+            chunks: The lists; another thread takes them, as they are needed.
+            settings: As for `translate_stream`.
+            progress: As for `translate_stream`.
+
+        Returns:
+            The translations of each list, in order, as soon as they are there.
+
+        Raises:
+            SearchError: If a setting is out of bounds.
+            TypeError: If a list is none of texts, when its turn comes.
+        """
         settings = settings or TranslationSettings()
+        self._options(settings)  # what is wrong with them is told at once
+        pieces = self._piece_translator(Lock())
+
+        def work(lines: Sequence[str], ask: Ask) -> list[Translation]:
+            def told(count: int) -> None:
+                ask()
+                if count and progress is not None:
+                    progress(count)
+
+            return self._translate(lines, settings, told, None, pieces)
+
+        return in_order(work, chunks, 2 if self.network.overlaps else 1)
+
+    def _translate(
+        self,
+        lines: Sequence[str],
+        settings: TranslationSettings,
+        progress: Progress | None,
+        prefixes: Sequence[str] | None,
+        pieces: PieceTranslator,
+    ) -> list[Translation]:
+        texts = [one_line(text) for text in checked_lines(lines)]
         options, batch_size = self._options(settings)
         prepared = self._cut(texts, prefixes, sentences=by_sentence(self.config, settings.sentences))
         ids_of = {piece.key: ids for line in prepared for piece, ids in line.parts if ids}
-        results = self._pieces.translate(ids_of, options, batch_size, progress, retry=self._retries(settings))
+        results = pieces.translate(ids_of, options, batch_size, progress, retry=self._retries(settings))
         translations = [assemble(line, results, options.length_penalty, aligned=options.attention) for line in prepared]
         return [  # U+FFFD stands for what nobody could read
             found.damaged() if "\ufffd" in line.text else found

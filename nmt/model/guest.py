@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import torch
 
+from rnn_engine.memory import across_forks
+
 _IMPORTED_IN: Final = os.getpid()
+_ALONE: Final = threading.RLock()
+across_forks(_ALONE)
 
 
 @contextmanager
@@ -22,12 +27,14 @@ def as_guest(threads: int | None = None) -> Iterator[None]:
     A process that was forked from one that had imported torch computes on one thread: those of the pool that torch
     shares with its parent are not there, and it would wait for them for ever.
 
+    The settings are the process's: one thread at a time is such a guest, others wait for it.
+
     Args:
         threads: CPU threads; None for as many as the program chose.
     """
     if os.getpid() != _IMPORTED_IN:
         threads = 1
-    with ExitStack() as stack:
+    with _ALONE, ExitStack() as stack:
         if threads is not None and threads != (before := torch.get_num_threads()):
             torch.set_num_threads(threads)
             stack.callback(torch.set_num_threads, before)

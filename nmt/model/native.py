@@ -86,7 +86,7 @@ class NativeNetwork:
             options: How to search: the fields of `nmt.decoding.hypotheses.SearchOptions`.
             batch_size: Sentences that a thread has in work at a time.
             threads: Threads.
-            progress: Called now and then with the number of sentences just done.
+            progress: Called now and then with the number of sentences just done; what it raises ends the search.
             prefixes: Ids that the translation of each begins with, shorter than its longest.
 
         Returns:
@@ -126,7 +126,7 @@ class NativeNetwork:
             batch_size: Pairs that a thread has in work at a time.
             threads: Threads.
             attention: Whether to keep the attention of all pairs: T * S values of each.
-            progress: Called now and then with the number of pairs just done.
+            progress: Called now and then with the number of pairs just done; what it raises ends the scoring.
 
         Returns:
             What it thinks of each pair.

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from nmt import cli
 from nmt.cli import app
 from nmt.config import ConfigError
 from nmt.data.line_reader import LineReader
-from nmt.data.text import Source
+from nmt.data.text import Source, open_input
+from nmt.decoding.translation import Status, Translation
 from nmt.evaluation import EvaluationError
 from nmt.main import plainly_translating
 from nmt.reporting import FAILED, WRONG_USAGE, reporting
@@ -273,11 +275,10 @@ class Upper:
     def __init__(self) -> None:
         self.chunks: list[int] = []
 
-    def translate_detailed(self, lines: list[str], *_: object) -> list[object]:
-        from nmt.decoding.translation import Status, Translation  # noqa: PLC0415
-
-        self.chunks.append(len(lines))
-        return [Translation(line.upper(), Status.OK) for line in lines]
+    def translate_chunks(self, chunks: Iterable[list[str]], *_: object) -> Iterator[list[Translation]]:
+        for lines in chunks:
+            self.chunks.append(len(lines))
+            yield [Translation(line.upper(), Status.OK) for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -294,26 +295,26 @@ class Upper:
     ],
 )
 def test_one_line_out_for_each_line_in(given: bytes, expected: bytes) -> None:
-    from nmt.commands.translate import SearchSettings, translate_stream  # noqa: PLC0415  (imports torch)
+    from nmt.commands.translate import SearchSettings, translate_stream  # noqa: PLC0415
 
     out, stream = io.BytesIO(), io.BytesIO(given)
     translate_stream(Upper(), LineReader(Source(stream, stream), 10, 1000), out, SearchSettings())  # type: ignore[arg-type]
     assert out.getvalue() == expected
 
 
-def test_a_stream_is_translated_in_chunks() -> None:
+def test_a_stream_is_translated_in_chunks(tmp_path: Path) -> None:
     from nmt.commands.translate import SearchSettings, translate_stream  # noqa: PLC0415
 
-    translator, out, stream = Upper(), io.BytesIO(), io.BytesIO(b"a\n" * 2500)
-    translate_stream(translator, LineReader(Source(stream, stream), 1000, 10_000), out, SearchSettings())  # type: ignore[arg-type]
+    translator, out = Upper(), io.BytesIO()
+    (tmp_path / "text").write_bytes(b"a\n" * 2500)
+    with open_input(tmp_path / "text") as source:
+        translate_stream(translator, LineReader(source, 1000, 10_000), out, SearchSettings())  # type: ignore[arg-type]
     assert translator.chunks == [1000, 1000, 500]
     assert out.getvalue() == b"A\n" * 2500
 
 
 @pytest.mark.parametrize("kind", ["EMPTY", "COPIED", "OK", "SPLIT"])
 def test_a_line_that_is_cut_is_damaged_whatever_is_left_of_it(kind: str) -> None:
-    from nmt.decoding.translation import Status, Translation  # noqa: PLC0415
-
     found = Translation("", Status[kind])
     assert found.damaged(cut=True).status is Status.DAMAGED
     assert (found.damaged().status is Status.DAMAGED) == (kind in ("OK", "SPLIT"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from nmt.decoding import translator as translator_module
 from nmt.decoding.hypotheses import SearchError
 from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.translation import TranslationSettings
@@ -208,3 +210,81 @@ def test_it_says_what_it_is(translator: Translator) -> None:
     assert repr(translator).startswith("<Translator ")
     assert repr(translator).endswith(" parameters, on cpu>")
     assert "lstm" in repr(translator)
+
+
+MANY = [f"{line} {number}" for number in range(40) for line in LINES]
+
+
+@pytest.mark.parametrize(("precision", "search"), [("float32", "native"), ("int8", "native"), ("float32", "reference")])
+def test_threads_share_a_translator(precision: str, search: str) -> None:
+    """Eight of them, each with other lines: what a line becomes does not depend on who is at work beside it."""
+    loaded = Translator.load(FOLDER, threads=2, precision=precision, search=search)
+    before = settings_of_torch()
+    expected = loaded.translate(MANY[:64])
+    found: dict[int, list[str]] = {}
+
+    def work(number: int) -> None:
+        found[number] = loaded.translate(MANY[8 * number : 8 * number + 8])
+        assert len(loaded.score([("a", "b")])) == 1
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [text for number in range(8) for text in found[number]] == expected
+    assert settings_of_torch() == before
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_stream_gives_what_a_list_gives(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    monkeypatch.setattr(translator_module, "CHUNK_LINES", 7)
+    loaded = Translator.load(FOLDER, threads=threads)
+    how = TranslationSettings(n_best=2, beam_size=3, alignments=True)
+    done: list[int] = []
+    found = list(loaded.translate_stream((line for line in MANY), how, done.append))
+    assert found == loaded.translate_detailed(MANY, how)
+    assert sum(done) == 80  # the others hold nothing to read
+    assert list(loaded.translate_stream([])) == []
+
+
+def test_a_stream_is_read_as_it_is_used(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translator_module, "CHUNK_LINES", 5)
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        while True:  # a file of any size
+            taken += 1
+            yield "red dog"
+
+    results = translator.translate_stream(lines())
+    for used in range(1, 40):
+        assert next(results).text
+        assert taken <= used + 40
+
+
+def test_a_stream_answers_before_its_next_line_comes(translator: Translator) -> None:
+    come = threading.Event()
+
+    def lines() -> Iterator[str]:
+        yield "red dog"
+        assert come.wait(60)
+        yield "one two"
+
+    results = translator.translate_stream(lines())
+    first = next(results)
+    come.set()
+    assert [first.text, *(each.text for each in results)] == translator.translate(["red dog", "one two"])
+
+
+def test_what_is_no_stream_of_texts(translator: Translator) -> None:
+    with pytest.raises(TypeError, match="lines: expected many texts, got a single one"):
+        translator.translate_stream("one text")
+    with pytest.raises(TypeError, match="lines: expected a list of texts, got int"):
+        translator.translate_stream(5)  # type: ignore[arg-type]
+    with pytest.raises(SearchError, match="beam_size: expected a whole number from 1"):
+        translator.translate_stream(["a"], TranslationSettings(beam_size=0))
+    results = translator.translate_stream(["a", "b", 3])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=r"lines\[2\]: expected str, got int"):
+        list(results)
