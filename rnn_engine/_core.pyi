@@ -197,6 +197,8 @@ class Translation:
         decoder_layers: int,
         isa: str | None = None,
     ) -> None: ...
+    @staticmethod
+    def join(parts: Sequence[Translation]) -> Translation: ...
     def search(
         self,
         sources: Sequence[Sequence[int]],

@@ -51,6 +51,12 @@ class Translation {
     });
   }
   Translation(const ModelFile& file, const std::optional<std::string>& isa) : raw_(file.network(isa)) {}
+  // An ensemble of several.
+  explicit Translation(const std::vector<const Translation*>& parts) {
+    std::vector<const rnn_translate_model*> models;
+    for (const Translation* part : parts) models.push_back(part->raw_);
+    check(linked_functions(), rnn_translate_model_join(models.data(), static_cast<int64_t>(models.size()), &raw_));
+  }
   Translation(const Translation&) = delete;
   ~Translation() { rnn_translate_model_destroy(raw_); }
 
@@ -164,6 +170,9 @@ void bind_translation(nb::module_& module) {
           "target_vocabulary"_a, "embedding_size"_a, "hidden_size"_a, "encoder_layers"_a, "decoder_layers"_a,
           "isa"_a = nb::none())
       .def(nb::init<const ModelFile&, const std::optional<std::string>&>(), "file"_a, "isa"_a = nb::none())
+      .def_static(
+          "join", [](const std::vector<const Translation*>& parts) { return new Translation(parts); }, "parts"_a,
+          nb::rv_policy::take_ownership)
       .def(
           "search",
           [](const Translation& self, const std::vector<Ids>& sources, const std::vector<int64_t>& max_lengths,

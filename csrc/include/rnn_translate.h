@@ -120,6 +120,11 @@ typedef int (*rnn_translate_poll)(void* user, int64_t done);
 /* `isa` as for rnn_engine_context_create. */
 RNN_ENGINE_API int rnn_translate_model_create(const rnn_translate_shape* shape, const rnn_translate_tensor* tensors,
                                               int64_t count, const char* isa, rnn_translate_model** model);
+/* Makes an ensemble: its log-probabilities are the mean of those of the models, token by token, and so is its
+ * attention. The models are of the same vocabularies (of as many ids, at least; what they stand for is the caller's to
+ * compare), may be ensembles, and may be destroyed before it. */
+RNN_ENGINE_API int rnn_translate_model_join(const rnn_translate_model* const* models, int64_t count,
+                                            rnn_translate_model** model);
 RNN_ENGINE_API void rnn_translate_model_destroy(rnn_translate_model* model);
 
 /* Searches the best translations of all sentences. `poll` may be NULL. */

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/arguments.h"
@@ -118,7 +119,27 @@ int rnn_translate_model_create(const rnn_translate_shape* shape, const rnn_trans
     require_pointer(tensors, "tensors");
     require_pointer(model, "model");
     require_within("count", count, 0, 1 << 20);
-    *model = new rnn_translate_model{nullptr, Network(*shape, Tensors(tensors, count), isa)};
+    *model = new rnn_translate_model(nullptr, *shape, Tensors(tensors, count), isa);
+  });
+}
+
+int rnn_translate_model_join(const rnn_translate_model* const* models, int64_t count, rnn_translate_model** model) {
+  return guarded([&] {
+    require_within("count", count, 1, 1024);
+    require_pointer(models, "models");
+    require_pointer(model, "model");
+    std::vector<std::shared_ptr<const Part>> parts;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::string name = "model " + std::to_string(i);
+      require_pointer(models[i], name.c_str());
+      const rnn_translate_shape &mine = models[i]->shape(), &first = models[0]->shape();
+      require_within(name + ": source_vocabulary", mine.source_vocabulary, first.source_vocabulary,
+                     first.source_vocabulary);
+      require_within(name + ": target_vocabulary", mine.target_vocabulary, first.target_vocabulary,
+                     first.target_vocabulary);
+      parts.insert(parts.end(), models[i]->parts.begin(), models[i]->parts.end());
+    }
+    *model = new rnn_translate_model(std::move(parts));
   });
 }
 
@@ -133,7 +154,7 @@ int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_o
     require_pointer(results, "results");
     require_within("count", count, 0, kMostSentences);
     if (count) require_pointer(sentences, "sentences");
-    const rnn_translate_shape& shape = model->network.shape();
+    const rnn_translate_shape& shape = model->shape();
     require_options(*options, shape);
     for (std::int64_t i = 0; i < count; ++i) {
       const std::string name = "sentence " + std::to_string(i);
@@ -142,7 +163,7 @@ int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_o
       require_prefix(name + ": prefix", sentences[i], *options, shape.target_vocabulary);
     }
     hand_over<Results>(count, poll, user, results,
-                       [&](const Poll& asked) { return search(model->network, *options, sentences, count, asked); });
+                       [&](const Poll& asked) { return search(model->networks(), *options, sentences, count, asked); });
   });
 }
 
@@ -157,7 +178,7 @@ int rnn_translate_score(const rnn_translate_model* model, const rnn_translate_sc
     require_pointer(scores, "scores");
     require_within("count", count, 0, kMostSentences);
     if (count) require_pointer(pairs, "pairs");
-    const rnn_translate_shape& shape = model->network.shape();
+    const rnn_translate_shape& shape = model->shape();
     require_common(*options, shape);
     for (std::int64_t i = 0; i < count; ++i) {
       const std::string name = "pair " + std::to_string(i);
@@ -165,7 +186,7 @@ int rnn_translate_score(const rnn_translate_model* model, const rnn_translate_sc
       require_ids(name + ": target", pairs[i].target, pairs[i].target_length, 0, shape.target_vocabulary);
     }
     hand_over<Scores>(count, poll, user, scores,
-                      [&](const Poll& asked) { return force(model->network, *options, pairs, count, asked); });
+                      [&](const Poll& asked) { return force(model->networks(), *options, pairs, count, asked); });
   });
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 rnn_translate_model* model_of(const std::shared_ptr<const ModelFile>& file, const char* isa) {
   try {
-    return new rnn_translate_model{file, Network(shape_of(*file), tensors_of(*file), isa)};
+    return new rnn_translate_model(file, shape_of(*file), tensors_of(*file), isa);
   } catch (const InvalidArgument& error) {
     throw InvalidArgument(file->path() + ": " + error.what());
   }

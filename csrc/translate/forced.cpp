@@ -1,8 +1,6 @@
 #include "translate/forced.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <memory>
 #include <numeric>
 #include <utility>
@@ -11,7 +9,7 @@ namespace rnn_engine::translate {
 namespace {
 
 struct Shared {
-  const Network& network;
+  const Ensemble& networks;
   const rnn_translate_scoring& options;
   const rnn_translate_pair* pairs;
   Queue queue;
@@ -22,8 +20,7 @@ struct Shared {
 // A batch of pairs at a time, the longest target first: those that are done are the last rows.
 class Forcing final : public Worker {
  public:
-  Forcing(Shared& shared, std::int64_t capacity)
-      : shared_(shared), capacity_(capacity), states_(shared.network.shape().decoder_layers) {}
+  Forcing(Shared& shared, std::int64_t capacity) : shared_(shared), capacity_(capacity), decoding_(shared.networks) {}
 
   bool step() override {
     if (batch_.empty() && !begin()) return false;
@@ -34,6 +31,7 @@ class Forcing final : public Worker {
 
  private:
   const rnn_translate_pair& pair(std::size_t row) const { return shared_.pairs[batch_[row]]; }
+  std::int64_t length(std::size_t row) const { return sources_[row].front()->length; }
   Forced& result(std::size_t row) { return shared_.results[static_cast<std::size_t>(batch_[row])]; }
 
   bool begin() {
@@ -41,21 +39,12 @@ class Forcing final : public Worker {
     if (batch_.empty()) return false;
     position_ = 0;
     encode();
-    const std::int64_t H = shared_.network.shape().hidden_size;
-    for (std::size_t layer = 0; layer < states_.hidden.size(); ++layer)
-      for (const auto hidden : {true, false}) {
-        Buffer& buffer = (hidden ? states_.hidden : states_.cell)[layer];
-        float* state = buffer.at_least(static_cast<std::int64_t>(batch_.size()) * H);
-        for (const std::unique_ptr<Source>& source : sources_) {
-          const std::vector<float>& initial = hidden ? source->hidden : source->cell;
-          std::memcpy(state, initial.data() + static_cast<std::int64_t>(layer) * H, sizeof(float) * H);
-          state += H;
-        }
-      }
+    decoding_.keep_first(0);
+    decoding_.append(sources_, 1);
     for (std::size_t row = 0; row < batch_.size(); ++row) {
       const auto T = static_cast<std::size_t>(pair(row).target_length + 1);
       result(row).log_probabilities.resize(T);
-      if (shared_.options.attention) result(row).attention.resize(T * static_cast<std::size_t>(sources_[row]->length));
+      if (shared_.options.attention) result(row).attention.resize(T * static_cast<std::size_t>(length(row)));
     }
     return true;
   }
@@ -71,48 +60,49 @@ class Forcing final : public Worker {
       const rnn_translate_pair& each = pair(row);
       ids.emplace_back(each.source, each.source + each.source_length).push_back(shared_.options.eos);
     }
-    std::vector<std::unique_ptr<Source>> encoded = shared_.network.encode(ids);
+    std::vector<Sources> encoded = decoding_.encode(ids);
     sources_.resize(batch_.size());
     for (std::size_t i = 0; i < order.size(); ++i) sources_[order[i]] = std::move(encoded[i]);
   }
 
   void advance() {
-    std::vector<Group> groups;
+    std::vector<Rows> groups;
     std::vector<std::int32_t> inputs, answers;
+    std::int64_t weights = 0;
     for (std::size_t row = 0; row < batch_.size(); ++row) {
       const rnn_translate_pair& each = pair(row);
-      groups.push_back({sources_[row].get(), 1});
+      groups.push_back({&sources_[row], 1});
       inputs.push_back(position_ ? each.target[position_ - 1] : shared_.options.bos);
       answers.push_back(position_ < each.target_length ? each.target[position_] : shared_.options.eos);
+      weights += length(row);
     }
-    const float* features =
-        shared_.network.step(groups, inputs, states_, scratch_, [&](std::int64_t row, const float* weights) {
-          std::vector<float>& all = result(static_cast<std::size_t>(row)).attention;
-          const std::int64_t S = groups[static_cast<std::size_t>(row)].source->length;
-          if (!all.empty()) std::copy_n(weights, S, all.data() + position_ * S);
-        });
-    judge(answers, features);
+    attention_.resize(static_cast<std::size_t>(weights));
+    decoding_.step(groups, inputs, attention_.data());
+    const float* from = attention_.data();
+    for (std::size_t row = 0; row < batch_.size(); from += length(row), ++row)
+      if (shared_.options.attention)
+        std::copy_n(from, length(row), result(row).attention.data() + position_ * length(row));
+    judge(answers);
     ++position_;
     while (!batch_.empty() && position_ > pair(batch_.size() - 1).target_length) {
       batch_.pop_back();
       ++shared_.progress.done;
     }
+    decoding_.keep_first(static_cast<std::int64_t>(batch_.size()));
   }
 
   // Writes down the log-probability of each answer.
-  void judge(const std::vector<std::int32_t>& answers, const float* features) {
-    const std::int64_t V = shared_.network.shape().target_vocabulary, E = shared_.network.shape().embedding_size;
-    const auto N = static_cast<std::int64_t>(answers.size());
-    float* logits = logits_.at_least(std::min(N, kLogitRows) * V);
+  void judge(const std::vector<std::int32_t>& answers) {
+    const std::int64_t V = decoding_.vocabulary();
     float* tops = tops_.at_least((V + kChunk - 1) / kChunk);
-    for (std::int64_t begin = 0; begin < N; begin += kLogitRows) {
-      const std::int64_t rows = std::min(kLogitRows, N - begin);
-      shared_.network.logits(rows, features + begin * E, logits);
-      for (std::int64_t i = 0; i < rows; ++i) {
-        const float* scores = logits + i * V;
+    for (std::int64_t begin = 0; begin < decoding_.rows(); begin += kLogitRows) {
+      const std::int64_t rows = std::min(kLogitRows, decoding_.rows() - begin);
+      const float* scores = decoding_.scores(begin, rows);
+      for (std::int64_t i = 0; i < rows; ++i, scores += V) {
         const auto row = static_cast<std::size_t>(begin + i);
         result(row).log_probabilities[static_cast<std::size_t>(position_)] =
-            static_cast<double>(scores[answers[row]]) - log_total(shared_.network.kernels().total_row(scores, V, tops));
+            static_cast<double>(scores[answers[row]]) -
+            decoding_.log_total(decoding_.kernels().total_row(scores, V, tops));
       }
     }
   }
@@ -120,19 +110,19 @@ class Forcing final : public Worker {
   Shared& shared_;
   std::int64_t capacity_;
   std::vector<std::int64_t> batch_;  // pairs in work
-  std::vector<std::unique_ptr<Source>> sources_;
+  std::vector<Sources> sources_;
   std::int64_t position_ = 0;
-  States states_;
-  Scratch scratch_;
-  Buffer logits_, tops_;
+  Decoding decoding_;
+  std::vector<float> attention_;
+  Buffer tops_;
 };
 
 }  // namespace
 
-std::vector<Forced> force(const Network& network, const rnn_translate_scoring& options, const rnn_translate_pair* pairs,
-                          std::int64_t count, const Poll& poll) {
+std::vector<Forced> force(const Ensemble& networks, const rnn_translate_scoring& options,
+                          const rnn_translate_pair* pairs, std::int64_t count, const Poll& poll) {
   const auto sizes = [&](std::int64_t i) { return std::pair(pairs[i].target_length, pairs[i].source_length); };
-  Shared shared{network, options, pairs,
+  Shared shared{networks, options, pairs,
                 Queue(count, [&](std::int64_t a, std::int64_t b) { return sizes(a) > sizes(b); }),
                 std::vector<Forced>(static_cast<std::size_t>(count))};
   const std::int64_t threads = std::clamp<std::int64_t>(count, 1, options.threads);

@@ -1,11 +1,11 @@
-// Forced decoding: what a network thinks of translations that are known already.
+// Forced decoding: what networks think of translations that are known already.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "rnn_translate.h"
-#include "translate/network.h"
+#include "translate/decoding.h"
 #include "translate/workers.h"
 
 namespace rnn_engine::translate {
@@ -16,7 +16,7 @@ struct Forced {
 };
 
 // Of each pair; empty if `poll` gave up.
-std::vector<Forced> force(const Network& network, const rnn_translate_scoring& options, const rnn_translate_pair* pairs,
-                          std::int64_t count, const Poll& poll);
+std::vector<Forced> force(const Ensemble& networks, const rnn_translate_scoring& options,
+                          const rnn_translate_pair* pairs, std::int64_t count, const Poll& poll);
 
 }  // namespace rnn_engine::translate

@@ -6,13 +6,13 @@
 
 #include "rnn_translate.h"
 #include "translate/beam.h"
-#include "translate/network.h"
+#include "translate/decoding.h"
 #include "translate/workers.h"
 
 namespace rnn_engine::translate {
 
 // The best hypotheses of each sentence; empty if `poll` gave up.
-std::vector<std::vector<Finished>> search(const Network& network, const rnn_translate_options& options,
+std::vector<std::vector<Finished>> search(const Ensemble& networks, const rnn_translate_options& options,
                                           const rnn_translate_sentence* sentences, std::int64_t count,
                                           const Poll& poll);
 

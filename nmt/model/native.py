@@ -68,6 +68,21 @@ class NativeNetwork:
             else Translation(dict(tensors), **shape_numbers(shape, precision))
         )
 
+    @classmethod
+    def join(cls, networks: Sequence[NativeNetwork]) -> NativeNetwork:
+        """Make an ensemble, whose log-probabilities are the mean of those of its networks.
+
+        Args:
+            networks: At least one, of the same subwords, whatever their sizes; `shape` is the first one's.
+
+        Raises:
+            ValueError: Vocabularies have different sizes.
+        """
+        joined = cls.__new__(cls)
+        joined._native = Translation.join([network._native for network in networks])
+        joined.shape = networks[0].shape
+        return joined
+
     def search(
         self,
         sources: Sequence[Sequence[int]],

@@ -79,6 +79,42 @@ static void test_same_bits(int cell, int attention, int precision) {
   release_tensors(&tensors);
 }
 
+/* Networks of other sizes, cells and precisions as one; parts are gone before it is asked. */
+static void test_ensembles(void) {
+  static Tensors tensors;
+  uint64_t expected = 0, expected_scores = 0;
+  for (int isa = 0; isa < ISAS; ++isa) {
+    if (!rnn_engine_has_isa(kIsas[isa])) continue;
+    rnn_translate_model *parts[3] = {NULL}, *pair = NULL, *all = NULL;
+    for (int i = 0; i < 3; ++i) {
+      const rnn_translate_shape shape = shape_of(i == 1 ? RNN_ENGINE_MI_LSTM : RNN_ENGINE_LSTM, RNN_TRANSLATE_DOT,
+                                                 i == 2 ? RNN_TRANSLATE_INT8 : RNN_TRANSLATE_FLOAT32, 1 + i % 2);
+      make_tensors(&tensors, &shape);
+      CHECK(rnn_translate_model_create(&shape, tensors.list, tensors.count, kIsas[isa], &parts[i]) == 0, "part: %s",
+            rnn_engine_last_error());
+      release_tensors(&tensors);
+    }
+    CHECK(rnn_translate_model_join((const rnn_translate_model* const*)parts, 2, &pair) == 0, "join: %s",
+          rnn_engine_last_error());
+    const rnn_translate_model* both[] = {pair, parts[2]};
+    CHECK(rnn_translate_model_join(both, 2, &all) == 0, "join: %s", rnn_engine_last_error());
+    for (int i = 0; i < 3; ++i) rnn_translate_model_destroy(parts[i]);
+    rnn_translate_model_destroy(pair);
+    for (int threads = 1; threads <= 3; threads += 2) {
+      const rnn_translate_options options = options_of(3, threads, 1 + 3 * threads);
+      rnn_translate_results* results = NULL;
+      CHECK(rnn_translate_search(all, &options, sentences, SENTENCES, NULL, NULL, &results) == 0, "search: %s",
+            rnn_engine_last_error());
+      const uint64_t found = digest_of(results), scores = scores_of(all, threads, 4, 1);
+      if (!expected) expected = found, expected_scores = scores;
+      CHECK(found == expected && scores == expected_scores, "ensemble, %s, %d threads: other bits", kIsas[isa],
+            threads);
+      rnn_translate_results_destroy(results);
+    }
+    rnn_translate_model_destroy(all);
+  }
+}
+
 static int give_up(void* user, int64_t done) {
   ++*(int*)user;
   return done > 0;
@@ -112,6 +148,19 @@ static void test_errors(void) {
 
   CHECK(rnn_translate_model_create(&shape, tensors.list, tensors.count, NULL, &model) == 0, "model: %s",
         rnn_engine_last_error());
+  rnn_translate_model *other = NULL, *joined = NULL;
+  wrong = shape;
+  wrong.source_vocabulary = SOURCE - 1;
+  tensors.list[0].count -= E;
+  CHECK(rnn_translate_model_create(&wrong, tensors.list, tensors.count, NULL, &other) == 0, "other model: %s",
+        rnn_engine_last_error());
+  const rnn_translate_model* unlike[] = {model, other, NULL};
+  expect_error(rnn_translate_model_join(unlike, 2, &joined), "model 1: source_vocabulary: expected 23 to 23, got 22");
+  expect_error(rnn_translate_model_join(unlike + 1, 2, &joined), "model 1");
+  expect_error(rnn_translate_model_join(unlike, 0, &joined), "count");
+  expect_error(rnn_translate_model_join(NULL, 1, &joined), "models");
+  expect_error(rnn_translate_model_join(unlike, 1, NULL), "model");
+  rnn_translate_model_destroy(other);
   rnn_translate_results* results = NULL;
   rnn_translate_options options = options_of(3, 1, 4);
   expect_error(rnn_translate_search(NULL, &options, sentences, SENTENCES, NULL, NULL, &results), "model");
@@ -211,6 +260,7 @@ int main(void) {
   for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_LAYER_NORM_MI_LSTM; ++cell)
     for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision)
       test_same_bits(cell, cell % 2 ? RNN_TRANSLATE_GENERAL : RNN_TRANSLATE_DOT, precision);
+  test_ensembles();
   test_errors();
   printf("%d failures\n", failures);
   return failures != 0;

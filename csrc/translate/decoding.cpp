@@ -1,0 +1,114 @@
+#include "translate/decoding.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace rnn_engine::translate {
+namespace {
+
+// Calls work(now, next, initial, H) for the hidden and the cell states of each layer.
+template <class Work>
+void for_each_state(const Network& network, States& now, States& next, const Work& work) {
+  const std::int64_t H = network.shape().hidden_size;
+  for (std::size_t layer = 0; layer < now.hidden.size(); ++layer) {
+    work(now.hidden[layer], next.hidden[layer], &Source::hidden, static_cast<std::int64_t>(layer), H);
+    work(now.cell[layer], next.cell[layer], &Source::cell, static_cast<std::int64_t>(layer), H);
+  }
+}
+
+}  // namespace
+
+Decoding::Decoding(const Ensemble& networks) {
+  for (const Network* network : networks) {
+    const std::int64_t layers = network->shape().decoder_layers;
+    members_.push_back({network, States(layers), States(layers), {}});
+  }
+}
+
+std::vector<Sources> Decoding::encode(const std::vector<std::vector<std::int32_t>>& sources) const {
+  std::vector<Sources> result(sources.size());
+  for (const Member& member : members_) {
+    std::vector<std::unique_ptr<Source>> encoded = member.network->encode(sources);
+    for (std::size_t i = 0; i < encoded.size(); ++i) result[i].push_back(std::move(encoded[i]));
+  }
+  return result;
+}
+
+void Decoding::append(const std::vector<Sources>& sources, std::int64_t each) {
+  const auto count = static_cast<std::int64_t>(sources.size()) * each;
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    Member& member = members_[m];
+    for_each_state(*member.network, member.states, member.next,
+                   [&](Buffer& now, Buffer& next, auto initial, std::int64_t layer, std::int64_t H) {
+                     float* grown = next.at_least((rows_ + count) * H);
+                     if (rows_) std::memcpy(grown, now.data(), sizeof(float) * rows_ * H);
+                     for (std::int64_t i = 0; i < count; ++i) {
+                       const Source& source = *sources[static_cast<std::size_t>(i / each)][m];
+                       std::memcpy(grown + (rows_ + i) * H, (source.*initial).data() + layer * H, sizeof(float) * H);
+                     }
+                     std::swap(now, next);
+                   });
+  }
+  rows_ += count;
+}
+
+void Decoding::select(const std::vector<std::int64_t>& rows) {
+  for (Member& member : members_)
+    for_each_state(*member.network, member.states, member.next,
+                   [&](Buffer& now, Buffer& next, auto, std::int64_t, std::int64_t H) {
+                     float* gathered = next.at_least(static_cast<std::int64_t>(rows.size()) * H);
+                     for (std::size_t n = 0; n < rows.size(); ++n)
+                       std::memcpy(gathered + static_cast<std::int64_t>(n) * H, now.data() + rows[n] * H,
+                                   sizeof(float) * H);
+                     std::swap(now, next);
+                   });
+  rows_ = static_cast<std::int64_t>(rows.size());
+}
+
+void Decoding::step(const std::vector<Rows>& groups, const std::vector<std::int32_t>& tokens, float* attention) {
+  const auto share = 1.0f / static_cast<float>(members_.size());
+  std::vector<Group> own(groups.size());
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    Member& member = members_[m];
+    for (std::size_t g = 0; g < groups.size(); ++g) own[g] = {(*groups[g].source)[m].get(), groups[g].count};
+    std::size_t group = 0;
+    std::int64_t until = own.front().rows;
+    float* to = attention;
+    member.features =
+        member.network->step(own, tokens, member.states, member.scratch, [&](std::int64_t row, const float* weights) {
+          while (row >= until) until += own[++group].rows;
+          const std::int64_t S = own[group].source->length;
+          for (std::int64_t s = 0; s < S; ++s) to[s] = (m ? to[s] : 0.0f) + weights[s] * share;
+          to += S;
+        });
+  }
+}
+
+float* Decoding::scores(std::int64_t first, std::int64_t count) {
+  const std::int64_t V = vocabulary();
+  float* logits = logits_.at_least(count * V);
+  const auto of = [&](const Member& member) {
+    member.network->logits(count, member.features + first * member.network->shape().embedding_size, logits);
+  };
+  if (members_.size() == 1) {
+    of(members_.front());
+    return logits;
+  }
+  const double share = 1.0 / static_cast<double>(members_.size());
+  float* mean = mean_.at_least(count * V);
+  tops_.resize(static_cast<std::size_t>((V + kChunk - 1) / kChunk));
+  std::fill_n(mean, count * V, 0.0f);
+  for (const Member& member : members_) {
+    of(member);
+    for (std::int64_t row = 0; row < count; ++row) {
+      const float* from = logits + row * V;
+      float* to = mean + row * V;
+      const double total = translate::log_total(member.network->kernels().total_row(from, V, tops_.data()));
+      for (std::int64_t j = 0; j < V; ++j) to[j] += static_cast<float>((from[j] - total) * share);
+    }
+  }
+  return mean;
+}
+
+}  // namespace rnn_engine::translate
