@@ -64,7 +64,8 @@ digests() {
     local build="$PROJECT/build/$1"
     shift
     {
-        "$@" "$build/tests/cpp/test_capi" digests && "$@" "$build/tests/cpp/test_loss" digests
+        "$@" "$build/tests/cpp/test_capi" digests && "$@" "$build/tests/cpp/test_loss" digests &&
+            "$@" "$build/tests/cpp/test_model_file" digests "$PROJECT"/tests/data/*.nmt
     } >"$build.digests" || fail "digests of $build could not be made"
 }
 

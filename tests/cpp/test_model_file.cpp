@@ -2,6 +2,8 @@
 // files that are damaged, or made to do damage, are refused, or work.
 //
 // `test_model_file COUNT [SEED]` tries so many damaged files, and writes nothing of the files that are well.
+// `test_model_file digests FILE...` tells what files hold that are made here, and what networks of them, and of files
+// that were made elsewhere, find, for every instruction set.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -57,8 +59,8 @@ class Folder {
 
 void write(const std::string& path, const Bytes& bytes) {
   std::FILE* file = std::fopen(path.c_str(), "wb");
-  CHECK(file && std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size() && std::fclose(file) == 0,
-        "%s: cannot be written", path.c_str());
+  const bool whole = file && (bytes.empty() || std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size());
+  CHECK(whole && std::fclose(file) == 0, "%s: cannot be written", path.c_str());
 }
 
 const char kText[] = "{\"some\": \"settings\"}";
@@ -199,6 +201,13 @@ void expect_damage(const std::string& path, const Bytes& bytes, const std::strin
   rnn_translate_model_destroy(model);
 }
 
+// Bytes of a section, if it lies in a file of `size` bytes; 0: nowhere.
+std::uint64_t bytes_in(const FileRecord& record, std::size_t size) {
+  if (record.rows > translate::kMostRows || record.columns > translate::kMostRows) return 0;
+  const std::uint64_t count = bytes_of(record.type, record.rows, record.columns);
+  return record.offset < size && count <= size - record.offset ? count : 0;
+}
+
 class Damage {
  public:
   Damage(Folder& folder, const Bytes& whole, unsigned seed)
@@ -254,9 +263,8 @@ class Damage {
     std::memcpy(records.data(), bytes.data() + sizeof header, records.size() * sizeof(FileRecord));
     for (std::size_t i = 1 + below(3); i; --i) spoil(header, records, bytes);
     for (FileRecord& record : records) {
-      const std::uint64_t count = bytes_of(record.type, record.rows, record.columns);
-      if (record.offset < bytes.size() && count <= bytes.size() - record.offset && below(50))
-        record.digest = xxh64(bytes.data() + record.offset, count);
+      const std::uint64_t count = bytes_in(record, bytes.size());
+      if (below(50) && record.offset <= bytes.size()) record.digest = xxh64(bytes.data() + record.offset, count);
     }
     header.table_digest = xxh64(records.data(), records.size() * sizeof(FileRecord));
     header.header_digest = xxh64(&header, offsetof(FileHeader, header_digest));
@@ -337,8 +345,8 @@ class Damage {
         break;
       }
       default: {  // values of a section
-        const std::uint64_t count = bytes_of(record.type, record.rows, record.columns);
-        if (!count || record.offset >= bytes.size() || count > bytes.size() - record.offset) break;
+        const std::uint64_t count = bytes_in(record, bytes.size());
+        if (!count) break;
         for (std::uint64_t i = below(4); i < 4; ++i)
           bytes[record.offset + below(count)] = static_cast<unsigned char>(below(2) ? 0xFF : below(256));
       }
@@ -366,11 +374,59 @@ void test_damage(Folder& folder, int precision, int count, unsigned seed) {
   release_tensors(&tensors);
 }
 
+// The tokens that a network finds, and what they looked at: logarithms are of the machine's C library.
+void print_found(const char* isa, const std::string& name, const std::string& path) {
+  rnn_translate_model* model = nullptr;
+  CHECK(rnn_translate_model_open(path.c_str(), isa, &model) == 0, "open: %s", rnn_engine_last_error());
+  const rnn_translate_options options = options_of(5, 1, 4);
+  rnn_translate_results* results = nullptr;
+  CHECK(rnn_translate_search(model, &options, sentences, SENTENCES, nullptr, nullptr, &results) == 0, "search: %s",
+        rnn_engine_last_error());
+  Bytes bytes;
+  const auto append = [&](const void* values, std::size_t count) {
+    const auto* begin = static_cast<const unsigned char*>(values);
+    bytes.insert(bytes.end(), begin, begin + count);
+  };
+  for (int i = 0; results && i < SENTENCES; ++i)
+    for (std::int64_t h = results->first[i]; h < results->first[i + 1]; ++h) {
+      const rnn_translate_hypothesis& each = results->hypotheses[h];
+      append(each.tokens, sizeof(std::int32_t) * static_cast<std::size_t>(each.length));
+      append(each.coverage, sizeof(float) * static_cast<std::size_t>(sentences[i].length + 1));
+    }
+  std::printf("%s\tfound by %s\t%016llx\n", isa, name.c_str(),
+              static_cast<unsigned long long>(xxh64(bytes.data(), bytes.size())));
+  rnn_translate_results_destroy(results);
+  rnn_translate_model_destroy(model);
+}
+
+int print_digests(Folder& folder, int count, char** files) {
+  const std::string path = folder.file("model");
+  for (const char* isa : kIsas) {
+    if (!rnn_engine_has_isa(isa)) continue;
+    for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_LAYER_NORM_MI_LSTM; ++cell)
+      for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision) {
+        const rnn_translate_shape shape = shape_of(cell, cell % 2, precision, 2);
+        static Tensors tensors;
+        make_tensors(&tensors, &shape);
+        const Bytes bytes = contents_of(shape, tensors);
+        release_tensors(&tensors);
+        const std::string name = "file of cell " + std::to_string(cell) + " precision " + std::to_string(precision);
+        std::printf("%s\t%s\t%016llx\n", isa, name.c_str(),
+                    static_cast<unsigned long long>(xxh64(bytes.data(), bytes.size())));
+        write(path, bytes);
+        print_found(isa, name, path);
+      }
+    for (int i = 0; i < count; ++i) print_found(isa, std::strrchr(files[i], '/'), files[i]);
+  }
+  return failures != 0;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   make_sentences();
   Folder folder;
+  if (count > 1 && std::strcmp(arguments[1], "digests") == 0) return print_digests(folder, count - 2, arguments + 2);
   const int damaged = count > 1 ? std::atoi(arguments[1]) : SOME_ALONE ? 300 : 1000;
   const auto seed = static_cast<unsigned>(count > 2 ? std::atoi(arguments[2]) : 1);
   for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision) {
