@@ -20,23 +20,31 @@ from nmt.commands.options import (
     BeamSize,
     ConfigFile,
     Device,
+    Ensemble,
     Format,
     InputFile,
     LengthPenalty,
+    MinLength,
     Model,
     ModelFolder,
     OutputFile,
     Overrides,
     Precision,
+    PrefixFile,
     ReferenceFile,
     Retry,
     Rounded,
+    Sample,
     Search,
     SearchBy,
+    Seed,
     Sentences,
     SourceFile,
+    Temperature,
     TestName,
     Threads,
+    TopK,
+    TopP,
     TrainingDevice,
     within,
 )
@@ -232,6 +240,14 @@ def translate(
     device: Device = None,
     precision: Precision = None,
     search: Search = SearchBy.native,
+    min_length: MinLength = 0,
+    prefixes: PrefixFile = None,
+    sample: Sample = False,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    ensemble: Ensemble = [],  # noqa: B006  (typer copies it)
 ) -> None:
     """Translate text, line by line.
 
@@ -243,14 +259,33 @@ def translate(
         raise typer.BadParameter(f"--n-best: expected at most --beam-size {beam_size}, got {n_best}")
     if plot is not None and plot.suffix.lower() not in (".png", ".svg"):
         raise typer.BadParameter(f"--plot: expected a name that ends in .png or .svg, got {plot}")
+    chance = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    chosen: dict[str, Any] = {name: value for name, value in chance.items() if value is not None}
+    if chosen and not sample:
+        raise typer.BadParameter(f"--{next(iter(chosen)).replace('_', '-')}: expected --sample with it")
+    if sample and beam_size is not None:
+        raise typer.BadParameter("--beam-size: expected none with --sample, which searches nothing")
     with reporting():
         from nmt.commands.translate import Request, run
         from nmt.decoding.formats import Columns
+        from nmt.decoding.hypotheses import Sampling
 
         how = SearchSettings(
-            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision, search
+            beam_size,
+            length_penalty,
+            batch_size,
+            threads,
+            device or "cpu",
+            retry,
+            sentences,
+            precision,
+            search,
+            min_length,
+            Sampling(**chosen) if sample else None,
+            tuple(ensemble),
         )
-        run(model, how, Request(source, output, format.value, Columns(status, scores, alignments), n_best, plot))
+        columns = Columns(status, scores, alignments)
+        run(model, how, Request(source, output, format.value, columns, n_best, plot, prefixes))
 
 
 @app.command()

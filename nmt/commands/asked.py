@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nmt.decoding.hypotheses import Sampling
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,12 @@ class SearchSettings:
     """What weights are rounded to; None for float32, or what a model file holds."""
     search: str = "native"
     """Which search: native or reference."""
+    min_length: int = 0
+    """Subwords of a translation at least."""
+    sampling: Sampling | None = None
+    """How to draw translations; None searches the best."""
+    ensemble: tuple[Path, ...] = ()
+    """Models that translate together with the first."""
 
 
 @dataclass(frozen=True)

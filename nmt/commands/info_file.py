@@ -28,7 +28,7 @@ def describe_file(path: Path) -> dict[str, Any]:
         OSError: It cannot be read.
     """
     found = open_model_file(path)
-    config, shape = settings_in(found.file, path), found.network.shape
+    config, shape = settings_in(found.file, path), found.network.shapes[0]
     origin: object = None
     with suppress(ValueError, RecursionError):
         origin = json.loads(found.file.read(ORIGIN_SECTION) or b"null")

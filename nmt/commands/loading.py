@@ -30,4 +30,5 @@ def load_translator(who: str, folder: Path, search: SearchSettings) -> Translato
         if search.threads is not None:
             tell(who, f"--threads {threads}: this process may use {cores} cores, and takes as many threads")
         threads = cores
-    return Translator.load(folder, threads, search.device, search.precision, search.search)
+    models = [folder, *search.ensemble] if search.ensemble else folder
+    return Translator.load(models, threads, search.device, search.precision, search.search)

@@ -9,7 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
-from nmt.values import BATCH_SIZE, BEAM_SIZE, DEVICES, LENGTH_PENALTY, THREADS, Bounds, is_device
+from nmt.values import (
+    BATCH_SIZE,
+    BEAM_SIZE,
+    DEVICES,
+    LENGTH_PENALTY,
+    MIN_LENGTH,
+    SEED,
+    TEMPERATURE,
+    THREADS,
+    TOP_K,
+    TOP_P,
+    Bounds,
+    is_device,
+)
 
 
 class SearchBy(StrEnum):
@@ -92,6 +105,22 @@ SourceFile = Annotated[
     Path | None, typer.Option("--source", metavar="FILE", help="Text to translate, plain or compressed.")
 ]
 ReferenceFile = Annotated[Path | None, typer.Option("--reference", metavar="FILE", help="Its translation.")]
+
+
+MinLength = Annotated[int, within(MIN_LENGTH, "Subwords of a translation at least.")]
+Sample = Annotated[bool, typer.Option("--sample", help="Draw translations by chance, instead of the best.")]
+Temperature = Annotated[float | None, within(TEMPERATURE, "Of --sample: below 1 what is probable more often.  [1]")]
+TopK = Annotated[int | None, within(TOP_K, "Of --sample: the K most probable subwords alone.  [all]")]
+TopP = Annotated[float | None, within(TOP_P, "Of --sample: the best ones that have this probability.  [1]")]
+Seed = Annotated[int | None, within(SEED, "Of --sample: another one draws others.  [0]")]
+PrefixFile = Annotated[
+    Path | None,
+    typer.Option("--prefixes", metavar="FILE", help="What each translation begins with, a line each; may be empty."),
+]
+Ensemble = Annotated[
+    list[Path],
+    typer.Option("--ensemble", metavar="MODEL", help="Another model of the same subwords, to translate together."),
+]
 
 
 class Format(StrEnum):

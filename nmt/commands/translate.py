@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,11 +14,11 @@ from nmt.commands.asked import SearchSettings
 from nmt.commands.loading import load_translator
 from nmt.commands.progress import Show, progress
 from nmt.data.line_reader import LineReader
-from nmt.data.text import LONGEST_LINE, CorpusError, RawLine, Source, open_input, open_output, raw_lines
+from nmt.data.text import LONGEST_LINE, CorpusError, RawLine, Source, open_input, open_output, raw_lines, read_lines
 from nmt.data.text_check import TextCheck
 from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_rows, as_text, read_json
 from nmt.decoding.translation import Status, Translation, TranslationSettings
-from nmt.decoding.translator import CHUNK_LINES, CHUNK_SIZE, Translator
+from nmt.decoding.translator import CHUNK_LINES, CHUNK_SIZE, Lines, Translator
 from nmt.files import STREAM
 from nmt.terminal import tell
 
@@ -39,6 +39,8 @@ class Request:
     """Translations per line."""
     plot: Path | None = None
     """Image of the attention of the only line."""
+    prefixes: Path | None = None
+    """File of what the translations begin with."""
 
 
 def run(folder: Path, search: SearchSettings, request: Request) -> None:
@@ -53,21 +55,24 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
         ModelError, SubwordError: The model cannot be read.
         SearchError: A setting is out of bounds.
         CorpusError: The input cannot be read, or lines of it hold no text (after all others are translated), or
-            more than one line came to be drawn.
+            more than one line came to be drawn, or there are not as many prefixes as lines.
         OSError: A file cannot be read or written.
         BrokenPipeError: The reader of stdout has left.
     """
     # Files first: a mistake in a name is told at once, and not after a model was read.
+    prefixes = None if request.prefixes is None else Prefixes(request.prefixes)
     with open_input(request.source) as source, open_output(request.output) as target:
         translator = load_translator("nmt translate", folder, search)
         check = TextCheck(request.source, translator.config.data.source_language)
         if request.plot is not None:
-            wrong = _translate_and_draw(translator, source, target, search, request, request.plot, check)
+            wrong = _translate_and_draw(translator, source, target, search, request, request.plot, check, prefixes)
         else:
             lines = LineReader(source, CHUNK_LINES, CHUNK_SIZE)
             to_terminal = request.output in (None, STREAM) and sys.stdout.isatty()
             with progress("nmt translate", shown=not to_terminal) as show:
-                wrong = translate_stream(translator, lines, target, search, request, check, show)
+                wrong = translate_stream(translator, lines, target, search, request, check, show, prefixes)
+        if prefixes is not None:
+            prefixes.end()
     if wrong:
         tell("nmt translate", f"{wrong:,} of the lines held no text to translate; the field error of each says why")
     for warning in check.warnings():
@@ -84,6 +89,7 @@ def translate_stream(
     request: Request | None = None,
     check: TextCheck | None = None,
     show: Show | None = None,
+    prefixes: Prefixes | None = None,
 ) -> int:
     """Translate a stream with bounded memory: in order, and a line out for each line in, whatever it holds.
 
@@ -95,6 +101,7 @@ def translate_stream(
         request: What to write; files named in it are not looked at.
         check: Counts the lines that are no UTF-8, or too long.
         show: Told how far it is.
+        prefixes: What the translations begin with.
 
     Returns:
         Lines that held no text (JSON only).
@@ -107,13 +114,14 @@ def translate_stream(
     done = _Done(lines, show)
     under_way: deque[_Chunk] = deque()
 
-    def texts() -> Iterator[list[str]]:
+    def texts() -> Iterator[Sequence[str] | Lines]:
         for raw in lines.chunks():
             first = check.lines + 1
             read = [_read(line, number, request, check) for number, line in enumerate(raw, start=first)]
             under_way.append(_Chunk(first, raw, read))
             done.begin(len(raw))
-            yield [line.text for line, _ in read]
+            found = [line.text for line, _ in read]
+            yield found if prefixes is None else Lines(found, prefixes.take(len(found)))
 
     for translations in translator.translate_chunks(texts(), settings, done):
         chunk = under_way.popleft()
@@ -129,6 +137,36 @@ def translate_stream(
         wrong += sum(line.error is not None for line, _ in chunk.read)
         done.end()
     return wrong
+
+
+class Prefixes:
+    """What translations begin with: a line for each line of the input.
+
+    Args:
+        path: The file, plain or compressed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._taken = path, 0
+        path.open("rb").close()  # one that is missing is told now
+        self._lines = read_lines(path)
+
+    def take(self, count: int) -> list[str]:
+        """Read the next lines.
+
+        Raises:
+            CorpusError: There are fewer, or they are no text.
+        """
+        found = list(islice(self._lines, count))
+        self._taken += len(found)
+        if len(found) < count:
+            raise CorpusError(f"{self._path}: expected a line for each line of the input, got only {self._taken:,}")
+        return found
+
+    def end(self) -> None:
+        """Raise CorpusError if there are more."""
+        if next(self._lines, None) is not None:
+            raise CorpusError(f"{self._path}: expected a line for each of {self._taken:,} lines of the input, got more")
 
 
 class _Chunk(NamedTuple):
@@ -189,6 +227,8 @@ def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
         retry=search.retry,
         sentences=search.sentences,
         alignments=request.columns.alignments,
+        min_length=search.min_length,
+        sampling=search.sampling,
     )
 
 
@@ -216,6 +256,7 @@ def _translate_and_draw(
     request: Request,
     plot: Path,
     check: TextCheck,
+    prefixes: Prefixes | None,
 ) -> int:
     """Translate the only line of the input, and draw the attention of its translation."""
     from nmt.decoding.plot import draw_attention
@@ -224,7 +265,8 @@ def _translate_and_draw(
     if len(lines) != 1:
         raise CorpusError(f"--plot: expected exactly one line to translate, got {'more' if lines else 'none'}")
     line, _ = _read(lines[0], 1, request, check)
-    [translation] = translator.translate_detailed([line.text], _settings(search, request))
+    begin = None if prefixes is None else prefixes.take(1)
+    [translation] = translator.translate_detailed([line.text], _settings(search, request), prefixes=begin)
     target.write("".join(f"{row}\n" for row in _write(line, translation, 1, request)).encode("utf-8"))
     target.flush()
     if translation.status in (Status.EMPTY, Status.COPIED) or line.error is not None:

@@ -67,6 +67,11 @@ class PackedNetwork:
             shape = NetworkShape.of(model.settings, model.header.vocabulary_sizes)
             return model.settings, cls(NativeNetwork(shape, tensors, precision), threads)
 
+    @classmethod
+    def join(cls, networks: Sequence[PackedNetwork]) -> PackedNetwork:
+        """Make an ensemble of at least one, with the threads of the first; see `NativeNetwork.join`."""
+        return cls(NativeNetwork.join([network._native for network in networks]), networks[0]._threads)
+
     @property
     def precision(self) -> str:
         """What its weights are rounded to, a key of `nmt.model.native.PRECISIONS`."""
@@ -80,12 +85,12 @@ class PackedNetwork:
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:
         """Of source and target, in subwords."""
-        return self._native.shape.source_vocabulary, self._native.shape.target_vocabulary
+        return self._native.shapes[0].source_vocabulary, self._native.shapes[0].target_vocabulary
 
     @property
     def number_of_parameters(self) -> int:
         """Trainable values, shared ones counted once."""
-        return sum(map(prod, self._native.shape.parameters().values()))
+        return sum(prod(size) for shape in self._native.shapes for size in shape.parameters().values())
 
     def search(
         self,

@@ -7,15 +7,14 @@ from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from nmt.data.ahead import ReadAhead
-from nmt.data.subwords import PiecesThat, Subwords, load_subwords
+from nmt.data.subwords import PiecesThat, Subwords
 from nmt.decoding.arguments import checked_lines, checked_pairs, checked_text, each_checked
 from nmt.decoding.hypotheses import SearchError, SearchOptions
 from nmt.decoding.lines import Line, LineCutter, one_line
-from nmt.decoding.model_file import open_model_file
-from nmt.decoding.native import PackedNetwork
+from nmt.decoding.models import open_models
 from nmt.decoding.network import Network, Progress
 from nmt.decoding.pieces import PieceTranslator
 from nmt.decoding.searching import Searcher
@@ -27,22 +26,16 @@ from nmt.decoding.translation import (
     TranslationSettings,
     assemble,
 )
-from nmt.extras import MissingError, require_torch
-from nmt.model.native import PRECISIONS
-from nmt.model_folder.files import ModelError
-from nmt.process import count_threads
 from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, MIN_LENGTH, N_BEST
 
 if TYPE_CHECKING:
     from nmt.brief import Settings
 
-SEARCHES: Final = ("native", "reference")
-"""How to search: in native code where that can be, or as `beam_search`, which can be read."""
-
 CHUNK_LINES: Final = 2_000
 """Lines of a stream translated together: enough to sort by length, few enough to hold in memory."""
 CHUNK_SIZE: Final = 1_000_000
 """And of how many characters or bytes."""
+
 _LARGEST_MAP: Final = 25_000_000  # weights: 100 MB
 
 
@@ -53,6 +46,14 @@ def by_sentence(config: Settings, asked: bool | None) -> bool:
     as most text for training is.
     """
     return asked if asked is not None else config.decoding.sentences and config.lines != "texts"
+
+
+class Lines(NamedTuple):
+    """Lines that are translated together."""
+
+    texts: Sequence[str]
+    prefixes: Sequence[str] | None = None
+    """What the translation of each begins with; an empty one says nothing."""
 
 
 class Translator:
@@ -84,16 +85,19 @@ class Translator:
     @classmethod
     def load(
         cls,
-        folder: Path | str,
+        folder: Path | str | Sequence[Path | str],
         threads: int | None = None,
         device: str = "cpu",
         precision: str | None = None,
         search: str = "native",
     ) -> Self:
-        """Read a model folder, or a model file (docs/model_file.md).
+        """Read a model folder, or a model file (docs/model_file.md), or several that translate together.
+
+        Of several models of the same subwords, the log-probabilities of every next subword are averaged, and so is what
+        they look at: of a whole translation that is the mean of what the models think of it. Settings are the first's.
 
         Args:
-            folder: The folder, or the file.
+            folder: The folder, or the file; a list of them for an ensemble, on the CPU.
             threads: CPU threads that a call uses; None for what OMP_NUM_THREADS says, or all cores.
             device: Where to translate, as in `nmt.model.device.use_device`; a CUDA device needs torch.
             precision: float32, or int8: faster on the CPU, and almost as good (docs/commands/translate.md); None for
@@ -111,37 +115,7 @@ class Translator:
             ModelError: If the model is missing, damaged, or does not fit its config or its subword models.
             SubwordError: If a subword model is missing or damaged.
         """
-        threads, folder = count_threads(threads), Path(folder)
-        for name, value, known in (("precision", precision, PRECISIONS), ("search", search, SEARCHES)):
-            if value is not None and value not in known:
-                raise ValueError(f"{name}: expected {' or '.join(known)}, got {value!r}")
-        if not folder.is_dir():
-            return cls._load_file(folder, threads, device, precision, search)
-        precision = precision or "float32"
-        if search == "reference" and precision != "float32":
-            raise ValueError(f"precision: expected float32 with the search reference, got {precision!r}")
-        network: Network
-        if search == "reference" or _is_card(device):
-            config, network = _load_for_torch(folder, threads, device, precision, search)
-        else:
-            config, network = PackedNetwork.load(folder, threads, precision)
-        source, target = load_subwords(folder, config.data.subword_files)
-        sizes = network.vocabulary_sizes
-        if (source.size, target.size) != sizes:
-            raise ModelError(
-                f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
-                f"got {source.size} and {target.size}"
-            )
-        return cls(network, source, target, config)
-
-    @classmethod
-    def _load_file(cls, path: Path, threads: int, device: str, precision: str | None, search: str) -> Self:
-        found = open_model_file(path)
-        if search == "reference" or _is_card(device):
-            raise ModelError(f"{path}: a model file is for the CPU and the native search; take its folder")
-        if precision not in (None, found.network.precision):
-            raise ModelError(f"{path}: precision: expected {found.network.precision}, as the file is, got {precision}")
-        return cls(PackedNetwork(found.network, threads), found.source, found.target, found.config)
+        return cls(*open_models(folder, threads, device, precision, search))
 
     def __repr__(self) -> str:
         """Tell what it translates with what, on one line."""
@@ -241,14 +215,14 @@ class Translator:
 
     def translate_chunks(
         self,
-        chunks: Iterable[Sequence[str]],
+        chunks: Iterable[Sequence[str] | Lines],
         settings: TranslationSettings | None = None,
         progress: Progress | None = None,
     ) -> Iterator[list[Translation]]:
         """Translate lists of lines; while one is searched, the next is prepared, and the last one made into text.
 
         Args:
-            chunks: The lists; another thread takes them, as they are needed.
+            chunks: The lists, or lists with prefixes; another thread takes them, as they are needed.
             settings: As for `translate_stream`.
             progress: As for `translate_stream`.
 
@@ -263,13 +237,15 @@ class Translator:
         self._options(settings)  # what is wrong with them is told at once
         pieces = self._piece_translator(Lock())
 
-        def work(lines: Sequence[str], ask: Ask) -> list[Translation]:
+        def work(chunk: Sequence[str] | Lines, ask: Ask) -> list[Translation]:
+            lines, prefixes = (chunk.texts, chunk.prefixes) if isinstance(chunk, Lines) else (chunk, None)
+
             def told(count: int) -> None:
                 ask()
                 if count and progress is not None:
                     progress(count)
 
-            return self._translate(lines, settings, told, None, pieces)
+            return self._translate(lines, settings, told, prefixes, pieces)
 
         return in_order(work, chunks, 2 if self.network.overlaps else 1)
 
@@ -381,30 +357,3 @@ class Translator:
         )
         options.check()
         return options, defaults.batch_size if settings.batch_size is None else settings.batch_size
-
-
-def _is_card(device: str) -> bool:
-    """Whether a device is another than the CPU; `auto` is where torch finds one, and without torch the CPU."""
-    if device == "cpu":
-        return False
-    try:
-        require_torch(f"device {device}")
-    except MissingError:
-        if device == "auto":
-            return False
-        raise
-    from nmt.model.device import use_device  # noqa: PLC0415
-
-    return use_device(device).type != "cpu"
-
-
-def _load_for_torch(folder: Path, threads: int, device: str, precision: str, search: str) -> tuple[Settings, Network]:
-    """Read a model folder for a CUDA device, or for the search that can be read."""
-    require_torch(f"search {search}")
-    from nmt.decoding.model_network import ModelNetwork  # noqa: PLC0415
-    from nmt.model.device import DeviceError, use_device  # noqa: PLC0415
-
-    place = use_device(device)  # before the model is read: what is missing is told at once
-    if precision != "float32":
-        raise DeviceError(f"device {device}: computes in float32; {precision} is for the CPU")
-    return ModelNetwork.load(folder, place, threads, reference=search == "reference")

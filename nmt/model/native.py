@@ -60,7 +60,8 @@ class NativeNetwork:
     """
 
     def __init__(self, shape: NetworkShape, tensors: Mapping[str, Any] | ModelFile, precision: str = "float32") -> None:
-        self.shape = shape
+        self.shapes: tuple[NetworkShape, ...] = (shape,)
+        """Of the networks: one, or those of an ensemble."""
         self.precision = precision
         self._native = (
             Translation(tensors)
@@ -73,14 +74,15 @@ class NativeNetwork:
         """Make an ensemble, whose log-probabilities are the mean of those of its networks.
 
         Args:
-            networks: At least one, of the same subwords, whatever their sizes; `shape` is the first one's.
+            networks: At least one, of the same subwords, whatever their sizes.
 
         Raises:
             ValueError: Vocabularies have different sizes.
         """
         joined = cls.__new__(cls)
         joined._native = Translation.join([network._native for network in networks])
-        joined.shape = networks[0].shape
+        joined.shapes = tuple(shape for network in networks for shape in network.shapes)
+        joined.precision = " and ".join(sorted({network.precision for network in networks}))
         return joined
 
     def search(

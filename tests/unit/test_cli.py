@@ -349,7 +349,10 @@ def test_every_option_is_read_without_typer_or_left_to_it() -> None:
     command = typer.main.get_command(app).commands["translate"]  # type: ignore[attr-defined]
     names = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     plain = {word.partition("=")[0] for options in PLAIN for word in options if word.startswith("--")}
-    assert names - plain - {"model", "--plot", "--search", "--help", "-h"} == set()
+    rare = {"--plot", "--search", "--min-length", "--prefixes", "--ensemble"}
+    chance = {"--sample", "--temperature", "--top-k", "--top-p", "--seed"}
+    assert names - plain - rare - chance - {"model", "--help", "-h"} == set()
+    assert plainly_translating(["translate", "m", "--sample"]) is None
 
 
 @pytest.mark.parametrize(
