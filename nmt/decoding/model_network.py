@@ -71,11 +71,6 @@ class ModelNetwork:
     precision = "float32"
 
     @property
-    def overlaps(self) -> bool:
-        """Whether text is prepared beside a search; while torch's settings are another's, nobody else computes."""
-        return False
-
-    @property
     def vocabulary_sizes(self) -> tuple[int, int]:
         """Of source and target, in subwords."""
         return self.model.vocabulary_sizes

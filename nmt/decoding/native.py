@@ -78,11 +78,6 @@ class PackedNetwork:
         return self._native.precision
 
     @property
-    def overlaps(self) -> bool:
-        """Whether there are cores to prepare text beside a search."""
-        return self._threads > 1
-
-    @property
     def vocabulary_sizes(self) -> tuple[int, int]:
         """Of source and target, in subwords."""
         return self._native.shapes[0].source_vocabulary, self._native.shapes[0].target_vocabulary

@@ -37,10 +37,6 @@ class Network(Protocol):
     def place(self) -> str:
         """Where it computes, such as "cpu" or "cuda:0"."""
 
-    @property
-    def overlaps(self) -> bool:
-        """Whether another thread does well to prepare more text while this one searches: there are cores for both."""
-
     def search(
         self,
         sources: Sequence[Ids],

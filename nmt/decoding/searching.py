@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -38,20 +37,14 @@ class Searcher:
         network: What searches.
         decoding: How long translations may become.
         wordless: Target ids without a letter.
-        turn: What a search waits for and holds, such as a lock.
     """
 
     def __init__(
-        self,
-        network: Network,
-        decoding: DecodingConfig | DecodingSettings,
-        wordless: Container[int] = frozenset(),
-        turn: AbstractContextManager[object] | None = None,
+        self, network: Network, decoding: DecodingConfig | DecodingSettings, wordless: Container[int] = frozenset()
     ) -> None:
         self.network = network
         self.decoding = decoding
         self._wordless = wordless
-        self._turn = turn or nullcontext()
 
     def search(
         self,
@@ -78,8 +71,7 @@ class Searcher:
             return []
         batch_size = min(batch_size, max(1, _SCORES // (options.beam_size * self.network.vocabulary_sizes[1])))
         limits = self._limits(sources, prefixes or [()] * len(sources))
-        with self._turn:
-            return self.network.search(sources, limits, options, batch_size, progress, prefixes)
+        return self.network.search(sources, limits, options, batch_size, progress, prefixes)
 
     def _limits(self, sources: Sequence[Ids], prefixes: Sequence[Ids]) -> list[int]:
         """Longest translations, eos included: long enough for something to follow a prefix."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from nmt.data.ahead import ReadAhead
@@ -18,10 +16,12 @@ from nmt.decoding.models import open_models
 from nmt.decoding.network import Network, Progress
 from nmt.decoding.pieces import PieceTranslator
 from nmt.decoding.searching import Searcher
-from nmt.decoding.stream import Ask, in_order
+from nmt.decoding.stream import Ask, a_step_ahead
 from nmt.decoding.translation import (
     AttentionMap,
     PairScore,
+    PieceKey,
+    PieceResult,
     Translation,
     TranslationSettings,
     assemble,
@@ -74,13 +74,15 @@ class Translator:
         self.target_subwords = target_subwords
         self.config = config
         """The model's settings, or those of them that translating takes."""
-        self._wordless = PiecesThat(target_subwords, lambda piece: not any(map(str.isalpha, piece)))
+        wordless = PiecesThat(target_subwords, lambda piece: not any(map(str.isalpha, piece)))
         self._cutter = LineCutter(source_subwords, config.data.max_length)
-        self._pieces = self._piece_translator()
-
-    def _piece_translator(self, turn: AbstractContextManager[object] | None = None) -> PieceTranslator:
-        searcher = Searcher(self.network, self.config.decoding, self._wordless, turn)
-        return PieceTranslator(searcher, self.source_subwords, self.target_subwords, self._cutter, self.config.doubtful)
+        self._pieces = PieceTranslator(
+            Searcher(network, config.decoding, wordless),
+            source_subwords,
+            target_subwords,
+            self._cutter,
+            config.doubtful,
+        )
 
     @classmethod
     def load(
@@ -188,7 +190,9 @@ class Translator:
             SearchError: If a setting is out of bounds, or there are not as many prefixes as lines.
             TypeError: If `lines` or `prefixes` is no list of texts.
         """
-        return self._translate(lines, settings or TranslationSettings(), progress, prefixes, self._pieces)
+        settings = settings or TranslationSettings()
+        prepared = self._prepare(lines, settings, prefixes)
+        return self._assemble(prepared, self._search(prepared, settings, progress), settings)
 
     def translate_stream(
         self, lines: Iterable[str], settings: TranslationSettings | None = None, progress: Progress | None = None
@@ -235,37 +239,45 @@ class Translator:
         """
         settings = settings or TranslationSettings()
         self._options(settings)  # what is wrong with them is told at once
-        pieces = self._piece_translator(Lock())
 
-        def work(chunk: Sequence[str] | Lines, ask: Ask) -> list[Translation]:
+        def prepare(chunk: Sequence[str] | Lines, ask: Ask) -> list[Line]:
             lines, prefixes = (chunk.texts, chunk.prefixes) if isinstance(chunk, Lines) else (chunk, None)
+            return self._prepare(lines, settings, prefixes)
 
+        def search(lines: list[Line], ask: Ask) -> tuple[list[Line], dict[PieceKey, PieceResult]]:
             def told(count: int) -> None:
                 ask()
                 if count and progress is not None:
                     progress(count)
 
-            return self._translate(lines, settings, told, prefixes, pieces)
+            return lines, self._search(lines, settings, told)
 
-        return in_order(work, chunks, 2 if self.network.overlaps else 1)
+        prepared = a_step_ahead(prepare, chunks)
+        return (self._assemble(lines, results, settings) for lines, results in a_step_ahead(search, prepared))
 
-    def _translate(
-        self,
-        lines: Sequence[str],
-        settings: TranslationSettings,
-        progress: Progress | None,
-        prefixes: Sequence[str] | None,
-        pieces: PieceTranslator,
-    ) -> list[Translation]:
+    def _prepare(
+        self, lines: Sequence[str], settings: TranslationSettings, prefixes: Sequence[str] | None = None
+    ) -> list[Line]:
+        """Cut lines into pieces of subwords."""
         texts = [one_line(text) for text in checked_lines(lines)]
+        return self._cut(texts, prefixes, sentences=by_sentence(self.config, settings.sentences))
+
+    def _search(
+        self, lines: Sequence[Line], settings: TranslationSettings, progress: Progress | None
+    ) -> dict[PieceKey, PieceResult]:
+        """Translate the pieces of lines, each once."""
         options, batch_size = self._options(settings)
-        prepared = self._cut(texts, prefixes, sentences=by_sentence(self.config, settings.sentences))
-        ids_of = {piece.key: ids for line in prepared for piece, ids in line.parts if ids}
-        results = pieces.translate(ids_of, options, batch_size, progress, retry=self._retries(settings))
-        translations = [assemble(line, results, options.length_penalty, aligned=options.attention) for line in prepared]
+        ids_of = {piece.key: ids for line in lines for piece, ids in line.parts if ids}
+        return self._pieces.translate(ids_of, options, batch_size, progress, retry=self._retries(settings))
+
+    def _assemble(
+        self, lines: Sequence[Line], results: Mapping[PieceKey, PieceResult], settings: TranslationSettings
+    ) -> list[Translation]:
+        """Put the translations of pieces together."""
+        options, _ = self._options(settings)
+        found = [assemble(line, results, options.length_penalty, aligned=options.attention) for line in lines]
         return [  # U+FFFD stands for what nobody could read
-            found.damaged() if "\ufffd" in line.text else found
-            for line, found in zip(prepared, translations, strict=True)
+            each.damaged() if "\ufffd" in line.text else each for line, each in zip(lines, found, strict=True)
         ]
 
     def _cut(self, texts: Sequence[str], prefixes: Sequence[str] | None, *, sentences: bool) -> list[Line]:

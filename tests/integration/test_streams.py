@@ -72,14 +72,17 @@ def onto(number: int, name: str) -> Callable[[], object]:
 
 def test_a_line_of_a_pipe_that_stays_open_is_answered() -> None:
     started = start("translate", MODEL, *GREEDY)
-    answers = []
+    answers, waits = [], []
     for line in (b"one\n", b"\n", b"\xe2\x98\x83\n", b"two three\n"):
+        began = time.monotonic()
         started.stdin.write(line)
         answer = b""
         while not answer.endswith(b"\n"):
             answer += started.stdout.read(1)
         answers.append(answer)
+        waits.append(time.monotonic() - began)
     assert answers[1:3] == [b"\n", b"\xe2\x98\x83\n"]
+    assert min(waits[1:]) < 0.5  # the first waits for the model, any of them for a machine that is busy
     assert started.end() == (0, b"", b"")
 
 

@@ -1,4 +1,4 @@
-"""Work in threads whose results come in order."""
+"""Work in a thread, a step ahead of its results."""
 
 from __future__ import annotations
 
@@ -8,46 +8,36 @@ from collections.abc import Iterator
 import pytest
 
 from nmt.data.ahead import ReadAhead
-from nmt.decoding.stream import Abandoned, Ask, in_order
+from nmt.decoding.stream import Abandoned, Ask, a_step_ahead
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
-def test_results_come_in_the_order_of_the_items(workers: int) -> None:
-    turn = threading.Condition()
-    ended: list[int] = []
+def test_results_come_in_order_from_another_thread() -> None:
+    def work(item: int, ask: Ask) -> tuple[int, int]:
+        return item, threading.get_ident()
 
-    def late(item: int, ask: Ask) -> int:
-        """Of neighbours, the first ends after the second, where there is a thread for that."""
-        with turn:
-            if workers > 1 and item % 2 == 0:
-                assert turn.wait_for(lambda: item + 1 in ended, timeout=30)
-            ended.append(item)
-            turn.notify_all()
-        return -item
-
-    assert list(in_order(late, range(20), workers)) == [-item for item in range(20)]
-    assert (ended != sorted(ended)) == (workers > 1)
-    assert list(in_order(late, [], workers)) == []
+    found = list(a_step_ahead(work, range(20)))
+    assert [item for item, _ in found] == list(range(20))
+    assert {thread for _, thread in found} != {threading.get_ident()}
+    assert len({thread for _, thread in found}) == 1
+    assert list(a_step_ahead(work, [])) == []
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
-def test_few_items_are_taken_ahead(workers: int) -> None:
-    taken, most = 0, 0
+def test_the_next_item_is_worked_on_while_a_result_is_used() -> None:
+    begun = [threading.Event() for _ in range(4)]
 
-    def items() -> Iterator[int]:
-        nonlocal taken
-        for item in range(50):
-            taken += 1
-            yield item
+    def work(item: int, ask: Ask) -> int:
+        begun[item].set()
+        return item
 
-    for used, _ in enumerate(in_order(lambda item, ask: item, items(), workers)):
-        most = max(most, taken - used)
-    assert most <= workers + 2
+    results = a_step_ahead(work, range(4))
+    assert next(results) == 0
+    assert begun[1].wait(30)
+    assert not begun[2].is_set()  # which waits until the result of 1 is taken
+    assert list(results) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_takes_the_place_of_its_result(workers: int) -> None:
-    def fails_at(item: int, ask: Ask) -> int:
+def test_an_error_takes_the_place_of_its_result() -> None:
+    def fails_at_three(item: int, ask: Ask) -> int:
         if item == 3:
             raise KeyError(item)
         return item
@@ -56,11 +46,11 @@ def test_an_error_takes_the_place_of_its_result(workers: int) -> None:
         yield from range(5)
         raise OSError("gone")
 
-    results = in_order(fails_at, range(10), workers)
+    results = a_step_ahead(fails_at_three, range(10))
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(KeyError):
         next(results)
-    results = in_order(lambda item, ask: item, items(), workers)
+    results = a_step_ahead(lambda item, ask: item, items())
     assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(OSError, match="gone"):
         next(results)
@@ -74,14 +64,15 @@ def test_results_do_not_wait_for_items_that_do_not_come() -> None:
         assert come.wait(30)
         yield "b"
 
-    results = in_order(lambda item, ask: item.upper(), items(), 2)
-    assert next(results) == "A"
+    upper = a_step_ahead(lambda item, ask: item.upper(), items())
+    results = a_step_ahead(lambda item, ask: item * 2, upper)
+    assert next(results) == "AA"
     come.set()
-    assert list(results) == ["B"]
+    assert list(results) == ["BB"]
 
 
 def test_who_gives_up_waits_for_the_work_under_way() -> None:
-    begun, ends = threading.Event(), []
+    begun, ended = threading.Event(), []
 
     def work(item: int, ask: Ask) -> int:
         if item == 0:
@@ -91,15 +82,14 @@ def test_who_gives_up_waits_for_the_work_under_way() -> None:
             while True:
                 ask()
         except Abandoned:
-            ends.append(item)
+            ended.append(item)
             raise
 
-    results = in_order(work, range(10), 2)
+    results = a_step_ahead(work, range(10))
     assert next(results) == 0
     assert begun.wait(30)
     results.close()  # type: ignore[attr-defined]
-    assert ends
-    assert set(ends) <= {1, 2}
+    assert ended == [1]
 
 
 def test_who_reads_ahead_stops_when_nobody_wants_more() -> None:
@@ -110,7 +100,7 @@ def test_who_reads_ahead_stops_when_nobody_wants_more() -> None:
             taken.append(item)
             yield item
 
-    chunks = ReadAhead(items(), lambda item: 1, 10, 1000).chunks()
+    chunks = ReadAhead(items(), lambda item: 1, 10, 1000, patient=True).chunks()
     assert next(chunks) == list(range(10))
     chunks.close()  # type: ignore[attr-defined]
     for thread in threading.enumerate():
