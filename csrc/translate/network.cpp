@@ -47,14 +47,14 @@ Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const
   const std::int64_t E = shape.embedding_size, H = shape.hidden_size, C = context_size();
   make_tables(tensors);
 
-  const auto recurrence = [&](const StackShape& stack) {
-    return shape.precision == RNN_TRANSLATE_INT8 ? make_int8_recurrence(backend_, stack, tensors)
-                                                 : make_float_recurrence(context_.get(), stack, tensors);
+  const auto recurrence = [&](const StackShape& stack, const std::shared_ptr<const Table>& table) {
+    return shape.precision == RNN_TRANSLATE_INT8 ? make_int8_recurrence(backend_, stack, tensors, table)
+                                                 : make_float_recurrence(context_.get(), stack, tensors, table);
   };
-  encoder_ = recurrence({shape.cell, E, H, shape.encoder_layers, 2, "encoder.layers."});
+  encoder_ = recurrence({shape.cell, E, H, shape.encoder_layers, 2, "encoder.layers."}, source_table_);
   for (std::int64_t layer = 0; layer < shape.decoder_layers; ++layer)
-    decoder_.push_back(
-        recurrence({shape.cell, layer ? H : E, H, 1, 1, "decoder.layers." + std::to_string(layer) + "."}));
+    decoder_.push_back(recurrence({shape.cell, layer ? H : E, H, 1, 1, "decoder.layers." + std::to_string(layer) + "."},
+                                  layer ? nullptr : target_table_));
 
   const auto linear = [&](const std::string& name, std::int64_t n, std::int64_t k, bool bias = true) {
     return make_linear(backend_, shape.precision, tensors.matrix(name + ".weight", n, k),
@@ -92,7 +92,7 @@ void Network::make_tables(const Tensors& tensors) {
 }
 
 std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vector<std::int32_t>>& sources) const {
-  const std::int64_t E = shape_.embedding_size, H = shape_.hidden_size, C = context_size();
+  const std::int64_t H = shape_.hidden_size, C = context_size();
   std::vector<std::int64_t> sizes, offsets;  // of each step
   std::int64_t rows = 0;
   for (std::size_t t = 0; t < sources.front().size(); ++t) {
@@ -102,12 +102,11 @@ std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vect
     offsets.push_back(rows);
     rows += size;
   }
-  Buffer embedded, states, keys;
-  float* x = embedded.at_least(rows * E);
+  Buffer states, keys;
+  std::vector<std::int32_t> words;
   for (std::size_t t = 0; t < sizes.size(); ++t)
-    for (std::int64_t b = 0; b < sizes[t]; ++b)
-      source_table_->look_up(sources[static_cast<std::size_t>(b)][t], x + (offsets[t] + b) * E);
-  encoder_->run(sizes, x, states.at_least(rows * C));
+    for (std::int64_t b = 0; b < sizes[t]; ++b) words.push_back(sources[static_cast<std::size_t>(b)][t]);
+  encoder_->run(sizes, {nullptr, words.data()}, states.at_least(rows * C));
   keys_->apply(rows, states.data(), C, keys.at_least(rows * H), H);
   const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(H)));
   for (std::int64_t j = 0; j < rows * H; ++j) keys.data()[j] *= scale;
@@ -157,14 +156,12 @@ std::unique_ptr<Source> Network::source_of(const std::vector<const float*>& stat
 }
 
 const float* Network::recurrence(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const {
-  const std::int64_t E = shape_.embedding_size, H = shape_.hidden_size;
+  const std::int64_t H = shape_.hidden_size;
   const auto N = static_cast<std::int64_t>(tokens.size());
-  float* x = scratch.embedded.at_least(N * E);
-  for (std::int64_t n = 0; n < N; ++n) target_table_->look_up(tokens[static_cast<std::size_t>(n)], x + n * E);
   float* sum = scratch.states.at_least(N * H);  // of the layers' outputs: each adds to those below
   for (std::size_t layer = 0; layer < decoder_.size(); ++layer) {
     float* h = states.hidden[layer].data();
-    decoder_[layer]->step(N, layer ? sum : x, h, states.cell[layer].data());
+    decoder_[layer]->step(N, {layer ? sum : nullptr, tokens.data()}, h, states.cell[layer].data());
     if (layer == 0)
       std::memcpy(sum, h, sizeof(float) * N * H);
     else

@@ -32,7 +32,7 @@ struct Group {
 
 // What a step of N hypotheses goes through; grows as needed.
 struct Scratch {
-  Buffer embedded, states, queries, joined, vectors, features, scores;
+  Buffer states, queries, joined, vectors, features, scores;
 };
 
 // States of N hypotheses.

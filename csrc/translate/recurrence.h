@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cpu/kernels/kernels.h"
+#include "translate/table.h"
 #include "translate/tensors.h"
 
 namespace rnn_engine::translate {
@@ -32,13 +33,19 @@ struct StackShape {
   std::int64_t input_of(std::int64_t layer) const { return layer ? directions * hidden_size : input_size; }
 };
 
+// What a stack reads: vectors [N, I], or, if it was made with a table, words [N] of it.
+struct Input {
+  const float* vectors;
+  const std::int32_t* words;
+};
+
 class Recurrence {
  public:
   virtual ~Recurrence() = default;
-  // Sequences as in rnn_engine.h, from zero states: x [N, I] to y [N, D*H].
-  virtual void run(const std::vector<std::int64_t>& batch_sizes, const float* x, float* y) const = 0;
-  // One step of a stack of one layer: x [rows, I]; h and c [rows, H] before it become those after it, and h the output.
-  virtual void step(std::int64_t rows, const float* x, float* h, float* c) const = 0;
+  // Sequences as in rnn_engine.h, from zero states: x [N] to y [N, D*H].
+  virtual void run(const std::vector<std::int64_t>& batch_sizes, const Input& x, float* y) const = 0;
+  // One step of a stack of one layer: x [rows]; h and c [rows, H] before it become those after it, and h the output.
+  virtual void step(std::int64_t rows, const Input& x, float* h, float* c) const = 0;
 };
 
 // The weights of a stack, copied: one set for each (layer, direction); those of a `packed` one have no matrices.
@@ -49,11 +56,11 @@ struct StackWeights {
   std::vector<rnn_engine_weights> sets;
 };
 
-// By the engine's own layers, in float32.
+// By the engine's own layers, in float32. `table`: of the words that it reads, if it does.
 std::unique_ptr<Recurrence> make_float_recurrence(rnn_engine_context* context, const StackShape& shape,
-                                                  const Tensors& tensors);
+                                                  const Tensors& tensors, std::shared_ptr<const Table> table);
 // With products of 8-bit integers; cells and states in float32.
 std::unique_ptr<Recurrence> make_int8_recurrence(const Backend& backend, const StackShape& shape,
-                                                 const Tensors& tensors);
+                                                 const Tensors& tensors, const std::shared_ptr<const Table>& table);
 
 }  // namespace rnn_engine::translate

@@ -1,5 +1,6 @@
 #include <map>
 #include <mutex>
+#include <numeric>
 
 #include "translate/memory.h"
 #include "translate/recurrence.h"
@@ -14,8 +15,9 @@ using PlanPointer = std::unique_ptr<rnn_engine_plan, PlanDeleter>;
 
 class FloatRecurrence final : public Recurrence {
  public:
-  FloatRecurrence(rnn_engine_context* context, const StackShape& shape, const Tensors& tensors)
-      : context_(context), shape_(shape), weights_(shape, tensors, false) {
+  FloatRecurrence(rnn_engine_context* context, const StackShape& shape, const Tensors& tensors,
+                  std::shared_ptr<const Table> table)
+      : context_(context), shape_(shape), weights_(shape, tensors, false), table_(std::move(table)) {
     const PlanPointer any = plan(nullptr, 1);
     rnn_engine_sizes sizes{};
     check(rnn_engine_plan_sizes(any.get(), &sizes));
@@ -23,21 +25,21 @@ class FloatRecurrence final : public Recurrence {
     check(rnn_engine_pack(any.get(), weights_.sets.data(), packed, nullptr));
   }
 
-  void run(const std::vector<std::int64_t>& batch_sizes, const float* x, float* y) const override {
+  void run(const std::vector<std::int64_t>& batch_sizes, const Input& x, float* y) const override {
     thread_local Buffer states;
     const PlanPointer ragged = plan(&batch_sizes, 0);
     rnn_engine_array_sizes arrays{};
     check(rnn_engine_plan_arrays(ragged.get(), &arrays));
     float* last = states.at_least(arrays.h + arrays.c);
     rnn_engine_forward_args args{};
-    args.x = x;
+    args.x = vectors_of(std::accumulate(batch_sizes.begin(), batch_sizes.end(), std::int64_t{0}), x);
     args.y = y;
     args.hn = last;
     args.cn = last + arrays.h;
     forward(ragged.get(), args);
   }
 
-  void step(std::int64_t rows, const float* x, float* h, float* c) const override {
+  void step(std::int64_t rows, const Input& x, float* h, float* c) const override {
     rnn_engine_plan* known = nullptr;
     {
       std::lock_guard lock(lock_);
@@ -46,13 +48,21 @@ class FloatRecurrence final : public Recurrence {
       known = place.get();
     }
     rnn_engine_forward_args args{};
-    args.x = x;
+    args.x = vectors_of(rows, x);
     args.h0 = args.hn = h;
     args.c0 = args.cn = c;
     forward(known, args);
   }
 
  private:
+  const float* vectors_of(std::int64_t rows, const Input& x) const {
+    if (!table_) return x.vectors;
+    thread_local Buffer vectors;
+    float* all = vectors.at_least(rows * table_->width());
+    for (std::int64_t row = 0; row < rows; ++row) table_->look_up(x.words[row], all + row * table_->width());
+    return all;
+  }
+
   PlanPointer plan(const std::vector<std::int64_t>* batch_sizes, std::int64_t rows) const {
     const std::vector<std::int64_t> hidden(static_cast<std::size_t>(shape_.layers), shape_.hidden_size);
     rnn_engine_problem problem{};
@@ -88,6 +98,7 @@ class FloatRecurrence final : public Recurrence {
   rnn_engine_context* context_;
   StackShape shape_;
   StackWeights weights_;
+  std::shared_ptr<const Table> table_;
   Buffer packed_;
   mutable std::mutex lock_;
   mutable std::map<std::int64_t, PlanPointer> steps_;  // by the number of rows
@@ -96,8 +107,8 @@ class FloatRecurrence final : public Recurrence {
 }  // namespace
 
 std::unique_ptr<Recurrence> make_float_recurrence(rnn_engine_context* context, const StackShape& shape,
-                                                  const Tensors& tensors) {
-  return std::make_unique<FloatRecurrence>(context, shape, tensors);
+                                                  const Tensors& tensors, std::shared_ptr<const Table> table) {
+  return std::make_unique<FloatRecurrence>(context, shape, tensors, std::move(table));
 }
 
 }  // namespace rnn_engine::translate

@@ -5,6 +5,7 @@
 #include "translate/linear.h"
 #include "translate/memory.h"
 #include "translate/recurrence.h"
+#include "translate/word_products.h"
 
 namespace rnn_engine::translate {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 class Layer {
  public:
   Layer(const Backend& backend, int cell, const rnn_engine_weights& weights, const Matrix& input,
-        const Matrix& recurrent)
+        const Matrix& recurrent, const std::shared_ptr<const Table>& table)
       : kernels_(backend.f32), cell_(cell), traits_(kCellTable[cell]), weights_(weights), H_(recurrent.k) {
     const auto vector = [](void* values) { return static_cast<const float*>(values); };
     const float *bias_ih = vector(weights.bias_ih), *bias_hh = vector(weights.bias_hh);
@@ -22,11 +23,15 @@ class Layer {
     input_ = make_linear(backend, RNN_TRANSLATE_INT8, input, traits_.adds_bias ? nullptr : begin.data());
     recurrent_ =
         make_linear(backend, RNN_TRANSLATE_INT8, recurrent, traits_.split && !traits_.adds_bias ? bias_hh : nullptr);
+    if (table) words_ = std::make_unique<WordProducts>(table, Z());
   }
 
   std::int64_t Z() const { return 4 * H_; }
-  void input_product(std::int64_t rows, const float* x, std::int64_t x_row, float* wx) const {
-    input_->apply(rows, x, x_row, wx, Z());
+  void input_product(std::int64_t rows, const Input& x, std::int64_t x_row, float* wx) const {
+    if (words_)
+      words_->look_up(*input_, rows, x.words, wx);
+    else
+      input_->apply(rows, x.vectors, x_row, wx, Z());
   }
 
   // wx [rows, 4H] with U h added or beside it, and the cells: h and c [rows, H] become those after the step.
@@ -62,11 +67,13 @@ class Layer {
   rnn_engine_weights weights_;
   std::int64_t H_;
   std::unique_ptr<Linear> input_, recurrent_;
+  std::unique_ptr<WordProducts> words_;  // of a layer that reads words
 };
 
 class Int8Recurrence final : public Recurrence {
  public:
-  Int8Recurrence(const Backend& backend, const StackShape& shape, const Tensors& tensors)
+  Int8Recurrence(const Backend& backend, const StackShape& shape, const Tensors& tensors,
+                 const std::shared_ptr<const Table>& table)
       : shape_(shape), weights_(shape, tensors, true) {
     const std::int64_t H = shape.hidden_size, Z = 4 * H;
     for (std::int64_t layer = 0; layer < shape.layers; ++layer)
@@ -74,17 +81,17 @@ class Int8Recurrence final : public Recurrence {
         const std::string ending = shape.ending(layer, direction);
         layers_.emplace_back(backend, shape.cell, weights_.sets[layers_.size()],
                              tensors.matrix(shape.prefix + "weight_ih" + ending, Z, shape.input_of(layer)),
-                             tensors.matrix(shape.prefix + "weight_hh" + ending, Z, H));
+                             tensors.matrix(shape.prefix + "weight_hh" + ending, Z, H), layer ? nullptr : table);
       }
   }
 
-  void run(const std::vector<std::int64_t>& batch_sizes, const float* x, float* y) const override {
+  void run(const std::vector<std::int64_t>& batch_sizes, const Input& x, float* y) const override {
     thread_local Buffer products, states, between;
     const std::int64_t H = shape_.hidden_size, wide = shape_.directions * H, B = batch_sizes.front();
     std::vector<std::int64_t> offsets;
     std::int64_t rows = 0;
     for (const std::int64_t size : batch_sizes) offsets.push_back(rows), rows += size;
-    const float* input = x;
+    Input input = x;
     std::int64_t input_row = shape_.input_size;
     float* wx = products.at_least(rows * 4 * H);
     for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
@@ -103,12 +110,12 @@ class Int8Recurrence final : public Recurrence {
                         sizeof(float) * static_cast<std::size_t>(H));
         }
       }
-      input = output;
+      input = {output, nullptr};
       input_row = wide;
     }
   }
 
-  void step(std::int64_t rows, const float* x, float* h, float* c) const override {
+  void step(std::int64_t rows, const Input& x, float* h, float* c) const override {
     thread_local Buffer products;
     float* wx = products.at_least(rows * layers_.front().Z());
     layers_.front().input_product(rows, x, shape_.input_size, wx);
@@ -124,8 +131,8 @@ class Int8Recurrence final : public Recurrence {
 }  // namespace
 
 std::unique_ptr<Recurrence> make_int8_recurrence(const Backend& backend, const StackShape& shape,
-                                                 const Tensors& tensors) {
-  return std::make_unique<Int8Recurrence>(backend, shape, tensors);
+                                                 const Tensors& tensors, const std::shared_ptr<const Table>& table) {
+  return std::make_unique<Int8Recurrence>(backend, shape, tensors, table);
 }
 
 }  // namespace rnn_engine::translate

@@ -5,12 +5,12 @@
 namespace rnn_engine::translate {
 
 Table::Table(const Matrix& matrix, float factor)
-    : width_(matrix.k), values_(matrix.values, matrix.values + matrix.n * matrix.k) {
+    : rows_(matrix.n), width_(matrix.k), values_(matrix.values, matrix.values + matrix.n * matrix.k) {
   for (float& value : values_) value *= factor;
 }
 
 Table::Table(SharedInt8 weights, float factor)
-    : width_(weights->matrix().k), packed_(std::move(weights)), factor_(factor) {}
+    : rows_(weights->matrix().n), width_(weights->matrix().k), packed_(std::move(weights)), factor_(factor) {}
 
 void Table::look_up(std::int32_t id, float* row) const {
   if (!packed_) {

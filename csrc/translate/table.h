@@ -10,15 +10,16 @@ namespace rnn_engine::translate {
 
 class Table {
  public:
-  Table() = default;
   // Rows of float32, copied, or of 8-bit integers that a product may use too; times `factor` both.
   Table(const Matrix& matrix, float factor);
   Table(SharedInt8 weights, float factor);
 
+  std::int64_t rows() const { return rows_; }
+  std::int64_t width() const { return width_; }
   void look_up(std::int32_t id, float* row) const;
 
  private:
-  std::int64_t width_ = 0;
+  std::int64_t rows_, width_;
   std::vector<float> values_;
   SharedInt8 packed_;
   float factor_ = 1.0f;

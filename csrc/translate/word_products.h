@@ -1,0 +1,34 @@
+// What a first layer makes of its words: W x of a word is the same whenever it comes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "translate/linear.h"
+#include "translate/table.h"
+
+namespace rnn_engine::translate {
+
+// Keeps the products of the words that come first, which are the frequent ones, until its memory is full. May be shared
+// by threads.
+class WordProducts {
+ public:
+  WordProducts(std::shared_ptr<const Table> table, std::int64_t width) : table_(std::move(table)), width_(width) {}
+
+  // W x + b of each word: [count, width]. `product` has `width` columns, and is the same in every call.
+  void look_up(const Linear& product, std::int64_t count, const std::int32_t* words, float* out) const;
+
+ private:
+  void keep(std::int32_t word, const float* values) const;
+
+  std::shared_ptr<const Table> table_;
+  std::int64_t width_;
+  mutable std::mutex lock_;
+  mutable std::vector<std::unique_ptr<float[]>> rows_;
+  mutable std::vector<std::atomic<const float*>> kept_{static_cast<std::size_t>(table_->rows())};  // by word
+};
+
+}  // namespace rnn_engine::translate
