@@ -52,10 +52,13 @@ if(NOT wanted STREQUAL "OFF")
 endif()
 
 if(CMAKE_CUDA_COMPILER AND NOT wanted STREQUAL "OFF")
+  set(images)
   if(NOT CMAKE_CUDA_ARCHITECTURES)
-    # 90 and 120 also as PTX: 90's is compiled at run time for sm_100 and sm_103, which have no image here and cannot
-    # start from that of 120; 120's for what comes after it.
-    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90 120)
+    # sm_90 from the PTX of 80, which gives the machine code that its own would. It is in the library, too: sm_100 and sm_103,
+    # which have no image here and cannot start from the PTX of 120, compile it at run time; 120's is for what comes after it.
+    set(CMAKE_CUDA_ARCHITECTURES OFF)
+    set(images "--generate-code=arch=compute_75,code=sm_75" "--generate-code=arch=compute_80,code=[compute_80,sm_80,sm_90]"
+      "--generate-code=arch=compute_120,code=[compute_120,sm_120]")
   endif()
   enable_language(CUDA)
   add_library(rnn_engine_cuda SHARED ${RNN_ENGINE_CUDA_SOURCES} ${RNN_ENGINE_CUDA_KERNELS})
@@ -67,7 +70,7 @@ if(CMAKE_CUDA_COMPILER AND NOT wanted STREQUAL "OFF")
   # nvcc itself: a CMake that is older than an nvcc may not know how.
   target_compile_options(rnn_engine_cuda PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-O2;-ffp-contract=off;-Wall;-Wextra>
-    $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-fmad=false;--threads=2;-diag-suppress=1675>)
+    $<$<COMPILE_LANGUAGE:CUDA>:${images};-std=c++20;-fmad=false;--threads=2;-diag-suppress=1675>)
   target_link_libraries(rnn_engine_cuda PRIVATE ${CMAKE_DL_LIBS})
   target_link_options(rnn_engine_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,defs)
 endif()
