@@ -53,6 +53,8 @@ def systems_of(arguments: argparse.Namespace) -> list[System]:
     models = arguments.peers / "models"
     both, three = ((1, 1), (2, 1)), ((1, 1), (2, 1), (1, 2))
     ours = [System("nmt", "", arguments.model, precision) for precision in arguments.precisions]
+    if (arguments.model / "shortlist.safetensors").exists() and arguments.shortlist:
+        ours.append(System("nmt", "", arguments.model, "int8", shortlist=arguments.shortlist))
     peers = [System("OpenNMT-py LSTM", "opennmt", models / "opennmt", "float32", both)]
     sizes = ("small",) if arguments.quick else ("small", "base")
     for size in sizes:
@@ -133,7 +135,17 @@ def metered(command: list[str], source: Path, variables: dict[str, str], target:
 
 def translate_command(system: System, *more: str) -> list[str]:
     """Our own command."""
-    return [sys.executable, "-m", "nmt", "translate", str(system.model), "--precision", system.precision, *more]
+    return [
+        sys.executable,
+        "-m",
+        "nmt",
+        "translate",
+        str(system.model),
+        "--precision",
+        system.precision,
+        *system.more(),
+        *more,
+    ]
 
 
 def measure_starts(systems: list[System], arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
@@ -251,6 +263,7 @@ def parse() -> argparse.Namespace:
     options.add_argument("model", type=Path, help="our model folder")
     options.add_argument("--peers", type=Path, default=Path("build/peers"), help="what peers/make.sh made")
     options.add_argument("--precisions", nargs="+", default=["float32", "int8"], help="of ours")
+    options.add_argument("--shortlist", type=int, default=50, help="of ours, if the folder has one; 0: none")
     options.add_argument("--text", type=Path, help="lines for `nmt translate`, plain or .gz")
     options.add_argument("--test", type=Path, nargs=2, metavar=("SOURCE", "REFERENCE"), help="for BLEU")
     options.add_argument("--minutes", type=float, help="of the rounds; at least three are done")

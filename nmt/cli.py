@@ -39,6 +39,7 @@ from nmt.commands.options import (
     SearchBy,
     Seed,
     Sentences,
+    Shortlist,
     SourceFile,
     Temperature,
     TestName,
@@ -220,6 +221,25 @@ def export(
 
 
 @app.command()
+def shortlist(
+    model: ModelFolder,
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Model folder whose prepared data to take.  [default: MODEL]"),
+    ] = None,
+) -> None:
+    """Find out which words are translated by which, for `--shortlist` of the commands that translate.
+
+    `nmt train` does so when it ends.
+    """
+    with reporting():
+        from nmt.commands.shortlist import run
+
+        run(model, data or model)
+
+
+@app.command()
 def translate(
     model: Model,
     *,
@@ -240,6 +260,7 @@ def translate(
     device: Device = None,
     precision: Precision = None,
     search: Search = SearchBy.native,
+    shortlist: Shortlist = 0,
     min_length: MinLength = 0,
     prefixes: PrefixFile = None,
     sample: Sample = False,
@@ -280,6 +301,7 @@ def translate(
             sentences,
             precision,
             search,
+            shortlist,
             min_length,
             Sampling(**chosen) if sample else None,
             tuple(ensemble),
@@ -305,6 +327,7 @@ def evaluate(
     device: Device = None,
     precision: Precision = None,
     search: Search = SearchBy.native,
+    shortlist: Shortlist = 0,
 ) -> None:
     """Translate a test set and score it.
 
@@ -314,8 +337,9 @@ def evaluate(
     with reporting():
         from nmt.commands.evaluate import run
 
+        place = device or "cpu"
         how = SearchSettings(
-            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision, search
+            beam_size, length_penalty, batch_size, threads, place, retry, sentences, precision, search, shortlist
         )
         run(model, chosen, output, how)
 
@@ -359,6 +383,7 @@ def compare(
     device: Device = None,
     precision: Precision = None,
     search: Search = SearchBy.native,
+    shortlist: Shortlist = 0,
 ) -> None:
     """Tell whether one system is better than another: paired bootstrap on a test set."""
     if len(systems) != 2:
@@ -367,8 +392,9 @@ def compare(
     with reporting():
         from nmt.commands.compare import run
 
+        place = device or "cpu"
         how = SearchSettings(
-            beam_size, length_penalty, batch_size, threads, device or "cpu", retry, sentences, precision, search
+            beam_size, length_penalty, batch_size, threads, place, retry, sentences, precision, search, shortlist
         )
         run((systems[0], systems[1]), chosen, html, how, language)
 

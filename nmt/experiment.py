@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nmt.config import Config, ConfigError
 from nmt.data.batching import SubwordRegularization, TrainingBatches
+from nmt.data.dataset import PreparedSplit
 from nmt.data.preparation.prepare import PreparedData
 from nmt.data.sides import SidesCheck
 from nmt.data.subword_regularization import SubwordSampler
@@ -31,6 +32,29 @@ def tell_preparing(message: str) -> None:
 def prepared_data(config: Config) -> PreparedData:
     """Open the prepared data of a config; prepares it first if there is none (see `PreparedData.open`)."""
     return PreparedData.open(config, tell_preparing)
+
+
+def add_shortlist(folder: Path, train: PreparedSplit, sizes: tuple[int, int]) -> int:
+    """Estimate which subwords are translated by which, and add that to a model folder.
+
+    Args:
+        folder: The model folder.
+        train: The pairs that the model was trained on.
+        sizes: Of the source's and the target's vocabulary.
+
+    Returns:
+        The size of the file that was written, in bytes.
+
+    Raises:
+        ModelError: The digests of the folder are damaged.
+        OSError: A file cannot be read or written.
+    """
+    from dataclasses import asdict
+
+    from nmt.data.lexicon import estimate_lexicon
+    from nmt.model_folder.shortlist import write_shortlist
+
+    return write_shortlist(folder, asdict(estimate_lexicon(train, sizes)), sizes)
 
 
 def training_batches(config: Config, data: PreparedData) -> TrainingBatches:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nmt.process import at_home, ended_by_signals, open_standard_streams, rest_while_waiting
-from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST, THREADS, Bounds, is_device
+from nmt.process import at_home, ended_by_signals, open_standard_streams
+from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST, SHORTLIST, THREADS, Bounds, is_device
 
 if TYPE_CHECKING:
     from nmt.commands.asked import SearchSettings
@@ -31,7 +31,6 @@ class Translating(NamedTuple):
 
 def main() -> None:
     """Run the command line of this process."""
-    rest_while_waiting()
     asked = plainly_translating([at_home(word) for word in sys.argv[1:]])
     if asked is None:
         from nmt.cli import main as any_command  # noqa: PLC0415
@@ -86,6 +85,7 @@ _VALUES: Final[dict[str, Callable[[str], Any]]] = {
     "--threads": _number(THREADS),
     "--device": _device,
     "--precision": _choice("float32", "int8"),
+    "--shortlist": _number(SHORTLIST),
 }
 _FLAGS: Final = {
     "--status": ("--status", True),
@@ -144,6 +144,7 @@ def plainly_translating(words: Sequence[str]) -> Translating | None:
         given.get("--retry"),
         given.get("--sentences"),
         given.get("--precision"),
+        shortlist=given.get("--shortlist", 0),
     )
     columns = Columns(*(given.get(name, False) for name in ("--status", "--scores", "--alignments")))
     return Translating(models[0], search, Request(given.get("--input"), given.get("--output"), form, columns, n_best))

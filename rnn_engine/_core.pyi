@@ -157,11 +157,12 @@ class ModelFile:
         """(name, type, rows, columns) of each section."""
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a section that is no matrix."""
+        """The bytes of a section of bytes, int64 or float64."""
 
 def make_model_file(
     tensors: dict[str, Any],
-    parts: Sequence[tuple[str, int, bytes]],
+    texts: dict[str, bytes],
+    search: Sequence[float],
     *,
     cell: int,
     attention: int,
@@ -173,7 +174,7 @@ def make_model_file(
     encoder_layers: int,
     decoder_layers: int,
 ) -> bytes:
-    """Contents of a file with some sections (name, type, content) and the network of these tensors."""
+    """Contents of a file with the network of these tensors, sections of bytes by name, and the numbers `search`."""
 
 class Translation:
     """A translation network and its search (csrc/include/rnn_translate.h)."""
@@ -198,6 +199,7 @@ class Translation:
     ) -> None: ...
     @staticmethod
     def join(parts: Sequence[Translation]) -> Translation: ...
+    def set_shortlist(self, first: bytes, candidates: bytes, frequent: bytes) -> None: ...
     def search(
         self,
         sources: Sequence[Sequence[int]],
@@ -214,6 +216,7 @@ class Translation:
         forbidden: Sequence[int],
         sampling: dict[str, Any] | None = None,
         attention: bool = False,
+        shortlist: int = 0,
         batch_size: int,
         threads: int,
         progress: Callable[[int], None] | None = None,

@@ -23,18 +23,24 @@ class System:
     precision: str
     settings: tuple[tuple[int, int], ...] = ((1, 1), (1, 2))
     """(threads in a product, workers side by side)."""
+    shortlist: int = 0
+    """Translations of each source subword that it chooses from; 0: all words."""
 
     @property
     def label(self) -> str:
         """What it is called in tables."""
-        return f"{self.name} {self.precision}"
+        return f"{self.name} {self.precision}" + (f" + shortlist {self.shortlist}" if self.shortlist else "")
 
     def command(self, peers: Path, threads: int, workers: int) -> list[str]:
         """The command that serves it."""
         python = str(peers / self.environment / "bin/python") if self.environment else sys.executable
         script = HERE / f"with_{self.environment or 'nmt'}.py"
         facts = ["--precision", self.precision, "--threads", str(threads), "--workers", str(workers)]
-        return [python, "-W", "ignore", str(script), str(self.model), *facts]
+        return [python, "-W", "ignore", str(script), str(self.model), *facts, *self.more()]
+
+    def more(self) -> list[str]:
+        """Options that only some have."""
+        return ["--shortlist", str(self.shortlist)] if self.shortlist else []
 
     def variables(self) -> dict[str, str]:
         """The environment variables that it runs with."""
@@ -46,7 +52,9 @@ class System:
     def bytes(self) -> int:
         """Size of what it reads."""
         if not self.environment:
-            return (self.model / "model.safetensors").stat().st_size
+            return (
+                self.model.stat().st_size if self.model.is_file() else (self.model / "model.safetensors").stat().st_size
+            )
         folder = self.model / self.precision if self.environment == "ctranslate2" else self.model
         return sum(file.stat().st_size for file in folder.iterdir())
 

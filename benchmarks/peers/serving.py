@@ -28,6 +28,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--threads", type=int, default=1, help="in one product")
     parser.add_argument("--workers", type=int, default=1, help="side by side, each with sentences of its own")
+    parser.add_argument("--shortlist", type=int, default=0, help="of ours")
     parser.add_argument("--make", action="store_true", help="make the model, and do nothing else")
     parser.add_argument("--subwords", help="the SentencePiece model to make one of, where text is what is translated")
     parser.add_argument("--once", action="store_true", help="translate one sentence, and do nothing else")

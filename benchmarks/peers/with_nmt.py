@@ -8,9 +8,9 @@ from nmt import Translator
 from nmt.decoding.hypotheses import SearchOptions
 
 
-def load(folder: str, precision: str, threads: int) -> tuple[System, list[str]]:
+def load(folder: str, precision: str, threads: int, shortlist: int) -> tuple[System, list[str]]:
     """Read a model; also gives ids of its sources, as text."""
-    network = Translator.load(folder, threads=threads, precision=precision).network
+    network = Translator.load(folder, threads=threads, precision=precision, shortlist=shortlist).network
 
     def translate(lines: list[list[str]], beam: int) -> None:
         # Eos is forced at the last step, and comes at no other.
@@ -24,4 +24,4 @@ def load(folder: str, precision: str, threads: int) -> tuple[System, list[str]]:
 
 if __name__ == "__main__":
     asked = options()
-    serve(*load(asked.model, asked.precision, asked.workers), asked.once)
+    serve(*load(asked.model, asked.precision, asked.workers, asked.shortlist), asked.once)

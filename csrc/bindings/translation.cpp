@@ -60,6 +60,20 @@ class Translation {
   Translation(const Translation&) = delete;
   ~Translation() { rnn_translate_model_destroy(raw_); }
 
+  // `first` holds int64, the others int32.
+  void set_shortlist(const nb::bytes& first, const nb::bytes& candidates, const nb::bytes& frequent) {
+    const auto count_of = [](const nb::bytes& values, size_t size) {
+      return static_cast<int64_t>(values.size() / size);
+    };
+    const rnn_translate_shortlist lists{count_of(first, sizeof(int64_t)) - 1,
+                                        reinterpret_cast<const int64_t*>(first.c_str()),
+                                        reinterpret_cast<const int32_t*>(candidates.c_str()),
+                                        count_of(candidates, sizeof(int32_t)),
+                                        reinterpret_cast<const int32_t*>(frequent.c_str()),
+                                        count_of(frequent, sizeof(int32_t))};
+    released(linked_functions(), [&] { return rnn_translate_model_set_shortlist(raw_, &lists); });
+  }
+
   nb::list search(const std::vector<Ids>& sources, const std::vector<int64_t>& max_lengths,
                   const std::optional<std::vector<Ids>>& prefixes, const rnn_translate_options& options,
                   const std::optional<nb::callable>& progress) const {
@@ -173,14 +187,16 @@ void bind_translation(nb::module_& module) {
       .def_static(
           "join", [](const std::vector<const Translation*>& parts) { return new Translation(parts); }, "parts"_a,
           nb::rv_policy::take_ownership)
+      .def("set_shortlist", &Translation::set_shortlist, "first"_a, "candidates"_a, "frequent"_a)
       .def(
           "search",
           [](const Translation& self, const std::vector<Ids>& sources, const std::vector<int64_t>& max_lengths,
              const std::optional<std::vector<Ids>>& prefixes, int64_t beam_size, int64_t n_best, double length_penalty,
              int64_t no_repeat_ngram, int64_t min_length, int32_t bos, int32_t eos, const Ids& forbidden,
-             const std::optional<nb::dict>& sampling, bool attention, int64_t batch_size, int32_t threads,
-             const std::optional<nb::callable>& progress) {
+             const std::optional<nb::dict>& sampling, bool attention, int64_t shortlist, int64_t batch_size,
+             int32_t threads, const std::optional<nb::callable>& progress) {
             rnn_translate_options options{};
+            options.shortlist = shortlist;
             options.beam_size = beam_size;
             options.n_best = n_best;
             options.length_penalty = length_penalty;
@@ -204,7 +220,8 @@ void bind_translation(nb::module_& module) {
           },
           "sources"_a, "max_lengths"_a, "prefixes"_a = nb::none(), nb::kw_only(), "beam_size"_a, "n_best"_a,
           "length_penalty"_a, "no_repeat_ngram"_a, "min_length"_a, "bos"_a, "eos"_a, "forbidden"_a,
-          "sampling"_a = nb::none(), "attention"_a = false, "batch_size"_a, "threads"_a, "progress"_a = nb::none())
+          "sampling"_a = nb::none(), "attention"_a = false, "shortlist"_a = 0, "batch_size"_a, "threads"_a,
+          "progress"_a = nb::none())
       .def(
           "score",
           [](const Translation& self, const std::vector<Ids>& sources, const std::vector<Ids>& targets, int32_t bos,

@@ -52,6 +52,9 @@ typedef struct {
   int32_t threads;    /* sentences are shared out among them */
   int64_t min_length; /* of a hypothesis, without eos, at least; where max_length comes first, that holds */
   int32_t attention;  /* whether the attention of hypotheses is wanted */
+  /* 0: any token may come. N: those alone that rnn_translate_model_set_shortlist has set as the N best of each subword
+   * of the source or the N most frequent, and eos, and the sentence's prefix; probabilities are among these. */
+  int64_t shortlist;
   /* Whether to draw n_best translations, each by itself, token by token as the model's probabilities say, instead of
    * searching the best; beam_size is then n_best, too. What follows is not looked at otherwise. Probabilities are taken
    * to the power of 1 / temperature; then those of the top_k best tokens (0: of all), and of these as many of the best
@@ -112,6 +115,17 @@ typedef struct {
   const rnn_translate_score_of* pairs;
 } rnn_translate_scores;
 
+/* For every id of the source's vocabulary the ids that it is most often translated by, the best first; and the most
+ * frequent ids of the target. */
+typedef struct {
+  int64_t sources;           /* source vocabulary */
+  const int64_t* first;      /* [sources + 1]: those of id s are candidates[first[s]] to candidates[first[s + 1] - 1] */
+  const int32_t* candidates; /* [count] */
+  int64_t count;
+  const int32_t* frequent; /* [frequent_count] */
+  int64_t frequent_count;
+} rnn_translate_shortlist;
+
 typedef struct rnn_translate_model rnn_translate_model;
 
 /* Called between steps by the thread that called, with the number of sentences that are done; not 0: give up. */
@@ -126,6 +140,10 @@ RNN_ENGINE_API int rnn_translate_model_create(const rnn_translate_shape* shape, 
 RNN_ENGINE_API int rnn_translate_model_join(const rnn_translate_model* const* models, int64_t count,
                                             rnn_translate_model** model);
 RNN_ENGINE_API void rnn_translate_model_destroy(rnn_translate_model* model);
+
+/* Sets what a search with `shortlist` takes; copied. To be called before the model is used by any other thread. */
+RNN_ENGINE_API int rnn_translate_model_set_shortlist(rnn_translate_model* model,
+                                                     const rnn_translate_shortlist* shortlist);
 
 /* Searches the best translations of all sentences. `poll` may be NULL. */
 RNN_ENGINE_API int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_options* options,

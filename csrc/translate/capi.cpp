@@ -78,6 +78,7 @@ void require_options(const rnn_translate_options& options, const rnn_translate_s
   require_within("no_repeat_ngram", options.no_repeat_ngram, 0, kMost);
   require_common(options, shape);
   require_within("min_length", options.min_length, 0, kLongest);
+  require_within("shortlist", options.shortlist, 0, kLongest);
   if (options.sample) require_sampling(options);
   require_within("forbidden_count", options.forbidden_count, 0, vocabulary);
   if (options.forbidden_count) require_pointer(options.forbidden, "forbidden");
@@ -145,6 +146,20 @@ int rnn_translate_model_join(const rnn_translate_model* const* models, int64_t c
 
 void rnn_translate_model_destroy(rnn_translate_model* model) { delete model; }
 
+int rnn_translate_model_set_shortlist(rnn_translate_model* model, const rnn_translate_shortlist* shortlist) {
+  return guarded([&] {
+    require_pointer(model, "model");
+    require_pointer(shortlist, "shortlist");
+    require_pointer(shortlist->first, "first");
+    require_within("count", shortlist->count, 0, kMostSentences);
+    require_within("frequent_count", shortlist->frequent_count, 0, kLongest);
+    if (shortlist->count) require_pointer(shortlist->candidates, "candidates");
+    if (shortlist->frequent_count) require_pointer(shortlist->frequent, "frequent");
+    require(model->parts.size() == 1, "shortlist: expected a single network, got an ensemble");
+    model->shortlist = std::make_unique<const Shortlist>(*shortlist, model->shape());
+  });
+}
+
 int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_options* options,
                          const rnn_translate_sentence* sentences, int64_t count, rnn_translate_poll poll, void* user,
                          rnn_translate_results** results) {
@@ -156,14 +171,16 @@ int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_o
     if (count) require_pointer(sentences, "sentences");
     const rnn_translate_shape& shape = model->shape();
     require_options(*options, shape);
+    require(options->shortlist == 0 || model->shortlist, "shortlist: the model has none");
     for (std::int64_t i = 0; i < count; ++i) {
       const std::string name = "sentence " + std::to_string(i);
       require_ids(name, sentences[i].source, sentences[i].length, 1, shape.source_vocabulary);
       require_within(name + ": max_length", sentences[i].max_length, 1, kLongest);
       require_prefix(name + ": prefix", sentences[i], *options, shape.target_vocabulary);
     }
-    hand_over<Results>(count, poll, user, results,
-                       [&](const Poll& asked) { return search(model->networks(), *options, sentences, count, asked); });
+    hand_over<Results>(count, poll, user, results, [&](const Poll& asked) {
+      return search(model->networks(), model->shortlist.get(), *options, sentences, count, asked);
+    });
   });
 }
 

@@ -85,6 +85,14 @@ void Decoding::step(const std::vector<Rows>& groups, const std::vector<std::int3
   }
 }
 
+float* Decoding::scores(std::int64_t first, std::int64_t count, const Linear& words, std::int64_t size) {
+  const Member& member = members_.front();
+  const std::int64_t E = member.network->shape().embedding_size;
+  float* logits = logits_.at_least(count * size);
+  words.apply(count, member.features + first * E, E, logits, size);
+  return logits;
+}
+
 float* Decoding::scores(std::int64_t first, std::int64_t count) {
   const std::int64_t V = vocabulary();
   float* logits = logits_.at_least(count * V);

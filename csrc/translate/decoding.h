@@ -45,6 +45,8 @@ class Decoding {
   // to change until the next call. Those of several networks are averaged: of a whole translation that gives the mean
   // of what the networks think of it, each for itself, which is how the translations are compared.
   float* scores(std::int64_t first, std::int64_t count);
+  // The same of a single network for `size` words alone: [count, size], by what was picked of its output's product.
+  float* scores(std::int64_t first, std::int64_t count, const Linear& words, std::int64_t size);
   double log_total(const RowTotal<float>& row) const { return members_.size() > 1 ? 0.0 : translate::log_total(row); }
 
   std::int64_t vocabulary() const { return members_.front().network->shape().target_vocabulary; }

@@ -1,5 +1,7 @@
 #include "translate/linear.h"
 
+#include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "cpu/gemm/gemm.h"
@@ -7,6 +9,12 @@
 
 namespace rnn_engine::translate {
 namespace {
+
+void pick_from(const std::vector<float>& all, const std::vector<std::int32_t>& places, std::vector<float>& picked) {
+  picked.clear();
+  if (all.empty()) return;
+  for (const std::int32_t place : places) picked.push_back(all[static_cast<std::size_t>(place)]);
+}
 
 class FloatLinear final : public Linear {
  public:
@@ -16,6 +24,7 @@ class FloatLinear final : public Linear {
     pack_weight_transposed(alone(), kernels, weight.values, n_, k_, packed_.at_least(packed_values(kernels, n_, k_)));
     if (bias) bias_.assign(bias, bias + n_);
   }
+  FloatLinear(const Kernels<float>& kernels, std::int64_t k) : kernels_(kernels), n_(0), k_(k) {}  // for `pick`
 
   void apply(std::int64_t rows, const float* x, std::int64_t x_row, float* y, std::int64_t y_row,
              const float* init) const override {
@@ -24,7 +33,29 @@ class FloatLinear final : public Linear {
              Product<float>{rows, n_, k_, x, x_row, packed_.data(), begin, init ? y_row : 0, y, y_row});
   }
 
+  void pick(const std::vector<std::int32_t>& rows, std::unique_ptr<Linear>& into) const override {
+    if (!into) into = std::make_unique<FloatLinear>(kernels_, k_);
+    auto& to = static_cast<FloatLinear&>(*into);
+    to.n_ = static_cast<std::int64_t>(rows.size());
+    float* packed = to.packed_.at_least(packed_values(kernels_, to.n_, k_));
+    for (std::int64_t i = 0; i < to.n_; ++i) {
+      const Column from = column(rows[static_cast<std::size_t>(i)]), place = to.column(i);
+      for (std::int64_t j = 0; j < k_; ++j)
+        packed[place.first + j * place.step] = packed_.data()[from.first + j * from.step];
+    }
+    pick_from(bias_, rows, to.bias_);
+  }
+
  private:
+  // Where the values of a row of W lie.
+  struct Column {
+    std::int64_t first, step;
+  };
+  Column column(std::int64_t row) const {
+    const std::int64_t wide = kPanelVectors * kernels_.width, panel = row / wide * wide;
+    return {panel * k_ + row - panel, std::min(wide, round_up(n_ - panel, kernels_.width))};
+  }
+
   const Kernels<float>& kernels_;
   std::int64_t n_, k_;
   Buffer packed_;
@@ -36,8 +67,8 @@ class FloatLinear final : public Linear {
 class Int8Linear final : public Linear {
  public:
   Int8Linear(const Int8Kernels& kernels, SharedInt8 weights, const float* bias)
-      : kernels_(kernels), weights_(std::move(weights)) {
-    const auto& [n, k, values, scales] = weights_->matrix();
+      : kernels_(kernels), weights_(std::move(weights)), matrix_(weights_->matrix()) {
+    const auto& [n, k, values, scales] = matrix_;
     if (bias) bias_.assign(bias, bias + n);
     const std::int64_t padded = round_up(n, kInt8Panel), wide = round_up_to_four(k);
     offsets_.resize(static_cast<std::size_t>(padded));
@@ -48,13 +79,14 @@ class Int8Linear final : public Linear {
       offsets_[static_cast<std::size_t>(row)] = kernels.offset * sum;
     }
   }
+  explicit Int8Linear(const Int8Kernels& kernels) : kernels_(kernels) {}  // for `pick`
 
   void apply(std::int64_t rows, const float* x, std::int64_t x_row, float* y, std::int64_t y_row,
              const float* init) const override {
     thread_local Growing<std::int8_t> quantised;
     thread_local Buffer scales;
     Int8Product product{};
-    product.weights = weights_->matrix();
+    product.weights = matrix_;
     product.rows = rows;
     std::int8_t* a = quantised.at_least(rows * round_up_to_four(product.weights.k));
     float* row_scales = scales.at_least(rows);
@@ -69,9 +101,34 @@ class Int8Linear final : public Linear {
     kernels_.product(product);
   }
 
+  void pick(const std::vector<std::int32_t>& rows, std::unique_ptr<Linear>& into) const override {
+    if (!into) into = std::make_unique<Int8Linear>(kernels_);
+    auto& to = static_cast<Int8Linear&>(*into);
+    const auto n = static_cast<std::int64_t>(rows.size()), wide = round_up_to_four(matrix_.k);
+    std::int8_t* place = to.picked_.at_least(int8_bytes(n, matrix_.k));
+    to.scales_.clear();
+    to.offsets_.assign(static_cast<std::size_t>(round_up(n, kInt8Panel)), 0);
+    for (std::int64_t first = 0; first < n; first += kInt8Panel) {
+      const std::int8_t* from[kInt8Panel];  // what lies beyond the last row is never read: any row will do
+      for (std::int64_t i = 0; i < kInt8Panel; ++i) {
+        const std::int64_t row = rows[static_cast<std::size_t>(std::min(first + i, n - 1))];
+        from[i] = matrix_.values + row / kInt8Panel * kInt8Panel * wide + row % kInt8Panel * 4;
+        to.offsets_[static_cast<std::size_t>(first + i)] = offsets_[static_cast<std::size_t>(row)];
+      }
+      for (std::int64_t k = 0; k < wide; k += 4)
+        for (std::int64_t i = 0; i < kInt8Panel; ++i, place += 4) std::memcpy(place, from[i] + k * kInt8Panel, 4);
+    }
+    for (const std::int32_t row : rows) to.scales_.push_back(matrix_.scales[row]);
+    to.matrix_ = {n, matrix_.k, to.picked_.data(), to.scales_.data()};
+    pick_from(bias_, rows, to.bias_);
+  }
+
  private:
   const Int8Kernels& kernels_;
-  SharedInt8 weights_;
+  SharedInt8 weights_;           // where the matrix lies, or,
+  Growing<std::int8_t> picked_;  // of one that was picked, here
+  std::vector<float> scales_;
+  Int8Matrix matrix_{};
   std::vector<std::int32_t> offsets_;
   std::vector<float> bias_;
 };

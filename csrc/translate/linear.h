@@ -38,6 +38,9 @@ class Linear {
   // y = init + x W^T; `init`: nullptr: the bias of all rows; may be y.
   virtual void apply(std::int64_t rows, const float* x, std::int64_t x_row, float* y, std::int64_t y_row,
                      const float* init = nullptr) const = 0;
+  // The same product for some rows of W alone, to the bit. `into` is empty, or was made by this function of this
+  // product, and its memory is used again.
+  virtual void pick(const std::vector<std::int32_t>& rows, std::unique_ptr<Linear>& into) const = 0;
 };
 
 // `bias` is copied, and may be nullptr; `precision`: RNN_TRANSLATE_FLOAT32 or RNN_TRANSLATE_INT8.

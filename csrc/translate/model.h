@@ -8,6 +8,7 @@
 #include "translate/decoding.h"
 #include "translate/file.h"
 #include "translate/network.h"
+#include "translate/shortlist.h"
 
 namespace rnn_engine::translate {
 
@@ -35,4 +36,5 @@ struct rnn_translate_model {
   }
 
   std::vector<std::shared_ptr<const rnn_engine::translate::Part>> parts;
+  std::unique_ptr<const rnn_engine::translate::Shortlist> shortlist;  // of a single network
 };

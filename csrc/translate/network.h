@@ -75,6 +75,9 @@ class Network {
     return read_out(row, scratch);
   }
 
+  // The product behind `logits`.
+  const Linear& output() const { return *output_; }
+
   // Scores of the vocabulary for rows of `step`'s vectors: [rows, V].
   void logits(std::int64_t rows, const float* features, float* out) const {
     output_->apply(rows, features, shape_.embedding_size, out, shape_.target_vocabulary);

@@ -14,6 +14,7 @@ namespace {
 
 struct Shared {
   const Ensemble& networks;
+  const Shortlist* shortlist;
   const rnn_translate_options& options;
   const rnn_translate_sentence* sentences;
   Queue queue;
@@ -41,6 +42,22 @@ class Best {
   std::vector<std::pair<float, std::int32_t>>& found_;
 };
 
+// The tokens that a sentence may use: all of them, or some, in ascending order, with a product of their own.
+struct Words {
+  std::vector<std::int32_t> ids;
+  std::unique_ptr<Linear> product;
+
+  std::int32_t token(std::int64_t place) const {
+    return product ? ids[static_cast<std::size_t>(place)] : static_cast<std::int32_t>(place);
+  }
+  // Where a token stands, -1 if it is none of them.
+  std::int64_t place(std::int32_t token) const {
+    if (!product) return token;
+    const auto found = std::lower_bound(ids.begin(), ids.end(), token);
+    return found != ids.end() && *found == token ? found - ids.begin() : -1;
+  }
+};
+
 class Searching final : public Worker {
  public:
   Searching(Shared& shared, std::int64_t capacity)
@@ -64,6 +81,7 @@ class Searching final : public Worker {
     std::unique_ptr<Beam> beam;
     std::vector<std::int32_t> parents, tokens;  // of the hypotheses that live on
     PhiloxKey key;                              // for drawing
+    Words words;
   };
 
   // Begins more sentences once a quarter of the places is free: they are encoded together.
@@ -90,8 +108,21 @@ class Searching final : public Worker {
                          std::make_unique<Beam>(shared_.options, sentence, length),
                          {},
                          std::vector<std::int32_t>(static_cast<std::size_t>(living), shared_.options.bos),
-                         key_of(shared_.options.seed, sentence)});
+                         key_of(shared_.options.seed, sentence),
+                         words_of(sentence)});
     }
+  }
+
+  Words words_of(const rnn_translate_sentence& sentence) {
+    Words words;
+    if (!shared_.options.shortlist) return words;
+    if (!spare_.empty()) {
+      words = std::move(spare_.back());
+      spare_.pop_back();
+    }
+    words.ids = shared_.shortlist->words_of(sentence, shared_.options.shortlist, shared_.options.eos);
+    shared_.networks.front()->output().pick(words.ids, words.product);
+    return words;
   }
 
   void advance() {
@@ -113,6 +144,7 @@ class Searching final : public Worker {
   void find_candidates(const std::vector<Rows>& groups) {
     candidates_.resize(active_.size());
     for (auto& each : candidates_) each.clear();
+    if (shared_.options.shortlist) return find_among_words(groups);
     std::size_t sentence = 0;
     std::int64_t place = 0;
     for (std::int64_t begin = 0; begin < decoding_.rows(); begin += kLogitRows) {
@@ -120,48 +152,62 @@ class Searching final : public Worker {
       float* scores = decoding_.scores(begin, rows);
       for (std::int64_t row = 0; row < rows; ++row, ++place) {
         while (place == groups[sentence].count) ++sentence, place = 0;
-        collect(sentence, place, scores + row * decoding_.vocabulary());
+        collect(sentence, place, scores + row * decoding_.vocabulary(), decoding_.vocabulary());
       }
     }
   }
 
-  void collect(std::size_t sentence, std::int64_t place, float* logits) {
-    const std::int64_t V = decoding_.vocabulary();
+  // The same where every sentence has words of its own.
+  void find_among_words(const std::vector<Rows>& groups) {
+    std::int64_t first = 0;
+    for (std::size_t sentence = 0; sentence < groups.size(); first += groups[sentence++].count) {
+      const Words& words = active_[sentence].words;
+      const auto size = static_cast<std::int64_t>(words.ids.size());
+      float* scores = decoding_.scores(first, groups[sentence].count, *words.product, size);
+      for (std::int64_t row = 0; row < groups[sentence].count; ++row) collect(sentence, row, scores + row * size, size);
+    }
+  }
+
+  // `count`: of the words that the sentence may use.
+  void collect(std::size_t sentence, std::int64_t place, float* logits, std::int64_t count) {
     const rnn_translate_options& options = shared_.options;
     const Beam& beam = *active_[sentence].beam;
-    tops_.resize(static_cast<std::size_t>((V + kChunk - 1) / kChunk));
-    const RowTotal<float> row = decoding_.kernels().total_row(logits, V, tops_.data());
+    const Words& words = active_[sentence].words;
+    tops_.resize(static_cast<std::size_t>((count + kChunk - 1) / kChunk));
+    const RowTotal<float> row = decoding_.kernels().total_row(logits, count, tops_.data());
     const double base = beam.log_probability(place);
     const double shift = decoding_.log_total(row);
-    const auto add = [&](float logit, std::int32_t token) {
+    const auto add = [&](float logit, std::int64_t found) {
       const double value = static_cast<double>(logit) - shift;
       const bool possible = value > -std::numeric_limits<double>::infinity();  // what is not a number is no candidate
       candidates_[sentence].push_back({possible ? base + value : -std::numeric_limits<double>::infinity(),
-                                       static_cast<std::int32_t>(place), token});
+                                       static_cast<std::int32_t>(place), words.token(found)});
     };
-    if (const std::int32_t token = beam.required(); token != kFree) return add(logits[token], token);
-    forbid(beam, place, logits);
+    if (const std::int32_t token = beam.required(); token != kFree)
+      return add(logits[words.place(token)], words.place(token));
+    forbid(beam, words, place, logits);
     if (options.sample) {
-      const std::int32_t token = sampler_.draw(logits, V, active_[sentence].key, beam.number(place), beam.length());
-      if (token != kFree) add(logits[token], token);
+      const std::int32_t drawn = sampler_.draw(logits, count, active_[sentence].key, beam.number(place), beam.length());
+      if (drawn != kFree) add(logits[drawn], drawn);
       return;
     }
     Best best(static_cast<std::size_t>(options.beam_size + 1), found_);
-    for (std::int64_t first = 0; first < V; first += kChunk) {
+    for (std::int64_t first = 0; first < count; first += kChunk) {
       if (!(tops_[static_cast<std::size_t>(first / kChunk)] > best.bar())) continue;
-      const std::int64_t last = std::min(V, first + kChunk);
-      for (std::int64_t token = first; token < last; ++token)
-        best.offer(logits[token], static_cast<std::int32_t>(token));
+      const std::int64_t last = std::min(count, first + kChunk);
+      for (std::int64_t each = first; each < last; ++each) best.offer(logits[each], static_cast<std::int32_t>(each));
     }
-    for (const auto& [logit, token] : found_) add(logit, token);
+    for (const auto& [logit, found] : found_) add(logit, found);
   }
 
   // Rules out what may not come next.
-  void forbid(const Beam& beam, std::int64_t place, float* logits) const {
+  void forbid(const Beam& beam, const Words& words, std::int64_t place, float* logits) const {
     const rnn_translate_options& options = shared_.options;
-    const float impossible = -std::numeric_limits<float>::infinity();
-    for (std::int64_t i = 0; i < options.forbidden_count; ++i) logits[options.forbidden[i]] = impossible;
-    if (!beam.may_end()) logits[options.eos] = impossible;
+    const auto rule_out = [&](std::int32_t token) {
+      if (const std::int64_t at = words.place(token); at >= 0) logits[at] = -std::numeric_limits<float>::infinity();
+    };
+    for (std::int64_t i = 0; i < options.forbidden_count; ++i) rule_out(options.forbidden[i]);
+    if (!beam.may_end()) rule_out(options.eos);
     const auto n = static_cast<std::size_t>(options.no_repeat_ngram);
     if (n == 0) return;
     const std::vector<std::int32_t> tokens = beam.tokens(place);
@@ -169,7 +215,7 @@ class Searching final : public Worker {
       if (std::equal(tokens.begin() + static_cast<std::ptrdiff_t>(start),
                      tokens.begin() + static_cast<std::ptrdiff_t>(start + n - 1),
                      tokens.end() - static_cast<std::ptrdiff_t>(n - 1)))
-        logits[tokens[start + n - 1]] = impossible;
+        rule_out(tokens[start + n - 1]);
   }
 
   // Lets the best live on, and done sentences go.
@@ -184,6 +230,7 @@ class Searching final : public Worker {
       if (each.beam->advance(candidates_[i], attention, each.parents, each.tokens)) {
         shared_.results[static_cast<std::size_t>(each.sentence)] = each.beam->best();
         ++shared_.progress.done;
+        if (each.words.product) spare_.push_back(std::move(each.words));
       } else {
         for (const std::int32_t parent : each.parents) rows.push_back(row + parent);
         going_on.push_back(std::move(each));
@@ -201,17 +248,21 @@ class Searching final : public Worker {
   Decoding decoding_;
   Sampler sampler_;
   std::vector<float> attention_, tops_;
+  std::vector<Words> spare_;                        // of sentences that are done, for their memory
   std::vector<std::vector<Candidate>> candidates_;  // of each sentence
   std::vector<std::pair<float, std::int32_t>> found_;
 };
 
 }  // namespace
 
-std::vector<std::vector<Finished>> search(const Ensemble& networks, const rnn_translate_options& options,
-                                          const rnn_translate_sentence* sentences, std::int64_t count,
-                                          const Poll& poll) {
+std::vector<std::vector<Finished>> search(const Ensemble& networks, const Shortlist* shortlist,
+                                          const rnn_translate_options& options, const rnn_translate_sentence* sentences,
+                                          std::int64_t count, const Poll& poll) {
   // The longest first: like lengths are encoded together, and the last to be begun are short.
-  Shared shared{networks, options, sentences,
+  Shared shared{networks,
+                shortlist,
+                options,
+                sentences,
                 Queue(count, [&](std::int64_t a, std::int64_t b) { return sentences[a].length > sentences[b].length; }),
                 std::vector<std::vector<Finished>>(static_cast<std::size_t>(count))};
   const std::int64_t threads = std::clamp<std::int64_t>(count, 1, options.threads);

@@ -7,13 +7,15 @@
 #include "rnn_translate.h"
 #include "translate/beam.h"
 #include "translate/decoding.h"
+#include "translate/shortlist.h"
 #include "translate/workers.h"
 
 namespace rnn_engine::translate {
 
-// The best hypotheses of each sentence; empty if `poll` gave up.
-std::vector<std::vector<Finished>> search(const Ensemble& networks, const rnn_translate_options& options,
-                                          const rnn_translate_sentence* sentences, std::int64_t count,
-                                          const Poll& poll);
+// The best hypotheses of each sentence; empty if `poll` gave up. `shortlist`: what options.shortlist is of, if it is
+// not 0: of the only network.
+std::vector<std::vector<Finished>> search(const Ensemble& networks, const Shortlist* shortlist,
+                                          const rnn_translate_options& options, const rnn_translate_sentence* sentences,
+                                          std::int64_t count, const Poll& poll);
 
 }  // namespace rnn_engine::translate

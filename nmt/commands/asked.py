@@ -29,6 +29,8 @@ class SearchSettings:
     """What weights are rounded to; None for float32, or what a model file holds."""
     search: str = "native"
     """Which search: native or reference."""
+    shortlist: int = 0
+    """Search among so many translations of each source subword; 0: among all words."""
     min_length: int = 0
     """Subwords of a translation at least."""
     sampling: Sampling | None = None

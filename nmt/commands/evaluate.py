@@ -101,6 +101,7 @@ def search_used(config: Settings, search: SearchSettings, precision: str = "floa
         "retry": decoding.retry if search.retry is None else search.retry,
         "sentences": by_sentence(config, search.sentences),
         **({} if precision == "float32" else {"precision": precision}),
+        **({"shortlist": search.shortlist} if search.shortlist else {}),
     }
 
 

@@ -25,10 +25,14 @@ def load_translator(who: str, folder: Path, search: SearchSettings) -> Translato
         import typer
 
         raise typer.BadParameter(f"--precision: expected float32 with --search reference, got {search.precision}")
+    if search.search == "reference" and search.shortlist:
+        import typer
+
+        raise typer.BadParameter(f"--shortlist: expected 0 with --search reference, got {search.shortlist}")
     threads, cores = count_threads(search.threads), count_cores()
     if threads > cores:
         if search.threads is not None:
             tell(who, f"--threads {threads}: this process may use {cores} cores, and takes as many threads")
         threads = cores
     models = [folder, *search.ensemble] if search.ensemble else folder
-    return Translator.load(models, threads, search.device, search.precision, search.search)
+    return Translator.load(models, threads, search.device, search.precision, search.search, search.shortlist)

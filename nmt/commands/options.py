@@ -16,6 +16,7 @@ from nmt.values import (
     LENGTH_PENALTY,
     MIN_LENGTH,
     SEED,
+    SHORTLIST,
     TEMPERATURE,
     THREADS,
     TOP_K,
@@ -88,6 +89,12 @@ Search = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(metavar="DEVICE", callback=_check_device, help="auto, cpu, cuda or cuda:N.  [default: cpu]"),
+]
+Shortlist = Annotated[
+    int,
+    within(
+        SHORTLIST, "Choose from so many likely translations of each source subword alone: faster; 0: from all words."
+    ),
 ]
 TrainingDevice = Annotated[
     str | None,

@@ -9,8 +9,9 @@ from pathlib import Path
 from nmt.config_file import load_config
 from nmt.data.batching import validation_batches
 from nmt.data.preparation.manifest import input_files, require_files
-from nmt.experiment import prepared_data, training_batches, validation_bleu
+from nmt.experiment import add_shortlist, prepared_data, training_batches, validation_bleu
 from nmt.lock import locked
+from nmt.model_folder.shortlist import has_shortlist
 from nmt.terminal import tell
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.finish import check_no_model
@@ -48,6 +49,9 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
             counts=data.counts,
             subwords=data.subword_contents(config),
         )
+        if result.status != "interrupted" and not has_shortlist(config.folder):
+            sizes = data.source_subwords.size, data.target_subwords.size
+            add_shortlist(config.folder, data.train, sizes)
     if result.status in ("interrupted", "already finished"):  # otherwise the trainer has said it
         tell("nmt train", result.message)
     if result.status == "interrupted":

@@ -14,6 +14,7 @@ from nmt.extras import MissingError, require_torch
 from nmt.model.native import PRECISIONS
 from nmt.model_folder.files import ModelError
 from nmt.process import count_threads
+from nmt.values import SHORTLIST
 
 if TYPE_CHECKING:
     from nmt.brief import Settings
@@ -32,15 +33,24 @@ class Models(NamedTuple):
 
 
 def open_models(
-    folder: Path | str | Sequence[Path | str], threads: int | None, device: str, precision: str | None, search: str
+    folder: Path | str | Sequence[Path | str],
+    threads: int | None,
+    device: str,
+    precision: str | None,
+    search: str,
+    shortlist: int,
 ) -> Models:
     """Read what `Translator.load` is asked for; arguments and errors are the same."""
+    if problem := SHORTLIST.check("shortlist", shortlist):
+        raise ValueError(problem)
     if isinstance(folder, (Path, str)):
-        return _open(Path(folder), count_threads(threads), device, precision, search)
+        return _open(Path(folder), count_threads(threads), device, precision, search, shortlist)
+    if shortlist:
+        raise ModelError("shortlist: an ensemble takes all words; expected 0")
     paths = [Path(each) for each in folder]
     if not paths:
         raise ValueError("folder: expected at least one model, got none")
-    parts = [_open(path, count_threads(threads), device, precision, search) for path in paths]
+    parts = [_open(path, count_threads(threads), device, precision, search, 0) for path in paths]
     first, networks = parts[0], []
     for part, path in zip(parts, paths, strict=True):
         for side, mine, its in (("source", part.source, first.source), ("target", part.target, first.target)):
@@ -54,20 +64,26 @@ def open_models(
     return first._replace(network=PackedNetwork.join(networks))
 
 
-def _open(folder: Path, threads: int, device: str, precision: str | None, search: str) -> Models:
+def _open(folder: Path, threads: int, device: str, precision: str | None, search: str, shortlist: int) -> Models:
     for name, value, known in (("precision", precision, PRECISIONS), ("search", search, SEARCHES)):
         if value is not None and value not in known:
             raise ValueError(f"{name}: expected {' or '.join(known)}, got {value!r}")
     if not folder.is_dir():
+        if shortlist:
+            raise ModelError(f"{folder}: a model file has no shortlist; take its folder")
         return _open_file(folder, threads, device, precision, search)
     precision = precision or "float32"
     if search == "reference" and precision != "float32":
         raise ValueError(f"precision: expected float32 with the search reference, got {precision!r}")
+    if search == "reference" and shortlist:
+        raise ValueError(f"shortlist: expected 0 with the search reference, got {shortlist}")
     network: Network
     if search == "reference" or _is_card(device):
+        if shortlist:
+            raise ModelError(f"{folder}: a shortlist is for the CPU; expected 0 on the device {device}")
         config, network = _load_for_torch(folder, threads, device, precision, search)
     else:
-        config, network = PackedNetwork.load(folder, threads, precision)
+        config, network = PackedNetwork.load(folder, threads, precision, shortlist)
     source, target = load_subwords(folder, config.data.subword_files)
     sizes = network.vocabulary_sizes
     if (source.size, target.size) != sizes:

@@ -17,6 +17,7 @@ from nmt.model.native import Found, NativeNetwork, all_finite
 from nmt.model.shapes import NetworkShape, parameter_shapes
 from nmt.model_folder.files import ModelError
 from nmt.model_folder.parameters import mapped_parameters, open_model
+from nmt.model_folder.shortlist import Shortlist, read_shortlist
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,22 +36,27 @@ class PackedNetwork:
     Args:
         native: The network.
         threads: Threads that a call uses.
+        shortlist: 0, or how many translations of each source subword searches choose from.
     """
 
     place = "cpu"
 
-    def __init__(self, native: NativeNetwork, threads: int) -> None:
+    def __init__(self, native: NativeNetwork, threads: int, shortlist: int = 0) -> None:
         self._native = native
         self._threads = threads
+        self._shortlist = shortlist
 
     @classmethod
-    def load(cls, folder: Path, threads: int, precision: str = "float32") -> tuple[Settings, PackedNetwork]:
+    def load(
+        cls, folder: Path, threads: int, precision: str = "float32", shortlist: int = 0
+    ) -> tuple[Settings, PackedNetwork]:
         """Read a model folder.
 
         Args:
             folder: The folder.
             threads: Threads that a call uses.
             precision: What weights are packed to, a key of `nmt.model.native.PRECISIONS`.
+            shortlist: 0, or how many translations of each source subword searches choose from.
 
         Returns:
             Its settings, and the network.
@@ -65,7 +71,10 @@ class PackedNetwork:
                 if not all_finite(values):
                     raise ModelError(f"{model.path}: {name}: holds values that are not finite")
             shape = NetworkShape.of(model.settings, model.header.vocabulary_sizes)
-            return model.settings, cls(NativeNetwork(shape, tensors, precision), threads)
+            native = NativeNetwork(shape, tensors, precision)
+        if shortlist:
+            _set_shortlist(native, read_shortlist(folder, model.header.vocabulary_sizes))
+        return model.settings, cls(native, threads, shortlist)
 
     @classmethod
     def join(cls, networks: Sequence[PackedNetwork]) -> PackedNetwork:
@@ -99,7 +108,8 @@ class PackedNetwork:
         """Search translations; see `Network.search`."""
         longest = max(map(len, sources)) + 1
         most = min(batch_size, max(1, BATCH_TOKENS // longest))
-        found = self._native.search(sources, max_lengths, asdict(options), most, self._threads, progress, prefixes)
+        how = {**asdict(options), "shortlist": self._shortlist}
+        found = self._native.search(sources, max_lengths, how, most, self._threads, progress, prefixes)
         return [[_hypothesis(each) for each in hypotheses] for hypotheses in found]
 
     def log_probabilities(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[float]:
@@ -120,6 +130,13 @@ class PackedNetwork:
                 for (number, _), each in zip(some, found, strict=True)
                 if each.attention is not None
             )
+
+
+def _set_shortlist(native: NativeNetwork, found: Shortlist) -> None:
+    try:
+        native.set_shortlist(found.first, found.candidates, found.frequent)
+    except ValueError as error:
+        raise ModelError(f"{found.path}: damaged: {error}") from None
 
 
 def _batch_size(lines: Sequence[Ids]) -> int:

@@ -92,6 +92,7 @@ class Translator:
         device: str = "cpu",
         precision: str | None = None,
         search: str = "native",
+        shortlist: int = 0,
     ) -> Self:
         """Read a model folder, or a model file (docs/model_file.md), or several that translate together.
 
@@ -105,6 +106,8 @@ class Translator:
             precision: float32, or int8: faster on the CPU, and almost as good (docs/commands/translate.md); None for
                 float32, or what the file holds.
             search: native, or reference: the search that can be read, which needs torch and time.
+            shortlist: Search among so many of the likeliest translations of each source subword, and as many of the
+                most frequent subwords, alone; 0: among all. For the native search and folders that have a shortlist.
 
         Returns:
             The translator.
@@ -117,7 +120,7 @@ class Translator:
             ModelError: If the model is missing, damaged, or does not fit its config or its subword models.
             SubwordError: If a subword model is missing or damaged.
         """
-        return cls(*open_models(folder, threads, device, precision, search))
+        return cls(*open_models(folder, threads, device, precision, search, shortlist))
 
     def __repr__(self) -> str:
         """Tell what it translates with what, on one line."""

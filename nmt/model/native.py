@@ -85,6 +85,19 @@ class NativeNetwork:
         joined.precision = " and ".join(sorted({network.precision for network in networks}))
         return joined
 
+    def set_shortlist(self, first: bytes, candidates: bytes, frequent: bytes) -> None:
+        """Set what the option `shortlist` of a search takes, before any other thread uses the network.
+
+        Args:
+            first: int64 [source vocabulary + 1]: `candidates[first[s]:first[s + 1]]` are those of source subword s.
+            candidates: int32: target ids, of each source subword the best first.
+            frequent: int32: target ids, the most frequent first.
+
+        Raises:
+            ValueError: They do not fit each other, or the network.
+        """
+        self._native.set_shortlist(first, candidates, frequent)
+
     def search(
         self,
         sources: Sequence[Sequence[int]],
@@ -100,7 +113,8 @@ class NativeNetwork:
         Args:
             sources: Ids without eos, none empty.
             max_lengths: Longest translation of each, eos included; at this length eos is forced.
-            options: How to search: the fields of `nmt.decoding.hypotheses.SearchOptions`.
+            options: How to search: the fields of `nmt.decoding.hypotheses.SearchOptions`, and `shortlist`: 0, or how
+                many words of each list are enough (see `set_shortlist`).
             batch_size: Sentences that a thread has in work at a time.
             threads: Threads.
             progress: Called now and then with the number of sentences just done; what it raises ends the search.

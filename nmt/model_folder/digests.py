@@ -38,11 +38,45 @@ def write_digests(folder: Path, written: Mapping[str, bytes]) -> None:
     write_text(folder / DIGEST_FILE, "".join(lines))
 
 
-def check_digests(folder: Path) -> bool:
+def add_digest(folder: Path, name: str, content: bytes) -> None:
+    """Add a file that was written later to the digests of a model folder, if it has any.
+
+    Args:
+        folder: The model folder.
+        name: Of the file.
+        content: What was written.
+
+    Raises:
+        ModelError: The digests cannot be read.
+        OSError: They cannot be read or written.
+    """
+    path = folder / DIGEST_FILE
+    if os.path.lexists(path):
+        require_file(path)
+        digests = {**_read(path), name: hashlib.sha256(content).hexdigest()}
+        write_text(path, "".join(f"{digest}  {each}\n" for each, digest in digests.items()))
+
+
+def lists_file(folder: Path, name: str) -> bool:
+    """Whether the digests of a model folder list a file; a folder without digests lists all of its files.
+
+    Raises:
+        ModelError: The digests cannot be read.
+        OSError: They cannot be read.
+    """
+    path = folder / DIGEST_FILE
+    if not os.path.lexists(path):
+        return True
+    require_file(path)
+    return name in _read(path)
+
+
+def check_digests(folder: Path, but: str = "") -> bool:
     """Check that files are as they were written, byte for byte, and that none is loaded which is not listed.
 
     Args:
         folder: The model folder.
+        but: A file that is not looked at.
 
     Returns:
         False if the folder has no digests: who changes a file of a model may delete them.
@@ -66,6 +100,7 @@ def check_digests(folder: Path) -> bool:
             raise ModelError(f"{path}: does not list {name}, which is part of the model")
     if (folder / MODEL_FILE).exists():
         check_size(folder / MODEL_FILE)
+    digests.pop(but, None)
     for name, digest in digests.items():
         _check(folder, name, digest)
     return True

@@ -35,12 +35,13 @@ class OpenModel:
     """Of the parameters."""
 
 
-def open_model(folder: Path, shapes: Shapes) -> OpenModel:
+def open_model(folder: Path, shapes: Shapes, but: str = "") -> OpenModel:
     """Open a model folder that `save_model` wrote.
 
     Args:
         folder: The folder.
         shapes: What parameters a model must have.
+        but: A file that will be written anew, however damaged.
 
     Returns:
         The model, of which no parameter is read yet.
@@ -56,7 +57,7 @@ def open_model(folder: Path, shapes: Shapes) -> OpenModel:
     digests_match = False
     if folder.is_dir():
         require_file(folder / CONFIG_FILE, "; a model folder is made by `nmt train`")
-        digests_match = check_digests(folder)  # before anything is made of the contents
+        digests_match = check_digests(folder, but)  # before anything is made of the contents
     # What a program wrote, and nobody changed, is right; else it is looked at closely.
     settings = (digests_match and read_brief(folder / CONFIG_FILE)) or read_settings(folder)
     header = read_header(path)

@@ -33,6 +33,7 @@ COMMANDS = [
     "plan",
     "average",
     "export",
+    "shortlist",
     "translate",
     "evaluate",
     "score",
@@ -330,7 +331,7 @@ PLAIN = [
     ["--input", "in", "--output=-", "--format", "tsv", "--n-best", "3", "--beam-size=7"],
     ["--status", "--scores", "--alignments", "--no-retry", "--sentences"],
     ["--retry", "--no-sentences", "--length-penalty", "0.5", "--batch-size", "100000", "--threads=2"],
-    ["--format=json", "--device", "cuda:1", "--precision", "int8"],
+    ["--format=json", "--device", "cuda:1", "--precision", "int8", "--shortlist=50"],
 ]
 
 
