@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nmt.process import at_home, ended_by_signals, open_standard_streams
+from nmt.process import at_home, ended_by_signals, open_standard_streams, rest_while_waiting
 from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST, SHORTLIST, THREADS, Bounds, is_device
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Translating(NamedTuple):
 
 def main() -> None:
     """Run the command line of this process."""
+    rest_while_waiting()
     asked = plainly_translating([at_home(word) for word in sys.argv[1:]])
     if asked is None:
         from nmt.cli import main as any_command  # noqa: PLC0415

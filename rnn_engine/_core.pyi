@@ -157,12 +157,11 @@ class ModelFile:
         """(name, type, rows, columns) of each section."""
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a section of bytes, int64 or float64."""
+        """The bytes of a section that is no matrix."""
 
 def make_model_file(
     tensors: dict[str, Any],
-    texts: dict[str, bytes],
-    search: Sequence[float],
+    parts: Sequence[tuple[str, int, bytes]],
     *,
     cell: int,
     attention: int,
@@ -174,7 +173,7 @@ def make_model_file(
     encoder_layers: int,
     decoder_layers: int,
 ) -> bytes:
-    """Contents of a file with the network of these tensors, sections of bytes by name, and the numbers `search`."""
+    """Contents of a file with some sections (name, type, content) and the network of these tensors."""
 
 class Translation:
     """A translation network and its search (csrc/include/rnn_translate.h)."""

@@ -2,9 +2,11 @@
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
+#include <tuple>
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -20,6 +22,26 @@ NamedTensors::NamedTensors(const nb::dict& tensors) {
     list_.push_back({names_[i].c_str(), values, values_[i].count});
   }
 }
+
+namespace {
+
+// Bytes of a value; 0 for matrices, which are not read.
+size_t size_of(int32_t type) {
+  switch (type) {
+    case RNN_TRANSLATE_OF_BYTES:
+      return 1;
+    case RNN_TRANSLATE_OF_INT32:
+      return sizeof(int32_t);
+    case RNN_TRANSLATE_OF_INT64:
+      return sizeof(int64_t);
+    case RNN_TRANSLATE_OF_FLOAT64:
+      return sizeof(double);
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
 
 ModelFile::ModelFile(const nb::bytes& path) {
   released(linked_functions(), [&] { return rnn_translate_file_open(path.c_str(), &raw_); });
@@ -39,12 +61,10 @@ nb::object ModelFile::read(const std::string& name) const {
   const rnn_translate_section* sections = nullptr;
   int64_t count = 0;
   check(linked_functions(), rnn_translate_file_sections(raw_, &sections, &count));
-  for (int64_t i = 0; i < count; ++i) {
-    const rnn_translate_section& each = sections[i];
-    const bool numbers = each.type == RNN_TRANSLATE_OF_INT64 || each.type == RNN_TRANSLATE_OF_FLOAT64;
-    if (each.name == name && (numbers || each.type == RNN_TRANSLATE_OF_BYTES))
-      return nb::bytes(each.data, static_cast<size_t>(each.rows * each.columns) * (numbers ? sizeof(double) : 1));
-  }
+  for (int64_t i = 0; i < count; ++i)
+    if (sections[i].name == name && size_of(sections[i].type))
+      return nb::bytes(sections[i].data,
+                       static_cast<size_t>(sections[i].rows * sections[i].columns) * size_of(sections[i].type));
   return nb::none();
 }
 
@@ -56,19 +76,16 @@ rnn_translate_model* ModelFile::network(const std::optional<std::string>& isa) c
 
 namespace {
 
-// The contents of a file with sections of bytes, by name, and one of numbers, `search`.
-nb::bytes make_model_file(const nb::dict& tensors, const rnn_translate_shape& shape, const nb::dict& texts,
-                          const std::vector<double>& search) {
+using Part = std::tuple<std::string, int, nb::bytes>;  // of a file: name, type, content
+
+nb::bytes make_model_file(const nb::dict& tensors, const std::vector<Part>& parts, const rnn_translate_shape& shape) {
   const NamedTensors named(tensors);
-  std::vector<std::string> names;
   std::vector<rnn_translate_section> sections;
-  for (const auto& [name, text] : texts) names.push_back(nb::cast<std::string>(name));
-  for (const auto& [name, text] : texts) {
-    const auto bytes = nb::cast<nb::bytes>(text);
-    sections.push_back(
-        {names[sections.size()].c_str(), RNN_TRANSLATE_OF_BYTES, 1, static_cast<int64_t>(bytes.size()), bytes.data()});
+  for (const auto& [name, type, content] : parts) {
+    if (!size_of(type) || content.size() % size_of(type))
+      throw nb::value_error((name + ": expected bytes or numbers of a type that a file has").c_str());
+    sections.push_back({name.c_str(), type, 1, static_cast<int64_t>(content.size() / size_of(type)), content.data()});
   }
-  sections.push_back({"search", RNN_TRANSLATE_OF_FLOAT64, 1, static_cast<int64_t>(search.size()), search.data()});
   char* contents = nullptr;
   int64_t size = 0;
   released(linked_functions(), [&] {
@@ -88,14 +105,13 @@ void bind_model_file(nb::module_& module) {
       .def("read", &ModelFile::read, "name"_a);
   module.def(
       "make_model_file",
-      [](const nb::dict& tensors, const nb::dict& texts, const std::vector<double>& search, int cell, int attention,
-         int precision, int64_t source_vocabulary, int64_t target_vocabulary, int64_t embedding_size,
-         int64_t hidden_size, int64_t encoder_layers, int64_t decoder_layers) {
-        return make_model_file(tensors,
+      [](const nb::dict& tensors, const std::vector<Part>& parts, int cell, int attention, int precision,
+         int64_t source_vocabulary, int64_t target_vocabulary, int64_t embedding_size, int64_t hidden_size,
+         int64_t encoder_layers, int64_t decoder_layers) {
+        return make_model_file(tensors, parts,
                                {cell, attention, precision, source_vocabulary, target_vocabulary, embedding_size,
-                                hidden_size, encoder_layers, decoder_layers},
-                               texts, search);
+                                hidden_size, encoder_layers, decoder_layers});
       },
-      "tensors"_a, "texts"_a, "search"_a, nb::kw_only(), "cell"_a, "attention"_a, "precision"_a, "source_vocabulary"_a,
+      "tensors"_a, "parts"_a, nb::kw_only(), "cell"_a, "attention"_a, "precision"_a, "source_vocabulary"_a,
       "target_vocabulary"_a, "embedding_size"_a, "hidden_size"_a, "encoder_layers"_a, "decoder_layers"_a);
 }

@@ -50,6 +50,7 @@ std::uint64_t bytes_of(std::uint32_t type, std::uint64_t rows, std::uint64_t col
       return static_cast<std::uint64_t>(
           int8_bytes(static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)));
     case RNN_TRANSLATE_OF_FLOAT32:
+    case RNN_TRANSLATE_OF_INT32:
       return rows * columns * sizeof(float);
     case RNN_TRANSLATE_OF_INT64:
     case RNN_TRANSLATE_OF_FLOAT64:

@@ -71,7 +71,7 @@ std::vector<char> file_of(std::vector<rnn_translate_section> sections, const rnn
   std::vector<std::unique_ptr<Int8Weights>> rounded;
   const Backend backend = select_backend(nullptr);
   for (const auto& [name, matrix] : tensors.used()) {
-    if (shape.precision == RNN_TRANSLATE_FLOAT32 || matrix.n == 1) {
+    if (shape.precision != RNN_TRANSLATE_INT8 || matrix.n == 1) {
       sections.push_back({name.c_str(), RNN_TRANSLATE_OF_FLOAT32, matrix.n, matrix.k, matrix.values});
       continue;
     }

@@ -1,7 +1,7 @@
 #include "translate/sampling.h"
 
 #include <algorithm>
-#include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "base/xxh64.h"
@@ -55,40 +55,47 @@ std::int32_t Sampler::draw_from_all(const float* weights, std::int64_t count, do
 
 // The best top_k, and of those as many as together have top_p of their probability: at least one.
 std::int32_t Sampler::draw_from_best(const float* weights, std::int64_t count, double place) {
-  constexpr std::size_t kFirst = 64;  // as many are sorted at first; most often they are enough
   double total = std::accumulate(weights, weights + count, 0.0);
   if (!(total > 0.0)) return kFree;  // what is no number cannot be ordered
-  order_.resize(static_cast<std::size_t>(count));
-  std::iota(order_.begin(), order_.end(), 0);
-  const auto better = [&](std::int32_t a, std::int32_t b) {
-    return weights[a] != weights[b] ? weights[a] > weights[b] : a < b;
-  };
-  const auto begin = order_.begin();
-  const auto at = [&](std::size_t place_in_order) { return begin + static_cast<std::ptrdiff_t>(place_in_order); };
-  std::size_t most = order_.size();
-  if (options_.top_k != 0 && static_cast<std::size_t>(options_.top_k) < most) {
-    most = static_cast<std::size_t>(options_.top_k);
-    std::nth_element(begin, at(most - 1), order_.end(), better);
+  const bool some = options_.top_k != 0 && options_.top_k < count;
+  // Below the bar, none of top_k; or, once those above it have top_p of all, none that is needed. It is lowered until
+  // then: most often few are sorted.
+  float bar = some ? bar_of_best(weights, count) : *std::max_element(weights, weights + count) / 8.0f;
+  for (;; bar /= 8.0f) {
+    order_.clear();
+    for (std::int64_t j = 0; j < count; ++j)
+      if (weights[j] >= bar && weights[j] > 0.0f) order_.push_back(static_cast<std::int32_t>(j));
+    if (some || bar == 0.0f || mass_of(weights) >= options_.top_p * total) break;
   }
-  if (most < order_.size()) {
-    std::sort(begin, at(most), better);
-    total = std::accumulate(begin, at(most), 0.0, [&](double sum, std::int32_t each) { return sum + weights[each]; });
+  std::sort(order_.begin(), order_.end(),
+            [&](std::int32_t a, std::int32_t b) { return weights[a] != weights[b] ? weights[a] > weights[b] : a < b; });
+  if (some) {
+    order_.resize(std::min(order_.size(), static_cast<std::size_t>(options_.top_k)));
+    total = mass_of(weights);
   }
-  const double wanted = options_.top_p * total;
   double mass = 0.0;
-  std::size_t kept = 0, sorted = most == order_.size() ? 0 : most;
-  while (kept < most && (kept == 0 || mass < wanted)) {
-    if (kept == sorted) {
-      sorted = std::min(most, std::max(kFirst, 4 * sorted));
-      std::partial_sort(at(kept), at(sorted), at(most), better);
-    }
-    if (!(weights[order_[kept]] > 0.0f)) break;
-    mass += weights[order_[kept++]];
-  }
+  std::size_t kept = 0;
+  while (kept < order_.size() && (kept == 0 || mass < options_.top_p * total)) mass += weights[order_[kept++]];
   double left = place * mass;
   for (std::size_t i = 0; i < kept; ++i)
     if ((left -= weights[order_[i]]) < 0.0) return order_[i];
   return order_[kept - 1];
+}
+
+double Sampler::mass_of(const float* weights) const {
+  return std::accumulate(order_.begin(), order_.end(), 0.0,
+                         [&](double sum, std::int32_t each) { return sum + weights[each]; });
+}
+
+// A weight that top_k tokens at least have: that of the highest of as many chunks, if there are as many.
+float Sampler::bar_of_best(const float* weights, std::int64_t count) {
+  tops_.clear();
+  for (std::int64_t first = 0; first < count; first += kChunk)
+    tops_.push_back(*std::max_element(weights + first, weights + std::min(count, first + kChunk)));
+  if (options_.top_k > static_cast<std::int64_t>(tops_.size())) return 0.0f;
+  const auto last = tops_.begin() + static_cast<std::ptrdiff_t>(options_.top_k - 1);
+  std::nth_element(tops_.begin(), last, tops_.end(), std::greater<>());
+  return *last;
 }
 
 }  // namespace rnn_engine::translate

@@ -25,10 +25,13 @@ class Sampler {
  private:
   std::int32_t draw_from_all(const float* weights, std::int64_t count, double place) const;
   std::int32_t draw_from_best(const float* weights, std::int64_t count, double place);
+  double mass_of(const float* weights) const;  // of the tokens in `order_`
+  float bar_of_best(const float* weights, std::int64_t count);
 
   const rnn_translate_options& options_;
   const Kernels<float>& kernels_;
   Buffer weights_;
+  std::vector<float> tops_;
   std::vector<std::int32_t> order_;
 };
 

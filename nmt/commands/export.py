@@ -63,7 +63,7 @@ def contents_of(folder: Path, precision: str) -> bytes:
             f"got {subwords[0].size} and {subwords[1].size}"
         )
     origin = {"version": nmt.__version__, "sha256": {name: sha256(folder / name) for name in (*names, MODEL_FILE)}}
-    texts = {
+    parts = {
         CONFIG_FILE: as_json(_passed_on(config)).encode(),
         ORIGIN_SECTION: json.dumps(origin, indent=2).encode() + b"\n",
         **subword_contents(names, subwords),
@@ -80,7 +80,7 @@ def contents_of(folder: Path, precision: str) -> bytes:
         for name, values in tensors.items():
             if not all_finite(values):
                 raise ModelError(f"{model.path}: {name}: holds values that are not finite")
-        return make_model_file(NetworkShape.of(config, sizes), tensors, precision, texts, search)
+        return make_model_file(NetworkShape.of(config, sizes), tensors, precision, parts, search)
 
 
 def _passed_on(config: Config) -> Config:

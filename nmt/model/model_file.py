@@ -18,8 +18,8 @@ from rnn_engine import _core
 MAGIC: Final = b"\x89NMT\r\n\x1a\n"
 """The first bytes of every model file."""
 
-_TYPES: Final = ("bytes", "float32", "int8", "int64", "float64")
-_BYTES: Final = {"bytes": 1, "float32": 4, "int64": 8, "float64": 8}
+_TYPES: Final = ("bytes", "float32", "int8", "int64", "float64", "int32")
+_BYTES: Final = {"bytes": 1, "float32": 4, "int64": 8, "float64": 8, "int32": 4}
 _PANEL: Final = 16  # rows of a panel of int8, each of which is filled up to fours
 _SHAPE: Final = struct.Struct("<9q")
 _PRECISION, _SIZES = 2, slice(3, 5)  # where these stand in it
@@ -30,7 +30,7 @@ class Section(NamedTuple):
 
     name: str
     type: str
-    """bytes, float32, int8 (in panels), int64 or float64."""
+    """bytes, float32, int8 (in panels), int64, float64 or int32."""
     rows: int
     columns: int
 
@@ -40,6 +40,15 @@ class Section(NamedTuple):
         if self.type == "int8":
             return -(-self.rows // _PANEL) * _PANEL * (-(-self.columns // 4) * 4)
         return self.rows * self.columns * _BYTES[self.type]
+
+
+class Values(NamedTuple):
+    """What a section of numbers holds."""
+
+    type: str
+    """float64, int64 or int32."""
+    content: bytes
+    """Little-endian."""
 
 
 class SearchNumbers(NamedTuple):
@@ -119,7 +128,7 @@ def make_model_file(
     shape: NetworkShape,
     tensors: Mapping[str, Any],
     precision: str,
-    texts: Mapping[str, bytes],
+    parts: Mapping[str, bytes | Values],
     search: SearchNumbers,
 ) -> bytes:
     """Make the contents of a model file; the same model makes the same file.
@@ -128,10 +137,15 @@ def make_model_file(
         shape: The network's sizes.
         tensors: Its float32 parameters, by the names and of the shapes that `shape` tells.
         precision: What to round them to, a key of `PRECISIONS`.
-        texts: Other sections by name, such as settings and subword models.
+        parts: Other sections by name, such as settings and subword models.
         search: How to search.
 
     Returns:
         The contents.
     """
-    return _core.make_model_file(dict(tensors), dict(texts), list(search), **shape_numbers(shape, precision))
+    numbers = Values("float64", struct.pack("<5d", *search))
+    sections = [
+        (name, *((_TYPES.index(part.type), part.content) if isinstance(part, Values) else (0, part)))
+        for name, part in {**parts, "search": numbers}.items()
+    ]
+    return _core.make_model_file(dict(tensors), sections, **shape_numbers(shape, precision))

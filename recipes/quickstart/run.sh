@@ -35,7 +35,7 @@ else
     printf '%s\n' "$maker" >"$data/.made-by"
 fi
 
-say "2/4 training (about five minutes on two cores; Ctrl-C stops, the same command goes on)"
+say "2/4 training (about seven minutes on one core or two; Ctrl-C stops, the same command goes on)"
 nmt train "$recipe/config.toml" ${settings[@]+"${settings[@]}"}
 
 say "3/4 translating and scoring lines whose values never occur in training"

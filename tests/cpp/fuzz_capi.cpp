@@ -16,39 +16,12 @@
 #include <memory>
 #include <vector>
 
+#include "fuzz.h"
 #include "rnn_engine.h"
 
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{1} << 24;  // of an arena; larger problems are only planned
-
-[[noreturn]] void fail(const char* what) {
-  std::fprintf(stderr, "fuzz_capi: %s; last error: %s\n", what, rnn_engine_last_error());
-  std::abort();
-}
-
-void expect(bool condition, const char* what) {
-  if (!condition) fail(what);
-}
-
-// The fuzzer's bytes, in order; zeros once they are used up.
-class Bytes {
- public:
-  Bytes(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-  std::uint64_t take(int count) {
-    std::uint64_t value = 0;
-    for (int i = 0; i < count; ++i) value = value << 8 | (size_ ? (--size_, *data_++) : 0);
-    return value;
-  }
-  std::int64_t between(std::int64_t least, std::int64_t most) {
-    return least + static_cast<std::int64_t>(take(1)) % (most - least + 1);
-  }
-  bool flag() { return take(1) & 1; }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t size_;
-};
 
 // Memory of exactly so many bytes, aligned for the engine.
 struct Free {
