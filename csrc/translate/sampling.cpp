@@ -1,6 +1,8 @@
 #include "translate/sampling.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <functional>
 #include <numeric>
 
@@ -58,33 +60,59 @@ std::int32_t Sampler::draw_from_best(const float* weights, std::int64_t count, d
   double total = std::accumulate(weights, weights + count, 0.0);
   if (!(total > 0.0)) return kFree;  // what is no number cannot be ordered
   const bool some = options_.top_k != 0 && options_.top_k < count;
-  // Below the bar, none of top_k; or, once those above it have top_p of all, none that is needed. It is lowered until
-  // then: most often few are sorted.
-  float bar = some ? bar_of_best(weights, count) : *std::max_element(weights, weights + count) / 8.0f;
-  for (;; bar /= 8.0f) {
-    order_.clear();
-    for (std::int64_t j = 0; j < count; ++j)
-      if (weights[j] >= bar && weights[j] > 0.0f) order_.push_back(static_cast<std::int32_t>(j));
-    if (some || bar == 0.0f || mass_of(weights) >= options_.top_p * total) break;
-  }
-  std::sort(order_.begin(), order_.end(),
-            [&](std::int32_t a, std::int32_t b) { return weights[a] != weights[b] ? weights[a] > weights[b] : a < b; });
+  // Below the bar, none of top_k; or none that is needed, since those above it have top_p of all.
+  const float bar = some ? bar_of_best(weights, count) : bar_of_mass(weights, count, options_.top_p * total);
+  order_.clear();
+  for (std::int64_t j = 0; j < count; ++j)
+    if (weights[j] >= bar && weights[j] > 0.0f) order_.push_back(static_cast<std::int32_t>(j));
+  const auto better = [&](std::int32_t a, std::int32_t b) {
+    return weights[a] != weights[b] ? weights[a] > weights[b] : a < b;
+  };
+  const auto at = [&](std::size_t rank) { return order_.begin() + static_cast<std::ptrdiff_t>(rank); };
   if (some) {
-    order_.resize(std::min(order_.size(), static_cast<std::size_t>(options_.top_k)));
+    const auto most = static_cast<std::size_t>(options_.top_k);
+    if (most < order_.size()) {
+      std::nth_element(at(0), at(most), order_.end(), better);
+      order_.resize(most);
+    }
     total = mass_of(weights);
   }
-  double mass = 0.0;
-  std::size_t kept = 0;
-  while (kept < order_.size() && (kept == 0 || mass < options_.top_p * total)) mass += weights[order_[kept++]];
-  double left = place * mass;
-  for (std::size_t i = 0; i < kept; ++i)
-    if ((left -= weights[order_[i]]) < 0.0) return order_[i];
-  return order_[kept - 1];
+  // The last of those that are kept is found by halves; those before it need no order.
+  std::size_t begin = 0, end = order_.size();
+  for (double mass = 0.0; options_.top_p < 1.0 && end - begin > 1;) {
+    const std::size_t middle = begin + (end - begin) / 2;
+    std::nth_element(at(begin), at(middle), at(end), better);
+    double more = mass;
+    for (std::size_t i = begin; i < middle; ++i) more += weights[order_[i]];
+    if (more >= options_.top_p * total) {
+      end = middle;
+    } else {
+      begin = middle;
+      mass = more;
+    }
+  }
+  order_.resize(end);
+  std::sort(order_.begin(), order_.end());  // by id: that is the same however halves are put
+  double left = place * mass_of(weights);
+  for (const std::int32_t token : order_)
+    if ((left -= weights[token]) < 0.0) return token;
+  return order_.back();
 }
 
 double Sampler::mass_of(const float* weights) const {
   return std::accumulate(order_.begin(), order_.end(), 0.0,
                          [&](double sum, std::int32_t each) { return sum + weights[each]; });
+}
+
+// A power of two: what is not below it has this mass, and is not nothing.
+float Sampler::bar_of_mass(const float* weights, std::int64_t count, double mass) {
+  std::array<double, 256> of_exponent{};
+  for (std::int64_t j = 0; j < count; ++j)
+    of_exponent[std::bit_cast<std::uint32_t>(weights[j]) >> 23 & 0xFF] += static_cast<double>(weights[j]);
+  std::size_t exponent = of_exponent.size() - 1;
+  double above = of_exponent[exponent];
+  while (exponent > 0 && (above < mass || above == 0.0)) above += of_exponent[--exponent];
+  return std::bit_cast<float>(static_cast<std::uint32_t>(exponent) << 23);
 }
 
 // A weight that top_k tokens at least have: that of the highest of as many chunks, if there are as many.

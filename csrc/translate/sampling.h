@@ -26,6 +26,7 @@ class Sampler {
   std::int32_t draw_from_all(const float* weights, std::int64_t count, double place) const;
   std::int32_t draw_from_best(const float* weights, std::int64_t count, double place);
   double mass_of(const float* weights) const;  // of the tokens in `order_`
+  static float bar_of_mass(const float* weights, std::int64_t count, double mass);
   float bar_of_best(const float* weights, std::int64_t count);
 
   const rnn_translate_options& options_;
