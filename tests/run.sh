@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Run every test: `bash tests/run.sh [--sanitize] [--aarch64] [--cuda] [pytest arguments]`.
+# Run every test: `bash tests/run.sh [--sanitize] [--small] [--aarch64] [--cuda] [pytest arguments]`.
 #
 # The native tests come first, then pytest against the installed package. `--sanitize` runs the native tests twice more,
-# built to stop at memory errors and undefined behaviour, and at data races. `--aarch64` runs them once more, built for
-# AArch64 and emulated by qemu, and compares the bits of both processors. `--cuda` compiles the CUDA kernels with nvcc and
-# fails if one of them spills registers; no card is needed.
+# built to stop at memory errors and undefined behaviour, and at data races. `--small` runs those of the library that is
+# built for translating alone. `--aarch64` runs them once more, built for AArch64 and emulated by qemu, and compares the
+# bits of both processors. `--cuda` compiles the CUDA kernels with nvcc and fails if one of them spills registers; no card
+# is needed.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../recipes/environment.sh"
 
-sanitize=no aarch64=no cuda=no
+sanitize=no small=no aarch64=no cuda=no
 while :; do
     case "${1:-}" in
     --sanitize) sanitize=yes ;;
+    --small) small=yes ;;
     --aarch64) aarch64=yes ;;
     --cuda) cuda=yes ;;
     *) break ;;
@@ -97,6 +99,11 @@ if [ "$sanitize" = yes ]; then
     say "native tests under the thread sanitizer"
     # One test forks while the pool's threads are there, and the child starts its own.
     TSAN_OPTIONS=die_after_fork=0 native_tests threads -DRNN_ENGINE_SANITIZE=thread
+fi
+
+if [ "$small" = yes ]; then
+    say "the library for translating alone"
+    native_tests small -DRNN_ENGINE_TRANSLATING_ALONE=ON
 fi
 
 if [ "$aarch64" = yes ]; then

@@ -22,6 +22,10 @@ namespace {
 
 const Plan& own(const PlanBase& plan) { return static_cast<const Plan&>(plan); }
 
+[[noreturn]] void refuse(const char* what) {
+  throw InvalidArgument(std::string(what) + ": not in this library, which was built for translating alone");
+}
+
 class CpuContext final : public rnn_engine_context {
  public:
   CpuContext(const char* isa, int threads) : backend_(select_backend(isa)), pool_(threads) {}
@@ -32,6 +36,7 @@ class CpuContext final : public rnn_engine_context {
 
   std::unique_ptr<PlanBase> plan(const rnn_engine_problem& problem) override {
     require_dtype(problem.dtype);
+    if (kTranslatingAlone && problem.training) refuse("training");
     return std::make_unique<Plan>(make_plan(problem, machine(problem.dtype), wavefronts_));
   }
   double seconds(const PlanBase& plan) override {
@@ -52,25 +57,32 @@ class CpuContext final : public rnn_engine_context {
     });
   }
   void backward(const PlanBase& plan, const rnn_engine_backward_args& args) override {
-    interruptible([&](Interrupt& call) {
-      visit_dtype(plan.shape.dtype, [&]<class T>() { run_backward<T>(own(plan), backend_, pool_, args, call); });
-    });
+    if constexpr (kTranslatingAlone)
+      refuse("backward");
+    else
+      interruptible([&](Interrupt& call) {
+        visit_dtype(plan.shape.dtype, [&]<class T>() { run_backward<T>(own(plan), backend_, pool_, args, call); });
+      });
   }
   void pack(const PlanBase& plan, const rnn_engine_weights* weights, void* packed, void*) override {
     visit_dtype(plan.shape.dtype, [&]<class T>() { run_pack<T>(own(plan), backend_, pool_, weights, packed); });
   }
 
   std::uint64_t loss_workspace(const rnn_engine_loss_problem& problem) const override {
+    if constexpr (kTranslatingAlone) refuse("the loss");
     check_loss(problem);
     return loss_workspace_bytes(problem, machine(problem.dtype));
   }
   void linear_cross_entropy(const rnn_engine_loss_problem& problem, const rnn_engine_loss_args& args,
                             rnn_engine_loss_result* result) override {
-    interruptible([&](Interrupt& call) {
-      visit_dtype(problem.dtype, [&]<class T>() {
-        run_linear_cross_entropy<T>(problem, machine(problem.dtype), backend_, pool_, args, *result, call);
+    if constexpr (kTranslatingAlone)
+      refuse("the loss");
+    else
+      interruptible([&](Interrupt& call) {
+        visit_dtype(problem.dtype, [&]<class T>() {
+          run_linear_cross_entropy<T>(problem, machine(problem.dtype), backend_, pool_, args, *result, call);
+        });
       });
-    });
   }
 
   std::size_t gemm_workspace(std::int64_t n, std::int64_t k) const override {
@@ -99,8 +111,14 @@ class CpuContext final : public rnn_engine_context {
     return operations.load();
   }
 
-  void narrow(std::int64_t count, const void* in, void* out) { convert(backend_.bf16.narrow, count, in, out); }
-  void widen(std::int64_t count, const void* in, void* out) { convert(backend_.bf16.widen, count, in, out); }
+  void narrow(std::int64_t count, const void* in, void* out) {
+    if (kTranslatingAlone) refuse("bfloat16");
+    convert(backend_.bf16.narrow, count, in, out);
+  }
+  void widen(std::int64_t count, const void* in, void* out) {
+    if (kTranslatingAlone) refuse("bfloat16");
+    convert(backend_.bf16.widen, count, in, out);
+  }
 
  private:
   template <class Work>

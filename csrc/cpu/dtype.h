@@ -6,12 +6,16 @@
 #include <type_traits>
 
 #include "base/bfloat16.h"
+#include "base/build.h"
 #include "base/error.h"
 #include "rnn_engine.h"
 
 namespace rnn_engine {
 
 inline void require_dtype(int dtype) {
+  if (kTranslatingAlone && dtype != RNN_ENGINE_FLOAT32)
+    throw InvalidArgument("dtype: expected float32 (0), of which alone this library was built, got " +
+                          std::to_string(dtype));
   if (dtype >= RNN_ENGINE_FLOAT32 && dtype <= RNN_ENGINE_BFLOAT16) return;
   throw InvalidArgument("dtype: expected float32 (0), float64 (1) or bfloat16 (2), got " +
                         (dtype == RNN_ENGINE_FLOAT16 ? "float16 (3), which needs CUDA" : std::to_string(dtype)));
@@ -20,14 +24,19 @@ inline void require_dtype(int dtype) {
 // Returns visit.operator()<T>(); throws InvalidArgument for what is no dtype.
 template <class Visit>
 auto visit_dtype(int dtype, const Visit& visit) {
-  switch (dtype) {
-    case RNN_ENGINE_FLOAT32:
-      return visit.template operator()<float>();
-    case RNN_ENGINE_FLOAT64:
-      return visit.template operator()<double>();
-    default:
-      require_dtype(dtype);
-      return visit.template operator()<BFloat16>();
+  if constexpr (kTranslatingAlone) {
+    require_dtype(dtype);
+    return visit.template operator()<float>();
+  } else {
+    switch (dtype) {
+      case RNN_ENGINE_FLOAT32:
+        return visit.template operator()<float>();
+      case RNN_ENGINE_FLOAT64:
+        return visit.template operator()<double>();
+      default:
+        require_dtype(dtype);
+        return visit.template operator()<BFloat16>();
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 // and h are stored as.
 #pragma once
 
+#include "base/build.h"
 #include "cells/lanes.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/pairs.h"
@@ -139,7 +140,7 @@ template <class V, class Stored>
 void set_cells(Kernels<Stored>& table) {
   for_each_cell([&]<class Cell>(int index) {
     table.cell_forward[index] = cell_forward<V, Stored, Cell>;
-    table.cell_backward[index] = cell_backward<V, Stored, Cell>;
+    if constexpr (!kTranslatingAlone) table.cell_backward[index] = cell_backward<V, Stored, Cell>;
   });
 }
 

@@ -2,6 +2,7 @@
 // cpu/kernels/vector_kernels.h is.
 #pragma once
 
+#include "base/build.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/pairs.h"
 #include "cpu/kernels/vector_kernels.h"
@@ -136,16 +137,18 @@ void convert(const Block<From, To>& t) {
 template <class P, int kMaxRows>
 Kernels<BFloat16> make_pair_kernels() {
   Kernels<BFloat16> table{};
-  table.width = P::kWidth;
-  table.gemm = gemm<MultiplyPairs<P>, kMaxRows>;
-  table.pack_transposed = pack_transposed_pairs<P>;
-  table.pack_pairs = pack_pairs<P>;
-  set_cells<typename P::Vector, BFloat16>(table);
-  table.narrow = convert<P, float, BFloat16>;
-  table.widen = convert<P, BFloat16, float>;
-  table.dropout = dropout<typename P::Vector, BFloat16>;
-  table.zoneout_forward = zoneout_forward<typename P::Vector, BFloat16>;
-  table.peak = peak<MultiplyPairs<P>>;
+  if constexpr (!kTranslatingAlone) {
+    table.width = P::kWidth;
+    table.gemm = gemm<MultiplyPairs<P>, kMaxRows>;
+    table.pack_transposed = pack_transposed_pairs<P>;
+    table.pack_pairs = pack_pairs<P>;
+    set_cells<typename P::Vector, BFloat16>(table);
+    table.narrow = convert<P, float, BFloat16>;
+    table.widen = convert<P, BFloat16, float>;
+    table.dropout = dropout<typename P::Vector, BFloat16>;
+    table.zoneout_forward = zoneout_forward<typename P::Vector, BFloat16>;
+    table.peak = peak<MultiplyPairs<P>>;
+  }
   return table;
 }
 

@@ -4,6 +4,7 @@
 // pick up a copy compiled for more than the machine has.
 #pragma once
 
+#include "base/build.h"
 #include "cpu/kernels/cells.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/masks.h"
@@ -252,21 +253,26 @@ double peak(std::int64_t iterations) {
 
 template <class V, int kMaxRows>
 Kernels<typename V::Scalar> make_kernels() {
-  Kernels<typename V::Scalar> table{};
-  table.width = V::kWidth;
-  table.gemm = gemm<Multiply<V>, kMaxRows>;
-  table.pack_transposed = pack_transposed<V>;
-  set_cells<V, typename V::Scalar>(table);
-  table.dropout = dropout<V>;
-  table.zoneout_forward = zoneout_forward<V>;
-  table.zoneout_backward = zoneout_backward<V>;
-  table.softmax_block = softmax_block<V>;
-  table.softmax_join = softmax_join<V>;
-  table.softmax_slope = softmax_slope<V>;
-  table.tanh_row = tanh_row<V>;
-  table.softmax_row = softmax_row<V>;
-  table.total_row = total_row<V>;
-  table.peak = peak<Multiply<V>>;
+  using T = typename V::Scalar;
+  Kernels<T> table{};
+  if constexpr (!kTranslatingAlone || std::is_same_v<T, float>) {
+    table.width = V::kWidth;
+    table.gemm = gemm<Multiply<V>, kMaxRows>;
+    table.pack_transposed = pack_transposed<V>;
+    set_cells<V, T>(table);
+    table.dropout = dropout<V>;
+    table.zoneout_forward = zoneout_forward<V>;
+    if constexpr (!kTranslatingAlone) {
+      table.zoneout_backward = zoneout_backward<V>;
+      table.softmax_block = softmax_block<V>;
+      table.softmax_join = softmax_join<V>;
+      table.softmax_slope = softmax_slope<V>;
+    }
+    table.tanh_row = tanh_row<V>;
+    table.softmax_row = softmax_row<V>;
+    table.total_row = total_row<V>;
+    table.peak = peak<Multiply<V>>;
+  }
   return table;
 }
 
