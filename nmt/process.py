@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final, TextIO
 
@@ -126,6 +126,14 @@ def count_threads(threads: int | None) -> int:
         threads = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) and int(wanted) > 0 else count_cores()
         threads = min(threads, int(THREADS.most))
     return threads
+
+
+def give_back_memory() -> None:
+    """Give memory that is free back to the system, where the C library would keep it (glibc): each thread's apart."""
+    import ctypes  # noqa: PLC0415  (rarely needed)
+
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def at_home(word: str) -> str:

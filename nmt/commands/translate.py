@@ -20,6 +20,7 @@ from nmt.decoding.formats import TSV_COLUMNS, Columns, JsonLine, as_json, as_row
 from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import CHUNK_LINES, CHUNK_SIZE, Lines, Translator
 from nmt.files import STREAM
+from nmt.process import give_back_memory
 from nmt.terminal import tell
 
 
@@ -136,6 +137,9 @@ def translate_stream(
         target.flush()
         wrong += sum(line.error is not None for line, _ in chunk.read)
         done.end()
+        del translations, chunk, rows
+        if under_way:  # more follows: what each thread's part of the memory keeps adds up
+            give_back_memory()
     return wrong
 
 
