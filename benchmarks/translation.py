@@ -170,6 +170,14 @@ def measure_starts(systems: list[System], arguments: argparse.Namespace, folder:
     ]
 
 
+def exported(system: System, folder: Path) -> System:
+    """The same model in a file of its own, in int8."""
+    path = folder / "model.nmt"
+    export = [sys.executable, "-m", "nmt", "export", str(system.model), "--precision", "int8", "--out", str(path)]
+    subprocess.run(export, check=True, capture_output=True, env=system.variables())
+    return System("nmt file", "", path, "int8")
+
+
 def lines_of(path: Path) -> list[str]:
     """Lines of a file, which may be compressed by gzip."""
     text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -236,11 +244,11 @@ def print_speed(rows: list[dict[str, Any]]) -> None:
 def print_ratios(rows: list[dict[str, Any]]) -> None:
     """Ours over the peers."""
     titles = [f"{sentences} x beam {beam}" for sentences, beam in CASES]
-    print(f"\n{'ours over (least-largest)':<60}" + "".join(f"{title:>22}" for title in titles))
+    print(f"\n{'ours over (least-largest)':<76}" + "".join(f"{title:>22}" for title in titles))
     for ours, peer, cores in dict.fromkeys((row["ours"], row["peer"], row["cores"]) for row in rows):
         name = f"{ours} / {peer}, " + ("one core" if cores == "1" else "each at its better")
         texts = [spread_text(row) for row in rows if (row["ours"], row["peer"], row["cores"]) == (ours, peer, cores)]
-        print(f"{name:<60}" + "".join(f"{text.strip():>22}" for text in texts))
+        print(f"{name:<76}" + "".join(f"{text.strip():>22}" for text in texts))
 
 
 def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
@@ -291,7 +299,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for title, key, wanted, measure, of in (
-            ("one sentence from a cold start", "starts", True, measure_starts, systems),
+            ("one sentence from a cold start", "starts", True, measure_starts, [*systems, exported(ours[0], folder)]),
             ("nmt translate, whole files", "files", arguments.text, measure_files, ours),
             ("BLEU", "quality", arguments.test, measure_quality, ours),
         ):
