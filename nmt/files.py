@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -102,6 +103,21 @@ def write_through(path: Path | None) -> Iterator[BinaryIO]:
             yield file
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that are gone; those that are written to are locked, and stay."""
+    for path in folder.glob(LEFTOVERS):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
 @contextmanager
 def _beside(path: Path, mode: int | None) -> Iterator[BinaryIO]:
     """Open a new file in the folder of `path`, with a mode or that of all new files; in the end it is gone."""
@@ -110,6 +126,8 @@ def _beside(path: Path, mode: int | None) -> Iterator[BinaryIO]:
     opener = None if mode is None else lambda name, flags: os.open(name, flags, 0o600)
     try:
         with open(temporary, "x+b", opener=opener) as file:
+            with suppress(OSError):  # of file systems without locks
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if mode is not None:
                 os.fchmod(file.fileno(), mode)  # whatever the umask is
             yield file

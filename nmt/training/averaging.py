@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nmt.config import Config
 from nmt.data.subwords import Subwords
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.card import ModelCard
-from nmt.model_folder.files import MODEL_FILE
+from nmt.model_folder.files import MODEL_FILE, ModelError, read_settings
 from nmt.model_folder.header import parse_sizes
 from nmt.model_folder.weights import assign_parameters, build_for, save_model
 from nmt.training import TrainingError
@@ -73,11 +74,20 @@ def average_checkpoints(folder: Path, steps: Sequence[int], output: Path) -> Non
     state, checksums = checkpoints.read_state(steps[-1])
     subwords = {name: _subwords(folder / name, checksums.get(name)) for name in state.config.data.subword_files}
     mean, sizes = _mean(checkpoints, steps)
-    config = state.config.model_copy(update={"folder": output})
+    config = _settings(state.config, folder).model_copy(update={"folder": output})
     path = checkpoints.path(steps[-1]) / MODEL_FILE
     model = build_for(config, sizes, Seq2Seq.from_config, path)
     assign_parameters(model, mean, path)
     save_model(output, config, model.eval(), sizes, _card(state, steps, folder), subwords)
+
+
+def _settings(config: Config, folder: Path) -> Config:
+    """Settings of a training, with those that the end of it found, where the model is finished."""
+    try:
+        finished = read_settings(folder)
+    except ModelError:
+        return config
+    return config.model_copy(update={"lines": finished.lines, "doubtful": finished.doubtful})
 
 
 def _subwords(path: Path, checksum: str | None) -> bytes:

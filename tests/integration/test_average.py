@@ -13,6 +13,7 @@ from synthetic import make_pairs
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.shapes import parameter_shapes
+from nmt.model_folder.files import read_settings
 from nmt.model_folder.weights import load_model, parameters_of, read_tensors
 from nmt.training import TrainingError
 from nmt.training.averaging import average_checkpoints, choose_steps
@@ -41,7 +42,10 @@ def test_the_average_is_a_model(model: Path, tmp_path: Path, options: tuple[str,
     which = ", ".join(map(str, steps))
     assert done.stderr == f"nmt average: averaged steps {which} into {output}\n"
     config, network = load_model(output, Seq2Seq.from_config, parameter_shapes)
+    trained = read_settings(model)
     assert config.folder == output
+    assert None not in (trained.lines, trained.doubtful)
+    assert (config.lines, config.doubtful) == (trained.lines, trained.doubtful)
     parts = [parameters(model, step) for step in steps]
     for name, value in parameters_of(network).items():
         mean = sum(part[name].double() for part in parts) / len(parts)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.files import atomic_write, write_text, write_through
+from nmt.files import atomic_write, remove_leftovers, write_text, write_through
 
 OLD, NEW = b"what was there", b"new\n"
 
@@ -195,6 +195,15 @@ def test_temporary_names_are_short_and_not_guessed(tmp_path: Path) -> None:
     assert len(seen) == 20
     assert max(map(len, seen)) < 30
     assert names(tmp_path) == [path.name]
+
+
+def test_leftovers_are_files_of_processes_that_are_gone(tmp_path: Path) -> None:
+    (tmp_path / ".nmt-0123.tmp").write_text("half")
+    os.mkfifo(tmp_path / ".nmt-4567.tmp")
+    with atomic_write(tmp_path / "new") as file:
+        remove_leftovers(tmp_path)
+        assert names(tmp_path) == [Path(file.name).name]
+    assert names(tmp_path) == ["new"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])

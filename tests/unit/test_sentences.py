@@ -80,6 +80,6 @@ def test_the_parts_joined_are_the_text(text: str) -> None:
     "unit", [".", ". ", "A. ", "a.) ", '"', " ", "x", "。」", "1. 2", "(", "（a. B", "a. (B) ", "Ab. (", "«»"]
 )
 def test_time_is_linear(unit: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     split_sentences(unit * (300_000 // len(unit)))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

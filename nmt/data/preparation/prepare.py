@@ -29,7 +29,7 @@ from nmt.data.preparation.manifest import (
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.preparation.report import REPORT_FILE, make_report
 from nmt.data.subwords import LARGEST_SUBWORDS, Subwords, load_subwords, subword_contents
-from nmt.files import LEFTOVERS, write_text
+from nmt.files import remove_leftovers, write_text
 from nmt.reading import sha256
 
 State = Literal["missing", "stale", "fresh"]
@@ -266,6 +266,5 @@ def _discard(folder: Path) -> None:
     names = (MANIFEST_FILE, REPORT_FILE, *_ID_FILES)
     for name in names:
         (folder / name).unlink(missing_ok=True)
-    for place in (folder, folder.parent):  # nobody else writes in them: see `nmt.training.lock`
-        for leftover in place.glob(LEFTOVERS):
-            leftover.unlink(missing_ok=True)
+    for place in (folder, folder.parent):
+        remove_leftovers(place)
