@@ -209,6 +209,7 @@ def export(
     *,
     out: Annotated[Path, typer.Option("--out", "--output", metavar="FILE", help="Where to write the model file.")],
     precision: Annotated[Rounded, typer.Option(help="What weights are rounded to.")] = Rounded.int8,
+    shortlist: Annotated[bool, typer.Option("--shortlist", help="Put the folder's shortlist in.")] = False,
 ) -> None:
     """Write all that translating takes into one file.
 
@@ -217,7 +218,7 @@ def export(
     with reporting():
         from nmt.commands.export import run
 
-        run(model, out, precision.value)
+        run(model, out, precision.value, shortlist)
 
 
 @app.command()

@@ -10,24 +10,26 @@ import nmt
 from nmt.config import Config
 from nmt.config_file import as_json
 from nmt.data.subwords import load_subwords, subword_contents
-from nmt.decoding.model_file import ORIGIN_SECTION
+from nmt.decoding.model_file import ORIGIN_SECTION, SHORTLIST_SECTIONS
 from nmt.files import atomic_write
-from nmt.model.model_file import SearchNumbers, make_model_file
+from nmt.model.model_file import SearchNumbers, Values, make_model_file
 from nmt.model.native import all_finite
 from nmt.model.shapes import NetworkShape, parameter_shapes
 from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError, read_settings
 from nmt.model_folder.parameters import mapped_parameters, open_model
+from nmt.model_folder.shortlist import read_shortlist
 from nmt.reading import kind_of, sha256
 from nmt.terminal import tell
 
 
-def run(folder: Path, output: Path, precision: str) -> None:
+def run(folder: Path, output: Path, precision: str, shortlist: bool = False) -> None:
     """Write a model file.
 
     Args:
         folder: The model folder.
         output: The file; one that is there is replaced, and programs that have it open keep the old one.
         precision: What to round weights to, a key of `nmt.model.native.PRECISIONS`.
+        shortlist: Whether to put the folder's shortlist in.
 
     Raises:
         ModelError, SubwordError: The model cannot be read.
@@ -36,18 +38,19 @@ def run(folder: Path, output: Path, precision: str) -> None:
     place = Path(os.path.realpath(output))  # what a link leads to is replaced
     if place.exists() and (kind := kind_of(place)) is not None:
         raise ModelError(f"{output}: expected the name of a file to write, got {kind}")
-    content = contents_of(folder, precision)
+    content = contents_of(folder, precision, shortlist)
     with atomic_write(place) as file:
         file.write(content)
     tell("nmt export", f"wrote {output}: {precision}, {len(content):,} bytes")
 
 
-def contents_of(folder: Path, precision: str) -> bytes:
+def contents_of(folder: Path, precision: str, shortlist: bool = False) -> bytes:
     """Make the contents of a model folder's file.
 
     Args:
         folder: The model folder.
         precision: What to round weights to.
+        shortlist: Whether to put the folder's shortlist in.
 
     Raises:
         ModelError, SubwordError: The model cannot be read.
@@ -63,11 +66,15 @@ def contents_of(folder: Path, precision: str) -> bytes:
             f"got {subwords[0].size} and {subwords[1].size}"
         )
     origin = {"version": nmt.__version__, "sha256": {name: sha256(folder / name) for name in (*names, MODEL_FILE)}}
-    parts = {
+    parts: dict[str, bytes | Values] = {
         CONFIG_FILE: as_json(_passed_on(config)).encode(),
         ORIGIN_SECTION: json.dumps(origin, indent=2).encode() + b"\n",
         **subword_contents(names, subwords),
     }
+    if shortlist:
+        lists = read_shortlist(folder, sizes)
+        contents = Values("int64", lists.first), Values("int32", lists.candidates), Values("int32", lists.frequent)
+        parts.update(zip(SHORTLIST_SECTIONS, contents, strict=True))
     decoding = config.decoding
     search = SearchNumbers(
         decoding.beam_size,

@@ -36,6 +36,10 @@ class OpenFile:
     """The same object as the source's if they are joint."""
 
 
+SHORTLIST_SECTIONS: Final = ("shortlist.first", "shortlist.candidates", "shortlist.frequent")
+"""The lists of `nmt.model_folder.shortlist`, where the file was to have them."""
+
+
 def is_model_file(path: Path) -> bool:
     """Whether a name is that of a model file, by its first bytes."""
     if not path.is_file():
@@ -104,6 +108,19 @@ def open_model_file(path: Path) -> OpenFile:
             f"got {subwords[0].size} and {subwords[-1].size}"
         )
     return OpenFile(file, config, network, subwords[0], subwords[-1])
+
+
+def set_shortlist(found: OpenFile, path: Path) -> None:
+    """Give the network of a model file the shortlist in it.
+
+    Raises:
+        ModelError: There is none, or it does not fit the network.
+    """
+    first, candidates, frequent = map(found.file.read, SHORTLIST_SECTIONS)
+    if first is None or candidates is None or frequent is None:
+        raise ModelError(f"{path}: has no shortlist; `nmt export --shortlist` puts it in")
+    with _telling(path):
+        found.network.set_shortlist(first, candidates, frequent)
 
 
 def _text(file: ModelFile, path: Path, name: str) -> bytes:

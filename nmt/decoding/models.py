@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nmt.data.subwords import Subwords, load_subwords
-from nmt.decoding.model_file import open_model_file
+from nmt.decoding.model_file import open_model_file, set_shortlist
 from nmt.decoding.native import PackedNetwork
 from nmt.decoding.network import Network
 from nmt.extras import MissingError, require_torch
@@ -69,9 +69,7 @@ def _open(folder: Path, threads: int, device: str, precision: str | None, search
         if value is not None and value not in known:
             raise ValueError(f"{name}: expected {' or '.join(known)}, got {value!r}")
     if not folder.is_dir():
-        if shortlist:
-            raise ModelError(f"{folder}: a model file has no shortlist; take its folder")
-        return _open_file(folder, threads, device, precision, search)
+        return _open_file(folder, threads, device, precision, search, shortlist)
     precision = precision or "float32"
     if search == "reference" and precision != "float32":
         raise ValueError(f"precision: expected float32 with the search reference, got {precision!r}")
@@ -94,14 +92,16 @@ def _open(folder: Path, threads: int, device: str, precision: str | None, search
     return Models(network, source, target, config)
 
 
-def _open_file(path: Path, threads: int, device: str, precision: str | None, search: str) -> Models:
+def _open_file(path: Path, threads: int, device: str, precision: str | None, search: str, shortlist: int) -> Models:
     """Open a model file."""
     found = open_model_file(path)
     if search == "reference" or _is_card(device):
         raise ModelError(f"{path}: a model file is for the CPU and the native search; take its folder")
     if precision not in (None, found.network.precision):
         raise ModelError(f"{path}: precision: expected {found.network.precision}, as the file is, got {precision}")
-    return Models(PackedNetwork(found.network, threads), found.source, found.target, found.config)
+    if shortlist:
+        set_shortlist(found, path)
+    return Models(PackedNetwork(found.network, threads, shortlist), found.source, found.target, found.config)
 
 
 def _is_card(device: str) -> bool:

@@ -20,6 +20,7 @@ from nmt.decoding.model_file import is_model_file, settings_of
 from nmt.decoding.translation import TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.model_folder.files import ModelError
+from nmt.model_folder.shortlist import write_shortlist
 
 FOLDER = Path(__file__).parents[1] / "data" / "model-v1"
 WRITTEN_BEFORE = FOLDER.parent / "model-v1-int8.nmt"
@@ -201,6 +202,26 @@ def test_a_file_in_use_may_be_replaced(files: dict[str, Path], tmp_path: Path) -
     assert link.is_symlink()
     assert path.read_bytes() == files["int8"].read_bytes()
     assert not list(tmp_path.glob(".nmt-*"))
+
+
+def test_a_shortlist_comes_along(files: dict[str, Path], tmp_path: Path) -> None:
+    folder, path = Path(shutil.copytree(FOLDER, tmp_path / "model")), tmp_path / "model.nmt"
+    size = Translator.load(FOLDER, threads=1).target_subwords.size
+    ids = np.arange(size, dtype=np.int32)
+    lists = {"first": np.arange(size + 1) * 3, "candidates": np.repeat(ids, 3)[::-1].copy(), "frequent": ids[::-1]}
+    write_shortlist(folder, {name: np.ascontiguousarray(each) for name, each in lists.items()}, (size, size))
+    nmt("export", folder, "--shortlist", "--out", path)
+    lines = ["red dog sees old cat", "big cat has red sun", "old sun has big dog"]
+    by_file = [Translator.load(path, threads=1, shortlist=count).translate(lines) for count in (0, 4)]
+    by_folder = [
+        Translator.load(folder, threads=1, precision="int8", shortlist=count).translate(lines) for count in (0, 4)
+    ]
+    assert by_file == by_folder
+    assert by_file[0] != by_file[1]
+    with pytest.raises(ModelError, match="has no shortlist; `nmt export --shortlist` puts it in"):
+        Translator.load(files["int8"], threads=1, shortlist=4)
+    with pytest.raises(ModelError, match="nmt shortlist"):
+        contents_of(FOLDER, "int8", shortlist=True)
 
 
 def refused(path: Path, **options: str) -> str:
