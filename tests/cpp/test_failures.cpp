@@ -243,7 +243,7 @@ void test_interrupt(rnn_engine_context* context, const char* name, const MakeCal
             asked.too_soon, asked.by_others);
     };
     asked.times = 0;
-    for (std::int64_t times = 1; asked.times < 6 && times <= 64; times *= 2) {
+    for (std::int64_t times = 1; asked.times < 6 && times <= 4096; times *= 2) {
       call = make(context, times);
       run(0);
     }
@@ -261,11 +261,11 @@ void test_interrupt(rnn_engine_context* context, const char* name, const MakeCal
 void test_interrupts() {
   const auto deep = [](int schedule, int memory = RNN_ENGINE_STORE) -> MakeCall {
     return [=](rnn_engine_context* context, std::int64_t times) {
-      return std::make_unique<Call>(context, 160 * times, 24, 256, 2, schedule, memory);
+      return std::make_unique<Call>(context, 5 * times, 24, 256, 2, schedule, memory);
     };
   };
   const MakeCall one_step = [](rnn_engine_context* context, std::int64_t times) {
-    return std::make_unique<Call>(context, 1, 6000 * times, 256, 1, RNN_ENGINE_LAYERS);
+    return std::make_unique<Call>(context, 1, 200 * times, 256, 1, RNN_ENGINE_LAYERS);
   };
   for (const int threads : {2, 1}) {
     const std::unique_ptr<rnn_engine_context, decltype(&rnn_engine_context_destroy)> own(context_of(threads),
