@@ -8,6 +8,31 @@ static rnn_translate_pair pair_of(int i) {
 }
 
 /* Scores all pairs; the digest of what was found. */
+/* Two words for every other source, and all words by frequency. */
+static void set_shortlist(rnn_translate_model* model) {
+  int64_t first[SOURCE + 1] = {0};
+  int32_t candidates[2 * SOURCE], frequent[TARGET];
+  for (int i = 0; i < SOURCE; ++i) {
+    first[i + 1] = first[i];
+    for (int j = 0; i % 2 && j < 2; ++j) candidates[first[i + 1]++] = (5 * i + 3 * j) % TARGET;
+  }
+  for (int i = 0; i < TARGET; ++i) frequent[i] = TARGET - 1 - i;
+  const rnn_translate_shortlist lists = {SOURCE, first, candidates, first[SOURCE], frequent, TARGET};
+  CHECK(rnn_translate_model_set_shortlist(model, &lists) == 0, "shortlist: %s", rnn_engine_last_error());
+}
+
+static uint64_t digest_among(const rnn_translate_model* model, int most, int beam, int threads, int batch) {
+  rnn_translate_options options = options_of(beam, threads, batch);
+  options.shortlist = most;
+  rnn_translate_results* results = NULL;
+  CHECK(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results) == 0, "search: %s",
+        rnn_engine_last_error());
+  if (!results) return 0;
+  const uint64_t digest = digest_of(results);
+  rnn_translate_results_destroy(results);
+  return digest;
+}
+
 static uint64_t scores_of(const rnn_translate_model* model, int threads, int batch, int attention) {
   rnn_translate_pair pairs[SENTENCES];
   for (int i = 0; i < SENTENCES; ++i) pairs[i] = pair_of(i);
@@ -37,7 +62,7 @@ static void test_same_bits(int cell, int attention, int precision) {
   const rnn_translate_shape shape = shape_of(cell, attention, precision, 2);
   static Tensors tensors;
   make_tensors(&tensors, &shape);
-  uint64_t expected[7] = {0}, expected_scores = 0;
+  uint64_t expected[7] = {0}, expected_among[7] = {0}, expected_scores = 0;
   int first = 0;
   if (BEST_ISA_ALONE)
     for (first = ISAS - 1; !rnn_engine_has_isa(kIsas[first]);) --first;
@@ -65,6 +90,19 @@ static void test_same_bits(int cell, int attention, int precision) {
                 kIsas[isa], beam, threads, batch);
           CHECK(results->first[SENTENCES] >= SENTENCES, "fewer hypotheses than sentences");
           rnn_translate_results_destroy(results);
+        }
+    set_shortlist(model);
+    for (int beam = 1; beam < 7; beam += 2)
+      for (int threads = 1; threads <= 3; threads += 2)
+        for (int batch = 1; batch <= 16; batch += 10) {
+          const uint64_t found = digest_among(model, 2, beam, threads, batch);
+          if (!expected_among[beam]) expected_among[beam] = found;
+          CHECK(found == expected_among[beam],
+                "cell %d, %s, beam %d, %d threads, batches of %d: other bits among words", cell, kIsas[isa], beam,
+                threads, batch);
+          CHECK(found != expected[beam], "cell %d, beam %d: a shortlist leaves out no word", cell, beam);
+          CHECK(digest_among(model, TARGET, beam, threads, batch) == expected[beam],
+                "cell %d, %s, beam %d: other bits among all words", cell, kIsas[isa], beam);
         }
     for (int threads = 1; threads <= 3; threads += 2)
       for (int batch = 1; batch <= 16; batch += 5) {
@@ -163,6 +201,20 @@ static void test_errors(void) {
   rnn_translate_model_destroy(other);
   rnn_translate_results* results = NULL;
   rnn_translate_options options = options_of(3, 1, 4);
+  options.shortlist = 1;
+  expect_error(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results), "shortlist");
+  options.shortlist = -1;
+  expect_error(rnn_translate_search(model, &options, sentences, SENTENCES, NULL, NULL, &results), "shortlist");
+  const int64_t firsts[SOURCE + 1] = {0};
+  rnn_translate_shortlist lists = {SOURCE, firsts, NULL, 0, NULL, 1};
+  expect_error(rnn_translate_model_set_shortlist(NULL, &lists), "model");
+  expect_error(rnn_translate_model_set_shortlist(model, NULL), "shortlist");
+  expect_error(rnn_translate_model_set_shortlist(model, &lists), "frequent");
+  lists = (rnn_translate_shortlist){SOURCE, firsts, kForbidden, 1, NULL, 0};
+  expect_error(rnn_translate_model_set_shortlist(model, &lists), "end at 1");
+  lists = (rnn_translate_shortlist){SOURCE - 1, firsts, NULL, 0, NULL, 0};
+  expect_error(rnn_translate_model_set_shortlist(model, &lists), "lists for");
+  options = options_of(3, 1, 4);
   expect_error(rnn_translate_search(NULL, &options, sentences, SENTENCES, NULL, NULL, &results), "model");
   expect_error(rnn_translate_search(model, NULL, sentences, SENTENCES, NULL, NULL, &results), "options");
   expect_error(rnn_translate_search(model, &options, NULL, SENTENCES, NULL, NULL, &results), "sentences");
