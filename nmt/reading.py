@@ -10,9 +10,12 @@ import hashlib
 import os
 import select
 import stat
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 LARGEST_TEXT: Final = 16 << 20
 """Bytes of settings, a manifest or a state at most: ten thousand times what they have."""
@@ -34,6 +37,26 @@ def kind_of(path: Path) -> str | None:
         OSError: There is nothing, or it cannot be looked at.
     """
     return _kind(path.stat().st_mode)
+
+
+class _NamedFile(FileIO):
+    """A file whose errors of reading name it, too, as those of opening do."""
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:  # what readers with a buffer call
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            error.filename = error.filename or str(self.name)
+            raise
+
+
+def open_given(path: Path) -> BufferedReader:
+    """Open what a user names to read bytes, whatever it is.
+
+    Raises:
+        OSError: It is missing, a folder, or cannot be read; later reading may raise it as well, with the name.
+    """
+    return BufferedReader(_NamedFile(str(path)))
 
 
 def open_regular(path: Path, largest: int | None = None) -> BufferedReader:
@@ -79,7 +102,7 @@ def read_given(path: Path, largest: int = LARGEST_TEXT) -> bytes:
         OSError: It holds more, or cannot be read, or is a pipe into which nobody writes for five seconds.
     """
     if not stat.S_ISFIFO(path.stat().st_mode):
-        with path.open("rb") as file:
+        with open_given(path) as file:
             content = file.read(largest + 1)
     else:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, NamedTuple, TypeVar, cast
 from nmt.data.compression import SUFFIXES, compressing, decompressing, is_damage
 from nmt.data.encodings import advice, looks_wide
 from nmt.files import STREAM, write_through
+from nmt.reading import open_given
 
 T = TypeVar("T")
 
@@ -185,7 +186,7 @@ def open_input(path: Path | None) -> Iterator[Source]:
         file = _stdin()
         yield Source(file, file)
         return
-    below = path.open("rb")
+    below = open_given(path)
     if stat.S_ISCHR(os.fstat(below.fileno()).st_mode) and not below.isatty() and not path.samefile(os.devnull):
         below.close()
         raise OSError(errno.EINVAL, "expected text, got a device", str(path))

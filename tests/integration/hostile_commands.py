@@ -151,7 +151,7 @@ class Bench:
         """Say what was changed that no command was to write."""
         now = contents(self.folder, without=self.folder / "out")
         names = sorted(name for name in now.keys() | self.before.keys() if now.get(name) != self.before.get(name))
-        names = [name for name in names if not name.endswith(("/scores.jsonl", "/.lock", "/out"))]
+        names = [name for name in names if not name.endswith(("/scores.jsonl", "/README.md", "/.lock", "/out"))]
         return f"{names[0]} was changed" if names else None
 
 

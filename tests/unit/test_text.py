@@ -151,6 +151,12 @@ def test_pairs_are_in_one_file_or_two(tmp_path: Path) -> None:
         list(read_pairs(*[tmp_path / "a"] * 3))
 
 
+def test_an_error_of_reading_names_the_file() -> None:
+    """As of a disk: here, of memory that is not there."""
+    with open_input(Path("/proc/self/mem")) as source, pytest.raises(OSError, match="/proc/self/mem"):
+        source.file.read(100)
+
+
 def test_a_device_is_no_text():
     with pytest.raises(OSError, match="expected text, got a device"), open_input(Path("/dev/zero")):
         pass
