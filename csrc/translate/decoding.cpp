@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 namespace rnn_engine::translate {
@@ -54,14 +55,17 @@ void Decoding::append(const std::vector<Sources>& sources, std::int64_t each) {
 }
 
 void Decoding::select(const std::vector<std::int64_t>& rows) {
+  // In greedy search a row only moves up, where others end.
+  const bool upwards = std::adjacent_find(rows.begin(), rows.end(), std::greater_equal<>()) == rows.end();
   for (Member& member : members_)
     for_each_state(*member.network, member.states, member.next,
                    [&](Buffer& now, Buffer& next, auto, std::int64_t, std::int64_t H) {
-                     float* gathered = next.at_least(static_cast<std::int64_t>(rows.size()) * H);
-                     for (std::size_t n = 0; n < rows.size(); ++n)
-                       std::memcpy(gathered + static_cast<std::int64_t>(n) * H, now.data() + rows[n] * H,
-                                   sizeof(float) * H);
-                     std::swap(now, next);
+                     const auto count = static_cast<std::int64_t>(rows.size());
+                     float* gathered = upwards ? now.data() : next.at_least(count * H);
+                     for (std::int64_t n = 0; n < count; ++n)
+                       if (const std::int64_t from = rows[static_cast<std::size_t>(n)]; !upwards || from != n)
+                         std::memcpy(gathered + n * H, now.data() + from * H, sizeof(float) * H);
+                     if (!upwards) std::swap(now, next);
                    });
   rows_ = static_cast<std::int64_t>(rows.size());
 }

@@ -102,7 +102,7 @@ std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vect
     offsets.push_back(rows);
     rows += size;
   }
-  Buffer states, keys;
+  thread_local Buffer states, keys;
   std::vector<std::int32_t> words;
   for (std::size_t t = 0; t < sizes.size(); ++t)
     for (std::int64_t b = 0; b < sizes[t]; ++b) words.push_back(sources[static_cast<std::size_t>(b)][t]);
@@ -131,18 +131,10 @@ std::unique_ptr<Source> Network::source_of(const std::vector<const float*>& stat
   auto source = std::make_unique<Source>();
   source->length = S;
 
-  std::vector<float> rows(static_cast<std::size_t>(S * H));
-  for (std::int64_t s = 0; s < S; ++s)
-    std::memcpy(rows.data() + s * H, keys[static_cast<std::size_t>(s)], sizeof(float) * H);
-  source->keys.resize(static_cast<std::size_t>(packed_values(kernels(), S, H)));
-  pack_weight_transposed(alone(), kernels(), rows.data(), S, H, source->keys.data());
-
-  source->values.resize(static_cast<std::size_t>(packed_values(kernels(), C, S)));
-  const std::int64_t panel = kPanelVectors * kernels().width;
-  for (std::int64_t first = 0; first < C; first += panel)
-    pack_panel(
-        kernels(), S, first, std::min(panel, C - first),
-        [&](std::int64_t s) { return states[static_cast<std::size_t>(s)]; }, source->values.data() + first * S);
+  source->keys.reserve(static_cast<std::size_t>(S * H));
+  for (const float* row : keys) source->keys.insert(source->keys.end(), row, row + H);
+  source->values.reserve(static_cast<std::size_t>(S * C));
+  for (const float* row : states) source->values.insert(source->values.end(), row, row + C);
 
   std::vector<float> summary(static_cast<std::size_t>(C)), initial(static_cast<std::size_t>(2 * L * H));
   for (const float* row : states)
@@ -178,12 +170,8 @@ const float* Network::recurrence(const std::vector<std::int32_t>& tokens, States
 const float* Network::attend(const Group& group, std::int64_t row, const float* queries, Scratch& scratch) const {
   const std::int64_t H = shape_.hidden_size, C = context_size(), S = group.source->length;
   float* weights = scratch.scores.at_least(group.rows * S);
-  multiply(alone(), kernels(),
-           Product<float>{group.rows, S, H, queries + row * H, H, group.source->keys.data(), nullptr, 0, weights, S});
-  for (std::int64_t k = 0; k < group.rows; ++k) kernels().softmax_row(weights + k * S, S);
-  multiply(alone(), kernels(),
-           Product<float>{group.rows, C, S, weights, S, group.source->values.data(), nullptr, 0,
-                          scratch.joined.data() + row * (C + H), C + H});
+  kernels().attend({group.rows, S, H, C, queries + row * H, group.source->keys.data(), group.source->values.data(),
+                    weights, scratch.joined.data() + row * (C + H), C + H});
   return weights;
 }
 

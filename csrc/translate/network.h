@@ -16,11 +16,11 @@
 
 namespace rnn_engine::translate {
 
-// A source as the decoder looks at it: as right-hand sides of products.
+// A source as the decoder looks at it.
 struct Source {
   std::int64_t length = 0;          // S, with eos
-  std::vector<float> keys;          // packed [A, S]
-  std::vector<float> values;        // packed [S, C]
+  std::vector<float> keys;          // [S, A]
+  std::vector<float> values;        // [S, C]
   std::vector<float> hidden, cell;  // [L, H] before the first token
 };
 

@@ -12,27 +12,42 @@
 
 namespace rnn_engine::cpu {
 
+// The largest absolute value of a row, and a sum that is zero unless one of them is no number, or is infinite.
+struct Magnitude {
+  float largest, nothing;
+};
+
 template <class V>
-RNN_ENGINE_INLINE typename V::Scalar largest_of(const typename V::Scalar* values, std::int64_t count) {
-  V top(0);
-  for (std::int64_t j = 0; j < count; j += V::kWidth) {
-    const V value = load_units<V>(values + j, units_at<V>(j, count));
-    top = max(max(value, -value), top);
+RNN_ENGINE_INLINE Magnitude magnitude_of(const float* values, std::int64_t count) {
+  constexpr int kChains = 4;
+  V top[kChains], sum[kChains];
+  for (int i = 0; i < kChains; ++i) top[i] = sum[i] = V(0.0f);
+  const auto look = [&](int i, V value) {
+    top[i] = max(max(value, -value), top[i]);
+    sum[i] = fma(value, V(0.0f), sum[i]);
+  };
+  std::int64_t j = 0;
+  for (; j + kChains * V::kWidth <= count; j += kChains * V::kWidth) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kChains; ++i) look(i, V::load(values + j + i * V::kWidth));
   }
-  typename V::Scalar lanes[V::kWidth], largest = 0;
-  top.store(lanes);
-  for (const auto value : lanes) largest = value > largest ? value : largest;
-  return largest;
+  for (; j < count; j += V::kWidth) look(0, load_units<V>(values + j, units_at<V>(j, count)));
+  float tops[V::kWidth], sums[V::kWidth];
+  max(max(top[0], top[1]), max(top[2], top[3])).store(tops);
+  ((sum[0] + sum[1]) + (sum[2] + sum[3])).store(sums);
+  Magnitude result{0.0f, 0.0f};
+  for (int i = 0; i < V::kWidth; ++i) {
+    result.largest = tops[i] > result.largest ? tops[i] : result.largest;
+    result.nothing += sums[i];
+  }
+  return result;
 }
 
 // A row that holds what is no number, or is infinite, has a scale that is no number: so is all that comes of it.
 template <class P>
 float quantise_row(const float* values, std::int64_t count, std::int8_t* quantised) {
   using V = typename P::Vector;
-  const float largest = largest_of<V>(values, count);
-  const float nothing = row_sum<V, 1>(count, [&](int, std::int64_t j, int lanes, V sum) {
-    return lanes ? fma(load_units<V>(values + j, lanes), V(0.0f), sum) : sum;
-  });
+  const auto [largest, nothing] = magnitude_of<V>(values, count);
   if (!(nothing == 0.0f) || largest == 0.0f) {
     std::memset(quantised, 0, static_cast<std::size_t>(count));
     return nothing == 0.0f ? 0.0f : nothing;

@@ -170,6 +170,16 @@ template <class T>
 struct RowTotal {
   T highest, total;
 };
+// weights = softmax(queries keys^T), context = weights values.
+template <class T>
+struct Attention {
+  std::int64_t rows, length, key_size, value_size;  // N, S, A, C
+  const T *queries, *keys, *values;                 // [N, A], [S, A], [S, C]
+  T* weights;                                       // [N, S]
+  T* context;                                       // [N, C]
+  std::ptrdiff_t context_row;
+};
+
 inline constexpr std::int64_t kChunk = 64;  // logits that a search looks at or leaves out together
 
 template <class T>
@@ -193,6 +203,7 @@ struct Kernels {
   void (*tanh_row)(T* values, std::int64_t count);
   void (*softmax_row)(T* values, std::int64_t count);
   RowTotal<T> (*total_row)(const T* values, std::int64_t count, T* chunk_tops);
+  void (*attend)(const Attention<T>&);
   // Runs `iterations` x 16 independent fused multiply-adds; returns the floating-point operations done.
   double (*peak)(std::int64_t iterations);
 };

@@ -5,11 +5,13 @@
 #pragma once
 
 #include "base/build.h"
+#include "cpu/kernels/attention.h"
 #include "cpu/kernels/cells.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/masks.h"
 #include "cpu/kernels/rows.h"
 #include "cpu/kernels/softmax.h"
+#include "cpu/kernels/transpose.h"
 
 namespace rnn_engine::cpu {
 
@@ -190,20 +192,6 @@ void gemm(const GemmTile<typename M::Stored>& t) {
   }
 }
 
-// Turns kWidth rows of kWidth values into columns: each of the log2(kWidth) passes interleaves the two halves.
-template <class V>
-RNN_ENGINE_INLINE void transpose(V (&rows)[V::kWidth]) {
-  constexpr int kHalf = V::kWidth / 2;
-#pragma GCC unroll 4
-  for (int pass = 1; pass < V::kWidth; pass *= 2) {
-    V mixed[V::kWidth];
-#pragma GCC unroll 8
-    for (int i = 0; i < kHalf; ++i) interleave(rows[i], rows[i + kHalf], mixed[2 * i], mixed[2 * i + 1]);
-#pragma GCC unroll 16
-    for (int i = 0; i < V::kWidth; ++i) rows[i] = mixed[i];
-  }
-}
-
 template <class V>
 void pack_transposed(const TransposedPanel<typename V::Scalar>& t) {
   using T = typename V::Scalar;
@@ -271,6 +259,7 @@ Kernels<typename V::Scalar> make_kernels() {
     table.tanh_row = tanh_row<V>;
     table.softmax_row = softmax_row<V>;
     table.total_row = total_row<V>;
+    table.attend = attend<V>;
     table.peak = peak<Multiply<V>>;
   }
   return table;
