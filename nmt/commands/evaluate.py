@@ -83,7 +83,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         "lines": len(found),
         **search_used(translator.config, search, translator.network.precision),
         **scores.as_dict(),
-        "seconds": round(seconds, 3),
+        "seconds": round(seconds, 6),
         "lines_per_second": round(rate, 2),
         "statuses": _statuses(found),
         **({} if overlap is None else {"overlap_pairs": overlap.pairs, "overlap_sources": overlap.sources}),
