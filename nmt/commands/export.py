@@ -11,12 +11,12 @@ from nmt.config import Config
 from nmt.config_file import as_json
 from nmt.data.subwords import load_subwords, subword_contents
 from nmt.decoding.model_file import ORIGIN_SECTION, SHORTLIST_SECTIONS
+from nmt.decoding.native import finite_parameters
 from nmt.files import atomic_write
 from nmt.model.model_file import SearchNumbers, Values, make_model_file
-from nmt.model.native import all_finite
 from nmt.model.shapes import NetworkShape, parameter_shapes
-from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError, read_settings
-from nmt.model_folder.parameters import mapped_parameters, open_model
+from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError, read_settings, require_vocabulary
+from nmt.model_folder.parameters import open_model
 from nmt.model_folder.shortlist import read_shortlist
 from nmt.reading import kind_of, sha256
 from nmt.terminal import tell
@@ -60,11 +60,7 @@ def contents_of(folder: Path, precision: str, shortlist: bool = False) -> bytes:
     config, sizes = read_settings(folder), model.header.vocabulary_sizes
     names = config.data.subword_files
     subwords = load_subwords(folder, names)
-    if (subwords[0].size, subwords[1].size) != sizes:
-        raise ModelError(
-            f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
-            f"got {subwords[0].size} and {subwords[1].size}"
-        )
+    require_vocabulary(folder, (subwords[0].size, subwords[1].size), sizes)
     origin = {"version": nmt.__version__, "sha256": {name: sha256(folder / name) for name in (*names, MODEL_FILE)}}
     parts: dict[str, bytes | Values] = {
         CONFIG_FILE: as_json(_passed_on(config)).encode(),
@@ -83,10 +79,7 @@ def contents_of(folder: Path, precision: str, shortlist: bool = False) -> bytes:
         decoding.max_length_extra,
         config.data.max_length,
     )
-    with mapped_parameters(model) as tensors:
-        for name, values in tensors.items():
-            if not all_finite(values):
-                raise ModelError(f"{model.path}: {name}: holds values that are not finite")
+    with finite_parameters(model) as tensors:
         return make_model_file(NetworkShape.of(config, sizes), tensors, precision, parts, search)
 
 

@@ -13,7 +13,7 @@ from nmt.data.subwords import Subwords
 from nmt.model.model_file import MAGIC, ModelFile
 from nmt.model.native import NativeNetwork
 from nmt.model.shapes import NetworkShape
-from nmt.model_folder.files import CONFIG_FILE, ModelError, read_settings, told_in_one_line
+from nmt.model_folder.files import CONFIG_FILE, ModelError, read_settings, require_vocabulary, told_in_one_line
 from nmt.reading import open_regular
 
 if TYPE_CHECKING:
@@ -102,11 +102,7 @@ def open_model_file(path: Path) -> OpenFile:
     with _telling(path):
         sizes = file.vocabulary_sizes
         network = file.network(NetworkShape.of(config, sizes))
-    if (subwords[0].size, subwords[-1].size) != sizes:
-        raise ModelError(
-            f"{path}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
-            f"got {subwords[0].size} and {subwords[-1].size}"
-        )
+    require_vocabulary(path, (subwords[0].size, subwords[-1].size), sizes)
     return OpenFile(file, config, network, subwords[0], subwords[-1])
 
 

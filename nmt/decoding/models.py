@@ -12,7 +12,7 @@ from nmt.decoding.native import PackedNetwork
 from nmt.decoding.network import Network
 from nmt.extras import MissingError, require_torch
 from nmt.model.native import PRECISIONS
-from nmt.model_folder.files import ModelError
+from nmt.model_folder.files import ModelError, require_vocabulary
 from nmt.process import count_threads
 from nmt.values import SHORTLIST
 
@@ -83,12 +83,7 @@ def _open(folder: Path, threads: int, device: str, precision: str | None, search
     else:
         config, network = PackedNetwork.load(folder, threads, precision, shortlist)
     source, target = load_subwords(folder, config.data.subword_files)
-    sizes = network.vocabulary_sizes
-    if (source.size, target.size) != sizes:
-        raise ModelError(
-            f"{folder}: expected subword models of {sizes[0]} (source) and {sizes[1]} (target) pieces, "
-            f"got {source.size} and {target.size}"
-        )
+    require_vocabulary(folder, (source.size, target.size), network.vocabulary_sizes)
     return Models(network, source, target, config)
 
 

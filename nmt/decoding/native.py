@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from math import fsum, prod
 from pathlib import Path
@@ -16,7 +17,7 @@ from nmt.decoding.quality_checks import COVERED
 from nmt.model.native import Found, NativeNetwork, all_finite
 from nmt.model.shapes import NetworkShape, parameter_shapes
 from nmt.model_folder.files import ModelError
-from nmt.model_folder.parameters import mapped_parameters, open_model
+from nmt.model_folder.parameters import OpenModel, mapped_parameters, open_model
 from nmt.model_folder.shortlist import Shortlist, read_shortlist
 
 if TYPE_CHECKING:
@@ -66,10 +67,7 @@ class PackedNetwork:
             OSError: If a file cannot be read.
         """
         model = open_model(folder, parameter_shapes)
-        with mapped_parameters(model) as tensors:
-            for name, values in tensors.items():
-                if not all_finite(values):
-                    raise ModelError(f"{model.path}: {name}: holds values that are not finite")
+        with finite_parameters(model) as tensors:
             shape = NetworkShape.of(model.settings, model.header.vocabulary_sizes)
             native = NativeNetwork(shape, tensors, precision)
         if shortlist:
@@ -130,6 +128,16 @@ class PackedNetwork:
                 for (number, _), each in zip(some, found, strict=True)
                 if each.attention is not None
             )
+
+
+@contextmanager
+def finite_parameters(model: OpenModel) -> Iterator[dict[str, memoryview[float]]]:
+    """Map the parameters of a model, and check that they are finite; see `mapped_parameters`."""
+    with mapped_parameters(model) as tensors:
+        for name, values in tensors.items():
+            if not all_finite(values):
+                raise ModelError(f"{model.path}: {name}: holds values that are not finite")
+        yield tensors
 
 
 def _set_shortlist(native: NativeNetwork, found: Shortlist) -> None:

@@ -36,6 +36,24 @@ def require_file(path: Path, hint: str = "") -> None:
         raise ModelError(f"{path}: expected a file, got {kind}")
 
 
+def require_vocabulary(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Check that subword models are as large as the vocabulary of a network.
+
+    Args:
+        path: Of the model, for the message.
+        found: Pieces of the source's and the target's subword model.
+        expected: The network's sizes.
+
+    Raises:
+        ModelError: They are not.
+    """
+    if found != expected:
+        raise ModelError(
+            f"{path}: expected subword models of {expected[0]} (source) and {expected[1]} (target) pieces, "
+            f"got {found[0]} and {found[1]}"
+        )
+
+
 def read_settings(folder: Path) -> Config:
     """Read the settings of a model folder.
 
