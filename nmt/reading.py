@@ -73,16 +73,22 @@ def open_regular(path: Path, largest: int | None = None) -> BufferedReader:
         OSError: It is no regular file, too large, or cannot be read; names it, and says what came.
     """
     _require_regular(path, path.stat())  # opening alone means something to some devices
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # The file owns its descriptor from the first moment: if a signal ends this, nobody closes it a second time.
+    file: BufferedReader = BufferedReader(FileIO(str(path), opener=_open_at_once))
     try:
-        found = os.fstat(descriptor)  # may be another file by now
+        found = os.fstat(file.fileno())  # may be another file by now
         _require_regular(path, found)
         if largest is not None and found.st_size > largest:
             raise OSError(errno.EFBIG, f"expected at most {largest:,} bytes, got {found.st_size:,}", str(path))
-        return os.fdopen(descriptor, "rb")
+        return file
     except BaseException:
-        os.close(descriptor)
+        file.close()
         raise
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Open a file without waiting, should it have become a pipe."""
+    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def read_regular(path: Path, largest: int = LARGEST_TEXT) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,39 @@ def test_what_is_exchanged_after_the_first_look_is_told_at_the_second(
     monkeypatch.setattr(Path, "stat", lambda self: looked_at)
     with pytest.raises(OSError, match="got a named pipe"):
         open_regular(path)
+
+
+def test_a_signal_at_any_moment_closes_a_file_once(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+
+    class Ended(BaseException):
+        pass
+
+    def end_at(moment: int) -> bool:
+        """Open the file, ended at a call or return of Python's or C's; tell whether there were so many."""
+        left = moment
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                sys.setprofile(None)
+                raise Ended
+
+        sys.setprofile(count)
+        try:
+            open_regular(tmp_path / "x").close()
+        except Ended:
+            return True
+        finally:
+            left = 0  # what follows is not the file's
+            sys.setprofile(None)
+        return False
+
+    moments = 0
+    while end_at(moments + 1):  # any other error, such as that of a descriptor closed twice, comes through
+        moments += 1
+    assert moments > 20
 
 
 def test_a_link_to_a_file_is_a_file(tmp_path: Path) -> None:
