@@ -80,7 +80,7 @@ def _attention(model: Seq2Seq, sources: Sequence[Ids], targets: Sequence[Ids]) -
     """Attention weights of a batch."""
     found = [np.empty((len(target) + 1, len(source) + 1), np.float32) for source, target in zip_pairs(sources, targets)]
     for start, _, weights in _run(model.eval(), sources, targets):
-        stretch = weights.cpu().numpy()  # [B, t, S]
+        stretch = weights.transpose(0, 1).cpu().numpy()  # [B, t, S]
         for here, row in zip(found, stretch, strict=True):
             part = here[start : start + len(row)]
             part[:] = row[: part.shape[0], : part.shape[1]]
@@ -100,11 +100,11 @@ def _batches(sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterator[list[in
 
 
 def _run(model: Seq2Seq, sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Run a batch in stretches: yields the first step of each, hidden [t, B, E] and weights [B, t, S]."""
+    """Run a batch in stretches: yields the first step of each, hidden [t, B, E] and weights [t, B, S]."""
     encoded = encode_sources(model, sources)
     state = model.start(encoded)
     inputs = pad(targets, bos=True)  # [T, B]
-    stretch = max(1, _ATTENTION_VALUES // encoded.padding.numel())
+    stretch = max(1, _ATTENTION_VALUES // encoded.states[:, :, 0].numel())
     for start in range(0, len(inputs), stretch):
         tokens = torch.from_numpy(inputs[start : start + stretch]).to(model.device)
         hidden, weights, state = model.decoder.run(model.target_embedding(tokens), state)

@@ -11,18 +11,18 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class AttentionMemory:
-    """What attention looks at: one row per sentence, however many hypotheses look at it."""
+    """What attention looks at: one column per sentence, however many hypotheses look at it."""
 
     keys: Tensor
-    """[B, S, A]."""
+    """[S, B, A]."""
     values: Tensor
-    """[B, S, C]."""
-    padding: Tensor
-    """[B, S] bool, true where the source has ended."""
+    """[S, B, C]."""
+    lengths: Tensor
+    """[B] int64 on the CPU: steps of each source."""
 
     def select(self, sentences: Tensor) -> AttentionMemory:
         """Keep the sentences with these indices, [B'] int64, in this order."""
-        return AttentionMemory(self.keys[sentences], self.values[sentences], self.padding[sentences])
+        return AttentionMemory(self.keys[:, sentences], self.values[:, sentences], self.lengths[sentences.cpu()])
 
 
 class Attention(nn.Module):
@@ -49,30 +49,32 @@ class Attention(nn.Module):
         if isinstance(self.query_projection, nn.Linear):
             nn.init.xavier_uniform_(self.query_projection.weight)
 
-    def memory(self, states: Tensor, padding: Tensor) -> AttentionMemory:
+    def memory(self, states: Tensor, lengths: Tensor) -> AttentionMemory:
         """Prepare a batch of sources; done once per source.
 
         Args:
-            states: Encoder states, [B, S, C].
-            padding: [B, S] bool, true where the source has ended.
+            states: Encoder states, [S, B, C].
+            lengths: [B] int64 on the CPU, steps of each source.
 
         Returns:
             The memory that `forward` takes.
         """
-        keys = self.key_projection(states) * self.scale  # [B, S, A]
-        return AttentionMemory(keys, states, padding)
+        keys = self.key_projection(states) * self.scale  # [S, B, A]
+        return AttentionMemory(keys, states, lengths)
 
     def forward(self, queries: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
         """Look at the sources.
 
         Args:
-            queries: [B, Q, H]; Q is the target length in training, the number of hypotheses in a search.
+            queries: [Q, B, H]; Q is the target length in training, the number of hypotheses in a search.
             memory: The B sources.
 
         Returns:
-            Context vectors [B, Q, C], and the weights [B, Q, S] before dropout: rows sum to 1 and are 0 on padding.
+            Context vectors [Q, B, C], and the weights [Q, B, S] before dropout: rows sum to 1 and are 0 on padding.
         """
-        scores = torch.bmm(self.query_projection(queries), memory.keys.transpose(1, 2))  # [B, Q, S]
-        scores = scores.masked_fill(memory.padding[:, None, :], -math.inf)
-        weights = torch.softmax(scores, dim=-1)  # [B, Q, S]
-        return torch.bmm(self.dropout(weights), memory.values), weights
+        keys, values = memory.keys.permute(1, 2, 0), memory.values.transpose(0, 1)  # [B, A, S], [B, S, C]
+        scores = torch.bmm(self.query_projection(queries).transpose(0, 1), keys)  # [B, Q, S]
+        beyond = torch.arange(len(memory.keys)) >= memory.lengths[:, None]  # [B, S]
+        weights = torch.softmax(scores.masked_fill(beyond.to(scores.device)[:, None], -math.inf), dim=-1)
+        context = torch.bmm(self.dropout(weights), values)  # [B, Q, C]
+        return context.transpose(0, 1), weights.transpose(0, 1)

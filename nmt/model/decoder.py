@@ -97,10 +97,10 @@ class Decoder(nn.Module):
         Returns:
             The state, N = B.
         """
-        batch, source_length = encoded.padding.shape
+        source_length, batch, _ = encoded.states.shape
         states = torch.tanh(self.bridge(encoded.summary))  # [B, 2 * L * H]
         hidden, cell = states.view(batch, 2, -1, self.hidden_size).permute(1, 2, 0, 3)  # each [L, B, H]
-        memory = self.attention.memory(encoded.states, encoded.padding)
+        memory = self.attention.memory(encoded.states, encoded.lengths)
         attention = encoded.states.new_zeros(batch, source_length)
         packed = None if torch.is_grad_enabled() else steppers(self.layers)
         return DecoderState(memory, hidden.contiguous(), cell.contiguous(), attention, packed)
@@ -125,11 +125,11 @@ class Decoder(nn.Module):
             state: The state before them, with one hypothesis per sentence.
 
         Returns:
-            Vectors for the output layer [T, B, E], attention weights [B, T, S], and the state after them.
+            Vectors for the output layer [T, B, E], attention weights [T, B, S], and the state after them.
         """
         states, hidden, cell = self._recurrence(embedded, state)  # [T, B, H]
-        output, weights = self._attend(states.transpose(0, 1), state.memory)  # [B, T, E], [B, T, S]
-        return output.transpose(0, 1), weights, replace(state, hidden=hidden, cell=cell, attention=weights[:, -1])
+        output, weights = self._attend(states, state.memory)  # [T, B, E], [T, B, S]
+        return output, weights, replace(state, hidden=hidden, cell=cell, attention=weights[-1])
 
     def step(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Advance every hypothesis by one token.
@@ -142,10 +142,10 @@ class Decoder(nn.Module):
             Vectors for the output layer [N, E], and the state after it.
         """
         states, hidden, cell = self._recurrence(embedded[None], state)  # [1, N, H]
-        sentences = len(state.memory.keys)
-        queries = states.view(sentences, -1, self.hidden_size)  # [B, K, H]
-        output, weights = self._attend(queries, state.memory)  # [B, K, E], [B, K, S]
-        return output.flatten(0, 1), replace(state, hidden=hidden, cell=cell, attention=weights.flatten(0, 1))
+        queries = states.view(len(state.memory.lengths), -1, self.hidden_size).transpose(0, 1)  # [K, B, H]
+        output, weights = self._attend(queries, state.memory)  # [K, B, E], [K, B, S]
+        attention = weights.transpose(0, 1).flatten(0, 1)  # [N, S]
+        return output.transpose(0, 1).flatten(0, 1), replace(state, hidden=hidden, cell=cell, attention=attention)
 
     def _recurrence(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, Tensor]:
         """Run the layers over [T, N, E]; returns their output [T, N, H] and their last states, each [L, N, H]."""
@@ -160,9 +160,9 @@ class Decoder(nn.Module):
         return inputs, torch.cat(hidden), torch.cat(cell)
 
     def _attend(self, states: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
-        """Turn states [B, Q, H] into vectors for the output layer [B, Q, E]; also returns the weights [B, Q, S]."""
-        context, weights = self.attention(states, memory)  # [B, Q, C]
-        vectors = torch.tanh(self.attentional(torch.cat([context, states], dim=-1)))  # [B, Q, H]
+        """Turn states [Q, B, H] into vectors for the output layer [Q, B, E]; also returns the weights [Q, B, S]."""
+        context, weights = self.attention(states, memory)  # [Q, B, C]
+        vectors = torch.tanh(self.attentional(torch.cat([context, states], dim=-1)))  # [Q, B, H]
         return self.readout(self.output_dropout(vectors)), weights
 
 
@@ -178,7 +178,7 @@ def reorder(state: DecoderState, index: Tensor) -> DecoderState:
     Returns:
         The state of B' sentences with K' hypotheses each.
     """
-    batch = len(state.memory.keys)
+    batch = len(state.memory.lengths)
     beam = state.hidden.shape[1] // batch
     sentences = index[:, 0] // beam  # [B']
     memory = state.memory

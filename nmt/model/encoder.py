@@ -1,12 +1,10 @@
-"""The encoder: a bidirectional recurrent stack over packed sources."""
+"""The encoder: a bidirectional recurrent stack over sources of any lengths."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.model.recurrent import recurrent, run
 
@@ -16,9 +14,9 @@ class EncoderOutput:
     """Encoded sources; C = 2H."""
 
     states: Tensor
-    """[B, S, C], zero on padding."""
-    padding: Tensor
-    """[B, S] bool, true where the source has ended."""
+    """[S, B, C], zero on padding."""
+    lengths: Tensor
+    """[B] int64 on the CPU: steps of each source."""
     summary: Tensor
     """[B, C], the mean state of each source."""
 
@@ -46,19 +44,16 @@ class Encoder(nn.Module):
         self.output_size = 2 * hidden_size
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> EncoderOutput:
-        """Encode a batch; padding is packed away and costs nothing.
+        """Encode a batch; padding costs nothing.
 
         Args:
             embedded: [S, B, E].
-            lengths: [B] int64, descending, each in 1..S.
+            lengths: [B] int64, each in 1..S.
 
         Returns:
             The encoded sources.
         """
-        packed = pack_padded_sequence(embedded, lengths.cpu())
-        states, _ = pad_packed_sequence(run(self.layers, packed)[0], total_length=len(embedded))  # [S, B, C]
-        states = self.dropout(states).transpose(0, 1).contiguous()  # [B, S, C]
-        lengths = lengths.to(states.device, non_blocking=True)
-        padding = torch.arange(states.shape[1], device=states.device) >= lengths[:, None]  # [B, S]
-        summary = states.sum(dim=1) / lengths[:, None]  # [B, C]; padding is zero and adds nothing
-        return EncoderOutput(states, padding, summary)
+        lengths = lengths.cpu()
+        states = self.dropout(run(self.layers, embedded, lengths=lengths)[0])  # [S, B, C]
+        divisors = lengths.to(states.device, non_blocking=True)[:, None]
+        return EncoderOutput(states, lengths, states.sum(dim=0) / divisors)  # padding is zero and adds nothing

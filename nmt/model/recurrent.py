@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import rnn_engine
 from nmt.values import shown_bytes
@@ -100,29 +100,40 @@ def share(memory: str | int, stacks: int) -> str | int:
     return max(1, settings.budget // stacks) if settings.policy == "budget" else memory
 
 
-def run(layer: nn.Module, inputs: Tensor | PackedSequence, states: tuple[Tensor, Tensor] | None = None) -> Any:
+def run(
+    layer: nn.Module, inputs: Tensor, states: tuple[Tensor, Tensor] | None = None, lengths: Tensor | None = None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Call a stack; where its bytes are too few for a batch, it keeps as little as it can instead of failing.
 
     Args:
         layer: What `recurrent` made.
-        inputs: [T, B, I], or packed.
+        inputs: [T, B, I].
         states: (h0, c0), zeros if not given.
+        lengths: [B] int64 on the CPU, steps of each sequence; all T if not given.
 
     Returns:
-        As the layer returns it.
+        As the layer returns it: output [T, B, ...], zero beyond a sequence's end, and the states after its last step.
     """
-    if not isinstance(layer, _ENGINE_LAYERS) or Memory.parse(layer.memory).policy != "budget":
-        return layer(inputs, states)
-    return layer(inputs, states, memory=fitting(layer, *_shape(inputs)) if torch.is_grad_enabled() else "store")
+    found: tuple[Tensor, tuple[Tensor, Tensor]]
+    if not isinstance(layer, _ENGINE_LAYERS):
+        return _run_other(layer, inputs, states, lengths)
+    memory = Memory.parse(layer.memory)
+    if memory.policy == "budget":
+        steps = inputs.shape[0] if lengths is None else lengths.tolist()
+        memory = fitting(layer, steps, inputs.shape[1]) if torch.is_grad_enabled() else Memory.parse("store")
+    found = layer(inputs, states, lengths=lengths, memory=memory)
+    return found
 
 
-def _shape(inputs: Tensor | PackedSequence) -> tuple[list[int] | int, int]:
-    """Lengths (or the one length) and number of sequences."""
-    if isinstance(inputs, PackedSequence):
-        sizes = [*inputs.batch_sizes.tolist(), 0]
-        ends = [(step, sizes[step - 1] - sizes[step]) for step in range(1, len(sizes))]
-        return [step for step, count in ends for _ in range(count)], sizes[0]
-    return inputs.shape[0], inputs.shape[1]
+def _run_other(
+    layer: nn.Module, inputs: Tensor, states: tuple[Tensor, Tensor] | None, lengths: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """A layer of others in `CELLS`, which knows of lengths by packed sequences alone."""
+    if lengths is None:
+        found: tuple[Tensor, tuple[Tensor, Tensor]] = layer(inputs, states)
+        return found
+    output, last = layer(pack_padded_sequence(inputs, lengths, enforce_sorted=False), states)
+    return pad_packed_sequence(output, total_length=len(inputs))[0], last
 
 
 def plan(layer: Any, lengths: list[int] | int, batch: int, memory: str | int | Memory | None = None) -> rnn_engine.Plan:

@@ -187,8 +187,8 @@ class ParameterAverage:
         """Take the parameters in, after an optimiser's step; `updates` is the number of steps before it."""
         weight = 1.0 - min(self.decay, (1 + updates) / (10 + updates))
         if self.averages:
-            for name, parameter in parameters_of(self.model).items():
-                self.averages[name].lerp_(parameter, weight)
+            parameters = parameters_of(self.model)
+            torch._foreach_lerp_([*self.averages.values()], [parameters[name] for name in self.averages], weight)
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:

@@ -80,6 +80,6 @@ def test_word_dropout_takes_whole_vectors():
 
 def test_attention_reports_weights_before_dropout():
     attention = Attention("dot", 4, 6, 0.5).train()
-    memory = attention.memory(torch.randn(2, 5, 6), torch.zeros(2, 5, dtype=torch.bool))
-    _, weights = attention(torch.randn(2, 3, 4), memory)
-    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3))
+    memory = attention.memory(torch.randn(5, 2, 6), torch.tensor([5, 5]))
+    _, weights = attention(torch.randn(3, 2, 4), memory)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2))

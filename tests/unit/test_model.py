@@ -57,7 +57,7 @@ def test_reorder_follows_hypotheses_and_drops_sentences():
     log_probs, state = model.step(state, tokens)
     log_probs_after, _ = model.step(state, tokens)
     kept = model.reorder(state, torch.tensor([[1, 0], [5, 5]]))  # the middle sentence leaves
-    assert kept.memory.keys.shape[0] == 2
+    assert kept.memory.keys.shape[1] == 2
     again, _ = model.step(kept, tokens[[1, 0, 5, 5]])
     torch.testing.assert_close(again, log_probs_after[[1, 0, 5, 5]])
     assert log_probs.shape == (6, 11)
@@ -103,18 +103,17 @@ def test_joint_vocabulary_has_one_size():
 def test_attention_in_equations(kind):
     torch.manual_seed(2)
     attention = Attention(kind, 4, 6)
-    states, queries = torch.randn(2, 5, 6), torch.randn(2, 3, 4)
-    padding = torch.tensor([[False] * 5, [False, False, False, True, True]])
-    context, weights = attention(queries, attention.memory(states, padding))
+    states, queries = torch.randn(5, 2, 6), torch.randn(3, 2, 4)
+    context, weights = attention(queries, attention.memory(states, torch.tensor([5, 3])))
     for batch, length in enumerate((5, 3)):
         for query in range(3):
-            q = queries[batch, query]
+            q = queries[query, batch]
             if kind == "general":
                 q = attention.query_projection.weight @ q
-            scores = torch.stack([q @ (attention.key_projection.weight @ s) / 2.0 for s in states[batch, :length]])
+            scores = torch.stack([q @ (attention.key_projection.weight @ s) / 2.0 for s in states[:length, batch]])
             expected = torch.softmax(scores, dim=0)
-            torch.testing.assert_close(weights[batch, query, :length], expected)
-            torch.testing.assert_close(context[batch, query], expected @ states[batch, :length])
+            torch.testing.assert_close(weights[query, batch, :length], expected)
+            torch.testing.assert_close(context[query, batch], expected @ states[:length, batch])
 
 
 def test_initial_weights_are_those_of_the_seed_whatever_the_threads():
