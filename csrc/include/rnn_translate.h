@@ -53,7 +53,8 @@ typedef struct {
   int64_t min_length; /* of a hypothesis, without eos, at least; where max_length comes first, that holds */
   int32_t attention;  /* whether the attention of hypotheses is wanted */
   /* 0: any token may come. N: those alone that rnn_translate_model_set_shortlist has set as the N best of each subword
-   * of the source or the N most frequent, and eos, and the sentence's prefix; probabilities are among these. */
+   * of the source or the N most frequent, and eos, and the sentence's prefix; probabilities are among these. Of an
+   * ensemble, those that are so for any of its models. */
   int64_t shortlist;
   /* Whether to draw n_best translations, each by itself, token by token as the model's probabilities say, instead of
    * searching the best; beam_size is then n_best, too. What follows is not looked at otherwise. Probabilities are taken
@@ -136,12 +137,13 @@ RNN_ENGINE_API int rnn_translate_model_create(const rnn_translate_shape* shape, 
                                               int64_t count, const char* isa, rnn_translate_model** model);
 /* Makes an ensemble: its log-probabilities are the mean of those of the models, token by token, and so is its
  * attention. The models are of the same vocabularies (of as many ids, at least; what they stand for is the caller's to
- * compare), may be ensembles, and may be destroyed before it. */
+ * compare), may be ensembles, and may be destroyed before it. It has their shortlists, if all of them have one. */
 RNN_ENGINE_API int rnn_translate_model_join(const rnn_translate_model* const* models, int64_t count,
                                             rnn_translate_model** model);
 RNN_ENGINE_API void rnn_translate_model_destroy(rnn_translate_model* model);
 
-/* Sets what a search with `shortlist` takes; copied. To be called before the model is used by any other thread. */
+/* Sets what a search with `shortlist` takes, instead of what there was; copied. To be called before the model is used
+ * by any other thread. */
 RNN_ENGINE_API int rnn_translate_model_set_shortlist(rnn_translate_model* model,
                                                      const rnn_translate_shortlist* shortlist);
 

@@ -130,6 +130,8 @@ int rnn_translate_model_join(const rnn_translate_model* const* models, int64_t c
     require_pointer(models, "models");
     require_pointer(model, "model");
     std::vector<std::shared_ptr<const Part>> parts;
+    Shortlists lists;
+    bool all_listed = true;
     for (std::int64_t i = 0; i < count; ++i) {
       const std::string name = "model " + std::to_string(i);
       require_pointer(models[i], name.c_str());
@@ -139,8 +141,10 @@ int rnn_translate_model_join(const rnn_translate_model* const* models, int64_t c
       require_within(name + ": target_vocabulary", mine.target_vocabulary, first.target_vocabulary,
                      first.target_vocabulary);
       parts.insert(parts.end(), models[i]->parts.begin(), models[i]->parts.end());
+      lists.insert(lists.end(), models[i]->shortlists.begin(), models[i]->shortlists.end());
+      all_listed = all_listed && !models[i]->shortlists.empty();
     }
-    *model = new rnn_translate_model(std::move(parts));
+    *model = new rnn_translate_model(std::move(parts), all_listed ? std::move(lists) : Shortlists{});
   });
 }
 
@@ -155,8 +159,7 @@ int rnn_translate_model_set_shortlist(rnn_translate_model* model, const rnn_tran
     require_within("frequent_count", shortlist->frequent_count, 0, kLongest);
     if (shortlist->count) require_pointer(shortlist->candidates, "candidates");
     if (shortlist->frequent_count) require_pointer(shortlist->frequent, "frequent");
-    require(model->parts.size() == 1, "shortlist: expected a single network, got an ensemble");
-    model->shortlist = std::make_unique<const Shortlist>(*shortlist, model->shape());
+    model->shortlists = {std::make_shared<const Shortlist>(*shortlist, model->shape())};
   });
 }
 
@@ -171,7 +174,7 @@ int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_o
     if (count) require_pointer(sentences, "sentences");
     const rnn_translate_shape& shape = model->shape();
     require_options(*options, shape);
-    require(options->shortlist == 0 || model->shortlist, "shortlist: the model has none");
+    require(options->shortlist == 0 || !model->shortlists.empty(), "shortlist: the model has none");
     for (std::int64_t i = 0; i < count; ++i) {
       const std::string name = "sentence " + std::to_string(i);
       require_ids(name, sentences[i].source, sentences[i].length, 1, shape.source_vocabulary);
@@ -179,7 +182,7 @@ int rnn_translate_search(const rnn_translate_model* model, const rnn_translate_o
       require_prefix(name + ": prefix", sentences[i], *options, shape.target_vocabulary);
     }
     hand_over<Results>(count, poll, user, results, [&](const Poll& asked) {
-      return search(model->networks(), model->shortlist.get(), *options, sentences, count, asked);
+      return search(model->networks(), model->shortlists, *options, sentences, count, asked);
     });
   });
 }

@@ -89,35 +89,37 @@ void Decoding::step(const std::vector<Rows>& groups, const std::vector<std::int3
   }
 }
 
-float* Decoding::scores(std::int64_t first, std::int64_t count, const Linear& words, std::int64_t size) {
-  const Member& member = members_.front();
-  const std::int64_t E = member.network->shape().embedding_size;
-  float* logits = logits_.at_least(count * size);
-  words.apply(count, member.features + first * E, E, logits, size);
-  return logits;
+float* Decoding::scores(std::int64_t first, std::int64_t count) {
+  return averaged(first, count, vocabulary(),
+                  [&](std::size_t m) -> const Linear& { return members_[m].network->output(); });
 }
 
-float* Decoding::scores(std::int64_t first, std::int64_t count) {
-  const std::int64_t V = vocabulary();
-  float* logits = logits_.at_least(count * V);
-  const auto of = [&](const Member& member) {
-    member.network->logits(count, member.features + first * member.network->shape().embedding_size, logits);
+float* Decoding::scores(std::int64_t first, std::int64_t count, const Products& words, std::int64_t size) {
+  return averaged(first, count, size, [&](std::size_t m) -> const Linear& { return *words[m]; });
+}
+
+template <class Product>
+float* Decoding::averaged(std::int64_t first, std::int64_t count, std::int64_t size, const Product& product) {
+  float* logits = logits_.at_least(count * size);
+  const auto multiply = [&](std::size_t m) {
+    const std::int64_t E = members_[m].network->shape().embedding_size;
+    product(m).apply(count, members_[m].features + first * E, E, logits, size);
   };
   if (members_.size() == 1) {
-    of(members_.front());
+    multiply(0);
     return logits;
   }
   const double share = 1.0 / static_cast<double>(members_.size());
-  float* mean = mean_.at_least(count * V);
-  tops_.resize(static_cast<std::size_t>((V + kChunk - 1) / kChunk));
-  std::fill_n(mean, count * V, 0.0f);
-  for (const Member& member : members_) {
-    of(member);
+  float* mean = mean_.at_least(count * size);
+  tops_.resize(static_cast<std::size_t>((size + kChunk - 1) / kChunk));
+  std::fill_n(mean, count * size, 0.0f);
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    multiply(m);
     for (std::int64_t row = 0; row < count; ++row) {
-      const float* from = logits + row * V;
-      float* to = mean + row * V;
-      const double total = translate::log_total(member.network->kernels().total_row(from, V, tops_.data()));
-      for (std::int64_t j = 0; j < V; ++j) to[j] += static_cast<float>((from[j] - total) * share);
+      const float* from = logits + row * size;
+      float* to = mean + row * size;
+      const double total = translate::log_total(members_[m].network->kernels().total_row(from, size, tops_.data()));
+      for (std::int64_t j = 0; j < size; ++j) to[j] += static_cast<float>((from[j] - total) * share);
     }
   }
   return mean;

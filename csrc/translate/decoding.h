@@ -21,6 +21,9 @@ struct Rows {
   std::int64_t count;
 };
 
+// Of every network the same rows of its output's product (see Linear::pick).
+using Products = std::vector<std::unique_ptr<Linear>>;
+
 // For one thread.
 class Decoding {
  public:
@@ -45,8 +48,8 @@ class Decoding {
   // to change until the next call. Those of several networks are averaged: of a whole translation that gives the mean
   // of what the networks think of it, each for itself, which is how the translations are compared.
   float* scores(std::int64_t first, std::int64_t count);
-  // The same of a single network for `size` words alone: [count, size], by what was picked of its output's product.
-  float* scores(std::int64_t first, std::int64_t count, const Linear& words, std::int64_t size);
+  // The same for `size` words alone, whose log-probabilities are among these: [count, size].
+  float* scores(std::int64_t first, std::int64_t count, const Products& words, std::int64_t size);
   double log_total(const RowTotal<float>& row) const { return members_.size() > 1 ? 0.0 : translate::log_total(row); }
 
   std::int64_t vocabulary() const { return members_.front().network->shape().target_vocabulary; }
@@ -59,6 +62,10 @@ class Decoding {
     Scratch scratch;
     const float* features = nullptr;  // of the last step
   };
+
+  // [count, size], if product(m) is what gives them of network m's vectors.
+  template <class Product>
+  float* averaged(std::int64_t first, std::int64_t count, std::int64_t size, const Product& product);
 
   std::vector<Member> members_;
   std::int64_t rows_ = 0;

@@ -25,8 +25,9 @@ struct rnn_translate_model {
                       const rnn_engine::translate::Tensors& tensors, const char* isa)
       : parts{std::shared_ptr<const rnn_engine::translate::Part>(
             new rnn_engine::translate::Part{std::move(file), rnn_engine::translate::Network(shape, tensors, isa)})} {}
-  explicit rnn_translate_model(std::vector<std::shared_ptr<const rnn_engine::translate::Part>> all)
-      : parts(std::move(all)) {}
+  rnn_translate_model(std::vector<std::shared_ptr<const rnn_engine::translate::Part>> all,
+                      rnn_engine::translate::Shortlists lists)
+      : parts(std::move(all)), shortlists(std::move(lists)) {}
 
   const rnn_translate_shape& shape() const { return parts.front()->network.shape(); }
   rnn_engine::translate::Ensemble networks() const {
@@ -36,5 +37,5 @@ struct rnn_translate_model {
   }
 
   std::vector<std::shared_ptr<const rnn_engine::translate::Part>> parts;
-  std::unique_ptr<const rnn_engine::translate::Shortlist> shortlist;  // of a single network
+  rnn_engine::translate::Shortlists shortlists;
 };

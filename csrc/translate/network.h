@@ -61,7 +61,7 @@ class Network {
   std::vector<std::unique_ptr<Source>> encode(const std::vector<std::vector<std::int32_t>>& sources) const;
 
   // Advances all hypotheses by a token: `states` become those after it. attention(row, weights) is called for each row
-  // with its weights [S]. Returns vectors for `logits`, [N, E].
+  // with its weights [S]. Returns vectors for `output`, [N, E].
   template <class Attention>
   const float* step(const std::vector<Group>& groups, const std::vector<std::int32_t>& tokens, States& states,
                     Scratch& scratch, const Attention& attention) const {
@@ -75,13 +75,8 @@ class Network {
     return read_out(row, scratch);
   }
 
-  // The product behind `logits`.
+  // Makes scores of the vocabulary of `step`'s vectors.
   const Linear& output() const { return *output_; }
-
-  // Scores of the vocabulary for rows of `step`'s vectors: [rows, V].
-  void logits(std::int64_t rows, const float* features, float* out) const {
-    output_->apply(rows, features, shape_.embedding_size, out, shape_.target_vocabulary);
-  }
 
  private:
   void make_tables(const Tensors& tensors);

@@ -14,7 +14,7 @@ namespace {
 
 struct Shared {
   const Ensemble& networks;
-  const Shortlist* shortlist;
+  const Shortlists& shortlists;
   const rnn_translate_options& options;
   const rnn_translate_sentence* sentences;
   Queue queue;
@@ -42,17 +42,17 @@ class Best {
   std::vector<std::pair<float, std::int32_t>>& found_;
 };
 
-// The tokens that a sentence may use: all of them, or some, in ascending order, with a product of their own.
+// The tokens that a sentence may use: all of them, or some, in ascending order, with products of their own.
 struct Words {
   std::vector<std::int32_t> ids;
-  std::unique_ptr<Linear> product;
+  Products products;  // none: all tokens
 
   std::int32_t token(std::int64_t place) const {
-    return product ? ids[static_cast<std::size_t>(place)] : static_cast<std::int32_t>(place);
+    return products.empty() ? static_cast<std::int32_t>(place) : ids[static_cast<std::size_t>(place)];
   }
   // Where a token stands, -1 if it is none of them.
   std::int64_t place(std::int32_t token) const {
-    if (!product) return token;
+    if (products.empty()) return token;
     const auto found = std::lower_bound(ids.begin(), ids.end(), token);
     return found != ids.end() && *found == token ? found - ids.begin() : -1;
   }
@@ -120,8 +120,10 @@ class Searching final : public Worker {
       words = std::move(spare_.back());
       spare_.pop_back();
     }
-    words.ids = shared_.shortlist->words_of(sentence, shared_.options.shortlist, shared_.options.eos);
-    shared_.networks.front()->output().pick(words.ids, words.product);
+    words.ids = translate::words_of(shared_.shortlists, sentence, shared_.options.shortlist, shared_.options.eos);
+    words.products.resize(shared_.networks.size());
+    for (std::size_t m = 0; m < words.products.size(); ++m)
+      shared_.networks[m]->output().pick(words.ids, words.products[m]);
     return words;
   }
 
@@ -163,7 +165,7 @@ class Searching final : public Worker {
     for (std::size_t sentence = 0; sentence < groups.size(); first += groups[sentence++].count) {
       const Words& words = active_[sentence].words;
       const auto size = static_cast<std::int64_t>(words.ids.size());
-      float* scores = decoding_.scores(first, groups[sentence].count, *words.product, size);
+      float* scores = decoding_.scores(first, groups[sentence].count, words.products, size);
       for (std::int64_t row = 0; row < groups[sentence].count; ++row) collect(sentence, row, scores + row * size, size);
     }
   }
@@ -230,7 +232,7 @@ class Searching final : public Worker {
       if (each.beam->advance(candidates_[i], attention, each.parents, each.tokens)) {
         shared_.results[static_cast<std::size_t>(each.sentence)] = each.beam->best();
         ++shared_.progress.done;
-        if (each.words.product) spare_.push_back(std::move(each.words));
+        if (!each.words.products.empty()) spare_.push_back(std::move(each.words));
       } else {
         for (const std::int32_t parent : each.parents) rows.push_back(row + parent);
         going_on.push_back(std::move(each));
@@ -255,12 +257,12 @@ class Searching final : public Worker {
 
 }  // namespace
 
-std::vector<std::vector<Finished>> search(const Ensemble& networks, const Shortlist* shortlist,
+std::vector<std::vector<Finished>> search(const Ensemble& networks, const Shortlists& shortlists,
                                           const rnn_translate_options& options, const rnn_translate_sentence* sentences,
                                           std::int64_t count, const Poll& poll) {
   // The longest first: like lengths are encoded together, and the last to be begun are short.
   Shared shared{networks,
-                shortlist,
+                shortlists,
                 options,
                 sentences,
                 Queue(count, [&](std::int64_t a, std::int64_t b) { return sentences[a].length > sentences[b].length; }),

@@ -12,9 +12,9 @@
 
 namespace rnn_engine::translate {
 
-// The best hypotheses of each sentence; empty if `poll` gave up. `shortlist`: what options.shortlist is of, if it is
-// not 0: of the only network.
-std::vector<std::vector<Finished>> search(const Ensemble& networks, const Shortlist* shortlist,
+// The best hypotheses of each sentence; empty if `poll` gave up. `shortlists`: at least one if options.shortlist is not
+// 0.
+std::vector<std::vector<Finished>> search(const Ensemble& networks, const Shortlists& shortlists,
                                           const rnn_translate_options& options, const rnn_translate_sentence* sentences,
                                           std::int64_t count, const Poll& poll);
 

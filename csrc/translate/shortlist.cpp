@@ -30,20 +30,26 @@ Shortlist::Shortlist(const rnn_translate_shortlist& lists, const rnn_translate_s
   frequent_ = checked("shortlist: frequent", lists.frequent, lists.frequent_count, shape.target_vocabulary);
 }
 
-std::vector<std::int32_t> Shortlist::words_of(const rnn_translate_sentence& sentence, std::int64_t most,
-                                              std::int32_t eos) const {
-  std::vector<std::uint64_t> chosen(static_cast<std::size_t>(target_vocabulary_ + 63) / 64);  // a bit for each word
+template <class Add>
+void Shortlist::for_each(const rnn_translate_sentence& sentence, std::int64_t most, const Add& add) const {
+  add(frequent_.data(), std::min(most, static_cast<std::int64_t>(frequent_.size())));
+  for (std::int64_t i = 0; i < sentence.length; ++i) {
+    const auto source = static_cast<std::size_t>(sentence.source[i]);
+    add(candidates_.data() + first_[source], std::min(most, first_[source + 1] - first_[source]));
+  }
+}
+
+std::vector<std::int32_t> words_of(const Shortlists& lists, const rnn_translate_sentence& sentence, std::int64_t most,
+                                   std::int32_t eos) {
+  const auto vocabulary = static_cast<std::size_t>(lists.front()->target_vocabulary());
+  std::vector<std::uint64_t> chosen((vocabulary + 63) / 64);  // a bit for each word
   const auto add = [&](const std::int32_t* ids, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i)
       chosen[static_cast<std::size_t>(ids[i] / 64)] |= std::uint64_t{1} << ids[i] % 64;
   };
   add(&eos, 1);
   add(sentence.prefix, sentence.prefix_length);
-  add(frequent_.data(), std::min(most, static_cast<std::int64_t>(frequent_.size())));
-  for (std::int64_t i = 0; i < sentence.length; ++i) {
-    const auto source = static_cast<std::size_t>(sentence.source[i]);
-    add(candidates_.data() + first_[source], std::min(most, first_[source + 1] - first_[source]));
-  }
+  for (const auto& list : lists) list->for_each(sentence, most, add);
   std::vector<std::int32_t> words;
   for (std::size_t i = 0; i < chosen.size(); ++i)
     for (std::uint64_t left = chosen[i]; left; left &= left - 1)

@@ -45,12 +45,10 @@ def open_models(
         raise ValueError(problem)
     if isinstance(folder, (Path, str)):
         return _open(Path(folder), count_threads(threads), device, precision, search, shortlist)
-    if shortlist:
-        raise ModelError("shortlist: an ensemble takes all words; expected 0")
     paths = [Path(each) for each in folder]
     if not paths:
         raise ValueError("folder: expected at least one model, got none")
-    parts = [_open(path, count_threads(threads), device, precision, search, 0) for path in paths]
+    parts = [_open(path, count_threads(threads), device, precision, search, shortlist) for path in paths]
     first, networks = parts[0], []
     for part, path in zip(parts, paths, strict=True):
         for side, mine, its in (("source", part.source, first.source), ("target", part.target, first.target)):

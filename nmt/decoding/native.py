@@ -76,8 +76,9 @@ class PackedNetwork:
 
     @classmethod
     def join(cls, networks: Sequence[PackedNetwork]) -> PackedNetwork:
-        """Make an ensemble of at least one, with the threads of the first; see `NativeNetwork.join`."""
-        return cls(NativeNetwork.join([network._native for network in networks]), networks[0]._threads)
+        """Make an ensemble of at least one, with what the first is asked for; see `NativeNetwork.join`."""
+        first = networks[0]
+        return cls(NativeNetwork.join([network._native for network in networks]), first._threads, first._shortlist)
 
     @property
     def precision(self) -> str:

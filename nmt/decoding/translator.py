@@ -107,7 +107,8 @@ class Translator:
                 float32, or what the file holds.
             search: native, or reference: the search that can be read, which needs torch and time.
             shortlist: Search among so many of the likeliest translations of each source subword, and as many of the
-                most frequent subwords, alone; 0: among all. For the native search and folders that have a shortlist.
+                most frequent subwords, alone; 0: among all. For the native search and models that have a shortlist; of
+                an ensemble, all of them: what one lists is searched.
 
         Returns:
             The translator.

@@ -73,6 +73,8 @@ class NativeNetwork:
     def join(cls, networks: Sequence[NativeNetwork]) -> NativeNetwork:
         """Make an ensemble, whose log-probabilities are the mean of those of its networks.
 
+        It has their shortlists, if all of them have one: what is a candidate for any of them is one.
+
         Args:
             networks: At least one, of the same subwords, whatever their sizes.
 
@@ -86,7 +88,7 @@ class NativeNetwork:
         return joined
 
     def set_shortlist(self, first: bytes, candidates: bytes, frequent: bytes) -> None:
-        """Set what the option `shortlist` of a search takes, before any other thread uses the network.
+        """Set what the option `shortlist` of a search takes, before any other thread uses the network or ensemble.
 
         Args:
             first: int64 [source vocabulary + 1]: `candidates[first[s]:first[s + 1]]` are those of source subword s.

@@ -1,8 +1,9 @@
-// The translator's C API under arbitrary questions: bytes become a network's shape, options, sentences and pairs, most
-// of them right, some of them anything at all.
+// The translator's C API under arbitrary questions: bytes become a network's shape, a shortlist, options, sentences and
+// pairs, most of them right, some of them anything at all.
 //
 // What must hold: a question is refused with a message, or answered, or given up because the caller said so. An answer
-// is as long as it may be, begins as it should, and has the bits of the generic instruction set, whatever the threads.
+// is as long as it may be, begins as it should, is made of the words that it may use, and has the bits of the generic
+// instruction set, whatever the threads.
 // Every array ends where it should, so that a sanitizer sees the first value beyond it.
 //
 // The entry is libFuzzer's; replay.cpp calls it without libFuzzer.
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "fuzz.h"
@@ -79,8 +81,52 @@ struct Ids {
   }
 };
 
+// Lists of whatever lengths, in arrays of exactly these, most often as they should be. They take few of the bytes.
+struct Lists {
+  std::vector<std::int64_t> first{0};
+  std::unique_ptr<std::int32_t[]> candidates, frequent;
+  rnn_translate_shortlist given{};
+
+  explicit Lists(Bytes& bytes) {
+    std::minstd_rand random(static_cast<unsigned>(bytes.take(2)));
+    const auto make = [&](std::int64_t count) {
+      std::unique_ptr<std::int32_t[]> ids(new std::int32_t[static_cast<std::size_t>(count)]);
+      for (std::int64_t i = 0; i < count; ++i) ids[static_cast<std::size_t>(i)] = static_cast<int>(random() % TARGET);
+      return ids;
+    };
+    for (int i = 0; i < SOURCE; ++i) first.push_back(first.back() + static_cast<std::int64_t>(random() % 5 % 4));
+    const std::int64_t count = bytes.between(0, 5);
+    candidates = make(first.back());
+    frequent = make(count);
+    if (count && bytes.between(0, 15) == 0) frequent[0] = static_cast<std::int32_t>(bytes.take(4));
+    given = {SOURCE, first.data(), candidates.get(), first.back(), frequent.get(), count};
+    if (bytes.between(0, 7)) return;
+    const auto any = static_cast<std::int64_t>(bytes.take(8));
+    std::int64_t* const numbers[] = {&given.sources, &given.count, &given.frequent_count,
+                                     &first[static_cast<std::size_t>(bytes.between(0, SOURCE))]};
+    std::int64_t& number = *numbers[bytes.between(0, 3)];
+    number = &number == &given.sources ? any : std::min(any, number);  // no array is shorter than it says
+    if (bytes.flag()) given.candidates = nullptr;
+    if (bytes.flag()) given.first = nullptr;
+  }
+
+  // Whether a hypothesis of a sentence may hold a word.
+  bool allow(std::int32_t word, const rnn_translate_sentence& s, std::int64_t most) const {
+    const auto among = [&](const std::int32_t* list, std::int64_t count) {
+      return std::find(list, list + std::min(count, most), word) != list + std::min(count, most);
+    };
+    if (among(given.frequent, given.frequent_count)) return true;
+    if (std::find(s.prefix, s.prefix + s.prefix_length, word) != s.prefix + s.prefix_length) return true;
+    return std::any_of(s.source, s.source + s.length, [&](std::int32_t id) {
+      const auto at = static_cast<std::size_t>(id);
+      return among(given.candidates + first[at], first[at + 1] - first[at]);
+    });
+  }
+};
+
 struct Question {
   Ids ids;
+  std::unique_ptr<Lists> lists;
   rnn_translate_options options{};
   rnn_translate_scoring scoring{};
   std::vector<rnn_translate_sentence> sentences;
@@ -95,7 +141,7 @@ void spoil(Question& q, Bytes& bytes) {
   std::memcpy(&number, &any, sizeof number);
   const auto small = static_cast<std::int32_t>(any);
   rnn_translate_options& o = q.options;
-  switch (bytes.between(0, 16)) {
+  switch (bytes.between(0, 17)) {
     case 0:
       o.beam_size = any;
       break;
@@ -142,6 +188,9 @@ void spoil(Question& q, Bytes& bytes) {
       q.sentences.front().source = nullptr;
       break;
     case 15:
+      o.shortlist = any;
+      break;
+    case 16:
       q.pairs.front().target_length = std::min<std::int64_t>(any, q.pairs.front().target_length);
       break;
     default:
@@ -164,7 +213,9 @@ Question decode(Bytes& bytes) {
   o.top_k = bytes.between(0, TARGET + 2);
   o.top_p = std::array{0.0, 0.6, 1.0}[static_cast<std::size_t>(bytes.between(0, 2))];
   o.seed = bytes.take(1);
+  o.shortlist = std::max<std::int64_t>(0, bytes.between(-3, 3));
   q.scoring = {2, 3, bytes.flag(), o.batch_size, 1};
+  q.lists = std::make_unique<Lists>(bytes);
   const std::int64_t count = bytes.between(1, 4);
   for (std::int64_t i = 0; i < count; ++i) {
     rnn_translate_sentence s{};
@@ -199,7 +250,9 @@ std::uint64_t looked_at(const Question& q, const rnn_translate_results& results)
       expect(each.length >= s.prefix_length && std::equal(s.prefix, s.prefix + s.prefix_length, each.tokens),
              "another beginning");
       for (std::size_t t = 0; t < T; ++t)
-        expect(each.tokens[t] >= 0 && each.tokens[t] < TARGET && each.tokens[t] != o.eos, "no token");
+        expect(each.tokens[t] >= 0 && each.tokens[t] < TARGET && each.tokens[t] != o.eos &&
+                   (!o.shortlist || q.lists->allow(each.tokens[t], s, o.shortlist)),
+               "no token");
       expect(std::isfinite(each.log_probability) && std::isfinite(each.score), "a score that is none");
       expect((each.attention != nullptr) == (o.attention != 0), "attention is there if it is wanted");
       hash = hash * 31 + digest(each.tokens, sizeof(std::int32_t) * T);
@@ -276,7 +329,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto which = static_cast<std::size_t>(bytes.between(0, static_cast<std::int64_t>(plain.size()) - 1));
   const int threads = static_cast<int>(bytes.between(1, 3));
   if (bytes.between(0, 3) == 0) try_shape(bytes);
-  const Question q = decode(bytes);
+  Question q = decode(bytes);
+  const int refused = rnn_translate_model_set_shortlist(best[which].get(), &q.lists->given);
+  expect_code(refused, false);
+  expect(rnn_translate_model_set_shortlist(plain[which].get(), &q.lists->given) == refused,
+         "only one refuses the lists");
+  if (refused) q.options.shortlist = 0;  // the lists are those of another question
   const std::uint64_t found = searched(q, best[which].get(), threads), scores = scored(q, best[which].get(), threads);
   if (q.patience < 100) return 0;  // when a caller gives up depends on the threads
   expect(searched(q, plain[which].get(), 1) == found, "other hypotheses than one thread's");

@@ -7,7 +7,6 @@ static rnn_translate_pair pair_of(int i) {
   return (rnn_translate_pair){ids[i], i % 5 ? sentences[i].length : 0, ids[other], i % 3 ? sentences[other].length : 0};
 }
 
-/* Scores all pairs; the digest of what was found. */
 /* Two words for every other source, and all words by frequency. */
 static void set_shortlist(rnn_translate_model* model) {
   int64_t first[SOURCE + 1] = {0};
@@ -33,6 +32,7 @@ static uint64_t digest_among(const rnn_translate_model* model, int most, int bea
   return digest;
 }
 
+/* Scores all pairs; the digest of what was found. */
 static uint64_t scores_of(const rnn_translate_model* model, int threads, int batch, int attention) {
   rnn_translate_pair pairs[SENTENCES];
   for (int i = 0; i < SENTENCES; ++i) pairs[i] = pair_of(i);
@@ -117,10 +117,10 @@ static void test_same_bits(int cell, int attention, int precision) {
   release_tensors(&tensors);
 }
 
-/* Networks of other sizes, cells and precisions as one; parts are gone before it is asked. */
+/* Networks of other sizes, cells and precisions as one; parts are gone before it is asked. It has their shortlists. */
 static void test_ensembles(void) {
   static Tensors tensors;
-  uint64_t expected = 0, expected_scores = 0;
+  uint64_t expected = 0, expected_scores = 0, expected_among = 0;
   for (int isa = 0; isa < ISAS; ++isa) {
     if (!rnn_engine_has_isa(kIsas[isa])) continue;
     rnn_translate_model *parts[3] = {NULL}, *pair = NULL, *all = NULL;
@@ -131,6 +131,7 @@ static void test_ensembles(void) {
       CHECK(rnn_translate_model_create(&shape, tensors.list, tensors.count, kIsas[isa], &parts[i]) == 0, "part: %s",
             rnn_engine_last_error());
       release_tensors(&tensors);
+      set_shortlist(parts[i]);
     }
     CHECK(rnn_translate_model_join((const rnn_translate_model* const*)parts, 2, &pair) == 0, "join: %s",
           rnn_engine_last_error());
@@ -148,6 +149,12 @@ static void test_ensembles(void) {
       CHECK(found == expected && scores == expected_scores, "ensemble, %s, %d threads: other bits", kIsas[isa],
             threads);
       rnn_translate_results_destroy(results);
+      const uint64_t among = digest_among(all, 2, 3, threads, 1 + 3 * threads);
+      if (!expected_among) expected_among = among;
+      CHECK(among == expected_among, "ensemble, %s, %d threads: other bits among words", kIsas[isa], threads);
+      CHECK(among != expected, "ensemble: a shortlist leaves out no word");
+      CHECK(digest_among(all, TARGET, 3, threads, 2) == expected, "ensemble, %s: other bits among all words",
+            kIsas[isa]);
     }
     rnn_translate_model_destroy(all);
   }

@@ -56,7 +56,7 @@ def translate(model: Path, lines: Sequence[Nasty], *more: str) -> list[tuple[str
     print(f"{' '.join(more)} {model.name}: {len(lines) / (time.monotonic() - started):.0f} lines/s")
     assert (done.returncode, done.stdout) == (0, b"")
     *progress, warning = done.stderr.splitlines()
-    assert re.match(rb"nmt translate: warning: no UTF-8 in [0-9]+ of [0-9,]+ lines, ", warning), done.stderr
+    assert re.match(rb"nmt translate: warning: no UTF-8 in [0-9,]+ of [0-9,]+ lines, ", warning), done.stderr
     assert all(re.match(rb"nmt translate: [0-9,]+ lines, ", line) for line in progress), done.stderr
     content = output.read_bytes().decode("utf-8")
     assert content.endswith("\n")

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -18,6 +19,7 @@ from nmt.decoding.hypotheses import Sampling
 from nmt.decoding.translation import TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.model_folder.files import ModelError
+from nmt.model_folder.shortlist import SHORTLIST_FILE, write_shortlist
 
 FOLDER = Path(__file__).parents[1] / "data" / "model-v1"
 LINES = ["The old dog sees the small cat.", "A man sleeps. The red cat sees a house.", "", "☃", "one two three"]
@@ -130,6 +132,24 @@ def test_an_ensemble(translator: Translator, other: Path) -> None:
     for together, one, two in zip(*scores, strict=True):
         assert together.log_probability == pytest.approx((one.log_probability + two.log_probability) / 2, abs=1e-4)
     assert both.network.number_of_parameters == 2 * translator.network.number_of_parameters
+
+
+def test_an_ensemble_with_shortlists(other: Path, tmp_path: Path) -> None:
+    """Of all its models: the words of all."""
+    size = Translator.load(FOLDER, threads=1).target_subwords.size
+    folders = [Path(shutil.copytree(each, tmp_path / each.name)) for each in (FOLDER, other)]
+    for number, folder in enumerate(folders):
+        ids = np.roll(np.arange(size, dtype=np.int32), 5 * number)
+        none = {"first": np.zeros(size + 1, np.int64), "candidates": ids[:0], "frequent": ids}
+        write_shortlist(folder, none, (size, size))
+    few, many = (run(folders[0], "--ensemble", folders[1], "--shortlist", str(count))[0] for count in (4, size))
+    assert many == run(FOLDER, "--ensemble", other)[0]
+    assert few != many
+    subwords = Translator.load(FOLDER, threads=1).target_subwords
+    listed = {*range(4), *range(size - 5, size - 1)}
+    assert {each for line in few if line not in ("", "☃") for each in subwords.encode(line)} <= listed
+    _, errors = run(folders[0], "--ensemble", other, "--shortlist", "4", code=1)
+    assert f"{other / SHORTLIST_FILE}: missing" in errors
 
 
 def test_no_ensemble_of_other_subwords(monkeypatch: pytest.MonkeyPatch, other: Path) -> None:

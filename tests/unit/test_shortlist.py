@@ -246,13 +246,28 @@ def test_a_network_without_lists_searches_among_all_words_alone():
         search(pack(model, parameters_of(model)), sources_of(1), 5)
 
 
-def test_an_ensemble_searches_among_all_words():
-    found = network("float32", lists())
-    both = NativeNetwork.join([found, found])
+def test_an_ensemble_searches_among_the_words_of_all():
+    found, other = network("float32", lists(8)), network("float32", lists(12))
+    both = NativeNetwork.join([found, other])
+    for source in sources_of(6):
+        joint = words_for(lists(8), source, 4) | words_for(lists(12), source, 4)
+        assert joint != words_for(lists(8), source, 4)
+        listed = np.array(sorted(joint), np.int32)
+        one = network("float32", (EVERYTHING[0], b"", listed.tobytes()))
+        assert bits(search(NativeNetwork.join([one, one]), [source], TARGET)) == bits(search(both, [source], 4))
+
+
+def test_an_ensemble_has_a_shortlist_if_all_its_networks_have_one():
+    model = make_model()
+    found, without = network("int8", lists()), pack(model, parameters_of(model), "int8")
+    both = NativeNetwork.join([found, without])
     with pytest.raises(ValueError, match="shortlist: the model has none"):
         search(both, sources_of(1), 5)
-    with pytest.raises(ValueError, match="expected a single network, got an ensemble"):
-        both.set_shortlist(*lists())
+    both.set_shortlist(*lists())
+    expected = bits(search(NativeNetwork.join([found, found]), sources_of(5), 5))
+    assert bits(search(both, sources_of(5), 5)) == expected
+    with pytest.raises(ValueError, match="shortlist: the model has none"):
+        search(without, sources_of(1), 5)  # which stays as it is
 
 
 @pytest.fixture
