@@ -1,24 +1,13 @@
 #include "translate/network.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "cpu/gemm/gemm.h"
 
 namespace rnn_engine::translate {
 namespace {
-
-Context make_context(const char* isa) {
-  rnn_engine_context* context = nullptr;
-  check(rnn_engine_context_create(1, isa, &context));
-  return Context(context);
-}
-
-const char* isa_of(rnn_engine_context* context) {
-  const char* isa = nullptr;
-  check(rnn_engine_context_isa(context, &isa));
-  return isa;
-}
 
 void require_size(const char* name, std::int64_t size, std::int64_t most) {
   require(size >= 1 && size <= most,
@@ -43,13 +32,12 @@ const rnn_translate_shape& checked(const rnn_translate_shape& shape) {
 }  // namespace
 
 Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const char* isa)
-    : shape_(checked(shape)), context_(make_context(isa)), backend_(select_backend(isa_of(context_.get()))) {
+    : shape_(checked(shape)), backend_(select_backend(isa ? isa : std::getenv("RNN_ENGINE_ISA"))) {
   const std::int64_t E = shape.embedding_size, H = shape.hidden_size, C = context_size();
   make_tables(tensors);
 
   const auto recurrence = [&](const StackShape& stack, const std::shared_ptr<const Table>& table) {
-    return shape.precision == RNN_TRANSLATE_INT8 ? make_int8_recurrence(backend_, stack, tensors, table)
-                                                 : make_float_recurrence(context_.get(), stack, tensors, table);
+    return make_recurrence(backend_, shape.precision, stack, tensors, table);
   };
   encoder_ = recurrence({shape.cell, E, H, shape.encoder_layers, 2, "encoder.layers."}, source_table_);
   for (std::int64_t layer = 0; layer < shape.decoder_layers; ++layer)
@@ -112,6 +100,8 @@ std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vect
   for (std::int64_t j = 0; j < rows * H; ++j) keys.data()[j] *= scale;
 
   std::vector<std::unique_ptr<Source>> result;
+  const auto B = static_cast<std::int64_t>(sources.size());
+  std::vector<float> summaries(static_cast<std::size_t>(B * C));  // the mean of each source's states
   for (std::size_t b = 0; b < sources.size(); ++b) {
     std::vector<const float*> state_rows, key_rows;
     for (std::size_t t = 0; t < sources[b].size(); ++t) {
@@ -119,14 +109,15 @@ std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vect
       state_rows.push_back(states.data() + row * C);
       key_rows.push_back(keys.data() + row * H);
     }
-    result.push_back(source_of(state_rows, key_rows));
+    result.push_back(source_of(state_rows, key_rows, summaries.data() + static_cast<std::int64_t>(b) * C));
   }
+  begin(B, summaries.data(), result);
   return result;
 }
 
 std::unique_ptr<Source> Network::source_of(const std::vector<const float*>& states,
-                                           const std::vector<const float*>& keys) const {
-  const std::int64_t H = shape_.hidden_size, C = context_size(), L = shape_.decoder_layers;
+                                           const std::vector<const float*>& keys, float* summary) const {
+  const std::int64_t H = shape_.hidden_size, C = context_size();
   const auto S = static_cast<std::int64_t>(states.size());
   auto source = std::make_unique<Source>();
   source->length = S;
@@ -136,15 +127,24 @@ std::unique_ptr<Source> Network::source_of(const std::vector<const float*>& stat
   source->values.reserve(static_cast<std::size_t>(S * C));
   for (const float* row : states) source->values.insert(source->values.end(), row, row + C);
 
-  std::vector<float> summary(static_cast<std::size_t>(C)), initial(static_cast<std::size_t>(2 * L * H));
   for (const float* row : states)
-    for (std::int64_t j = 0; j < C; ++j) summary[static_cast<std::size_t>(j)] += row[j];
-  for (float& value : summary) value /= static_cast<float>(S);
-  bridge_->apply(1, summary.data(), C, initial.data(), 2 * L * H);
-  kernels().tanh_row(initial.data(), 2 * L * H);
-  source->hidden.assign(initial.begin(), initial.begin() + L * H);
-  source->cell.assign(initial.begin() + L * H, initial.end());
+    for (std::int64_t j = 0; j < C; ++j) summary[j] += row[j];
+  for (std::int64_t j = 0; j < C; ++j) summary[j] /= static_cast<float>(S);
   return source;
+}
+
+// The states before the first token, of all sources at once.
+void Network::begin(std::int64_t rows, const float* summaries, std::vector<std::unique_ptr<Source>>& sources) const {
+  const std::int64_t LH = shape_.decoder_layers * shape_.hidden_size;
+  std::vector<float> initial(static_cast<std::size_t>(rows * 2 * LH));
+  bridge_->apply(rows, summaries, context_size(), initial.data(), 2 * LH);
+  kernels().tanh_row(initial.data(), rows * 2 * LH);
+  const float* from = initial.data();
+  for (std::unique_ptr<Source>& source : sources) {
+    source->hidden.assign(from, from + LH);
+    source->cell.assign(from + LH, from + 2 * LH);
+    from += 2 * LH;
+  }
 }
 
 const float* Network::recurrence(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const {

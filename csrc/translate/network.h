@@ -83,13 +83,13 @@ class Network {
   const float* recurrence(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const;
   const float* attend(const Group& group, std::int64_t row, const float* states, Scratch& scratch) const;
   const float* read_out(std::int64_t rows, Scratch& scratch) const;
-  std::unique_ptr<Source> source_of(const std::vector<const float*>& states,
-                                    const std::vector<const float*>& keys) const;
+  std::unique_ptr<Source> source_of(const std::vector<const float*>& states, const std::vector<const float*>& keys,
+                                    float* summary) const;
+  void begin(std::int64_t rows, const float* summaries, std::vector<std::unique_ptr<Source>>& sources) const;
 
   std::int64_t context_size() const { return 2 * shape_.hidden_size; }  // C
 
   rnn_translate_shape shape_;
-  Context context_;
   const Backend backend_;                                     // layers and matrices point to its kernels
   std::shared_ptr<const Table> source_table_, target_table_;  // may be one
   std::unique_ptr<Recurrence> encoder_;

@@ -12,14 +12,6 @@
 
 namespace rnn_engine::translate {
 
-struct ContextDeleter {
-  void operator()(rnn_engine_context* context) const { rnn_engine_context_destroy(context); }
-};
-using Context = std::unique_ptr<rnn_engine_context, ContextDeleter>;
-
-// Throws what one of the engine's functions reports.
-void check(int code);
-
 // A stack's shape, and what its tensors' names begin with.
 struct StackShape {
   int cell;
@@ -48,19 +40,9 @@ class Recurrence {
   virtual void step(std::int64_t rows, const Input& x, float* h, float* c) const = 0;
 };
 
-// The weights of a stack, copied: one set for each (layer, direction); those of a `packed` one have no matrices.
-struct StackWeights {
-  StackWeights(const StackShape& shape, const Tensors& tensors, bool packed);
-
-  std::vector<std::vector<float>> values;
-  std::vector<rnn_engine_weights> sets;
-};
-
-// By the engine's own layers, in float32. `table`: of the words that it reads, if it does.
-std::unique_ptr<Recurrence> make_float_recurrence(rnn_engine_context* context, const StackShape& shape,
-                                                  const Tensors& tensors, std::shared_ptr<const Table> table);
-// With products of 8-bit integers; cells and states in float32.
-std::unique_ptr<Recurrence> make_int8_recurrence(const Backend& backend, const StackShape& shape,
-                                                 const Tensors& tensors, const std::shared_ptr<const Table>& table);
+// Products in one of the precisions of rnn_translate.h; cells and states in float32. In float32 it is what the engine's
+// own layers compute, to the bit. `table`: of the words that it reads, if it does.
+std::unique_ptr<Recurrence> make_recurrence(const Backend& backend, int precision, const StackShape& shape,
+                                            const Tensors& tensors, const std::shared_ptr<const Table>& table);
 
 }  // namespace rnn_engine::translate
