@@ -1,4 +1,5 @@
-/* Translates stdin to stdout, line by line, with a file that `nmt export` wrote: translate_lines FILE [BEAM_SIZE].
+/* Translates stdin to stdout, line by line, with a file that `nmt export` wrote:
+ * translate_lines FILE [BEAM_SIZE [SHORTLIST]].
  *
  *   cmake -S . -B build/library && cmake --build build/library --target translate_lines
  *   echo 'Guten Tag.' | build/library/translate_lines model.nmt
@@ -15,13 +16,15 @@ static int complain(void) {
 }
 
 int main(int count, char** arguments) {
-  if (count < 2 || count > 3) {
-    fputs("usage: translate_lines FILE [BEAM_SIZE] < text\n", stderr);
+  if (count < 2 || count > 4) {
+    fputs("usage: translate_lines FILE [BEAM_SIZE [SHORTLIST]] < text\n", stderr);
     return 2;
   }
   rnn_translate_text* model = NULL;
   if (rnn_translate_text_open(arguments[1], NULL, &model)) return complain();
-  const rnn_translate_text_options options = {.beam_size = count > 2 ? atoi(arguments[2]) : 0, .length_penalty = -1};
+  const rnn_translate_text_options options = {.beam_size = count > 2 ? atoi(arguments[2]) : 0,
+                                              .length_penalty = -1,
+                                              .shortlist = count > 3 ? atoi(arguments[3]) : 0};
 
   int failed = 0;
   char* line = NULL;

@@ -23,6 +23,12 @@ typedef struct {
   double length_penalty;
   int64_t batch_size; /* lines that a thread has in work at a time, at most */
   int32_t threads;    /* 0: one */
+  /* 0: any word may come. N: the N best translations of each subword of a line alone, and the N most frequent subwords,
+   * of a file that `nmt export --shortlist` wrote: faster. */
+  int64_t shortlist;
+  /* What the translation of each line begins with, as when somebody corrects it from left to right; of a line that is
+   * cut, that of its first piece. What follows begins with a new subword. NULL, and of a line NULL or "": nothing. */
+  const char* const* prefixes;
 } rnn_translate_text_options;
 
 /* Opens a file that `nmt export` wrote. What is opened never changes: threads may share it. `isa` as for

@@ -32,6 +32,13 @@ void load(sentencepiece::SentencePieceProcessor& subwords, const rnn_translate_s
           path + ": " + section.name + ": expected pad, unk, bos, eos = 0, 1, 2, 3");
 }
 
+std::vector<int> encode(const sentencepiece::SentencePieceProcessor& subwords, std::string_view text) {
+  std::vector<int> ids;
+  const auto status = subwords.Encode({text.data(), text.size()}, &ids);
+  if (!status.ok()) throw std::runtime_error("SentencePiece: " + status.ToString());
+  return ids;
+}
+
 bool is_letter_or_digit(char byte) {
   return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
          static_cast<unsigned char>(byte) >= 0x80;
@@ -56,6 +63,22 @@ Translator::Translator(const char* path, const char* isa) {
               search_.longest <= 10'000,
           std::string(path) + ": search: settings that there cannot be");
   read_subwords(path);
+  has_shortlist_ = read_shortlist(path);
+}
+
+bool Translator::read_shortlist(const std::string& path) const {
+  const rnn_translate_section* first = find("shortlist.first", RNN_TRANSLATE_OF_INT64);
+  const rnn_translate_section* candidates = find("shortlist.candidates", RNN_TRANSLATE_OF_INT32);
+  const rnn_translate_section* frequent = find("shortlist.frequent", RNN_TRANSLATE_OF_INT32);
+  if (!first || !candidates || !frequent) return false;
+  const auto count = [](const rnn_translate_section* section) { return section->rows * section->columns; };
+  const auto values = [](const rnn_translate_section* section) { return static_cast<const int32_t*>(section->data); };
+  const rnn_translate_shortlist lists{count(first) - 1,   static_cast<const int64_t*>(first->data),
+                                      values(candidates), count(candidates),
+                                      values(frequent),   count(frequent)};
+  if (rnn_translate_model_set_shortlist(model_.get(), &lists) != RNN_ENGINE_OK)
+    throw InvalidArgument(path + ": " + rnn_engine_last_error());
+  return true;
 }
 
 const rnn_translate_section* Translator::find(std::string_view name, int type) const {
@@ -88,9 +111,7 @@ void Translator::read_subwords(const std::string& path) {
 
 // The subwords of a line, cut before words into as many pieces as the model takes; none if it can read nothing.
 std::vector<Translator::Ids> Translator::pieces_of(std::string_view line) const {
-  Ids ids;
-  const auto status = source_.Encode({line.data(), line.size()}, &ids);
-  if (!status.ok()) throw std::runtime_error("SentencePiece: " + status.ToString());
+  const Ids ids = encode(source_, line);
   if (std::none_of(ids.begin(), ids.end(), [&](int id) { return says_something_[static_cast<std::size_t>(id)]; }))
     return {};
   const auto longest = static_cast<std::ptrdiff_t>(search_.longest);
@@ -108,8 +129,7 @@ std::vector<Translator::Ids> Translator::pieces_of(std::string_view line) const 
   return pieces;
 }
 
-std::vector<std::string> Translator::translate(const rnn_translate_text_options& wanted,
-                                               const std::vector<std::string_view>& lines) const {
+rnn_translate_options Translator::options_of(const rnn_translate_text_options& wanted) const {
   static constexpr std::int32_t kForbidden[] = {kPad, kUnknown, kBos};
   rnn_translate_options options{};
   options.beam_size = wanted.beam_size ? wanted.beam_size : static_cast<std::int64_t>(search_.beam_size);
@@ -121,17 +141,33 @@ std::vector<std::string> Translator::translate(const rnn_translate_text_options&
   options.forbidden_count = 3;
   options.batch_size = wanted.batch_size ? wanted.batch_size : kBatchSize;
   options.threads = wanted.threads ? wanted.threads : 1;
+  options.shortlist = wanted.shortlist;
+  require(options.shortlist == 0 || has_shortlist_,
+          "shortlist: the file has none; `nmt export --shortlist` puts it in");
+  return options;
+}
 
+std::vector<std::string> Translator::translate(const rnn_translate_text_options& wanted,
+                                               const std::vector<std::string_view>& lines) const {
+  const rnn_translate_options options = options_of(wanted);
   std::vector<std::string> plain;
   std::vector<std::vector<Ids>> pieces;
-  std::vector<rnn_translate_sentence> sentences;
+  std::vector<Ids> prefixes;
   for (const std::string_view line : lines) pieces.push_back(pieces_of(plain.emplace_back(plain_line(line))));
-  for (const auto& of_line : pieces)
-    for (const Ids& ids : of_line) {
-      const auto length = static_cast<std::int64_t>(ids.size());
+  for (std::size_t line = 0; line < lines.size(); ++line) {
+    const char* prefix = wanted.prefixes ? wanted.prefixes[line] : nullptr;
+    prefixes.push_back(prefix ? encode(target_, plain_line(prefix)) : Ids());
+  }
+  std::vector<rnn_translate_sentence> sentences;
+  for (std::size_t line = 0; line < lines.size(); ++line)
+    for (std::size_t i = 0; i < pieces[line].size(); ++i) {
+      const auto length = static_cast<std::int64_t>(pieces[line][i].size());
+      const auto given = i ? 0 : static_cast<std::int64_t>(prefixes[line].size());
       const double longest = std::floor(search_.max_length_factor * static_cast<double>(length));
-      const auto most = static_cast<std::int64_t>(longest + search_.max_length_extra) + 1;
-      sentences.push_back({ids.data(), length, most, nullptr, 0});
+      const auto usual = static_cast<std::int64_t>(longest),
+                 extra = static_cast<std::int64_t>(search_.max_length_extra);
+      sentences.push_back(
+          {pieces[line][i].data(), length, std::max(usual, given) + extra + 1, prefixes[line].data(), given});
     }
   rnn_translate_results* results = nullptr;
   check(rnn_translate_search(model_.get(), &options, sentences.data(), static_cast<std::int64_t>(sentences.size()),

@@ -37,11 +37,15 @@ class Translator {
   // nullptr: there is none.
   const rnn_translate_section* find(std::string_view name, int type) const;
   void read_subwords(const std::string& path);
+  // Tells whether there is one.
+  bool read_shortlist(const std::string& path) const;
+  rnn_translate_options options_of(const rnn_translate_text_options& wanted) const;
   std::vector<Ids> pieces_of(std::string_view line) const;
 
   std::unique_ptr<rnn_translate_file, FileCloser> file_;
   std::unique_ptr<rnn_translate_model, ModelDestroyer> model_;
   Search search_{};
+  bool has_shortlist_ = false;
   sentencepiece::SentencePieceProcessor source_, target_;
   std::vector<bool> says_something_, begins_word_;  // of each piece of the source
 };

@@ -10,3 +10,7 @@ execute_process(COMMAND ${PROGRAM} ${CMAKE_CURRENT_LIST_FILE} INPUT_FILE transla
 if(NOT code EQUAL 1 OR NOT error MATCHES "^translate_lines: .*as `nmt export` writes it")
   message(FATAL_ERROR "translate_lines: expected an error of a file that is no model, got ${code}: ${error}")
 endif()
+execute_process(COMMAND ${PROGRAM} ${MODEL} 2 50 INPUT_FILE translate_lines.txt RESULT_VARIABLE code ERROR_VARIABLE error)
+if(NOT code EQUAL 1 OR NOT error MATCHES "^translate_lines: shortlist: the file has none; `nmt export --shortlist` puts it in")
+  message(FATAL_ERROR "translate_lines: expected an error of a file without a shortlist, got ${code}: ${error}")
+endif()
