@@ -5,6 +5,7 @@ set(RNN_ENGINE_CUDA_SOURCES
   csrc/base/fork.cpp
   csrc/api/functions.cpp
   csrc/api/capi.cpp
+  csrc/api/attention.cpp
   csrc/api/trace.cpp
   csrc/cuda/run/backward.cpp
   csrc/cuda/graphs.cpp

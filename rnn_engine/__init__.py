@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnn_engine.arrays import Stack
     from rnn_engine.native import EngineError, available_isas
+    from rnn_engine.nn.attention import attention
     from rnn_engine.nn.cross_entropy import CrossEntropy, linear_cross_entropy
     from rnn_engine.nn.modules import GRU, LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM
     from rnn_engine.nn.stepper import Stepper
@@ -25,6 +26,7 @@ _HOMES = {
     "MILSTM": "rnn_engine.nn.modules",
     "LayerNormLSTM": "rnn_engine.nn.modules",
     "LayerNormMILSTM": "rnn_engine.nn.modules",
+    "attention": "rnn_engine.nn.attention",
     "CrossEntropy": "rnn_engine.nn.cross_entropy",
     "linear_cross_entropy": "rnn_engine.nn.cross_entropy",
     "Stack": "rnn_engine.arrays",
@@ -54,6 +56,7 @@ __all__ = [
     "Stack",
     "StackSpec",
     "Stepper",
+    "attention",
     "available_isas",
     "linear_cross_entropy",
     "plan",

@@ -117,6 +117,21 @@ class LossProblem:
         tf32: bool = False,
     ) -> None: ...
 
+class AttentionProblem:
+    def __init__(
+        self,
+        *,
+        dtype: int,
+        steps: int,
+        batch: int,
+        source_steps: int,
+        key_size: int,
+        value_size: int,
+        heads: int,
+        scale: float,
+        dropout: float,
+    ) -> None: ...
+
 class Context:
     threads: int
     def __init__(self, threads: int, isa: str | None = None) -> None: ...
@@ -144,6 +159,33 @@ class Context:
     def gemm_workspace(self, n: int, k: int) -> int: ...
     def convert(self, values: Any, out: Any) -> None: ...
     def peak(self, iterations: int, dtype: int = 0) -> float: ...
+
+def attention_workspace(context: Context, problem: AttentionProblem, gradients: int) -> int:
+    """Bytes of workspace of forward (`gradients` = 0), or of a backward call for these gradients."""
+
+def attention_forward(
+    context: Context,
+    problem: AttentionProblem,
+    inputs: tuple[Any, ...],
+    outputs: tuple[Any, ...],
+    workspace: Any,
+    seed: int = 0,
+    stream: int = 0,
+) -> None:
+    """From queries, keys, values and two arrays of lengths to context, logarithms and weights."""
+
+def attention_backward(
+    context: Context,
+    problem: AttentionProblem,
+    inputs: tuple[Any, ...],
+    logarithms: Any,
+    d_context: Any,
+    gradients: tuple[Any, ...],
+    workspace: Any,
+    seed: int = 0,
+    stream: int = 0,
+) -> None:
+    """To the gradients of queries, keys and values."""
 
 def has_isa(isa: str) -> bool: ...
 def all_finite(values: Any) -> bool:

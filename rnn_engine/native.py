@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnn_engine import _core
-from rnn_engine._core import OWN_WORKSPACE, Context, EngineError, LossProblem, Plan, has_isa
+from rnn_engine._core import (
+    OWN_WORKSPACE,
+    AttentionProblem,
+    Context,
+    EngineError,
+    LossProblem,
+    Plan,
+    attention_backward,
+    attention_forward,
+    attention_workspace,
+    has_isa,
+)
 from rnn_engine.memory import across_forks
 from rnn_engine.spec import CELLS, SCHEDULES, Memory, StackSpec, check_schedule
 
@@ -19,11 +30,15 @@ __all__ = [
     "ISAS",
     "OWN_WORKSPACE",
     "STORE",
+    "AttentionProblem",
     "Context",
     "EngineError",
     "LossProblem",
     "Options",
     "Plan",
+    "attention_backward",
+    "attention_forward",
+    "attention_workspace",
     "available_isas",
     "context",
     "cpu_count",

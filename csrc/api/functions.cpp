@@ -30,6 +30,9 @@ const void* rnn_engine_functions(void) {
                                                   .calibrate = rnn_engine_calibrate,
                                                   .loss_workspace = rnn_engine_loss_workspace,
                                                   .linear_cross_entropy = rnn_engine_linear_cross_entropy,
+                                                  .attention_workspace = rnn_engine_attention_workspace,
+                                                  .attention_forward = rnn_engine_attention_forward,
+                                                  .attention_backward = rnn_engine_attention_backward,
                                                   .gemm = rnn_engine_gemm,
                                                   .gemm_workspace = rnn_engine_gemm_workspace,
                                                   .peak = rnn_engine_peak};

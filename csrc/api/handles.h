@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/error.h"
 #include "base/fork.h"
 #include "plan/plan.h"
 #include "rnn_engine.h"
@@ -34,6 +35,13 @@ struct rnn_engine_context {
   virtual std::uint64_t loss_workspace(const rnn_engine_loss_problem& problem) const = 0;
   virtual void linear_cross_entropy(const rnn_engine_loss_problem& problem, const rnn_engine_loss_args& args,
                                     rnn_engine_loss_result* result) = 0;
+
+  // The same of attention; a device that has no kernels for it refuses.
+  virtual std::uint64_t attention_workspace(const rnn_engine_attention_problem&, int /* gradients */) const {
+    throw rnn_engine::InvalidArgument("attention: expected a context of the CPU, got " + name());
+  }
+  virtual void attention_forward(const rnn_engine_attention_problem&, const rnn_engine_attention_forward_args&) {}
+  virtual void attention_backward(const rnn_engine_attention_problem&, const rnn_engine_attention_backward_args&) {}
 
   virtual std::size_t gemm_workspace(std::int64_t n, std::int64_t k) const = 0;
   // Operations done.

@@ -99,6 +99,22 @@ Trace::Trace(const rnn_engine_loss_problem& p, const rnn_engine_context& context
   begin(line.str(), context);
 }
 
+Trace::Trace(const rnn_engine_attention_problem& p, int gradients, const rnn_engine_context& context) {
+  if (!wanted()) return;
+  // Backward makes the scores again, and the gradients of the weights.
+  const int keys =
+      1 + (gradients & RNN_ENGINE_ATTENTION_QUERIES ? 1 : 0) + (gradients & RNN_ENGINE_ATTENTION_KEYS ? 1 : 0);
+  const int values = 1 + (gradients & RNN_ENGINE_ATTENTION_VALUES ? 1 : 0);
+  operations_ = 2.0 * static_cast<double>(p.steps) * static_cast<double>(p.batch) *
+                static_cast<double>(p.source_steps) *
+                (keys * static_cast<double>(p.key_size) + values * static_cast<double>(p.value_size));
+  std::ostringstream line;
+  line << (gradients ? "attention backward " : "attention forward ") << name_of_dtype(p.dtype) << " T=" << p.steps
+       << " B=" << p.batch << " S=" << p.source_steps << " A=" << p.key_size << " C=" << p.value_size
+       << " heads=" << p.heads;
+  begin(line.str(), context);
+}
+
 void Trace::begin(const std::string& what, const rnn_engine_context& context) {
   line_ = what + " | " + context.name();
   waits_ = context.waits();

@@ -15,6 +15,8 @@ class Trace {
  public:
   Trace(Call call, const rnn_engine_plan& plan);
   Trace(const rnn_engine_loss_problem& problem, const rnn_engine_context& context);
+  // `gradients`: those wanted; 0: forward.
+  Trace(const rnn_engine_attention_problem& problem, int gradients, const rnn_engine_context& context);
   Trace(const Trace&) = delete;
   ~Trace();
 

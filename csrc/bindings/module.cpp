@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include "bindings/attention.h"
 #include "bindings/context.h"
 
 namespace nb = nanobind;
@@ -12,6 +13,7 @@ NB_MODULE(_core, module) {
   nb::set_leak_warnings(false);
   nb::exception<EngineError>(module, "EngineError", PyExc_RuntimeError);
   bind_context(module);
+  bind_attention(module);
   bind_plan(module);
   bind_model_file(module);
   bind_translation(module);

@@ -8,6 +8,7 @@
 #include "api/arguments.h"
 #include "api/handles.h"
 #include "base/pool.h"
+#include "cpu/attention/attention.h"
 #include "cpu/dtype.h"
 #include "cpu/gemm/gemm.h"
 #include "cpu/kernels/kernels.h"
@@ -81,6 +82,33 @@ class CpuContext final : public rnn_engine_context {
       interruptible([&](Interrupt& call) {
         visit_dtype(problem.dtype, [&]<class T>() {
           run_linear_cross_entropy<T>(problem, machine(problem.dtype), backend_, pool_, args, *result, call);
+        });
+      });
+  }
+
+  std::uint64_t attention_workspace(const rnn_engine_attention_problem& problem, int gradients) const override {
+    if constexpr (kTranslatingAlone)
+      refuse("attention");
+    else {
+      require_dtype(problem.dtype);
+      return attention_workspace_bytes(problem, gradients, machine(problem.dtype));
+    }
+  }
+  void attention_forward(const rnn_engine_attention_problem& problem,
+                         const rnn_engine_attention_forward_args& args) override {
+    if constexpr (!kTranslatingAlone)
+      interruptible([&](Interrupt& call) {
+        visit_dtype(problem.dtype, [&]<class T>() {
+          run_attention_forward<T>(problem, machine(problem.dtype), backend_, pool_, args, call);
+        });
+      });
+  }
+  void attention_backward(const rnn_engine_attention_problem& problem,
+                          const rnn_engine_attention_backward_args& args) override {
+    if constexpr (!kTranslatingAlone)
+      interruptible([&](Interrupt& call) {
+        visit_dtype(problem.dtype, [&]<class T>() {
+          run_attention_backward<T>(problem, machine(problem.dtype), backend_, pool_, args, call);
         });
       });
   }

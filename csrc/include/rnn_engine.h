@@ -69,7 +69,7 @@ extern "C" {
 #define RNN_ENGINE_API __attribute__((visibility("default")))
 
 /* Raised with every change of this file that a caller must know of. */
-#define RNN_ENGINE_API_VERSION 3
+#define RNN_ENGINE_API_VERSION 4
 
 /* The caller's mistake; memory, threads or a device that were not to be had; rnn_engine_context_set_interrupt.
  */
@@ -239,8 +239,8 @@ RNN_ENGINE_API int rnn_engine_context_isa(const rnn_engine_context* context, con
  * gradients and reserve hold anything; plan and context can be used as before. It must neither throw, nor fork
  * and return in the child, nor call with this context. */
 typedef int (*rnn_engine_interrupt)(void* user);
-/* For rnn_engine_forward, rnn_engine_backward and rnn_engine_linear_cross_entropy; NULL: nobody is asked. Not while
- * calls with the context are under way. On CUDA calls return at once, and it is not asked. */
+/* For rnn_engine_forward, rnn_engine_backward, rnn_engine_linear_cross_entropy and attention; NULL: nobody is asked.
+ * Not while calls with the context are under way. On CUDA calls return at once, and it is not asked. */
 RNN_ENGINE_API int rnn_engine_context_set_interrupt(rnn_engine_context* context, rnn_engine_interrupt interrupt,
                                                     void* user);
 /* Only in librnn_engine_cuda: a context of CUDA device `device`, whose instruction set is called e.g.
@@ -347,6 +347,66 @@ RNN_ENGINE_API int rnn_engine_loss_workspace(const rnn_engine_context* context, 
 RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context, const rnn_engine_loss_problem* problem,
                                                    const rnn_engine_loss_args* args,
                                                    rnn_engine_loss_result* result); /* CUDA: on the device */
+
+/* Attention of all target steps over all source states. A head has A / heads columns of queries and keys and C / heads
+ * of values. With scores z_ts = scale q_t . k_s, its weights are p_t = softmax(z_t) over the source's length, and its
+ * context is sum_s drop(p_ts) v_s. For backward one logarithm of a sum a row and head is kept, and nothing of T x S.
+ * Keys and values beyond a source's length, and queries beyond a target's, are not looked at: their gradients, and the
+ * context of those queries, are zeros. Masks are drawn for (step, row_ids[b], head, source step). CPU only. */
+enum { RNN_ENGINE_ATTENTION_QUERIES = 1, RNN_ENGINE_ATTENTION_KEYS = 2, RNN_ENGINE_ATTENTION_VALUES = 4 };
+
+typedef struct {
+  int32_t dtype;
+  int64_t steps;        /* T; may be 0 */
+  int64_t batch;        /* B; may be 0 */
+  int64_t source_steps; /* S */
+  int64_t key_size;     /* A, a multiple of heads */
+  int64_t value_size;   /* C, a multiple of heads */
+  int64_t heads;
+  double scale;
+  double dropout; /* probability that a weight is left out; 0 in evaluation */
+} rnn_engine_attention_problem;
+
+typedef struct {
+  const void* queries;           /* [T, B, A] */
+  const void* keys;              /* [S, B, A] */
+  const void* values;            /* [S, B, C]; may be keys */
+  const int64_t* source_lengths; /* [B], each 1 to S; NULL: all S */
+  const int64_t* target_lengths; /* [B], each 0 to T; NULL: all T */
+  rnn_engine_masks masks;        /* with dropout */
+} rnn_engine_attention_inputs;
+
+typedef struct {
+  rnn_engine_attention_inputs inputs;
+  void* context;    /* [T, B, C] */
+  void* logarithms; /* [T, B, heads], as sums are computed: what backward needs; NULL: not wanted */
+  void* weights;    /* [T, B, S], as sums are computed: the mean of the heads' p; NULL: not wanted */
+  void* workspace;  /* 64-byte aligned */
+  void* stream;     /* cudaStream_t; NULL on the CPU */
+} rnn_engine_attention_forward_args;
+
+typedef struct {
+  rnn_engine_attention_inputs inputs; /* as in forward */
+  const void* logarithms;             /* from forward */
+  const void* d_context;              /* [T, B, C] */
+  void* d_queries;                    /* [T, B, A]; NULL: not wanted, as the next two; none may be an input */
+  void* d_keys;                       /* [S, B, A] */
+  void* d_values;                     /* [S, B, C] */
+  void* workspace;                    /* 64-byte aligned */
+  void* stream;                       /* cudaStream_t; NULL on the CPU */
+} rnn_engine_attention_backward_args;
+
+/* Bytes of workspace of forward (`gradients` = 0) or of backward: a pure function of problem, wanted gradients (a sum
+ * of RNN_ENGINE_ATTENTION_...) and context. */
+RNN_ENGINE_API int rnn_engine_attention_workspace(const rnn_engine_context* context,
+                                                  const rnn_engine_attention_problem* problem, int32_t gradients,
+                                                  uint64_t* bytes);
+RNN_ENGINE_API int rnn_engine_attention_forward(rnn_engine_context* context,
+                                                const rnn_engine_attention_problem* problem,
+                                                const rnn_engine_attention_forward_args* args);
+RNN_ENGINE_API int rnn_engine_attention_backward(rnn_engine_context* context,
+                                                 const rnn_engine_attention_problem* problem,
+                                                 const rnn_engine_attention_backward_args* args);
 
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
 RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a,

@@ -33,6 +33,9 @@ struct Functions {
   decltype(&rnn_engine_calibrate) calibrate;
   decltype(&rnn_engine_loss_workspace) loss_workspace;
   decltype(&rnn_engine_linear_cross_entropy) linear_cross_entropy;
+  decltype(&rnn_engine_attention_workspace) attention_workspace;
+  decltype(&rnn_engine_attention_forward) attention_forward;
+  decltype(&rnn_engine_attention_backward) attention_backward;
   decltype(&rnn_engine_gemm) gemm;
   decltype(&rnn_engine_gemm_workspace) gemm_workspace;
   decltype(&rnn_engine_peak) peak;

@@ -13,7 +13,7 @@
 
 namespace rnn_engine {
 
-enum class MaskKind : std::uint32_t { kLayer = 0, kRecurrent = 1, kZoneoutC = 2, kZoneoutH = 3 };
+enum class MaskKind : std::uint32_t { kLayer = 0, kRecurrent = 1, kZoneoutC = 2, kZoneoutH = 3, kAttention = 4 };
 
 struct MaskSite {
   std::uint32_t site, threshold;

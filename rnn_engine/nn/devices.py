@@ -35,12 +35,14 @@ class Device(Protocol):
         name: As `rnn_engine.plan` and errors call it.
         dtypes: Types that it has kernels for.
         packs: Whether weights packed once save time.
+        attends: Whether it has kernels for attention.
         waits: Whether a call has done its work when it returns, so that its numbers can be looked at.
     """
 
     name: str
     dtypes: tuple[torch.dtype, ...]
     packs: bool
+    attends: bool
     waits: bool
 
     def context(self, threads: int) -> native.Context:
@@ -85,6 +87,7 @@ class Cpu:
     name = "cpu"
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16)
     packs = True
+    attends = True
     waits = True
     tf32 = matmul_tf32 = False
 
@@ -162,6 +165,7 @@ class Cuda:
 
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
     packs = False  # a GPU reads weights as they lie
+    attends = False
     waits = False
 
     def __init__(self, index: int, device: torch.device | None = None) -> None:

@@ -19,7 +19,7 @@ def philox(counter, key):
     return np.stack([c0, c1, c2, c3], axis=-1)
 
 
-_LAYER, _RECURRENT, _ZONEOUT_C, _ZONEOUT_H = range(4)
+_LAYER, _RECURRENT, _ZONEOUT_C, _ZONEOUT_H, _ATTENTION = range(5)
 
 
 def dropout_masks(case, seed):
@@ -55,6 +55,14 @@ def noise(case, seed):
         if CELLS[case.cell].single_state:  # c is h
             zoneout = tuple((h, h) for _, h in zoneout)
     return Noise(recurrent, zoneout)
+
+
+def attention_masks(case, seed):
+    """What attention's weights are multiplied by, [heads, T, B, S]."""
+    places = [(_ATTENTION, head, 0) for head in range(case.heads)]
+    return np.stack([~_dropped(case, seed, place, case.S, case.dropout, False) for place in places]) / (
+        1 - case.dropout
+    )
 
 
 def _dropped(case, seed, place, columns, probability, once):

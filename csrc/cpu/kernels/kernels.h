@@ -170,6 +170,17 @@ template <class T>
 struct RowTotal {
   T highest, total;
 };
+// A row of attention's weights on the way back. weights: scores in, weights that dropout left out; d_weights: gradients
+// of what dropout left in, of the scores out.
+template <class T>
+struct WeightsRow {
+  std::int64_t count;
+  T scale, logarithm;  // a weight is exp(score * scale - logarithm)
+  const T* kept;       // what dropout multiplies weights by; nullptr: ones
+  T* weights;
+  T* d_weights;  // nullptr: not wanted
+};
+
 // weights = softmax(queries keys^T), context = weights values.
 template <class T>
 struct Attention {
@@ -204,6 +215,9 @@ struct Kernels {
   void (*softmax_row)(T* values, std::int64_t count);
   RowTotal<T> (*total_row)(const T* values, std::int64_t count, T* chunk_tops);
   void (*attend)(const Attention<T>&);
+  // Scores times `scale` become their softmax, and the total is that of the scaled ones.
+  RowTotal<T> (*weigh_row)(T* values, std::int64_t count, T scale);
+  void (*differentiate_weights)(const WeightsRow<T>&);
   // Runs `iterations` x 16 independent fused multiply-adds; returns the floating-point operations done.
   double (*peak)(std::int64_t iterations);
 };

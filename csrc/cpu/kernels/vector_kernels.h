@@ -12,6 +12,7 @@
 #include "cpu/kernels/rows.h"
 #include "cpu/kernels/softmax.h"
 #include "cpu/kernels/transpose.h"
+#include "cpu/kernels/weights.h"
 
 namespace rnn_engine::cpu {
 
@@ -255,6 +256,8 @@ Kernels<typename V::Scalar> make_kernels() {
       table.softmax_block = softmax_block<V>;
       table.softmax_join = softmax_join<V>;
       table.softmax_slope = softmax_slope<V>;
+      table.weigh_row = weigh_row<V>;
+      table.differentiate_weights = differentiate_weights<V>;
     }
     table.tanh_row = tanh_row<V>;
     table.softmax_row = softmax_row<V>;
