@@ -235,6 +235,8 @@ def plan(
         budget=options.memory.budget,
         schedule=SCHEDULES.index(check_schedule(options.schedule)),
         tf32=options.tf32,
+        residual=spec.residual,
+        dropout_per_sentence=spec.dropout_mask == "sentence",
     )
 
 

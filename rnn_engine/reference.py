@@ -140,6 +140,7 @@ def forward(
     pseudo_layers: list[_PseudoLayer] = []
     layer_input = np.where(active, layer_input, 0.0)
     for layer in range(spec.num_layers):
+        below = layer_input
         if layer and factors is not None:
             layer_input = layer_input * factors[layer - 1]
         pseudo_layers = [
@@ -149,6 +150,8 @@ def forward(
             for pseudo_layer in _pseudo_layers(spec, layer)
         ]
         layer_input = np.concatenate([pseudo_layer.output for pseudo_layer in pseudo_layers], axis=2)
+        if spec.residual and layer:
+            layer_input = below + layer_input
         steps += [pseudo_layer.steps for pseudo_layer in pseudo_layers]
     cells = np.concatenate([pseudo_layer.cells for pseudo_layer in pseudo_layers], axis=2)
     tape = Tape(spec, weights, active, tuple(steps), factors, inside)
@@ -194,7 +197,8 @@ def backward(
             dx, dweights = _run_pseudo_layer_backward(tape, pseudo_layer, doutputs[direction], seen, dh, dc)
             dinput += dx
             gradients |= {name + spec.suffix(pseudo_layer): value for name, value in dweights.items()}
-        doutput = dinput * tape.masks[layer - 1] if layer and tape.masks is not None else dinput
+        around = doutput if spec.residual and layer else 0.0
+        doutput = around + (dinput * tape.masks[layer - 1] if layer and tape.masks is not None else dinput)
     ordered = {name: gradients[name] for name in spec.parameter_shapes()}
     return Gradients(doutput, _joined(dh, h_shapes), _joined(dc, c_shapes), ordered)
 

@@ -68,6 +68,9 @@ CELLS: dict[str, CellSpec] = {
 }
 
 
+DROPOUT_MASKS = ("value", "sentence")
+
+
 @dataclass(frozen=True)
 class StackSpec:
     """A stack of recurrent layers, as the constructor of `torch.nn.LSTM` describes it.
@@ -85,6 +88,10 @@ class StackSpec:
             sequence. Dropout between layers then has one mask for all steps too (Gal & Ghahramani 2016).
         zoneout: Probabilities with which a value of c, and one of h, stays what it was a step before, in training;
             otherwise c and h are the expectation (Krueger et al. 2016).
+        residual: Whether each layer above the first puts out its h plus what the layer below put out, before dropout
+            (Wu et al. 2016). All layers are then equally wide.
+        dropout_mask: One of `DROPOUT_MASKS`: whether dropout between layers draws a mask for every step, or one for all
+            steps of a sequence.
 
     Raises:
         ValueError: A field is out of bounds.
@@ -101,6 +108,8 @@ class StackSpec:
     proj_size: int = 0
     recurrent_dropout: float = 0.0
     zoneout: tuple[float, float] = (0.0, 0.0)
+    residual: bool = False
+    dropout_mask: str = "value"
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -126,30 +135,37 @@ class StackSpec:
             raise ValueError(
                 f"proj_size: expected less than hidden_size = {min(self.hidden_sizes)}, got {self.proj_size}"
             )
-        _check_probability("dropout", self.dropout)
-        _check_probability("recurrent_dropout", self.recurrent_dropout)
-        if not isinstance(self.zoneout, tuple) or len(self.zoneout) != len("ch"):
-            raise ValueError(f"zoneout: expected two probabilities, for c and for h, got {self.zoneout!r}")
-        for name, probability in zip(("zoneout of c", "zoneout of h"), self.zoneout, strict=True):
-            _check_probability(name, probability)
+        self._check_noise()
+        check_flag("residual", self.residual)
+        if self.residual and len(set(self.state_sizes)) > 1:
+            raise ValueError(f"residual: expected layers of one width, got hidden_size = {self.hidden_size}")
         if CELLS[self.cell].single_state:
             if self.proj_size:
                 raise ValueError(f"proj_size: expected 0 for a {self.cell}, got {self.proj_size}")
             if self.zoneout[0]:
                 raise ValueError(f"zoneout of c: expected 0 for a {self.cell}, which has no c, got {self.zoneout[0]}")
         # Once, since every call looks for its plan with it; of numbers alone, which have one hash in all processes.
-        numbers = (CELLS[self.cell].index, *(value for name, value in vars(self).items() if name != "cell"))
+        numbers = (CELLS[self.cell].index, *(value for value in vars(self).values() if not isinstance(value, str)))
         object.__setattr__(self, "_hash", hash(numbers))
 
     def __hash__(self) -> int:
         return self._hash
 
+    def _check_noise(self) -> None:
+        _check_probability("dropout", self.dropout)
+        _check_probability("recurrent_dropout", self.recurrent_dropout)
+        if not isinstance(self.zoneout, tuple) or len(self.zoneout) != len("ch"):
+            raise ValueError(f"zoneout: expected two probabilities, for c and for h, got {self.zoneout!r}")
+        for name, probability in zip(("zoneout of c", "zoneout of h"), self.zoneout, strict=True):
+            _check_probability(name, probability)
+        if self.dropout_mask not in DROPOUT_MASKS:
+            raise ValueError(f"dropout_mask: expected one of {', '.join(DROPOUT_MASKS)}, got {self.dropout_mask!r}")
+
     def describe(self) -> str:
         """Cell and sizes in a few words."""
-        projection = f" P={self.proj_size}" if self.proj_size else ""
-        return (
-            f"{self.cell} I={self.input_size} H={self.hidden_size} L={self.num_layers} D={self.directions}{projection}"
-        )
+        further = f" P={self.proj_size}" if self.proj_size else ""
+        further += " residual" if self.residual else ""
+        return f"{self.cell} I={self.input_size} H={self.hidden_size} L={self.num_layers} D={self.directions}{further}"
 
     @property
     def directions(self) -> int:

@@ -249,7 +249,7 @@ void bind_plan(nb::module_& module) {
              bool training, bool output, bool cell_output, bool input_gradient, bool prepacked,
              std::optional<std::vector<int64_t>> batch_sizes, double dropout, double recurrent_dropout,
              std::tuple<double, double> zoneout, bool zoneout_masks, int memory, uint64_t budget, int schedule,
-             bool tf32) {
+             bool tf32, bool residual, bool dropout_per_sentence) {
             Options options{{}, std::move(hidden_sizes), batch_sizes.value_or(std::vector<int64_t>{})};
             options.raw = {.cell = cell,
                            .dtype = dtype,
@@ -274,13 +274,16 @@ void bind_plan(nb::module_& module) {
                            .memory = memory,
                            .budget = budget,
                            .schedule = schedule,
-                           .tf32 = tf32};
+                           .tf32 = tf32,
+                           .residual = residual,
+                           .dropout_per_sentence = dropout_per_sentence};
             new (self) PlanHandle(context, options);
           },
           "context"_a, nb::kw_only(), "cell"_a, "dtype"_a, "steps"_a, "batch"_a, "input_size"_a, "hidden_sizes"_a,
           "projection"_a, "directions"_a, "bias"_a, "training"_a, "output"_a, "cell_output"_a, "input_gradient"_a,
           "prepacked"_a, "batch_sizes"_a.none(), "dropout"_a, "recurrent_dropout"_a, "zoneout"_a, "zoneout_masks"_a,
-          "memory"_a, "budget"_a, "schedule"_a, "tf32"_a, nb::keep_alive<1, 2>())
+          "memory"_a, "budget"_a, "schedule"_a, "tf32"_a, "residual"_a, "dropout_per_sentence"_a,
+          nb::keep_alive<1, 2>())
       .def_ro("dtype", &PlanHandle::dtype)
       .def_ro("training", &PlanHandle::training)
       .def_ro("y_shape", &PlanHandle::y_shape)

@@ -96,6 +96,7 @@ struct PackedForward {
 template <class T>
 struct Rolling {
   T* dropped = nullptr;             // [rows of a tile, D*R] the layer's input after dropout
+  T* h = nullptr;                   // [rows of a tile, R] of a residual layer, where it is not kept
   Value<T>* wx = nullptr;           // [rows of a tile, 4H]
   Value<T>* uh = nullptr;           // [B, 4H]
   T* h_unprojected = nullptr;       // [B, H] with a projection
@@ -110,6 +111,8 @@ struct Rolling {
     const Shape& s = in.shape;
     const Widest widest(s);
     dropped = arena.take<T>("layer input after dropout", s.dropout ? in.rows(steps) * widest.input : 0);
+    const bool sums = s.residual && (!s.training || in.schedule.checkpoint());
+    h = arena.take<T>("h of a residual layer, rolling", sums ? in.rows(steps) * widest.R : 0);
     wx = arena.take<Value<T>>("input product, rolling", gates ? in.rows(steps) * widest.G : 0);
     uh = arena.take<Value<T>>("recurrent product, rolling", gates && s.cell.split ? s.B * widest.G : 0);
     h_unprojected = arena.take<T>("h before projection, rolling", gates && s.projected ? s.B * widest.H : 0);
@@ -184,7 +187,7 @@ struct GroupBackward {
   Value<T>* dh;         // [B, H] gradient of the cell's output; before the recurrence: cells' working memory
   T* dstate;            // [rows of a tile, R] with a projection: gradient of h
   Value<T>* dstep;      // [B, R] with a projection: that of one step, where it is then rounded
-  T* dropped;           // [rows of a tile, D*R]
+  T* input;             // [rows of a tile, D*R] a layer's input, where it is a sum, or dropped; then its gradient
   T* h_dropped;         // [rows of a tile, R] h' after recurrent dropout
   Value<T>* past_c;     // zoneout: [B, H] gradient of c that passes the step by
   Rolling<T> replay;    // what a replay needs beside what it keeps
@@ -209,10 +212,11 @@ struct GroupBackward {
     dstate =
         arena.take<T>("gradient of h", s.projected ? in.interleaved_rows(in.schedule.backward_steps) * widest.R : 0);
     dstep = arena.take<Value<T>>("gradient of h before rounding", kRounds<T> && s.projected ? s.B * widest.R : 0);
-    dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
+    const bool made = s.dropout || (s.residual && s.L > 2);
+    input = arena.take<T>("layer input made again", made ? rows * widest.input : 0);
     h_dropped = arena.take<T>("h after recurrent dropout", s.recurrent_dropout > 0 ? rows * widest.R : 0);
     past_c = arena.take<Value<T>>("gradient past zoneout of c", s.zoneout_c > 0 ? s.B * widest.H : 0);
-    replay.dropped = dropped;
+    replay.dropped = input;
     if (in.schedule.checkpoint()) replay.take_recurrent(s, widest, arena);
     pack_a_rows = gradient_rows(std::max(s.cell.gates * widest.H, widest.R), threads);
     pack_a_size = pack_a_rows * std::min(kGradientDepth<T>, ordered);
@@ -232,9 +236,9 @@ struct GroupBackward {
     work = arena.take<Value<T>>("cells' working memory", work_size * threads);
     bool recomputes = false;
     for (const Policy policy : in.schedule.policy) recomputes = recomputes || policy != Policy::kStore;
-    const std::int64_t made = kRounds<T> && recomputes ? in.rows(in.schedule.backward_steps) * widest.G : 0;
-    piece_wx = arena.take<Value<T>>("gates of a piece before rounding", made);
-    piece_uh = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? made : 0);
+    const std::int64_t gates = kRounds<T> && recomputes ? in.rows(in.schedule.backward_steps) * widest.G : 0;
+    piece_wx = arena.take<Value<T>>("gates of a piece before rounding", gates);
+    piece_uh = arena.take<Value<T>>("recurrent product of a piece before rounding", s.cell.split ? gates : 0);
     if constexpr (kRounds<T>) {
       replay.wx = piece_wx;
       replay.uh = piece_uh;

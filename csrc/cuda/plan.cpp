@@ -76,7 +76,9 @@ std::vector<std::int64_t> identity_of(const rnn_engine_problem& p, const Shape& 
                                 p.memory,
                                 static_cast<std::int64_t>(p.budget),
                                 p.schedule,
-                                p.tf32};
+                                p.tf32,
+                                p.residual,
+                                p.dropout_per_sentence};
   for (const double probability : {p.dropout, p.recurrent_dropout, p.zoneout[0], p.zoneout[1]})
     out.push_back(std::bit_cast<std::int64_t>(probability));
   out.insert(out.end(), p.hidden_sizes, p.hidden_sizes + p.layers);

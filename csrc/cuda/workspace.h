@@ -62,6 +62,7 @@ struct Rolling {
   T* h_unprojected;       // [B, H] with a projection
   Value<T>* c_candidate;  // [B, H] c before zoneout, of a cell on whole rows
   Value<T>* h;            // [B, H] of a cell on whole rows
+  T* residual_h;          // [rows of a tile, R] of a residual layer, where it is not kept
 
   Rolling() = default;
   // `gates`: whether any layer's are not kept as they are made.
@@ -75,6 +76,8 @@ struct Rolling {
     c_candidate =
         arena.take<Value<T>>("c before zoneout, rolling", s.cell.whole_rows && s.zoneout_c > 0 ? s.B * widest.H : 0);
     h = arena.take<Value<T>>("h before rounding", s.cell.whole_rows ? s.B * widest.H : 0);
+    const bool sums = s.residual && (!s.training || in.schedule.checkpoint());
+    residual_h = arena.take<T>("h of a residual layer, rolling", sums ? in.rows(steps) * widest.R : 0);
   }
 };
 
@@ -146,7 +149,7 @@ struct StreamBackward {
   Value<T>* product;                  // [B, R] d_uh U of a step
   Value<T>* dh;                       // [B, H] with a projection: gradient of the cell's output
   T* dstate;                          // [rows of a tile, R] with a projection: gradient of h
-  T* dropped;                         // [rows of a tile, D*R]
+  T* input;                           // [rows of a tile, D*R] a layer's, if a sum or dropped; then its gradient
   T* h_previous;                      // [rows of a tile, R] h' as U saw it
   Rolling<T> replay;                  // what a replay, or recomputing gates, needs beside what it keeps
   Value<T>*work, *wide_wx, *wide_uh;  // of a cell on whole rows: see CellBackward
@@ -161,7 +164,8 @@ struct StreamBackward {
     dh = arena.take<Value<T>>("gradient of the cells' output", s.projected ? s.B * widest.H : 0);
     dstate = arena.take<T>("gradient of h", s.projected ? in.rows(schedule.backward_steps) * widest.R : 0);
     const std::int64_t rows = in.rows(std::max(schedule.gradient_steps, schedule.backward_steps));
-    dropped = arena.take<T>("layer input after dropout", s.dropout ? rows * widest.input : 0);
+    const bool made = s.dropout || (s.residual && s.L > 2);
+    input = arena.take<T>("layer input made again", made ? rows * widest.input : 0);
     h_previous = arena.take<T>("h before each step", rows * widest.R);
     const bool whole = s.cell.whole_rows, wide = whole && kRounds<T>;
     work = arena.take<Value<T>>("cells' working memory", whole ? s.B * whole_rows_work(s.cell.work) * widest.H : 0);
@@ -171,7 +175,7 @@ struct StreamBackward {
     replay.c_candidate =
         arena.take<Value<T>>("c before zoneout, rolling", whole && s.zoneout_c > 0 ? s.B * widest.H : 0);
     replay.h = arena.take<Value<T>>("h before rounding", whole ? s.B * widest.H : 0);
-    replay.dropped = dropped;
+    replay.dropped = input;
     const bool rounded = kRounds<T> && !schedule.stores_all();
     const std::int64_t again = rounded ? in.rows(schedule.backward_steps) * widest.G : 0;
     piece_wx = arena.take<Value<T>>("gates of a piece before rounding", again);

@@ -105,22 +105,25 @@ typedef struct {
   int64_t layers;
   int64_t projection; /* P; 0: none */
   int32_t directions;
-  int32_t bias;               /* 0: all biases are NULL */
-  int32_t training;           /* 1: keep what backward needs; 0: forward only, in rolling buffers */
-  int32_t output;             /* 0: no y, only the last states (forward only) */
-  int32_t cell_output;        /* 1: also the last layer's c of every step */
-  int32_t input_gradient;     /* 1: backward will get dx, which saves it workspace (training only) */
-  int32_t prepacked;          /* 1: forward gets packed weights (forward only) */
-  const int64_t* batch_sizes; /* [T], never growing, batch_sizes[0] = B; NULL: all B */
-  double dropout;             /* probability, between layers; 0 in evaluation */
-  double recurrent_dropout;   /* probability, of h before U, one mask for all steps; 0 in evaluation. Unless 0,
-                                 the masks between layers are the same for all steps too. */
-  double zoneout[2];          /* probability that a value of c, and of h, stays as it was */
-  int32_t zoneout_masks;      /* 1: drawn; 0: the expectation, as in evaluation */
-  int32_t memory;             /* RNN_ENGINE_STORE, ... */
-  uint64_t budget;            /* RNN_ENGINE_BUDGET: bytes of reserve and workspace together */
-  int32_t schedule;           /* RNN_ENGINE_AUTO, ... */
-  int32_t tf32;               /* float32 on CUDA: 1: products may round what they multiply to TF32 (10 bits) */
+  int32_t bias;                 /* 0: all biases are NULL */
+  int32_t training;             /* 1: keep what backward needs; 0: forward only, in rolling buffers */
+  int32_t output;               /* 0: no y, only the last states (forward only) */
+  int32_t cell_output;          /* 1: also the last layer's c of every step */
+  int32_t input_gradient;       /* 1: backward will get dx, which saves it workspace (training only) */
+  int32_t prepacked;            /* 1: forward gets packed weights (forward only) */
+  const int64_t* batch_sizes;   /* [T], never growing, batch_sizes[0] = B; NULL: all B */
+  double dropout;               /* probability, between layers; 0 in evaluation */
+  double recurrent_dropout;     /* probability, of h before U, one mask for all steps; 0 in evaluation. Unless 0,
+                                   the masks between layers are the same for all steps too. */
+  double zoneout[2];            /* probability that a value of c, and of h, stays as it was */
+  int32_t zoneout_masks;        /* 1: drawn; 0: the expectation, as in evaluation */
+  int32_t memory;               /* RNN_ENGINE_STORE, ... */
+  uint64_t budget;              /* RNN_ENGINE_BUDGET: bytes of reserve and workspace together */
+  int32_t schedule;             /* RNN_ENGINE_AUTO, ... */
+  int32_t tf32;                 /* float32 on CUDA: 1: products may round what they multiply to TF32 (10 bits) */
+  int32_t residual;             /* 1: from the second layer on, a layer puts out its h plus what the layer below put
+                                   out; all layers are then equally wide (R) */
+  int32_t dropout_per_sentence; /* 1: the masks between layers are the same for all steps of a sequence */
 } rnn_engine_problem;
 
 /* One buffer of a plan. It is used by tiles first_tile to last_tile, counted through forward and backward. */

@@ -14,7 +14,7 @@ struct BackwardRows {
   Weights<T> weights;
   Weights<Value<T>> gradients;
   Own own;
-  RowWindow<const T> input;
+  RowWindow<const T> input;  // of a residual layer above the second the device makes it of `BackwardCall::h_of`
   // Kept or recomputed; gradients are written over wx and uh, and over wx alone unless the cell is split.
   RowWindow<T> wx, uh, h_unprojected;
   RowWindow<Value<T>> c, c_candidate;
@@ -22,6 +22,7 @@ struct BackwardRows {
   RowWindow<const T> dy;                // or empty: zeros
   RowWindow<const Value<T>> dc_output;  // the same
   RowWindow<T> dx;                      // or empty: not wanted
+  RowWindow<const T> dy_around;         // of a residual layer: dy of all directions, which passes it by; else empty
   // Of h [B, R], of c [B, H]: initial states, the gradients that come from behind (nullptr: zeros), those of
   // the initial states (nullptr: not wanted), and the states before the piece, where they are not in c and h.
   const T *h0 = nullptr, *dhn = nullptr, *h_before = nullptr;
@@ -68,11 +69,12 @@ class BackwardCall {
     pseudo.stored = plan_.schedule.of(tile.layer) == Policy::kStore;
     find_gates(tile, values, pseudo);
     pseudo.input = input(tile);
-    pseudo.h = output(tile.layer, tile).as_const();
+    pseudo.h = h_of(tile.layer, tile);
     pseudo.h.data += tile.direction * size.R;
     const bool top = tile.layer == s.L - 1;
     pseudo.dy = top ? RowWindow<const T>{static_cast<const T*>(args_.dy), 0, s.D * size.R}
                     : input_gradient(tile.layer + 1, tile).as_const();
+    if (s.residual && tile.layer > 0) pseudo.dy_around = pseudo.dy;
     if (pseudo.dy) pseudo.dy.data += tile.direction * size.R;
     if (top && args_.dcy)
       pseudo.dc_output = {static_cast<const Value<T>*>(args_.dcy) + tile.direction * size.H, 0, s.D * size.H};
@@ -104,6 +106,20 @@ class BackwardCall {
     pseudo.cn = own.c;
     return pseudo;
   }
+  // All directions' h of a layer, in the time of a tile. A residual stack's layers read the sums of those below them,
+  // of which only h is kept.
+  RowWindow<const T> h_of(std::int64_t layer, const Tile& tile) const {
+    const Shape& s = plan_.shape;
+    const std::int64_t stride = s.D * s.layer(layer).R;
+    if (plan_.schedule.checkpoint()) {
+      Tile below = tile;
+      below.layer = layer;
+      return {workspace_of(below).piece_h, s.offset(tile.s0), stride};
+    }
+    if (layer == s.L - 1 && !s.residual) return {static_cast<const T*>(args_.y), 0, stride};
+    return {reserve_layer<T>(plan_, args_.reserve, layer).h, 0, stride};
+  }
+
   // The states with which it begins.
   const T* replayed_h0(const Tile& tile) const {
     const LayerShape& size = plan_.shape.layer(tile.layer);
@@ -151,21 +167,10 @@ class BackwardCall {
     return states && piece > 0 ? states + (piece - 1) * plan_.shape.B * width : nullptr;
   }
 
-  // All directions' outputs of a layer, which the layer above reads.
-  RowWindow<T> output(std::int64_t layer, const Tile& tile) const {
-    const Shape& s = plan_.shape;
-    const std::int64_t stride = s.D * s.layer(layer).R;
-    if (plan_.schedule.checkpoint()) {
-      Tile below = tile;
-      below.layer = layer;
-      return {workspace_of(below).piece_h, s.offset(tile.s0), stride};
-    }
-    if (layer == s.L - 1) return {const_cast<T*>(static_cast<const T*>(args_.y)), 0, stride};
-    return {reserve_layer<T>(plan_, args_.reserve, layer).h, 0, stride};
-  }
   RowWindow<const T> input(const Tile& tile) const {
-    return tile.layer == 0 ? RowWindow<const T>{static_cast<const T*>(args_.x), 0, plan_.shape.layer(0).I}
-                           : output(tile.layer - 1, tile).as_const();
+    if (tile.layer == 0) return {static_cast<const T*>(args_.x), 0, plan_.shape.layer(0).I};
+    if (tile.layer > 1 && plan_.shape.residual) return {};
+    return h_of(tile.layer - 1, tile);
   }
 
   // The gradient that layer `layer` hands to the one below; empty if nobody wants it.

@@ -67,7 +67,9 @@ struct ReserveDirection {
 template <class T>
 struct ReserveLayer {
   ReserveDirection<T> direction[2];
-  T* h;  // [N, D*R]; nullptr in the last layer, whose output is the caller's y, and with checkpoints
+  // [N, D*R]; nullptr in the last layer, whose output is the caller's y, unless the stack is residual; and with
+  // checkpoints.
+  T* h;
 
   ReserveLayer(const LayoutInput& in, std::int64_t layer, Arena& arena) {
     const Shape& s = in.shape;
@@ -91,7 +93,7 @@ struct ReserveLayer {
           arena.take<T>("h every K steps", policy == Policy::kCheckpoint ? states * size.R : 0, layer, d);
     }
     arena.set_life({in.life(layer, 0, false).first, life.last});
-    const bool keeps_h = layer + 1 < s.L && policy != Policy::kCheckpoint;
+    const bool keeps_h = (layer + 1 < s.L || s.residual) && policy != Policy::kCheckpoint;
     h = arena.take<T>("h", keeps_h ? s.N * s.D * size.R : 0, layer);
   }
 };

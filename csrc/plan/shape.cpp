@@ -57,6 +57,9 @@ std::vector<LayerShape> layers_of(const rnn_engine_problem& p) {
             "steps, batch, input_size, hidden_sizes, layers: expected a problem of less than 1e15 values, got " +
                 std::to_string(values));
     const std::int64_t state = p.projection ? p.projection : hidden;
+    require(!p.residual || l == 0 || input == p.directions * state,
+            "residual: expected layers of one width, got hidden_sizes[" + std::to_string(l) +
+                "] = " + std::to_string(hidden) + " after " + std::to_string(input / p.directions));
     const std::int64_t gates = kCellTable[p.cell].gates * hidden;
     layers.push_back({input, hidden, state, gates, gate_stride(gates, p.dtype), h_state, c_state});
     h_state += p.directions * p.batch * state;
@@ -117,8 +120,10 @@ Shape make_shape(const rnn_engine_problem& p) {
   shape.bias = p.bias != 0;
   shape.projected = p.projection > 0;
   shape.training = p.training != 0;
+  shape.residual = p.residual != 0 && p.layers > 1;
   shape.dropout = p.dropout > 0 && p.layers > 1;
   shape.dropout_probability = p.dropout;
+  shape.one_mask = p.dropout_per_sentence != 0 || p.recurrent_dropout > 0;
   shape.recurrent_dropout = p.recurrent_dropout;
   shape.zoneout_c = shape.cell.single_state ? p.zoneout[1] : p.zoneout[0];
   shape.zoneout_h = p.zoneout[1];

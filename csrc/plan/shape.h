@@ -24,8 +24,10 @@ struct Shape {
   std::int64_t N;  // rows: sum of the batch sizes
   std::vector<LayerShape> layers;
   bool bias, projected, training;
-  bool dropout;  // between layers
+  bool residual;  // from the second layer on, what a layer puts out is h plus what the layer below put out
+  bool dropout;   // between layers
   double dropout_probability;
+  bool one_mask;                // between layers for all steps
   double recurrent_dropout;     // 0: none
   double zoneout_c, zoneout_h;  // 0: none
   bool zoneout_masks;           // else the expectation

@@ -12,6 +12,10 @@ inline Arena& begun(const LayoutInput& in, bool in_backward, Arena& arena) {
 }
 
 // Outputs of the layers below the last, in turn, where they are not kept: [chunks at once, rows of a chunk, stride].
+//
+// Those of a residual stack are sums: each layer's stands where that of the layer below stood, whose rows nobody reads
+// after a tile of its own; with two directions, which read what both wrote, where that of the second below stood. The
+// caller's y is one of these places.
 template <class T>
 struct LayerOutputs {
   T* output[2];
@@ -19,13 +23,29 @@ struct LayerOutputs {
 
   LayerOutputs(const LayoutInput& in, Arena& arena) {
     const Shape& s = in.shape;
-    const bool between = !s.training || in.schedule.checkpoint();
-    const std::int64_t outputs = between ? s.L - (s.output ? 1 : 0) : 0;
+    bool needed[2] = {};
+    for (std::int64_t layer = 0; layer < s.L; ++layer)
+      if (!in_reserve(s, in.schedule, layer) && !in_y(s, layer) && !unread(s, layer)) needed[place(s, layer)] = true;
     stride = s.D * Widest(s).R;
     chunk = in.rows(in.schedule.chunk) * stride;
     const std::int64_t all = in.schedule.chunks_at_once * chunk;
-    output[0] = arena.take<T>("layer output, even", outputs > 0 ? all : 0);
-    output[1] = arena.take<T>("layer output, odd", outputs > 1 ? all : 0);
+    output[0] = arena.take<T>("layer output, even", needed[0] ? all : 0);
+    output[1] = arena.take<T>("layer output, odd", needed[1] ? all : 0);
+  }
+
+  // Whether what a layer puts out is kept for the backward call.
+  static bool in_reserve(const Shape& s, const Schedule& schedule, std::int64_t layer) {
+    return s.training && !schedule.checkpoint() && layer + 1 < s.L && (layer == 0 || !s.residual);
+  }
+  // Whether y holds it, if only until the layer above has read it.
+  static bool in_y(const Shape& s, std::int64_t layer) {
+    return s.output && (layer == s.L - 1 || (s.residual && place(s, layer) == place(s, s.L - 1)));
+  }
+  // Whether nobody asks for it.
+  static bool unread(const Shape& s, std::int64_t layer) { return s.residual && !s.output && layer == s.L - 1; }
+  // Which of the two holds it otherwise.
+  static std::size_t place(const Shape& s, std::int64_t layer) {
+    return static_cast<std::size_t>(!s.residual ? layer % 2 : s.D == 1 ? 0 : (s.L - 1 - layer) % 2);
   }
 };
 

@@ -71,7 +71,7 @@ class Settings(NamedTuple):
         s = self.spec
         stack = s.cell, s.input_size, s.hidden_size, s.num_layers, s.bias, s.bidirectional, s.proj_size
         flags = self.batch_first, self.output, self.cell_output, self.zoneout_masks
-        return repr((*stack, *flags, self.memory.policy, self.memory.budget, self.schedule))
+        return repr((*stack, *flags, self.memory.policy, self.memory.budget, self.schedule, s.residual, s.dropout_mask))
 
     def numbers(self) -> list[float]:
         """The probabilities, which a compiler does not turn into words."""
@@ -85,8 +85,9 @@ class Settings(NamedTuple):
         dropout, recurrent, *zoneout = numbers
         cell, inputs, hidden, layers, bias, bidirectional, projection = words[:7]
         rates = recurrent, (zoneout[0], zoneout[1])
-        spec = StackSpec(cell, inputs, hidden, layers, bias, bidirectional, dropout, projection, *rates)
-        batch_first, output, cells, masks, policy, budget, schedule = words[7:]
+        batch_first, output, cells, masks, policy, budget, schedule = words[7:14]
+        further = words[14:]  # none in a graph that was exported before there were any
+        spec = StackSpec(cell, inputs, hidden, layers, bias, bidirectional, dropout, projection, *rates, *further)
         return cls(spec, batch_first, output, cells, dropout, recurrent, masks, Memory(policy, budget), schedule)
 
 

@@ -45,6 +45,8 @@ class Recurrent(nn.Module):
         schedule: str = "auto",
         recurrent_dropout: float = 0.0,
         zoneout: tuple[float, float] = (0.0, 0.0),
+        residual: bool = False,
+        dropout_mask: str = "value",
         **unknown: Never,
     ) -> None:
         super().__init__()
@@ -66,6 +68,8 @@ class Recurrent(nn.Module):
             proj_size,
             recurrent_dropout,
             tuple(zoneout) if isinstance(zoneout, list) else zoneout,
+            residual,
+            dropout_mask,
         )
         self.memory: str | int | Memory = Memory.parse(memory)
         self.schedule = check_schedule(schedule)
@@ -84,6 +88,8 @@ class Recurrent(nn.Module):
         self.proj_size = proj_size
         self.recurrent_dropout = float(recurrent_dropout)
         self.zoneout = self.spec.zoneout
+        self.residual = residual
+        self.dropout_mask = dropout_mask
         shapes = self.spec.parameter_shapes()
         self._names = tuple(shapes)
         for name, shape in shapes.items():
@@ -134,6 +140,8 @@ class Recurrent(nn.Module):
             "bidirectional": False,
             "recurrent_dropout": 0.0,
             "zoneout": (0.0, 0.0),
+            "residual": False,
+            "dropout_mask": "value",
         }
         for name, default in defaults.items():
             if getattr(self, name) != default:

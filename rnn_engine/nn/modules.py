@@ -29,6 +29,10 @@ class LSTM(Recurrent):
             sequence; dropout between layers then has one mask for all steps too (Gal & Ghahramani 2016).
         zoneout: Probabilities with which a value of c, and one of h, stays what it was a step before, in training; in
             evaluation c and h are the expectation (Krueger et al. 2016).
+        residual: Whether each layer above the first puts out its h plus what the layer below put out, before dropout
+            (Wu et al. 2016); all layers are then equally wide. The last states are the cells' own.
+        dropout_mask: "value": dropout between layers draws a mask for every step; "sentence": one for all steps of a
+            sequence.
 
     Source:
         Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000; equations in csrc/cells/lstm.h.

@@ -62,7 +62,7 @@ void spoil(Problem& p, Bytes& bytes) {
   if (field == 8) std::memcpy(&raw.dropout, &any, sizeof any);
   if (field == 9) raw.memory = static_cast<std::int32_t>(any);
   if (field == 10) raw.budget = static_cast<std::uint64_t>(any);
-  if (field == 11) p.hidden.back() = any;
+  if (field == 11) p.hidden.back() = any, raw.residual = static_cast<std::int32_t>(any & 1);
   if (field == 12) raw.hidden_sizes = nullptr;
   if (field == 13 && raw.batch_sizes) p.batch_sizes.back() = any;
   if (field == 15) std::memcpy(&raw.zoneout[any & 1], &any, sizeof any), raw.recurrent_dropout = raw.zoneout[1];
@@ -71,7 +71,7 @@ void spoil(Problem& p, Bytes& bytes) {
 
 void decode(Bytes& bytes, Problem& p) {
   rnn_engine_problem& raw = p.raw;
-  const auto flags = bytes.take(3);
+  const auto flags = bytes.take(4);
   const auto flag = [&](int bit) { return static_cast<std::int32_t>(flags >> bit & 1); };
   raw.cell = flag(21) & flag(22) ? RNN_ENGINE_GRU : flag(0) + 2 * flag(16);
   raw.dtype = flag(23) ? RNN_ENGINE_BFLOAT16 : flag(1);
@@ -112,6 +112,8 @@ void decode(Bytes& bytes, Problem& p) {
   if (flag(18) && raw.cell != RNN_ENGINE_GRU) raw.zoneout[0] = 0.2;
   if (flag(19)) raw.zoneout[1] = 0.1;
   raw.zoneout_masks = flag(20) & raw.training;
+  raw.residual = flag(24) & ~flag(12) & 1;
+  raw.dropout_per_sentence = flag(25);
   p.masks.seed = bytes.take(8);
   raw.budget = bytes.take(3);
   if (bytes.between(0, 7) == 0) spoil(p, bytes);

@@ -13,6 +13,7 @@ typedef struct {
   double dropout;
   int64_t batch_sizes[MAX_STEPS]; /* first 0: all B */
   double recurrent_dropout, zoneout[2];
+  int residual, dropout_per_sentence;
 } Case;
 
 /* A block of NaN with red zones on both sides of `bytes` aligned bytes. */
@@ -74,7 +75,9 @@ static inline Layout make_layout(const Case* c, int dtype) {
                                    .dropout = c->dropout,
                                    .recurrent_dropout = c->recurrent_dropout,
                                    .zoneout = {c->zoneout[0], c->zoneout[1]},
-                                   .zoneout_masks = 1};
+                                   .zoneout_masks = 1,
+                                   .residual = c->residual,
+                                   .dropout_per_sentence = c->dropout_per_sentence};
   for (int t = 0; t < c->T; ++t) l.rows += (size_t)(c->batch_sizes[0] ? c->batch_sizes[t] : c->B);
   for (int pseudo = 0; pseudo < c->L * c->D; ++pseudo) {
     const int layer = pseudo / c->D;

@@ -307,6 +307,7 @@ void test_garbage(rnn_engine_context* context) {
     p.budget = static_cast<std::uint64_t>(any());
     p.dropout = random() % 4 ? 0 : share(), p.recurrent_dropout = random() % 4 ? 0 : share();
     p.zoneout[random() % 2] = random() % 4 ? 0 : share();
+    p.residual = random() % 2, p.dropout_per_sentence = random() % 2;
     rnn_engine_plan* plan = nullptr;
     const int code = rnn_engine_plan_create(context, &p, &plan);
     CHECK((code == 0) == (plan != nullptr), "plan %d: code %d", i, code);

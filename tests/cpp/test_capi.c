@@ -13,6 +13,8 @@ static const Case kCases[] = {
     {RNN_ENGINE_LSTM, 5, 3, 4, {9, 17, 6}, 0, 3, 1, 1, 0.3, {3, 2, 2, 2, 1}},
     {RNN_ENGINE_LSTM, 4, 3, 5, {9, 9}, 4, 2, 2, 1, 0, {3, 3, 1, 1}},
     {RNN_ENGINE_LSTM, 21, 2, 3, {5, 5, 5}, 0, 3, 1, 1, 0, {0}},
+    {RNN_ENGINE_LSTM, 8, 3, 4, {9, 9, 9}, 0, 3, 1, 1, 0.3, {3, 3, 2, 2, 2, 1, 1, 1}, .residual = 1},
+    {RNN_ENGINE_LSTM, 5, 3, 4, {7, 7, 7}, 0, 3, 2, 1, 0.3, {0}, .residual = 1, .dropout_per_sentence = 1},
     {RNN_ENGINE_MI_LSTM, 1, 1, 1, {1}, 0, 1, 2, 1, 0, {0}},
     {RNN_ENGINE_MI_LSTM, 5, 3, 4, {9, 9}, 0, 2, 2, 1, 0.3, {3, 3, 2, 1, 1}},
     {RNN_ENGINE_MI_LSTM, 3, 13, 7, {17, 17}, 0, 2, 1, 0, 0, {0}},

@@ -27,6 +27,8 @@ class Case:
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
     zoneout: tuple[float, float] = (0.0, 0.0)
+    residual: bool = False
+    dropout_mask: str = "value"
     states: bool = True
     cells: bool = False
 
@@ -43,6 +45,8 @@ class Case:
             proj_size=self.P,
             recurrent_dropout=self.recurrent_dropout,
             zoneout=self.zoneout,
+            residual=self.residual,
+            dropout_mask=self.dropout_mask,
         )
 
     @property
@@ -55,6 +59,8 @@ class Case:
             (f"drop{self.dropout:g}", self.dropout > 0),
             (f"recdrop{self.recurrent_dropout:g}", self.recurrent_dropout > 0),
             ("zone{:g}_{:g}".format(*self.zoneout), any(self.zoneout)),
+            ("residual", self.residual),
+            (self.dropout_mask, self.dropout_mask != "value"),
             ("nostate", not self.states),
             ("cells", self.cells),
         )
@@ -100,6 +106,36 @@ _SHAPES = (
     # dropout between layers, alone and with everything
     {"T": 5, "B": 4, "I": 6, "H": 8, "L": 2, "dropout": 0.4},
     {"T": 6, "B": 5, "I": 4, "H": 7, "L": 3, "bidirectional": True, "lengths": (6, 2, 5, 1, 4), "dropout": 0.3},
+    {"T": 6, "B": 4, "I": 4, "H": 7, "L": 2, "lengths": (2, 6, 1, 3), "dropout": 0.4, "dropout_mask": "sentence"},
+    # a residual stack, alone and with everything
+    {"T": 4, "B": 3, "I": 5, "H": 9, "L": 2, "residual": True},
+    {
+        "T": 7,
+        "B": 5,
+        "I": 8,
+        "H": 8,
+        "L": 4,
+        "residual": True,
+        "lengths": (2, 7, 1, 3, 7),
+        "dropout": 0.3,
+        "cells": True,
+    },
+    {"T": 5, "B": 4, "I": 3, "H": 7, "L": 4, "residual": True, "bidirectional": True, "lengths": (2, 5, 1, 3)},
+    {"T": 6, "B": 3, "I": 4, "H": 5, "L": 3, "residual": True, "bidirectional": True, "dropout": 0.3},
+    {
+        "T": 8,
+        "B": 4,
+        "I": 6,
+        "H": (19, 9, 12),
+        "L": 3,
+        "P": 7,
+        "residual": True,
+        "lengths": (8, 1, 2, 8),
+        "dropout": 0.3,
+        "dropout_mask": "sentence",
+        "recurrent_dropout": 0.3,
+        "zoneout": (0.4, 0.2),
+    },
     # recurrent dropout and zoneout, alone and with everything
     {"T": 5, "B": 4, "I": 6, "H": 17, "L": 2, "recurrent_dropout": 0.4, "dropout": 0.3},
     {"T": 6, "B": 5, "I": 4, "H": 7, "bidirectional": True, "lengths": (6, 2, 5, 1, 4), "recurrent_dropout": 0.3},

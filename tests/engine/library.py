@@ -32,7 +32,7 @@ Problem = structure(
     ("zoneout_masks", c_int32),
     ("memory", c_int32),
     ("budget", c_uint64),
-    ("schedule tf32", c_int32),
+    ("schedule tf32 residual dropout_per_sentence", c_int32),
 )
 Facts = structure("Facts", ("steps", c_int64), ("seconds", c_double), ("tiles layers groups", c_int64))
 Sizes = structure("Sizes", ("reserve workspace forward_workspace backward_workspace packed", c_uint64))
@@ -150,6 +150,8 @@ class Stack:
             recurrent_dropout=case.recurrent_dropout,
             zoneout=(c_double * 2)(*case.zoneout),
             zoneout_masks=any(case.zoneout),
+            residual=case.residual,
+            dropout_per_sentence=case.dropout_mask == "sentence",
             memory=3 if budget else MEMORY[memory],
             budget=budget,
             **settings,

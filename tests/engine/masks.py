@@ -25,7 +25,7 @@ _LAYER, _RECURRENT, _ZONEOUT_C, _ZONEOUT_H, _ATTENTION = range(5)
 def dropout_masks(case, seed):
     """What the input of each layer but the first is multiplied by: L-1 arrays [T, B, D*R]."""
     spec, scale = case.spec, 1 / (1 - case.dropout)
-    once = case.recurrent_dropout > 0  # then the same mask for all steps
+    once = case.recurrent_dropout > 0 or case.dropout_mask == "sentence"  # then the same mask for all steps
     return tuple(
         ~_dropped(case, seed, (_LAYER, layer, 0), spec.directions * width, case.dropout, once) * scale
         for layer, width in enumerate(spec.state_sizes[:-1], 1)

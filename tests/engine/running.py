@@ -156,6 +156,7 @@ def run_plain(case, arrays, seed=SEED, stored=lambda tensor: tensor):
     )
     inputs, last_h, last_c = x, [], []
     for layer in range(case.L):
+        below = inputs
         if layer and case.dropout:
             inputs = inputs * torch.tensor(masks[layer - 1], dtype=dtype)
         outputs, cells = [], []
@@ -183,6 +184,8 @@ def run_plain(case, arrays, seed=SEED, stored=lambda tensor: tensor):
             last_h.append(h)
             last_c.append(c)
         inputs = torch.cat(outputs, dim=2)
+        if layer and case.residual:
+            inputs = stored(below + inputs)
     last = shaped_states(spec, *(torch.cat([s.flatten() for s in half]) for half in (last_h, last_c)), case.B)
     values = run_backward(case, arrays, dtype, (inputs, torch.cat(cells, dim=2), *last))
     return results(case, values, gradients_of((x, h0, c0)), {n: p.grad for n, p in parameters.items()})

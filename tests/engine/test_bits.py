@@ -32,6 +32,7 @@ LONGER = tuple(
     for shape in (
         {"T": 83, "B": 3, "I": 9, "H": 21, "L": 4, "dropout": 0.3, "cells": True},
         {"T": 70, "B": 5, "I": 21, "H": 18, "L": 5, "P": 7},
+        {"T": 70, "B": 4, "I": 9, "H": 18, "L": 5, "residual": True, "dropout": 0.2},
         {"T": 65, "B": 4, "I": 7, "H": (9, 20, 12), "L": 3, "lengths": (65, 3, 40, 64)},
         {"T": 50, "B": 4, "I": 8, "H": 19, "L": 3, "bidirectional": True, "lengths": (50, 3, 31, 17), "dropout": 0.2},
     )
@@ -113,13 +114,13 @@ def problems(draw):
     layers, steps, batch = draw(st.integers(1, 4)), draw(st.integers(1, 40)), draw(st.integers(1, 14))
     widths = draw(st.lists(st.integers(2, 40), min_size=layers, max_size=layers))
     cell = draw(st.sampled_from(sorted(CELLS)))
-    single = CELLS[cell].single_state
+    single, equal = CELLS[cell].single_state, draw(st.booleans())
     return Case(
         cell=cell,
         T=steps,
         B=batch,
         I=draw(st.integers(1, 40)),
-        H=tuple(widths) if draw(st.booleans()) else widths[0],
+        H=widths[0] if equal else tuple(widths),
         L=layers,
         P=0 if single else draw(st.sampled_from([0, 0, 1])),
         bidirectional=draw(st.booleans()),
@@ -128,6 +129,8 @@ def problems(draw):
         dropout=draw(st.sampled_from([0.0, 0.3])),
         recurrent_dropout=draw(st.sampled_from([0.0, 0.3])),
         zoneout=draw(st.sampled_from([(0.0, 0.0), (0.0 if single else 0.2, 0.1)])),
+        residual=equal and draw(st.booleans()),
+        dropout_mask=draw(st.sampled_from(["value", "sentence"])),
         states=draw(st.booleans()),
         cells=draw(st.booleans()),
     )

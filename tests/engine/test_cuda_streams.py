@@ -23,6 +23,8 @@ DEEP = (
     Case(cell="mi_lstm", T=18, B=3, I=5, H=7, P=4, L=3, **NOISE),
     Case(cell="layer_norm_lstm", T=11, B=3, I=5, H=6, L=2, bidirectional=True, **NOISE),
     Case(cell="gru", T=30, B=2, I=3, H=5, L=10),
+    Case(cell="lstm", T=23, B=3, I=5, H=6, L=5, residual=True, dropout=0.3),
+    Case(cell="lstm", T=13, B=3, I=5, H=6, L=4, residual=True, bidirectional=True, lengths=(13, 7, 1)),
     Case(cell="lstm", T=9, B=3, I=4, H=5, bidirectional=True),
 )
 

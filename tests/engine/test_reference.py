@@ -37,7 +37,7 @@ def run_torch(case, arrays):
         for name in ("x", "h0", "c0")
     }
     gradients, layers, hn, cn = {}, [], [], []
-    y = leaf["x"]
+    y = put_out = leaf["x"]
     lengths = torch.tensor(arrays.lengths if arrays.lengths is not None else [case.T] * case.B)
     directions = case.spec.directions
     for layer in range(case.L):
@@ -53,9 +53,10 @@ def run_torch(case, arrays):
             leaf[name][layer] if isinstance(leaf[name], tuple) else leaf[name][pseudo_layers] for name in ("h0", "c0")
         )
         packed, (h, c) = module(packed, tuple(first))
-        y, _ = torch.nn.utils.rnn.pad_packed_sequence(packed, total_length=case.T)
+        below, (y, _) = put_out, torch.nn.utils.rnn.pad_packed_sequence(packed, total_length=case.T)
         hn.append(h)
         cn.append(c)
+        put_out = y = below + y if case.residual and layer else y
         if arrays.masks is not None and layer + 1 < case.L:
             y = y * torch.tensor(arrays.masks[layer])
     hn, cn = (

@@ -103,6 +103,14 @@ struct DropoutRow {
   Value<T> scale;
 };
 
+// out[columns] = a + b; out may be either.
+template <class T>
+struct SumRow {
+  const T *a, *b;
+  T* out;
+  std::int64_t columns;
+};
+
 // With s = 1 where the mask marks a value, else 0, or with the one `share` for all values:
 // forward   value = s before + (1 - s) next
 // backward  past = s value, value = (1 - s) value
@@ -205,6 +213,7 @@ struct Kernels {
   void (*cell_forward[kCells])(const CellTile<T>&);
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);
+  void (*add)(const SumRow<T>&);
   void (*zoneout_forward)(const ZoneoutRow<T>&);
   void (*zoneout_backward)(const ZoneoutRow<T>&);
   void (*softmax_block)(const SoftmaxBlock<T>&);

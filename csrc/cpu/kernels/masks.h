@@ -1,4 +1,5 @@
-// Dropout and zoneout of a row. V says what is computed in, and keeps the copies of different instruction sets apart.
+// Dropout, zoneout and the sum of rows. V says what is computed in, and keeps the copies of different instruction sets
+// apart.
 #pragma once
 
 #include "cpu/kernels/kernels.h"
@@ -51,6 +52,11 @@ void dropout(const DropoutRow<Stored>& t) {
     for (std::int64_t i = first; i < last; ++i)
       t.out[i] = narrow<Stored>((t.in ? widen(t.in[i]) : T(1)) * ((T(1) - marks[i - first]) * t.scale));
   });
+}
+
+template <class V, class Stored = typename V::Scalar>
+void add(const SumRow<Stored>& t) {
+  for (std::int64_t i = 0; i < t.columns; ++i) t.out[i] = narrow<Stored>(widen(t.a[i]) + widen(t.b[i]));
 }
 
 // update(i, how much of value i stays)

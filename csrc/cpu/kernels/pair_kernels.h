@@ -146,6 +146,7 @@ Kernels<BFloat16> make_pair_kernels() {
     table.narrow = convert<P, float, BFloat16>;
     table.widen = convert<P, BFloat16, float>;
     table.dropout = dropout<typename P::Vector, BFloat16>;
+    table.add = add<typename P::Vector, BFloat16>;
     table.zoneout_forward = zoneout_forward<typename P::Vector, BFloat16>;
     table.peak = peak<MultiplyPairs<P>>;
   }

@@ -250,6 +250,7 @@ Kernels<typename V::Scalar> make_kernels() {
     table.pack_transposed = pack_transposed<V>;
     set_cells<V, T>(table);
     table.dropout = dropout<V>;
+    table.add = add<V>;
     table.zoneout_forward = zoneout_forward<V>;
     if constexpr (!kTranslatingAlone) {
       table.zoneout_backward = zoneout_backward<V>;

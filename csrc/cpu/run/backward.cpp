@@ -13,6 +13,7 @@ class Backward {
   Backward(const Runner<T>& run, const rnn_engine_backward_args& args, const BackwardWorkspace<T>& workspace)
       : run_(run),
         call_(run.plan, args, workspace.between, workspace.zeros),
+        workspace_(workspace.own),
         replay_(run, workspace.own.replay),
         tile_(run, workspace.own, args.overwrite != 0) {}
 
@@ -20,7 +21,8 @@ class Backward {
   void run(const Tile& tile) const {
     const bool first = tile.s1 == run_.shape().T;
     if (tile.kind == TileKind::kReplay) return run_replay(tile, first);
-    const BackwardPseudoLayer<T> pseudo(run_.shape(), call_.rows_of(tile));
+    BackwardPseudoLayer<T> pseudo(run_.shape(), call_.rows_of(tile));
+    if (!pseudo.input && (tile.kind == TileKind::kWeightGradients || !pseudo.stored)) pseudo.input = input_of(tile);
     if (tile.kind == TileKind::kWeightGradients) return tile_.run_weight_gradients(pseudo, tile.s0, tile.s1);
     if (tile.kind == TileKind::kInputGradient) return tile_.run_input_gradient(pseudo, tile.s0, tile.s1);
     if (first) {
@@ -33,15 +35,26 @@ class Backward {
  private:
   void run_replay(const Tile& tile, bool first) const {
     const PseudoLayerBackward<T> own = call_.workspace_of(tile);
-    const ForwardPseudoLayer<T> pseudo{call_.replayed_rows(tile, own), own.forward};
+    ForwardPseudoLayer<T> pseudo{call_.replayed_rows(tile, own), own.forward};
+    if (!pseudo.input) pseudo.input = input_of(tile);
     if (first) pack_forward(run_.team, run_.kernels, run_.shape(), pseudo.size, pseudo.weights, own.forward);
     replay_.begin(pseudo, call_.replayed_h0(tile), call_.replayed_c0(tile));
     run_.team.barrier();
     replay_.run(pseudo, tile.s0, tile.s1);
   }
 
+  // Of a residual layer above the second. Dropout may follow in the same shares; else a barrier must.
+  RowWindow<const T> input_of(const Tile& tile) const {
+    const Shape& s = run_.shape();
+    const StepRange range = step_range(s, tile.direction, tile.s0, tile.s1);
+    const RowWindow<T> input{workspace_.input, range.row0, s.layer(tile.layer).I};
+    add_layers_below(run_, call_, tile, range, input);
+    return input.as_const();
+  }
+
   const Runner<T>& run_;
   const BackwardCall<T, PseudoLayerBackward<T>> call_;
+  const GroupBackward<T>& workspace_;
   const ForwardTile<T> replay_;
   const BackwardTile<T> tile_;
 };

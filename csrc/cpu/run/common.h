@@ -34,6 +34,13 @@ struct Region {
   Team::Range rows, units;
 };
 
+// This thread's share of some steps: the rows of them.
+template <class T>
+Team::Range own_rows(const Runner<T>& run, const StepRange& range) {
+  const Team::Range steps = run.team.share(range.t1 - range.t0);
+  return {run.shape().offset(range.t0 + steps.begin), run.shape().offset(range.t0 + steps.end)};
+}
+
 // The vectors of a cell from hidden unit `unit` on.
 template <class T>
 void set_vectors(const Shape& s, const Weights<T>& weights, std::int64_t unit, CellTile<T>& cell) {

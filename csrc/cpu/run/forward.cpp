@@ -10,12 +10,17 @@ template <class T>
 class Forward {
  public:
   Forward(const Runner<T>& run, const rnn_engine_forward_args& args, const ForwardWorkspace<T>& workspace)
-      : run_(run), args_(args), call_(run.plan, args, workspace.between), tile_(run, workspace.rolling) {}
+      : run_(run),
+        args_(args),
+        call_(run.plan, args, workspace.between),
+        rolling_(workspace.rolling),
+        tile_(run, workspace.rolling) {}
 
   // Ends with a barrier.
   void run(const Tile& tile) const {
     const Shape& s = run_.shape();
-    const ForwardPseudoLayer<T> pseudo{call_.rows_of(tile), packed(tile)};
+    ForwardPseudoLayer<T> pseudo{call_.rows_of(tile), packed(tile)};
+    if (!pseudo.h) pseudo.h = {rolling_.h, step_range(s, tile.direction, tile.s0, tile.s1).row0, pseudo.size.R};
     if (tile.s0 == 0) {
       if (!s.prepacked) pack_forward(run_.team, run_.kernels, s, pseudo.size, pseudo.weights, pseudo.packed);
       tile_.begin(pseudo, call_.h0(tile), call_.c0(tile));
@@ -37,6 +42,7 @@ class Forward {
   const Runner<T>& run_;
   const rnn_engine_forward_args& args_;
   const ForwardCall<T> call_;
+  const Rolling<T>& rolling_;
   const ForwardTile<T> tile_;
 };
 

@@ -9,6 +9,7 @@
 #include "cpu/gemm/large.h"
 #include "cpu/run/forward_pseudo_layer.h"
 #include "cpu/run/gates.h"
+#include "cpu/run/residual.h"
 
 namespace rnn_engine {
 
@@ -72,6 +73,12 @@ class ForwardTile {
       run_step(pseudo, step_at(s, pseudo.direction, step), step, wx, step == s0, step == s1 - 1);
       run_.team.barrier();
     }
+    if (!pseudo.sum) return;
+    // Not before all threads have read the input, whose place the sum may take.
+    const Team::Range rows = run_.team.share(range.rows());
+    add_rows(run_, {range.row0 + rows.begin, range.row0 + rows.end}, size.R, pseudo.residual_input(),
+             pseudo.h.as_const(), pseudo.sum);
+    run_.team.barrier();
   }
 
  private:

@@ -3,6 +3,7 @@
 
 #include "cpu/gemm/large.h"
 #include "cpu/run/backward_pseudo_layer.h"
+#include "cpu/run/residual.h"
 
 namespace rnn_engine {
 
@@ -19,7 +20,7 @@ class Gradients {
     RowWindow<const T> input = pseudo_.input;
     if (run_.shape().dropout && pseudo_.layer > 0) {
       const StepRange range = step_range(run_.shape(), pseudo_.direction, s0, s1);
-      const RowWindow<T> dropped{workspace_.dropped, range.row0, pseudo_.size.I};
+      const RowWindow<T> dropped{workspace_.input, range.row0, pseudo_.size.I};
       drop(run_, pseudo_.layer, range, input, dropped);
       input = dropped.as_const();
     }
@@ -62,20 +63,29 @@ class Gradients {
                outer(size.H, in_order(pseudo_.h_unprojected), pseudo_.gradients.weight_hr, overwrite_ && s1 == s.T));
   }
 
-  // dx = d_wx W; the second direction's is added to the first's, and dropout follows when it is complete.
+  // dx = d_wx W; the second direction's is added to the first's, and dropout follows when it is complete. What goes
+  // around a residual layer is what the product begins with, or is added after dropout: dx, which may stand in its
+  // place, is then made elsewhere.
   void of_input(std::int64_t s0, std::int64_t s1) const {
     const Shape& s = run_.shape();
     const LayerShape& size = pseudo_.size;
     const StepRange range = step_range(s, pseudo_.direction, s0, s1);
-    T* dx = pseudo_.dx.at(range.row0);
+    const bool drops = s.dropout && pseudo_.layer > 0, adds = drops && pseudo_.dy_around;
+    RowWindow<T> dx = pseudo_.dx;
+    if (adds && s.D == 1) dx = {workspace_.input, range.row0, size.I};
+    if (adds && !pseudo_.stored) run_.team.barrier();  // others may still read the input there
+    const RowWindow<const T> init = pseudo_.direction > 0 ? dx.as_const()
+                                    : drops               ? RowWindow<const T>{}
+                                                          : pseudo_.dy_around;
     multiply_large(
         run_,
         Product<T, T>{range.rows(), size.I, size.Z, pseudo_.wx.at(range.row0), size.G, pseudo_.weights.weight_ih,
-                      pseudo_.direction == 0 ? nullptr : dx, pseudo_.dx.stride, dx, pseudo_.dx.stride},
+                      init.at(range.row0), init.stride, dx.at(range.row0), dx.stride},
         workspace_.pack_b + run_.team.id() * workspace_.pack_b_size);
-    if (!s.dropout || pseudo_.layer == 0 || pseudo_.direction + 1 < s.D) return;
+    if (!drops || pseudo_.direction + 1 < s.D) return;
     run_.team.barrier();
-    drop(run_, pseudo_.layer, range, pseudo_.dx.as_const(), pseudo_.dx);
+    drop(run_, pseudo_.layer, range, dx.as_const(), dx);
+    if (adds) add_rows(run_, own_rows(run_, range), size.I, pseudo_.dy_around, dx.as_const(), pseudo_.dx);
   }
 
   void of_vectors() const {

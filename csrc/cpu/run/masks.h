@@ -24,7 +24,7 @@ void drop(const Runner<T>& run, std::int64_t layer, const StepRange& range, RowW
   row.scale = dropout_scale<Value<T>>(s.dropout_probability);
   const Team::Range steps = run.team.share(range.t1 - range.t0);
   for (std::int64_t t = range.t0 + steps.begin; t < range.t0 + steps.end; ++t) {
-    row.mask.step = s.recurrent_dropout > 0 ? 0 : static_cast<std::uint32_t>(t);  // one mask for all steps
+    row.mask.step = s.one_mask ? 0 : static_cast<std::uint32_t>(t);
     const std::int64_t first = s.offset(t);
     for (std::int64_t b = 0; b < s.batch(t); ++b) {
       row.mask.row = row_id(run.masks, b);

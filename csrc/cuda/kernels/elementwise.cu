@@ -93,6 +93,14 @@ __global__ void layer_dropout_kernel(LayerDropout<T> p) {
 }
 
 template <class T>
+__global__ void sum_rows_kernel(RowSum<T> p) {
+  const std::int32_t j = column_index();
+  if (j < p.columns)
+    p.out[block_x() * p.out_row + j] =
+        narrow<T>(widen(p.a[block_x() * p.a_row + j]) + widen(p.b[block_x() * p.b_row + j]));
+}
+
+template <class T>
 __global__ void previous_states_kernel(PreviousStates<T> p) {
   const std::int64_t row = p.first + block_x();
   const std::int32_t j = column_index();
@@ -175,6 +183,11 @@ void layer_dropout(Stream stream, const LayerDropout<T>& p) {
 }
 
 template <class T>
+void sum_rows(Stream stream, const RowSum<T>& p) {
+  launch<Nothing>(sum_rows_kernel<T>, grid_of(p.rows, p.columns), threads_for(p.columns), stream, p);
+}
+
+template <class T>
 void previous_states(Stream stream, const PreviousStates<T>& p) {
   launch<Nothing>(previous_states_kernel<T>, grid_of(p.rows, p.units), threads_for(p.units), stream, p);
 }
@@ -203,6 +216,7 @@ template void end_hidden<float>(Stream, const HiddenEnd<float>&);
 template void state_gradient<float>(Stream, const StateGradient<float>&, float*);
 template void begin_pseudo_layer<float>(Stream, const PseudoLayerBegin<float>&);
 template void layer_dropout<float>(Stream, const LayerDropout<float>&);
+template void sum_rows<float>(Stream, const RowSum<float>&);
 template void previous_states<float>(Stream, const PreviousStates<float>&);
 template void initial_gradient<float>(Stream, const InitialGradient<float>&);
 template void copy_values<float>(Stream, const float*, std::int64_t, float*);
@@ -210,6 +224,7 @@ template void end_hidden<double>(Stream, const HiddenEnd<double>&);
 template void state_gradient<double>(Stream, const StateGradient<double>&, double*);
 template void begin_pseudo_layer<double>(Stream, const PseudoLayerBegin<double>&);
 template void layer_dropout<double>(Stream, const LayerDropout<double>&);
+template void sum_rows<double>(Stream, const RowSum<double>&);
 template void previous_states<double>(Stream, const PreviousStates<double>&);
 template void initial_gradient<double>(Stream, const InitialGradient<double>&);
 template void copy_values<double>(Stream, const double*, std::int64_t, double*);
@@ -217,6 +232,7 @@ template void end_hidden<BFloat16>(Stream, const HiddenEnd<BFloat16>&);
 template void state_gradient<BFloat16>(Stream, const StateGradient<BFloat16>&, BFloat16*);
 template void begin_pseudo_layer<BFloat16>(Stream, const PseudoLayerBegin<BFloat16>&);
 template void layer_dropout<BFloat16>(Stream, const LayerDropout<BFloat16>&);
+template void sum_rows<BFloat16>(Stream, const RowSum<BFloat16>&);
 template void previous_states<BFloat16>(Stream, const PreviousStates<BFloat16>&);
 template void initial_gradient<BFloat16>(Stream, const InitialGradient<BFloat16>&);
 template void copy_values<BFloat16>(Stream, const BFloat16*, std::int64_t, BFloat16*);
@@ -224,6 +240,7 @@ template void end_hidden<Float16>(Stream, const HiddenEnd<Float16>&);
 template void state_gradient<Float16>(Stream, const StateGradient<Float16>&, Float16*);
 template void begin_pseudo_layer<Float16>(Stream, const PseudoLayerBegin<Float16>&);
 template void layer_dropout<Float16>(Stream, const LayerDropout<Float16>&);
+template void sum_rows<Float16>(Stream, const RowSum<Float16>&);
 template void previous_states<Float16>(Stream, const PreviousStates<Float16>&);
 template void initial_gradient<Float16>(Stream, const InitialGradient<Float16>&);
 template void copy_values<Float16>(Stream, const Float16*, std::int64_t, Float16*);

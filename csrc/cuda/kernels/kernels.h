@@ -249,6 +249,18 @@ struct LayerDropout {
 template <class T>
 void layer_dropout(Stream stream, const LayerDropout<T>& dropout);
 
+// out = a + b; out may be either.
+template <class T>
+struct RowSum {
+  std::int64_t rows;
+  std::int32_t columns;
+  const T *a, *b;
+  T* out;
+  std::int64_t a_row, b_row, out_row;
+};
+template <class T>
+void sum_rows(Stream stream, const RowSum<T>& sum);
+
 // h before each of some rows, as U saw it: [rows, R].
 template <class T>
 struct PreviousStates {

@@ -8,7 +8,11 @@ template <class T>
 class Forward {
  public:
   Forward(const Runner<T>& run, const rnn_engine_forward_args& args, const ForwardWorkspace<T>& workspace)
-      : run_(run), args_(args), call_(run.plan, args, workspace.between), tile_(run, workspace.rolling) {}
+      : run_(run),
+        args_(args),
+        call_(run.plan, args, workspace.between),
+        rolling_(workspace.rolling),
+        tile_(run, workspace.rolling) {}
 
   void run(const Tile& tile) const {
     const ForwardPseudoLayer<T> pseudo = make_pseudo_layer(tile);
@@ -22,6 +26,8 @@ class Forward {
     const std::size_t index = pseudo_layer_index(run_.shape(), tile);
     Arena arena(offset_by(args_.workspace, run_.plan.forward_slots[index]));
     ForwardPseudoLayer<T> pseudo{call_.rows_of(tile), PseudoLayerStates<T>(in, tile.layer, tile.direction, arena)};
+    if (!pseudo.h)
+      pseudo.h = {rolling_.residual_h, step_range(run_.shape(), tile.direction, tile.s0, tile.s1).row0, pseudo.size.R};
     if (!run_.shape().prepacked) return pseudo;
     Arena before(offset_by(args_.packed, run_.plan.packed_slots[index]));
     const PackedPseudoLayer<T> packed(in, tile.layer, tile.direction, before);
@@ -36,6 +42,7 @@ class Forward {
   const Runner<T>& run_;
   const rnn_engine_forward_args& args_;
   const ForwardCall<T> call_;
+  const Rolling<T>& rolling_;
   const ForwardTile<T> tile_;
 };
 

@@ -54,6 +54,7 @@ class ForwardTile {
     run_.multiply(run_.input_product(pseudo, input, range, wx));
     for (std::int64_t step = s0; step < s1; ++step)
       run_step(pseudo, step_at(s, pseudo.direction, step), step, wx, step == s1 - 1);
+    if (pseudo.sum) run_.add(range, pseudo.size.R, pseudo.residual_input(), pseudo.h.as_const(), pseudo.sum);
   }
 
  private:

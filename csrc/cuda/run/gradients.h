@@ -36,7 +36,7 @@ class Gradients {
     states.out = workspace_.h_previous;
     previous_states(run_.stream, states);
     if (!s.dropout || pseudo_.layer == 0) return pseudo_.input;
-    const RowWindow<T> dropped{workspace_.dropped, range.row0, pseudo_.size.I};
+    const RowWindow<T> dropped{workspace_.input, range.row0, pseudo_.size.I};
     run_.drop(pseudo_.layer, range, pseudo_.input, dropped);
     return dropped.as_const();
   }
@@ -59,24 +59,33 @@ class Gradients {
           pseudo_.gradients.weight_hr, overwrite_ && s1 == run_.shape().T);
   }
 
-  // dx = d_wx W; the second direction's is added to the first's, and dropout follows when it is complete.
+  // dx = d_wx W; the second direction's is added to the first's, and dropout follows when it is complete. What goes
+  // around a residual layer is what the product begins with, or is added after dropout: dx, which may stand in its
+  // place, is then made elsewhere.
   void of_input(std::int64_t s0, std::int64_t s1) const {
     const Shape& s = run_.shape();
     const StepRange range = step_range(s, pseudo_.direction, s0, s1);
     const LayerShape& size = pseudo_.size;
+    const bool drops = s.dropout && pseudo_.layer > 0, adds = drops && pseudo_.dy_around;
+    RowWindow<T> dx = pseudo_.dx;
+    if (adds && s.D == 1) dx = {workspace_.input, range.row0, size.I};
+    const RowWindow<const T> init = pseudo_.direction > 0 ? dx.as_const()
+                                    : drops               ? RowWindow<const T>{}
+                                                          : pseudo_.dy_around;
     Product<T> p{};
     p.m = range.rows();
     p.n = size.I;
     p.k = size.Z;
     p.a = by_rows<T>(pseudo_.wx.at(range.row0), size.G);
     p.b = by_columns<T>(pseudo_.weights.weight_ih, size.I);
-    p.stored_init = pseudo_.direction == 0 ? nullptr : pseudo_.dx.at(range.row0);
-    p.init_row = pseudo_.dx.stride;
-    p.stored_c = pseudo_.dx.at(range.row0);
-    p.c_row = pseudo_.dx.stride;
+    p.stored_init = init.at(range.row0);
+    p.init_row = init.stride;
+    p.stored_c = dx.at(range.row0);
+    p.c_row = dx.stride;
     run_.multiply(p);
-    if (!s.dropout || pseudo_.layer == 0 || pseudo_.direction + 1 < s.D) return;
-    run_.drop(pseudo_.layer, range, pseudo_.dx.as_const(), pseudo_.dx);
+    if (!drops || pseudo_.direction + 1 < s.D) return;
+    run_.drop(pseudo_.layer, range, dx.as_const(), dx);
+    if (adds) run_.add(range, size.I, pseudo_.dy_around, dx.as_const(), pseudo_.dx);
   }
 
   void of_vectors() const {

@@ -109,9 +109,17 @@ struct Runner {
     dropout.out_row = out.stride;
     dropout.map = row_map();
     dropout.draw = draw(make_mask_site(MaskKind::kLayer, layer, 0, s.dropout_probability));
-    dropout.every_step = s.recurrent_dropout == 0;
+    dropout.every_step = !s.one_mask;
     dropout.scale = dropout_scale<Value<T>>(s.dropout_probability);
     layer_dropout(stream, dropout);
+  }
+
+  // out = a + b for the rows of `range`; out may be either.
+  void add(const StepRange& range, std::int64_t columns, const RowWindow<const T>& a, const RowWindow<const T>& b,
+           const RowWindow<T>& out) const {
+    const std::int64_t row = range.row0;
+    sum_rows<T>(stream, {range.rows(), static_cast<std::int32_t>(columns), a.at(row), b.at(row), out.at(row), a.stride,
+                         b.stride, out.stride});
   }
 };
 
