@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "translate/sharing.h"
+
 namespace rnn_engine::translate {
 namespace {
 
@@ -128,6 +130,7 @@ std::vector<Forced> force(const Ensemble& networks, const rnn_translate_scoring&
   const std::int64_t threads = std::clamp<std::int64_t>(count, 1, options.threads);
   const std::int64_t capacity = capacity_of(count, threads, options.batch_size);
   const auto make = [&] { return std::make_unique<Forcing>(shared, capacity); };
+  const Sharing sharing(networks.front()->helpers(), count == 1 ? options.threads : 1);
   if (!run_workers(threads, shared.progress, make, poll)) return {};
   return std::move(shared.results);
 }

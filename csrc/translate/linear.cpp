@@ -6,6 +6,7 @@
 
 #include "cpu/gemm/gemm.h"
 #include "rnn_translate.h"
+#include "translate/sharing.h"
 
 namespace rnn_engine::translate {
 namespace {
@@ -14,6 +15,17 @@ void pick_from(const std::vector<float>& all, const std::vector<std::int32_t>& p
   picked.clear();
   if (all.empty()) return;
   for (const std::int32_t place : places) picked.push_back(all[static_cast<std::size_t>(place)]);
+}
+
+Int8Product columns_of(Int8Product product, std::int64_t begin, std::int64_t end) {
+  Int8Matrix& weights = product.weights;
+  weights.n = end - begin;
+  weights.values += begin * round_up_to_four(weights.k);
+  weights.scales += begin;
+  product.offsets += begin;
+  if (product.init) product.init += begin;
+  product.c += begin;
+  return product;
 }
 
 class FloatLinear final : public Linear {
@@ -29,8 +41,9 @@ class FloatLinear final : public Linear {
   void apply(std::int64_t rows, const float* x, std::int64_t x_row, float* y, std::int64_t y_row,
              const float* init) const override {
     const float* begin = init ? init : bias_.empty() ? nullptr : bias_.data();
-    multiply(alone(), kernels_,
-             Product<float>{rows, n_, k_, x, x_row, packed_.data(), begin, init ? y_row : 0, y, y_row});
+    const Product<float> product{rows, n_, k_, x, x_row, packed_.data(), begin, init ? y_row : 0, y, y_row};
+    share_product(n_ * k_ * static_cast<std::int64_t>(sizeof(float)),
+                  [&](const Team& team) { multiply(team, kernels_, product); });
   }
 
   void pick(const std::vector<std::int32_t>& rows, std::unique_ptr<Linear>& into) const override {
@@ -98,7 +111,10 @@ class Int8Linear final : public Linear {
     product.init_row = init ? y_row : 0;
     product.c = y;
     product.c_row = y_row;
-    kernels_.product(product);
+    share_product(matrix_.n * matrix_.k, [&](const Team& team) {
+      const Team::Range columns = team.share(matrix_.n, 4 * kInt8Panel);
+      kernels_.product(columns_of(product, columns.begin, columns.end));
+    });
   }
 
   void pick(const std::vector<std::int32_t>& rows, std::unique_ptr<Linear>& into) const override {

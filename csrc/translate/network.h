@@ -12,6 +12,7 @@
 #include "translate/linear.h"
 #include "translate/memory.h"
 #include "translate/recurrence.h"
+#include "translate/sharing.h"
 #include "translate/table.h"
 
 namespace rnn_engine::translate {
@@ -57,6 +58,9 @@ class Network {
   const rnn_translate_shape& shape() const { return shape_; }
   const Kernels<float>& kernels() const { return backend_.f32; }
 
+  // To share one sentence with.
+  const Helpers& helpers() const { return helpers_; }
+
   // Reads sources, the longest first, each ended by eos.
   std::vector<std::unique_ptr<Source>> encode(const std::vector<std::vector<std::int32_t>>& sources) const;
 
@@ -90,6 +94,7 @@ class Network {
   std::int64_t context_size() const { return 2 * shape_.hidden_size; }  // C
 
   rnn_translate_shape shape_;
+  Helpers helpers_;
   const Backend backend_;                                     // layers and matrices point to its kernels
   std::shared_ptr<const Table> source_table_, target_table_;  // may be one
   std::unique_ptr<Recurrence> encoder_;

@@ -8,6 +8,7 @@
 
 #include "translate/decoding.h"
 #include "translate/sampling.h"
+#include "translate/sharing.h"
 
 namespace rnn_engine::translate {
 namespace {
@@ -270,6 +271,7 @@ std::vector<std::vector<Finished>> search(const Ensemble& networks, const Shortl
   const std::int64_t threads = std::clamp<std::int64_t>(count, 1, options.threads);
   const std::int64_t capacity = capacity_of(count, threads, options.batch_size);
   const auto make = [&] { return std::make_unique<Searching>(shared, capacity); };
+  const Sharing sharing(networks.front()->helpers(), count == 1 ? options.threads : 1);
   if (!run_workers(threads, shared.progress, make, poll)) return {};
   return std::move(shared.results);
 }

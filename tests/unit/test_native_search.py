@@ -1,6 +1,7 @@
 """The search in native code against the one that can be read, over every cell, and against itself."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import numpy as np
@@ -109,6 +110,22 @@ def test_bits_depend_on_the_sentence_alone(batch_size, threads, seed):
     sources = sources_of(seed, 11)
     alone = [search(model, [ids], options())[0] for ids in sources]
     assert bits(search(model, sources, options(), batch_size, threads)) == bits(alone)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_bits_of_one_sentence_do_not_depend_on_who_shares_its_products(precision):
+    """One sentence is what threads share products for, where these are large; callers at once share nobody's."""
+    model = make_model(hidden_size=192, embedding_size=192, encoder_layers=2)
+    native = pack(model, parameters_of(model), precision)
+    sources, limits = sources_of(2, 1), [6]
+    how = asdict(options(attention=True))
+    alone = native.search(sources, limits, how, 1, 1)
+    scores = score(native, sources, [[5, 6]])
+    with ThreadPoolExecutor(3) as callers:
+        together = [callers.submit(native.search, sources, limits, how, 1, 4) for _ in range(12)]
+        assert all(bits(each.result()) == bits(alone) for each in together)
+    shared = score(native, sources, [[5, 6]], threads=4)
+    assert bytes(shared[0].log_probabilities) == bytes(scores[0].log_probabilities)
 
 
 def test_observed_are_the_uncovered_subwords():
