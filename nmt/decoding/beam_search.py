@@ -9,7 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from nmt.decoding.hypotheses import Hypothesis, SearchError, SearchOptions
+from nmt.decoding.constraints import check_bounds, required, restrict
+from nmt.decoding.hypotheses import Hypothesis, SearchOptions
 
 State = TypeVar("State")
 Step = Callable[[State, Tensor], tuple[Tensor, State]]
@@ -49,15 +50,11 @@ def beam_search(
         Per sentence, its best hypotheses, best first.
 
     Raises:
-        SearchError: If an option, a length or a prefix is out of bounds, or sampling is asked for.
+        SearchError: If an option, a length or a prefix is out of bounds.
     """
-    options.check()
-    if options.sampling is not None:
-        raise SearchError("sampling: only the search in native code draws translations, on the CPU")
-    if any(length < 1 for length in max_lengths):
-        raise SearchError(f"max_lengths: expected at least 1, got {min(max_lengths)}")
-    starts = prefixes or [()] * len(max_lengths)
-    beams = [_Beam(limit, options, start) for limit, start in zip(max_lengths, starts, strict=True)]
+    assert options.sampling is None, "translations are drawn by nmt.decoding.sampling"
+    starts = check_bounds(options, max_lengths, prefixes)
+    beams = [_Beam(limit, options) for limit in max_lengths]
     active = list(range(len(beams)))
     totals = torch.zeros(len(beams), 1, dtype=torch.float64)  # [B, K]
     history = torch.empty(len(beams), 1, 0, dtype=torch.int64)  # [B, K, t]
@@ -66,9 +63,9 @@ def beam_search(
     while active:
         length += 1
         log_probs, state = step(state, tokens)  # [N, V]
-        required = [beams[index].required(length) for index in active]
-        log_probs = _restrict(log_probs, required, history, options)
-        scores, parents, choices = _candidates(log_probs, totals, required, options)
+        only = [required(starts[index], max_lengths[index], options.eos, length) for index in active]
+        log_probs = restrict(log_probs, only, history, options)
+        scores, parents, choices = _candidates(log_probs, totals, only, options)
 
         ended = (choices == options.eos) & (scores > -math.inf)  # [B, M]
         finished = ended[:, : options.beam_size].nonzero().tolist()
@@ -98,23 +95,13 @@ def beam_search(
 class _Beam:
     """The finished hypotheses of one sentence."""
 
-    def __init__(self, limit: int, options: SearchOptions, prefix: Sequence[int] = ()) -> None:
-        if len(prefix) >= limit or options.eos in prefix:
-            raise SearchError(f"prefix: expected fewer than {limit} tokens, none of them eos, got {list(prefix)}")
+    def __init__(self, limit: int, options: SearchOptions) -> None:
         self.limit = limit
         self.options = options
-        self.prefix = prefix
         self.finished: list[Hypothesis] = []
 
-    def required(self, length: int) -> int | None:
-        """The only token with which hypotheses may reach this length, if there is one."""
-        if length <= len(self.prefix):
-            return self.prefix[length - 1]
-        return self.options.eos if length == self.limit else None
-
     def finish(self, tokens: list[int], log_probability: float, observed: int) -> None:
-        score = log_probability / float(len(tokens) + 1) ** self.options.length_penalty
-        self.finished.append(Hypothesis(tuple(tokens), log_probability, score, observed))
+        self.finished.append(Hypothesis.of(tokens, log_probability, self.options, observed))
 
     def best(self) -> list[Hypothesis]:
         # The sort is stable: of equal ones the first to finish, which is the shorter, comes first.
@@ -130,44 +117,6 @@ class _Beam:
         enough = len(self.finished) >= self.options.beam_size
         reachable: float = best_living / float(length if enough else self.limit) ** self.options.length_penalty
         return self.best()[-1].score >= reachable
-
-
-def _restrict(log_probs: Tensor, required: Sequence[int | None], history: Tensor, options: SearchOptions) -> Tensor:
-    """Rule out what no continuation may be, but for forbidden tokens.
-
-    Args:
-        log_probs: [N, V].
-        required: Of each sentence the only token that its hypotheses may choose, if there is one.
-        history: Tokens so far, [B, K, t].
-        options: How to search.
-
-    Returns:
-        [N, V]; the same tensor if there is nothing to rule out.
-    """
-    blocking = 0 < options.no_repeat_ngram <= history.shape[2]
-    too_short = history.shape[2] < options.min_length
-    if not blocking and not too_short and all(token is None for token in required):
-        return log_probs
-    restricted = log_probs.clone()
-    if blocking:
-        _forbid_repetition(restricted, history.flatten(0, 1).to(log_probs.device), options.no_repeat_ngram)
-    if too_short:
-        restricted[:, options.eos] = -math.inf
-    before, after = (each.view(*history.shape[:2], -1) for each in (log_probs, restricted))  # [B, K, V]
-    for row, token in enumerate(required):
-        if token is not None:
-            after[row] = -math.inf
-            after[row, :, token] = before[row, :, token]
-    return restricted
-
-
-def _forbid_repetition(log_probs: Tensor, history: Tensor, size: int) -> None:
-    """Rule out, in place, every token [N, V] that would repeat an n-gram of this size in its history [N, t], t >= n."""
-    seen = history.unfold(1, size, 1)  # [N, t - n + 1, n]
-    latest = history[:, None, history.shape[1] - size + 1 :]  # [N, 1, n - 1]
-    again = (seen[:, :, :-1] == latest).all(dim=2)  # [N, t - n + 1]
-    rows, places = again.nonzero(as_tuple=True)
-    log_probs[rows, seen[rows, places, -1]] = -math.inf
 
 
 def _candidates(

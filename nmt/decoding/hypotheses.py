@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -96,3 +97,9 @@ class Hypothesis:
     """What the search was asked to remember of it."""
     attention: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """[T, S] what each token, eos last, looked at, source subwords with eos; None unless asked for."""
+
+    @classmethod
+    def of(cls, tokens: Sequence[int], log_probability: float, options: SearchOptions, observed: int) -> Hypothesis:
+        """Make a hypothesis of what has just ended, and score it."""
+        score = log_probability / float(len(tokens) + 1) ** options.length_penalty
+        return cls(tuple(tokens), log_probability, score, observed)

@@ -1,10 +1,11 @@
-"""A network in torch as what translates: in training, on CUDA, and for the search that can be read."""
+"""Networks in torch as what translates: in training, on CUDA, and for the search that can be read."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import fsum
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from nmt.decoding.hypotheses import Hypothesis, SearchOptions
 from nmt.decoding.native import PackedNetwork
 from nmt.decoding.network import BATCH_TOKENS, Ids, Progress
 from nmt.decoding.quality_checks import COVERED
+from nmt.decoding.sampling import draw_translations
 from nmt.decoding.scoring import attention, encode_sources, log_probabilities
 from nmt.model.decoder import DecoderState
 from nmt.model.guest import as_guest
@@ -29,7 +31,7 @@ from nmt.model_folder.weights import load_model, parameters_of
 
 
 class ModelNetwork:
-    """A network in torch (see `Network`), whose weights may change between two calls.
+    """A network in torch, or an ensemble (see `Network`), whose weights may change between two calls.
 
     On the CPU it is searched in native code, where it can be, packed anew for every search; else by `beam_search`.
     torch's settings are left as they are (see `as_guest`).
@@ -38,12 +40,27 @@ class ModelNetwork:
         model: The network; put into evaluation mode whenever it is used.
         threads: CPU threads that a call uses; None for as many as torch has.
         reference: Search by `beam_search` wherever the model is.
+        others: More networks of the same subwords, in the same place: log-probabilities are the mean of all.
     """
 
-    def __init__(self, model: Seq2Seq, threads: int | None = None, *, reference: bool = False) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        threads: int | None = None,
+        *,
+        reference: bool = False,
+        others: Sequence[Seq2Seq] = (),
+    ) -> None:
         self.model = model
+        self._models = (model, *others)
         self._threads = threads
         self._reference = reference
+
+    @classmethod
+    def join(cls, networks: Sequence[ModelNetwork]) -> ModelNetwork:
+        """Make an ensemble of at least one, with what the first is asked for."""
+        model, *others = (model for network in networks for model in network._models)
+        return cls(model, networks[0]._threads, reference=networks[0]._reference, others=others)
 
     @classmethod
     def load(
@@ -78,7 +95,7 @@ class ModelNetwork:
     @property
     def number_of_parameters(self) -> int:
         """Trainable values, shared ones counted once."""
-        return self.model.number_of_parameters
+        return sum(model.number_of_parameters for model in self._models)
 
     @property
     def place(self) -> str:
@@ -96,9 +113,10 @@ class ModelNetwork:
     ) -> list[list[Hypothesis]]:
         """Search translations; see `Network.search`."""
         with as_guest(self._threads):
-            if not self._reference and can_pack(self.model):
-                packed = PackedNetwork(pack(self.model, parameters_of(self.model)), torch.get_num_threads())
-                return packed.search(sources, max_lengths, options, batch_size, progress, prefixes)
+            if not self._reference and all(map(can_pack, self._models)):
+                threads = torch.get_num_threads()
+                packed = [PackedNetwork(pack(model, parameters_of(model)), threads) for model in self._models]
+                return PackedNetwork.join(packed).search(sources, max_lengths, options, batch_size, progress, prefixes)
             found: list[list[Hypothesis]] = [[] for _ in sources]
             for batch in longest_first([len(ids) + 1 for ids in sources], BATCH_TOKENS, batch_size):
                 limits = [max_lengths[index] for index in batch]
@@ -119,22 +137,30 @@ class ModelNetwork:
         prefixes: Sequence[Ids] | None,
     ) -> list[list[Hypothesis]]:
         """Translate a batch, the longest sentence first."""
-        model = self.model.eval()
-        device = model.device
-        start = model.start(encode_sources(model, sources))
+        models = [model.eval() for model in self._models]
+        device = self.model.device
+        starts = tuple(model.start(encode_sources(model, sources)) for model in models)
         lengths = torch.tensor([len(ids) for ids in sources])
-        places = torch.arange(start.attention.shape[1])
-        beyond = (places >= lengths[:, None]).to(device, start.attention.dtype)  # [B, S]: what needs no attention
+        places = torch.arange(starts[0].attention.shape[1])
+        beyond = (places >= lengths[:, None]).to(device, starts[0].attention.dtype)  # [B, S]: what needs no attention
 
         def step(state: _State, tokens: Tensor) -> tuple[Tensor, _State]:
-            log_probs, after = model.step(state.decoder, tokens.to(device))
-            return log_probs, _State(after, state.coverage + state.decoder.attention)
+            here = tokens.to(device)
+            found = [model.step(each, here) for model, each in zip(models, state.decoders, strict=True)]
+            after = tuple(each for _, each in found)
+            seen = _mean([each.attention for each in state.decoders])
+            return _mean([log_probs for log_probs, _ in found]), _State(after, state.coverage + seen)
 
         def reorder(state: _State, index: Tensor) -> _State:
             here = index.to(device)
-            return _State(model.reorder(state.decoder, here), state.coverage[here.flatten()])
+            after = (model.reorder(each, here) for model, each in zip(models, state.decoders, strict=True))
+            return _State(tuple(after), state.coverage[here.flatten()])
 
-        found = beam_search(step, reorder, _State(start, beyond), max_lengths, options, _uncovered, prefixes)
+        state = _State(starts, beyond)
+        if options.sampling is None:
+            found = beam_search(step, reorder, state, max_lengths, options, _uncovered, prefixes)
+        else:
+            found = draw_translations(step, reorder, state, sources, max_lengths, options, _uncovered, prefixes)
         return self._with_attention(sources, found) if options.attention else found
 
     def _with_attention(self, sources: Sequence[Ids], found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
@@ -142,18 +168,19 @@ class ModelNetwork:
         pairs = [
             (source, each.tokens) for source, hypotheses in zip(sources, found, strict=True) for each in hypotheses
         ]
-        weights = dict(attention(self.model, [source for source, _ in pairs], [target for _, target in pairs]))
+        weights = dict(self._attention([source for source, _ in pairs], [target for _, target in pairs]))
         numbers = itertools.count()
         return [[replace(each, attention=weights[next(numbers)]) for each in hypotheses] for hypotheses in found]
 
     def log_probabilities(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[float]:
         """Score translations; see `Network.log_probabilities`."""
         with as_guest(self._threads):
-            return log_probabilities(self.model, sources, targets)
+            parts = [log_probabilities(model, sources, targets) for model in self._models]
+            return [fsum(each) / len(each) for each in zip(*parts, strict=True)]
 
     def attention(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Tell where the network looks; see `Network.attention`."""
-        found = attention(self.model, sources, targets)
+        found = self._attention(sources, targets)
         while True:
             with as_guest(self._threads):  # whoever takes the weights does so with settings of its own
                 each = next(found, None)
@@ -161,15 +188,27 @@ class ModelNetwork:
                 return
             yield each
 
+    def _attention(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The mean of the networks' attention; they take pairs in the same order."""
+        for parts in zip(*(attention(model, sources, targets) for model in self._models), strict=True):
+            weights = [each for _, each in parts]
+            yield parts[0][0], weights[0] if len(weights) == 1 else np.mean(weights, axis=0)
+
 
 @dataclass(frozen=True)
 class _State:
     """Where a search stands."""
 
-    decoder: DecoderState
+    decoders: tuple[DecoderState, ...]
+    """Of each network."""
     coverage: Tensor
     """[N, S], attention that each source subword received in all steps but the last, which may write eos: that one
     looks at what is still to be said."""
+
+
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    """The mean of the same tensor of each network."""
+    return parts[0] if len(parts) == 1 else torch.stack(list(parts)).mean(dim=0)
 
 
 def _uncovered(state: _State, numbers: Sequence[int]) -> list[int]:

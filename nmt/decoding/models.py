@@ -49,17 +49,24 @@ def open_models(
     if not paths:
         raise ValueError("folder: expected at least one model, got none")
     parts = [_open(path, count_threads(threads), device, precision, search, shortlist) for path in paths]
-    first, networks = parts[0], []
+    first = parts[0]
     for part, path in zip(parts, paths, strict=True):
         for side, mine, its in (("source", part.source, first.source), ("target", part.target, first.target)):
             if mine.serialized != its.serialized:
                 raise ModelError(
                     f"{path}: expected the {side} subwords of {paths[0]}, as in every ensemble, got others"
                 )
-        if not isinstance(part.network, PackedNetwork):
-            raise ModelError(f"{path}: an ensemble is for the CPU and the native search")
-        networks.append(part.network)
-    return first._replace(network=PackedNetwork.join(networks))
+    return first._replace(network=_join([part.network for part in parts]))
+
+
+def _join(networks: Sequence[Network]) -> Network:
+    """Make an ensemble of networks that were asked for in the same way."""
+    packed = [network for network in networks if isinstance(network, PackedNetwork)]
+    if len(packed) == len(networks):
+        return PackedNetwork.join(packed)
+    from nmt.decoding.model_network import ModelNetwork  # noqa: PLC0415
+
+    return ModelNetwork.join([network for network in networks if isinstance(network, ModelNetwork)])
 
 
 def _open(folder: Path, threads: int, device: str, precision: str | None, search: str, shortlist: int) -> Models:

@@ -100,7 +100,7 @@ class Translator:
         they look at: of a whole translation that is the mean of what the models think of it. Settings are the first's.
 
         Args:
-            folder: The folder, or the file; a list of them for an ensemble, on the CPU.
+            folder: The folder, or the file; a list of them for an ensemble.
             threads: CPU threads that a call uses; None for what OMP_NUM_THREADS says, or all cores.
             device: Where to translate, as in `nmt.model.device.use_device`; a CUDA device needs torch.
             precision: float32, or int8: faster on the CPU, and almost as good (docs/commands/translate.md); None for

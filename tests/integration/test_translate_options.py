@@ -116,9 +116,11 @@ def test_wrong_usage(arguments: tuple[str, ...], message: str) -> None:
     assert message in errors
 
 
-def test_the_reference_draws_nothing() -> None:
-    _, errors = run(FOLDER, "--sample", "--search", "reference", code=1)
-    assert "native code" in errors
+def test_the_reference_does_the_same_with_all_of_it(other: Path, tmp_path: Path) -> None:
+    (tmp_path / "prefixes").write_text("ka\n\n\n\nti lo\n")
+    asked = ("--ensemble", other, "--prefixes", tmp_path / "prefixes", "--min-length", "4", "--status", "--alignments")
+    for more in ((), ("--sample", "--temperature", "2", "--top-p", "0.9")):
+        assert run(FOLDER, *asked, *more, "--search", "reference") == run(FOLDER, *asked, *more)
 
 
 def test_an_ensemble(translator: Translator, other: Path) -> None:
@@ -169,8 +171,6 @@ def test_no_ensemble_of_other_subwords(monkeypatch: pytest.MonkeyPatch, other: P
     assert "expected the target subwords" in errors
 
 
-def test_no_ensemble_of_nothing_or_for_the_reference() -> None:
+def test_no_ensemble_of_nothing() -> None:
     with pytest.raises(ValueError, match="expected at least one model"):
         Translator.load([])
-    with pytest.raises(ModelError, match="an ensemble is for the CPU"):
-        Translator.load([FOLDER, FOLDER], search="reference")

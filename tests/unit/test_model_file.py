@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from nmt.cli import app
 from nmt.commands.export import contents_of
+from nmt.decoding.chance import xxh64
 from nmt.decoding.model_file import is_model_file, settings_of
 from nmt.decoding.translation import TranslationSettings
 from nmt.decoding.translator import Translator
@@ -26,7 +27,6 @@ FOLDER = Path(__file__).parents[1] / "data" / "model-v1"
 WRITTEN_BEFORE = FOLDER.parent / "model-v1-int8.nmt"
 """What `nmt export` of version 0.1.0 made of it; the native tests of text use it, too."""
 LINES = ["The old dog sees the small cat.", "", "one two three", "☃", "pe mi so nu ka"]
-_MASK = (1 << 64) - 1
 
 
 @pytest.fixture(scope="module")
@@ -65,35 +65,6 @@ def test_files_of_earlier_versions_open() -> None:
     assert everything(before) == everything(Translator.load(FOLDER, threads=1, precision="int8"))
 
 
-def xxh64(data: bytes) -> int:
-    """The digest as its specification has it, of a multiple of eight bytes, at least 32."""
-    assert len(data) >= 32
-    assert len(data) % 8 == 0
-    p1, p2, p3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
-    p4 = 0x85EBCA77C2B2AE63
-
-    def rotate(value: int, bits: int) -> int:
-        return (value << bits | value >> (64 - bits)) & _MASK
-
-    def lane(before: int, value: int) -> int:
-        return rotate((before + value * p2) & _MASK, 31) * p1 & _MASK
-
-    words = struct.unpack(f"<{len(data) // 8}Q", data)
-    whole = len(words) // 4 * 4
-    lanes = [(p1 + p2) & _MASK, p2, 0, -p1 & _MASK]
-    for place, word in enumerate(words[:whole]):
-        lanes[place % 4] = lane(lanes[place % 4], word)
-    result = sum(rotate(each, bits) for each, bits in zip(lanes, (1, 7, 12, 18), strict=True)) & _MASK
-    for each in lanes:
-        result = ((result ^ lane(0, each)) * p1 + p4) & _MASK
-    result = (result + len(data)) & _MASK
-    for word in words[whole:]:
-        result = (rotate(result ^ lane(0, word), 27) * p1 + p4) & _MASK
-    for shift, factor in ((33, p2), (29, p3)):
-        result = (result ^ result >> shift) * factor & _MASK
-    return result ^ result >> 32
-
-
 def read_as_the_page_says(path: Path) -> dict[str, tuple[int, int, int, bytes]]:
     """Type, rows, columns and content of each section."""
     content = path.read_bytes()
@@ -108,7 +79,7 @@ def read_as_the_page_says(path: Path) -> dict[str, tuple[int, int, int, bytes]]:
         panels = -(-rows // 16) * 16 * (-(-columns // 4) * 4)
         length = panels if kind == 2 else rows * columns * {0: 1, 1: 4, 3: 8, 4: 8}[kind]
         data = content[begin : begin + length]
-        assert length < 32 or length % 8 or digest == xxh64(data)
+        assert digest == xxh64(data)
         sections[name.rstrip(b"\0").decode("ascii")] = (kind, rows, columns, data)
     return sections
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from small import make_config
 
 from nmt.config import DecodingConfig
-from nmt.decoding.beam_search import beam_search
 from nmt.decoding.hypotheses import Sampling, SearchError, SearchOptions
 from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.scoring import attention, encode_sources, log_probabilities
@@ -275,21 +274,6 @@ def test_tokens_are_drawn_as_often_as_they_are_probable(temperature, top_k, top_
     assert found[0].log_probability == sum(forced[found[0].tokens[0] - 4].log_probabilities)  # the model's own
 
 
-def search_together(models: list[Seq2Seq], source: list[int], limit: int, how: SearchOptions):
-    """The search that can be read, over the mean of what networks say."""
-
-    def step(states, tokens):
-        found = [model.step(state, tokens) for model, state in zip(models, states, strict=True)]
-        return torch.stack([log_probs for log_probs, _ in found]).mean(0), [state for _, state in found]
-
-    def reorder(states, index):
-        return [model.reorder(state, index) for model, state in zip(models, states, strict=True)]
-
-    with torch.inference_mode():
-        starts = [model.start(encode_sources(model, [source])) for model in models]
-        return beam_search(step, reorder, starts, [limit], how)[0]
-
-
 def test_an_ensemble_searches_by_the_mean_of_its_networks():
     models = [
         make_model(1, cell="lstm", hidden_size=8),
@@ -300,13 +284,8 @@ def test_an_ensemble_searches_by_the_mean_of_its_networks():
     sources = sources_of(1, 9)
     how = options(no_repeat_ngram=2, min_length=2)
     found = ensemble.search(sources, limits_of(sources), asdict(how), 4, 2)
-    assert_same(
-        found,
-        [
-            search_together(models, source, limit, how)
-            for source, limit in zip(sources, limits_of(sources), strict=True)
-        ],
-    )
+    plain = ModelNetwork(models[0], reference=True, others=models[1:])
+    assert_same(found, plain.search(sources, limits_of(sources), how, 4))
     assert found != search(models[0], sources, how)
     alone = [ensemble.search([ids], limits_of([ids]), asdict(how), 1, 1)[0] for ids in sources]
     assert bits(found) == bits(alone)
@@ -338,11 +317,6 @@ def test_no_ensemble_of_other_vocabularies():
         NativeNetwork.join([native_of(make_model()), native_of(joint)])
     with pytest.raises(ValueError, match="count: expected 1"):
         NativeNetwork.join([])
-
-
-def test_the_reference_draws_nothing():
-    with pytest.raises(SearchError, match="native code"):
-        reference(make_model(), [[5]], drawing(2), 4)
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,10 @@ def test_prefixes_that_are_none(translator: Translator) -> None:
         translator.translate_detailed(LINES[:2], prefixes=["Der", None])  # type: ignore[list-item]
 
 
-def test_the_reference_draws_nothing() -> None:
-    with pytest.raises(SearchError, match="native code"):
-        Translator.load(FOLDER, threads=1, search="reference").translate_detailed(
-            LINES, TranslationSettings(sampling=Sampling())
-        )
+def test_the_reference_draws_the_same(translator: Translator) -> None:
+    settings = TranslationSettings(n_best=3, sampling=Sampling(3.0, 12, 0.97, 5), alignments=True)
+    plain = Translator.load(FOLDER, threads=1, search="reference")
+    for prefixes in (None, beginnings(translator)):
+        found, expected = (each.translate_detailed(LINES, settings, prefixes=prefixes) for each in (plain, translator))
+        assert texts(found) == texts(expected)
+        assert [each.alignment for each in found] == [each.alignment for each in expected]
