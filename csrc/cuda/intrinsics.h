@@ -25,10 +25,11 @@ __device__ inline double multiply_add(double a, double b, double c) { return __f
 
 __device__ inline double logarithm(double x) { return ::log(x); }
 
-// The value of `lane ^ mask` of the warp; all lanes call it.
-template <class T>
-__device__ inline T from_lane_xor(T value, int mask) {
-  return __shfl_xor_sync(0xffffffffu, value, mask);
+// join(value of every lane of the warp), the same for all of them, by halves; all lanes call it. `join` is commutative.
+template <class T, class Join>
+__device__ inline T over_warp(T value, const Join& join) {
+  for (int mask = 16; mask > 0; mask /= 2) value = join(value, __shfl_xor_sync(0xffffffffu, value, mask));
+  return value;
 }
 
 // 16 bytes into shared memory, behind the thread's back; `wanted` = false: zeros. Both addresses are

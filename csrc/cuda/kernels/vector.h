@@ -69,7 +69,7 @@ struct BlockSums {
 template <int n, class S, class Join>
 __device__ inline S over_block(S value, const Join& join) {
   static_assert(n % 32 == 0 && n <= 1024);
-  for (int mask = 16; mask > 0; mask /= 2) value = join(value, from_lane_xor(value, mask));
+  value = over_warp(value, join);
   auto& part = shared_memory<BlockSums>().part;
   if (thread_index() % 32 == 0) part[thread_index() / 32] = value;
   barrier();

@@ -22,12 +22,45 @@ extern Place place;
 void block_barrier();
 void warp_barrier();
 
-// What the lanes of the running thread's warp hand to one another.
-struct Warp {
-  alignas(16) unsigned char value[32][16];
-  std::uint32_t a[32][4], b[32][2];
+constexpr int kMostThreads = 1024, kLanes = 32;
+
+// What the lanes of a warp hand to one another where they meet.
+struct Meeting {
+  bool worked;  // one of them did what is to be done once for all
+  alignas(8) unsigned char bytes[kLanes * 8];
+  std::uint16_t matrix[4][8][8];
+  float a[16][16];
+  using Row = float __attribute__((vector_size(8 * sizeof(float))));
+  Row b[16], product[16];
+
+  template <class T>
+  T* values() {
+    return reinterpret_cast<T*>(bytes);
+  }
 };
-Warp& warp();
+
+// The next meeting may begin while some lanes have not left the last one, so there are two places.
+struct Warp {
+  Meeting meeting[2];
+  unsigned char meetings[kLanes];  // of each lane, modulo 2
+};
+extern Warp warps[kMostThreads / kLanes];
+
+inline int lane() { return place.thread % kLanes; }
+
+inline Meeting& next_meeting() {
+  Warp& warp = warps[place.thread / kLanes];
+  return warp.meeting[warp.meetings[lane()] ^= 1];
+}
+
+// When all lanes have come, the first that goes on does the work of all.
+template <class Work>
+void meet(Meeting& meeting, const Work& work) {
+  meeting.worked = false;
+  warp_barrier();
+  if (!meeting.worked) work();
+  meeting.worked = true;
+}
 
 // The running thread's asynchronous copies; not wanted: zeros.
 void copy_later(void* to, const void* from, std::size_t bytes, bool wanted);
@@ -48,15 +81,16 @@ inline double multiply_add(double a, double b, double c) { return std::fma(a, b,
 
 inline double logarithm(double x) { return std::log(x); }
 
-template <class T>
-T from_lane_xor(T value, int mask) {
-  emulator::Warp& warp = emulator::warp();
-  const int lane = thread_index() % 32;
-  std::memcpy(warp.value[lane], &value, sizeof value);
-  emulator::warp_barrier();
-  std::memcpy(&value, warp.value[lane ^ mask], sizeof value);
-  emulator::warp_barrier();
-  return value;
+template <class T, class Join>
+T over_warp(T value, const Join& join) {
+  emulator::Meeting& all = emulator::next_meeting();
+  T* const values = all.values<T>();
+  values[emulator::lane()] = value;
+  emulator::meet(all, [&] {
+    for (int half = emulator::kLanes / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) values[i] = join(values[i], values[i + half]);
+  });
+  return values[0];
 }
 
 // A copy is made when it is waited for, and not before.
@@ -71,19 +105,18 @@ void wait_copies() {
 
 template <int kMatrices>
 void load_matrices(std::uint32_t (&m)[kMatrices], const void* row, bool transposed) {
-  emulator::Warp& warp = emulator::warp();
-  const int lane = thread_index() % 32, g = lane / 4, q = lane % 4;
-  std::memcpy(warp.value[lane], &row, sizeof row);
-  emulator::warp_barrier();
-  const auto value = [&](int matrix, int i, int j) {
-    const std::uint16_t* values;
-    std::memcpy(&values, warp.value[8 * matrix + i], sizeof values);
-    return std::uint32_t{values[j]};
-  };
-  for (int i = 0; i < kMatrices; ++i)
-    m[i] = transposed ? value(i, 2 * q, g) | value(i, 2 * q + 1, g) << 16
-                      : value(i, g, 2 * q) | value(i, g, 2 * q + 1) << 16;
-  emulator::warp_barrier();
+  emulator::Meeting& all = emulator::next_meeting();
+  const int lane = emulator::lane(), g = lane / 4, q = lane % 4;
+  all.values<const void*>()[lane] = row;
+  emulator::meet(all, [&] {
+    for (int i = 0; i < 8 * kMatrices; ++i)
+      std::memcpy(all.matrix[i / 8][i % 8], all.values<const void*>()[i], sizeof all.matrix[0][0]);
+  });
+  for (int i = 0; i < kMatrices; ++i) {
+    const auto& matrix = all.matrix[i];
+    m[i] = transposed ? matrix[2 * q][g] | std::uint32_t{matrix[2 * q + 1][g]} << 16
+                      : matrix[g][2 * q] | std::uint32_t{matrix[g][2 * q + 1]} << 16;
+  }
 }
 
 // To the nearest with 10 bits of mantissa, ties away from zero.
@@ -95,30 +128,29 @@ inline std::uint32_t to_tf32(float x) {
 
 namespace emulator {
 
-// kPairs: registers hold two neighbouring k. value(bits, half) is what one of a register's k stands for.
+// A register of a or b holds kPairs neighbouring k; value(bits, i): what the i-th of them stands for.
 template <int kPairs, class ValueAt>
 void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2], const ValueAt& value) {
-  Warp& w = warp();
-  const int lane = place.thread % 32, g = lane / 4, q = lane % 4;
-  std::memcpy(w.a[lane], a, sizeof a);
-  std::memcpy(w.b[lane], b, sizeof b);
-  warp_barrier();
-  for (int i = 0; i < 4; ++i) {
-    const int row = g + i / 2 * 8, column = 2 * q + i % 2;
-    float sum = 0;
-    for (int half = 0; half < 2; ++half)
-      for (int lane_k = 0; lane_k < 4; ++lane_k)
-        for (int k = 0; k < kPairs; ++k)
-          sum += value(w.a[row % 8 * 4 + lane_k][row / 8 + 2 * half], k) * value(w.b[column * 4 + lane_k][half], k);
-    c[i] += sum;
+  Meeting& all = next_meeting();
+  const int g = lane() / 4, q = lane() % 4;
+  for (int i = 0; i < kPairs; ++i) {
+    for (int e = 0; e < 4; ++e) all.a[g + e % 2 * 8][(q + e / 2 * 4) * kPairs + i] = value(a[e], i);
+    for (int e = 0; e < 2; ++e) all.b[(q + e * 4) * kPairs + i][g] = value(b[e], i);
   }
-  warp_barrier();
+  meet(all, [&] {
+    for (int row = 0; row < 16; ++row) {
+      Meeting::Row sum{};
+      for (int k = 0; k < 8 * kPairs; ++k) sum += all.a[row][k] * all.b[k];
+      all.product[row] = sum;
+    }
+  });
+  for (int e = 0; e < 4; ++e) c[e] += all.product[g + e / 2 * 8][2 * q + e % 2];
 }
 
 template <class T>
 void multiply_pairs(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-  multiply_fragments<2>(
-      c, a, b, [](std::uint32_t bits, int half) { return widen(T{static_cast<std::uint16_t>(bits >> 16 * half)}); });
+  multiply_fragments<2>(c, a, b,
+                        [](std::uint32_t bits, int i) { return widen(T{static_cast<std::uint16_t>(bits >> 16 * i)}); });
 }
 
 }  // namespace emulator
