@@ -1,0 +1,204 @@
+"""Arguments of the commands that translate, and score translations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nmt.commands.asked import SearchSettings, TestSet
+from nmt.commands.options import (
+    BatchSize,
+    BeamSize,
+    Device,
+    Ensemble,
+    Format,
+    InputFile,
+    LengthPenalty,
+    MinLength,
+    Model,
+    OutputFile,
+    Precision,
+    PrefixFile,
+    ReferenceFile,
+    Retry,
+    Sample,
+    Search,
+    SearchBy,
+    Seed,
+    Sentences,
+    Shortlist,
+    SourceFile,
+    Temperature,
+    TestName,
+    Threads,
+    TopK,
+    TopP,
+    within,
+)
+from nmt.reporting import reporting
+from nmt.values import N_BEST
+
+
+def translate(
+    model: Model,
+    *,
+    source: InputFile = None,
+    output: OutputFile = None,
+    format: Annotated[Format, typer.Option(help="What to read and write.")] = Format.text,
+    status: Annotated[bool, typer.Option("--status", help="Say of each line how it went.")] = False,
+    scores: Annotated[bool, typer.Option("--scores", help="Give the score of each translation.")] = False,
+    alignments: Annotated[bool, typer.Option("--alignments", help="Say which word came from which.")] = False,
+    n_best: Annotated[int, within(N_BEST, "Translations per line (tsv and json).")] = 1,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw one line's attention, .png or .svg.")] = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    batch_size: BatchSize = None,
+    retry: Retry = None,
+    sentences: Sentences = None,
+    threads: Threads = None,
+    device: Device = None,
+    precision: Precision = None,
+    search: Search = SearchBy.native,
+    shortlist: Shortlist = 0,
+    min_length: MinLength = 0,
+    prefixes: PrefixFile = None,
+    sample: Sample = False,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    ensemble: Ensemble = [],  # noqa: B006  (typer copies it)
+) -> None:
+    """Translate text, line by line.
+
+    Each line in gives exactly one line out, in order, whatever it holds.
+    """
+    if n_best > 1 and format is Format.text:
+        raise typer.BadParameter("--n-best: expected --format tsv or json with it, text has one line per line")
+    if beam_size is not None and n_best > beam_size:
+        raise typer.BadParameter(f"--n-best: expected at most --beam-size {beam_size}, got {n_best}")
+    if plot is not None and plot.suffix.lower() not in (".png", ".svg"):
+        raise typer.BadParameter(f"--plot: expected a name that ends in .png or .svg, got {plot}")
+    chance = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    chosen: dict[str, Any] = {name: value for name, value in chance.items() if value is not None}
+    if chosen and not sample:
+        raise typer.BadParameter(f"--{next(iter(chosen)).replace('_', '-')}: expected --sample with it")
+    if sample and beam_size is not None:
+        raise typer.BadParameter("--beam-size: expected none with --sample, which searches nothing")
+    with reporting():
+        from nmt.commands.translate import Request, run
+        from nmt.decoding.formats import Columns
+        from nmt.decoding.hypotheses import Sampling
+
+        how = SearchSettings(
+            beam_size,
+            length_penalty,
+            batch_size,
+            threads,
+            device or "cpu",
+            retry,
+            sentences,
+            precision,
+            search,
+            shortlist,
+            min_length,
+            Sampling(**chosen) if sample else None,
+            tuple(ensemble),
+        )
+        columns = Columns(status, scores, alignments)
+        run(model, how, Request(source, output, format.value, columns, n_best, plot, prefixes))
+
+
+def evaluate(
+    model: Model,
+    *,
+    test: TestName = None,
+    source: SourceFile = None,
+    reference: ReferenceFile = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write the translations.")] = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    batch_size: BatchSize = None,
+    retry: Retry = None,
+    sentences: Sentences = None,
+    threads: Threads = None,
+    device: Device = None,
+    precision: Precision = None,
+    search: Search = SearchBy.native,
+    shortlist: Shortlist = 0,
+) -> None:
+    """Translate a test set and score it.
+
+    Prints BLEU and chrF with sacreBLEU's signatures, and adds them to MODEL/scores.jsonl.
+    """
+    chosen = _test_set(test, source, reference)
+    with reporting():
+        from nmt.commands.evaluate import run
+
+        place = device or "cpu"
+        how = SearchSettings(
+            beam_size, length_penalty, batch_size, threads, place, retry, sentences, precision, search, shortlist
+        )
+        run(model, chosen, output, how)
+
+
+def score(
+    model: Model,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain or compressed; - is stdin.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
+    normalize: Annotated[bool, typer.Option("--normalize", help="Divide by the number of subwords.")] = False,
+    threads: Threads = None,
+    device: Device = None,
+) -> None:
+    """Print the log-probability that a model gives to each pair of lines."""
+    with reporting():
+        from nmt.commands.score import run
+
+        run(model, source, target, format.value, normalize, SearchSettings(threads=threads, device=device or "cpu"))
+
+
+def compare(
+    systems: Annotated[
+        list[Path], typer.Argument(metavar="A B", help="Model folders or files, or files of translations.")
+    ],
+    *,
+    test: TestName = None,
+    source: SourceFile = None,
+    reference: ReferenceFile = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with both, side by side.")] = None,
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Target language, for BLEU's tokeniser.  [default: the models']")
+    ] = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    batch_size: BatchSize = None,
+    retry: Retry = None,
+    sentences: Sentences = None,
+    threads: Threads = None,
+    device: Device = None,
+    precision: Precision = None,
+    search: Search = SearchBy.native,
+    shortlist: Shortlist = 0,
+) -> None:
+    """Tell whether one system is better than another: paired bootstrap on a test set."""
+    if len(systems) != 2:
+        raise typer.BadParameter(f"expected two systems, got {len(systems)}")
+    chosen = _test_set(test, source, reference)
+    with reporting():
+        from nmt.commands.compare import run
+
+        place = device or "cpu"
+        how = SearchSettings(
+            beam_size, length_penalty, batch_size, threads, place, retry, sentences, precision, search, shortlist
+        )
+        run((systems[0], systems[1]), chosen, html, how, language)
+
+
+def _test_set(name: str | None, source: Path | None, reference: Path | None) -> TestSet:
+    files = None if source is None or reference is None else (source, reference)
+    if (name is None) == (files is None) or (source is None) != (reference is None):
+        raise typer.BadParameter("expected either --test NAME, or --source FILE and --reference FILE")
+    return TestSet(name, files)
