@@ -81,7 +81,7 @@ def write_through(path: Path | None) -> Iterator[BinaryIO]:
         return
     place = _end_of_links(path)
     if isinstance(place, int):
-        with _naming(path), os.fdopen(os.dup(place), "wb") as file:
+        with _naming(path), open(path, "wb", opener=lambda *_: os.dup(place)) as file:
             yield file
         return
     try:
@@ -106,16 +106,13 @@ def write_through(path: Path | None) -> Iterator[BinaryIO]:
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of processes that are gone; those that are written to are locked, and stay."""
     for path in folder.glob(LEFTOVERS):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:
-            continue
-        try:
-            with suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-        finally:
-            os.close(descriptor)
+        with suppress(OSError), open(path, "rb", opener=_open_no_link) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def _open_no_link(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 @contextmanager

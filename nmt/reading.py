@@ -73,8 +73,7 @@ def open_regular(path: Path, largest: int | None = None) -> BufferedReader:
         OSError: It is no regular file, too large, or cannot be read; names it, and says what came.
     """
     _require_regular(path, path.stat())  # opening alone means something to some devices
-    # The file owns its descriptor from the first moment: if a signal ends this, nobody closes it a second time.
-    file: BufferedReader = BufferedReader(FileIO(str(path), opener=_open_at_once))
+    file = _open_owned(path)
     try:
         found = os.fstat(file.fileno())  # may be another file by now
         _require_regular(path, found)
@@ -86,9 +85,12 @@ def open_regular(path: Path, largest: int | None = None) -> BufferedReader:
         raise
 
 
-def _open_at_once(name: str, flags: int) -> int:
-    """Open a file without waiting, should it have become a pipe."""
-    return os.open(name, flags | os.O_NONBLOCK)
+def _open_owned(path: Path) -> BufferedReader:
+    """Open a file without waiting, should it be a pipe.
+
+    The file owns its descriptor from the first moment: if a signal ends this, it is closed, and nobody closes it twice.
+    """
+    return BufferedReader(FileIO(str(path), opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)))
 
 
 def read_regular(path: Path, largest: int = LARGEST_TEXT) -> bytes:
@@ -111,13 +113,12 @@ def read_given(path: Path, largest: int = LARGEST_TEXT) -> bytes:
         with open_given(path) as file:
             content = file.read(largest + 1)
     else:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        with _open_owned(path) as file:
             waiting = select.poll()
-            waiting.register(descriptor, select.POLLIN)
+            waiting.register(file, select.POLLIN)
             if not waiting.poll(_PATIENCE_MILLISECONDS):
                 raise OSError(errno.ETIMEDOUT, "nobody writes into this pipe", str(path))
-            os.set_blocking(descriptor, True)
+            os.set_blocking(file.fileno(), True)
             content = file.read(largest + 1)
     if len(content) > largest:
         raise OSError(errno.EFBIG, f"expected at most {largest:,} bytes, got more", str(path))
