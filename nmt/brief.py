@@ -17,6 +17,7 @@ from nmt.values import (
     BEAM_SIZE,
     DOUBTFUL,
     FORMAT_VERSION,
+    HEADS,
     LAYERS,
     LENGTH_EXTRA,
     LENGTH_FACTOR,
@@ -55,6 +56,8 @@ class ModelSettings(NamedTuple):
     decoder_layers: int
     attention: str
     tie_embeddings: bool
+    attention_heads: int = 1
+    context: str = "readout"
 
 
 class DecodingSettings(NamedTuple):
@@ -113,8 +116,10 @@ _MODEL: Final[Mapping[str, Callable[[object], bool]]] = {
     "hidden_size": _within(WIDTH),
     "encoder_layers": _within(LAYERS),
     "decoder_layers": _within(LAYERS),
-    "attention": _one_of("dot", "general"),
+    "attention": _one_of("dot", "general", "additive"),
     "tie_embeddings": _is_flag,
+    "attention_heads": _within(HEADS),
+    "context": _one_of("readout", "upper"),
 }
 _DECODING: Final[Mapping[str, Callable[[object], bool]]] = {
     "beam_size": _within(BEAM_SIZE),

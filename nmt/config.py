@@ -19,6 +19,7 @@ from nmt.values import (
     DEVICES,
     DOUBTFUL,
     FORMAT_VERSION,
+    HEADS,
     LAYERS,
     LENGTH_EXTRA,
     LENGTH_FACTOR,
@@ -179,8 +180,16 @@ class ModelConfig(Section):
     """Bidirectional encoder layers."""
     decoder_layers: int = Field(default=2, ge=LAYERS.least, le=LAYERS.most)
     """Decoder layers; from the second on, with a residual connection around each."""
-    attention: Literal["dot", "general"] = "general"
-    """Luong attention score: `dot` (scaled, needs no weights beyond the keys' projection) or `general`."""
+    attention: Literal["dot", "general", "additive"] = "dot"
+    """How attention scores a source position: `dot`, the scaled product of the decoder's state and the projected
+    state of the encoder (Luong); `additive`, a small network of both (Bahdanau), which takes longer; or `general`,
+    the same as `dot` with one more matrix, as models of earlier versions have it."""
+    attention_heads: int = Field(default=1, ge=HEADS.least, le=HEADS.most)
+    """Attention heads, each of which looks with its part of the state at its part of the encoder's states; a divisor
+    of `hidden_size`."""
+    context: Literal["readout", "upper"] = "readout"
+    """Where the decoder reads what attention gives: `readout`, behind its layers, the last of which asks; or `upper`,
+    where the first layer asks and those above read it, too."""
     tie_embeddings: bool = True
     """Share the target embedding with the output layer and, with a joint vocabulary, with the source embedding."""
     dropout: Fraction = 0.3
@@ -327,4 +336,7 @@ class Config(Section):
     def _check_across_sections(self) -> Config:
         if self.training.optimizer == "adam" and self.training.weight_decay:
             raise ValueError("training.weight_decay needs training.optimizer = 'adamw'")
+        heads, width = self.model.attention_heads, self.model.hidden_size
+        if width % heads:
+            raise ValueError(f"model.attention_heads: expected a divisor of model.hidden_size = {width}, got {heads}")
         return self

@@ -206,18 +206,9 @@ class ModelFile:
 def make_model_file(
     tensors: dict[str, Any],
     parts: Sequence[tuple[str, int, bytes]],
-    *,
-    cell: int,
-    attention: int,
-    precision: int,
-    source_vocabulary: int,
-    target_vocabulary: int,
-    embedding_size: int,
-    hidden_size: int,
-    encoder_layers: int,
-    decoder_layers: int,
+    shape: Sequence[int],
 ) -> bytes:
-    """Contents of a file with some sections (name, type, content) and the network of these tensors."""
+    """Contents of a file with some sections (name, type, content) and the network of these tensors, of such a shape."""
 
 class Translation:
     """A translation network and its search (csrc/include/rnn_translate.h)."""
@@ -225,21 +216,8 @@ class Translation:
     @overload
     def __init__(self, file: ModelFile, isa: str | None = None) -> None: ...
     @overload
-    def __init__(
-        self,
-        tensors: dict[str, Any],
-        *,
-        cell: int,
-        attention: int,
-        precision: int,
-        source_vocabulary: int,
-        target_vocabulary: int,
-        embedding_size: int,
-        hidden_size: int,
-        encoder_layers: int,
-        decoder_layers: int,
-        isa: str | None = None,
-    ) -> None: ...
+    def __init__(self, tensors: dict[str, Any], shape: Sequence[int], isa: str | None = None) -> None:
+        """`shape`: the numbers of rnn_translate_shape in their order."""
     @staticmethod
     def join(parts: Sequence[Translation]) -> Translation: ...
     def set_shortlist(self, first: bytes, candidates: bytes, frequent: bytes) -> None: ...

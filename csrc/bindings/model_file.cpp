@@ -1,10 +1,12 @@
 #include "bindings/model_file.h"
 
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <memory>
 #include <tuple>
 
@@ -57,6 +59,11 @@ nb::list ModelFile::sections() const {
   return all;
 }
 
+rnn_translate_shape shape_of(const ShapeNumbers& n) {
+  const auto kind = [](int64_t number) { return static_cast<int32_t>(std::clamp<int64_t>(number, -1, 256)); };
+  return {kind(n[0]), kind(n[1]), kind(n[2]), n[3], n[4], n[5], n[6], n[7], n[8], n[9], kind(n[10])};
+}
+
 nb::object ModelFile::read(const std::string& name) const {
   const rnn_translate_section* sections = nullptr;
   int64_t count = 0;
@@ -105,13 +112,8 @@ void bind_model_file(nb::module_& module) {
       .def("read", &ModelFile::read, "name"_a);
   module.def(
       "make_model_file",
-      [](const nb::dict& tensors, const std::vector<Part>& parts, int cell, int attention, int precision,
-         int64_t source_vocabulary, int64_t target_vocabulary, int64_t embedding_size, int64_t hidden_size,
-         int64_t encoder_layers, int64_t decoder_layers) {
-        return make_model_file(tensors, parts,
-                               {cell, attention, precision, source_vocabulary, target_vocabulary, embedding_size,
-                                hidden_size, encoder_layers, decoder_layers});
+      [](const nb::dict& tensors, const std::vector<Part>& parts, const ShapeNumbers& shape) {
+        return make_model_file(tensors, parts, shape_of(shape));
       },
-      "tensors"_a, "parts"_a, nb::kw_only(), "cell"_a, "attention"_a, "precision"_a, "source_vocabulary"_a,
-      "target_vocabulary"_a, "embedding_size"_a, "hidden_size"_a, "encoder_layers"_a, "decoder_layers"_a);
+      "tensors"_a, "parts"_a, "shape"_a);
 }

@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,10 @@ class NamedTensors {
   std::vector<Input> values_;
   std::vector<rnn_translate_tensor> list_;
 };
+
+// Of a shape's numbers in their order.
+using ShapeNumbers = std::array<int64_t, 11>;
+rnn_translate_shape shape_of(const ShapeNumbers& numbers);
 
 class ModelFile {
  public:

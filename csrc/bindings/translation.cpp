@@ -1,6 +1,7 @@
 // A network for translating, and its search.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -173,16 +174,9 @@ void bind_translation(nb::module_& module) {
   nb::class_<Translation>(module, "Translation")
       .def(
           "__init__",
-          [](Translation* self, const nb::dict& tensors, int cell, int attention, int precision,
-             int64_t source_vocabulary, int64_t target_vocabulary, int64_t embedding_size, int64_t hidden_size,
-             int64_t encoder_layers, int64_t decoder_layers, const std::optional<std::string>& isa) {
-            new (self) Translation({cell, attention, precision, source_vocabulary, target_vocabulary, embedding_size,
-                                    hidden_size, encoder_layers, decoder_layers},
-                                   tensors, isa);
-          },
-          "tensors"_a, nb::kw_only(), "cell"_a, "attention"_a, "precision"_a, "source_vocabulary"_a,
-          "target_vocabulary"_a, "embedding_size"_a, "hidden_size"_a, "encoder_layers"_a, "decoder_layers"_a,
-          "isa"_a = nb::none())
+          [](Translation* self, const nb::dict& tensors, const ShapeNumbers& shape,
+             const std::optional<std::string>& isa) { new (self) Translation(shape_of(shape), tensors, isa); },
+          "tensors"_a, "shape"_a, "isa"_a = nb::none())
       .def(nb::init<const ModelFile&, const std::optional<std::string>&>(), "file"_a, "isa"_a = nb::none())
       .def_static(
           "join", [](const std::vector<const Translation*>& parts) { return new Translation(parts); }, "parts"_a,

@@ -19,8 +19,13 @@
 extern "C" {
 #endif
 
-/* dot: the query as it is; general: the query through a matrix of its own. */
-enum { RNN_TRANSLATE_DOT = 0, RNN_TRANSLATE_GENERAL = 1 };
+/* dot: the query as it is; general: the query through a matrix of its own; additive: that, and a vector . tanh(query +
+ * key). */
+enum { RNN_TRANSLATE_DOT = 0, RNN_TRANSLATE_GENERAL = 1, RNN_TRANSLATE_ADDITIVE = 2 };
+
+/* Where the decoder reads what attention gives. readout: behind its layers, whose last asks; upper: the first layer
+ * asks, and those above read it, too. */
+enum { RNN_TRANSLATE_READOUT = 0, RNN_TRANSLATE_UPPER = 1 };
 
 /* What weights are packed to. int8: integers of -127 to 127 with a scale for each row of a matrix; what they are
  * multiplied by is rounded to the same, with a scale for each vector, and sums are exact. Cells, attention and softmax
@@ -32,6 +37,8 @@ typedef struct {
   int32_t attention;
   int32_t precision;
   int64_t source_vocabulary, target_vocabulary, embedding_size, hidden_size, encoder_layers, decoder_layers;
+  int64_t attention_heads; /* 1 to 16, in equal parts of the hidden size */
+  int32_t context;
 } rnn_translate_shape;
 
 typedef struct {

@@ -13,7 +13,7 @@
 namespace rnn_engine::translate {
 
 inline constexpr const char* kNetworkSection = "network";
-inline constexpr std::int64_t kNetworkNumbers = 9;
+inline constexpr std::int64_t kNetworkNumbers = 11, kFewerNumbers = 9;  // these without heads and context: one, readout
 
 // What a file says of its network. Throws InvalidArgument, like the next.
 rnn_translate_shape shape_of(const ModelFile& file);

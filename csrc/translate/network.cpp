@@ -22,8 +22,14 @@ const rnn_translate_shape& checked(const rnn_translate_shape& shape) {
   require_size("hidden_size", shape.hidden_size, kWidest);
   require_size("encoder_layers", shape.encoder_layers, kDeepest);
   require_size("decoder_layers", shape.decoder_layers, kDeepest);
-  require(shape.attention == RNN_TRANSLATE_DOT || shape.attention == RNN_TRANSLATE_GENERAL,
-          "attention: expected 0 (dot) or 1 (general), got " + std::to_string(shape.attention));
+  require(shape.attention >= RNN_TRANSLATE_DOT && shape.attention <= RNN_TRANSLATE_ADDITIVE,
+          "attention: expected 0 (dot), 1 (general) or 2 (additive), got " + std::to_string(shape.attention));
+  require_size("attention_heads", shape.attention_heads, 16);
+  require(shape.hidden_size % shape.attention_heads == 0, "attention_heads: expected a divisor of hidden_size " +
+                                                              std::to_string(shape.hidden_size) + ", got " +
+                                                              std::to_string(shape.attention_heads));
+  require(shape.context == RNN_TRANSLATE_READOUT || shape.context == RNN_TRANSLATE_UPPER,
+          "context: expected 0 (readout) or 1 (upper), got " + std::to_string(shape.context));
   require(shape.precision == RNN_TRANSLATE_FLOAT32 || shape.precision == RNN_TRANSLATE_INT8,
           "precision: expected 0 (float32) or 1 (int8), got " + std::to_string(shape.precision));
   return shape;
@@ -40,9 +46,11 @@ Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const
     return make_recurrence(backend_, shape.precision, stack, tensors, table);
   };
   encoder_ = recurrence({shape.cell, E, H, shape.encoder_layers, 2, "encoder.layers."}, source_table_);
+  const std::int64_t upper = shape.context == RNN_TRANSLATE_UPPER ? C + H : H;
   for (std::int64_t layer = 0; layer < shape.decoder_layers; ++layer)
-    decoder_.push_back(recurrence({shape.cell, layer ? H : E, H, 1, 1, "decoder.layers." + std::to_string(layer) + "."},
-                                  layer ? nullptr : target_table_));
+    decoder_.push_back(
+        recurrence({shape.cell, layer ? upper : E, H, 1, 1, "decoder.layers." + std::to_string(layer) + "."},
+                   layer ? nullptr : target_table_));
 
   const auto linear = [&](const std::string& name, std::int64_t n, std::int64_t k, bool bias = true) {
     return make_linear(backend_, shape.precision, tensors.matrix(name + ".weight", n, k),
@@ -50,7 +58,11 @@ Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const
   };
   bridge_ = linear("decoder.initial", 2 * shape.decoder_layers * H, C);
   keys_ = linear("decoder.attention.key_projection", H, C, false);
-  if (shape.attention == RNN_TRANSLATE_GENERAL) queries_ = linear("decoder.attention.query_projection", H, H, false);
+  if (shape.attention != RNN_TRANSLATE_DOT) queries_ = linear("decoder.attention.query_projection", H, H, false);
+  if (shape.attention == RNN_TRANSLATE_ADDITIVE) {
+    const float* vector = tensors.get("decoder.attention.vector", H);
+    vector_.assign(vector, vector + H);
+  }
   attentional_ = linear("decoder.combine", H, C + H);
   readout_ = linear("decoder.project", E, H);
 }
@@ -96,8 +108,10 @@ std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vect
     for (std::int64_t b = 0; b < sizes[t]; ++b) words.push_back(sources[static_cast<std::size_t>(b)][t]);
   encoder_->run(sizes, {nullptr, words.data()}, states.at_least(rows * C));
   keys_->apply(rows, states.data(), C, keys.at_least(rows * H), H);
-  const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(H)));
-  for (std::int64_t j = 0; j < rows * H; ++j) keys.data()[j] *= scale;
+  if (shape_.attention != RNN_TRANSLATE_ADDITIVE) {
+    const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(H / shape_.attention_heads)));
+    for (std::int64_t j = 0; j < rows * H; ++j) keys.data()[j] *= scale;
+  }
 
   std::vector<std::unique_ptr<Source>> result;
   const auto B = static_cast<std::int64_t>(sources.size());
@@ -123,9 +137,14 @@ std::unique_ptr<Source> Network::source_of(const std::vector<const float*>& stat
   source->length = S;
 
   source->keys.reserve(static_cast<std::size_t>(S * H));
-  for (const float* row : keys) source->keys.insert(source->keys.end(), row, row + H);
   source->values.reserve(static_cast<std::size_t>(S * C));
-  for (const float* row : states) source->values.insert(source->values.end(), row, row + C);
+  const std::int64_t key_size = H / shape_.attention_heads, value_size = C / shape_.attention_heads;
+  for (std::int64_t head = 0; head < shape_.attention_heads; ++head) {
+    for (const float* row : keys)
+      source->keys.insert(source->keys.end(), row + head * key_size, row + (head + 1) * key_size);
+    for (const float* row : states)
+      source->values.insert(source->values.end(), row + head * value_size, row + (head + 1) * value_size);
+  }
 
   for (const float* row : states)
     for (std::int64_t j = 0; j < C; ++j) summary[j] += row[j];
@@ -147,11 +166,11 @@ void Network::begin(std::int64_t rows, const float* summaries, std::vector<std::
   }
 }
 
-const float* Network::recurrence(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const {
-  const std::int64_t H = shape_.hidden_size;
+const float* Network::ask(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const {
+  const std::int64_t H = shape_.hidden_size, C = context_size();
   const auto N = static_cast<std::int64_t>(tokens.size());
   float* sum = scratch.states.at_least(N * H);  // of the layers' outputs: each adds to those below
-  for (std::size_t layer = 0; layer < decoder_.size(); ++layer) {
+  for (std::size_t layer = 0; layer < asking_layers(); ++layer) {
     float* h = states.hidden[layer].data();
     decoder_[layer]->step(N, {layer ? sum : nullptr, tokens.data()}, h, states.cell[layer].data());
     if (layer == 0)
@@ -159,7 +178,6 @@ const float* Network::recurrence(const std::vector<std::int32_t>& tokens, States
     else
       for (std::int64_t j = 0; j < N * H; ++j) sum[j] += h[j];
   }
-  const std::int64_t C = context_size();
   float* joined = scratch.joined.at_least(N * (C + H));  // [context; state]
   for (std::int64_t n = 0; n < N; ++n) std::memcpy(joined + n * (C + H) + C, sum + n * H, sizeof(float) * H);
   if (!queries_) return sum;
@@ -168,11 +186,33 @@ const float* Network::recurrence(const std::vector<std::int32_t>& tokens, States
 }
 
 const float* Network::attend(const Group& group, std::int64_t row, const float* queries, Scratch& scratch) const {
-  const std::int64_t H = shape_.hidden_size, C = context_size(), S = group.source->length;
-  float* weights = scratch.scores.at_least(group.rows * S);
-  kernels().attend({group.rows, S, H, C, queries + row * H, group.source->keys.data(), group.source->values.data(),
-                    weights, scratch.joined.data() + row * (C + H), C + H});
-  return weights;
+  const std::int64_t H = shape_.hidden_size, C = context_size(), S = group.source->length, N = group.rows;
+  const std::int64_t heads = shape_.attention_heads, key_size = H / heads, value_size = C / heads;
+  float* mean = scratch.scores.at_least(N * S);
+  float* weights = heads == 1 ? mean : scratch.head_scores.at_least(N * S);
+  for (std::int64_t head = 0; head < heads; ++head) {
+    kernels().attend({N, S, key_size, value_size, queries + row * H + head * key_size,
+                      group.source->keys.data() + head * S * key_size,
+                      group.source->values.data() + head * S * value_size,
+                      vector_.empty() ? nullptr : vector_.data() + head * key_size, weights,
+                      scratch.joined.data() + row * (C + H) + head * value_size, H, C + H});
+    if (heads == 1) break;
+    for (std::int64_t j = 0; j < N * S; ++j) mean[j] = (head ? mean[j] : 0.0f) + weights[j];
+  }
+  if (heads > 1)
+    for (std::int64_t j = 0; j < N * S; ++j) mean[j] /= static_cast<float>(heads);
+  return mean;
+}
+
+void Network::answer(std::int64_t rows, States& states, Scratch& scratch) const {
+  const std::int64_t H = shape_.hidden_size, C = context_size();
+  float* joined = scratch.joined.data();
+  for (std::size_t layer = asking_layers(); layer < decoder_.size(); ++layer) {
+    const float* h = states.hidden[layer].data();
+    decoder_[layer]->step(rows, {joined, nullptr}, states.hidden[layer].data(), states.cell[layer].data());
+    for (std::int64_t n = 0; n < rows; ++n)
+      for (std::int64_t j = 0; j < H; ++j) joined[n * (C + H) + C + j] += h[n * H + j];
+  }
 }
 
 const float* Network::read_out(std::int64_t rows, Scratch& scratch) const {

@@ -20,8 +20,8 @@ namespace rnn_engine::translate {
 // A source as the decoder looks at it.
 struct Source {
   std::int64_t length = 0;          // S, with eos
-  std::vector<float> keys;          // [S, A]
-  std::vector<float> values;        // [S, C]
+  std::vector<float> keys;          // of each head [S, A / heads]
+  std::vector<float> values;        // of each head [S, C / heads]
   std::vector<float> hidden, cell;  // [L, H] before the first token
 };
 
@@ -33,7 +33,7 @@ struct Group {
 
 // What a step of N hypotheses goes through; grows as needed.
 struct Scratch {
-  Buffer states, queries, joined, vectors, features, scores;
+  Buffer states, queries, head_scores, joined, vectors, features, scores;
 };
 
 // States of N hypotheses.
@@ -70,12 +70,13 @@ class Network {
   const float* step(const std::vector<Group>& groups, const std::vector<std::int32_t>& tokens, States& states,
                     Scratch& scratch, const Attention& attention) const {
     std::int64_t row = 0;
-    const float* output = recurrence(tokens, states, scratch);
+    const float* queries = ask(tokens, states, scratch);
     for (const Group& group : groups) {
-      const float* weights = attend(group, row, output, scratch);
+      const float* weights = attend(group, row, queries, scratch);
       for (std::int64_t k = 0; k < group.rows; ++k) attention(row + k, weights + k * group.source->length);
       row += group.rows;
     }
+    answer(row, states, scratch);
     return read_out(row, scratch);
   }
 
@@ -84,14 +85,18 @@ class Network {
 
  private:
   void make_tables(const Tensors& tensors);
-  const float* recurrence(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const;
+  // Runs the layers below attention: its queries [N, A].
+  const float* ask(const std::vector<std::int32_t>& tokens, States& states, Scratch& scratch) const;
   const float* attend(const Group& group, std::int64_t row, const float* states, Scratch& scratch) const;
+  // Runs the layers above attention, which read [context; state].
+  void answer(std::int64_t rows, States& states, Scratch& scratch) const;
   const float* read_out(std::int64_t rows, Scratch& scratch) const;
   std::unique_ptr<Source> source_of(const std::vector<const float*>& states, const std::vector<const float*>& keys,
                                     float* summary) const;
   void begin(std::int64_t rows, const float* summaries, std::vector<std::unique_ptr<Source>>& sources) const;
 
   std::int64_t context_size() const { return 2 * shape_.hidden_size; }  // C
+  std::size_t asking_layers() const { return shape_.context == RNN_TRANSLATE_UPPER ? 1 : decoder_.size(); }
 
   rnn_translate_shape shape_;
   Helpers helpers_;
@@ -100,6 +105,7 @@ class Network {
   std::unique_ptr<Recurrence> encoder_;
   std::vector<std::unique_ptr<Recurrence>> decoder_;
   std::unique_ptr<Linear> bridge_, keys_, queries_, attentional_, readout_, output_;
+  std::vector<float> vector_;  // [A] of additive attention
 };
 
 }  // namespace rnn_engine::translate

@@ -21,6 +21,8 @@ def network_of(config: Config) -> dict[str, Any]:
         "encoder_layers": shape.encoder_layers,
         "decoder_layers": shape.decoder_layers,
         "attention": shape.attention,
+        "attention_heads": shape.attention_heads,
+        "context": shape.context,
         "tie_embeddings": shape.tie_embeddings,
     }
 
@@ -80,7 +82,10 @@ def file_text(found: Mapping[str, Any]) -> Iterator[str]:
 def _network_text(network: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> Iterator[str]:
     cell, width = network["cell"], network["hidden_size"]
     yield _row("encoder", f"{_layers(network['encoder_layers'], f'bidirectional {cell}')}, {width} wide each way")
-    yield _row("decoder", f"{_layers(network['decoder_layers'], cell)}, {width} wide, {network['attention']} attention")
+    heads, attention = network["attention_heads"], f"{network['attention']} attention"
+    attention += f" of {heads} heads" if heads > 1 else ""
+    attention += ", read by the layers above the first" if network["context"] == "upper" else ""
+    yield _row("decoder", f"{_layers(network['decoder_layers'], cell)}, {width} wide, {attention}")
     tied = "shared with the output layer" if network["tie_embeddings"] else "not shared with the output layer"
     yield _row("embeddings", f"{network['embedding_size']} wide, {tied}")
     sizes = ""

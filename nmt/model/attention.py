@@ -25,29 +25,49 @@ class AttentionMemory:
         return AttentionMemory(self.keys[:, sentences], self.values[:, sentences], self.lengths[sentences.cpu()])
 
 
+@dataclass(frozen=True)
+class AttentionShape:
+    """What kind of attention a decoder has."""
+
+    kind: str = "dot"
+    """dot, general or additive."""
+    heads: int = 1
+    """Parts of the state that look for themselves."""
+    context: str = "readout"
+    """readout: the last layer asks; upper: the first, and those above read what it is given."""
+
+
 class Attention(nn.Module):
     """Scores every query against every encoder state and averages the states by the scores.
 
-    `dot`: q . (W_k s) / sqrt(A); `general`: the bilinear form (W_q q) . (W_k s) / sqrt(A).
+    `dot`: q . (W_k s) / sqrt(A); `general`: the bilinear form (W_q q) . (W_k s) / sqrt(A); `additive`:
+    v . tanh(W_q q + W_k s). With n heads, each has A / n of the products' values and C / n of the states', and a factor
+    of its own size.
 
     Args:
-        kind: "dot" or "general".
+        kind: "dot", "general" or "additive".
         query_size: Width of the queries, H. It is also the attention size A.
         value_size: Width of the encoder's states, C.
+        heads: Number of heads, a divisor of A and C.
         dropout: Probability, in training, of leaving a state out of an average.
 
-    Source: Luong et al. 2015, section 3.1; the scaling is from Vaswani et al. 2017, section 3.2.1.
+    Source: Luong et al. 2015, section 3.1; Bahdanau et al. 2015, appendix A.1.2 (additive); the scaling and the heads
+    are from Vaswani et al. 2017, sections 3.2.1 and 3.2.2.
     """
 
-    def __init__(self, kind: str, query_size: int, value_size: int, dropout: float = 0.0) -> None:
+    def __init__(self, kind: str, query_size: int, value_size: int, heads: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
+        self.kind, self.heads = kind, heads
         self.key_projection = nn.Linear(value_size, query_size, bias=False)
-        self.query_projection = nn.Linear(query_size, query_size, bias=False) if kind == "general" else nn.Identity()
-        self.scale = 1.0 / math.sqrt(query_size)
+        self.query_projection = nn.Identity() if kind == "dot" else nn.Linear(query_size, query_size, bias=False)
+        self.vector = nn.Parameter(torch.empty(query_size)) if kind == "additive" else None
+        self.scale = 1.0 if kind == "additive" else 1.0 / math.sqrt(query_size // heads)
         self.dropout = nn.Dropout(dropout)
         nn.init.xavier_uniform_(self.key_projection.weight)
         if isinstance(self.query_projection, nn.Linear):
             nn.init.xavier_uniform_(self.query_projection.weight)
+        if self.vector is not None:
+            nn.init.normal_(self.vector, std=1.0 / math.sqrt(query_size // heads))
 
     def memory(self, states: Tensor, lengths: Tensor) -> AttentionMemory:
         """Prepare a batch of sources; done once per source.
@@ -70,11 +90,22 @@ class Attention(nn.Module):
             memory: The B sources.
 
         Returns:
-            Context vectors [Q, B, C], and the weights [Q, B, S] before dropout: rows sum to 1 and are 0 on padding.
+            Context vectors [Q, B, C], and the weights [Q, B, S] before dropout, of the heads' mean: rows sum to 1 and
+            are 0 on padding.
         """
-        keys, values = memory.keys.permute(1, 2, 0), memory.values.transpose(0, 1)  # [B, A, S], [B, S, C]
-        scores = torch.bmm(self.query_projection(queries).transpose(0, 1), keys)  # [B, Q, S]
+        keys, values = self._by_head(memory.keys), self._by_head(memory.values)  # [B, n, S, A / n], [B, n, S, C / n]
+        asked = self._by_head(self.query_projection(queries))  # [B, n, Q, A / n]
+        if self.vector is None:
+            scores = asked @ keys.transpose(-1, -2)  # [B, n, Q, S]
+        else:
+            vector = self.vector.view(self.heads, 1, -1, 1)
+            scores = (torch.tanh(asked[:, :, :, None] + keys[:, :, None]) @ vector).squeeze(-1)
         beyond = torch.arange(len(memory.keys)) >= memory.lengths[:, None]  # [B, S]
-        weights = torch.softmax(scores.masked_fill(beyond.to(scores.device)[:, None], -math.inf), dim=-1)
-        context = torch.bmm(self.dropout(weights), values)  # [B, Q, C]
-        return context.transpose(0, 1), weights.transpose(0, 1)
+        scores = scores.masked_fill(beyond.to(scores.device)[:, None, None], -math.inf)
+        weights = torch.softmax(scores, dim=-1)  # [B, n, Q, S]
+        context = (self.dropout(weights) @ values).permute(2, 0, 1, 3).flatten(2)  # [Q, B, C]
+        return context, weights.mean(dim=1).transpose(0, 1)
+
+    def _by_head(self, vectors: Tensor) -> Tensor:
+        """From [X, B, W] to [B, n, X, W / n]."""
+        return vectors.view(*vectors.shape[:2], self.heads, -1).permute(1, 2, 0, 3)

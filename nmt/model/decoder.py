@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nmt.model.attention import Attention, AttentionMemory
+from nmt.model.attention import Attention, AttentionMemory, AttentionShape
 from nmt.model.encoder import EncoderOutput
 from nmt.model.recurrent import Stepper, recurrent, run, share, steppers
 
@@ -46,7 +45,8 @@ class Decoder(nn.Module):
     """Recurrent layers, each a module of its own, with a residual connection around every one from the second on.
 
     The attentional vector is not fed back into the recurrence: in training the whole target runs through a layer in one
-    call, and attention and output layer are plain matrix products.
+    call, and attention and output layer are plain matrix products. With the context "upper", the layers above the first
+    read [context; state], the state being the sum of the layers below.
 
     Args:
         cell: A key of `nmt.model.recurrent.CELLS`.
@@ -54,7 +54,7 @@ class Decoder(nn.Module):
         hidden_size: Width of a layer, H.
         layers: Number of layers, L.
         encoder_size: Width of the encoder's states, C.
-        attention: "dot" or "general".
+        attention: Its kind, and who reads it.
         dropout: Where values are dropped, and how many.
         memory: What the layers keep for their backward pass, as in `model.memory`; bytes are divided among them.
 
@@ -68,18 +68,20 @@ class Decoder(nn.Module):
         hidden_size: int,
         layers: int,
         encoder_size: int,
-        attention: str,
+        attention: AttentionShape,
         dropout: DecoderDropout,
         memory: str | int = "store",
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
+        self.context = attention.context
+        upper = encoder_size + hidden_size if attention.context == "upper" else hidden_size
         self.bridge = nn.Linear(encoder_size, 2 * layers * hidden_size)
         self.layers = nn.ModuleList(
-            recurrent(cell, embedding_size if layer == 0 else hidden_size, hidden_size, memory=share(memory, layers))
+            recurrent(cell, embedding_size if layer == 0 else upper, hidden_size, memory=share(memory, layers))
             for layer in range(layers)
         )
-        self.attention = Attention(attention, hidden_size, encoder_size, dropout.attention)
+        self.attention = Attention(attention.kind, hidden_size, encoder_size, attention.heads, dropout.attention)
         self.attentional = nn.Linear(encoder_size + hidden_size, hidden_size)
         self.readout = nn.Linear(hidden_size, embedding_size)
         self.layer_dropout = nn.Dropout(dropout.layers)
@@ -127,8 +129,7 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer [T, B, E], attention weights [T, B, S], and the state after them.
         """
-        states, hidden, cell = self._recurrence(embedded, state)  # [T, B, H]
-        output, weights = self._attend(states, state.memory)  # [T, B, E], [T, B, S]
+        output, weights, hidden, cell = self._decode(embedded, state)
         return output, weights, replace(state, hidden=hidden, cell=cell, attention=weights[-1])
 
     def step(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
@@ -141,29 +142,44 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer [N, E], and the state after it.
         """
-        states, hidden, cell = self._recurrence(embedded[None], state)  # [1, N, H]
-        queries = states.view(len(state.memory.lengths), -1, self.hidden_size).transpose(0, 1)  # [K, B, H]
-        output, weights = self._attend(queries, state.memory)  # [K, B, E], [K, B, S]
-        attention = weights.transpose(0, 1).flatten(0, 1)  # [N, S]
-        return output.transpose(0, 1).flatten(0, 1), replace(state, hidden=hidden, cell=cell, attention=attention)
+        output, weights, hidden, cell = self._decode(embedded[None], state)
+        return output[0], replace(state, hidden=hidden, cell=cell, attention=weights[0])
 
-    def _recurrence(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the layers over [T, N, E]; returns their output [T, N, H] and their last states, each [L, N, H]."""
+    def _decode(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Run T steps of N hypotheses, inputs [T, N, E]; T is 1, or N is B.
+
+        Returns:
+            Vectors for the output layer [T, N, E], attention weights [T, N, S], and the last states, each [L, N, H].
+        """
+        layers: list[Any] = list(state.steppers or self.layers)
+        asking = 1 if self.context == "upper" else len(layers)
         hidden, cell = [], []
-        layers: Iterable[Any] = state.steppers or self.layers
-        for index, layer in enumerate(layers):
+
+        def advance(index: int, inputs: Tensor) -> Tensor:
             before = (state.hidden[index : index + 1], state.cell[index : index + 1])
-            output, (last_hidden, last_cell) = run(layer, inputs if index == 0 else self.layer_dropout(inputs), before)
-            inputs = output if index == 0 else inputs + output
+            output, (last_hidden, last_cell) = run(layers[index], inputs, before)
             hidden.append(last_hidden)
             cell.append(last_cell)
-        return inputs, torch.cat(hidden), torch.cat(cell)
+            return output
+
+        states = advance(0, inputs)
+        for index in range(1, asking):
+            states = states + advance(index, self.layer_dropout(states))
+        context, weights = self._attend(states, state.memory)  # [T, N, C], [T, N, S]
+        for index in range(asking, len(layers)):
+            states = states + advance(index, self.layer_dropout(torch.cat([context, states], dim=-1)))
+        vectors = torch.tanh(self.attentional(torch.cat([context, states], dim=-1)))  # [T, N, H]
+        return self.readout(self.output_dropout(vectors)), weights, torch.cat(hidden), torch.cat(cell)
 
     def _attend(self, states: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
-        """Turn states [Q, B, H] into vectors for the output layer [Q, B, E]; also returns the weights [Q, B, S]."""
-        context, weights = self.attention(states, memory)  # [Q, B, C]
-        vectors = torch.tanh(self.attentional(torch.cat([context, states], dim=-1)))  # [Q, B, H]
-        return self.readout(self.output_dropout(vectors)), weights
+        """Let states [T, N, H] look at the sources: contexts [T, N, C] and weights [T, N, S]."""
+        _, rows, width = states.shape
+        if rows == len(memory.lengths):
+            found: tuple[Tensor, Tensor] = self.attention(states, memory)
+            return found
+        queries = states.view(len(memory.lengths), -1, width).transpose(0, 1)  # [K, B, H], T = 1
+        context, weights = self.attention(queries, memory)  # [K, B, C], [K, B, S]
+        return context.transpose(0, 1).reshape(1, rows, -1), weights.transpose(0, 1).reshape(1, rows, -1)
 
 
 def reorder(state: DecoderState, index: Tensor) -> DecoderState:

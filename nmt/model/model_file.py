@@ -21,7 +21,7 @@ MAGIC: Final = b"\x89NMT\r\n\x1a\n"
 _TYPES: Final = ("bytes", "float32", "int8", "int64", "float64", "int32")
 _BYTES: Final = {"bytes": 1, "float32": 4, "int64": 8, "float64": 8, "int32": 4}
 _PANEL: Final = 16  # rows of a panel of int8, each of which is filled up to fours
-_SHAPE: Final = struct.Struct("<9q")
+_NUMBERS, _FEWER = 11, (1, 0)  # of a shape, and those that files of earlier versions do not tell: one head, readout
 _PRECISION, _SIZES = 2, slice(3, 5)  # where these stand in it
 
 
@@ -113,15 +113,15 @@ class ModelFile:
             ValueError: It is another, or not whole.
         """
         precision, found = self.precision, self._numbers()
-        if precision in PRECISIONS and (expected := tuple(shape_numbers(shape, precision).values())) != found:
+        if precision in PRECISIONS and (expected := shape_numbers(shape, precision)) != found:
             raise ValueError(f"network: expected {list(expected)}, as the settings say, got {list(found)}")
         return NativeNetwork(shape, self._file, precision)
 
     def _numbers(self) -> tuple[int, ...]:
         content = self.read("network") or b""
-        if len(content) != _SHAPE.size:
-            raise ValueError("expected a section `network` of 9 numbers")
-        return _SHAPE.unpack(content)
+        if len(content) not in (8 * _NUMBERS, 8 * (_NUMBERS - len(_FEWER))):
+            raise ValueError(f"expected a section `network` of {_NUMBERS} numbers")
+        return (*struct.unpack(f"<{len(content) // 8}q", content), *_FEWER)[:_NUMBERS]
 
 
 def make_model_file(
@@ -148,4 +148,4 @@ def make_model_file(
         (name, *((_TYPES.index(part.type), part.content) if isinstance(part, Values) else (0, part)))
         for name, part in {**parts, "search": numbers}.items()
     ]
-    return _core.make_model_file(dict(tensors), sections, **shape_numbers(shape, precision))
+    return _core.make_model_file(dict(tensors), sections, shape_numbers(shape, precision))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from nmt.model.shapes import NetworkShape
 from rnn_engine._core import ModelFile, Translation, all_finite
@@ -12,7 +12,8 @@ from rnn_engine.spec import CELLS
 
 __all__ = ["PRECISIONS", "Found", "NativeNetwork", "all_finite"]
 
-_ATTENTION = {"dot": 0, "general": 1}
+_ATTENTION = {"dot": 0, "general": 1, "additive": 2}
+_CONTEXT = {"readout": 0, "upper": 1}
 
 PRECISIONS = {"float32": 0, "int8": 1}
 """What weights may be packed to."""
@@ -66,7 +67,7 @@ class NativeNetwork:
         self._native = (
             Translation(tensors)
             if isinstance(tensors, ModelFile)
-            else Translation(dict(tensors), **shape_numbers(shape, precision))
+            else Translation(dict(tensors), shape_numbers(shape, precision))
         )
 
     @classmethod
@@ -183,33 +184,21 @@ class NativeNetwork:
         ]
 
 
-class ShapeNumbers(TypedDict):
-    """What the native code calls a network's shape (`rnn_translate_shape`), in its order."""
-
-    cell: int
-    attention: int
-    precision: int
-    source_vocabulary: int
-    target_vocabulary: int
-    embedding_size: int
-    hidden_size: int
-    encoder_layers: int
-    decoder_layers: int
-
-
-def shape_numbers(shape: NetworkShape, precision: str) -> ShapeNumbers:
-    """Describe a network of a precision as the native code does."""
-    return {
-        "cell": CELLS[shape.cell].index,
-        "attention": _ATTENTION[shape.attention],
-        "precision": PRECISIONS[precision],
-        "source_vocabulary": shape.source_vocabulary,
-        "target_vocabulary": shape.target_vocabulary,
-        "embedding_size": shape.embedding_size,
-        "hidden_size": shape.hidden_size,
-        "encoder_layers": shape.encoder_layers,
-        "decoder_layers": shape.decoder_layers,
-    }
+def shape_numbers(shape: NetworkShape, precision: str) -> tuple[int, ...]:
+    """Describe a network of a precision as the native code does: the numbers of `rnn_translate_shape`, in order."""
+    return (
+        CELLS[shape.cell].index,
+        _ATTENTION[shape.attention],
+        PRECISIONS[precision],
+        shape.source_vocabulary,
+        shape.target_vocabulary,
+        shape.embedding_size,
+        shape.hidden_size,
+        shape.encoder_layers,
+        shape.decoder_layers,
+        shape.attention_heads,
+        _CONTEXT[shape.context],
+    )
 
 
 def _found(

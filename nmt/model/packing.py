@@ -34,13 +34,15 @@ def pack(model: Seq2Seq, names: Mapping[str, Tensor], precision: str = "float32"
     source, target = model.vocabulary_sizes
     shape = NetworkShape(
         _cell_of(model),
-        "dot" if isinstance(model.decoder.attention.query_projection, torch.nn.Identity) else "general",
+        model.decoder.attention.kind,
         source,
         target,
         model.target_embedding.weight.shape[1],
         model.decoder.hidden_size,
         encoder.num_layers,
         len(model.decoder.layers),
+        model.decoder.attention.heads,
+        model.decoder.context,
         one_table=model.source_embedding is model.target_embedding,
         tied=model.output_weight is None,
     )

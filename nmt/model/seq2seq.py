@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from nmt.config import Config, ModelConfig
 from nmt.model import decoder as decoders
+from nmt.model.attention import AttentionShape
 from nmt.model.decoder import Decoder, DecoderDropout, DecoderState
 from nmt.model.embedding import Embedding
 from nmt.model.encoder import Encoder, EncoderOutput
@@ -76,7 +77,7 @@ class Seq2Seq(nn.Module):
             shape.hidden_size,
             shape.decoder_layers,
             encoder.output_size,
-            shape.attention,
+            AttentionShape(shape.attention, shape.attention_heads, shape.context),
             DecoderDropout(layer_dropout, _or_dropout(shape.output_dropout, shape), shape.attention_dropout),
             shape.memory,
         )

@@ -18,7 +18,7 @@ class NetworkShape:
     cell: str
     """A cell of `rnn_engine.spec.CELLS`."""
     attention: str
-    """dot or general."""
+    """dot, general or additive."""
     source_vocabulary: int
     target_vocabulary: int
     embedding_size: int
@@ -28,6 +28,9 @@ class NetworkShape:
     encoder_layers: int
     """Bidirectional ones."""
     decoder_layers: int
+    attention_heads: int = 1
+    context: str = "readout"
+    """readout or upper: which layers read what attention gives."""
     one_table: bool = False
     """Whether one embedding serves both sides."""
     tied: bool = False
@@ -55,6 +58,8 @@ class NetworkShape:
             shape.hidden_size,
             shape.encoder_layers,
             shape.decoder_layers,
+            shape.attention_heads,
+            shape.context,
             one_table=config.data.joint_vocabulary and shape.tie_embeddings,
             tied=shape.tie_embeddings,
         )
@@ -63,9 +68,10 @@ class NetworkShape:
         """Names, as in the files of models, and shapes of all parameters; what is shared comes once."""
         width, hidden, target = self.embedding_size, self.hidden_size, self.target_vocabulary
         context = 2 * hidden
+        upper = context + hidden if self.context == "upper" else hidden
         encoder = StackSpec(self.cell, width, hidden, self.encoder_layers, bidirectional=True)
         stacks = {"encoder.layers.": encoder} | {
-            f"decoder.layers.{layer}.": StackSpec(self.cell, hidden if layer else width, hidden)
+            f"decoder.layers.{layer}.": StackSpec(self.cell, upper if layer else width, hidden)
             for layer in range(self.decoder_layers)
         }
         shapes: dict[str, tuple[int, ...]] = {
@@ -78,8 +84,10 @@ class NetworkShape:
         ):
             shapes |= {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
         shapes["decoder.attention.key_projection.weight"] = (hidden, context)
-        if self.attention == "general":
+        if self.attention != "dot":
             shapes["decoder.attention.query_projection.weight"] = (hidden, hidden)
+        if self.attention == "additive":
+            shapes["decoder.attention.vector"] = (hidden,)
         shapes["source_embedding.table.weight"] = (self.source_vocabulary, width)
         if not self.one_table:
             shapes["target_embedding.table.weight"] = (target, width)

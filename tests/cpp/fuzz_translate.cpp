@@ -56,7 +56,7 @@ std::vector<Model> models_of(const char* isa) {
   std::vector<Model> all;
   for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_LAYER_NORM_MI_LSTM; ++cell)
     for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision)
-      all.push_back(model_of(shape_of(cell, cell % 2, precision, 1 + cell % 2), isa, kDrawn));
+      all.push_back(model_of(shape_of(cell, cell % 3, precision, 1 + cell % 2), isa, kDrawn));
   for (const Weights weights : {kWithNan, kHuge})
     all.push_back(model_of(shape_of(RNN_ENGINE_LSTM, RNN_TRANSLATE_DOT, RNN_TRANSLATE_FLOAT32, 1), isa, weights));
   for (const std::size_t first : {0, 5}) {
@@ -310,8 +310,9 @@ void try_shape(Bytes& bytes) {
   make_tensors(&tensors, &right);
   const auto any = static_cast<std::int64_t>(bytes.take(8));
   std::int64_t* const sizes[] = {&shape.source_vocabulary, &shape.target_vocabulary, &shape.embedding_size,
-                                 &shape.hidden_size,       &shape.encoder_layers,    &shape.decoder_layers};
-  if (bytes.flag()) *sizes[bytes.between(0, 5)] = any;
+                                 &shape.hidden_size,       &shape.encoder_layers,    &shape.decoder_layers,
+                                 &shape.attention_heads};
+  if (bytes.flag()) *sizes[bytes.between(0, 6)] = any;
   const int count = bytes.flag() ? tensors.count : static_cast<int>(bytes.between(0, tensors.count));
   const auto which = static_cast<std::size_t>(bytes.between(0, tensors.count - 1));
   if (bytes.between(0, 3) == 0) tensors.list[which].count = any;

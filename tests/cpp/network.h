@@ -14,7 +14,17 @@ typedef struct {
 } Tensors;
 
 static inline rnn_translate_shape shape_of(int cell, int attention, int precision, int layers) {
-  const rnn_translate_shape shape = {cell, attention, precision, SOURCE, TARGET, E, H, layers, layers};
+  const rnn_translate_shape shape = {cell,
+                                     attention,
+                                     precision,
+                                     SOURCE,
+                                     TARGET,
+                                     E,
+                                     H,
+                                     layers,
+                                     layers,
+                                     attention == RNN_TRANSLATE_GENERAL ? 1 : 3,
+                                     cell % 2 ? RNN_TRANSLATE_UPPER : RNN_TRANSLATE_READOUT};
   return shape;
 }
 
@@ -57,12 +67,13 @@ static inline void make_tensors(Tensors* t, const rnn_translate_shape* shape) {
   for (int layer = 0; layer < shape->decoder_layers; ++layer) {
     char prefix[32];
     snprintf(prefix, sizeof prefix, "decoder.layers.%d.", layer);
-    add_layer(t, shape->cell, prefix, "_l0", layer ? H : E);
+    add_layer(t, shape->cell, prefix, "_l0", !layer ? E : shape->context == RNN_TRANSLATE_UPPER ? 3 * H : H);
   }
   add(t, "", "decoder.initial.weight", "", 2 * shape->decoder_layers * H * 2 * H);
   add(t, "", "decoder.initial.bias", "", 2 * shape->decoder_layers * H);
   add(t, "", "decoder.attention.key_projection.weight", "", H * 2 * H);
   add(t, "", "decoder.attention.query_projection.weight", "", H * H);
+  add(t, "", "decoder.attention.vector", "", H);
   add(t, "", "decoder.combine.weight", "", H * 3 * H);
   add(t, "", "decoder.combine.bias", "", H);
   add(t, "", "decoder.project.weight", "", E * H);

@@ -182,6 +182,14 @@ static void test_errors(void) {
   wrong.precision = 7;
   expect_error(rnn_translate_model_create(&wrong, tensors.list, tensors.count, NULL, &model), "precision");
   wrong = shape;
+  wrong.attention_heads = 2;
+  expect_error(rnn_translate_model_create(&wrong, tensors.list, tensors.count, NULL, &model), "attention_heads");
+  wrong.attention_heads = 17;
+  expect_error(rnn_translate_model_create(&wrong, tensors.list, tensors.count, NULL, &model), "attention_heads");
+  wrong = shape;
+  wrong.context = 2;
+  expect_error(rnn_translate_model_create(&wrong, tensors.list, tensors.count, NULL, &model), "context");
+  wrong = shape;
   wrong.attention = 7;
   expect_error(rnn_translate_model_create(&wrong, tensors.list, tensors.count, NULL, &model), "attention");
   wrong = shape;
@@ -318,7 +326,7 @@ int main(void) {
   make_sentences();
   for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_LAYER_NORM_MI_LSTM; ++cell)
     for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision)
-      test_same_bits(cell, cell % 2 ? RNN_TRANSLATE_GENERAL : RNN_TRANSLATE_DOT, precision);
+      test_same_bits(cell, cell % 3, precision);
   test_ensembles();
   test_errors();
   printf("%d failures\n", failures);

@@ -61,7 +61,7 @@ def test_zero_is_the_same_as_left_out():
     assert all(map(torch.equal, trained(dropout=0.3, **off), left_out))
     torch.manual_seed(0)
     untouched = torch.get_rng_state()
-    for module in (Attention("dot", 4, 6, 0.0).dropout, Embedding(5, 4, 0.0)):
+    for module in (Attention("dot", 4, 6).dropout, Embedding(5, 4, 0.0)):
         torch.manual_seed(0)
         module.train()(torch.ones(2, 3, dtype=torch.int64))
         assert torch.equal(torch.get_rng_state(), untouched)  # nothing is drawn
@@ -79,7 +79,7 @@ def test_word_dropout_takes_whole_vectors():
 
 
 def test_attention_reports_weights_before_dropout():
-    attention = Attention("dot", 4, 6, 0.5).train()
+    attention = Attention("dot", 4, 6, dropout=0.5).train()
     memory = attention.memory(torch.randn(5, 2, 6), torch.tensor([5, 5]))
     _, weights = attention(torch.randn(3, 2, 4), memory)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2))

@@ -18,17 +18,23 @@ def make_model(**settings: object) -> Seq2Seq:
     return Seq2Seq.from_config(make_config(**settings), 11, 11).eval()
 
 
+ATTENTION = [
+    {"attention": "dot"},
+    {"attention": "dot", "attention_heads": 2, "context": "upper"},
+    {"attention": "general", "context": "upper"},
+    {"attention": "additive", "attention_heads": 4},
+]
 SOURCE = torch.tensor([[5, 6, 7], [8, 9, 3], [4, 3, 0], [3, 0, 0]])  # [S, B]
 LENGTHS = torch.tensor([4, 3, 2])
 TARGET = torch.tensor([[2, 2, 2], [5, 7, 9], [10, 4, 0]])  # [T, B]
 
 
-@pytest.mark.parametrize("attention", ["dot", "general"])
+@pytest.mark.parametrize("attention", ATTENTION)
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("cell", CELLS)
 @torch.inference_mode()
 def test_steps_equal_the_whole(cell, layers, attention):
-    model = make_model(cell=cell, encoder_layers=layers, decoder_layers=layers, attention=attention)
+    model = make_model(cell=cell, encoder_layers=layers, decoder_layers=layers, **attention)
     encoded = model.encode(SOURCE, LENGTHS)
     whole = torch.log_softmax(model.logits(model.decode(encoded, TARGET)), dim=-1)  # [T, B, V]
     state = model.start(encoded)
@@ -73,7 +79,8 @@ def test_sources_are_not_copied_while_all_sentences_live():
 
 
 def test_every_parameter_is_trained():
-    model = make_model(joint=False, tie_embeddings=False, encoder_layers=2, attention="general").train()
+    kinds = {"attention": "additive", "context": "upper"}
+    model = make_model(joint=False, tie_embeddings=False, encoder_layers=2, **kinds).train()
     model(SOURCE, LENGTHS, TARGET).square().sum().backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert idle == []
@@ -99,21 +106,29 @@ def test_joint_vocabulary_has_one_size():
         Seq2Seq.from_config(make_config(), 11, 12)
 
 
-@pytest.mark.parametrize("kind", ["dot", "general"])
-def test_attention_in_equations(kind):
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("kind", ["dot", "general", "additive"])
+def test_attention_in_equations(kind, heads):
     torch.manual_seed(2)
-    attention = Attention(kind, 4, 6)
+    attention = Attention(kind, 4, 6, heads)
     states, queries = torch.randn(5, 2, 6), torch.randn(3, 2, 4)
     context, weights = attention(queries, attention.memory(states, torch.tensor([5, 3])))
     for batch, length in enumerate((5, 3)):
+        keys = [(attention.key_projection.weight @ s).chunk(heads) for s in states[:length, batch]]
+        values = [s.chunk(heads) for s in states[:length, batch]]
         for query in range(3):
-            q = queries[query, batch]
-            if kind == "general":
-                q = attention.query_projection.weight @ q
-            scores = torch.stack([q @ (attention.key_projection.weight @ s) / 2.0 for s in states[:length, batch]])
-            expected = torch.softmax(scores, dim=0)
-            torch.testing.assert_close(weights[query, batch, :length], expected)
-            torch.testing.assert_close(context[query, batch], expected @ states[:length, batch])
+            q = attention.query_projection(queries[query, batch]).chunk(heads)
+            shares, contexts = [], []
+            for head in range(heads):
+                if kind == "additive":
+                    vector = attention.vector.chunk(heads)[head]
+                    scores = [vector @ torch.tanh(q[head] + key[head]) for key in keys]
+                else:
+                    scores = [q[head] @ key[head] / (4 / heads) ** 0.5 for key in keys]
+                shares.append(torch.softmax(torch.stack(scores), dim=0))
+                contexts.append(shares[-1] @ torch.stack([value[head] for value in values]))
+            torch.testing.assert_close(weights[query, batch, :length], sum(shares) / heads)
+            torch.testing.assert_close(context[query, batch], torch.cat(contexts))
 
 
 def test_initial_weights_are_those_of_the_seed_whatever_the_threads():

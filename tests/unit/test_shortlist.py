@@ -208,7 +208,7 @@ def test_bits_depend_on_the_sentence_alone(precision):
     tensors = {name: value.detach().numpy() for name, value in parameters_of(model).items()}
     for isa in native.ISAS:
         try:
-            other = Translation(tensors, **shape_numbers(found.shapes[0], precision), isa=isa)
+            other = Translation(tensors, shape_numbers(found.shapes[0], precision), isa)
         except ValueError:  # of another machine
             continue
         found._native = other

@@ -2,16 +2,17 @@
 #pragma once
 
 #include "cells/lanes.h"
+#include "cells/math.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/rows.h"
 #include "cpu/kernels/transpose.h"
 
 namespace rnn_engine::cpu {
 
-// query . keys of kKeys rows: as LaneSum does, 16 lanes joined by halves, but for the last steps: sums [kKeys] of as
+// Scores of kKeys rows of keys: as LaneSum does, 16 lanes joined by halves, but for the last steps: sums [kKeys] of as
 // many lanes as a vector has.
-template <class V, int kKeys, class T>
-RNN_ENGINE_INLINE void multiply_keys(const T* query, const T* keys, std::int64_t size, V* sums) {
+template <class V, int kKeys, bool kAdditive, class T>
+RNN_ENGINE_INLINE void multiply_keys(const T* query, const T* keys, const T* vector, std::int64_t size, V* sums) {
   constexpr int kVectors = LaneSum<V>::kVectors;
   V parts[kKeys][kVectors];
 #pragma GCC unroll 4
@@ -25,8 +26,13 @@ RNN_ENGINE_INLINE void multiply_keys(const T* query, const T* keys, std::int64_t
       const int lanes = units_at<V>(unit, size);
       const V value = load_units<V>(query + unit, lanes);
 #pragma GCC unroll 4
-      for (int key = 0; key < kKeys; ++key)
-        parts[key][i] = fma(value, load_units<V>(keys + key * size + unit, lanes), parts[key][i]);
+      for (int key = 0; key < kKeys; ++key) {
+        const V other = load_units<V>(keys + key * size + unit, lanes);
+        if constexpr (kAdditive)
+          parts[key][i] = fma(load_units<V>(vector + unit, lanes), tanh(value + other), parts[key][i]);
+        else
+          parts[key][i] = fma(value, other, parts[key][i]);
+      }
     }
   }
 #pragma GCC unroll 4
@@ -39,20 +45,21 @@ RNN_ENGINE_INLINE void multiply_keys(const T* query, const T* keys, std::int64_t
   }
 }
 
-// weights [N, S] = queries . keys, a vector of keys after the other: they stay in the first cache for all queries.
-template <class V, class T>
+// weights [N, S] = scores, a vector of keys after the other: they stay in the first cache for all queries.
+template <class V, bool kAdditive, class T>
 RNN_ENGINE_INLINE void score_keys(const Attention<T>& a) {
   constexpr int kWidth = V::kWidth, kKeys = 4;
   const std::int64_t size = a.key_size;
   for (std::int64_t s = 0; s < a.length; s += kWidth) {
     const int count = units_at<V>(s, a.length);
     for (std::int64_t row = 0; row < a.rows; ++row) {
-      const T* query = a.queries + row * size;
+      const T* query = a.queries + row * a.query_row;
       V sums[kWidth];
       int key = 0;
       for (; key + kKeys <= count; key += kKeys)
-        multiply_keys<V, kKeys>(query, a.keys + (s + key) * size, size, sums + key);
-      for (; key < count; ++key) multiply_keys<V, 1>(query, a.keys + (s + key) * size, size, sums + key);
+        multiply_keys<V, kKeys, kAdditive>(query, a.keys + (s + key) * size, a.vector, size, sums + key);
+      for (; key < count; ++key)
+        multiply_keys<V, 1, kAdditive>(query, a.keys + (s + key) * size, a.vector, size, sums + key);
       for (; key < kWidth; ++key) sums[key] = V(T(0));
       transpose(sums);
 #pragma GCC unroll 4
@@ -85,7 +92,10 @@ RNN_ENGINE_INLINE void mix_columns(const Attention<T>& a, std::int64_t row, std:
 
 template <class V>
 void attend(const Attention<typename V::Scalar>& a) {
-  score_keys<V>(a);
+  if (a.vector)
+    score_keys<V, true>(a);
+  else
+    score_keys<V, false>(a);
   for (std::int64_t row = 0; row < a.rows; ++row) softmax_row<V>(a.weights + row * a.length, a.length);
   constexpr int kVectors = 8, kColumns = kVectors * V::kWidth;
   std::int64_t column = 0;

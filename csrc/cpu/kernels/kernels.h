@@ -189,14 +189,16 @@ struct WeightsRow {
   T* d_weights;  // nullptr: not wanted
 };
 
-// weights = softmax(queries keys^T), context = weights values.
+// weights = softmax(scores), context = weights values; a score is query . key, or, with a vector, vector . tanh(query +
+// key).
 template <class T>
 struct Attention {
   std::int64_t rows, length, key_size, value_size;  // N, S, A, C
   const T *queries, *keys, *values;                 // [N, A], [S, A], [S, C]
+  const T* vector;                                  // [A] or nullptr
   T* weights;                                       // [N, S]
   T* context;                                       // [N, C]
-  std::ptrdiff_t context_row;
+  std::ptrdiff_t query_row, context_row;
 };
 
 inline constexpr std::int64_t kChunk = 64;  // logits that a search looks at or leaves out together
