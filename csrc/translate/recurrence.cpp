@@ -66,11 +66,12 @@ class Layer {
   }
 
   std::int64_t Z() const { return 4 * H_; }
-  void input_product(std::int64_t rows, const Input& x, std::int64_t x_row, float* wx) const {
-    if (words_)
-      words_->look_up(*input_, rows, x.words, wx);
-    else
-      input_->apply(rows, x.vectors, x_row, wx, Z());
+  void input_product(std::int64_t rows, const float* x, std::int64_t x_row, float* wx) const {
+    input_->apply(rows, x, x_row, wx, Z());
+  }
+  // Where the same of words lies, each.
+  void look_up(std::int64_t rows, const std::int32_t* words, const float** products) const {
+    words_->look_up(*input_, rows, words, products);
   }
 
   // wx [rows, 4H] with U h added or beside it, and the cells: h and c [rows, H] become those after the step.
@@ -109,6 +110,10 @@ class Layer {
   std::unique_ptr<WordProducts> words_;  // of a layer that reads words
 };
 
+void gather(std::int64_t rows, const float* const* from, std::int64_t width, float* to) {
+  for (std::int64_t row = 0; row < rows; ++row, to += width) std::copy_n(from[row], width, to);
+}
+
 class Layers final : public Recurrence {
  public:
   Layers(const Backend& backend, int precision, const StackShape& shape, const Tensors& tensors,
@@ -126,24 +131,32 @@ class Layers final : public Recurrence {
 
   void run(const std::vector<std::int64_t>& batch_sizes, const Input& x, float* y) const override {
     thread_local Buffer products, states, between;
+    thread_local std::vector<const float*> found;
     const std::int64_t H = shape_.hidden_size, wide = shape_.directions * H, B = batch_sizes.front();
     std::vector<std::int64_t> offsets;
     std::int64_t rows = 0;
     for (const std::int64_t size : batch_sizes) offsets.push_back(rows), rows += size;
     Input input = x;
     std::int64_t input_row = shape_.input_size;
-    float* wx = products.at_least(rows * 4 * H);
     for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
       float* output = layer + 1 == shape_.layers ? y : between.at_least(2 * rows * wide) + layer % 2 * rows * wide;
       for (int direction = 0; direction < shape_.directions; ++direction) {
         const Layer& each = layers_[static_cast<std::size_t>(layer * shape_.directions + direction)];
-        each.input_product(rows, input, input_row, wx);
+        // Of words a step's products are gathered when it comes: they need not lie anywhere twice.
+        float* wx = products.at_least((input.vectors ? rows : B) * each.Z());
+        if (!input.vectors) {
+          found.resize(static_cast<std::size_t>(rows));
+          each.look_up(rows, input.words, found.data());
+        } else {
+          each.input_product(rows, input.vectors, input_row, wx);
+        }
         float* h = states.at_least(2 * B * H);
         float* c = h + B * H;
         std::memset(h, 0, sizeof(float) * static_cast<std::size_t>(2 * B * H));
         for (std::size_t s = 0; s < batch_sizes.size(); ++s) {
           const std::size_t t = direction ? batch_sizes.size() - 1 - s : s;
-          each.step(batch_sizes[t], wx + offsets[t] * each.Z(), h, c);
+          if (!input.vectors) gather(batch_sizes[t], found.data() + offsets[t], each.Z(), wx);
+          each.step(batch_sizes[t], input.vectors ? wx + offsets[t] * each.Z() : wx, h, c);
           for (std::int64_t b = 0; b < batch_sizes[t]; ++b)
             std::memcpy(output + (offsets[t] + b) * wide + direction * H, h + b * H,
                         sizeof(float) * static_cast<std::size_t>(H));
@@ -156,9 +169,17 @@ class Layers final : public Recurrence {
 
   void step(std::int64_t rows, const Input& x, float* h, float* c) const override {
     thread_local Buffer products;
-    float* wx = products.at_least(rows * layers_.front().Z());
-    layers_.front().input_product(rows, x, shape_.input_size, wx);
-    layers_.front().step(rows, wx, h, c);
+    thread_local std::vector<const float*> found;
+    const Layer& layer = layers_.front();
+    float* wx = products.at_least(rows * layer.Z());
+    if (!x.vectors) {
+      found.resize(static_cast<std::size_t>(rows));
+      layer.look_up(rows, x.words, found.data());
+      gather(rows, found.data(), layer.Z(), wx);
+    } else {
+      layer.input_product(rows, x.vectors, shape_.input_size, wx);
+    }
+    layer.step(rows, wx, h, c);
   }
 
  private:

@@ -10,28 +10,26 @@ constexpr std::int64_t kMostBytes = 8 << 20;  // beyond it the next words are ra
 
 }  // namespace
 
-void WordProducts::look_up(const Linear& product, std::int64_t count, const std::int32_t* words, float* out) const {
+void WordProducts::look_up(const Linear& product, std::int64_t count, const std::int32_t* words,
+                           const float** rows) const {
   thread_local std::vector<std::int64_t> missing;
   thread_local Buffer vectors, made;
   missing.clear();
   for (std::int64_t i = 0; i < count; ++i) {
-    const float* kept = kept_[static_cast<std::size_t>(words[i])].load(std::memory_order_acquire);
-    if (kept)
-      std::copy_n(kept, width_, out + i * width_);
-    else
-      missing.push_back(i);
+    rows[i] = kept_[static_cast<std::size_t>(words[i])].load(std::memory_order_acquire);
+    if (!rows[i]) missing.push_back(i);
   }
   if (missing.empty()) return;
-  const auto rows = static_cast<std::int64_t>(missing.size()), E = table_->width();
-  float* x = vectors.at_least(rows * E);
-  for (std::int64_t row = 0; row < rows; ++row)
+  const auto size = static_cast<std::int64_t>(missing.size()), E = table_->width();
+  float* x = vectors.at_least(size * E);
+  for (std::int64_t row = 0; row < size; ++row)
     table_->look_up(words[missing[static_cast<std::size_t>(row)]], x + row * E);
-  float* products = made.at_least(rows * width_);
-  product.apply(rows, x, E, products, width_);
-  for (std::int64_t row = 0; row < rows; ++row) {
+  float* products = made.at_least(size * width_);
+  product.apply(size, x, E, products, width_);
+  for (std::int64_t row = 0; row < size; ++row) {
     const std::int64_t i = missing[static_cast<std::size_t>(row)];
-    std::copy_n(products + row * width_, width_, out + i * width_);
-    keep(words[i], products + row * width_);
+    rows[i] = products + row * width_;
+    keep(words[i], rows[i]);
   }
 }
 

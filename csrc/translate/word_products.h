@@ -18,8 +18,9 @@ class WordProducts {
  public:
   WordProducts(std::shared_ptr<const Table> table, std::int64_t width) : table_(std::move(table)), width_(width) {}
 
-  // W x + b of each word: [count, width]. `product` has `width` columns, and is the same in every call.
-  void look_up(const Linear& product, std::int64_t count, const std::int32_t* words, float* out) const;
+  // Where W x + b of each word lies, [width], until this thread calls again. `product` has `width` columns, and is the
+  // same in every call.
+  void look_up(const Linear& product, std::int64_t count, const std::int32_t* words, const float** rows) const;
 
  private:
   void keep(std::int32_t word, const float* values) const;
