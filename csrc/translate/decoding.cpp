@@ -8,6 +8,8 @@
 namespace rnn_engine::translate {
 namespace {
 
+constexpr std::size_t kEncodedTokens = 1024;  // at a time
+
 // Calls work(now, next, initial, H) for the hidden and the cell states of each layer.
 template <class Work>
 void for_each_state(const Network& network, States& now, States& next, const Work& work) {
@@ -29,9 +31,17 @@ Decoding::Decoding(const Ensemble& networks) {
 
 std::vector<Sources> Decoding::encode(const std::vector<std::vector<std::int32_t>>& sources) const {
   std::vector<Sources> result(sources.size());
-  for (const Member& member : members_) {
-    std::vector<std::unique_ptr<Source>> encoded = member.network->encode(sources);
-    for (std::size_t i = 0; i < encoded.size(); ++i) result[i].push_back(std::move(encoded[i]));
+  for (auto first = sources.begin(); first != sources.end();) {
+    // As many as there are tokens for: what the encoder works with is a multiple of what stays.
+    auto last = first;
+    std::size_t tokens = 0;
+    while (last != sources.end() && (last == first || tokens + last->size() <= kEncodedTokens))
+      tokens += last++->size();
+    for (const Member& member : members_) {
+      auto place = result.begin() + (first - sources.begin());
+      for (std::unique_ptr<Source>& each : member.network->encode({first, last})) (place++)->push_back(std::move(each));
+    }
+    first = last;
   }
   return result;
 }
