@@ -33,6 +33,10 @@ class SearchSettings:
     """Search among so many translations of each source subword; 0: among all words."""
     min_length: int = 0
     """Subwords of a translation at least."""
+    max_length: int | None = None
+    """And at most, of a sentence; None for what the model's settings say."""
+    no_repeat_ngram: int = 0
+    """So many subwords in a row come once in a translation; 0: any may come again."""
     sampling: Sampling | None = None
     """How to draw translations; None searches the best."""
     ensemble: tuple[Path, ...] = ()

@@ -14,7 +14,9 @@ from nmt.values import (
     BEAM_SIZE,
     DEVICES,
     LENGTH_PENALTY,
+    MAX_LENGTH,
     MIN_LENGTH,
+    NGRAM,
     SEED,
     SHORTLIST,
     TEMPERATURE,
@@ -115,6 +117,11 @@ ReferenceFile = Annotated[Path | None, typer.Option("--reference", metavar="FILE
 
 
 MinLength = Annotated[int, within(MIN_LENGTH, "Subwords of a translation at least.")]
+MaxLength = Annotated[
+    int | None,
+    within(MAX_LENGTH, "Subwords of a sentence's translation at most.  [default: by the model's settings]"),
+]
+NoRepeatNgram = Annotated[int, within(NGRAM, "So many subwords in a row come once in a translation; 0: any may again.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw translations by chance, instead of the best.")]
 Temperature = Annotated[float | None, within(TEMPERATURE, "Of --sample: below 1 what is probable more often.  [1]")]
 TopK = Annotated[int | None, within(TOP_K, "Of --sample: the K most probable subwords alone.  [all]")]

@@ -232,6 +232,8 @@ def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
         sentences=search.sentences,
         alignments=request.columns.alignments,
         min_length=search.min_length,
+        max_length=search.max_length,
+        no_repeat_ngram=search.no_repeat_ngram,
         sampling=search.sampling,
     )
 

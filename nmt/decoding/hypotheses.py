@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nmt.values import MIN_LENGTH, SEED, TEMPERATURE, TOP_K, TOP_P
+from nmt.values import MAX_LENGTH, MIN_LENGTH, NGRAM, SEED, TEMPERATURE, TOP_K, TOP_P
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +61,8 @@ class SearchOptions:
     """No n-gram of this many tokens comes twice in a hypothesis; 0 allows them all."""
     min_length: int = 0
     """Tokens of a hypothesis at least, without eos; where a sentence's longest length is shorter, that holds."""
+    max_length: int | None = None
+    """Tokens of a hypothesis at most, without eos, where the lengths that a search is given allow more."""
     sampling: Sampling | None = None
     """Draw `n_best` translations, as many as `beam_size`, instead of searching the best."""
     attention: bool = False
@@ -70,12 +72,14 @@ class SearchOptions:
         """Raise SearchError if an option is out of bounds."""
         if self.beam_size < 1 or not 1 <= self.n_best <= self.beam_size:
             raise SearchError(f"expected 1 <= n_best <= beam_size, got {self.n_best} and {self.beam_size}")
-        if self.no_repeat_ngram < 0:
-            raise SearchError(f"no_repeat_ngram: expected at least 0, got {self.no_repeat_ngram}")
         if self.length_penalty < 0:
             raise SearchError(f"length_penalty: expected at least 0, got {self.length_penalty}")
-        if problem := MIN_LENGTH.check("min_length", self.min_length):
-            raise SearchError(problem)
+        for name, bounds in (("no_repeat_ngram", NGRAM), ("min_length", MIN_LENGTH), ("max_length", MAX_LENGTH)):
+            value = getattr(self, name)
+            if value is not None and (problem := bounds.check(name, value)):
+                raise SearchError(problem)
+        if self.max_length is not None and self.min_length > self.max_length:
+            raise SearchError(f"min_length: expected at most max_length, {self.max_length}, got {self.min_length}")
         if self.sampling is None:
             return
         self.sampling.check()

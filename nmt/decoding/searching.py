@@ -70,15 +70,17 @@ class Searcher:
         if not sources:
             return []
         batch_size = min(batch_size, max(1, _SCORES // (options.beam_size * self.network.vocabulary_sizes[1])))
-        limits = self._limits(sources, prefixes or [()] * len(sources))
+        limits = self._limits(sources, prefixes or [()] * len(sources), options.max_length)
         return self.network.search(sources, limits, options, batch_size, progress, prefixes)
 
-    def _limits(self, sources: Sequence[Ids], prefixes: Sequence[Ids]) -> list[int]:
-        """Longest translations, eos included: long enough for something to follow a prefix."""
+    def _limits(self, sources: Sequence[Ids], prefixes: Sequence[Ids], most: int | None) -> list[int]:
+        """Longest translations, eos included: long enough for something to follow a prefix, if `most` allows it."""
         factor, extra = self.decoding.max_length_factor, self.decoding.max_length_extra
-        return [
-            max(int(factor * len(ids)), len(prefix)) + extra + 1 for ids, prefix in zip(sources, prefixes, strict=True)
-        ]
+        limits = []
+        for ids, prefix in zip(sources, prefixes, strict=True):
+            usual = max(int(factor * len(ids)), len(prefix)) + extra
+            limits.append(1 + (usual if most is None else min(usual, max(most, len(prefix)))))
+        return limits
 
     def search_checked(
         self,
@@ -111,7 +113,7 @@ class Searcher:
             for index, (ids, found) in enumerate(zip(sources, first, strict=True))
             if not found or self._is_loop(ids, found[0])
         ]
-        other = replace(options, no_repeat_ngram=_RETRY_NGRAM)
+        other = replace(options, no_repeat_ngram=min(options.no_repeat_ngram or _RETRY_NGRAM, _RETRY_NGRAM))
         starts = [prefixes[index] for index in again] if prefixes else None
         second = self.search([sources[index] for index in again], other, batch_size, None, starts)
         for index, found in zip(again, second, strict=True):

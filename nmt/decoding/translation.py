@@ -133,6 +133,10 @@ class TranslationSettings:
     """Whether to translate the sentences of a line one by one; True does so whatever the training text was."""
     min_length: int = 0
     """Subwords of a translation at least."""
+    max_length: int | None = None
+    """And at most, of each sentence that is translated by itself; None for what the model's settings say."""
+    no_repeat_ngram: int = 0
+    """No so many subwords in a row come twice in a translation; 0: any may."""
     sampling: Sampling | None = None
     """Draw `n_best` translations of each line instead of searching the best. They stand in the order in which they are
     drawn, each by itself: the first is the same however many there are. They are checked only if `retry` is True."""

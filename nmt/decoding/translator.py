@@ -26,7 +26,7 @@ from nmt.decoding.translation import (
     TranslationSettings,
     assemble,
 )
-from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, MIN_LENGTH, N_BEST
+from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
 
 if TYPE_CHECKING:
     from nmt.brief import Settings
@@ -355,9 +355,8 @@ class Translator:
             ("length_penalty", settings.length_penalty, LENGTH_PENALTY),
             ("batch_size", settings.batch_size, BATCH_SIZE),
             ("n_best", settings.n_best, N_BEST),
-            ("min_length", settings.min_length, MIN_LENGTH),
         ):
-            if (value is not None or name in ("n_best", "min_length")) and (problem := bounds.check(name, value)):
+            if (value is not None or name == "n_best") and (problem := bounds.check(name, value)):
                 raise SearchError(problem)
         if settings.beam_size is not None:
             beam_size = settings.beam_size
@@ -367,7 +366,9 @@ class Translator:
             beam_size=beam_size,
             length_penalty=defaults.length_penalty if settings.length_penalty is None else settings.length_penalty,
             n_best=settings.n_best,
+            no_repeat_ngram=settings.no_repeat_ngram,
             min_length=settings.min_length,
+            max_length=settings.max_length,
             sampling=settings.sampling,
             attention=settings.alignments,
         )

@@ -116,8 +116,8 @@ class NativeNetwork:
         Args:
             sources: Ids without eos, none empty.
             max_lengths: Longest translation of each, eos included; at this length eos is forced.
-            options: How to search: the fields of `nmt.decoding.hypotheses.SearchOptions`, and `shortlist`: 0, or how
-                many words of each list are enough (see `set_shortlist`).
+            options: How to search: the fields of `nmt.decoding.hypotheses.SearchOptions` but for `max_length`, which is
+                in `max_lengths`, and `shortlist`: 0, or how many words of each list are enough (see `set_shortlist`).
             batch_size: Sentences that a thread has in work at a time.
             threads: Threads.
             progress: Called now and then with the number of sentences just done; what it raises ends the search.
@@ -130,7 +130,7 @@ class NativeNetwork:
             sources,
             max_lengths,
             prefixes,
-            **options,
+            **{name: value for name, value in options.items() if name != "max_length"},
             batch_size=batch_size,
             threads=threads,
             progress=progress,

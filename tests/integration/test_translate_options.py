@@ -88,6 +88,13 @@ def test_a_least_length(translator: Translator) -> None:
     assert found != translator.translate(LINES)
 
 
+def test_a_greatest_length_and_nothing_twice(translator: Translator) -> None:
+    found, _ = run(FOLDER, "--max-length", "4", "--no-repeat-ngram", "2", "--no-retry")
+    settings = TranslationSettings(max_length=4, no_repeat_ngram=2, retry=False)
+    assert found == [line.text for line in translator.translate_detailed(LINES, settings)]
+    assert found != translator.translate(LINES)
+
+
 def test_samples(translator: Translator) -> None:
     chance = ("--sample", "--temperature", "4", "--top-k", "9", "--top-p", "0.95", "--seed", "7")
     found, _ = run(FOLDER, *chance, "--n-best", "3", "--format", "json", stdin=f"{json.dumps(LINES[0])}\n".encode())
@@ -109,6 +116,7 @@ def test_samples(translator: Translator) -> None:
         (("--sample", "--temperature", "0"), "temperature"),
         (("--sample", "--top-p", "nan"), "top-p"),
         (("--min-length", "-1"), "min-length"),
+        (("--max-length", "0"), "max-length"),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...], message: str) -> None:

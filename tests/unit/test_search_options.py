@@ -13,16 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import make_config
 
+from nmt.config import DecodingConfig
 from nmt.decoding.chance import philox, uniform, xxh64
 from nmt.decoding.hypotheses import Hypothesis, Sampling, SearchOptions
 from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.native import PackedNetwork
+from nmt.decoding.searching import Searcher
 from nmt.model.packing import pack
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.weights import parameters_of
 
 EXHAUSTIVE = os.environ.get("NMT_TESTS") == "exhaustive"
 SOURCE, TARGET, EOS = 14, 40, 3
+DECODING = DecodingConfig(max_length_factor=1.0, max_length_extra=4)
 SHAPES: tuple[dict[str, object], ...] = (
     {"cell": "lstm"},
     {"cell": "mi_lstm", "hidden_size": 5, "decoder_layers": 1},
@@ -61,6 +64,7 @@ def questions(draw: st.DrawFn) -> Asked:
         length_penalty=draw(st.sampled_from([0.0, 0.7, 1.0])),
         no_repeat_ngram=draw(st.integers(0, 3)),
         min_length=draw(st.integers(0, 8)),
+        max_length=draw(st.none() | st.integers(8, 11)),
         sampling=sampling,
         attention=draw(st.booleans()),
     )
@@ -124,28 +128,28 @@ def test_the_same_as_the_search_that_can_be_read(asked: Asked) -> None:
     random = np.random.default_rng(asked.seed)
     sources = [random.integers(4, SOURCE, random.integers(1, 9)).tolist() for _ in range(4)]
     starts = asked.prefixes or ((),) * len(sources)
-    limits = [len(source) + 4 for source in sources]  # more than any prefix has
     models = [model_of(number, asked.seed) for number in range(asked.networks)]
     packed, lists = [pack(model, parameters_of(model)) for model in models], []
     for each in packed if asked.shortlist else ():
         lists.append(lists_of(random))
         each.set_shortlist(*(part.tobytes() for part in lists[-1]))
     native = PackedNetwork.join([PackedNetwork(each, 2, asked.shortlist) for each in packed])
-    found = native.search(sources, limits, asked.options, 3, prefixes=asked.prefixes)
+    found = Searcher(native, DECODING).search(sources, asked.options, 3, prefixes=asked.prefixes)
     if asked.shortlist:
         expected = []
-        for source, start, limit in zip(sources, starts, limits, strict=True):
+        for source, start in zip(sources, starts, strict=True):
             words = words_for(lists, source, start, asked.shortlist)
             networks = [among(model_of(number, asked.seed), words) for number in range(asked.networks)]
             plain = ModelNetwork(networks[0], reference=True, others=networks[1:])
-            expected += plain.search([source], [limit], asked.options, 1, prefixes=[start])
+            expected += Searcher(plain, DECODING).search([source], asked.options, 1, prefixes=[start])
     else:
         plain = ModelNetwork(models[0], reference=True, others=models[1:])
-        expected = plain.search(sources, limits, asked.options, 3, prefixes=asked.prefixes)
+        expected = Searcher(plain, DECODING).search(sources, asked.options, 3, prefixes=asked.prefixes)
     for ours, theirs in zip(found, expected, strict=True):
         assert len(ours) == len(theirs)
         for here, there in zip(ours, theirs, strict=True):
             assert_same(here, there)
+            assert len(here.tokens) <= (asked.options.max_length or 15)
     if not asked.shortlist:  # else probabilities are among its words
         pairs = [(source, each) for source, those in zip(sources, found, strict=True) for each in those]
         of_pairs = [source for source, _ in pairs], [each.tokens for _, each in pairs]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nmt.config import DecodingConfig
 from nmt.decoding import pieces
-from nmt.decoding.hypotheses import Sampling, SearchError
+from nmt.decoding.hypotheses import Hypothesis, Sampling, SearchError, SearchOptions
+from nmt.decoding.searching import Searcher
 from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 
@@ -77,6 +79,39 @@ def test_a_least_length(translator: Translator) -> None:
             assert len(translator.target_subwords.encode(each.text)) >= least - 1  # subwords may be joined anew
 
 
+def test_a_greatest_length_and_nothing_twice(translator: Translator) -> None:
+    """Of each sentence; a prefix that is longer stays, and nothing follows it."""
+    line = ["red dog sees old cat"]
+    [whole] = translator.translate(line)
+    size = len(translator.target_subwords.encode(whole))
+    for most, expected in ((size, True), (size - 1, False)):
+        settings = TranslationSettings(max_length=most, retry=False)
+        assert (translator.translate_detailed(line, settings)[0].text == whole) == expected
+    [begun] = translator.translate_detailed(line, TranslationSettings(max_length=3), prefixes=["ka ti lo nu"])
+    assert begun.text == "ka ti lo nu"
+    assert len(translator.target_subwords.encode("ka ti lo nu")) > 3
+    [once] = translator.translate_detailed(["sun " * 40], TranslationSettings(no_repeat_ngram=1))
+    [often] = translator.translate_detailed(["sun " * 40], TranslationSettings())
+    ids = translator.target_subwords.encode(once.text)
+    assert len(set(ids)) == len(ids) < len(translator.target_subwords.encode(often.text))
+
+
+@pytest.mark.parametrize(("ngram", "again"), [(0, 4), (2, 2), (7, 4)])
+def test_the_second_search_repeats_no_more_than_the_first(ngram: int, again: int) -> None:
+    asked = []
+
+    class InALoop:
+        vocabulary_sizes = (30, 30)
+
+        def search(self, sources: object, limits: object, options: SearchOptions, *rest: object) -> object:
+            asked.append(options.no_repeat_ngram)
+            return [[Hypothesis((7,) * 12, -1.0, -0.1)]]
+
+    searcher = Searcher(InALoop(), DecodingConfig())  # type: ignore[arg-type]
+    searcher.search_checked([[5, 6]], SearchOptions(no_repeat_ngram=ngram), 1)
+    assert asked == [ngram, again]
+
+
 def test_what_is_drawn(translator: Translator) -> None:
     """The same for the same seed, whatever is beside it; the first of many is the one that comes alone."""
     settings = TranslationSettings(n_best=5, sampling=Sampling(temperature=4.0, seed=3))
@@ -115,6 +150,9 @@ def test_links_do_not_depend_on_how_much_attention_is_held(
     ("settings", "message"),
     [
         ({"min_length": -1}, "min_length: expected a whole number from 0"),
+        ({"max_length": 0}, "max_length: expected a whole number from 1"),
+        ({"min_length": 5, "max_length": 4}, "min_length: expected at most max_length, 4, got 5"),
+        ({"no_repeat_ngram": -1}, "no_repeat_ngram: expected a whole number from 0"),
         ({"sampling": Sampling(temperature=0.0)}, "temperature: expected a number from 0.01"),
         ({"sampling": Sampling(top_p=1.5)}, "top_p"),
         ({"sampling": Sampling(seed=-1)}, "seed"),
