@@ -1,11 +1,14 @@
-"""What torch has no layer for, in torch operations: one MI-LSTM and one layer-norm LSTM layer, and stacks of them."""
+"""What torch has no layer for, in torch operations: one MI-LSTM and one layer-norm LSTM layer, and stacks of them; and
+residual stacks of its LSTM."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 MI_VECTORS = [(4, 0.0), (4, 0.0), (4, 1.0), (4, 1.0), (4, 1.0), (4, 0.0)]
 LAYER_NORM_VECTORS = [(4, 0.0), (4, 1.0), (4, 1.0), (1, 1.0), (1, 0.0)]
@@ -73,3 +76,53 @@ def torch_layers(cell: str, size: int, layers: int) -> list[TorchLayers]:
         "layer_norm_lstm": (LAYER_NORM_VECTORS, layer_norm_lstm_layer),
     }[cell]
     return [TorchLayers(size, layers, vectors, step) for step in (layer, torch.jit.script(layer))]
+
+
+class ResidualLSTM(nn.Module):
+    """torch's LSTM with the engine's face, and its residual stacks: each layer puts out its state plus its input."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        *,
+        dropout: float,
+        bidirectional: bool,
+        residual: bool,
+    ) -> None:
+        super().__init__()
+        self.hidden_size, self.num_layers, self.bidirectional, self.residual = (
+            hidden_size,
+            num_layers,
+            bidirectional,
+            residual,
+        )
+        width = hidden_size * (1 + bidirectional)
+        self.drop = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            nn.LSTM(width if layer else input_size, hidden_size, bidirectional=bidirectional)
+            for layer in range(num_layers)
+        )
+
+    def forward(self, x: Any, states: tuple[Tensor, Tensor] | None) -> tuple[Any, tuple[Tensor, Tensor]]:
+        """Runs all layers on x [T, B, I], or packed rows."""
+        last = []
+        each = (
+            [None] * self.num_layers
+            if states is None
+            else zip(*(s.chunk(self.num_layers) for s in states), strict=True)
+        )
+        for layer, (module, before) in enumerate(zip(self.layers, each, strict=True)):
+            y, after = module(self._dropped(x) if layer else x, before)
+            x = self._added(x, y) if layer and self.residual else y
+            last.append(after)
+        h, c = (torch.cat(half) for half in zip(*last, strict=True))
+        return x, (h, c)
+
+    def _dropped(self, x: Any) -> Any:
+        return x._replace(data=self.drop(x.data)) if isinstance(x, PackedSequence) else self.drop(x)
+
+    @staticmethod
+    def _added(x: Any, y: Any) -> Any:
+        return y._replace(data=x.data + y.data) if isinstance(y, PackedSequence) else x + y

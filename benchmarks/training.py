@@ -21,10 +21,10 @@ import torch
 from measuring import write_json
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
+from torch_layers import ResidualLSTM
 
 from nmt.config_file import load_config
 from nmt.data.batching import TrainingBatches, validation_batches
@@ -45,7 +45,7 @@ def main() -> None:
     """Measure, profile, print."""
     arguments = parse()
     if arguments.layers == "torch":
-        recurrent.CELLS["lstm"] = nn.LSTM
+        recurrent.CELLS["lstm"] = ResidualLSTM
     trainer = make_trainer(arguments)
     source = trainer.data.batches(0)
     for _ in range(WARMUP):
@@ -108,7 +108,7 @@ def mark_parts(trainer: Trainer) -> None:
     model = trainer.model
     parts: list[tuple[Any, str, str]] = [
         (model.encoder.layers, "forward", RECURRENT),
-        *((layer, "forward", RECURRENT) for layer in model.decoder.layers),
+        *((stack, "forward", RECURRENT) for stack in model.decoder.layers),
         (model.decoder.attention, "forward", ATTENTION),
         (model.decoder.attention, "memory", ATTENTION),
         (model.decoder.attentional, "forward", "attentional vector"),

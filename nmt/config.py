@@ -208,8 +208,8 @@ class ModelConfig(Section):
     memory: MemorySetting = "store"
     """Activation memory, what the recurrent layers keep for their backward pass: `store` all; `recompute` or
     `checkpoint` less, and compute the rest again; or bytes such as "256MiB", within which each stack (the encoder's
-    layers; the decoder's layers, in equal parts) takes the fastest mix, or if none fits, the smallest. The model's bits
-    do not depend on it, and it may change between stopping and going on."""
+    layers; the decoder's, or with `context = "upper"` each of them an equal part) takes the fastest mix, or if none
+    fits, the smallest. The model's bits do not depend on it, and it may change between stopping and going on."""
 
 
 Precision = Literal["float32", "bfloat16", "float16"]

@@ -115,8 +115,9 @@ def measure(config: Config) -> dict[str, Any]:
     pairs = len(largest.indices)
     with mixed(model.device, config.training.precision):
         stacks = {"encoder": describe(model.encoder.layers, lengths, pairs)}
-        for number, layer in enumerate(model.decoder.layers):
-            stacks[f"decoder layer {number + 1}"] = describe(layer, steps, pairs)
+        for number, stack in enumerate(model.decoder.layers, 1):
+            name = "decoder" if len(model.decoder.layers) == 1 else f"decoder layer {number}"
+            stacks[name] = describe(stack, steps, pairs)
     return {
         "device": str(model.device),
         "threads": threads,

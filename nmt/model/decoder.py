@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nmt.model.attention import Attention, AttentionMemory, AttentionShape
 from nmt.model.encoder import EncoderOutput
-from nmt.model.recurrent import Stepper, recurrent, run, share, steppers
+from nmt.model.recurrent import Stepper, number_of_states, recurrent, run, share, steppers
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,12 @@ class DecoderState:
 
     memory: AttentionMemory
     """The B sources, stored once per sentence, not per hypothesis."""
-    hidden: Tensor
-    """[L, N, H]."""
-    cell: Tensor
-    """[L, N, H]."""
+    layers: tuple[Tensor, ...]
+    """h and c of the layers, or h alone where their cell has no other, each [L, N, H]."""
     attention: Tensor
     """[N, S], the attention weights of the last step; zero before the first."""
     steppers: tuple[Stepper, ...] | None = None
-    """The layers with their weights packed for many steps; None where gradients flow."""
+    """The stacks with their weights packed for many steps; None where gradients flow."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,11 @@ class DecoderDropout:
 
 
 class Decoder(nn.Module):
-    """Recurrent layers, each a module of its own, with a residual connection around every one from the second on.
+    """Recurrent layers with a residual connection around every one from the second on.
 
-    The attentional vector is not fed back into the recurrence: in training the whole target runs through a layer in one
-    call, and attention and output layer are plain matrix products. With the context "upper", the layers above the first
-    read [context; state], the state being the sum of the layers below.
+    The attentional vector is not fed back into the recurrence: in training the whole target runs through all layers,
+    one stack, in one call, and attention and output layer are plain matrix products. With the context "upper", the
+    layers above the first read [context; state], the state being the sum of the layers below; each is then a stack.
 
     Args:
         cell: A key of `nmt.model.recurrent.CELLS`.
@@ -76,10 +74,20 @@ class Decoder(nn.Module):
         self.hidden_size = hidden_size
         self.context = attention.context
         upper = encoder_size + hidden_size if attention.context == "upper" else hidden_size
-        self.bridge = nn.Linear(encoder_size, 2 * layers * hidden_size)
+        self.states = number_of_states(cell)
+        self.bridge = nn.Linear(encoder_size, self.states * layers * hidden_size)
+        heights = [1] * layers if attention.context == "upper" else [layers]
         self.layers = nn.ModuleList(
-            recurrent(cell, embedding_size if layer == 0 else upper, hidden_size, memory=share(memory, layers))
-            for layer in range(layers)
+            recurrent(
+                cell,
+                upper if number else embedding_size,
+                hidden_size,
+                height,
+                dropout=dropout.layers,
+                residual=True,
+                memory=share(memory, len(heights)),
+            )
+            for number, height in enumerate(heights)
         )
         self.attention = Attention(attention.kind, hidden_size, encoder_size, attention.heads, dropout.attention)
         self.attentional = nn.Linear(encoder_size + hidden_size, hidden_size)
@@ -100,12 +108,12 @@ class Decoder(nn.Module):
             The state, N = B.
         """
         source_length, batch, _ = encoded.states.shape
-        states = torch.tanh(self.bridge(encoded.summary))  # [B, 2 * L * H]
-        hidden, cell = states.view(batch, 2, -1, self.hidden_size).permute(1, 2, 0, 3)  # each [L, B, H]
+        first = torch.tanh(self.bridge(encoded.summary))  # [B, 2 * L * H]
+        first = first.view(batch, self.states, -1, self.hidden_size).permute(1, 2, 0, 3)  # [2, L, B, H]
         memory = self.attention.memory(encoded.states, encoded.lengths)
         attention = encoded.states.new_zeros(batch, source_length)
         packed = None if torch.is_grad_enabled() else steppers(self.layers)
-        return DecoderState(memory, hidden.contiguous(), cell.contiguous(), attention, packed)
+        return DecoderState(memory, tuple(first.contiguous()), attention, packed)
 
     def forward(self, embedded: Tensor, start: DecoderState) -> Tensor:
         """Run whole targets, as in training.
@@ -129,8 +137,8 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer [T, B, E], attention weights [T, B, S], and the state after them.
         """
-        output, weights, hidden, cell = self._decode(embedded, state)
-        return output, weights, replace(state, hidden=hidden, cell=cell, attention=weights[-1])
+        output, weights, layers = self._decode(embedded, state)
+        return output, weights, replace(state, layers=layers, attention=weights[-1])
 
     def step(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Advance every hypothesis by one token.
@@ -142,34 +150,27 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer [N, E], and the state after it.
         """
-        output, weights, hidden, cell = self._decode(embedded[None], state)
-        return output[0], replace(state, hidden=hidden, cell=cell, attention=weights[0])
+        output, weights, layers = self._decode(embedded[None], state)
+        return output[0], replace(state, layers=layers, attention=weights[0])
 
-    def _decode(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _decode(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Run T steps of N hypotheses, inputs [T, N, E]; T is 1, or N is B.
 
         Returns:
-            Vectors for the output layer [T, N, E], attention weights [T, N, S], and the last states, each [L, N, H].
+            Vectors for the output layer [T, N, E], attention weights [T, N, S], and what the layers go on from.
         """
-        layers: list[Any] = list(state.steppers or self.layers)
-        asking = 1 if self.context == "upper" else len(layers)
-        hidden, cell = [], []
-
-        def advance(index: int, inputs: Tensor) -> Tensor:
-            before = (state.hidden[index : index + 1], state.cell[index : index + 1])
-            output, (last_hidden, last_cell) = run(layers[index], inputs, before)
-            hidden.append(last_hidden)
-            cell.append(last_cell)
-            return output
-
-        states = advance(0, inputs)
-        for index in range(1, asking):
-            states = states + advance(index, self.layer_dropout(states))
+        stacks: list[Any] = list(state.steppers or self.layers)
+        before = zip(*(each.chunk(len(stacks)) for each in state.layers), strict=True)
+        states, after = run(stacks[0], inputs, next(before))
+        last = [after]
         context, weights = self._attend(states, state.memory)  # [T, N, C], [T, N, S]
-        for index in range(asking, len(layers)):
-            states = states + advance(index, self.layer_dropout(torch.cat([context, states], dim=-1)))
+        for stack, first in zip(stacks[1:], before, strict=True):
+            output, after = run(stack, self.layer_dropout(torch.cat([context, states], dim=-1)), first)
+            states = states + output
+            last.append(after)
         vectors = torch.tanh(self.attentional(torch.cat([context, states], dim=-1)))  # [T, N, H]
-        return self.readout(self.output_dropout(vectors)), weights, torch.cat(hidden), torch.cat(cell)
+        layers = tuple(torch.cat(parts) for parts in zip(*last, strict=True))
+        return self.readout(self.output_dropout(vectors)), weights, layers
 
     def _attend(self, states: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
         """Let states [T, N, H] look at the sources: contexts [T, N, C] and weights [T, N, S]."""
@@ -195,7 +196,7 @@ def reorder(state: DecoderState, index: Tensor) -> DecoderState:
         The state of B' sentences with K' hypotheses each.
     """
     batch = len(state.memory.lengths)
-    beam = state.hidden.shape[1] // batch
+    beam = len(state.attention) // batch
     sentences = index[:, 0] // beam  # [B']
     memory = state.memory
     if len(sentences) != batch or not torch.equal(sentences, torch.arange(batch, device=index.device)):
@@ -204,7 +205,6 @@ def reorder(state: DecoderState, index: Tensor) -> DecoderState:
     return replace(
         state,
         memory=memory,
-        hidden=state.hidden[:, flat],
-        cell=state.cell[:, flat],
+        layers=tuple(each[:, flat] for each in state.layers),
         attention=state.attention[flat],
     )

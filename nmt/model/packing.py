@@ -31,6 +31,7 @@ def pack(model: Seq2Seq, names: Mapping[str, Tensor], precision: str = "float32"
         precision: A key of `nmt.model.native.PRECISIONS`.
     """
     encoder: Any = model.encoder.layers
+    decoder: Any = model.decoder.layers
     source, target = model.vocabulary_sizes
     shape = NetworkShape(
         _cell_of(model),
@@ -40,7 +41,7 @@ def pack(model: Seq2Seq, names: Mapping[str, Tensor], precision: str = "float32"
         model.target_embedding.weight.shape[1],
         model.decoder.hidden_size,
         encoder.num_layers,
-        len(model.decoder.layers),
+        sum(stack.num_layers for stack in decoder),
         model.decoder.attention.heads,
         model.decoder.context,
         one_table=model.source_embedding is model.target_embedding,

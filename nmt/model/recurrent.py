@@ -14,6 +14,7 @@ from nmt.values import shown_bytes
 from rnn_engine import LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper
 from rnn_engine.nn.devices import device_of
 from rnn_engine.nn.layer import Recurrent
+from rnn_engine.spec import CELLS as ENGINE_CELLS
 
 __all__ = [
     "CELLS",
@@ -22,6 +23,7 @@ __all__ = [
     "fitting",
     "initialise",
     "needs",
+    "number_of_states",
     "plan",
     "precisions",
     "recurrent",
@@ -50,6 +52,7 @@ def recurrent(
     *,
     dropout: float = 0.0,
     bidirectional: bool = False,
+    residual: bool = False,
     memory: str | int = "store",
 ) -> nn.Module:
     """Build a stack of recurrent layers with this toolkit's initial weights.
@@ -61,32 +64,53 @@ def recurrent(
         num_layers: Layers in the stack, L.
         dropout: Probability of dropping an output of every layer but the last.
         bidirectional: Whether a second set of layers reads the sequence from its end.
+        residual: Whether each layer above the first puts out what it read, before dropout, plus its state.
         memory: What is kept for the backward pass, as in `model.memory`; bytes are for this stack.
 
     Returns:
         A module that is called like torch.nn.LSTM, time-major.
     """
-    layer = CELLS[cell](
-        input_size,
-        hidden_size,
-        num_layers,
-        dropout=dropout if num_layers > 1 else 0.0,
-        bidirectional=bidirectional,
-    )
-    if isinstance(layer, _ENGINE_LAYERS):
-        layer.memory = Memory.parse(memory)
-    initialise(layer, hidden_size)
-    return layer
+    by_layer = residual and CELLS[cell] in _ENGINE_LAYERS
+    with torch.random.fork_rng(devices=[], enabled=by_layer):
+        layers = CELLS[cell](
+            input_size,
+            hidden_size,
+            num_layers,
+            dropout=dropout if num_layers > 1 else 0.0,
+            bidirectional=bidirectional,
+            residual=residual,
+        )
+    if isinstance(layers, _ENGINE_LAYERS):
+        layers.memory = Memory.parse(memory)
+    if by_layer:
+        _draw_each(layers, cell)
+    else:
+        initialise(layers, hidden_size)
+    return layers
 
 
-def steppers(layers: Iterable[Any]) -> tuple[Stepper, ...] | None:
-    """The layers with their weights packed once, for many calls without gradients; None if a layer has no such thing.
+@torch.no_grad()
+def _draw_each(layers: Any, cell: str) -> None:
+    """Draw each layer as a stack of its own: a seed's weights then do not depend on how many layers there are above."""
+    for number in range(layers.num_layers):
+        alone = recurrent(cell, layers.hidden_size if number else layers.input_size, layers.hidden_size)
+        for name, parameter in alone.named_parameters():
+            getattr(layers, name.replace("_l0", f"_l{number}")).copy_(parameter)
+
+
+def number_of_states(cell: str) -> int:
+    """How many arrays a cell goes on from: h and c, or h alone."""
+    return 1 if ENGINE_CELLS[cell].single_state else 2
+
+
+def steppers(stacks: Iterable[Any]) -> tuple[Stepper, ...] | None:
+    """Stacks with their weights packed once, for many calls without gradients; None if one has no such thing.
 
     Args:
-        layers: One-directional layers from `recurrent`.
+        stacks: One-directional ones from `recurrent`.
     """
-    layers = tuple(layers)
-    return tuple(layer.stepper() for layer in layers) if all(hasattr(layer, "stepper") for layer in layers) else None
+    stacks = tuple(stacks)
+    return tuple(each.stepper() for each in stacks) if all(hasattr(each, "stepper") for each in stacks) else None
 
 
 def precisions(weight: Tensor) -> tuple[torch.dtype, ...]:
@@ -101,38 +125,37 @@ def share(memory: str | int, stacks: int) -> str | int:
 
 
 def run(
-    layer: nn.Module, inputs: Tensor, states: tuple[Tensor, Tensor] | None = None, lengths: Tensor | None = None
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    layers: nn.Module | Stepper, inputs: Tensor, states: tuple[Tensor, ...] | None = None, lengths: Tensor | None = None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Call a stack; where its bytes are too few for a batch, it keeps as little as it can instead of failing.
 
     Args:
-        layer: What `recurrent` made.
+        layers: What `recurrent` made, or its stepper.
         inputs: [T, B, I].
-        states: (h0, c0), zeros if not given.
+        states: (h0, c0), or (h0,) of a cell with one state; zeros if not given.
         lengths: [B] int64 on the CPU, steps of each sequence; all T if not given.
 
     Returns:
-        As the layer returns it: output [T, B, ...], zero beyond a sequence's end, and the states after its last step.
+        Output [T, B, ...], zero beyond a sequence's end, and the states after its last step as they are given.
     """
-    found: tuple[Tensor, tuple[Tensor, Tensor]]
-    if not isinstance(layer, _ENGINE_LAYERS):
-        return _run_other(layer, inputs, states, lengths)
-    memory = Memory.parse(layer.memory)
-    if memory.policy == "budget":
-        steps = inputs.shape[0] if lengths is None else lengths.tolist()
-        memory = fitting(layer, steps, inputs.shape[1]) if torch.is_grad_enabled() else Memory.parse("store")
-    found = layer(inputs, states, lengths=lengths, memory=memory)
-    return found
+    given: Any = states[0] if states is not None and len(states) == 1 else states
+    if not isinstance(layers, _ENGINE_LAYERS):
+        output, last = _run_other(layers, inputs, given, lengths)
+    else:
+        memory = Memory.parse(layers.memory)
+        if memory.policy == "budget":
+            steps = inputs.shape[0] if lengths is None else lengths.tolist()
+            memory = fitting(layers, steps, inputs.shape[1]) if torch.is_grad_enabled() else Memory.parse("store")
+        output, last = layers(inputs, given, lengths=lengths, memory=memory)
+    return output, last if isinstance(last, tuple) else (last,)
 
 
-def _run_other(
-    layer: nn.Module, inputs: Tensor, states: tuple[Tensor, Tensor] | None, lengths: Tensor | None
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """A layer of others in `CELLS`, which knows of lengths by packed sequences alone."""
+def _run_other(layers: Any, inputs: Tensor, states: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
+    """A stepper, or a layer of others in `CELLS`, which knows of lengths by packed sequences alone."""
     if lengths is None:
-        found: tuple[Tensor, tuple[Tensor, Tensor]] = layer(inputs, states)
-        return found
-    output, last = layer(pack_padded_sequence(inputs, lengths, enforce_sorted=False), states)
+        output, last = layers(inputs, states)
+        return output, last
+    output, last = layers(pack_padded_sequence(inputs, lengths, enforce_sorted=False), states)
     return pad_packed_sequence(output, total_length=len(inputs))[0], last
 
 

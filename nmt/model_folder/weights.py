@@ -32,6 +32,9 @@ _NAMES_ON_DISK: Final = {
 }
 """Beginnings of parameters' names in the network, and what files call them, which were there before."""
 
+_DECODER_LAYER: Final = re.compile(r"decoder\.layers\.([0-9]+)\.(.+)_l([0-9]+)")
+"""A parameter of the decoder's layers, which are one stack or a stack each: files hold them as a stack each."""
+
 
 def save_model(
     folder: Path,
@@ -140,6 +143,8 @@ def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _name_on_disk(name: str) -> str:
+    if found := _DECODER_LAYER.fullmatch(name):
+        return f"decoder.layers.{int(found[1]) + int(found[3])}.{found[2]}_l0"
     for here, there in _NAMES_ON_DISK.items():
         if name.startswith(here):
             return there + name.removeprefix(here)

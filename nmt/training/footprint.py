@@ -67,7 +67,7 @@ class Footprint:
         batch, target_steps = len(source_lengths), max(target_lengths)
         with mixed(self._model.device, self._precision):
             stacks = [needs(self._model.encoder.layers, list(source_lengths), batch)]
-            stacks += [needs(layer, target_steps, batch) for layer in self._model.decoder.layers]
+            stacks += [needs(stack, target_steps, batch) for stack in self._model.decoder.layers]
         reserve, workspace = (list(column) for column in zip(*stacks, strict=True))
         return self._with(max(source_lengths), target_steps, batch, sum(reserve), max(workspace))
 
@@ -84,9 +84,9 @@ class Footprint:
         encoder, decoder = 2 * width * source_steps, width * target_steps
         reserve = _STORED * (encoder * shape.encoder_layers + decoder * shape.decoder_layers)
         weights = 4 * 8 * shape.hidden_size * (shape.embedding_size + 4 * shape.hidden_size) * _FLOAT + 2**20
-        return self._with(
-            source_steps, target_steps, batch, reserve, _WORKSPACE * max(encoder, decoder) + weights
-        ).total
+        layers = shape.decoder_layers  # which a replay from checkpoints has all under way
+        workspace = _WORKSPACE * max(encoder, layers * decoder) + layers * weights
+        return self._with(source_steps, target_steps, batch, reserve, workspace).total
 
     def _with(self, source_steps: int, target_steps: int, batch: int, reserve: int, workspace: int) -> Need:
         """Add what torch needs to what the recurrent layers need."""
@@ -97,10 +97,10 @@ class Footprint:
         # Of width 2H: the states as the layers give them, padded, dropped and transposed, the mask and three gradients.
         # Of width H: the keys twice, and their gradient.
         source = 6 * width + 8 * states + 3 * hidden
-        # Values for each target token: the embedding as above; of each layer its output, the dropped and the added one,
-        # and their gradients; context and states side by side, with the gradients of both; the query, the attentional
-        # vector and its dropout; the result, and its gradient twice.
-        target = 9 * width + 6 * hidden * shape.decoder_layers + 3 * (states + hidden) + 2 * states + 5 * hidden
+        # Values for each target token: the embedding as above; the layers' output and its gradients; context and states
+        # side by side, with the gradients of both; the query, the attentional vector and its dropout; the result, and
+        # its gradient twice.
+        target = 9 * width + 4 * hidden + 3 * (states + hidden) + 2 * states + 5 * hidden
         activations = _FLOAT * batch * (source_steps * source + target_steps * target)
         # For each pair of positions: the scores, the weights and, at the peak of the backward pass, three gradients;
         # with dropout also a mask and the dropped weights.

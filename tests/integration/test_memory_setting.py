@@ -45,13 +45,14 @@ def test_other_values_are_refused(memory):
         ModelConfig(memory=memory)
 
 
-def test_a_budget_is_divided_among_the_decoder_layers(tmp_path):
+@pytest.mark.parametrize(("context", "stacks"), [("readout", 1), ("upper", 2)])
+def test_a_budget_is_divided_among_the_decoders_stacks(tmp_path, context, stacks):
     files = write_corpus(tmp_path / "text", make_pairs(10, seed=2))
     config = make_config(tmp_path / "model", files)
-    config = config.model_copy(update={"model": config.model.model_copy(update={"memory": "1MiB"})})
+    config = config.model_copy(update={"model": config.model.model_copy(update={"memory": "1MiB", "context": context})})
     torch.manual_seed(1)
     model = build_model(config, 90, 90)
-    assert [layer.memory.budget for layer in model.decoder.layers] == [2**19, 2**19]
+    assert [stack.memory.budget for stack in model.decoder.layers] == [2**20 // stacks] * stacks
     assert model.encoder.layers.memory.budget == 2**20
     assert fitting(model.encoder.layers, 5, 2).policy == "budget"
     assert fitting(model.encoder.layers, 5000, 20).policy == "checkpoint"

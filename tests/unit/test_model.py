@@ -8,8 +8,9 @@ from small import make_config
 
 from nmt.model.attention import Attention
 from nmt.model.device import use_threads
-from nmt.model.recurrent import CELLS
+from nmt.model.recurrent import CELLS, recurrent, run
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.weights import parameters_of
 from nmt.training.trainer import build_model
 
 
@@ -46,6 +47,26 @@ def test_steps_equal_the_whole(cell, layers, attention):
     assert (state.attention[2, 2:] == 0).all()
 
 
+@pytest.mark.parametrize("cell", CELLS)
+@torch.inference_mode()
+def test_the_decoders_stack_is_its_layers_added_one_by_one(cell):
+    """To the bit, by the parameters' names in files, which hold each layer as a stack of its own."""
+    model = make_model(cell=cell, decoder_layers=3)
+    state, on_disk = model.start(model.encode(SOURCE, LENGTHS)), parameters_of(model)
+    outputs, last = run(model.decoder.layers[0], model.target_embedding(TARGET), state.layers)
+    expected, ends = model.target_embedding(TARGET), []
+    for number in range(3):
+        layer = recurrent(cell, 8 if number else 6, 8)
+        for name, parameter in layer.named_parameters():
+            parameter.copy_(on_disk[f"decoder.layers.{number}.{name}"])
+        output, end = run(layer, expected, tuple(each[number : number + 1] for each in state.layers))
+        expected = expected + output if number else output
+        ends.append(end)
+    assert torch.equal(outputs, expected)
+    for found, parts in zip(last, zip(*ends, strict=True), strict=True):
+        assert torch.equal(found, torch.cat(parts))
+
+
 @torch.inference_mode()
 def test_padding_changes_nothing():
     model = make_model()
@@ -75,7 +96,7 @@ def test_sources_are_not_copied_while_all_sentences_live():
     state = model.start(model.encode(SOURCE, LENGTHS))
     wide = model.reorder(state, torch.tensor([[0, 0], [1, 1], [2, 2]]))
     assert wide.memory is state.memory
-    assert wide.hidden.shape == (2, 6, 8)
+    assert [each.shape for each in wide.layers] == [(2, 6, 8), (2, 6, 8)]
 
 
 def test_every_parameter_is_trained():

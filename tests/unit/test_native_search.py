@@ -438,7 +438,7 @@ def test_other_models_are_left_to_the_reference():
     assert can_pack(make_model())
     assert not can_pack(make_model().double())
     model = make_model()
-    model.decoder.layers[0] = torch.nn.LSTM(6, 8)
+    model.decoder.layers[0] = torch.nn.LSTM(6, 8, 2)
     assert not can_pack(model)
 
 
