@@ -134,10 +134,11 @@ def evaluate(
     precision: Precision = None,
     search: Search = SearchBy.native,
     shortlist: Shortlist = 0,
+    ensemble: Ensemble = [],  # noqa: B006  (typer copies it)
 ) -> None:
     """Translate a test set and score it.
 
-    Prints BLEU and chrF with sacreBLEU's signatures, and adds them to MODEL/scores.jsonl.
+    Prints BLEU and chrF with sacreBLEU's signatures, and adds those of a model by itself to MODEL/scores.jsonl.
     """
     chosen = _test_set(test, source, reference)
     with reporting():
@@ -145,7 +146,17 @@ def evaluate(
 
         place = device or "cpu"
         how = SearchSettings(
-            beam_size, length_penalty, batch_size, threads, place, retry, sentences, precision, search, shortlist
+            beam_size,
+            length_penalty,
+            batch_size,
+            threads,
+            place,
+            retry,
+            sentences,
+            precision,
+            search,
+            shortlist,
+            ensemble=tuple(ensemble),
         )
         run(model, chosen, output, how)
 

@@ -33,8 +33,8 @@ from nmt.terminal import tell
 
 
 def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettings) -> None:
-    """Translate and score a test set; prints the scores and adds them to the model's `scores.jsonl`, if it is a
-    folder.
+    """Translate and score a test set; prints the scores and adds them to the model's `scores.jsonl`, if it is a folder,
+    and by itself.
 
     Speed, what became of the lines if not all were translated at once, and how much of the test set the training text
     holds are told on stderr.
@@ -88,7 +88,7 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         "statuses": _statuses(found),
         **({} if overlap is None else {"overlap_pairs": overlap.pairs, "overlap_sources": overlap.sources}),
     }
-    if folder.is_dir():
+    if folder.is_dir() and not search.ensemble:  # what several translate together is the score of none of them
         _record(folder, row)
 
 

@@ -144,6 +144,19 @@ def test_an_ensemble(translator: Translator, other: Path) -> None:
     assert both.network.number_of_parameters == 2 * translator.network.number_of_parameters
 
 
+def test_scores_of_an_ensemble_are_none_of_its_models(other: Path, tmp_path: Path) -> None:
+    """They are printed alone."""
+    folder, source, output = Path(shutil.copytree(FOLDER, tmp_path / "model")), tmp_path / "source", tmp_path / "out"
+    source.write_bytes(TEXT)
+    asked = ["evaluate", folder, "--source", source, "--reference", source, "--output", output, "--ensemble", other]
+    before = sorted(path.name for path in folder.iterdir())
+    done = CliRunner().invoke(app, list(map(str, asked)))
+    assert done.exit_code == 0, done.stderr
+    assert "BLEU" in done.stdout
+    assert output.read_text().splitlines() == Translator.load([FOLDER, other], threads=1).translate(LINES)
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
 def test_an_ensemble_with_shortlists(other: Path, tmp_path: Path) -> None:
     """Of all its models: the words of all."""
     size = Translator.load(FOLDER, threads=1).target_subwords.size
