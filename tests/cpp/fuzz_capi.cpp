@@ -308,8 +308,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   decode(bytes, problem);
   const Choices choices{bytes.take(2), bytes.flag() ? ~std::uint64_t{0} : bytes.take(8),
                         static_cast<int>(bytes.between(0, 31))};
-#ifdef __SANITIZE_THREAD__  // what one thread computes, and whether two do the same, is seen in the other builds
+#if defined(__SANITIZE_THREAD__)  // what one thread computes, and whether two do the same, is seen in the other builds
   run(best[1], problem, choices);
+  return 0;
+#elif defined(__SANITIZE_ADDRESS__)  // and bits are compared where memory is not watched
+  run(bytes.flag() ? plain : best[bytes.flag()], problem, choices);
   return 0;
 #endif
   const std::vector<double> results = run(best[bytes.flag()], problem, choices);
