@@ -44,7 +44,8 @@ static void test_lines(const char* path) {
   }
 }
 
-/* Longer lines than the model was trained on are cut, and bytes that are no UTF-8 are bytes like others. */
+/* Longer lines than the model was trained on are cut, and bytes that are no UTF-8 are bytes like others, in prefixes,
+ * too. */
 static void test_any_bytes(const char* path) {
   static char line[5 * LONG + 1];
   for (int i = 0; i < LONG; ++i) memcpy(line + 5 * i, "dog  ", 5);
@@ -55,12 +56,18 @@ static void test_any_bytes(const char* path) {
   CHECK(rnn_translate_text_lines(text, NULL, lines, 1, &found) == 0, "a long line: %s", rnn_engine_last_error());
   CHECK(found && strlen(found[0]) > 3, "nothing of a long line");
   rnn_translate_text_free(found);
+  static char prefix[41];
+  const char* const prefixes[] = {prefix};
+  const rnn_translate_text_options begun = {0, -1, 0, 0, 0, prefixes};
   random_state = 7;
   for (int round = 0; round < 200; ++round) {
     for (int i = 0; i < 40; ++i) line[i] = (char)(1 + (int)((uniform() + 0.5) * 255));
     line[round % 40 + 1] = 0;
+    for (int i = 0; i < 40; ++i) prefix[i] = (char)(1 + (int)((uniform() + 0.5) * 255));
+    prefix[round * 7 % 41] = 0;
     found = NULL;
-    CHECK(rnn_translate_text_lines(text, NULL, lines, 1, &found) == 0, "any bytes: %s", rnn_engine_last_error());
+    CHECK(rnn_translate_text_lines(text, round % 2 ? &begun : NULL, lines, 1, &found) == 0, "any bytes: %s",
+          rnn_engine_last_error());
     CHECK(found && !strchr(found[0], '\n'), "a line break within a line");
     rnn_translate_text_free(found);
   }
