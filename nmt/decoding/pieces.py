@@ -105,7 +105,7 @@ class PieceTranslator:
         texts = self._target_subwords.decode_lines(tokens)
         candidates = iter(
             [
-                Candidate(one_line(text), hypothesis.score, hypothesis.log_probability, linked)
+                Candidate(_as_written(text), hypothesis.score, hypothesis.log_probability, linked)
                 for text, (_, hypothesis), linked in zip(texts, pairs, links, strict=True)
             ]
         )
@@ -133,6 +133,14 @@ class PieceTranslator:
         least = -math.inf if self._doubtful is None else self._doubtful
         unsure = best is not None and best.log_probability < least * (len(best.tokens) + 1)
         return Status.DOUBTFUL if unsure or self._cutter.is_strange(source) else Status.OK
+
+
+def _as_written(text: str) -> str:
+    """A line whose words have one space between them, as in what a model is trained on.
+
+    A space that is a subword by itself may come before a word that brings its own.
+    """
+    return " ".join(word for word in one_line(text).split(" ") if word)
 
 
 def _weights(options: SearchOptions) -> Callable[[tuple[PieceKey, Ids]], int]:

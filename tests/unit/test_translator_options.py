@@ -96,6 +96,14 @@ def test_a_greatest_length_and_nothing_twice(translator: Translator) -> None:
     assert len(set(ids)) == len(ids) < len(translator.target_subwords.encode(often.text))
 
 
+def test_words_have_one_space_between_them(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where a subword is a space, and the next brings its own."""
+    monkeypatch.setattr(
+        type(translator.target_subwords), "decode_lines", lambda self, lines: ["  nu  mi   pe "] * len(lines)
+    )
+    assert translator.translate(["red dog"]) == ["nu mi pe"]
+
+
 @pytest.mark.parametrize(("ngram", "again"), [(0, 4), (2, 2), (7, 4)])
 def test_the_second_search_repeats_no_more_than_the_first(ngram: int, again: int) -> None:
     asked = []
