@@ -169,12 +169,14 @@ def score(
     normalize: Annotated[bool, typer.Option("--normalize", help="Divide by the number of subwords.")] = False,
     threads: Threads = None,
     device: Device = None,
+    ensemble: Ensemble = [],  # noqa: B006  (typer copies it)
 ) -> None:
     """Print the log-probability that a model gives to each pair of lines."""
     with reporting():
         from nmt.commands.score import run
 
-        run(model, source, target, format.value, normalize, SearchSettings(threads=threads, device=device or "cpu"))
+        how = SearchSettings(threads=threads, device=device or "cpu", ensemble=tuple(ensemble))
+        run(model, source, target, format.value, normalize, how)
 
 
 def compare(

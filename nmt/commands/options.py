@@ -133,7 +133,7 @@ PrefixFile = Annotated[
 ]
 Ensemble = Annotated[
     list[Path],
-    typer.Option("--ensemble", metavar="MODEL", help="Another model of the same subwords, to translate together."),
+    typer.Option("--ensemble", metavar="MODEL", help="Another model of the same subwords, to be asked with the first."),
 ]
 
 

@@ -131,7 +131,7 @@ def test_the_reference_does_the_same_with_all_of_it(other: Path, tmp_path: Path)
         assert run(FOLDER, *asked, *more, "--search", "reference") == run(FOLDER, *asked, *more)
 
 
-def test_an_ensemble(translator: Translator, other: Path) -> None:
+def test_an_ensemble(translator: Translator, other: Path, tmp_path: Path) -> None:
     """Scores are the mean of its models'; twice the same model is that model."""
     both = Translator.load([FOLDER, str(other)], threads=1)
     found = both.translate(LINES)
@@ -139,6 +139,13 @@ def test_an_ensemble(translator: Translator, other: Path) -> None:
     assert Translator.load([FOLDER, FOLDER, FOLDER], threads=1).translate(LINES) == translator.translate(LINES)
     pairs = list(zip(LINES, found, strict=True))
     scores = [each.score(pairs) for each in (both, translator, Translator.load(other, threads=1))]
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(TEXT)
+    target.write_text("".join(f"{line}\n" for line in found))
+    done = CliRunner().invoke(app, list(map(str, ["score", FOLDER, source, target, "--ensemble", other])))
+    assert [float(line) for line in done.stdout.splitlines()] == pytest.approx(
+        [each.log_probability for each in scores[0]], abs=1e-4
+    )
     for together, one, two in zip(*scores, strict=True):
         assert together.log_probability == pytest.approx((one.log_probability + two.log_probability) / 2, abs=1e-4)
     assert both.network.number_of_parameters == 2 * translator.network.number_of_parameters
