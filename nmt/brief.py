@@ -24,6 +24,7 @@ from nmt.values import (
     LENGTH_PENALTY,
     LONGEST_PIECE,
     WIDTH,
+    ZONEOUT,
     Bounds,
     subword_files,
 )
@@ -58,6 +59,7 @@ class ModelSettings(NamedTuple):
     tie_embeddings: bool
     attention_heads: int = 1
     context: str = "readout"
+    zoneout: float = 0.0
 
 
 class DecodingSettings(NamedTuple):
@@ -111,7 +113,7 @@ _DATA: Final[Mapping[str, Callable[[object], bool]]] = {
     "max_length": _within(LONGEST_PIECE),
 }
 _MODEL: Final[Mapping[str, Callable[[object], bool]]] = {
-    "cell": _one_of("lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"),
+    "cell": _one_of("lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm", "gru"),
     "embedding_size": _within(WIDTH),
     "hidden_size": _within(WIDTH),
     "encoder_layers": _within(LAYERS),
@@ -120,6 +122,7 @@ _MODEL: Final[Mapping[str, Callable[[object], bool]]] = {
     "tie_embeddings": _is_flag,
     "attention_heads": _within(HEADS),
     "context": _one_of("readout", "upper"),
+    "zoneout": _within(ZONEOUT),
 }
 _DECODING: Final[Mapping[str, Callable[[object], bool]]] = {
     "beam_size": _within(BEAM_SIZE),

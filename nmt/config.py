@@ -27,6 +27,7 @@ from nmt.values import (
     LONGEST_PIECE,
     THREADS,
     WIDTH,
+    ZONEOUT,
     is_device,
     parse_bytes,
     subword_files,
@@ -170,8 +171,9 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Shape of the network."""
 
-    cell: Literal["lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"] = "lstm"
-    """Recurrent cell of encoder and decoder."""
+    cell: Literal["lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm", "gru"] = "lstm"
+    """Recurrent cell of encoder and decoder: `lstm`; `mi_lstm`, whose gates multiply what comes from the input and
+    from the state; `layer_norm_*`, with layer normalisation; or `gru`, a quarter smaller, with one state."""
     embedding_size: int = Field(default=256, ge=WIDTH.least, le=WIDTH.most)
     """Width of the embeddings."""
     hidden_size: int = Field(default=320, ge=WIDTH.least, le=WIDTH.most)
@@ -203,6 +205,12 @@ class ModelConfig(Section):
     """Dropout on the attentional vector; `dropout` if not given."""
     attention_dropout: Fraction = 0.0
     """Dropout on the attention weights."""
+    recurrent_dropout: Fraction = 0.0
+    """Dropout on the state that a recurrent layer goes on from, with one mask for all steps of a sentence; dropout
+    between recurrent layers then has one mask for all steps, too (Gal and Ghahramani)."""
+    zoneout: float = Field(default=ZONEOUT.least, ge=ZONEOUT.least, le=ZONEOUT.most)
+    """Probability with which, in training, a value of a recurrent layer's state stays what it was a step before; in
+    translating this share of each stays (Krueger and others). Rounded to millionths."""
     word_dropout: Fraction = 0.0
     """Probability with which training replaces the whole embedding of a subword by zeros, on either side."""
     memory: MemorySetting = "store"

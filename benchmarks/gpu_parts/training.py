@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from gpu_parts.meter import Meter, attempt, products_in
 from gpu_parts.products import cublas_found, without_cublas
 from nmt.data.dataset import read_sentences
+from nmt.model.attention import AttentionShape
 from nmt.model.decoder import Decoder, DecoderDropout
 from nmt.model.embedding import Embedding
 from nmt.model.encoder import Encoder
 from nmt.model.readout import output_loss
+from nmt.model.recurrent import LayerNoise
 
 _SHORT_IDS = 65_536  # the largest vocabulary whose ids take two bytes, as those of the recipes do
 
@@ -54,10 +56,10 @@ class Model(nn.Module):
     def __init__(self, sizes: Network, memory: str) -> None:
         super().__init__()
         self.embedding = Embedding(sizes.vocabulary, sizes.embedding, 0.3)
-        self.encoder = Encoder("lstm", sizes.embedding, sizes.hidden, sizes.encoder_layers, 0.3, memory)
+        self.encoder = Encoder("lstm", sizes.embedding, sizes.hidden, sizes.encoder_layers, LayerNoise(0.3), memory)
         self.decoder = Decoder(
-            "lstm", sizes.embedding, sizes.hidden, sizes.decoder_layers, 2 * sizes.hidden, "general",
-            DecoderDropout(0.3, 0.3), memory,
+            "lstm", sizes.embedding, sizes.hidden, sizes.decoder_layers, 2 * sizes.hidden, AttentionShape("general"),
+            DecoderDropout(LayerNoise(0.3), 0.3), memory,
         )  # fmt: skip
         self.bias = nn.Parameter(torch.zeros(sizes.vocabulary))
 

@@ -39,6 +39,7 @@ typedef struct {
   int64_t source_vocabulary, target_vocabulary, embedding_size, hidden_size, encoder_layers, decoder_layers;
   int64_t attention_heads; /* 1 to 16, in equal parts of the hidden size */
   int32_t context;
+  int64_t zoneout; /* how much of a layer's states stays at each step what it was, in millionths */
 } rnn_translate_shape;
 
 typedef struct {

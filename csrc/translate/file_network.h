@@ -13,7 +13,8 @@
 namespace rnn_engine::translate {
 
 inline constexpr const char* kNetworkSection = "network";
-inline constexpr std::int64_t kNetworkNumbers = 11, kFewerNumbers = 9;  // these without heads and context: one, readout
+// The fewer are without heads, context and zoneout, which are then one, readout and none.
+inline constexpr std::int64_t kNetworkNumbers = 12, kFewerNumbers = 9;
 
 // What a file says of its network. Throws InvalidArgument, like the next.
 rnn_translate_shape shape_of(const ModelFile& file);

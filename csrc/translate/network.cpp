@@ -30,6 +30,9 @@ const rnn_translate_shape& checked(const rnn_translate_shape& shape) {
                                                               std::to_string(shape.attention_heads));
   require(shape.context == RNN_TRANSLATE_READOUT || shape.context == RNN_TRANSLATE_UPPER,
           "context: expected 0 (readout) or 1 (upper), got " + std::to_string(shape.context));
+  constexpr std::int64_t kAll = 1'000'000;
+  require(shape.zoneout >= 0 && shape.zoneout <= kAll,
+          "zoneout: expected 0 to 1000000 millionths, got " + std::to_string(shape.zoneout));
   require(shape.precision == RNN_TRANSLATE_FLOAT32 || shape.precision == RNN_TRANSLATE_INT8,
           "precision: expected 0 (float32) or 1 (int8), got " + std::to_string(shape.precision));
   return shape;
@@ -45,18 +48,19 @@ Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const
   const auto recurrence = [&](const StackShape& stack, const std::shared_ptr<const Table>& table) {
     return make_recurrence(backend_, shape.precision, stack, tensors, table);
   };
-  encoder_ = recurrence({shape.cell, E, H, shape.encoder_layers, 2, "encoder.layers."}, source_table_);
+  const auto zoneout = static_cast<float>(static_cast<double>(shape.zoneout) / 1e6);
+  encoder_ = recurrence({shape.cell, E, H, shape.encoder_layers, 2, "encoder.layers.", zoneout}, source_table_);
   const std::int64_t upper = shape.context == RNN_TRANSLATE_UPPER ? C + H : H;
   for (std::int64_t layer = 0; layer < shape.decoder_layers; ++layer)
     decoder_.push_back(
-        recurrence({shape.cell, layer ? upper : E, H, 1, 1, "decoder.layers." + std::to_string(layer) + "."},
+        recurrence({shape.cell, layer ? upper : E, H, 1, 1, "decoder.layers." + std::to_string(layer) + ".", zoneout},
                    layer ? nullptr : target_table_));
 
   const auto linear = [&](const std::string& name, std::int64_t n, std::int64_t k, bool bias = true) {
     return make_linear(backend_, shape.precision, tensors.matrix(name + ".weight", n, k),
                        bias ? tensors.get(name + ".bias", n) : nullptr);
   };
-  bridge_ = linear("decoder.initial", 2 * shape.decoder_layers * H, C);
+  bridge_ = linear("decoder.initial", states_of_layer() * shape.decoder_layers * H, C);
   keys_ = linear("decoder.attention.key_projection", H, C, false);
   if (shape.attention != RNN_TRANSLATE_DOT) queries_ = linear("decoder.attention.query_projection", H, H, false);
   if (shape.attention == RNN_TRANSLATE_ADDITIVE) {
@@ -154,15 +158,15 @@ std::unique_ptr<Source> Network::source_of(const std::vector<const float*>& stat
 
 // The states before the first token, of all sources at once.
 void Network::begin(std::int64_t rows, const float* summaries, std::vector<std::unique_ptr<Source>>& sources) const {
-  const std::int64_t LH = shape_.decoder_layers * shape_.hidden_size;
-  std::vector<float> initial(static_cast<std::size_t>(rows * 2 * LH));
-  bridge_->apply(rows, summaries, context_size(), initial.data(), 2 * LH);
-  kernels().tanh_row(initial.data(), rows * 2 * LH);
+  const std::int64_t LH = shape_.decoder_layers * shape_.hidden_size, all = states_of_layer() * LH;
+  std::vector<float> initial(static_cast<std::size_t>(rows * all));
+  bridge_->apply(rows, summaries, context_size(), initial.data(), all);
+  kernels().tanh_row(initial.data(), rows * all);
   const float* from = initial.data();
   for (std::unique_ptr<Source>& source : sources) {
     source->hidden.assign(from, from + LH);
-    source->cell.assign(from + LH, from + 2 * LH);
-    from += 2 * LH;
+    source->cell.assign(from + all - LH, from + all);  // of a single state, h again
+    from += all;
   }
 }
 

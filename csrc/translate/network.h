@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "cells/table.h"
 #include "cpu/kernels/kernels.h"
 #include "rnn_translate.h"
 #include "translate/linear.h"
@@ -95,6 +96,7 @@ class Network {
                                     float* summary) const;
   void begin(std::int64_t rows, const float* summaries, std::vector<std::unique_ptr<Source>>& sources) const;
 
+  std::int64_t states_of_layer() const { return kCellTable[shape_.cell].single_state ? 1 : 2; }
   std::int64_t context_size() const { return 2 * shape_.hidden_size; }  // C
   std::size_t asking_layers() const { return shape_.context == RNN_TRANSLATE_UPPER ? 1 : decoder_.size(); }
 

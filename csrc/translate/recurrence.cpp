@@ -19,9 +19,10 @@ const std::vector<std::string>& vector_names(int cell) {
       {"alpha", "beta1", "beta2", "bias"},
       {"gamma_ih", "gamma_hh", "gamma_c", "beta_c"},
       {"gamma_ih", "gamma_hh", "alpha", "beta1", "beta2", "bias", "gamma_c", "beta_c"},
+      {},
   };
-  require(cell >= 0 && cell < static_cast<int>(std::size(names)),
-          "cell: expected one with two states, 0 to 3, got " + std::to_string(cell));
+  require(cell >= 0 && cell < kCells,
+          "cell: expected 0 to " + std::to_string(kCells - 1) + ", got " + std::to_string(cell));
   return names[cell];
 }
 
@@ -29,7 +30,7 @@ const std::vector<std::string>& vector_names(int cell) {
 struct StackVectors {
   StackVectors(const StackShape& shape, const Tensors& tensors) {
     const std::vector<std::string>& vectors = vector_names(shape.cell);
-    const std::int64_t H = shape.hidden_size;
+    const std::int64_t H = shape.hidden_size, Z = kCellTable[shape.cell].gates * H;
     const auto take = [&](const std::string& name, std::int64_t count) -> float* {
       const float* from = tensors.get(shape.prefix + name, count);
       return values.emplace_back(from, from + count).data();
@@ -38,8 +39,8 @@ struct StackVectors {
       for (int direction = 0; direction < shape.directions; ++direction) {
         const std::string ending = shape.ending(layer, direction);
         rnn_engine_weights& set = sets.emplace_back();
-        set.bias_ih = take("bias_ih" + ending, 4 * H);
-        set.bias_hh = take("bias_hh" + ending, 4 * H);
+        set.bias_ih = take("bias_ih" + ending, Z);
+        set.bias_hh = take("bias_hh" + ending, Z);
         for (std::size_t v = 0; v < vectors.size(); ++v)
           set.vector_params[v] =
               take(vectors[v] + ending, H * rnn_engine_vector_width(shape.cell, static_cast<int>(v)));
@@ -53,9 +54,14 @@ struct StackVectors {
 // One layer in one direction.
 class Layer {
  public:
-  Layer(const Backend& backend, int precision, int cell, const rnn_engine_weights& weights, const Matrix& input,
-        const Matrix& recurrent, const std::shared_ptr<const Table>& table)
-      : kernels_(backend.f32), cell_(cell), traits_(kCellTable[cell]), weights_(weights), H_(recurrent.k) {
+  Layer(const Backend& backend, int precision, const StackShape& shape, const rnn_engine_weights& weights,
+        const Matrix& input, const Matrix& recurrent, const std::shared_ptr<const Table>& table)
+      : kernels_(backend.f32),
+        cell_(shape.cell),
+        traits_(kCellTable[shape.cell]),
+        weights_(weights),
+        H_(shape.hidden_size),
+        zoneout_(shape.zoneout) {
     const auto vector = [](void* values) { return static_cast<const float*>(values); };
     const float *bias_ih = vector(weights.bias_ih), *bias_hh = vector(weights.bias_hh);
     std::vector<float> begin(bias_ih, bias_ih + Z());
@@ -65,7 +71,7 @@ class Layer {
     if (table) words_ = std::make_unique<WordProducts>(table, Z());
   }
 
-  std::int64_t Z() const { return 4 * H_; }
+  std::int64_t Z() const { return traits_.gates * H_; }
   void input_product(std::int64_t rows, const float* x, std::int64_t x_row, float* wx) const {
     input_->apply(rows, x, x_row, wx, Z());
   }
@@ -74,11 +80,16 @@ class Layer {
     words_->look_up(*input_, rows, words, products);
   }
 
-  // wx [rows, 4H] with U h added or beside it, and the cells: h and c [rows, H] become those after the step.
+  // wx [rows, Z] with U h added or beside it, and the cells: h and c [rows, H] become those after the step.
   void step(std::int64_t rows, float* wx, float* h, float* c) const {
     thread_local Buffer beside, work;
     float* uh = traits_.split ? beside.at_least(rows * Z()) : wx;
     recurrent_->apply(rows, h, H_, uh, Z(), traits_.split ? nullptr : wx);
+    thread_local Buffer before;
+    if (zoneout_ > 0) {
+      std::copy_n(h, rows * H_, before.at_least(2 * rows * H_));
+      std::copy_n(c, rows * H_, before.data() + rows * H_);
+    }
     CellTile<float> tile{};
     tile.rows = rows;
     tile.gate_stride = H_;
@@ -98,14 +109,28 @@ class Layer {
       tile.h = h + unit;
       kernels_.cell_forward[cell_](tile);
     }
+    if (zoneout_ == 0) return;
+    zone_out(rows, before.data(), h);
+    zone_out(rows, before.data() + rows * H_, c);
   }
 
  private:
+  // The expectation, as in evaluation: of what was before, so much stays.
+  void zone_out(std::int64_t rows, const float* before, float* states) const {
+    ZoneoutRow<float> row{};
+    row.before = before;
+    row.next = row.value = states;
+    row.columns = rows * H_;
+    row.share = zoneout_;
+    kernels_.zoneout_forward(row);
+  }
+
   const Kernels<float>& kernels_;
   int cell_;
   const CellTraits& traits_;
   rnn_engine_weights weights_;
   std::int64_t H_;
+  float zoneout_;
   std::unique_ptr<Linear> input_, recurrent_;
   std::unique_ptr<WordProducts> words_;  // of a layer that reads words
 };
@@ -119,11 +144,11 @@ class Layers final : public Recurrence {
   Layers(const Backend& backend, int precision, const StackShape& shape, const Tensors& tensors,
          const std::shared_ptr<const Table>& table)
       : shape_(shape), vectors_(shape, tensors) {
-    const std::int64_t H = shape.hidden_size, Z = 4 * H;
+    const std::int64_t H = shape.hidden_size, Z = kCellTable[shape.cell].gates * H;
     for (std::int64_t layer = 0; layer < shape.layers; ++layer)
       for (int direction = 0; direction < shape.directions; ++direction) {
         const std::string ending = shape.ending(layer, direction);
-        layers_.emplace_back(backend, precision, shape.cell, vectors_.sets[layers_.size()],
+        layers_.emplace_back(backend, precision, shape, vectors_.sets[layers_.size()],
                              tensors.matrix(shape.prefix + "weight_ih" + ending, Z, shape.input_of(layer)),
                              tensors.matrix(shape.prefix + "weight_hh" + ending, Z, H), layer ? nullptr : table);
       }

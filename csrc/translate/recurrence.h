@@ -18,6 +18,7 @@ struct StackShape {
   std::int64_t input_size, hidden_size, layers;
   int directions;
   std::string prefix;
+  float zoneout;  // how much of h and of c stays at each step
 
   std::string ending(std::int64_t layer, int direction) const {
     return "_l" + std::to_string(layer) + (direction ? "_reverse" : "");

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nmt.model.attention import Attention, AttentionMemory, AttentionShape
 from nmt.model.encoder import EncoderOutput
-from nmt.model.recurrent import Stepper, number_of_states, recurrent, run, share, steppers
+from nmt.model.recurrent import NO_NOISE, LayerNoise, Stepper, number_of_states, recurrent, run, share, steppers
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class DecoderState:
 class DecoderDropout:
     """Probabilities of dropping a value, in training."""
 
-    layers: float = 0.0
-    """Between layers."""
+    layers: LayerNoise = NO_NOISE
+    """In and between layers."""
     output: float = 0.0
     """On the attentional vector."""
     attention: float = 0.0
@@ -83,7 +83,7 @@ class Decoder(nn.Module):
                 upper if number else embedding_size,
                 hidden_size,
                 height,
-                dropout=dropout.layers,
+                noise=dropout.layers,
                 residual=True,
                 memory=share(memory, len(heights)),
             )
@@ -92,7 +92,7 @@ class Decoder(nn.Module):
         self.attention = Attention(attention.kind, hidden_size, encoder_size, attention.heads, dropout.attention)
         self.attentional = nn.Linear(encoder_size + hidden_size, hidden_size)
         self.readout = nn.Linear(hidden_size, embedding_size)
-        self.layer_dropout = nn.Dropout(dropout.layers)
+        self.layer_dropout = nn.Dropout(dropout.layers.dropout)
         self.output_dropout = nn.Dropout(dropout.output)
         for linear in (self.bridge, self.attentional, self.readout):
             nn.init.xavier_uniform_(linear.weight)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from nmt.model.recurrent import recurrent, run
+from nmt.model.recurrent import LayerNoise, recurrent, run
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,22 @@ class Encoder(nn.Module):
         input_size: Width of the embeddings, E.
         hidden_size: Width per direction, H.
         layers: Number of layers.
-        dropout: Probability of dropping a value.
+        noise: What the layers draw in training; its dropout is also on their output.
         memory: What the layers keep for their backward pass, as in `model.memory`.
     """
 
     def __init__(
-        self, cell: str, input_size: int, hidden_size: int, layers: int, dropout: float, memory: str | int = "store"
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        layers: int,
+        noise: LayerNoise,
+        memory: str | int = "store",
     ) -> None:
         super().__init__()
-        self.layers = recurrent(
-            cell, input_size, hidden_size, layers, dropout=dropout, bidirectional=True, memory=memory
-        )
-        self.dropout = nn.Dropout(dropout)
+        self.layers = recurrent(cell, input_size, hidden_size, layers, noise=noise, bidirectional=True, memory=memory)
+        self.dropout = nn.Dropout(noise.dropout)
         self.output_size = 2 * hidden_size
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> EncoderOutput:

@@ -21,7 +21,8 @@ MAGIC: Final = b"\x89NMT\r\n\x1a\n"
 _TYPES: Final = ("bytes", "float32", "int8", "int64", "float64", "int32")
 _BYTES: Final = {"bytes": 1, "float32": 4, "int64": 8, "float64": 8, "int32": 4}
 _PANEL: Final = 16  # rows of a panel of int8, each of which is filled up to fours
-_NUMBERS, _FEWER = 11, (1, 0)  # of a shape, and those that files of earlier versions do not tell: one head, readout
+# Of a shape, and those that files of earlier versions do not tell: one head, readout, no zoneout.
+_NUMBERS, _FEWER = 12, (1, 0, 0)
 _PRECISION, _SIZES = 2, slice(3, 5)  # where these stand in it
 
 

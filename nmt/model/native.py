@@ -198,6 +198,7 @@ def shape_numbers(shape: NetworkShape, precision: str) -> tuple[int, ...]:
         shape.decoder_layers,
         shape.attention_heads,
         _CONTEXT[shape.context],
+        round(1e6 * shape.zoneout),
     )
 
 

@@ -44,6 +44,7 @@ def pack(model: Seq2Seq, names: Mapping[str, Tensor], precision: str = "float32"
         sum(stack.num_layers for stack in decoder),
         model.decoder.attention.heads,
         model.decoder.context,
+        encoder.zoneout[1],
         one_table=model.source_embedding is model.target_embedding,
         tied=model.output_weight is None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,13 +12,15 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import rnn_engine
 from nmt.values import shown_bytes
-from rnn_engine import LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper
+from rnn_engine import GRU, LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper
 from rnn_engine.nn.devices import device_of
 from rnn_engine.nn.layer import Recurrent
 from rnn_engine.spec import CELLS as ENGINE_CELLS
 
 __all__ = [
     "CELLS",
+    "NO_NOISE",
+    "LayerNoise",
     "Stepper",
     "describe",
     "fitting",
@@ -37,11 +40,29 @@ _ENGINE: dict[str, type[Recurrent]] = {
     "mi_lstm": MILSTM,
     "layer_norm_lstm": LayerNormLSTM,
     "layer_norm_mi_lstm": LayerNormMILSTM,
+    "gru": GRU,
 }
 _ENGINE_LAYERS = tuple(_ENGINE.values())
 
 CELLS: dict[str, type[nn.Module]] = dict(_ENGINE)
 """Layer class by the name in `model.cell`. A new cell is one more row here (and one more choice in the config)."""
+
+
+@dataclass(frozen=True)
+class LayerNoise:
+    """What a stack draws in training."""
+
+    dropout: float = 0.0
+    """Probability of dropping an output of every layer but the last."""
+    dropout_mask: str = "value"
+    """Whether it is drawn for each `value`, or once for all steps of a `sentence`."""
+    recurrent_dropout: float = 0.0
+    """Probability of dropping a value of the state that a layer goes on from, once for all steps of a sentence."""
+    zoneout: float = 0.0
+    """Probability with which a value of a state stays what it was; otherwise, this share of each does."""
+
+
+NO_NOISE = LayerNoise()
 
 
 def recurrent(
@@ -50,7 +71,7 @@ def recurrent(
     hidden_size: int,
     num_layers: int = 1,
     *,
-    dropout: float = 0.0,
+    noise: LayerNoise = NO_NOISE,
     bidirectional: bool = False,
     residual: bool = False,
     memory: str | int = "store",
@@ -62,7 +83,7 @@ def recurrent(
         input_size: Width of the input, I.
         hidden_size: Width of the state per direction, H.
         num_layers: Layers in the stack, L.
-        dropout: Probability of dropping an output of every layer but the last.
+        noise: What is drawn in training.
         bidirectional: Whether a second set of layers reads the sequence from its end.
         residual: Whether each layer above the first puts out what it read, before dropout, plus its state.
         memory: What is kept for the backward pass, as in `model.memory`; bytes are for this stack.
@@ -70,19 +91,25 @@ def recurrent(
     Returns:
         A module that is called like torch.nn.LSTM, time-major.
     """
-    by_layer = residual and CELLS[cell] in _ENGINE_LAYERS
-    with torch.random.fork_rng(devices=[], enabled=by_layer):
-        layers = CELLS[cell](
-            input_size,
-            hidden_size,
-            num_layers,
-            dropout=dropout if num_layers > 1 else 0.0,
+    kind, sizes = CELLS[cell], (input_size, hidden_size, num_layers)
+    dropout = noise.dropout if num_layers > 1 else 0.0
+    if not issubclass(kind, Recurrent):
+        other = kind(*sizes, dropout=dropout, bidirectional=bidirectional, residual=residual)
+        initialise(other, hidden_size)
+        return other
+    zoneout = round(noise.zoneout, 6)  # as files hold it
+    with torch.random.fork_rng(devices=[], enabled=residual):
+        layers = kind(
+            *sizes,
+            dropout=dropout,
             bidirectional=bidirectional,
+            memory=memory,
+            recurrent_dropout=noise.recurrent_dropout,
+            zoneout=(zoneout if number_of_states(cell) > 1 else 0.0, zoneout),
             residual=residual,
+            dropout_mask=noise.dropout_mask,
         )
-    if isinstance(layers, _ENGINE_LAYERS):
-        layers.memory = Memory.parse(memory)
-    if by_layer:
+    if residual:
         _draw_each(layers, cell)
     else:
         initialise(layers, hidden_size)

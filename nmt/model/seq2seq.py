@@ -12,6 +12,7 @@ from nmt.model.attention import AttentionShape
 from nmt.model.decoder import Decoder, DecoderDropout, DecoderState
 from nmt.model.embedding import Embedding
 from nmt.model.encoder import Encoder, EncoderOutput
+from nmt.model.recurrent import LayerNoise
 
 
 class Seq2Seq(nn.Module):
@@ -64,12 +65,14 @@ class Seq2Seq(nn.Module):
                 f"a joint vocabulary has one size, got {source_vocab_size} (source) and {target_vocab_size} (target)"
             )
         shape = config.model
-        layer_dropout = _or_dropout(shape.layer_dropout, shape)
+        noise = LayerNoise(
+            _or_dropout(shape.layer_dropout, shape), recurrent_dropout=shape.recurrent_dropout, zoneout=shape.zoneout
+        )
         target = _embedding(target_vocab_size, shape)
         shared = config.data.joint_vocabulary and shape.tie_embeddings
         source = target if shared else _embedding(source_vocab_size, shape)
         encoder = Encoder(
-            shape.cell, shape.embedding_size, shape.hidden_size, shape.encoder_layers, layer_dropout, shape.memory
+            shape.cell, shape.embedding_size, shape.hidden_size, shape.encoder_layers, noise, shape.memory
         )
         decoder = Decoder(
             shape.cell,
@@ -78,7 +81,7 @@ class Seq2Seq(nn.Module):
             shape.decoder_layers,
             encoder.output_size,
             AttentionShape(shape.attention, shape.attention_heads, shape.context),
-            DecoderDropout(layer_dropout, _or_dropout(shape.output_dropout, shape), shape.attention_dropout),
+            DecoderDropout(noise, _or_dropout(shape.output_dropout, shape), shape.attention_dropout),
             shape.memory,
         )
         return cls(encoder, decoder, source, target, shape.tie_embeddings)

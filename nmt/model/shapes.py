@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnn_engine.spec import StackSpec
+from rnn_engine.spec import CELLS, StackSpec
 
 if TYPE_CHECKING:
     from nmt.brief import Settings
@@ -30,6 +30,7 @@ class NetworkShape:
     decoder_layers: int
     attention_heads: int = 1
     context: str = "readout"
+    zoneout: float = 0.0
     """readout or upper: which layers read what attention gives."""
     one_table: bool = False
     """Whether one embedding serves both sides."""
@@ -60,6 +61,7 @@ class NetworkShape:
             shape.decoder_layers,
             shape.attention_heads,
             shape.context,
+            shape.zoneout,
             one_table=config.data.joint_vocabulary and shape.tie_embeddings,
             tied=shape.tie_embeddings,
         )
@@ -67,7 +69,7 @@ class NetworkShape:
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Names, as in the files of models, and shapes of all parameters; what is shared comes once."""
         width, hidden, target = self.embedding_size, self.hidden_size, self.target_vocabulary
-        context = 2 * hidden
+        context, states = 2 * hidden, 1 if CELLS[self.cell].single_state else 2
         upper = context + hidden if self.context == "upper" else hidden
         encoder = StackSpec(self.cell, width, hidden, self.encoder_layers, bidirectional=True)
         stacks = {"encoder.layers.": encoder} | {
@@ -78,7 +80,7 @@ class NetworkShape:
             prefix + name: shape for prefix, spec in stacks.items() for name, shape in spec.parameter_shapes().items()
         }
         for name, rows, columns in (
-            ("decoder.initial", 2 * self.decoder_layers * hidden, context),
+            ("decoder.initial", states * self.decoder_layers * hidden, context),
             ("decoder.combine", hidden, context + hidden),
             ("decoder.project", width, hidden),
         ):

@@ -54,7 +54,7 @@ Model model_of(const rnn_translate_shape& shape, const char* isa, Weights weight
 // The same networks for an instruction set: cells and precisions, numbers that are none, and ensembles.
 std::vector<Model> models_of(const char* isa) {
   std::vector<Model> all;
-  for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_LAYER_NORM_MI_LSTM; ++cell)
+  for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_GRU; ++cell)
     for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision)
       all.push_back(model_of(shape_of(cell, cell % 3, precision, 1 + cell % 2), isa, kDrawn));
   for (const Weights weights : {kWithNan, kHuge})
@@ -306,13 +306,13 @@ void try_shape(Bytes& bytes) {
   rnn_translate_shape shape = shape_of(static_cast<int>(bytes.between(0, 5)), static_cast<int>(bytes.between(0, 3)),
                                        static_cast<int>(bytes.between(0, 3)), static_cast<int>(bytes.between(1, 2)));
   rnn_translate_shape right = shape;
-  right.cell = std::min(right.cell, static_cast<std::int32_t>(RNN_ENGINE_LAYER_NORM_MI_LSTM));
+  right.cell = std::min(right.cell, static_cast<std::int32_t>(RNN_ENGINE_GRU));
   make_tensors(&tensors, &right);
   const auto any = static_cast<std::int64_t>(bytes.take(8));
-  std::int64_t* const sizes[] = {&shape.source_vocabulary, &shape.target_vocabulary, &shape.embedding_size,
-                                 &shape.hidden_size,       &shape.encoder_layers,    &shape.decoder_layers,
-                                 &shape.attention_heads};
-  if (bytes.flag()) *sizes[bytes.between(0, 6)] = any;
+  std::int64_t* const sizes[] = {
+      &shape.source_vocabulary, &shape.target_vocabulary, &shape.embedding_size,  &shape.hidden_size,
+      &shape.encoder_layers,    &shape.decoder_layers,    &shape.attention_heads, &shape.zoneout};
+  if (bytes.flag()) *sizes[bytes.between(0, 7)] = any;
   const int count = bytes.flag() ? tensors.count : static_cast<int>(bytes.between(0, tensors.count));
   const auto which = static_cast<std::size_t>(bytes.between(0, tensors.count - 1));
   if (bytes.between(0, 3) == 0) tensors.list[which].count = any;

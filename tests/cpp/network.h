@@ -24,7 +24,8 @@ static inline rnn_translate_shape shape_of(int cell, int attention, int precisio
                                      layers,
                                      layers,
                                      attention == RNN_TRANSLATE_GENERAL ? 1 : 3,
-                                     cell % 2 ? RNN_TRANSLATE_UPPER : RNN_TRANSLATE_READOUT};
+                                     cell % 2 ? RNN_TRANSLATE_UPPER : RNN_TRANSLATE_READOUT,
+                                     cell == RNN_ENGINE_GRU ? 100000 : 0};
   return shape;
 }
 
@@ -43,11 +44,13 @@ static inline void add_layer(Tensors* t, int cell, const char* prefix, const cha
       {"alpha", "beta1", "beta2", "bias", NULL},
       {"gamma_ih", "gamma_hh", "gamma_c", "beta_c", NULL},
       {"gamma_ih", "gamma_hh", "alpha", "beta1", "beta2", "bias", "gamma_c", "beta_c", NULL},
+      {NULL},
   };
-  add(t, prefix, "weight_ih", ending, 4 * H * input);
-  add(t, prefix, "weight_hh", ending, 4 * H * H);
-  add(t, prefix, "bias_ih", ending, 4 * H);
-  add(t, prefix, "bias_hh", ending, 4 * H);
+  const int gates = cell == RNN_ENGINE_GRU ? 3 : 4;
+  add(t, prefix, "weight_ih", ending, gates * H * input);
+  add(t, prefix, "weight_hh", ending, gates * H * H);
+  add(t, prefix, "bias_ih", ending, gates * H);
+  add(t, prefix, "bias_hh", ending, gates * H);
   for (int v = 0; kVectors[cell][v]; ++v)
     add(t, prefix, kVectors[cell][v], ending, H * rnn_engine_vector_width(cell, v));
 }
@@ -69,8 +72,9 @@ static inline void make_tensors(Tensors* t, const rnn_translate_shape* shape) {
     snprintf(prefix, sizeof prefix, "decoder.layers.%d.", layer);
     add_layer(t, shape->cell, prefix, "_l0", !layer ? E : shape->context == RNN_TRANSLATE_UPPER ? 3 * H : H);
   }
-  add(t, "", "decoder.initial.weight", "", 2 * shape->decoder_layers * H * 2 * H);
-  add(t, "", "decoder.initial.bias", "", 2 * shape->decoder_layers * H);
+  const int states = shape->cell == RNN_ENGINE_GRU ? 1 : 2;
+  add(t, "", "decoder.initial.weight", "", states * shape->decoder_layers * H * 2 * H);
+  add(t, "", "decoder.initial.bias", "", states * shape->decoder_layers * H);
   add(t, "", "decoder.attention.key_projection.weight", "", H * 2 * H);
   add(t, "", "decoder.attention.query_projection.weight", "", H * H);
   add(t, "", "decoder.attention.vector", "", H);

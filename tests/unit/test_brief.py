@@ -62,7 +62,7 @@ def test_what_is_changed_is_read_alike_or_not_at_all(tmp_path: Path, harm: damag
 
 WRONG = {
     "data": {"max_length": [0, 1.0, "5", True, None, 10_001], "joint_vocabulary": [1, None], "source_language": [3]},
-    "model": {"cell": ["gru", None, []], "hidden_size": [0, 8193, 2.0], "attention": [{}]},
+    "model": {"cell": ["rnn", None, []], "zoneout": [1.0, -0.1, "0"], "hidden_size": [0, 8193, 2.0], "attention": [{}]},
     "decoding": {"max_length_factor": [0.0, 2, 1e9, float("nan")], "beam_size": [0, True, 1001], "retry": [0]},
 }
 

@@ -367,6 +367,18 @@ def score(native: NativeNetwork, sources, targets, batch_size: int = 4, threads:
     return native.score(sources, targets, (2, 3), batch_size, threads, attention=True)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "layer_norm_mi_lstm", "gru"])
+def test_zoneout_is_its_expectation(cell):
+    model = make_model(3, cell=cell, zoneout=0.3, encoder_layers=2, decoder_layers=2)
+    plain = make_model(3, cell=cell, encoder_layers=2, decoder_layers=2)
+    sources, targets = pairs_of(3, 8)
+    found, without = (
+        [sum(pair.log_probabilities) for pair in score(native_of(each), sources, targets)] for each in (model, plain)
+    )
+    assert found == pytest.approx(log_probabilities(model.double(), sources, targets), rel=1e-6, abs=1e-5)
+    assert found != pytest.approx(without, rel=1e-3)
+
+
 @pytest.mark.parametrize("cell", sorted(CELLS))
 @pytest.mark.parametrize("attention_kind", ATTENTION)
 def test_forced_decoding_is_that_of_float64(cell, attention_kind):
