@@ -6,6 +6,7 @@ set(RNN_ENGINE_CUDA_SOURCES
   csrc/api/functions.cpp
   csrc/api/capi.cpp
   csrc/api/attention.cpp
+  csrc/api/linear.cpp
   csrc/api/trace.cpp
   csrc/cuda/run/backward.cpp
   csrc/cuda/graphs.cpp

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rnn_engine.native import EngineError, available_isas
     from rnn_engine.nn.attention import attention
     from rnn_engine.nn.cross_entropy import CrossEntropy, linear_cross_entropy
+    from rnn_engine.nn.dropout import dropout
+    from rnn_engine.nn.linear import linear
     from rnn_engine.nn.modules import GRU, LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM
     from rnn_engine.nn.stepper import Stepper
     from rnn_engine.planning import Plan, plan
@@ -28,6 +30,8 @@ _HOMES = {
     "LayerNormMILSTM": "rnn_engine.nn.modules",
     "attention": "rnn_engine.nn.attention",
     "CrossEntropy": "rnn_engine.nn.cross_entropy",
+    "dropout": "rnn_engine.nn.dropout",
+    "linear": "rnn_engine.nn.linear",
     "linear_cross_entropy": "rnn_engine.nn.cross_entropy",
     "Stack": "rnn_engine.arrays",
     "Stepper": "rnn_engine.nn.stepper",
@@ -58,6 +62,8 @@ __all__ = [
     "Stepper",
     "attention",
     "available_isas",
+    "dropout",
+    "linear",
     "linear_cross_entropy",
     "plan",
 ]

@@ -134,6 +134,37 @@ class AttentionProblem:
         dropout: float,
     ) -> None: ...
 
+class LinearProblem:
+    def __init__(
+        self,
+        *,
+        dtype: int,
+        activation: int,
+        steps: int,
+        batch: int,
+        outputs: int,
+        input_sizes: Sequence[int],
+        dropout: float,
+        per_sentence: bool,
+    ) -> None: ...
+
+class DropoutProblem:
+    def __init__(
+        self,
+        *,
+        dtype: int,
+        steps: int,
+        batch: int,
+        features: int,
+        scale: float,
+        dropout: float,
+        row_dropout: float,
+        per_sentence: bool,
+    ) -> None: ...
+
+Rows = tuple[Any, int]
+"""An array, from the first value of its rows to the last, and the values from one row to the next."""
+
 class Context:
     threads: int
     def __init__(self, threads: int, isa: str | None = None) -> None: ...
@@ -157,6 +188,34 @@ class Context:
         result: Any,
         stream: int = 0,
     ) -> None: ...
+    def linear_workspace(self, problem: LinearProblem) -> tuple[int, int]: ...
+    def linear(
+        self,
+        problem: LinearProblem,
+        inputs: Sequence[Rows],
+        weight: Any,
+        bias: Any,
+        y: Any,
+        seed: int,
+        workspace: Any,
+        stream: int = 0,
+    ) -> None: ...
+    def linear_backward(
+        self,
+        problem: LinearProblem,
+        inputs: Sequence[Rows],
+        weight: Any,
+        y: Any,
+        dy: Any,
+        seed: int,
+        d_inputs: Sequence[Any],
+        d_weight: Any,
+        d_bias: Any,
+        workspace: Any,
+        overwrite: bool = False,
+        stream: int = 0,
+    ) -> None: ...
+    def dropout(self, problem: DropoutProblem, input: Rows, out: Any, seed: int, stream: int = 0) -> None: ...
     def gemm(self, m: int, n: int, k: int, a: Any, b: Any, c: Any, workspace: Any) -> None: ...
     def gemm_workspace(self, n: int, k: int) -> int: ...
     def convert(self, values: Any, out: Any) -> None: ...

@@ -33,6 +33,10 @@ const void* rnn_engine_functions(void) {
                                                   .attention_workspace = rnn_engine_attention_workspace,
                                                   .attention_forward = rnn_engine_attention_forward,
                                                   .attention_backward = rnn_engine_attention_backward,
+                                                  .linear_workspace = rnn_engine_linear_workspace,
+                                                  .linear = rnn_engine_linear,
+                                                  .linear_backward = rnn_engine_linear_backward,
+                                                  .dropout = rnn_engine_dropout,
                                                   .gemm = rnn_engine_gemm,
                                                   .gemm_workspace = rnn_engine_gemm_workspace,
                                                   .peak = rnn_engine_peak};

@@ -42,6 +42,16 @@ struct rnn_engine_context {
   }
   virtual void attention_forward(const rnn_engine_attention_problem&, const rnn_engine_attention_forward_args&) {}
   virtual void attention_backward(const rnn_engine_attention_problem&, const rnn_engine_attention_backward_args&) {}
+  // And of linear layers and dropout.
+  virtual void linear_workspace(const rnn_engine_linear_problem&, std::uint64_t& /* forward */,
+                                std::uint64_t& /* backward */) const {
+    throw rnn_engine::InvalidArgument("linear: expected a context of the CPU, got " + name());
+  }
+  virtual void linear(const rnn_engine_linear_problem&, const rnn_engine_linear_args&) {}
+  virtual void linear_backward(const rnn_engine_linear_problem&, const rnn_engine_linear_backward_args&) {}
+  virtual void dropout(const rnn_engine_dropout_problem&, const rnn_engine_dropout_args&) {
+    throw rnn_engine::InvalidArgument("dropout: expected a context of the CPU, got " + name());
+  }
 
   virtual std::size_t gemm_workspace(std::int64_t n, std::int64_t k) const = 0;
   // Operations done.

@@ -115,6 +115,18 @@ Trace::Trace(const rnn_engine_attention_problem& p, int gradients, const rnn_eng
   begin(line.str(), context);
 }
 
+Trace::Trace(const rnn_engine_linear_problem& p, Call call, const rnn_engine_context& context) {
+  if (!wanted()) return;
+  std::int64_t inputs = 0;
+  for (std::int64_t i = 0; i < p.inputs; ++i) inputs += p.input_sizes[i];
+  const double once = 2.0 * static_cast<double>(p.steps * p.batch) * static_cast<double>(inputs);
+  operations_ = (call == Call::kForward ? 1 : 2) * once * static_cast<double>(p.outputs);
+  std::ostringstream line;
+  line << (call == Call::kForward ? "linear " : "linear backward ") << name_of_dtype(p.dtype) << " T=" << p.steps
+       << " B=" << p.batch << " I=" << inputs << " O=" << p.outputs;
+  begin(line.str(), context);
+}
+
 void Trace::begin(const std::string& what, const rnn_engine_context& context) {
   line_ = what + " | " + context.name();
   waits_ = context.waits();

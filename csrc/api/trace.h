@@ -17,6 +17,7 @@ class Trace {
   Trace(const rnn_engine_loss_problem& problem, const rnn_engine_context& context);
   // `gradients`: those wanted; 0: forward.
   Trace(const rnn_engine_attention_problem& problem, int gradients, const rnn_engine_context& context);
+  Trace(const rnn_engine_linear_problem& problem, Call call, const rnn_engine_context& context);
   Trace(const Trace&) = delete;
   ~Trace();
 

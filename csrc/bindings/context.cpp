@@ -145,8 +145,9 @@ double Context::peak(int64_t iterations, int dtype) const {
 
 void bind_context(nb::module_& module) {
   bind_loss_problem(module);
-  nb::class_<Context>(module, "Context")
-      .def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
+  nb::class_<Context> context(module, "Context");
+  bind_linear(module, context);
+  context.def(nb::init<int, std::optional<std::string>>(), "threads"_a, "isa"_a.none() = nb::none())
       .def_static(
           "cuda",
           [](const std::string& library, int number, int device) { return new Context(library, number, device); },

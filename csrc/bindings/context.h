@@ -57,6 +57,7 @@ void released(const Functions& api, const Call& call) {
 inline void* stream_of(uintptr_t stream) { return reinterpret_cast<void*>(stream); }
 
 void bind_context(nanobind::module_& module);
+void bind_linear(nanobind::module_& module, nanobind::class_<Context>& context);
 void bind_model_file(nanobind::module_& module);
 void bind_plan(nanobind::module_& module);
 void bind_translation(nanobind::module_& module);

@@ -12,6 +12,7 @@
 #include "cpu/dtype.h"
 #include "cpu/gemm/gemm.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/linear/linear.h"
 #include "cpu/loss/linear_cross_entropy.h"
 #include "cpu/plan.h"
 #include "cpu/run/run.h"
@@ -111,6 +112,42 @@ class CpuContext final : public rnn_engine_context {
           run_attention_backward<T>(problem, machine(problem.dtype), backend_, pool_, args, call);
         });
       });
+  }
+
+  void linear_workspace(const rnn_engine_linear_problem& problem, std::uint64_t& forward,
+                        std::uint64_t& backward) const override {
+    if constexpr (kTranslatingAlone) refuse("linear");
+    require_dtype(problem.dtype);
+    linear_workspace_bytes(problem, machine(problem.dtype), forward, backward);
+  }
+  void linear(const rnn_engine_linear_problem& problem, const rnn_engine_linear_args& args) override {
+    if constexpr (kTranslatingAlone)
+      refuse("linear");
+    else
+      interruptible([&](Interrupt& call) {
+        visit_dtype(problem.dtype,
+                    [&]<class T>() { run_linear<T>(problem, machine(problem.dtype), backend_, pool_, args, call); });
+      });
+  }
+  void linear_backward(const rnn_engine_linear_problem& problem, const rnn_engine_linear_backward_args& args) override {
+    if constexpr (kTranslatingAlone)
+      refuse("linear");
+    else
+      interruptible([&](Interrupt& call) {
+        visit_dtype(problem.dtype, [&]<class T>() {
+          run_linear_backward<T>(problem, machine(problem.dtype), backend_, pool_, args, call);
+        });
+      });
+  }
+  void dropout(const rnn_engine_dropout_problem& problem, const rnn_engine_dropout_args& args) override {
+    if constexpr (kTranslatingAlone)
+      refuse("dropout");
+    else {
+      require_dtype(problem.dtype);
+      interruptible([&](Interrupt& call) {
+        visit_dtype(problem.dtype, [&]<class T>() { run_dropout<T>(problem, backend_, pool_, args, call); });
+      });
+    }
   }
 
   std::size_t gemm_workspace(std::int64_t n, std::int64_t k) const override {

@@ -411,6 +411,85 @@ RNN_ENGINE_API int rnn_engine_attention_backward(rnn_engine_context* context,
                                                  const rnn_engine_attention_problem* problem,
                                                  const rnn_engine_attention_backward_args* args);
 
+/* Linear layer of several inputs side by side: with W = [W_1 W_2 ...] and M = steps * batch rows, time-major,
+ *
+ *   y = dropout(activation(x_1 W_1^T + x_2 W_2^T + ... + b))
+ *
+ * which are never put together. Row r is that of sequence r % batch at step r / batch, and a mask is drawn by the seed,
+ * which forward and backward are given, by step, sequence and column. Backward takes the inputs and y, and computes
+ * gradients of the rows in chunks: its workspace does not grow with M. Weight and bias gradients accumulate unless they
+ * are to be overwritten.
+ */
+enum { RNN_ENGINE_IDENTITY = 0, RNN_ENGINE_TANH = 1 };
+enum { RNN_ENGINE_MAX_INPUTS = 8 };
+
+typedef struct {
+  int32_t dtype;
+  int32_t activation;                         /* RNN_ENGINE_IDENTITY, ... */
+  int64_t steps, batch;                       /* either may be 0 */
+  int64_t outputs;                            /* O */
+  int64_t inputs;                             /* 1 to RNN_ENGINE_MAX_INPUTS */
+  int64_t input_sizes[RNN_ENGINE_MAX_INPUTS]; /* I_1, I_2, ... */
+  double dropout;                             /* probability; 0: none */
+  int32_t per_sentence;                       /* 1: all steps have the mask of step 0 */
+} rnn_engine_linear_problem;
+
+typedef struct {
+  const void* inputs[RNN_ENGINE_MAX_INPUTS]; /* [M, I_i] */
+  int64_t input_rows[RNN_ENGINE_MAX_INPUTS]; /* values from one row to the next, at least I_i; 0: I_i */
+  const void* weight;                        /* [O, I_1 + I_2 + ...] */
+  const void* bias;                          /* [O] or NULL: zeros */
+  uint64_t seed;                             /* of the mask */
+  void* y;                                   /* [M, O] */
+  void* workspace;                           /* 64-byte aligned */
+  void* stream;                              /* cudaStream_t; NULL on the CPU */
+} rnn_engine_linear_args;
+
+typedef struct {
+  const void* inputs[RNN_ENGINE_MAX_INPUTS]; /* as in forward, as the next three */
+  int64_t input_rows[RNN_ENGINE_MAX_INPUTS];
+  const void* weight;
+  uint64_t seed;
+  const void* y;                         /* forward's output; NULL without an activation */
+  const void* dy;                        /* [M, O] */
+  void* d_inputs[RNN_ENGINE_MAX_INPUTS]; /* [M, I_i]; NULL if not wanted, as the next two */
+  void* d_weight;                        /* [O, I_1 + I_2 + ...] */
+  void* d_bias;                          /* [O] */
+  int32_t overwrite;                     /* 1: what stands in d_weight and d_bias does not matter */
+  void* workspace;
+  void* stream;
+} rnn_engine_linear_backward_args;
+
+/* Bytes of workspace of the two calls: pure functions of problem and context. */
+RNN_ENGINE_API int rnn_engine_linear_workspace(const rnn_engine_context* context,
+                                               const rnn_engine_linear_problem* problem, uint64_t* forward,
+                                               uint64_t* backward);
+RNN_ENGINE_API int rnn_engine_linear(rnn_engine_context* context, const rnn_engine_linear_problem* problem,
+                                     const rnn_engine_linear_args* args);
+RNN_ENGINE_API int rnn_engine_linear_backward(rnn_engine_context* context, const rnn_engine_linear_problem* problem,
+                                              const rnn_engine_linear_backward_args* args);
+
+/* out = in * scale * mask / (1 - dropout), rows and masks as above; with row_dropout whole rows are zero, each by
+ * itself, and the others are not scaled for it. The gradient of `in` is the same of the gradient of `out`. */
+typedef struct {
+  int32_t dtype;
+  int32_t per_sentence; /* 1: all steps have the mask of step 0; rows are left out by themselves */
+  int64_t steps, batch, features;
+  double scale;
+  double dropout, row_dropout; /* probabilities */
+} rnn_engine_dropout_problem;
+
+typedef struct {
+  const void* in; /* [steps * batch, features] */
+  int64_t in_row; /* values from one row to the next, at least `features`; 0: `features` */
+  void* out;      /* may be `in` */
+  uint64_t seed;
+  void* stream; /* cudaStream_t; NULL on the CPU */
+} rnn_engine_dropout_args;
+
+RNN_ENGINE_API int rnn_engine_dropout(rnn_engine_context* context, const rnn_engine_dropout_problem* problem,
+                                      const rnn_engine_dropout_args* args);
+
 /* C[M, N] = A[M, K] B[N, K]^T in float32: the engine's own product, for measuring it by itself. */
 RNN_ENGINE_API int rnn_engine_gemm(rnn_engine_context* context, int64_t m, int64_t n, int64_t k, const float* a,
                                    const float* b, float* c, void* workspace, size_t workspace_bytes);

@@ -36,6 +36,10 @@ struct Functions {
   decltype(&rnn_engine_attention_workspace) attention_workspace;
   decltype(&rnn_engine_attention_forward) attention_forward;
   decltype(&rnn_engine_attention_backward) attention_backward;
+  decltype(&rnn_engine_linear_workspace) linear_workspace;
+  decltype(&rnn_engine_linear) linear;
+  decltype(&rnn_engine_linear_backward) linear_backward;
+  decltype(&rnn_engine_dropout) dropout;
   decltype(&rnn_engine_gemm) gemm;
   decltype(&rnn_engine_gemm_workspace) gemm_workspace;
   decltype(&rnn_engine_peak) peak;

@@ -13,7 +13,16 @@
 
 namespace rnn_engine {
 
-enum class MaskKind : std::uint32_t { kLayer = 0, kRecurrent = 1, kZoneoutC = 2, kZoneoutH = 3, kAttention = 4 };
+enum class MaskKind : std::uint32_t {
+  kLayer = 0,
+  kRecurrent = 1,
+  kZoneoutC = 2,
+  kZoneoutH = 3,
+  kAttention = 4,
+  kLinear = 5,
+  kValues = 6,
+  kRows = 7
+};
 
 struct MaskSite {
   std::uint32_t site, threshold;

@@ -34,6 +34,7 @@ class Device(Protocol):
     Attributes:
         name: As `rnn_engine.plan` and errors call it.
         dtypes: Types that it has kernels for.
+        fused: Whether it has kernels for `linear` and `dropout`; else they are made of torch's operations.
         packs: Whether weights packed once save time.
         attends: Whether it has kernels for attention.
         waits: Whether a call has done its work when it returns, so that its numbers can be looked at.
@@ -41,6 +42,7 @@ class Device(Protocol):
 
     name: str
     dtypes: tuple[torch.dtype, ...]
+    fused: bool
     packs: bool
     attends: bool
     waits: bool
@@ -86,6 +88,7 @@ class Cpu:
 
     name = "cpu"
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16)
+    fused = True
     packs = True
     attends = True
     waits = True
@@ -164,6 +167,7 @@ class Cuda:
     """
 
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+    fused = False
     packs = False  # a GPU reads weights as they lie
     attends = False
     waits = False

@@ -1,5 +1,6 @@
 // Every function of the C API answers any argument with a code: NULL, pointers that are not aligned, numbers without a
 // meaning, sizes that no machine has. Nothing is written then, and what comes after works.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -322,6 +323,14 @@ void test_garbage(rnn_engine_context* context) {
     std::uint64_t bytes = 0;
     const int answer = rnn_engine_loss_workspace(context, &loss, &bytes);
     CHECK(answer == RNN_ENGINE_OK || answer == RNN_ENGINE_INVALID, "loss: code %d", answer);
+
+    rnn_engine_linear_problem linear{};
+    linear.dtype = static_cast<std::int32_t>(any()), linear.activation = static_cast<std::int32_t>(any());
+    linear.steps = any(), linear.batch = any(), linear.outputs = any(), linear.inputs = any();
+    for (std::int64_t& size : linear.input_sizes) size = any();
+    linear.dropout = share();
+    const int code_of_linear = rnn_engine_linear_workspace(context, &linear, &bytes, &bytes);
+    CHECK(code_of_linear == RNN_ENGINE_OK || code_of_linear == RNN_ENGINE_INVALID, "linear: code %d", code_of_linear);
   }
   CHECK(made > 0, "no plan was made");
 }
@@ -363,6 +372,86 @@ void test_losses(rnn_engine_context* context) {
   CHECK(call(args) == 0, "after all that: %s", rnn_engine_last_error());
 }
 
+void test_linear(rnn_engine_context* context) {
+  float block[512];
+  rnn_engine_linear_problem problem{};
+  problem.activation = RNN_ENGINE_TANH, problem.steps = 2, problem.batch = 3, problem.outputs = 7, problem.inputs = 2;
+  problem.input_sizes[0] = 5, problem.input_sizes[1] = 2;
+  std::uint64_t forward = 0, backward = 0;
+  refused_pointers(
+      "rnn_engine_linear_workspace", std::array<void*, 4>{context, &problem, &forward, &backward}, [](const auto& p) {
+        return rnn_engine_linear_workspace(as<rnn_engine_context*>(p[0]), as<rnn_engine_linear_problem*>(p[1]),
+                                           as<std::uint64_t*>(p[2]), as<std::uint64_t*>(p[3]));
+      });
+  CHECK(rnn_engine_linear_workspace(context, &problem, &forward, &backward) == 0, "%s", rnn_engine_last_error());
+  const std::unique_ptr<void, decltype(&std::free)> workspace(
+      std::aligned_alloc(64, (std::max(forward, backward) + 63) / 64 * 64), std::free);
+
+  using Args = rnn_engine_linear_args;
+  Args args{};
+  args.inputs[0] = block, args.inputs[1] = block + 64, args.weight = block + 128, args.bias = block + 192;
+  args.y = block + 256, args.workspace = workspace.get();
+  const auto call = [&](const Args& a) { return rnn_engine_linear(context, &problem, &a); };
+  refused_pointers("rnn_engine_linear", std::array<void*, 3>{context, &problem, &args}, [](const auto& p) {
+    return rnn_engine_linear(as<rnn_engine_context*>(p[0]), as<rnn_engine_linear_problem*>(p[1]), as<Args*>(p[2]));
+  });
+  refused_members("rnn_engine_linear", args,
+                  {offsetof(Args, inputs), offsetof(Args, inputs[1]), offsetof(Args, weight), offsetof(Args, y),
+                   offsetof(Args, workspace)},
+                  {offsetof(Args, bias)}, call);
+
+  using Back = rnn_engine_linear_backward_args;
+  Back back{};
+  back.inputs[0] = block, back.inputs[1] = block + 64, back.weight = block + 128, back.y = block + 256;
+  back.dy = block + 320, back.d_inputs[0] = block + 384, back.workspace = workspace.get();
+  const auto call_back = [&](const Back& a) { return rnn_engine_linear_backward(context, &problem, &a); };
+  refused_pointers("rnn_engine_linear_backward", std::array<void*, 3>{context, &problem, &back}, [](const auto& p) {
+    return rnn_engine_linear_backward(as<rnn_engine_context*>(p[0]), as<rnn_engine_linear_problem*>(p[1]),
+                                      as<Back*>(p[2]));
+  });
+  refused_members(
+      "rnn_engine_linear_backward", back,
+      {offsetof(Back, inputs), offsetof(Back, inputs[1]), offsetof(Back, weight), offsetof(Back, y), offsetof(Back, dy),
+       offsetof(Back, workspace)},
+      {offsetof(Back, d_inputs), offsetof(Back, d_inputs[1]), offsetof(Back, d_weight), offsetof(Back, d_bias)},
+      call_back);
+
+  for (const std::int64_t row : kHuge) {
+    if (row == 0) continue;
+    Args far = args;
+    far.input_rows[1] = row;
+    if (row > 0 && row < std::int64_t{1} << 50) continue;  // nobody would read that far, but it could be
+    refused("rnn_engine_linear", 77, [&] { return call(far); });
+  }
+  CHECK(call(args) == 0 && call_back(back) == 0, "after all that: %s", rnn_engine_last_error());
+}
+
+void test_dropout(rnn_engine_context* context) {
+  float block[128];
+  rnn_engine_dropout_problem problem{};
+  problem.steps = 2, problem.batch = 3, problem.features = 5, problem.scale = 1, problem.dropout = 0.5;
+  using Args = rnn_engine_dropout_args;
+  Args args{};
+  args.in = block, args.out = block + 64;
+  const auto call = [&](const Args& a) { return rnn_engine_dropout(context, &problem, &a); };
+  refused_pointers("rnn_engine_dropout", std::array<void*, 3>{context, &problem, &args}, [](const auto& p) {
+    return rnn_engine_dropout(as<rnn_engine_context*>(p[0]), as<rnn_engine_dropout_problem*>(p[1]), as<Args*>(p[2]));
+  });
+  refused_members("rnn_engine_dropout", args, {offsetof(Args, in), offsetof(Args, out)}, {}, call);
+  for (const std::int64_t size : kHuge) {
+    if (size == 0) continue;
+    for (std::int64_t rnn_engine_dropout_problem::* member :
+         {&rnn_engine_dropout_problem::steps, &rnn_engine_dropout_problem::batch,
+          &rnn_engine_dropout_problem::features}) {
+      if (size > 0 && size < std::int64_t{1} << 50) continue;
+      rnn_engine_dropout_problem wrong = problem;
+      wrong.*member = size;
+      refused("rnn_engine_dropout", 78, [&] { return rnn_engine_dropout(context, &wrong, &args); });
+    }
+  }
+  CHECK(call(args) == 0, "after all that: %s", rnn_engine_last_error());
+}
+
 // Those that the header declares, but for librnn_engine_cuda's own, were all asked.
 void test_completeness() {
   std::ifstream file(HEADER);
@@ -390,6 +479,8 @@ int main() {
     test_products(context);
     test_plans(context);
     test_losses(context);
+    test_linear(context);
+    test_dropout(context);
     test_garbage(context);
     rnn_engine_context_destroy(context);
   }

@@ -19,7 +19,7 @@ def philox(counter, key):
     return np.stack([c0, c1, c2, c3], axis=-1)
 
 
-_LAYER, _RECURRENT, _ZONEOUT_C, _ZONEOUT_H, _ATTENTION = range(5)
+_LAYER, _RECURRENT, _ZONEOUT_C, _ZONEOUT_H, _ATTENTION, _LINEAR, _VALUES, _ROWS = range(8)
 
 
 def dropout_masks(case, seed):
@@ -65,14 +65,40 @@ def attention_masks(case, seed):
     )
 
 
+def linear_factors(seed, steps, batch, columns, probability, once=False):
+    """What `linear` multiplies its result by, [T, B, columns]."""
+    return _factors(seed, _LINEAR, (steps, batch, columns), probability, once)
+
+
+def value_factors(seed, steps, batch, columns, probability, once=False):
+    """The same of `dropout`."""
+    return _factors(seed, _VALUES, (steps, batch, columns), probability, once)
+
+
+def kept_rows(seed, steps, batch, probability):
+    """Which rows `dropout` keeps, bool [T, B]: sentences are the columns of one row a step."""
+    return ~_marked(seed, _ROWS << 28, (1, steps, batch), probability, True)[0]
+
+
+def _factors(seed, kind, shape, probability, once):
+    kept = ~_marked(seed, kind << 28, shape, probability, once)
+    return kept / (1 - probability) if probability < 1 else 0.0 * kept
+
+
 def _dropped(case, seed, place, columns, probability, once):
     """Where a mask of (kind, layer, direction) drops a value, bool [T, B, columns]."""
     kind, layer, direction = place
+    site = layer | direction << 24 | kind << 28
+    return _marked(seed, site, (case.T, case.B, columns), probability, once)
+
+
+def _marked(seed, site, shape, probability, once):
+    steps, batch, columns = shape
     blocks = (columns + 3) // 4
-    counter = np.zeros((case.T, case.B, blocks, 4), np.uint64)
+    counter = np.zeros((steps, batch, blocks, 4), np.uint64)
     counter[..., 0] = np.arange(blocks)
-    counter[..., 1] = np.arange(case.B)[:, None]
-    counter[..., 2] = 0 if once else np.arange(case.T)[:, None, None]
-    counter[..., 3] = layer | direction << 24 | kind << 28
-    words = philox(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(case.T, case.B, 4 * blocks)[..., :columns]
-    return words < np.uint64(probability * 2**32)
+    counter[..., 1] = np.arange(batch)[:, None]
+    counter[..., 2] = 0 if once else np.arange(steps)[:, None, None]
+    counter[..., 3] = site
+    words = philox(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(steps, batch, 4 * blocks)[..., :columns]
+    return words < np.uint64(min(probability * 2**32, 2**32 - 1))

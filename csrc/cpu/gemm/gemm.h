@@ -49,10 +49,12 @@ void pack_panel(const Kernels<T>& kernels, std::int64_t k, std::int64_t first, s
     }
 }
 
-// weight [N, K] row-major -> the right-hand side [K, N] of x W^T, in panels; this thread's share.
+// weight [N, K] row-major, of rows `weight_row` apart (0: K) -> the right-hand side [K, N] of x W^T, in panels; this
+// thread's share.
 template <class T>
 void pack_weight_transposed(const Team& team, const Kernels<T>& kernels, const T* weight, std::int64_t n,
-                            std::int64_t k, T* packed) {
+                            std::int64_t k, T* packed, std::int64_t weight_row = 0) {
+  if (weight_row == 0) weight_row = k;
   const int width = kernels.width;
   const std::int64_t panel_columns = kPanelVectors * width;
   const Team::Range panels = team.share((n + panel_columns - 1) / panel_columns);
@@ -60,7 +62,8 @@ void pack_weight_transposed(const Team& team, const Kernels<T>& kernels, const T
     const std::int64_t first = p * panel_columns, columns = std::min(panel_columns, n - first);
     const std::int64_t padded = round_up(columns, width);
     for (std::int64_t j = 0; j < columns; j += width)
-      kernels.pack_transposed({weight + (first + j) * k, k, std::min<std::int64_t>(width, columns - j), k,
+      kernels.pack_transposed({weight + (first + j) * weight_row, weight_row,
+                               std::min<std::int64_t>(width, columns - j), k,
                                packed + first * packed_depth<T>(k) + j * kInterleave<T>, padded});
   }
 }
@@ -207,13 +210,15 @@ inline void prefetch_values(const T* values, std::int64_t count) {
 }
 
 // A sum of outer products with a common left side: c[m, n] += sum over k, ascending, of left(k)[0..m) right(k)[0..n).
-// right(k) gives the rows. `overwrite`: what stands in c does not matter. Not wanted if c is nullptr.
+// right(k) gives the rows. `overwrite`: what stands in c does not matter. Not wanted if c is nullptr. Rows of c are
+// c_row apart; 0: n.
 template <class T, class Right>
 struct Outer {
   std::int64_t n;
   Right right;
   Value<T>* c;
   bool overwrite;
+  std::int64_t c_row = 0;
 };
 
 // One panel's columns of an outer sum, for the rows and the steps of k that are packed in `packed`.
@@ -221,6 +226,7 @@ template <class T, class Right>
 void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, std::int64_t row, std::int64_t height,
                        std::int64_t k0, std::int64_t depth, const T* packed, T* panel) {
   const std::int64_t panel_columns = kPanelVectors * kernels.width, n = outer.n;
+  const std::int64_t c_row = outer.c_row ? outer.c_row : n;
   const std::int64_t blocks = (height + kRowBlock - 1) / kRowBlock, ahead = (depth + blocks - 1) / blocks;
   for (std::int64_t first = 0; first < n; first += panel_columns) {
     const std::int64_t columns = std::min(panel_columns, n - first), next = first + panel_columns;
@@ -231,13 +237,13 @@ void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, 
     tile.panel = panel;
     tile.k = depth;
     tile.vectors = static_cast<int>((columns + kernels.width - 1) / kernels.width);
-    tile.init_row = tile.c_row = n;
+    tile.init_row = tile.c_row = c_row;
     tile.vector_stride = kernels.width;
     tile.columns = columns;
     for (std::int64_t r = 0; r < height; r += kRowBlock) {
       tile.a = packed + r * packed_depth<T>(depth);
       tile.rows = std::min<std::int64_t>(kRowBlock, height - r);
-      tile.c = outer.c + (row + r) * n + first;
+      tile.c = outer.c + (row + r) * c_row + first;
       tile.init = outer.overwrite && k0 == 0 ? nullptr : tile.c;
       kernels.gemm(tile);
       // What the next panel will be packed from, a little at a time: its rows lie far apart.
@@ -247,13 +253,12 @@ void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, 
   }
 }
 
-// Outer sums over `k` rows of left sides of `m` values, which are packed once for all of them; left(k) gives
-// the rows, nullptr for zeros (only where k goes in pairs); pack_a and pack_b are this thread's, pack_a for
-// `most_rows` of the values.
-template <class T, class Left, class... Right>
-void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t k, const Left& left,
-                      std::int64_t most_rows, T* pack_a, T* pack_b, const Outer<T, Right>&... outers) {
-  if (!(outers.c || ...)) return;
+// Packs the left sides of outer sums, `m` values of each of `k` rows, and calls accumulate(row, height, k0, depth) for
+// each piece of this thread's share, with what was packed. left(k) gives the rows, nullptr for zeros (only where k goes
+// in pairs); pack_a is this thread's, for `most_rows` of the values; `n`: values of all right sides.
+template <class T, class Left, class Accumulate>
+void for_each_left(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t k, std::int64_t n,
+                   const Left& left, std::int64_t most_rows, T* pack_a, const Accumulate& accumulate) {
   const Team::Range rows = team.share(m, kRowBlock);
   const std::int64_t count = rows.end - rows.begin, pieces = (count + most_rows - 1) / most_rows;
   const std::int64_t most = pieces ? round_up((count + pieces - 1) / pieces, kRowBlock) : 1;
@@ -261,7 +266,7 @@ void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t 
     const std::int64_t height = std::min(most, rows.end - row);
     for (std::int64_t k0 = 0; k0 < k; k0 += kGradientDepth<T>) {
       const std::int64_t depth = std::min(kGradientDepth<T>, k - k0);
-      if (team.stopped(2 * height * depth * (outers.n + ...))) return;
+      if (team.stopped(2 * height * depth * n)) return;
       pack_rows(
           kernels, depth, height,
           [&](std::int64_t i) {
@@ -269,12 +274,23 @@ void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t 
             return source ? source + row : nullptr;
           },
           pack_a);
-      const auto accumulate = [&](const auto& outer) {
-        if (outer.c) accumulate_panels(kernels, outer, row, height, k0, depth, pack_a, pack_b);
-      };
-      (accumulate(outers), ...);
+      accumulate(row, height, k0, depth);
     }
   }
+}
+
+// Outer sums over `k` rows, whose left sides are packed once for all of them; pack_b is this thread's.
+template <class T, class Left, class... Right>
+void accumulate_outer(const Team& team, const Kernels<T>& kernels, std::int64_t m, std::int64_t k, const Left& left,
+                      std::int64_t most_rows, T* pack_a, T* pack_b, const Outer<T, Right>&... outers) {
+  if (!(outers.c || ...)) return;
+  for_each_left(team, kernels, m, k, (outers.n + ...), left, most_rows, pack_a,
+                [&](std::int64_t row, std::int64_t height, std::int64_t k0, std::int64_t depth) {
+                  const auto accumulate = [&](const auto& outer) {
+                    if (outer.c) accumulate_panels(kernels, outer, row, height, k0, depth, pack_a, pack_b);
+                  };
+                  (accumulate(outers), ...);
+                });
 }
 
 }  // namespace rnn_engine

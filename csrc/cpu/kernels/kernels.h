@@ -111,6 +111,21 @@ struct SumRow {
   std::int64_t columns;
 };
 
+// Behind a product, with f = `scale`, or 0 where the mask marks a value (only if it `drops`):
+// forward   out = act(product) f
+// backward  out = dy f act', by y = act(product) f; sums += that
+template <class T>
+struct EpilogueRow {
+  std::int64_t columns;
+  Mask mask;
+  bool drops, tanh;
+  Value<T> scale, inverse;
+  const Value<T>* product;  // forward; may be out
+  const T *dy, *y;          // backward; dy may be out
+  T* out;                   // backward: nullptr: not wanted
+  Value<T>* sums;           // backward: of what is not rounded yet; nullptr: not wanted
+};
+
 // With s = 1 where the mask marks a value, else 0, or with the one `share` for all values:
 // forward   value = s before + (1 - s) next
 // backward  past = s value, value = (1 - s) value
@@ -216,6 +231,8 @@ struct Kernels {
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);
   void (*add)(const SumRow<T>&);
+  void (*epilogue_forward)(const EpilogueRow<T>&);
+  void (*epilogue_backward)(const EpilogueRow<T>&);
   void (*zoneout_forward)(const ZoneoutRow<T>&);
   void (*zoneout_backward)(const ZoneoutRow<T>&);
   void (*softmax_block)(const SoftmaxBlock<T>&);

@@ -147,6 +147,8 @@ Kernels<BFloat16> make_pair_kernels() {
     table.widen = convert<P, BFloat16, float>;
     table.dropout = dropout<typename P::Vector, BFloat16>;
     table.add = add<typename P::Vector, BFloat16>;
+    table.epilogue_forward = epilogue_forward<typename P::Vector>;
+    table.epilogue_backward = epilogue_backward<typename P::Vector>;
     table.zoneout_forward = zoneout_forward<typename P::Vector, BFloat16>;
     table.peak = peak<MultiplyPairs<P>>;
   }

@@ -7,6 +7,7 @@
 #include "base/build.h"
 #include "cpu/kernels/attention.h"
 #include "cpu/kernels/cells.h"
+#include "cpu/kernels/epilogue.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/masks.h"
 #include "cpu/kernels/rows.h"
@@ -254,6 +255,8 @@ Kernels<typename V::Scalar> make_kernels() {
     table.zoneout_forward = zoneout_forward<V>;
     if constexpr (!kTranslatingAlone) {
       table.zoneout_backward = zoneout_backward<V>;
+      table.epilogue_forward = epilogue_forward<V>;
+      table.epilogue_backward = epilogue_backward<V>;
       table.softmax_block = softmax_block<V>;
       table.softmax_join = softmax_join<V>;
       table.softmax_slope = softmax_slope<V>;
