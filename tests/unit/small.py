@@ -1,6 +1,10 @@
-"""Settings of a very small network."""
+"""Settings of a very small network, and what is said of the hypotheses of one."""
+
+from __future__ import annotations
 
 from pathlib import Path
+
+import pytest
 
 from nmt.config import Config, DataConfig, ModelConfig
 
@@ -10,3 +14,15 @@ def make_config(joint: bool = True, **model: object) -> Config:
     pair = (Path("a"), Path("b"))
     data = DataConfig(train=pair, valid=pair, joint_vocabulary=joint)
     return Config(folder=Path("unused"), data=data, model=ModelConfig(**shape))
+
+
+def assert_same(found, expected) -> None:
+    """The same hypotheses; of those whose scores cannot be told apart in float32, either may come first."""
+    for ours, theirs in zip(found, expected, strict=True):
+        for here, there in zip(ours, theirs, strict=True):
+            allowed = 2e-5 * (len(here.tokens) + 1)
+            assert here.score == pytest.approx(there.score, abs=allowed)
+            as_good = [each for each in theirs if each.score == pytest.approx(here.score, abs=1e-5)]
+            if here is not ours[-1] or len(as_good) < 2:  # what ties with the last may have been left out
+                same = next(each for each in (there, *as_good) if each.tokens == here.tokens)
+                assert here.log_probability == pytest.approx(same.log_probability, abs=allowed)

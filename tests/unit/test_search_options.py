@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from small import make_config
+from small import assert_same, make_config
 
 from nmt.config import DecodingConfig
 from nmt.decoding.chance import philox, uniform, xxh64
@@ -49,7 +49,7 @@ class Asked:
 
 @st.composite
 def questions(draw: st.DrawFn) -> Asked:
-    count = draw(st.integers(1, 6))
+    count = draw(st.sampled_from([1, 2, 3, 4, 5, 6, TARGET + 5]))  # the last: more than there are words
     sampling = draw(
         st.none()
         | st.builds(
@@ -60,13 +60,14 @@ def questions(draw: st.DrawFn) -> Asked:
             st.integers(0, 2**63 - 1),
         )
     )
+    least = draw(st.integers(0, 8))
     options = SearchOptions(
         beam_size=count,
         n_best=draw(st.integers(1, count)) if sampling is None else count,
-        length_penalty=draw(st.sampled_from([0.0, 0.7, 1.0])),
-        no_repeat_ngram=draw(st.integers(0, 3)),
-        min_length=draw(st.integers(0, 8)),
-        max_length=draw(st.none() | st.integers(8, 11)),
+        length_penalty=draw(st.sampled_from([0.0, 0.7, 1.0, 2.0])),
+        no_repeat_ngram=draw(st.integers(0, 4)),
+        min_length=least,
+        max_length=draw(st.none() | st.integers(max(1, least), 11)),
         sampling=sampling,
         attention=draw(st.booleans()),
     )
@@ -83,7 +84,7 @@ def model_of(number: int, seed: int) -> Seq2Seq:
     model = Seq2Seq.from_config(make_config(False, **SHAPES[number]), SOURCE, TARGET)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(1.5).add_(0.1 * torch.randn_like(parameter))
+            parameter.add_(0.1 * torch.randn_like(parameter))
     return model.eval()
 
 
@@ -119,20 +120,16 @@ def among(models: Sequence[Seq2Seq], words: list[int]) -> Iterator[None]:
             model.output_bias.copy_(bias)
 
 
-def assert_same(here: Hypothesis, there: Hypothesis) -> None:
-    assert here.tokens == there.tokens
-    allowed = 2e-5 * (len(here.tokens) + 1)
-    assert here.log_probability == pytest.approx(there.log_probability, abs=allowed)
-    assert here.score == pytest.approx(there.score, abs=allowed)
+def assert_same_looks(here: Hypothesis, there: Hypothesis) -> None:
     assert here.observed == there.observed
     assert (here.attention is None) == (there.attention is None)
     if here.attention is not None:
         np.testing.assert_allclose(here.attention, there.attention, rtol=0, atol=2e-5)
 
 
-# The same questions each time: of two tokens as good as equal either may come, and one day a question would meet them.
+# The same questions each time: where rounding decides, another token is drawn, and one day a question would meet that.
 @given(questions())
-@settings(max_examples=1000 if EXHAUSTIVE else 30, deadline=None, derandomize=True)
+@settings(max_examples=1000 if EXHAUSTIVE else 30, deadline=None, derandomize=True, phases=[Phase.generate])
 def test_the_same_as_the_search_that_can_be_read(asked: Asked) -> None:
     random = np.random.default_rng(asked.seed)
     sources = [random.integers(4, SOURCE, random.integers(1, 9)).tolist() for _ in range(4)]
@@ -153,11 +150,13 @@ def test_the_same_as_the_search_that_can_be_read(asked: Asked) -> None:
                 expected += plain.search([source], asked.options, 1, prefixes=[start])
     else:
         expected = plain.search(sources, asked.options, 3, prefixes=asked.prefixes)
-    for ours, theirs in zip(found, expected, strict=True):
-        assert len(ours) == len(theirs)
+    assert_same(found, expected)
+    for start, ours, theirs in zip(starts, found, expected, strict=True):
         for here, there in zip(ours, theirs, strict=True):
-            assert_same(here, there)
-            assert len(here.tokens) <= (asked.options.max_length or 15)
+            assert here.tokens[: len(start)] == start
+            assert len(here.tokens) <= max(asked.options.max_length or 15, len(start))
+            if here.tokens == there.tokens:  # of two that are as good either may come first
+                assert_same_looks(here, there)
     if not asked.shortlist:  # else probabilities are among its words
         pairs = [(source, each) for source, those in zip(sources, found, strict=True) for each in those]
         of_pairs = [source for source, _ in pairs], [each.tokens for _, each in pairs]
