@@ -1,8 +1,6 @@
 // What comes behind a product, in either direction, on one row: activation, and dropout's mask and scale.
 #pragma once
 
-#include <algorithm>
-
 #include "cells/lanes.h"
 #include "cells/math.h"
 #include "cpu/kernels/kernels.h"
