@@ -178,6 +178,62 @@ class Stack:
         return native.plan(self._context, self.spec, self.dtype.name, steps, batch, sizes, options)
 
 
+def linear(
+    inputs: Array | Sequence[Array],
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    activation: str | None = None,
+    threads: int | None = None,
+) -> Array:
+    """act(concat(inputs) weight^T + bias) without the concatenation: `rnn_engine.linear` in evaluation, the same bits.
+
+    Args:
+        inputs: One to eight arrays [..., I_1], [..., I_2], ..., with the same leading dimensions, all float32 or all
+            float64 as the weight.
+        weight: [O, I_1 + I_2 + ...].
+        bias: [O].
+        activation: "tanh", or None.
+        threads: CPU threads; all cores that the process may use if None.
+
+    Returns:
+        [..., O].
+
+    Raises:
+        ValueError: A shape or type is not what is expected.
+    """
+    if activation not in (None, "tanh"):
+        raise ValueError(f'activation: expected "tanh" or None, got {activation!r}')
+    given = [inputs] if isinstance(inputs, np.ndarray) else [*inputs]
+    for index, each in enumerate(given):
+        _check_array(f"inputs[{index}]", each)
+    widths = [each.shape[-1] if each.ndim else 0 for each in given]
+    _check_array("weight", weight)
+    lead = given[0].shape[:-1] if given else ()
+    outputs = weight.shape[0] if weight.ndim else 0
+    _check("weight", weight, (outputs, sum(widths)), weight.dtype)
+    for index, (each, width) in enumerate(zip(given, widths, strict=True)):
+        _check(f"inputs[{index}]", each, (*lead, width), weight.dtype)
+    if bias is not None:
+        _check("bias", bias, (outputs,), weight.dtype)
+    problem = native.LinearProblem(
+        dtype=native.DTYPES[weight.dtype.name],
+        activation=int(activation == "tanh"),
+        steps=1,
+        batch=prod(lead),
+        outputs=outputs,
+        input_sizes=widths,
+        dropout=0.0,
+        per_sentence=False,
+    )
+    context = native.context(threads or native.cpu_count())
+    workspace = pool.array((context.linear_workspace(problem)[0],), brief=True)
+    y = np.empty((*lead, outputs), weight.dtype)
+    rows = [(_plain(each), width) for each, width in zip(given, widths, strict=True)]
+    context.linear(problem, rows, _plain(weight), None if bias is None else _plain(bias), y, 0, workspace)
+    return y
+
+
 def _reordered(pieces: tuple[_Pieces, _Pieces], order: Array) -> tuple[_Pieces, _Pieces]:
     h, c = (tuple(piece[:, order] for piece in half) for half in pieces)
     return h, c

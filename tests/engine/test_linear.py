@@ -10,7 +10,7 @@ from linear_cases import CASES, SEED, Case, drawn_seed, factors_of, flat, make
 from mixtures import mixtures
 from torch.nn import functional
 
-from rnn_engine import linear, native
+from rnn_engine import arrays, linear, native
 from rnn_engine.reference_linear import linear as reference
 from rnn_engine.reference_linear import linear_backward as reference_backward
 
@@ -83,6 +83,25 @@ def test_side_by_side_is_the_same_as_put_together():
     assert torch.equal(y, apart["y"])
     assert torch.equal(weight.grad, apart["d_weight"])
     assert torch.equal(whole.grad, torch.cat([apart[f"d_input{index}"] for index in range(3)], -1))
+
+
+def test_arrays_give_the_same_bits():
+    inputs, weight, bias, _ = make(Case(3, 5, (6, 7), 9), torch.float32)
+    y = linear(inputs, weight, bias, activation="tanh").detach()
+    given = [each.detach().numpy() for each in inputs]
+    weight, bias = weight.detach().numpy(), bias.detach().numpy()
+    assert np.array_equal(arrays.linear(given, weight, bias, activation="tanh", threads=2), y.numpy())
+    assert arrays.linear(given[0], weight[:, :6]).shape == (3, 5, 9)
+    for message, wrong, options in (
+        (r"weight: expected \[9, 6\], got \[9, 13\]", (given[:1], weight), {}),
+        (r"inputs\[1\]: expected float32, got float64", ([given[0], given[1].astype(float)], weight), {}),
+        (r"inputs\[1\]: expected \[3, 5, 7\], got \[3, 4, 7\]", ([given[0], given[1][:, 1:]], weight), {}),
+        (r"bias: expected \[9\], got \[8\]", (given, weight, bias[1:]), {}),
+        ("inputs: expected 1 to 8, got 0", ([], weight[:, :0]), {}),
+        ('activation: expected "tanh" or None', (given, weight), {"activation": "relu"}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            arrays.linear(*wrong, **options)
 
 
 def test_rows_are_read_where_they_lie(monkeypatch):

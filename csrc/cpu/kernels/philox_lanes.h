@@ -7,6 +7,8 @@
 #include "base/philox.h"
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace rnn_engine::cpu {
@@ -35,6 +37,8 @@ RNN_ENGINE_INLINE PhiloxPart multiply_lower(PhiloxPart a, std::uint32_t factor) 
   return (PhiloxPart)_mm256_mul_epu32((__m256i)a, (__m256i)b);
 #elif defined(__SSE2__)
   return (PhiloxPart)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#elif defined(__ARM_NEON)
+  return (PhiloxPart)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
 #else
   return (a & 0xffffffffu) * b;
 #endif
