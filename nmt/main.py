@@ -85,7 +85,7 @@ _VALUES: Final[dict[str, Callable[[str], Any]]] = {
     "--batch-size": _number(BATCH_SIZE),
     "--threads": _number(THREADS),
     "--device": _device,
-    "--precision": _choice("float32", "int8"),
+    "--precision": _choice("float32", "int8", "bfloat16"),
     "--shortlist": _number(SHORTLIST),
 }
 _FLAGS: Final = {

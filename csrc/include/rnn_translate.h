@@ -28,9 +28,10 @@ enum { RNN_TRANSLATE_DOT = 0, RNN_TRANSLATE_GENERAL = 1, RNN_TRANSLATE_ADDITIVE 
 enum { RNN_TRANSLATE_READOUT = 0, RNN_TRANSLATE_UPPER = 1 };
 
 /* What weights are packed to. int8: integers of -127 to 127 with a scale for each row of a matrix; what they are
- * multiplied by is rounded to the same, with a scale for each vector, and sums are exact. Cells, attention and softmax
- * are computed in float32 either way. */
-enum { RNN_TRANSLATE_FLOAT32 = 0, RNN_TRANSLATE_INT8 = 1 };
+ * multiplied by is rounded to the same, with a scale for each vector, and sums are exact. bfloat16: the upper halves of
+ * the weights alone, to the nearest; products are what they would be in float32 with these. Cells, attention and
+ * softmax are computed in float32 in all of them. */
+enum { RNN_TRANSLATE_FLOAT32 = 0, RNN_TRANSLATE_INT8 = 1, RNN_TRANSLATE_BFLOAT16 = 2 };
 
 typedef struct {
   int32_t cell; /* RNN_ENGINE_LSTM, ... */

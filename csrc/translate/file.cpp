@@ -49,6 +49,9 @@ std::uint64_t bytes_of(std::uint32_t type, std::uint64_t rows, std::uint64_t col
     case RNN_TRANSLATE_OF_INT8_PANELS:
       return static_cast<std::uint64_t>(
           int8_bytes(static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)));
+    case RNN_TRANSLATE_OF_BFLOAT16_PANELS:
+      return sizeof(BFloat16) * static_cast<std::uint64_t>(bfloat16_values(static_cast<std::int64_t>(rows),
+                                                                           static_cast<std::int64_t>(columns)));
     case RNN_TRANSLATE_OF_FLOAT32:
     case RNN_TRANSLATE_OF_INT32:
       return rows * columns * sizeof(float);

@@ -1,5 +1,6 @@
 #include "translate/file_network.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -14,7 +15,14 @@ namespace {
 
 const std::string kScales = ".scales";
 
-Int8Matrix panels_of(const ModelFile& file, const rnn_translate_section& section) {
+void require_precision(const rnn_translate_section& section, int found, int of_network) {
+  const auto name = [](int precision) {
+    return precision == RNN_TRANSLATE_FLOAT32 ? "float32" : precision == RNN_TRANSLATE_INT8 ? "int8" : "bfloat16";
+  };
+  require(found == of_network, std::string(section.name) + ": expected " + name(of_network) + ", got " + name(found));
+}
+
+Int8Matrix int8_of(const ModelFile& file, const rnn_translate_section& section) {
   const std::string name = section.name;
   const rnn_translate_section* scales = file.find(name + kScales, RNN_TRANSLATE_OF_FLOAT32);
   require(scales && scales->rows == 1 && scales->columns == section.rows,
@@ -23,6 +31,14 @@ Int8Matrix panels_of(const ModelFile& file, const rnn_translate_section& section
   require(!std::memchr(section.data, 0x80, bytes_of(section)), name + ": expected integers of -127 to 127, got -128");
   return {section.rows, section.columns, static_cast<const std::int8_t*>(section.data),
           static_cast<const float*>(scales->data)};
+}
+
+Bfloat16Matrix bfloat16_of(const rnn_translate_section& section) {
+  const auto* values = static_cast<const BFloat16*>(section.data);
+  const std::int64_t count = bfloat16_values(section.rows, section.columns);
+  require(std::all_of(values, values + count, [](BFloat16 value) { return (value.bits & 0x7f80u) != 0x7f80u; }),
+          std::string(section.name) + ": holds values that are not finite");
+  return {section.rows, section.columns, values};
 }
 
 }  // namespace
@@ -51,11 +67,19 @@ Tensors tensors_of(const ModelFile& file) {
     values.push_back({section.name, data, count});
   }
   Tensors tensors(values.data(), static_cast<std::int64_t>(values.size()));
-  const bool rounded = shape_of(file).precision == RNN_TRANSLATE_INT8;
+  const std::int32_t precision = shape_of(file).precision;
   for (const rnn_translate_section& section : file.sections()) {
-    if (section.type != RNN_TRANSLATE_OF_INT8_PANELS) continue;
-    require(rounded, std::string(section.name) + ": expected float32, got 8-bit integers");
-    tensors.add(section.name, panels_of(file, section));
+    Matrix matrix{section.rows, section.columns, nullptr};
+    if (section.type == RNN_TRANSLATE_OF_INT8_PANELS) {
+      require_precision(section, RNN_TRANSLATE_INT8, precision);
+      matrix.int8 = int8_of(file, section);
+    } else if (section.type == RNN_TRANSLATE_OF_BFLOAT16_PANELS) {
+      require_precision(section, RNN_TRANSLATE_BFLOAT16, precision);
+      matrix.bfloat16 = bfloat16_of(section);
+    } else {
+      continue;
+    }
+    tensors.add(section.name, matrix);
   }
   return tensors;
 }
@@ -70,17 +94,23 @@ std::vector<char> file_of(std::vector<rnn_translate_section> sections, const rnn
   sections.push_back({kNetworkSection, RNN_TRANSLATE_OF_INT64, 1, kNetworkNumbers, numbers});
   std::vector<std::string> names;  // of scales
   names.reserve(tensors.used().size());
-  std::vector<std::unique_ptr<Int8Weights>> rounded;
+  std::vector<std::unique_ptr<RoundedWeights>> rounded;
   const Backend backend = select_backend(nullptr);
   for (const auto& [name, matrix] : tensors.used()) {
-    if (shape.precision != RNN_TRANSLATE_INT8 || matrix.n == 1) {
+    if (shape.precision == RNN_TRANSLATE_FLOAT32 || matrix.n == 1) {
       sections.push_back({name.c_str(), RNN_TRANSLATE_OF_FLOAT32, matrix.n, matrix.k, matrix.values});
       continue;
     }
-    const Int8Matrix& packed = rounded.emplace_back(std::make_unique<Int8Weights>(backend.int8, matrix))->matrix();
-    sections.push_back({name.c_str(), RNN_TRANSLATE_OF_INT8_PANELS, packed.n, packed.k, packed.values});
+    const RoundedWeights& packed =
+        *rounded.emplace_back(std::make_unique<RoundedWeights>(backend, shape.precision, matrix));
+    if (const Bfloat16Matrix& halves = packed.bfloat16(); halves.values) {
+      sections.push_back({name.c_str(), RNN_TRANSLATE_OF_BFLOAT16_PANELS, halves.n, halves.k, halves.values});
+      continue;
+    }
+    const Int8Matrix& integers = packed.int8();
+    sections.push_back({name.c_str(), RNN_TRANSLATE_OF_INT8_PANELS, integers.n, integers.k, integers.values});
     names.push_back(name + kScales);
-    sections.push_back({names.back().c_str(), RNN_TRANSLATE_OF_FLOAT32, 1, packed.n, packed.scales});
+    sections.push_back({names.back().c_str(), RNN_TRANSLATE_OF_FLOAT32, 1, integers.n, integers.scales});
   }
   return file_of(sections);
 }

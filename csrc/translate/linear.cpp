@@ -28,11 +28,29 @@ Int8Product columns_of(Int8Product product, std::int64_t begin, std::int64_t end
   return product;
 }
 
+// Rows of a matrix in panels of 16, whose pieces of four bytes lie a panel's rows apart: `pieces` of each row. What
+// lies beyond the last row is never read, and any row will do.
+void pick_panels(const std::int8_t* all, std::int64_t pieces, const std::vector<std::int32_t>& rows, std::int8_t* to) {
+  constexpr std::int64_t kPanel = 16, kPiece = 4;
+  static_assert(kPanel == kInt8Panel && kPanel == kBfloat16Panel);
+  const auto n = static_cast<std::int64_t>(rows.size());
+  for (std::int64_t first = 0; first < n; first += kPanel) {
+    const std::int8_t* from[kPanel];
+    for (std::int64_t i = 0; i < kPanel; ++i) {
+      const std::int64_t row = rows[static_cast<std::size_t>(std::min(first + i, n - 1))];
+      from[i] = all + (row / kPanel * kPanel * pieces + row % kPanel) * kPiece;
+    }
+    for (std::int64_t piece = 0; piece < pieces; ++piece)
+      for (std::int64_t i = 0; i < kPanel; ++i, to += kPiece)
+        std::memcpy(to, from[i] + piece * kPanel * kPiece, kPiece);
+  }
+}
+
 class FloatLinear final : public Linear {
  public:
   FloatLinear(const Kernels<float>& kernels, const Matrix& weight, const float* bias)
       : kernels_(kernels), n_(weight.n), k_(weight.k) {
-    require(weight.values, "weights of 8-bit integers serve no other precision");
+    require(weight.values, "weights that are rounded serve no other precision");
     pack_weight_transposed(alone(), kernels, weight.values, n_, k_, packed_.at_least(packed_values(kernels, n_, k_)));
     if (bias) bias_.assign(bias, bias + n_);
   }
@@ -79,8 +97,8 @@ class FloatLinear final : public Linear {
 // comes.
 class Int8Linear final : public Linear {
  public:
-  Int8Linear(const Int8Kernels& kernels, SharedInt8 weights, const float* bias)
-      : kernels_(kernels), weights_(std::move(weights)), matrix_(weights_->matrix()) {
+  Int8Linear(const Int8Kernels& kernels, SharedWeights weights, const float* bias)
+      : kernels_(kernels), weights_(std::move(weights)), matrix_(weights_->int8()) {
     const auto& [n, k, values, scales] = matrix_;
     if (bias) bias_.assign(bias, bias + n);
     const std::int64_t padded = round_up(n, kInt8Panel), wide = round_up_to_four(k);
@@ -121,19 +139,11 @@ class Int8Linear final : public Linear {
     if (!into) into = std::make_unique<Int8Linear>(kernels_);
     auto& to = static_cast<Int8Linear&>(*into);
     const auto n = static_cast<std::int64_t>(rows.size()), wide = round_up_to_four(matrix_.k);
-    std::int8_t* place = to.picked_.at_least(int8_bytes(n, matrix_.k));
-    to.scales_.clear();
+    pick_panels(matrix_.values, wide / 4, rows, to.picked_.at_least(int8_bytes(n, matrix_.k)));
     to.offsets_.assign(static_cast<std::size_t>(round_up(n, kInt8Panel)), 0);
-    for (std::int64_t first = 0; first < n; first += kInt8Panel) {
-      const std::int8_t* from[kInt8Panel];  // what lies beyond the last row is never read: any row will do
-      for (std::int64_t i = 0; i < kInt8Panel; ++i) {
-        const std::int64_t row = rows[static_cast<std::size_t>(std::min(first + i, n - 1))];
-        from[i] = matrix_.values + row / kInt8Panel * kInt8Panel * wide + row % kInt8Panel * 4;
-        to.offsets_[static_cast<std::size_t>(first + i)] = offsets_[static_cast<std::size_t>(row)];
-      }
-      for (std::int64_t k = 0; k < wide; k += 4)
-        for (std::int64_t i = 0; i < kInt8Panel; ++i, place += 4) std::memcpy(place, from[i] + k * kInt8Panel, 4);
-    }
+    for (std::int64_t i = 0; i < n; ++i)
+      to.offsets_[static_cast<std::size_t>(i)] = offsets_[static_cast<std::size_t>(rows[static_cast<std::size_t>(i)])];
+    to.scales_.clear();
     for (const std::int32_t row : rows) to.scales_.push_back(matrix_.scales[row]);
     to.matrix_ = {n, matrix_.k, to.picked_.data(), to.scales_.data()};
     pick_from(bias_, rows, to.bias_);
@@ -141,7 +151,7 @@ class Int8Linear final : public Linear {
 
  private:
   const Int8Kernels& kernels_;
-  SharedInt8 weights_;           // where the matrix lies, or,
+  SharedWeights weights_;        // where the matrix lies, or,
   Growing<std::int8_t> picked_;  // of one that was picked, here
   std::vector<float> scales_;
   Int8Matrix matrix_{};
@@ -149,34 +159,58 @@ class Int8Linear final : public Linear {
   std::vector<float> bias_;
 };
 
-}  // namespace
-
-Int8Weights::Int8Weights(const Int8Kernels& kernels, const Matrix& matrix) : matrix_(matrix.packed) {
-  if (!matrix.values) return;
-  const std::int64_t n = matrix.n, k = matrix.k, wide = round_up_to_four(k);
-  std::int8_t* packed = values_.at_least(int8_bytes(n, k));
-  scales_.resize(static_cast<std::size_t>(n));
-  std::vector<std::int8_t> row(static_cast<std::size_t>(wide));
-  for (std::int64_t i = 0; i < n; ++i) {
-    scales_[static_cast<std::size_t>(i)] = kernels.quantise_row(matrix.values + i * k, k, row.data());
-    std::int8_t* place = packed + i / kInt8Panel * kInt8Panel * wide + i % kInt8Panel * 4;
-    for (std::int64_t j = 0; j < wide; j += 4, place += 4 * kInt8Panel) std::copy_n(row.data() + j, 4, place);
+// Weights are rounded, what they are multiplied by is not.
+class Bfloat16Linear final : public Linear {
+ public:
+  Bfloat16Linear(const Kernels<float>& kernels, SharedWeights weights, const float* bias)
+      : kernels_(kernels), weights_(std::move(weights)), matrix_(weights_->bfloat16()) {
+    if (bias) bias_.assign(bias, bias + matrix_.n);
   }
-  matrix_ = {n, k, packed, scales_.data()};
-}
+  explicit Bfloat16Linear(const Kernels<float>& kernels) : kernels_(kernels) {}  // for `pick`
+
+  void apply(std::int64_t rows, const float* x, std::int64_t x_row, float* y, std::int64_t y_row,
+             const float* init) const override {
+    const float* begin = init ? init : bias_.empty() ? nullptr : bias_.data();
+    share_product(matrix_.n * matrix_.k * static_cast<std::int64_t>(sizeof(BFloat16)), [&](const Team& team) {
+      const auto [first, last] = team.share(matrix_.n, 4 * kBfloat16Panel);
+      const Bfloat16Matrix columns{last - first, matrix_.k, matrix_.values + first * round_up_to_two(matrix_.k)};
+      kernels_.widened({columns, rows, x, x_row, begin ? begin + first : nullptr, init ? y_row : 0, y + first, y_row});
+    });
+  }
+
+  void pick(const std::vector<std::int32_t>& rows, std::unique_ptr<Linear>& into) const override {
+    if (!into) into = std::make_unique<Bfloat16Linear>(kernels_);
+    auto& to = static_cast<Bfloat16Linear&>(*into);
+    const auto n = static_cast<std::int64_t>(rows.size());
+    BFloat16* picked = to.picked_.at_least(bfloat16_values(n, matrix_.k));
+    pick_panels(reinterpret_cast<const std::int8_t*>(matrix_.values), round_up_to_two(matrix_.k) / 2, rows,
+                reinterpret_cast<std::int8_t*>(picked));
+    to.matrix_ = {n, matrix_.k, picked};
+    pick_from(bias_, rows, to.bias_);
+  }
+
+ private:
+  const Kernels<float>& kernels_;
+  SharedWeights weights_;     // where the matrix lies, or,
+  Growing<BFloat16> picked_;  // of one that was picked, here
+  Bfloat16Matrix matrix_{};
+  std::vector<float> bias_;
+};
+
+}  // namespace
 
 std::int64_t packed_values(const Kernels<float>& kernels, std::int64_t n, std::int64_t k) {
   return round_up(n, kernels.width) * k;
 }
 
-std::unique_ptr<Linear> make_linear(const Backend& backend, SharedInt8 weight, const float* bias) {
-  return std::make_unique<Int8Linear>(backend.int8, std::move(weight), bias);
+std::unique_ptr<Linear> make_linear(const Backend& backend, SharedWeights weights, const float* bias) {
+  if (weights->int8().values) return std::make_unique<Int8Linear>(backend.int8, std::move(weights), bias);
+  return std::make_unique<Bfloat16Linear>(backend.f32, std::move(weights), bias);
 }
 
 std::unique_ptr<Linear> make_linear(const Backend& backend, int precision, const Matrix& weight, const float* bias) {
-  if (precision == RNN_TRANSLATE_INT8)
-    return make_linear(backend, std::make_shared<Int8Weights>(backend.int8, weight), bias);
-  return std::make_unique<FloatLinear>(backend.f32, weight, bias);
+  if (precision == RNN_TRANSLATE_FLOAT32) return std::make_unique<FloatLinear>(backend.f32, weight, bias);
+  return make_linear(backend, std::make_shared<RoundedWeights>(backend, precision, weight), bias);
 }
 
 }  // namespace rnn_engine::translate

@@ -1,8 +1,7 @@
 // Matrices that rows are multiplied by, packed once, in one of the precisions that there are.
 //
-// Those of 8-bit integers are packed here from float32, or come packed (Int8Matrix of cpu/kernels/kernels.h: one layout
-// for every instruction set) and are used where they lie: make_linear(backend, precision, {n, k, nullptr, packed},
-// bias).
+// Those that are rounded are packed here from float32, or come packed (Int8Matrix and Bfloat16Matrix of
+// cpu/kernels/kernels.h: one layout for every instruction set) and are used where they lie.
 #pragma once
 
 #include <cstdint>
@@ -15,21 +14,32 @@
 
 namespace rnn_engine::translate {
 
-// Weights of 8-bit integers, that a product and a table may share.
-class Int8Weights {
+// Weights of 8-bit integers or of bfloat16, that a product and a table may share.
+class RoundedWeights {
  public:
-  // Packs a matrix of float32; one that is packed is not copied, and must outlive this.
-  Int8Weights(const Int8Kernels& kernels, const Matrix& matrix);
-  Int8Weights(const Int8Weights&) = delete;
+  // Rounds and packs a matrix of float32; one that is packed is not copied, and must outlive this. Throws
+  // InvalidArgument if it is packed in another precision, or too large for this one.
+  RoundedWeights(const Backend& backend, int precision, const Matrix& matrix);
+  RoundedWeights(const RoundedWeights&) = delete;
 
-  const Int8Matrix& matrix() const { return matrix_; }
+  std::int64_t n() const { return n_; }
+  std::int64_t k() const { return k_; }
+  // One of them has values.
+  const Int8Matrix& int8() const { return int8_; }
+  const Bfloat16Matrix& bfloat16() const { return bfloat16_; }
 
  private:
-  Growing<std::int8_t> values_;
+  void pack_int8(const Int8Kernels& kernels, const float* values);
+  void pack_bfloat16(const float* values);
+
+  std::int64_t n_, k_;
+  Growing<std::int8_t> integers_;
   std::vector<float> scales_;
-  Int8Matrix matrix_;
+  Growing<BFloat16> halves_;
+  Int8Matrix int8_{};
+  Bfloat16Matrix bfloat16_{};
 };
-using SharedInt8 = std::shared_ptr<const Int8Weights>;
+using SharedWeights = std::shared_ptr<const RoundedWeights>;
 
 // x W^T + b with W [n, k].
 class Linear {
@@ -43,9 +53,9 @@ class Linear {
   virtual void pick(const std::vector<std::int32_t>& rows, std::unique_ptr<Linear>& into) const = 0;
 };
 
-// `bias` is copied, and may be nullptr; `precision`: RNN_TRANSLATE_FLOAT32 or RNN_TRANSLATE_INT8.
+// `bias` is copied, and may be nullptr; `precision`: RNN_TRANSLATE_FLOAT32, ...
 std::unique_ptr<Linear> make_linear(const Backend& backend, int precision, const Matrix& weight, const float* bias);
-std::unique_ptr<Linear> make_linear(const Backend& backend, SharedInt8 weight, const float* bias);
+std::unique_ptr<Linear> make_linear(const Backend& backend, SharedWeights weights, const float* bias);
 
 // Values of a packed [k, n] of float32.
 std::int64_t packed_values(const Kernels<float>& kernels, std::int64_t n, std::int64_t k);

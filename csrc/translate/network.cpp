@@ -33,8 +33,8 @@ const rnn_translate_shape& checked(const rnn_translate_shape& shape) {
   constexpr std::int64_t kAll = 1'000'000;
   require(shape.zoneout >= 0 && shape.zoneout <= kAll,
           "zoneout: expected 0 to 1000000 millionths, got " + std::to_string(shape.zoneout));
-  require(shape.precision == RNN_TRANSLATE_FLOAT32 || shape.precision == RNN_TRANSLATE_INT8,
-          "precision: expected 0 (float32) or 1 (int8), got " + std::to_string(shape.precision));
+  require(shape.precision >= RNN_TRANSLATE_FLOAT32 && shape.precision <= RNN_TRANSLATE_BFLOAT16,
+          "precision: expected 0 (float32), 1 (int8) or 2 (bfloat16), got " + std::to_string(shape.precision));
   return shape;
 }
 
@@ -71,7 +71,7 @@ Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const
   readout_ = linear("decoder.project", E, H);
 }
 
-// The tables of both sides, and the output layer, may be one matrix: integers are then kept once.
+// The tables of both sides, and the output layer, may be one matrix: what is rounded is then kept once.
 void Network::make_tables(const Tensors& tensors) {
   const std::int64_t E = shape_.embedding_size, V = shape_.target_vocabulary;
   const char *of_target = "target_embedding.table.weight", *of_output = "output_weight";
@@ -82,9 +82,11 @@ void Network::make_tables(const Tensors& tensors) {
   const Matrix output = tied ? target : tensors.matrix(of_output, V, E);
   const float* bias = tensors.get("output_bias", V);
   const auto factor = static_cast<float>(std::sqrt(static_cast<double>(E)));
-  if (shape_.precision == RNN_TRANSLATE_INT8) {
-    const auto pack = [&](const Matrix& matrix) { return std::make_shared<const Int8Weights>(backend_.int8, matrix); };
-    const SharedInt8 of_source = pack(source), of_both = joint ? of_source : pack(target);
+  if (shape_.precision != RNN_TRANSLATE_FLOAT32) {
+    const auto pack = [&](const Matrix& matrix) {
+      return std::make_shared<const RoundedWeights>(backend_, shape_.precision, matrix);
+    };
+    const SharedWeights of_source = pack(source), of_both = joint ? of_source : pack(target);
     source_table_ = std::make_shared<Table>(of_source, factor);
     target_table_ = joint ? source_table_ : std::make_shared<Table>(of_both, factor);
     output_ = make_linear(backend_, tied ? of_both : pack(output), bias);

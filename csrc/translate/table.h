@@ -10,9 +10,9 @@ namespace rnn_engine::translate {
 
 class Table {
  public:
-  // Rows of float32, copied, or of 8-bit integers that a product may use too; times `factor` both.
+  // Rows of float32, copied, or rounded ones that a product may use too; times `factor` both.
   Table(const Matrix& matrix, float factor);
-  Table(SharedInt8 weights, float factor);
+  Table(SharedWeights weights, float factor);
 
   std::int64_t rows() const { return rows_; }
   std::int64_t width() const { return width_; }
@@ -21,7 +21,7 @@ class Table {
  private:
   std::int64_t rows_, width_;
   std::vector<float> values_;
-  SharedInt8 packed_;
+  SharedWeights rounded_;
   float factor_ = 1.0f;
 };
 

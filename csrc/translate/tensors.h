@@ -11,11 +11,12 @@
 
 namespace rnn_engine::translate {
 
-// A matrix [n, k] of float32, row by row, or, where `values` is nullptr, of packed 8-bit integers.
+// A matrix [n, k] of float32, row by row, or, where `values` is nullptr, packed, in the precision that has values.
 struct Matrix {
   std::int64_t n, k;
   const float* values;
-  Int8Matrix packed;
+  Int8Matrix int8{};
+  Bfloat16Matrix bfloat16{};
 };
 
 class Tensors {
@@ -28,7 +29,7 @@ class Tensors {
   }
 
   // A matrix that is packed already. What it points to is not copied, and must outlive the network.
-  void add(const std::string& name, const Int8Matrix& packed) { packed_[name] = packed; }
+  void add(const std::string& name, const Matrix& packed) { packed_[name] = packed; }
 
   bool has(const std::string& name) const { return tensors_.count(name) != 0 || packed_.count(name) != 0; }
 
@@ -36,19 +37,19 @@ class Tensors {
   const float* get(const std::string& name, std::int64_t count) const { return get(name, 1, count); }
   const float* get(const std::string& name, std::int64_t n, std::int64_t k) const {
     const float* values = find(name, n * k);
-    used_[name] = {n, k, values, {}};
+    used_[name] = {n, k, values};
     return values;
   }
 
   // Throws InvalidArgument if it is missing or has another shape.
   Matrix matrix(const std::string& name, std::int64_t n, std::int64_t k) const {
     const auto found = packed_.find(name);
-    if (found == packed_.end()) return {n, k, get(name, n, k), {}};
-    const Int8Matrix& packed = found->second;
+    if (found == packed_.end()) return {n, k, get(name, n, k)};
+    const Matrix& packed = found->second;
     require(packed.n == n && packed.k == k, name + ": expected [" + std::to_string(n) + ", " + std::to_string(k) +
                                                 "], got [" + std::to_string(packed.n) + ", " +
                                                 std::to_string(packed.k) + "]");
-    return {n, k, nullptr, packed};
+    return packed;
   }
 
   // All of float32 that were asked for, in the order of their names; vectors are matrices of one row.
@@ -64,7 +65,7 @@ class Tensors {
   }
 
   std::map<std::string, rnn_translate_tensor> tensors_;
-  std::map<std::string, Int8Matrix> packed_;
+  std::map<std::string, Matrix> packed_;
   mutable std::map<std::string, Matrix> used_;
 };
 

@@ -40,6 +40,7 @@ class Rounded(StrEnum):
 
     float32 = "float32"
     int8 = "int8"
+    bfloat16 = "bfloat16"
 
 
 def within(bounds: Bounds, help: str) -> Any:
@@ -82,7 +83,8 @@ Sentences = Annotated[
 Precision = Annotated[
     Rounded | None,
     typer.Option(
-        help="What weights are rounded to; int8 is faster, and for the CPU alone.  [default: float32, or the file's]"
+        help="What weights are rounded to; int8 and bfloat16 are faster, and for the CPU alone.  "
+        "[default: float32, or the file's]"
     ),
 ]
 Search = Annotated[

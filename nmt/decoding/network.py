@@ -31,7 +31,7 @@ class Network(Protocol):
 
     @property
     def precision(self) -> str:
-        """What its weights are rounded to: float32, which is not at all, or int8."""
+        """What its weights are rounded to: float32, which is not at all, int8 or bfloat16."""
 
     @property
     def place(self) -> str:

@@ -103,8 +103,8 @@ class Translator:
             folder: The folder, or the file; a list of them for an ensemble.
             threads: CPU threads that a call uses; None for what OMP_NUM_THREADS says, or all cores.
             device: Where to translate, as in `nmt.model.device.use_device`; a CUDA device needs torch.
-            precision: float32, or int8: faster on the CPU, and almost as good (docs/commands/translate.md); None for
-                float32, or what the file holds.
+            precision: float32, or int8 or bfloat16: faster on the CPU, and almost as good (docs/commands/translate.md);
+                None for float32, or what the file holds.
             search: native, or reference: the search that can be read, which needs torch and time.
             shortlist: Search among so many of the likeliest translations of each source subword, and as many of the
                 most frequent subwords, alone; 0: among all. For the native search and models that have a shortlist; of

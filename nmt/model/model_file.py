@@ -18,9 +18,10 @@ from rnn_engine import _core
 MAGIC: Final = b"\x89NMT\r\n\x1a\n"
 """The first bytes of every model file."""
 
-_TYPES: Final = ("bytes", "float32", "int8", "int64", "float64", "int32")
+_TYPES: Final = ("bytes", "float32", "int8", "int64", "float64", "int32", "bfloat16")
 _BYTES: Final = {"bytes": 1, "float32": 4, "int64": 8, "float64": 8, "int32": 4}
-_PANEL: Final = 16  # rows of a panel of int8, each of which is filled up to fours
+_PANEL: Final = 16  # rows of a panel of what is rounded, each of which is filled up
+_ROUNDED: Final = {"int8": (4, 1), "bfloat16": (2, 2)}  # to a multiple of so many values, of so many bytes
 # Of a shape, and those that files of earlier versions do not tell: one head, readout, no zoneout.
 _NUMBERS, _FEWER = 12, (1, 0, 0)
 _PRECISION, _SIZES = 2, slice(3, 5)  # where these stand in it
@@ -31,15 +32,16 @@ class Section(NamedTuple):
 
     name: str
     type: str
-    """bytes, float32, int8 (in panels), int64, float64 or int32."""
+    """bytes, float32, int8 or bfloat16 (both in panels), int64, float64 or int32."""
     rows: int
     columns: int
 
     @property
     def bytes(self) -> int:
         """Its size in the file."""
-        if self.type == "int8":
-            return -(-self.rows // _PANEL) * _PANEL * (-(-self.columns // 4) * 4)
+        if self.type in _ROUNDED:
+            multiple, size = _ROUNDED[self.type]
+            return -(-self.rows // _PANEL) * _PANEL * (-(-self.columns // multiple) * multiple) * size
         return self.rows * self.columns * _BYTES[self.type]
 
 

@@ -15,7 +15,7 @@ __all__ = ["PRECISIONS", "Found", "NativeNetwork", "all_finite"]
 _ATTENTION = {"dot": 0, "general": 1, "additive": 2}
 _CONTEXT = {"readout": 0, "upper": 1}
 
-PRECISIONS = {"float32": 0, "int8": 1}
+PRECISIONS = {"float32": 0, "int8": 1, "bfloat16": 2}
 """What weights may be packed to."""
 
 

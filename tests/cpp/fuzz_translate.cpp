@@ -55,7 +55,7 @@ Model model_of(const rnn_translate_shape& shape, const char* isa, Weights weight
 std::vector<Model> models_of(const char* isa) {
   std::vector<Model> all;
   for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_GRU; ++cell)
-    for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision)
+    for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_BFLOAT16; ++precision)
       all.push_back(model_of(shape_of(cell, cell % 3, precision, 1 + cell % 2), isa, kDrawn));
   for (const Weights weights : {kWithNan, kHuge})
     all.push_back(model_of(shape_of(RNN_ENGINE_LSTM, RNN_TRANSLATE_DOT, RNN_TRANSLATE_FLOAT32, 1), isa, weights));

@@ -155,7 +155,7 @@ int print_digests(Folder& folder, int count, char** files) {
   for (const char* isa : kIsas) {
     if (!rnn_engine_has_isa(isa)) continue;
     for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_GRU; ++cell)
-      for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision) {
+      for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_BFLOAT16; ++precision) {
         const rnn_translate_shape shape = shape_of(cell, cell % 3, precision, 2);
         static Tensors tensors;
         make_tensors(&tensors, &shape);
@@ -178,7 +178,7 @@ int main(int count, char** arguments) {
   make_sentences();
   Folder folder;
   if (count > 1 && std::strcmp(arguments[1], "digests") == 0) return print_digests(folder, count - 2, arguments + 2);
-  for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision)
+  for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_BFLOAT16; ++precision)
     for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_GRU; ++cell) test_round_trip(folder, cell, precision);
   test_make();
   test_other_files(folder);

@@ -15,15 +15,18 @@ bool open_and_search(const std::string& path) {
   return true;
 }
 
+void expect_refused(Folder& folder, const Bytes& whole, const char* part, const std::function<void(Parts&)>& change) {
+  Parts parts(whole);
+  change(parts);
+  expect_damage(open_and_search, folder.file("crafted"), parts.join(), part);
+  CHECK(std::strstr(rnn_engine_last_error(), part), "expected a message with \"%s\", got \"%s\"", part,
+        rnn_engine_last_error());
+}
+
 // What digests cannot tell, since they were made anew.
 void test_crafted(Folder& folder, const Bytes& whole) {
-  const std::string path = folder.file("crafted");
   const auto refused = [&](const char* part, const std::function<void(Parts&)>& change) {
-    Parts parts(whole);
-    change(parts);
-    expect_damage(open_and_search, path, parts.join(), part);
-    CHECK(std::strstr(rnn_engine_last_error(), part), "expected a message with \"%s\", got \"%s\"", part,
-          rnn_engine_last_error());
+    expect_refused(folder, whole, part, change);
   };
   const char *matrix = "decoder.combine.weight", *scales = "decoder.combine.weight.scales", *vector = "output_bias";
   refused("behind the last section", [](Parts& parts) {
@@ -56,6 +59,19 @@ void test_crafted(Folder& folder, const Bytes& whole) {
   });
 }
 
+void test_crafted_bfloat16(Folder& folder, const Bytes& whole) {
+  const char* matrix = "decoder.combine.weight";
+  expect_refused(folder, whole, "decoder.combine.weight: holds values that are not finite", [&](Parts& parts) {
+    const unsigned char infinity[] = {0x80, 0x7F};
+    std::memcpy(parts.data(matrix), infinity, sizeof infinity);
+    parts.digest(*parts.find(matrix));
+  });
+  expect_refused(folder, whole, "expected int8, got bfloat16", [](Parts& parts) {
+    parts.data(kNetworkSection)[16] = RNN_TRANSLATE_INT8;
+    parts.digest(*parts.find(kNetworkSection));
+  });
+}
+
 void test_damage(Folder& folder, int precision, int count, unsigned seed) {
   const rnn_translate_shape shape = shape_of(RNN_ENGINE_LSTM, RNN_TRANSLATE_GENERAL, precision, 1);
   static Tensors tensors;
@@ -68,6 +84,7 @@ void test_damage(Folder& folder, int precision, int count, unsigned seed) {
   // Sections swapped, values changed: some crafted files are models like any other.
   CHECK(count < 500 || damage.opened() > count / 100, "almost nothing that was crafted opens: the test is none");
   if (precision == RNN_TRANSLATE_INT8) test_crafted(folder, whole);
+  if (precision == RNN_TRANSLATE_BFLOAT16) test_crafted_bfloat16(folder, whole);
   release_tensors(&tensors);
 }
 
@@ -78,7 +95,7 @@ int main(int count, char** arguments) {
   Folder folder;
   const int damaged = count > 1 ? std::atoi(arguments[1]) : SOME_ALONE ? 300 : 1000;
   const auto seed = static_cast<unsigned>(count > 2 ? std::atoi(arguments[2]) : 1);
-  for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision)
+  for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_BFLOAT16; ++precision)
     test_damage(folder, precision, damaged, seed);
   std::printf("%d failures\n", failures);
   return failures != 0;

@@ -332,7 +332,7 @@ static void test_errors(void) {
 int main(void) {
   make_sentences();
   for (int cell = RNN_ENGINE_LSTM; cell <= RNN_ENGINE_GRU; ++cell)
-    for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_INT8; ++precision)
+    for (int precision = RNN_TRANSLATE_FLOAT32; precision <= RNN_TRANSLATE_BFLOAT16; ++precision)
       test_same_bits(cell, cell % 3, precision);
   test_ensembles();
   test_errors();

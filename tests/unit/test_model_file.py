@@ -20,6 +20,7 @@ from nmt.decoding.chance import xxh64
 from nmt.decoding.model_file import is_model_file, settings_of
 from nmt.decoding.translation import TranslationSettings
 from nmt.decoding.translator import Translator
+from nmt.model.native import PRECISIONS
 from nmt.model_folder.files import ModelError
 from nmt.model_folder.shortlist import write_shortlist
 
@@ -33,7 +34,7 @@ LINES = ["The old dog sees the small cat.", "", "one two three", "☃", "pe mi s
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A model file in each precision."""
     folder = tmp_path_factory.mktemp("files")
-    paths = {precision: folder / f"{precision}.nmt" for precision in ("float32", "int8")}
+    paths = {precision: folder / f"{precision}.nmt" for precision in PRECISIONS}
     for precision, path in paths.items():
         path.write_bytes(contents_of(FOLDER, precision))
     return paths
@@ -51,7 +52,7 @@ def everything(translator: Translator) -> tuple[object, ...]:
     return detailed, translator.score(pairs), translator.attention(LINES[0], LINES[2]).weights.tolist()
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", sorted(PRECISIONS))
 def test_a_file_is_as_good_as_its_folder(files: dict[str, Path], precision: str) -> None:
     of_file = Translator.load(files[precision], threads=1)
     of_folder = Translator.load(FOLDER, threads=1, precision=precision)
@@ -76,24 +77,26 @@ def read_as_the_page_says(path: Path) -> dict[str, tuple[int, int, int, bytes]]:
     for number in range(count):
         name, kind, zero, rows, columns, begin, digest = struct.unpack_from("<88sIIQQQQ", content, 64 + 128 * number)
         assert (zero, begin % 64) == (0, 0)
-        panels = -(-rows // 16) * 16 * (-(-columns // 4) * 4)
-        length = panels if kind == 2 else rows * columns * {0: 1, 1: 4, 3: 8, 4: 8}[kind]
+        if kind in (2, 6):
+            length = -(-rows // 16) * 16 * (-(-columns // 4) * 4 if kind == 2 else -(-columns // 2) * 2 * 2)
+        else:
+            length = rows * columns * {0: 1, 1: 4, 3: 8, 4: 8}[kind]
         data = content[begin : begin + length]
         assert digest == xxh64(data)
         sections[name.rstrip(b"\0").decode("ascii")] = (kind, rows, columns, data)
     return sections
 
 
-def unpacked(rows: int, columns: int, panels: bytes) -> NDArray[np.int8]:
-    """[rows, columns] of [rows / 16][columns / 4][16][4]."""
-    blocks = np.frombuffer(panels, np.int8).reshape(-(-rows // 16), -(-columns // 4), 16, 4)
+def unpacked(rows: int, columns: int, panels: bytes, kind: type[np.generic], piece: int) -> NDArray[np.generic]:
+    """[rows, columns] of [rows / 16][columns / piece][16][piece]."""
+    blocks = np.frombuffer(panels, kind).reshape(-(-rows // 16), -(-columns // piece), 16, piece)
     return blocks.transpose(0, 2, 1, 3).reshape(-(-rows // 16) * 16, -1)[:rows, :columns]
 
 
 def test_the_page_tells_how_to_read_it(files: dict[str, Path]) -> None:
     weights = load_file(FOLDER / "model.safetensors")
-    whole, rounded = map(read_as_the_page_says, (files["float32"], files["int8"]))
-    for sections, precision in ((whole, 0), (rounded, 1)):
+    whole, rounded, halved = (read_as_the_page_says(files[each]) for each in ("float32", "int8", "bfloat16"))
+    for sections, precision in ((whole, 0), (rounded, 1), (halved, 2)):
         assert sections["joint.spm"][3] == (FOLDER / "joint.spm").read_bytes()
         assert struct.unpack("<12q", sections["network"][3])[2] == precision
         assert struct.unpack("<5d", sections["search"][3])[0] == 5
@@ -107,9 +110,13 @@ def test_the_page_tells_how_to_read_it(files: dict[str, Path]) -> None:
         assert (kind, rows, columns) == (1 if values.ndim == 1 else 2, *np.atleast_2d(values).shape)
         if kind == 2:
             scales = np.frombuffer(rounded[f"{name}.scales"][3], np.float32)
-            integers = unpacked(rows, columns, data)
+            integers = unpacked(rows, columns, data, np.int8, 4)
             assert (abs(integers * scales[:, None] - values) <= scales[:, None] * 0.5001).all()
             assert (abs(integers.astype(int)).max(axis=1) == 127).all()
+            kind, rows, columns, data = halved[name]
+            upper = unpacked(rows, columns, data, np.uint16, 2).astype(np.uint32) << 16
+            assert kind == 6
+            np.testing.assert_allclose(upper.view(np.float32), values, rtol=2**-8)
 
 
 def test_it_is_for_passing_on(tmp_path: Path) -> None:

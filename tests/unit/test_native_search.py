@@ -17,7 +17,7 @@ from nmt.decoding.hypotheses import Sampling, SearchError, SearchOptions
 from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.scoring import attention, encode_sources, log_probabilities
 from nmt.decoding.searching import Searcher
-from nmt.model.native import NativeNetwork
+from nmt.model.native import PRECISIONS, NativeNetwork
 from nmt.model.packing import can_pack, pack
 from nmt.model.recurrent import CELLS
 from nmt.model.seq2seq import Seq2Seq
@@ -92,7 +92,7 @@ def test_bits_depend_on_the_sentence_alone(batch_size, threads, seed):
     assert bits(search(model, sources, options(), batch_size, threads)) == bits(alone)
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", sorted(PRECISIONS))
 def test_bits_of_one_sentence_do_not_depend_on_who_shares_its_products(precision):
     """One sentence is what threads share products for, where these are large; callers at once share nobody's."""
     model = make_model(hidden_size=192, embedding_size=192, encoder_layers=2)
@@ -460,3 +460,18 @@ def test_int8_is_near_the_weights_that_it_was_made_of(cell):
     assert [each.log_probability for each in found] == pytest.approx(expected, rel=0.03, abs=0.02)
     alone = [native.search([ids], limits_of([ids]), how, 1, 1)[0] for ids in sources]
     assert bits([[each] for each in found]) == bits(alone)
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_bfloat16_is_float32_with_matrices_that_are_rounded(cell):
+    """To the bit, whatever is left over of pairs and panels."""
+    model = make_model(6, cell=cell, hidden_size=23, embedding_size=21, encoder_layers=2)
+    sources = sources_of(6, 9)
+    how = asdict(options(attention=True))
+    found = pack(model, parameters_of(model), "bfloat16").search(sources, limits_of(sources), how, 4, 2)
+    assert bits(found) != bits(native_of(model).search(sources, limits_of(sources), how, 4, 2))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(parameter.bfloat16())
+    assert bits(found) == bits(native_of(model).search(sources, limits_of(sources), how, 4, 2))

@@ -14,7 +14,7 @@ from nmt.data.lexicon import estimate_lexicon
 from nmt.decoding.hypotheses import Sampling, SearchOptions
 from nmt.decoding.model_network import ModelNetwork
 from nmt.decoding.native import PackedNetwork
-from nmt.model.native import NativeNetwork, shape_numbers
+from nmt.model.native import PRECISIONS, NativeNetwork, shape_numbers
 from nmt.model.packing import pack
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.card import ModelCard
@@ -154,7 +154,7 @@ def bits(found) -> list[object]:
     return [(each.tokens, each.log_probability, each.score, each.coverage.tobytes()) for one in found for each in one]
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", sorted(PRECISIONS))
 @pytest.mark.parametrize(
     "options",
     [
@@ -197,7 +197,7 @@ def test_the_search_is_the_reference_among_these_words(most):
             assert ours.log_probability == pytest.approx(theirs.log_probability, abs=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", sorted(PRECISIONS))
 def test_bits_depend_on_the_sentence_alone(precision):
     """Not on its neighbours, the number of threads or the instruction set."""
     found, sources = network(precision, lists()), sources_of(11)

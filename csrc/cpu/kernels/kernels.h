@@ -216,6 +216,32 @@ struct Attention {
   std::ptrdiff_t query_row, context_row;
 };
 
+// A matrix [n, k] of bfloat16 as products read it, the same for every instruction set, and in files: panels of
+// kBfloat16Panel of its rows, in each [k / 2][kBfloat16Panel][2], and zeros where the last panel's rows or an odd k
+// end.
+struct Bfloat16Matrix {
+  std::int64_t n, k;
+  const BFloat16* values;  // [bfloat16_values(n, k)], best aligned to 64 bytes
+};
+inline constexpr std::int64_t kBfloat16Panel = 16;
+
+inline std::int64_t round_up_to_two(std::int64_t count) { return (count + 1) / 2 * 2; }
+inline std::int64_t bfloat16_values(std::int64_t n, std::int64_t k) {
+  return (n + kBfloat16Panel - 1) / kBfloat16Panel * kBfloat16Panel * round_up_to_two(k);
+}
+
+// c[rows, n] = init + a[rows, k] weights^T in float32 (cpu/kernels/widened.h).
+struct WidenedProduct {
+  Bfloat16Matrix weights;
+  std::int64_t rows;
+  const float* a;
+  std::ptrdiff_t a_row;
+  const float* init;        // nullptr: zeros; may be c
+  std::ptrdiff_t init_row;  // 0: one row for all
+  float* c;
+  std::ptrdiff_t c_row;
+};
+
 inline constexpr std::int64_t kChunk = 64;  // logits that a search looks at or leaves out together
 
 template <class T>
@@ -243,6 +269,7 @@ struct Kernels {
   void (*softmax_row)(T* values, std::int64_t count);
   RowTotal<T> (*total_row)(const T* values, std::int64_t count, T* chunk_tops);
   void (*attend)(const Attention<T>&);
+  void (*widened)(const WidenedProduct&);  // of float alone
   // Scores times `scale` become their softmax, and the total is that of the scaled ones.
   RowTotal<T> (*weigh_row)(T* values, std::int64_t count, T scale);
   void (*differentiate_weights)(const WeightsRow<T>&);

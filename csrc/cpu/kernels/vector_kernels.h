@@ -14,6 +14,7 @@
 #include "cpu/kernels/softmax.h"
 #include "cpu/kernels/transpose.h"
 #include "cpu/kernels/weights.h"
+#include "cpu/kernels/widened.h"
 
 namespace rnn_engine::cpu {
 
@@ -267,6 +268,7 @@ Kernels<typename V::Scalar> make_kernels() {
     table.softmax_row = softmax_row<V>;
     table.total_row = total_row<V>;
     table.attend = attend<V>;
+    if constexpr (std::is_same_v<T, float>) table.widened = widened_product<V, kMaxRows>;
     table.peak = peak<Multiply<V>>;
   }
   return table;
