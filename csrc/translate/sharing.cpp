@@ -19,9 +19,10 @@ constexpr std::int64_t kWorthSharing = 128 << 10;
 constexpr int kMostThreads = 16;
 // How long a helper waits awake for the next product: longer than what lies between two of them.
 constexpr auto kAwake = std::chrono::microseconds(50);
-// A helper that lost its core in the middle of a part holds up all: then the caller goes on alone for so many times as
-// long as it had to wait.
+// A helper that lost its core in the middle of a part holds up all, for milliseconds: then the caller goes on alone for
+// so many times as long as it had to wait. One that has just woken up is late by less than this.
 constexpr int kCaution = 32;
+constexpr Clock::duration kPatience = std::chrono::microseconds(100);
 
 thread_local Crew* helping = nullptr;
 
@@ -83,11 +84,11 @@ class Crew {
     }
   }
 
-  // A helper may take twice as long as the caller.
+  // A helper may take twice as long as the caller, and a moment to wake up.
   void wait_for(int others, Clock::time_point begin) {
     const auto there = [&] { return done_.load(std::memory_order_acquire) == others; };
     if (there()) return;
-    const auto now = Clock::now(), late = now + (now - begin);
+    const auto now = Clock::now(), late = now + std::max(now - begin, kPatience);
     do {
       Spin spin(16);
       for (int i = 0; i < 16; ++i) {
