@@ -106,36 +106,6 @@ _SHAPES = (
     # dropout between layers, alone and with everything
     {"T": 5, "B": 4, "I": 6, "H": 8, "L": 2, "dropout": 0.4},
     {"T": 6, "B": 5, "I": 4, "H": 7, "L": 3, "bidirectional": True, "lengths": (6, 2, 5, 1, 4), "dropout": 0.3},
-    {"T": 6, "B": 4, "I": 4, "H": 7, "L": 2, "lengths": (2, 6, 1, 3), "dropout": 0.4, "dropout_mask": "sentence"},
-    # a residual stack, alone and with everything
-    {"T": 4, "B": 3, "I": 5, "H": 9, "L": 2, "residual": True},
-    {
-        "T": 7,
-        "B": 5,
-        "I": 8,
-        "H": 8,
-        "L": 4,
-        "residual": True,
-        "lengths": (2, 7, 1, 3, 7),
-        "dropout": 0.3,
-        "cells": True,
-    },
-    {"T": 5, "B": 4, "I": 3, "H": 7, "L": 4, "residual": True, "bidirectional": True, "lengths": (2, 5, 1, 3)},
-    {"T": 6, "B": 3, "I": 4, "H": 5, "L": 3, "residual": True, "bidirectional": True, "dropout": 0.3},
-    {
-        "T": 8,
-        "B": 4,
-        "I": 6,
-        "H": (19, 9, 12),
-        "L": 3,
-        "P": 7,
-        "residual": True,
-        "lengths": (8, 1, 2, 8),
-        "dropout": 0.3,
-        "dropout_mask": "sentence",
-        "recurrent_dropout": 0.3,
-        "zoneout": (0.4, 0.2),
-    },
     # recurrent dropout and zoneout, alone and with everything
     {"T": 5, "B": 4, "I": 6, "H": 17, "L": 2, "recurrent_dropout": 0.4, "dropout": 0.3},
     {"T": 6, "B": 5, "I": 4, "H": 7, "bidirectional": True, "lengths": (6, 2, 5, 1, 4), "recurrent_dropout": 0.3},
@@ -185,6 +155,37 @@ _SHAPES = (
     {"T": 5, "B": 3, "I": 4, "H": 17, "L": 2, "bidirectional": True, "lengths": (5, 1, 4), "cells": True},
     # a long sequence
     {"T": 50, "B": 3, "I": 8, "H": 16, "L": 2},
+    # one dropout mask a sentence
+    {"T": 6, "B": 4, "I": 4, "H": 7, "L": 2, "lengths": (2, 6, 1, 3), "dropout": 0.4, "dropout_mask": "sentence"},
+    # a residual stack, alone and with everything
+    {"T": 4, "B": 3, "I": 5, "H": 9, "L": 2, "residual": True},
+    {
+        "T": 7,
+        "B": 5,
+        "I": 8,
+        "H": 8,
+        "L": 4,
+        "residual": True,
+        "lengths": (2, 7, 1, 3, 7),
+        "dropout": 0.3,
+        "cells": True,
+    },
+    {"T": 5, "B": 4, "I": 3, "H": 7, "L": 4, "residual": True, "bidirectional": True, "lengths": (2, 5, 1, 3)},
+    {"T": 6, "B": 3, "I": 4, "H": 5, "L": 3, "residual": True, "bidirectional": True, "dropout": 0.3},
+    {
+        "T": 8,
+        "B": 4,
+        "I": 6,
+        "H": (19, 9, 12),
+        "L": 3,
+        "P": 7,
+        "residual": True,
+        "lengths": (8, 1, 2, 8),
+        "dropout": 0.3,
+        "dropout_mask": "sentence",
+        "recurrent_dropout": 0.3,
+        "zoneout": (0.4, 0.2),
+    },
 )
 
 
