@@ -124,6 +124,7 @@ class AttentionProblem:
         self,
         *,
         dtype: int,
+        form: int,
         steps: int,
         batch: int,
         source_steps: int,
@@ -233,7 +234,7 @@ def attention_forward(
     seed: int = 0,
     stream: int = 0,
 ) -> None:
-    """From queries, keys, values and two arrays of lengths to context, logarithms and weights."""
+    """From queries, keys, values, vector and two arrays of lengths to context, logarithms and weights."""
 
 def attention_backward(
     context: Context,
@@ -246,7 +247,7 @@ def attention_backward(
     seed: int = 0,
     stream: int = 0,
 ) -> None:
-    """To the gradients of queries, keys and values."""
+    """To the gradients of queries, keys, values and vector."""
 
 def has_isa(isa: str) -> bool: ...
 def all_finite(values: Any) -> bool:

@@ -15,6 +15,8 @@ void require_problem(const rnn_engine_attention_problem& p, int gradients) {
                                                  std::to_string(most) + ", got " + std::to_string(value));
   };
   constexpr std::int64_t kMost = std::int64_t{1} << 40;
+  require(p.form == RNN_ENGINE_DOT || p.form == RNN_ENGINE_ADDITIVE,
+          "form: expected dot (0) or additive (1), got " + std::to_string(p.form));
   within("steps", 0, kMost, p.steps);
   within("batch", 0, kMost, p.batch);
   within("source_steps", 1, kMost, p.source_steps);
@@ -30,8 +32,9 @@ void require_problem(const rnn_engine_attention_problem& p, int gradients) {
   require(std::isfinite(p.scale), "scale: expected a finite number, got " + std::to_string(p.scale));
   require(p.dropout >= 0 && p.dropout <= 1,
           "dropout: expected a probability in [0, 1], got " + std::to_string(p.dropout));
-  constexpr int kAll = RNN_ENGINE_ATTENTION_QUERIES | RNN_ENGINE_ATTENTION_KEYS | RNN_ENGINE_ATTENTION_VALUES;
-  require(gradients >= 0 && gradients <= kAll,
+  const int all = RNN_ENGINE_ATTENTION_QUERIES | RNN_ENGINE_ATTENTION_KEYS | RNN_ENGINE_ATTENTION_VALUES |
+                  (p.form == RNN_ENGINE_ADDITIVE ? RNN_ENGINE_ATTENTION_VECTOR : 0);
+  require(gradients >= 0 && gradients <= all,
           "gradients: expected a sum of RNN_ENGINE_ATTENTION_..., got " + std::to_string(gradients));
   // Beyond this, offsets in bytes could overflow; no machine has the memory.
   const double width = static_cast<double>(p.key_size) + static_cast<double>(p.value_size) + 256;
@@ -65,6 +68,10 @@ void require_inputs(const rnn_engine_attention_problem& p, const rnn_engine_atte
     require_aligned_to(inputs.keys, sizes.stored, "keys");
     require_aligned_to(inputs.values, sizes.stored, "values");
   }
+  if (p.form == RNN_ENGINE_ADDITIVE)
+    require_aligned_to(inputs.vector, sizes.sum, "vector");
+  else
+    require(!inputs.vector, "vector: expected NULL, as the form is dot");
   require_lengths("source_lengths", inputs.source_lengths, p.batch, 1, p.source_steps);
   require_lengths("target_lengths", inputs.target_lengths, p.batch, 0, p.steps);
   if (inputs.masks.row_ids) require_pointer(inputs.masks.row_ids, "row_ids");
@@ -76,7 +83,7 @@ void require_optional(const void* pointer, std::size_t alignment, const char* na
 
 int gradients_of(const rnn_engine_attention_backward_args& args) {
   return (args.d_queries ? RNN_ENGINE_ATTENTION_QUERIES : 0) | (args.d_keys ? RNN_ENGINE_ATTENTION_KEYS : 0) |
-         (args.d_values ? RNN_ENGINE_ATTENTION_VALUES : 0);
+         (args.d_values ? RNN_ENGINE_ATTENTION_VALUES : 0) | (args.d_vector ? RNN_ENGINE_ATTENTION_VECTOR : 0);
 }
 
 std::uint64_t workspace_of(const rnn_engine_context& context, const rnn_engine_attention_problem& problem,
@@ -138,6 +145,7 @@ int rnn_engine_attention_backward(rnn_engine_context* context, const rnn_engine_
     require_optional(args->d_queries, sizes.stored, "d_queries");
     require_optional(args->d_keys, sizes.stored, "d_keys");
     require_optional(args->d_values, sizes.stored, "d_values");
+    require_optional(args->d_vector, sizes.sum, "d_vector");
     require_block(args->workspace, bytes, "workspace");
     const Trace trace(*problem, gradients, *context);
     context->attention_backward(*problem, *args);

@@ -352,14 +352,22 @@ RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context, 
                                                    rnn_engine_loss_result* result); /* CUDA: on the device */
 
 /* Attention of all target steps over all source states. A head has A / heads columns of queries and keys and C / heads
- * of values. With scores z_ts = scale q_t . k_s, its weights are p_t = softmax(z_t) over the source's length, and its
- * context is sum_s drop(p_ts) v_s. For backward one logarithm of a sum a row and head is kept, and nothing of T x S.
- * Keys and values beyond a source's length, and queries beyond a target's, are not looked at: their gradients, and the
- * context of those queries, are zeros. Masks are drawn for (step, row_ids[b], head, source step). CPU only. */
-enum { RNN_ENGINE_ATTENTION_QUERIES = 1, RNN_ENGINE_ATTENTION_KEYS = 2, RNN_ENGINE_ATTENTION_VALUES = 4 };
+ * of values. With scores z_ts = scale q_t . k_s, or scale vector . tanh(q_t + k_s), its weights are p_t = softmax(z_t)
+ * over the source's length, and its context is sum_s drop(p_ts) v_s. For backward one logarithm of a sum a row and head
+ * is kept, and nothing of T x S. Keys and values beyond a source's length, and queries beyond a target's, are not
+ * looked at: their gradients, and the context of those queries, are zeros. Masks are drawn for (step, row_ids[b], head,
+ * source step). CPU only. */
+enum { RNN_ENGINE_DOT = 0, RNN_ENGINE_ADDITIVE = 1 };
+enum {
+  RNN_ENGINE_ATTENTION_QUERIES = 1,
+  RNN_ENGINE_ATTENTION_KEYS = 2,
+  RNN_ENGINE_ATTENTION_VALUES = 4,
+  RNN_ENGINE_ATTENTION_VECTOR = 8
+};
 
 typedef struct {
   int32_t dtype;
+  int32_t form;         /* RNN_ENGINE_DOT, ... */
   int64_t steps;        /* T; may be 0 */
   int64_t batch;        /* B; may be 0 */
   int64_t source_steps; /* S */
@@ -374,6 +382,7 @@ typedef struct {
   const void* queries;           /* [T, B, A] */
   const void* keys;              /* [S, B, A] */
   const void* values;            /* [S, B, C]; may be keys */
+  const void* vector;            /* additive: [A], as sums are computed; dot: NULL */
   const int64_t* source_lengths; /* [B], each 1 to S; NULL: all S */
   const int64_t* target_lengths; /* [B], each 0 to T; NULL: all T */
   rnn_engine_masks masks;        /* with dropout */
@@ -395,6 +404,7 @@ typedef struct {
   void* d_queries;                    /* [T, B, A]; NULL: not wanted, as the next two; none may be an input */
   void* d_keys;                       /* [S, B, A] */
   void* d_values;                     /* [S, B, C] */
+  void* d_vector;                     /* [A], accumulated into; NULL: not wanted, or dot */
   void* workspace;                    /* 64-byte aligned */
   void* stream;                       /* cudaStream_t; NULL on the CPU */
 } rnn_engine_attention_backward_args;

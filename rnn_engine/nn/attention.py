@@ -12,12 +12,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from rnn_engine import native
+from rnn_engine.nn.attention_inputs import (
+    FORMS,
+    Form,
+    Inputs,
+    Lengths,
+    as_lengths,
+    check,
+    check_devices,
+    scale_of,
+)
 from rnn_engine.nn.autograd import Masks, plain, value_dtype
-from rnn_engine.nn.devices import CPU, NAMES, Device, called_dtype, called_dtype_name, device_of, either
+from rnn_engine.nn.devices import CPU, NAMES, Device, called_dtype, called_dtype_name, device_of
 from rnn_engine.nn.observed import check_backward, observed
 from rnn_engine.nn.operators import Operator
-
-Lengths = Tensor | Sequence[int]
 
 
 @overload
@@ -28,7 +36,8 @@ def attention(
     source_lengths: Lengths | None = None,
     target_lengths: Lengths | None = None,
     *,
-    form: Literal["dot"] = "dot",
+    form: Form = "dot",
+    vector: Tensor | None = None,
     heads: int = 1,
     scale: float | None = None,
     dropout: float = 0.0,
@@ -44,7 +53,8 @@ def attention(
     source_lengths: Lengths | None = None,
     target_lengths: Lengths | None = None,
     *,
-    form: Literal["dot"] = "dot",
+    form: Form = "dot",
+    vector: Tensor | None = None,
     heads: int = 1,
     scale: float | None = None,
     dropout: float = 0.0,
@@ -59,7 +69,8 @@ def attention(
     source_lengths: Lengths | None = None,
     target_lengths: Lengths | None = None,
     *,
-    form: Literal["dot"] = "dot",
+    form: Form = "dot",
+    vector: Tensor | None = None,
     heads: int = 1,
     scale: float | None = None,
     dropout: float = 0.0,
@@ -82,104 +93,53 @@ def attention(
         source_lengths: [B] states of each source, 1 to S; all S if None. What lies beyond is not looked at, and gets a
             gradient of 0.
         target_lengths: [B] queries of each target, 0 to T; all T if None. Beyond, context and gradients are 0.
-        form: "dot": the scores are scale * queries . keys.
+        form: "dot": the scores are scale * queries . keys; "additive": scale * vector . tanh(queries + keys), whose
+            sums are made again for backward, too.
+        vector: [A], float32 for halves; of the additive form only.
         heads: Each averages by itself, with its A / heads columns of queries and keys, its C / heads columns of values.
-        scale: 1 / sqrt(A / heads) if None.
+        scale: If None 1 / sqrt(A / heads), for the additive form 1.
         dropout: Probability with which a weight is left out; the others are scaled up. 0 in evaluation.
         return_weights: Also return the weights.
 
     Returns:
-        Context [T, B, C], of the queries' type or autocast's; differentiable in queries, keys and values. With
+        Context [T, B, C], of the queries' type or autocast's; differentiable in queries, keys, values and vector. With
         return_weights, the weights [T, B, S] come second: the mean over the heads, before dropout, float32 for halves,
         0 beyond the lengths, without gradient.
 
     Raises:
         ValueError: A shape, dtype, device or value is not what is expected.
 
-    Source: Luong et al. 2015, section 3.1; the scale and the heads are from Vaswani et al. 2017, section 3.2.
+    Source: Luong et al. 2015, section 3.1; Bahdanau et al. 2015, appendix A.1.2 (additive); the scale and the heads are
+    from Vaswani et al. 2017, section 3.2.
     """
-    if form != "dot":
-        raise ValueError(f'form: expected "dot", got {form!r}')
+    if form not in FORMS:
+        raise ValueError(f'form: expected "dot" or "additive", got {form!r}')
+    if (vector is None) == (form == "additive"):
+        raise ValueError("vector: expected one with form = 'additive' alone")
     if not 0.0 <= dropout <= 1.0:
         raise ValueError(f"dropout: expected 0 to 1, got {dropout}")
-    lengths = _lengths(queries, source_lengths), _lengths(queries, target_lengths)
-    _check_devices(queries, keys, values, lengths)
+    inputs = queries, keys, values, vector, as_lengths(queries, source_lengths), as_lengths(queries, target_lengths)
+    check_devices(inputs)
     if not queries.is_meta and not device_of(queries).attends:
-        context, weights = _composed(queries, keys, values, lengths, heads, scale, dropout)
+        context, weights = _composed(inputs, heads, scale, dropout)
         return (context, weights.detach()) if return_weights else context
-    if observed(queries, keys, values, lengths):
-        given = [each is not None for each in lengths]
-        call = f"{called_dtype_name(queries)} {heads} {given[0]:d}{given[1]:d}{return_weights:d}"
-        tensors = [queries, keys, values, *(each for each in lengths if each is not None)]
+    if observed(*inputs):
+        given = "".join(str(int(each is not None)) for each in inputs[3:])
+        call = f"{called_dtype_name(queries)} {heads} {given}{return_weights:d}"
+        tensors = [each for each in inputs if each is not None]
         results = _ATTENTION(tensors, [math.nan if scale is None else scale, dropout], call)
         return (results[0], results[1].detach()) if return_weights else results[0]
     device = device_of(queries)
     dtype = called_dtype(queries, device.dtypes)
-    _check(queries, keys, values, lengths, heads, dtype)
-    factor = _scale(queries, heads) if scale is None else scale
+    check(inputs, heads, dtype)
+    factor = scale_of(inputs, heads) if scale is None else scale
     seed = Masks.draw(None).seed if dropout > 0 else 0
     made = _Call(device, dtype, heads, factor, dropout, return_weights, torch.get_num_threads(), seed)
-    inputs = queries, keys, values, *lengths
-    if torch.is_grad_enabled() and (queries.requires_grad or keys.requires_grad or values.requires_grad):
+    if torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in inputs[:4]):
         results = _Attention.apply(made, *inputs)  # type: ignore[no-untyped-call]
     else:
-        results = _forward(made, *inputs, training=False)
+        results = _forward(made, inputs, training=False)
     return (results[0], results[1]) if return_weights else results[0]
-
-
-def _lengths(queries: Tensor, given: Lengths | None) -> Tensor | None:
-    if given is None or isinstance(given, Tensor):
-        return given
-    return torch.tensor(given, dtype=torch.int64, device=queries.device)
-
-
-def _scale(queries: Tensor, heads: int) -> float:
-    return float((queries.shape[2] // heads) ** -0.5)
-
-
-def _check_devices(queries: Tensor, keys: Tensor, values: Tensor, lengths: tuple[Tensor | None, Tensor | None]) -> None:
-    """Torch would run an operator of tensors on several devices on one of them."""
-    names = "keys", "values", "source_lengths", "target_lengths"
-    for name, tensor in zip(names, (keys, values, *lengths), strict=True):
-        if tensor is not None and tensor.device != queries.device:
-            raise ValueError(f"{name}: expected a tensor on {queries.device} as queries, got one on {tensor.device}")
-
-
-def _check(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    lengths: tuple[Tensor | None, Tensor | None],
-    heads: int,
-    dtype: torch.dtype,
-) -> None:
-    if queries.dim() != 3 or queries.shape[2] == 0:
-        raise ValueError(f"queries: expected [T, B, A] with A at least 1, got {list(queries.shape)}")
-    _, batch, size = queries.shape
-    if keys.dim() != 3 or keys.shape[0] == 0 or keys.shape[1] != batch or keys.shape[2] != size:
-        raise ValueError(
-            f"keys: expected [S, B, A] with S at least 1, B = {batch} and A = {size} as queries, got {list(keys.shape)}"
-        )
-    if values.dim() != 3 or values.shape[:2] != keys.shape[:2] or values.shape[2] == 0:
-        raise ValueError(
-            f"values: expected [S, B, C] with S = {len(keys)}, B = {batch} as keys, got {list(values.shape)}"
-        )
-    if heads < 1 or size % heads or values.shape[2] % heads:
-        raise ValueError(f"heads: expected a divisor of A = {size} and of C = {values.shape[2]}, got {heads}")
-    for name, each in zip(("source_lengths", "target_lengths"), lengths, strict=True):
-        if each is not None and list(each.shape) != [batch]:
-            raise ValueError(f"{name}: expected [B] = [{batch}], got {list(each.shape)}")
-        if each is not None and each.dtype not in (torch.int64, torch.int32):
-            raise ValueError(f"{name}: expected torch.int64 or torch.int32, got {each.dtype}")
-    dtypes = device_of(queries).dtypes
-    if queries.dtype not in dtypes:
-        raise ValueError(f"queries: expected {either(dtypes)} on {queries.device}, got {queries.dtype}")
-    taken = {dtype, queries.dtype}
-    if dtype != value_dtype(dtype) and torch.is_autocast_enabled(queries.device.type):
-        taken.add(torch.float32)
-    for name, tensor in (("keys", keys), ("values", values)):
-        if tensor.dtype not in taken:
-            raise ValueError(f"{name}: expected {queries.dtype} as queries, got {tensor.dtype}")
 
 
 @dataclass(frozen=True)
@@ -195,10 +155,12 @@ class _Call:
     threads: int
     seed: int
 
-    def problem(self, queries: Tensor, values: Tensor) -> native.AttentionProblem:
+    def problem(self, inputs: Inputs) -> native.AttentionProblem:
         """Its shape, for the engine."""
+        queries, _, values, vector, *_ = inputs
         return native.AttentionProblem(
             dtype=native.DTYPES[NAMES[self.dtype]],
+            form=FORMS.index("dot" if vector is None else "additive"),
             steps=queries.shape[0],
             batch=queries.shape[1],
             source_steps=values.shape[0],
@@ -209,34 +171,24 @@ class _Call:
             dropout=self.dropout,
         )
 
-    def inputs(self, tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    def plain(self, inputs: Inputs) -> tuple[Tensor | None, ...]:
         """The tensors as the engine reads them."""
-        types = (*[self.dtype] * 3, torch.int64, torch.int64)
-        return tuple(plain(self.device, each, dtype) for each, dtype in zip(tensors, types, strict=True))
+        types = (*[self.dtype] * 3, value_dtype(self.dtype), torch.int64, torch.int64)
+        return tuple(plain(self.device, each, dtype) for each, dtype in zip(inputs, types, strict=True))
 
 
-def _forward(
-    call: _Call,
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    source_lengths: Tensor | None,
-    target_lengths: Tensor | None,
-    *,
-    training: bool,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def _forward(call: _Call, inputs: Inputs, *, training: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Context, weights where they are wanted, and in training the logarithms."""
     device, sums = call.device, value_dtype(call.dtype)
-    steps, batch, _ = queries.shape
-    source_steps, _, width = values.shape
+    (steps, batch, _), (source_steps, _, width) = inputs[0].shape, inputs[2].shape
     context = device.new((steps, batch, width), call.dtype)
     logarithms = device.new((steps, batch, call.heads), sums) if training else None
     weights = device.new((steps, batch, source_steps), sums) if call.weights else None
-    problem, engine = call.problem(queries, values), device.context(call.threads)
+    problem, engine = call.problem(inputs), device.context(call.threads)
     native.attention_forward(
         engine,
         problem,
-        call.inputs((queries, keys, values, source_lengths, target_lengths)),
+        call.plain(inputs),
         (context, logarithms, weights),
         device.workspace(native.attention_workspace(engine, problem, 0)),
         call.seed,
@@ -246,31 +198,32 @@ def _forward(
 
 
 def _backward(
-    call: _Call, inputs: Sequence[Tensor | None], logarithms: Tensor, d_context: Tensor, needed: Sequence[bool]
+    call: _Call, inputs: Inputs, logarithms: Tensor, d_context: Tensor, needed: Sequence[bool]
 ) -> list[Tensor | None]:
-    """The gradients of queries, keys and values, where they are needed."""
-    queries, keys, values, *_ = inputs
-    assert queries is not None
-    assert keys is not None
-    assert values is not None
+    """The gradients of queries, keys, values and vector, where they are needed."""
     if not any(needed):
-        return [None, None, None]
-    device, engine, problem = call.device, call.device.context(call.threads), call.problem(queries, values)
-    tensors = queries, keys, values
-    formed = [device.new(each.shape, call.dtype) if n else None for each, n in zip(tensors, needed, strict=True)]
-    wanted = sum(1 << index for index, each in enumerate(needed) if each)
+        return [None] * 4
+    device, engine, problem = call.device, call.device.context(call.threads), call.problem(inputs)
+    formed: list[Tensor | None] = [
+        device.new(each.shape, call.dtype) if n else None for each, n in zip(inputs[:3], needed[:3], strict=True)
+    ]
+    vector = inputs[3] if needed[3] else None
+    formed.append(None if vector is None else device.zeros(vector.shape, value_dtype(call.dtype)))
     native.attention_backward(
         engine,
         problem,
-        call.inputs(inputs),
+        call.plain(inputs),
         logarithms,
         plain(device, d_context, call.dtype),
         tuple(formed),
-        device.workspace(native.attention_workspace(engine, problem, wanted)),
+        device.workspace(native.attention_workspace(engine, problem, sum(1 << i for i in range(4) if needed[i]))),
         call.seed,
         device.stream(),
     )
-    return [None if g is None else device.cast(g, each.dtype) for g, each in zip(formed, tensors, strict=True)]
+    return [
+        None if gradient is None or each is None else device.cast(gradient, each.dtype)
+        for gradient, each in zip(formed, inputs[:4], strict=True)
+    ]
 
 
 class _Attention(torch.autograd.Function):
@@ -278,7 +231,7 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: _Call, *inputs: Any) -> tuple[Tensor, Tensor | None]:
-        context, weights, logarithms = _forward(call, *inputs, training=True)
+        context, weights, logarithms = _forward(call, inputs, training=True)
         ctx.call = call
         ctx.save_for_backward(logarithms, *inputs)
         ctx.set_materialize_grads(False)
@@ -292,21 +245,22 @@ class _Attention(torch.autograd.Function):
         if torch.is_grad_enabled():  # only create_graph=True leaves it on here
             raise RuntimeError("rnn_engine: the gradient of a gradient (create_graph=True) is not supported")
         if upstream[0] is None:
-            return (None,) * 6
+            return (None,) * 7
         logarithms, *inputs = ctx.saved_tensors
-        return None, *_backward(ctx.call, inputs, logarithms, upstream[0], ctx.needs_input_grad[1:4]), None, None
+        return None, *_backward(ctx.call, inputs, logarithms, upstream[0], ctx.needs_input_grad[1:5]), None, None
 
 
-def _given(tensors: list[Tensor], numbers: list[float], call: str) -> tuple[_Call, list[Tensor | None]]:
-    """A call of the operator: all but its seed, and the five inputs."""
+def _given(tensors: list[Tensor], numbers: list[float], call: str) -> tuple[_Call, Inputs]:
+    """A call of the operator, all but its seed, and its inputs."""
     dtype, heads, flags = call.split(" ")
     queries, keys, values, *rest = tensors
     device, kind = device_of(queries), getattr(torch, dtype)
-    lengths = [rest.pop(0) if flag == "1" else None for flag in flags[:2]]
-    _check(queries, keys, values, (lengths[0], lengths[1]), int(heads), kind)
-    scale = _scale(queries, int(heads)) if math.isnan(numbers[0]) else numbers[0]
-    made = _Call(device, kind, int(heads), scale, numbers[1], flags[2] == "1", torch.get_num_threads(), 0)
-    return made, [queries, keys, values, *lengths]
+    vector, *lengths = [rest.pop(0) if flag == "1" else None for flag in flags[:3]]
+    inputs = queries, keys, values, vector, lengths[0], lengths[1]
+    check(inputs, int(heads), kind)
+    scale = scale_of(inputs, int(heads)) if math.isnan(numbers[0]) else numbers[0]
+    made = _Call(device, kind, int(heads), scale, numbers[1], flags[3] == "1", torch.get_num_threads(), 0)
+    return made, inputs
 
 
 def _draws(numbers: list[float], call: str) -> bool:
@@ -317,7 +271,7 @@ def _run_operator(tensors: list[Tensor], numbers: list[float], call: str) -> lis
     """Context, weights where they are wanted, and the masks' seed."""
     made, inputs = _given(tensors, numbers, call)
     seed = torch.randint(2**62, (), device=CPU) if numbers[1] > 0 else torch.zeros((), dtype=torch.int64, device=CPU)
-    context, weights, _ = _forward(replace(made, seed=int(seed)), *inputs, training=False)  # type: ignore[arg-type]
+    context, weights, _ = _forward(replace(made, seed=int(seed)), inputs, training=False)
     return [context, *([] if weights is None else [weights]), seed]
 
 
@@ -326,7 +280,7 @@ def _shapes(tensors: list[Tensor], numbers: list[float], call: str) -> list[Tens
     kind, (queries, _, values, *_) = getattr(torch, dtype), tensors
     context = queries.new_empty((*queries.shape[:2], values.shape[2]), dtype=kind)
     weights = [queries.new_empty((*queries.shape[:2], values.shape[0]), dtype=value_dtype(kind))]
-    return [context, *(weights if flags[2] == "1" else []), torch.empty((), dtype=torch.int64, device=CPU)]
+    return [context, *(weights if flags[3] == "1" else []), torch.empty((), dtype=torch.int64, device=CPU)]
 
 
 def _gradients(
@@ -334,28 +288,22 @@ def _gradients(
 ) -> list[Tensor | None]:
     made, inputs = _given(tensors, numbers, call)
     made = replace(made, seed=int(seed), weights=False)
-    _, _, logarithms = _forward(made, *inputs, training=True)  # type: ignore[arg-type]
+    _, _, logarithms = _forward(made, inputs, training=True)
     assert logarithms is not None
-    return [*_backward(made, inputs, logarithms, upstream[0], needed[:3]), *[None] * (len(tensors) - 3)]
+    with_vector = inputs[3] is not None
+    found = _backward(made, inputs, logarithms, upstream[0], [*needed[:3], with_vector and needed[3]])
+    return [*found[: 3 + with_vector], *[None] * (len(tensors) - 3 - with_vector)]
 
 
 _ATTENTION = Operator("attention", _run_operator, _shapes, _gradients, draws=_draws)
 
 
-def _composed(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    lengths: tuple[Tensor | None, Tensor | None],
-    heads: int,
-    scale: float | None,
-    dropout: float,
-) -> tuple[Tensor, Tensor]:
+def _composed(inputs: Inputs, heads: int, scale: float | None, dropout: float) -> tuple[Tensor, Tensor]:
     """The same of torch's operations, where the engine has no kernels: context and weights."""
+    queries, keys, values, vector, *lengths = inputs
     dtype = called_dtype(queries, device_of(queries).dtypes)
-    _check(queries, keys, values, lengths, heads, dtype)
-    (steps, batch, _), source_steps = queries.shape, len(keys)
-    factor = _scale(queries, heads) if scale is None else scale
+    check(inputs, heads, dtype)
+    (steps, batch, _), source_steps, sums = queries.shape, len(keys), value_dtype(dtype)
 
     def beyond(lengths: Tensor | None, count: int) -> Tensor | None:  # [count, B]
         return None if lengths is None else torch.arange(count, device=queries.device)[:, None] >= lengths
@@ -366,7 +314,12 @@ def _composed(
 
     past_source, past_target = beyond(lengths[0], source_steps), beyond(lengths[1], steps)
     q, k, v = by_heads(queries, past_target), by_heads(keys, past_source), by_heads(values, past_source)
-    scores = (q @ k.transpose(2, 3)).to(value_dtype(dtype)) * factor
+    if vector is None:
+        scores = (q @ k.transpose(2, 3)).to(sums)
+    else:
+        hidden = torch.tanh(q[:, :, :, None].to(sums) + k[:, :, None].to(sums))  # [B, heads, T, S, width]
+        scores = (hidden * vector.to(sums).view(heads, 1, 1, -1)).sum(-1)
+    scores = scores * (scale_of(inputs, heads) if scale is None else scale)
     if past_source is not None:
         scores = scores.masked_fill(past_source.T[:, None, None], -torch.inf)
     weights = scores.softmax(-1)  # [B, heads, T, S]

@@ -7,7 +7,7 @@ import torch
 
 from rnn_engine.reference_attention import attention as reference
 
-GRADIENTS = ("d_queries", "d_keys", "d_values")
+GRADIENTS = ("d_queries", "d_keys", "d_values", "d_vector")
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,13 @@ class Case:
     ragged: bool = False
     scale: float | None = None
     dropout: float = 0.0
+    form: str = "dot"
 
     @property
     def id(self):
         """Name of the case in pytest's output."""
         flags = f"{'-ragged' if self.ragged else ''}{f'-p{self.dropout}' if self.dropout else ''}"
-        return f"T{self.T}-B{self.B}-S{self.S}-A{self.A}-C{self.C}-h{self.heads}{flags}"
+        return f"{self.form}-T{self.T}-B{self.B}-S{self.S}-A{self.A}-C{self.C}-h{self.heads}{flags}"
 
 
 CASES = (
@@ -43,24 +44,31 @@ CASES = (
     Case(13, 3, 17, 33, 31, ragged=True),
     Case(25, 2, 65, 31, 64, dropout=0.3),
     Case(6, 2, 130, 64, 66, ragged=True, dropout=0.5),
-    # around the block of queries: one, one and a bit, three
-    Case(96, 1, 5, 3, 4, ragged=True),
-    Case(97, 2, 21, 18, 9),
-    Case(200, 2, 33, 5, 8, ragged=True, dropout=0.1),
+    # around the block of queries: one, one and a bit, three; the least for long sources
+    Case(256, 1, 5, 3, 4, ragged=True),
+    Case(257, 2, 21, 18, 9),
+    Case(600, 2, 13, 5, 8, ragged=True, dropout=0.1),
+    Case(50, 1, 1500, 3, 2),
     # heads
     Case(9, 2, 11, 12, 6, heads=3),
     Case(19, 3, 23, 48, 32, heads=16, ragged=True, dropout=0.2),
-    Case(100, 2, 18, 14, 10, heads=2, ragged=True),
+    Case(300, 2, 18, 14, 10, heads=2, ragged=True),
+    # the additive form
+    Case(1, 1, 1, 1, 1, form="additive"),
+    Case(5, 3, 6, 33, 7, ragged=True, form="additive"),
+    Case(17, 2, 9, 16, 12, heads=2, dropout=0.2, scale=0.7, form="additive"),
+    Case(260, 3, 5, 15, 4, ragged=True, form="additive"),
 )
 
 
 @dataclass(frozen=True)
 class Given:
-    """Tensors of a case: three leaves, lengths or None, and context's gradient."""
+    """Tensors of a case: leaves, lengths or None, and context's gradient."""
 
     queries: torch.Tensor
     keys: torch.Tensor
     values: torch.Tensor
+    vector: torch.Tensor | None
     source_lengths: torch.Tensor | None
     target_lengths: torch.Tensor | None
     d_context: torch.Tensor
@@ -68,12 +76,13 @@ class Given:
     @property
     def leaves(self):
         """What has gradients."""
-        return self.queries, self.keys, self.values
+        leaves = self.queries, self.keys, self.values
+        return leaves if self.vector is None else (*leaves, self.vector)
 
     @property
     def inputs(self):
         """What a call is given by position."""
-        return *self.leaves, self.source_lengths, self.target_lengths
+        return self.queries, self.keys, self.values, self.source_lengths, self.target_lengths
 
 
 def make(case, dtype=torch.float64):
@@ -83,18 +92,28 @@ def make(case, dtype=torch.float64):
     lengths = None, None
     if case.ragged:
         lengths = torch.tensor(rng.integers(1, case.S + 1, case.B)), torch.tensor(rng.integers(0, case.T + 1, case.B))
-    for leaf in (queries, keys, values):
-        leaf.requires_grad_()
-    return Given(queries, keys, values, *lengths, d_context)
+    vector = None
+    if case.form == "additive":
+        vector = torch.tensor(rng.standard_normal(case.A), dtype=torch.float32 if dtype == torch.bfloat16 else dtype)
+    for leaf in (queries, keys, values, vector):
+        if leaf is not None:
+            leaf.requires_grad_()
+    return Given(queries, keys, values, vector, *lengths, d_context)
 
 
-def options(case):
-    return {"heads": case.heads, "scale": case.scale, "dropout": case.dropout}
+def options(case, given):
+    return {
+        "form": case.form,
+        "vector": given.vector,
+        "heads": case.heads,
+        "scale": case.scale,
+        "dropout": case.dropout,
+    }
 
 
 def expected(case, given, kept=None):
     """The reference's results for these tensors, as they are."""
-    arrays = [each.detach().double().numpy() for each in given.leaves]
+    queries, keys, values, *vector = (each.detach().double().numpy() for each in given.leaves)
     lengths = [None if each is None else each.tolist() for each in (given.source_lengths, given.target_lengths)]
-    rest = {"kept": kept, "d_context": given.d_context.double().numpy()}
-    return reference(*arrays, *lengths, heads=case.heads, scale=case.scale, **rest)
+    rest = {"vector": vector[0] if vector else None, "kept": kept, "d_context": given.d_context.double().numpy()}
+    return reference(queries, keys, values, *lengths, heads=case.heads, scale=case.scale, **rest)

@@ -7,9 +7,9 @@ std::size_t attention_workspace_bytes(const rnn_engine_attention_problem& proble
   return visit_dtype(problem.dtype, [&]<class T>() {
     Arena arena;
     if (gradients)
-      AttentionBackwardWorkspace<T>(problem, gradients, machine, 0, arena);
+      AttentionBackwardWorkspace<Value<T>>(problem, gradients, machine, 0, arena);
     else
-      AttentionForwardWorkspace<T>(problem, machine, 0, arena);
+      AttentionForwardWorkspace<Value<T>>(problem, machine, 0, arena);
     return arena.size();
   });
 }

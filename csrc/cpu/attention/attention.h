@@ -3,10 +3,12 @@
 // A thread takes a sentence's head by itself, the longest first, and of its queries a block at a time: their weights
 // over the whole source lie in the thread's workspace. Nothing of T x S is kept: backward makes the weights again.
 //
+// Rows of a sentence lie B rows apart, which caches take badly: they are gathered once, and widened where they are
+// bfloat16. All that is computed is then of one type, and halves are rounded once, at the end: on some processors
+// products of pairs of them are no faster, and memory moves half as much either way.
+//
 // Bit rules: products are chains (cpu/kernels/kernels.h), over queries through all blocks; sums over a source run over
 // 16 lanes. So no bit depends on blocks, threads, other sentences, or how far a batch is padded.
-//
-// Of bfloat16 scores, softmax and sums are float32; products take weights and their gradients rounded.
 #pragma once
 
 #include <algorithm>
@@ -21,98 +23,92 @@
 
 namespace rnn_engine {
 
-// Queries whose weights are in the workspace at once.
-inline constexpr std::int64_t kQueryBlock = 96;
-
-inline std::int64_t query_block(const rnn_engine_attention_problem& p) {
-  const std::int64_t steps = std::max<std::int64_t>(p.steps, 1), blocks = (steps + kQueryBlock - 1) / kQueryBlock;
-  return round_up((steps + blocks - 1) / blocks, 2);  // products over queries take pairs
-}
-
 // Sizes of one head, and what follows from them.
 struct HeadShape {
-  std::int64_t keys, values;  // A / heads, C / heads
-  std::int64_t queries;       // of a block
-  std::int64_t row;           // values between rows of weights
+  std::int64_t keys, values;        // A / heads, C / heads
+  std::int64_t key_row, value_row;  // values between gathered rows: no power of two, which caches take badly
+  std::int64_t row;                 // values between rows of weights
+  std::int64_t queries;             // of a block: their weights stay in the second cache, but for long sources
 
   explicit HeadShape(const rnn_engine_attention_problem& p)
       : keys(p.key_size / p.heads),
         values(p.value_size / p.heads),
-        queries(query_block(p)),
-        row(round_up(p.source_steps, kMaxWidth)) {}
+        key_row(round_up(keys, std::int64_t{kMaxWidth}) + kMaxWidth),
+        value_row(round_up(values, std::int64_t{kMaxWidth}) + kMaxWidth),
+        row(round_up(p.source_steps, std::int64_t{kMaxWidth})) {
+    constexpr std::int64_t kLeast = 48, kMost = 256, kWeights = 64 << 10;
+    const std::int64_t most = std::clamp(kWeights / row, kLeast, kMost), steps = std::max<std::int64_t>(p.steps, 1);
+    const std::int64_t blocks = (steps + most - 1) / most;
+    queries = (steps + blocks - 1) / blocks;
+  }
 };
 
-template <class T>
+// S: what is computed with. What is not shared is each thread's own. Gathered rows lie key_row or value_row apart.
+template <class S>
 struct AttentionForwardWorkspace {
-  using S = Value<T>;
-  std::int64_t* order = nullptr;  // [B] sentences, the longest first; shared by all threads
-  // Each thread's own.
-  T* keys = nullptr;     // packed [A, S]
-  T* values = nullptr;   // packed [S, C]
-  S* weights = nullptr;  // [queries, row]
-  T* rounded = nullptr;  // the same as products take it, unless that is the same type
+  std::int64_t* order = nullptr;  // [B] sentences, the longest first; shared
+  S* keys = nullptr;              // [S, A] gathered rows, as the next two
+  S* values = nullptr;            // [S, C]
+  S* queries = nullptr;           // [queries, A]
+  S* packed = nullptr;            // dot: keys, packed [A, S]
+  S* weights = nullptr;           // [queries, row]
+  S* context = nullptr;           // [queries, C] where it is to be rounded
 
   AttentionForwardWorkspace(const rnn_engine_attention_problem& p, const Machine& m, std::int64_t thread,
                             Arena& arena) {
     const HeadShape head(p);
+    const std::int64_t length = p.source_steps;
     order = arena.take<std::int64_t>("sentences by length", p.batch);
     for (std::int64_t i = 0; i < m.threads; ++i) {
       AttentionForwardWorkspace own(*this);
-      own.keys = arena.take<T>("packed keys", packed_size(m, head.keys, p.source_steps));
-      own.values = arena.take<T>("packed values", packed_size(m, p.source_steps, head.values));
+      own.keys = arena.take<S>("keys", length * head.key_row);
+      own.values = arena.take<S>("values", length * head.value_row);
+      own.queries = arena.take<S>("queries", head.queries * head.key_row);
+      own.packed = arena.take<S>("packed keys", p.form == RNN_ENGINE_DOT ? packed_size(m, head.keys, length) : 0);
       own.weights = arena.take<S>("weights", head.queries * head.row);
-      own.rounded = arena.take<T>("rounded weights", kRounds<T> ? head.queries * head.row : 0);
+      own.context = arena.take<S>("context", p.dtype == RNN_ENGINE_BFLOAT16 ? head.queries * head.values : 0);
       if (i == thread) *this = own;
     }
   }
 };
 
-template <class T>
+template <class S>
 struct AttentionBackwardWorkspace {
-  using S = Value<T>;
-  std::int64_t* order = nullptr;  // as in forward
-  // Each thread's own.
-  T* keys_transposed = nullptr;                // packed [A, S], for scores
-  T* values_transposed = nullptr;              // packed [C, S], for the weights' gradients
-  T* keys = nullptr;                           // packed [S, A], for the queries' gradient
-  T* queries = nullptr;                        // packed [queries, A], for the keys' gradient
-  T* d_context = nullptr;                      // packed [queries, C], for the values' gradient
-  S* weights = nullptr;                        // [queries, row] scores, then weights
-  S* d_weights = nullptr;                      // [queries, row] gradients of weights, then of scores
-  S* kept = nullptr;                           // [row] what dropout multiplies a row by
-  T *rounded = nullptr, *d_rounded = nullptr;  // the last two as products take them, unless that is the same type
-  T* packed_rows = nullptr;  // of the last two in turn, blocks of rows of their transpose; where products take pairs
-  S *d_keys = nullptr,
-    *d_values = nullptr;  // [S, A], [S, C] sums over blocks of queries, unless the gradients are of the same type
+  std::int64_t* order = nullptr;             // as in forward
+  S* d_vectors = nullptr;                    // additive: [B, A] each sentence's part; shared
+  S *keys = nullptr, *values = nullptr;      // [S, A], [S, C] gathered rows, as the next two
+  S* queries = nullptr;                      // [queries, A]
+  S* d_context = nullptr;                    // [queries, C]
+  S* packed = nullptr;                       // packed [A, S] or [C, S]
+  S* weights = nullptr;                      // [queries, row] scores, then weights
+  S* d_weights = nullptr;                    // [queries, row] gradients of weights, then of scores
+  S* kept = nullptr;                         // [row] what dropout multiplies a row by
+  S* d_queries = nullptr;                    // [queries, A] gradients that are to be rounded, as the next two
+  S *d_keys = nullptr, *d_values = nullptr;  // [S, A], [S, C]
 
   AttentionBackwardWorkspace(const rnn_engine_attention_problem& p, int gradients, const Machine& m,
                              std::int64_t thread, Arena& arena) {
     const HeadShape head(p);
-    const bool for_queries = gradients & RNN_ENGINE_ATTENTION_QUERIES, for_keys = gradients & RNN_ENGINE_ATTENTION_KEYS;
-    const bool for_values = gradients & RNN_ENGINE_ATTENTION_VALUES, for_scores = for_queries || for_keys;
-    const bool adds = kRounds<T> && p.steps > head.queries;
-    const std::int64_t length = p.source_steps, rows = head.queries * head.row, rounded_rows = kRounds<T> ? rows : 0;
+    const bool for_scores = gradients & ~RNN_ENGINE_ATTENTION_VALUES;
+    const bool rounds = p.dtype == RNN_ENGINE_BFLOAT16, dot = p.form == RNN_ENGINE_DOT;
+    const auto rounded = [&](int gradient, std::int64_t count) { return rounds && (gradients & gradient) ? count : 0; };
+    const std::int64_t length = p.source_steps;
+    const std::int64_t packed_width = std::max(dot ? head.keys : 0, for_scores ? head.values : 0);
     order = arena.take<std::int64_t>("sentences by length", p.batch);
+    d_vectors = arena.take<S>("d_vector of each", gradients & RNN_ENGINE_ATTENTION_VECTOR ? p.batch * p.key_size : 0);
     for (std::int64_t i = 0; i < m.threads; ++i) {
       AttentionBackwardWorkspace own(*this);
-      own.keys_transposed = arena.take<T>("keys, packed for scores", packed_size(m, head.keys, length));
-      own.values_transposed = arena.take<T>("values, packed for gradients of weights",
-                                            for_scores ? packed_size(m, head.values, length) : 0);
-      own.keys =
-          arena.take<T>("keys, packed for the queries' gradient", for_queries ? packed_size(m, length, head.keys) : 0);
-      own.queries = arena.take<T>("packed queries", for_keys ? packed_size(m, head.queries, head.keys) : 0);
-      own.d_context = arena.take<T>("packed d_context", for_values ? packed_size(m, head.queries, head.values) : 0);
-      own.weights = arena.take<S>("weights", rows);
-      own.d_weights = arena.take<S>("gradients of weights", for_scores ? rows : 0);
+      own.keys = arena.take<S>("keys", length * head.key_row);
+      own.values = arena.take<S>("values", for_scores ? length * head.value_row : 0);
+      own.queries = arena.take<S>("queries", head.queries * head.key_row);
+      own.d_context = arena.take<S>("d_context", head.queries * head.value_row);
+      own.packed = arena.take<S>("packed rows", packed_size(m, packed_width, length));
+      own.weights = arena.take<S>("weights", head.queries * head.row);
+      own.d_weights = arena.take<S>("gradients of weights", for_scores ? head.queries * head.row : 0);
       own.kept = arena.take<S>("dropout of a row", p.dropout > 0 ? head.row : 0);
-      own.rounded = arena.take<T>("rounded weights", for_values ? rounded_rows : 0);
-      own.d_rounded = arena.take<T>("rounded gradients of scores", for_scores ? rounded_rows : 0);
-      own.packed_rows = arena.take<T>(
-          "packed rows", kRounds<T> && (for_keys || for_values)
-                             ? round_up(head.queries, kInterleave<T>) * round_up(length, std::int64_t{kRowBlock})
-                             : 0);
-      own.d_keys = arena.take<S>("sums for keys", adds && for_keys ? length * head.keys : 0);
-      own.d_values = arena.take<S>("sums for values", adds && for_values ? length * head.values : 0);
+      own.d_queries = arena.take<S>("d_queries", rounded(RNN_ENGINE_ATTENTION_QUERIES, head.queries * head.keys));
+      own.d_keys = arena.take<S>("d_keys", rounded(RNN_ENGINE_ATTENTION_KEYS, length * head.keys));
+      own.d_values = arena.take<S>("d_values", rounded(RNN_ENGINE_ATTENTION_VALUES, length * head.values));
       if (i == thread) *this = own;
     }
   }

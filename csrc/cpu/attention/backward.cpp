@@ -21,6 +21,7 @@ class Backward {
         own_(problem, gradients, machine, thread, arena) {}
 
   std::int64_t* order() const { return own_.order; }
+  S* d_vectors() const { return own_.d_vectors; }
 
   void run(const Sentence& sentence, std::int64_t head) {
     const rnn_engine_attention_inputs& in = args_.inputs;
@@ -31,39 +32,81 @@ class Backward {
     const HeadRows<T> d_queries(args_.d_queries, p_, sentence.b, head, p_.key_size);
     const HeadRows<T> d_keys(args_.d_keys, p_, sentence.b, head, p_.key_size);
     const HeadRows<T> d_values(args_.d_values, p_, sentence.b, head, p_.value_size);
+    const std::int64_t length = sentence.length;
+    const EndRows<S> keys_end = end_rows(d_keys, own_.d_keys), values_end = end_rows(d_values, own_.d_values);
     if (sentence.steps > 0) {
-      pack_transposed_rows(kernels_, keys, sentence.length, own_.keys_transposed);
-      if (own_.values_transposed) pack_transposed_rows(kernels_, values, sentence.length, own_.values_transposed);
-      if (d_queries) pack_panels(kernels_, keys, sentence.length, own_.keys);
+      gather(kernels_, keys, length, own_.keys, head_.key_row);
+      if (own_.values) gather(kernels_, values, length, own_.values, head_.value_row);
     }
     for (std::int64_t t = 0; t < sentence.steps; t += head_.queries) {
       const std::int64_t rows = std::min(head_.queries, sentence.steps - t);
-      const HeadRows<const T> block = from(queries, t), d_block = from(d_context, t);
-      multiply_panels(kernels_, PanelProduct<T, S>{rows, sentence.length, head_.keys, block.first, block.stride, 1,
-                                                   own_.keys_transposed, own_.weights, head_.row});
+      gather(kernels_, queries.from(t), rows, own_.queries, head_.key_row);
+      gather(kernels_, d_context.from(t), rows, own_.d_context, head_.value_row);
+      score(rows, length, head);
       if (own_.d_weights)
-        multiply_panels(kernels_, PanelProduct<T, S>{rows, sentence.length, head_.values, d_block.first, d_block.stride,
-                                                     1, own_.values_transposed, own_.d_weights, head_.row});
+        multiply_transposed(own_.d_context, own_.values, head_.value_row, rows, length, head_.values, own_.d_weights);
       for (std::int64_t row = 0; row < rows; ++row) differentiate(sentence, head, t + row, row);
-      const T* d_scores =
-          d_queries || d_keys ? factors(own_.d_weights, own_.d_rounded, rows, sentence.length) : nullptr;
-      if (d_queries)
-        multiply_panels(kernels_, PanelProduct<T, T>{rows, head_.keys, sentence.length, d_scores, head_.row, 1,
-                                                     own_.keys, d_queries.at(t), d_queries.stride});
-      if (d_keys) add_transposed(sentence, t, rows, d_scores, block, own_.queries, own_.d_keys, d_keys);
+      const HeadRows<T> queries_end = d_queries.from(t);
+      if (own_.d_weights)
+        differentiate_scores(sentence, head, t, rows, end_rows(queries_end, own_.d_queries), keys_end);
+      if (d_queries) round_rows(kernels_, own_.d_queries, rows, queries_end);
       if (d_values)
-        add_transposed(sentence, t, rows, factors(own_.weights, own_.rounded, rows, sentence.length), d_block,
-                       own_.d_context, own_.d_values, d_values);
+        multiply_rows(sums_, RowsProduct<S>{length, head_.values, rows, own_.weights, 1, head_.row, own_.d_context,
+                                            head_.value_row, values_end, t > 0});
     }
+    if (sentence.steps > 0 && d_keys) round_rows(kernels_, own_.d_keys, length, d_keys);
+    if (sentence.steps > 0 && d_values) round_rows(kernels_, own_.d_values, length, d_values);
     d_queries.clear(sentence.steps, p_.steps);
     d_keys.clear(sentence.steps > 0 ? sentence.length : 0, p_.source_steps);
     d_values.clear(sentence.steps > 0 ? sentence.length : 0, p_.source_steps);
   }
 
  private:
-  static HeadRows<const T> from(HeadRows<const T> rows, std::int64_t t) {
-    rows.first = rows.at(t);
-    return rows;
+  // c[rows, length] = left[rows, k] right[length, k]^T
+  void multiply_transposed(const S* left, const S* right, std::int64_t stride, std::int64_t rows, std::int64_t length,
+                           std::int64_t k, S* c) {
+    pack_transposed_rows(sums_, right, stride, length, k, own_.packed);
+    multiply_rows(sums_, RowsProduct<S>{rows, length, k, left, stride, 1, own_.packed, 0, {c, head_.row}});
+  }
+
+  void score(std::int64_t rows, std::int64_t length, std::int64_t head) {
+    if (p_.form == RNN_ENGINE_DOT)
+      multiply_transposed(own_.queries, own_.keys, head_.key_row, rows, length, head_.keys, own_.weights);
+    else
+      score_additive_rows(sums_, head_, vector_of<S>(args_.inputs, head_, head), own_.queries, rows, own_.keys, length,
+                          own_.weights);
+  }
+
+  // From the gradients of a block's scores to those of queries, keys and vector.
+  void differentiate_scores(const Sentence& sentence, std::int64_t head, std::int64_t t, std::int64_t rows,
+                            EndRows<S> d_queries, EndRows<S> d_keys) {
+    const std::int64_t length = sentence.length;
+    if (p_.form == RNN_ENGINE_DOT) {
+      if (d_queries.first)
+        multiply_rows(sums_, RowsProduct<S>{rows, head_.keys, length, own_.d_weights, head_.row, 1, own_.keys,
+                                            head_.key_row, d_queries});
+      if (d_keys.first)
+        multiply_rows(sums_, RowsProduct<S>{length, head_.keys, rows, own_.d_weights, 1, head_.row, own_.queries,
+                                            head_.key_row, d_keys, t > 0});
+      return;
+    }
+    AdditiveRow<S> tile{};
+    tile.length = length;
+    tile.size = head_.keys;
+    tile.keys = own_.keys;
+    tile.key_row = head_.key_row;
+    tile.vector = vector_of<S>(args_.inputs, head_, head);
+    tile.d_keys = d_keys.first;
+    tile.d_key_row = d_keys.stride;
+    if (own_.d_vectors) tile.d_vector = own_.d_vectors + sentence.b * p_.key_size + head * head_.keys;
+    for (std::int64_t s = 0; t == 0 && tile.d_keys && s < length; ++s)
+      std::fill_n(tile.d_keys + s * tile.d_key_row, head_.keys, S(0));
+    for (std::int64_t row = 0; row < rows; ++row) {
+      tile.query = own_.queries + row * head_.key_row;
+      tile.d_scores = own_.d_weights + row * head_.row;
+      tile.d_query = d_queries.first ? d_queries.first + row * d_queries.stride : nullptr;
+      sums_.differentiate_additive(tile);
+    }
   }
 
   // A row of scores becomes the weights that dropout left, and one of their gradients those of the scores.
@@ -77,49 +120,12 @@ class Backward {
                                  own_.d_weights ? own_.d_weights + row * head_.row : nullptr});
   }
 
-  // Some rows as products take them.
-  const T* factors(const S* from, T* rounded, std::int64_t rows, std::int64_t length) {
-    if constexpr (kRounds<T>) {
-      kernels_.narrow({rows, 1, length, 0, from, head_.row, rounded, head_.row});
-      return rounded;
-    } else {
-      return from;
-    }
-  }
-
-  // gradient[length, columns] of the transpose of `left` with `right`, a block of queries after the other.
-  void add_transposed(const Sentence& sentence, std::int64_t t, std::int64_t rows, const T* left,
-                      const HeadRows<const T>& right, T* packed, S* sum, const HeadRows<T>& gradient) {
-    const std::int64_t length = sentence.length;
-    pack_panels(kernels_, right, rows, packed);
-    const auto multiply = [&]<class End>(End* c, std::ptrdiff_t c_row) {
-      PanelProduct<T, End> product{length, right.columns, rows, left, 1, head_.row, packed, c, c_row, t > 0};
-      if constexpr (kRounds<T>) {
-        pack_rows(kernels_, rows, length, [&](std::int64_t row) { return left + row * head_.row; }, own_.packed_rows);
-        product.a = own_.packed_rows;
-        product.a_row = kInterleave<T>;
-        product.a_col = kRowBlock;
-        product.a_block = kRowBlock * packed_depth<T>(rows);
-      }
-      multiply_panels(kernels_, product);
-    };
-    if constexpr (kRounds<T>) {
-      if (sum) {  // rounded once all blocks are in
-        multiply(sum, right.columns);
-        if (t + rows == sentence.steps)
-          kernels_.narrow({length, 1, right.columns, 0, sum, right.columns, gradient.first, gradient.stride});
-        return;
-      }
-    }
-    multiply(gradient.first, gradient.stride);
-  }
-
   const rnn_engine_attention_problem& p_;
   const HeadShape head_;
   const Kernels<T>& kernels_;
   const Kernels<S>& sums_;
   const rnn_engine_attention_backward_args& args_;
-  const AttentionBackwardWorkspace<T> own_;
+  const AttentionBackwardWorkspace<S> own_;
 };
 
 }  // namespace
@@ -127,11 +133,13 @@ class Backward {
 template <class T>
 void run_attention_backward(const rnn_engine_attention_problem& problem, const Machine& machine, const Backend& backend,
                             Pool& pool, const rnn_engine_attention_backward_args& args, Interrupt& interrupt) {
-  const int gradients = (args.d_queries ? RNN_ENGINE_ATTENTION_QUERIES : 0) |
-                        (args.d_keys ? RNN_ENGINE_ATTENTION_KEYS : 0) |
-                        (args.d_values ? RNN_ENGINE_ATTENTION_VALUES : 0);
+  const int gradients =
+      (args.d_queries ? RNN_ENGINE_ATTENTION_QUERIES : 0) | (args.d_keys ? RNN_ENGINE_ATTENTION_KEYS : 0) |
+      (args.d_values ? RNN_ENGINE_ATTENTION_VALUES : 0) | (args.d_vector ? RNN_ENGINE_ATTENTION_VECTOR : 0);
   const Arena arena(args.workspace);
-  sort_sentences(problem, args.inputs, Backward<T>(problem, gradients, machine, backend, args, 0, arena).order());
+  const Backward<T> shared(problem, gradients, machine, backend, args, 0, arena);
+  sort_sentences(problem, args.inputs, shared.order());
+  if (args.d_vector) std::fill_n(shared.d_vectors(), problem.batch * problem.key_size, Value<T>(0));
   std::atomic<std::int64_t> next{0};
   pool.run(
       [&](Team& team) {
@@ -141,6 +149,10 @@ void run_attention_backward(const rnn_engine_attention_problem& problem, const M
             [&](const Sentence& sentence, std::int64_t head, std::int64_t) { backward.run(sentence, head); });
       },
       &interrupt);
+  if (!args.d_vector) return;
+  for (std::int64_t b = 0; b < problem.batch; ++b)  // in their order, whoever made them
+    for (std::int64_t a = 0; a < problem.key_size; ++a)
+      static_cast<Value<T>*>(args.d_vector)[a] += shared.d_vectors()[b * problem.key_size + a];
 }
 
 template void run_attention_backward<float>(const rnn_engine_attention_problem&, const Machine&, const Backend&, Pool&,

@@ -1,5 +1,3 @@
-#include <cstring>
-
 #include "base/log.h"
 #include "cpu/attention/items.h"
 
@@ -29,22 +27,36 @@ class Forward {
     const HeadRows<const T> values(in.values, p_, sentence.b, head, p_.value_size);
     const HeadRows<T> context(args_.context, p_, sentence.b, head, p_.value_size);
     if (sentence.steps > 0) {
-      pack_transposed_rows(kernels_, keys, sentence.length, own_.keys);
-      pack_panels(kernels_, values, sentence.length, own_.values);
+      gather(kernels_, keys, sentence.length, own_.keys, head_.key_row);
+      gather(kernels_, values, sentence.length, own_.values, head_.value_row);
+      if (own_.packed) pack_transposed_rows(sums_, own_.keys, head_.key_row, sentence.length, head_.keys, own_.packed);
     }
     for (std::int64_t t = 0; t < sentence.steps; t += head_.queries) {
       const std::int64_t rows = std::min(head_.queries, sentence.steps - t);
-      multiply_panels(kernels_, PanelProduct<T, S>{rows, sentence.length, head_.keys, queries.at(t), queries.stride, 1,
-                                                   own_.keys, own_.weights, head_.row});
+      gather(kernels_, queries.from(t), rows, own_.queries, head_.key_row);
+      score(rows, sentence.length, head);
       for (std::int64_t row = 0; row < rows; ++row) weigh(sentence, head, t + row, own_.weights + row * head_.row);
-      multiply_panels(kernels_, PanelProduct<T, T>{rows, head_.values, sentence.length, factors(rows, sentence.length),
-                                                   head_.row, 1, own_.values, context.at(t), context.stride});
+      const HeadRows<T> end = context.from(t);
+      multiply_rows(sums_, RowsProduct<S>{rows, head_.values, sentence.length, own_.weights, head_.row, 1, own_.values,
+                                          head_.value_row, end_rows(end, own_.context)});
+      round_rows(kernels_, own_.context, rows, end);
     }
     context.clear(sentence.steps, p_.steps);
     for (std::int64_t t = sentence.steps; t < p_.steps; ++t) clear_row(sentence.b, head, t);
   }
 
  private:
+  void score(std::int64_t rows, std::int64_t length, std::int64_t head) {
+    if (p_.form == RNN_ENGINE_DOT)
+      multiply_rows(
+          sums_,
+          RowsProduct<S>{
+              rows, length, head_.keys, own_.queries, head_.key_row, 1, own_.packed, 0, {own_.weights, head_.row}});
+    else
+      score_additive_rows(sums_, head_, vector_of<S>(args_.inputs, head_, head), own_.queries, rows, own_.keys, length,
+                          own_.weights);
+  }
+
   // A row of scores becomes weights.
   void weigh(const Sentence& sentence, std::int64_t head, std::int64_t t, S* row) {
     const RowTotal<S> total = sums_.weigh_row(row, sentence.length, static_cast<S>(p_.scale));
@@ -72,22 +84,12 @@ class Forward {
     return args_.weights ? static_cast<S*>(args_.weights) + (t * p_.batch + b) * p_.source_steps : nullptr;
   }
 
-  // The weights as products take them.
-  const T* factors(std::int64_t rows, std::int64_t length) {
-    if constexpr (kRounds<T>) {
-      kernels_.narrow({rows, 1, length, 0, own_.weights, head_.row, own_.rounded, head_.row});
-      return own_.rounded;
-    } else {
-      return own_.weights;
-    }
-  }
-
   const rnn_engine_attention_problem& p_;
   const HeadShape head_;
   const Kernels<T>& kernels_;
   const Kernels<S>& sums_;
   const rnn_engine_attention_forward_args& args_;
-  const AttentionForwardWorkspace<T> own_;
+  const AttentionForwardWorkspace<S> own_;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "cpu/attention/attention.h"
 #include "cpu/gemm/gemm.h"
@@ -63,69 +64,118 @@ struct HeadRows {
         columns(size / p.heads) {}
 
   T* at(std::int64_t row) const { return first + row * stride; }
+  HeadRows from(std::int64_t row) const {
+    HeadRows rest(*this);
+    if (rest.first) rest.first += row * stride;
+    return rest;
+  }
   explicit operator bool() const { return first != nullptr; }
   void clear(std::int64_t begin, std::int64_t end) const {
     for (std::int64_t row = begin; first && row < end; ++row) std::fill_n(at(row), columns, T{});
   }
 };
 
-// The right-hand side [columns, count] of products with the transpose of `count` rows, in panels.
+// Gathers `count` rows, as they are computed with, `stride` values apart.
 template <class T>
-void pack_transposed_rows(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64_t count, T* packed) {
-  const std::int64_t width = kernels.width, panel_columns = kPanelVectors * width, k = rows.columns;
-  for (std::int64_t first = 0; first < count; first += panel_columns) {
-    const std::int64_t columns = std::min(panel_columns, count - first), padded = round_up(columns, width);
-    for (std::int64_t j = 0; j < columns; j += width)
-      kernels.pack_transposed({rows.at(first + j), rows.stride, std::min(width, columns - j), k,
-                               packed + first * packed_depth<T>(k) + j * kInterleave<T>, padded});
+void gather(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64_t count, Value<T>* gathered,
+            std::int64_t stride) {
+  if constexpr (kRounds<T>) {
+    kernels.widen({count, 1, rows.columns, 0, rows.first, rows.stride, gathered, stride});
+  } else {
+    constexpr std::int64_t kAhead = 4, kFirst = 64;  // where a row begins, so that the processor goes on by itself
+    for (std::int64_t row = 0; row < count; ++row) {
+      if (row + kAhead < count) prefetch_values(rows.at(row + kAhead), std::min(kFirst, rows.columns));
+      std::memcpy(gathered + row * stride, rows.at(row), sizeof(T) * static_cast<std::size_t>(rows.columns));
+    }
   }
 }
 
-// The right-hand side [count, columns] of products with `count` rows, in panels.
-template <class T>
-void pack_panels(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64_t count, T* packed) {
-  const std::int64_t panel_columns = kPanelVectors * kernels.width;
-  for (std::int64_t first = 0; first < rows.columns; first += panel_columns)
-    pack_panel(
-        kernels, count, first, std::min(panel_columns, rows.columns - first),
-        [&](std::int64_t row) { return rows.at(row); }, packed + first * packed_depth<T>(count));
+// The right-hand side [columns, count] of products with the transpose of `count` gathered rows, in panels.
+template <class S>
+void pack_transposed_rows(const Kernels<S>& kernels, const S* rows, std::int64_t stride, std::int64_t count,
+                          std::int64_t columns, S* packed) {
+  const std::int64_t width = kernels.width, panel_columns = kPanelVectors * width;
+  for (std::int64_t first = 0; first < count; first += panel_columns) {
+    const std::int64_t taken = std::min(panel_columns, count - first), padded = round_up(taken, width);
+    for (std::int64_t j = 0; j < taken; j += width)
+      kernels.pack_transposed({rows + (first + j) * stride, stride, std::min(width, taken - j), columns,
+                               packed + first * columns + j, padded});
+  }
 }
 
-// c[rows, n] = a[rows, k] * packed[k, n], or added to what is there.
-template <class T, class End>
-struct PanelProduct {
-  std::int64_t rows, n, k;
-  const T* a;
-  std::ptrdiff_t a_row, a_col;
-  const T* packed;
-  End* c;
-  std::ptrdiff_t c_row;
-  bool add = false;
-  // Where rows of a lie in blocks of kRowBlock: values between these; else 0.
-  std::ptrdiff_t a_block = 0;
+// Rows [rows, columns] that a product ends in: the caller's, or where they wait to be rounded.
+template <class S>
+struct EndRows {
+  S* first;
+  std::ptrdiff_t stride;
 };
 
-template <class T, class End>
-void multiply_panels(const Kernels<T>& kernels, const PanelProduct<T, End>& p) {
-  const std::int64_t panel_columns = kPanelVectors * kernels.width, height = p.a_block ? kRowBlock : p.rows;
+template <class T>
+EndRows<Value<T>> end_rows(const HeadRows<T>& rows, Value<T>* waiting) {
+  if constexpr (kRounds<T>)
+    return {waiting, rows.columns};
+  else
+    return {rows.first, rows.stride};
+}
+
+template <class T>
+void round_rows(const Kernels<T>& kernels, const Value<T>* waiting, std::int64_t count, const HeadRows<T>& rows) {
+  if constexpr (kRounds<T>) kernels.narrow({count, 1, rows.columns, 0, waiting, rows.columns, rows.first, rows.stride});
+}
+
+// c[rows, n] = a[rows, k] * right[k, n], or added to what is there.
+template <class S>
+struct RowsProduct {
+  std::int64_t rows, n, k;
+  const S* a;
+  std::ptrdiff_t a_row, a_col;
+  const S* right;
+  std::ptrdiff_t right_row;  // between gathered rows; 0: packed
+  EndRows<S> c;
+  bool add = false;
+};
+
+template <class S>
+void multiply_rows(const Kernels<S>& kernels, const RowsProduct<S>& p) {
+  const std::int64_t panel_columns = kPanelVectors * kernels.width;
   for (std::int64_t first = 0; first < p.n; first += panel_columns) {
-    GemmTile<T> tile{};
+    GemmTile<S> tile{};
+    tile.a = p.a;
     tile.a_row = p.a_row;
     tile.a_col = p.a_col;
-    tile.panel = p.packed + first * packed_depth<T>(p.k);
+    tile.panel = p.right + first * (p.right_row ? 1 : p.k);
+    tile.panel_row = p.right_row;
+    tile.rows = p.rows;
     tile.k = p.k;
     tile.columns = std::min(panel_columns, p.n - first);
     tile.vectors = static_cast<int>((tile.columns + kernels.width - 1) / kernels.width);
-    tile.init_row = tile.c_row = p.c_row;
+    tile.c = p.c.first + first;
+    tile.init = p.add ? tile.c : nullptr;
+    tile.init_row = tile.c_row = p.c.stride;
     tile.vector_stride = kernels.width;
-    for (std::int64_t row = 0; row < p.rows; row += height) {
-      tile.a = p.a + row / height * p.a_block;
-      tile.rows = std::min(height, p.rows - row);
-      End* c = p.c + row * p.c_row + first;
-      if (p.add) set_init(tile, static_cast<const End*>(c));
-      set_end(tile, c);
-      kernels.gemm(tile);
-    }
+    kernels.gemm(tile);
+  }
+}
+
+// Additive: a head's part of the vector, and its scores.
+template <class S>
+const S* vector_of(const rnn_engine_attention_inputs& inputs, const HeadShape& shape, std::int64_t head) {
+  return static_cast<const S*>(inputs.vector) + head * shape.keys;
+}
+
+template <class S>
+void score_additive_rows(const Kernels<S>& kernels, const HeadShape& head, const S* vector, const S* queries,
+                         std::int64_t rows, const S* keys, std::int64_t length, S* scores) {
+  AdditiveRow<S> tile{};
+  tile.length = length;
+  tile.size = head.keys;
+  tile.keys = keys;
+  tile.key_row = head.key_row;
+  tile.vector = vector;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    tile.query = queries + row * head.key_row;
+    tile.scores = scores + row * head.row;
+    kernels.score_additive(tile);
   }
 }
 

@@ -36,6 +36,7 @@ struct GemmTile {
   Value<T>* c;
   std::ptrdiff_t c_row;
   std::ptrdiff_t vector_stride;  // between the panel's vectors, in c and in init
+  std::ptrdiff_t panel_row;      // between the panel's k, where it is rows of a matrix as they lie; 0: it is packed
   bool gates;                    // the vectors are the gates of the same units; else neighbouring columns
   std::int64_t columns;          // valid values: of every vector if `gates`, else of all together
   // Where T is not its own Value: the product may begin with, and end in, stored values in place of the above.
@@ -204,6 +205,21 @@ struct WeightsRow {
   T* d_weights;  // nullptr: not wanted
 };
 
+// Additive attention of one query: scores[s] = sum_a vector[a] tanh(query[a] + keys[s, a]), and back from d_scores.
+template <class T>
+struct AdditiveRow {
+  std::int64_t length, size;  // S, A
+  const T *query, *keys;      // [A], [S, A]
+  std::ptrdiff_t key_row;
+  const T* vector;    // [A]
+  T* scores;          // forward: [S]
+  const T* d_scores;  // backward: [S]
+  T* d_query;         // backward: [A], written; nullptr: not wanted, as the next two
+  T* d_keys;          // backward: [S, A], added to
+  std::ptrdiff_t d_key_row;
+  T* d_vector;  // backward: [A], added to
+};
+
 // weights = softmax(scores), context = weights values; a score is query . key, or, with a vector, vector . tanh(query +
 // key).
 template <class T>
@@ -273,6 +289,8 @@ struct Kernels {
   // Scores times `scale` become their softmax, and the total is that of the scaled ones.
   RowTotal<T> (*weigh_row)(T* values, std::int64_t count, T scale);
   void (*differentiate_weights)(const WeightsRow<T>&);
+  void (*score_additive)(const AdditiveRow<T>&);
+  void (*differentiate_additive)(const AdditiveRow<T>&);
   // Runs `iterations` x 16 independent fused multiply-adds; returns the floating-point operations done.
   double (*peak)(std::int64_t iterations);
 };

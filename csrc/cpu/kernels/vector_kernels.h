@@ -126,12 +126,13 @@ struct Multiply {
     constexpr int kWidth = V::kWidth;
     const Stored* panel = t.panel;
     const std::ptrdiff_t a_row = t.a_row, a_col = t.a_col;
+    const std::ptrdiff_t panel_row = t.panel_row ? t.panel_row : kVectors * kWidth, ahead = kPrefetchDepth * panel_row;
     for (std::int64_t k = 0; k < t.k; ++k) {
       V b[kVectors];
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) {
         b[j] = V::load(panel + j * kWidth);
-        __builtin_prefetch(panel + (kPrefetchDepth * kVectors + j) * kWidth);
+        __builtin_prefetch(panel + ahead + j * kWidth);
       }
 #pragma GCC unroll 6
       for (int i = 0; i < kRows; ++i) {
@@ -140,7 +141,7 @@ struct Multiply {
         for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(value, b[j], acc[i][j]);
       }
       a += a_col;
-      panel += kVectors * kWidth;
+      panel += panel_row;
     }
   }
 };
@@ -263,6 +264,8 @@ Kernels<typename V::Scalar> make_kernels() {
       table.softmax_slope = softmax_slope<V>;
       table.weigh_row = weigh_row<V>;
       table.differentiate_weights = differentiate_weights<V>;
+      table.score_additive = score_additive<V>;
+      table.differentiate_additive = differentiate_additive<V>;
     }
     table.tanh_row = tanh_row<V>;
     table.softmax_row = softmax_row<V>;

@@ -56,4 +56,35 @@ void differentiate_weights(const WeightsRow<typename V::Scalar>& t) {
   }
 }
 
+template <class V>
+void score_additive(const AdditiveRow<typename V::Scalar>& t) {
+  for (std::int64_t s = 0; s < t.length; ++s) {
+    const auto* key = t.keys + s * t.key_row;
+    t.scores[s] = row_sum<V, 1>(t.size, [&](int, std::int64_t j, int lanes, V sum) {
+      if (!lanes) return sum;
+      const V value = tanh(load_units<V>(t.query + j, lanes) + load_units<V>(key + j, lanes));
+      return fma(load_units<V>(t.vector + j, lanes), value, sum);  // the vector has zeros in the other lanes
+    });
+  }
+}
+
+// d_query, and the sums over queries, are chains over ascending s.
+template <class V>
+void differentiate_additive(const AdditiveRow<typename V::Scalar>& t) {
+  using T = typename V::Scalar;
+  for (std::int64_t s = 0; s < t.length; ++s) {
+    const T* key = t.keys + s * t.key_row;
+    T* d_key = t.d_keys ? t.d_keys + s * t.d_key_row : nullptr;
+    const V d_score(t.d_scores[s]), one(T(1));
+    for (std::int64_t j = 0; j < t.size; j += V::kWidth) {
+      const int lanes = units_at<V>(j, t.size);
+      const V value = tanh(load_units<V>(t.query + j, lanes) + load_units<V>(key + j, lanes));
+      const V slope = d_score * load_units<V>(t.vector + j, lanes) * (one - value * value);
+      if (t.d_query) store_units(s == 0 ? slope : load_units<V>(t.d_query + j, lanes) + slope, t.d_query + j, lanes);
+      if (d_key) store_units(load_units<V>(d_key + j, lanes) + slope, d_key + j, lanes);
+      if (t.d_vector) store_units(fma(d_score, value, load_units<V>(t.d_vector + j, lanes)), t.d_vector + j, lanes);
+    }
+  }
+}
+
 }  // namespace rnn_engine::cpu
