@@ -91,7 +91,7 @@ def attention(
         keys: [S, B, A].
         values: [S, B, C]; may be the same tensor as keys.
         source_lengths: [B] states of each source, 1 to S; all S if None. What lies beyond is not looked at, and gets a
-            gradient of 0.
+            gradient of 0. On the CPU, or where the queries are, as the next.
         target_lengths: [B] queries of each target, 0 to T; all T if None. Beyond, context and gradients are 0.
         form: "dot": the scores are scale * queries . keys; "additive": scale * vector . tanh(queries + keys), whose
             sums are made again for backward, too.
@@ -306,7 +306,9 @@ def _composed(inputs: Inputs, heads: int, scale: float | None, dropout: float) -
     (steps, batch, _), source_steps, sums = queries.shape, len(keys), value_dtype(dtype)
 
     def beyond(lengths: Tensor | None, count: int) -> Tensor | None:  # [count, B]
-        return None if lengths is None else torch.arange(count, device=queries.device)[:, None] >= lengths
+        if lengths is None:
+            return None
+        return (torch.arange(count, device=lengths.device)[:, None] >= lengths).to(queries.device)
 
     def by_heads(tensor: Tensor, past: Tensor | None) -> Tensor:  # [B, heads, steps, width]
         kept = tensor if past is None else tensor.masked_fill(past[..., None], 0.0)

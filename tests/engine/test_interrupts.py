@@ -52,7 +52,12 @@ def loss():
     rnn_engine.linear_cross_entropy(hidden, weight, torch.zeros(200_000, dtype=torch.int64))
 
 
-@pytest.mark.parametrize("work", [forward, forward_in_numpy, loss])
+def attention():
+    queries, keys = torch.zeros(150_000, 1, 64), torch.zeros(30_000, 1, 64)
+    rnn_engine.attention(queries, keys, keys)
+
+
+@pytest.mark.parametrize("work", [forward, forward_in_numpy, loss, attention])
 def test_a_long_call_is_ended(work):
     begin = time.monotonic()
     with pytest.raises(Stop), alarm(stop):

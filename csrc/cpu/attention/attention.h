@@ -51,6 +51,7 @@ struct AttentionForwardWorkspace {
   S* values = nullptr;            // [S, C]
   S* queries = nullptr;           // [queries, A]
   S* packed = nullptr;            // dot: keys, packed [A, S]
+  S* panel = nullptr;             // [S, panel] some columns of values
   S* weights = nullptr;           // [queries, row]
   S* context = nullptr;           // [queries, C] where it is to be rounded
 
@@ -65,6 +66,7 @@ struct AttentionForwardWorkspace {
       own.values = arena.take<S>("values", length * head.value_row);
       own.queries = arena.take<S>("queries", head.queries * head.key_row);
       own.packed = arena.take<S>("packed keys", p.form == RNN_ENGINE_DOT ? packed_size(m, head.keys, length) : 0);
+      own.panel = arena.take<S>("panel", kPanelVectors * m.width * length);
       own.weights = arena.take<S>("weights", head.queries * head.row);
       own.context = arena.take<S>("context", p.dtype == RNN_ENGINE_BFLOAT16 ? head.queries * head.values : 0);
       if (i == thread) *this = own;
@@ -80,6 +82,7 @@ struct AttentionBackwardWorkspace {
   S* queries = nullptr;                      // [queries, A]
   S* d_context = nullptr;                    // [queries, C]
   S* packed = nullptr;                       // packed [A, S] or [C, S]
+  S* panel = nullptr;                        // [S or queries, panel] some columns of gathered rows
   S* weights = nullptr;                      // [queries, row] scores, then weights
   S* d_weights = nullptr;                    // [queries, row] gradients of weights, then of scores
   S* kept = nullptr;                         // [row] what dropout multiplies a row by
@@ -103,6 +106,7 @@ struct AttentionBackwardWorkspace {
       own.queries = arena.take<S>("queries", head.queries * head.key_row);
       own.d_context = arena.take<S>("d_context", head.queries * head.value_row);
       own.packed = arena.take<S>("packed rows", packed_size(m, packed_width, length));
+      own.panel = arena.take<S>("panel", kPanelVectors * m.width * std::max(length, head.queries));
       own.weights = arena.take<S>("weights", head.queries * head.row);
       own.d_weights = arena.take<S>("gradients of weights", for_scores ? head.queries * head.row : 0);
       own.kept = arena.take<S>("dropout of a row", p.dropout > 0 ? head.row : 0);

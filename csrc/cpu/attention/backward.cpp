@@ -23,7 +23,7 @@ class Backward {
   std::int64_t* order() const { return own_.order; }
   S* d_vectors() const { return own_.d_vectors; }
 
-  void run(const Sentence& sentence, std::int64_t head) {
+  void run(const Team& team, const Sentence& sentence, std::int64_t head) {
     const rnn_engine_attention_inputs& in = args_.inputs;
     const HeadRows<const T> queries(in.queries, p_, sentence.b, head, p_.key_size);
     const HeadRows<const T> keys(in.keys, p_, sentence.b, head, p_.key_size);
@@ -40,6 +40,7 @@ class Backward {
     }
     for (std::int64_t t = 0; t < sentence.steps; t += head_.queries) {
       const std::int64_t rows = std::min(head_.queries, sentence.steps - t);
+      if (team.stopped(2 * rows * sentence.length * (head_.keys + head_.values))) return;
       gather(kernels_, queries.from(t), rows, own_.queries, head_.key_row);
       gather(kernels_, d_context.from(t), rows, own_.d_context, head_.value_row);
       score(rows, length, head);
@@ -52,7 +53,7 @@ class Backward {
       if (d_queries) round_rows(kernels_, own_.d_queries, rows, queries_end);
       if (d_values)
         multiply_rows(sums_, RowsProduct<S>{length, head_.values, rows, own_.weights, 1, head_.row, own_.d_context,
-                                            head_.value_row, values_end, t > 0});
+                                            head_.value_row, values_end, own_.panel, t > 0});
     }
     if (sentence.steps > 0 && d_keys) round_rows(kernels_, own_.d_keys, length, d_keys);
     if (sentence.steps > 0 && d_values) round_rows(kernels_, own_.d_values, length, d_values);
@@ -66,7 +67,7 @@ class Backward {
   void multiply_transposed(const S* left, const S* right, std::int64_t stride, std::int64_t rows, std::int64_t length,
                            std::int64_t k, S* c) {
     pack_transposed_rows(sums_, right, stride, length, k, own_.packed);
-    multiply_rows(sums_, RowsProduct<S>{rows, length, k, left, stride, 1, own_.packed, 0, {c, head_.row}});
+    multiply_rows(sums_, RowsProduct<S>{rows, length, k, left, stride, 1, own_.packed, 0, {c, head_.row}, nullptr});
   }
 
   void score(std::int64_t rows, std::int64_t length, std::int64_t head) {
@@ -84,10 +85,10 @@ class Backward {
     if (p_.form == RNN_ENGINE_DOT) {
       if (d_queries.first)
         multiply_rows(sums_, RowsProduct<S>{rows, head_.keys, length, own_.d_weights, head_.row, 1, own_.keys,
-                                            head_.key_row, d_queries});
+                                            head_.key_row, d_queries, own_.panel});
       if (d_keys.first)
         multiply_rows(sums_, RowsProduct<S>{length, head_.keys, rows, own_.d_weights, 1, head_.row, own_.queries,
-                                            head_.key_row, d_keys, t > 0});
+                                            head_.key_row, d_keys, own_.panel, t > 0});
       return;
     }
     AdditiveRow<S> tile{};
@@ -145,8 +146,8 @@ void run_attention_backward(const rnn_engine_attention_problem& problem, const M
       [&](Team& team) {
         Backward<T> backward(problem, gradients, machine, backend, args, team.id(), arena);
         for_each_sentence(
-            team, problem, args.inputs, backward.order(), 1, next,
-            [&](const Sentence& sentence, std::int64_t head, std::int64_t) { backward.run(sentence, head); });
+            problem, args.inputs, backward.order(), 1, next,
+            [&](const Sentence& sentence, std::int64_t head, std::int64_t) { backward.run(team, sentence, head); });
       },
       &interrupt);
   if (!args.d_vector) return;

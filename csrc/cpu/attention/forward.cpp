@@ -20,7 +20,7 @@ class Forward {
 
   std::int64_t* order() const { return own_.order; }
 
-  void run(const Sentence& sentence, std::int64_t head) {
+  void run(const Team& team, const Sentence& sentence, std::int64_t head) {
     const rnn_engine_attention_inputs& in = args_.inputs;
     const HeadRows<const T> queries(in.queries, p_, sentence.b, head, p_.key_size);
     const HeadRows<const T> keys(in.keys, p_, sentence.b, head, p_.key_size);
@@ -33,12 +33,13 @@ class Forward {
     }
     for (std::int64_t t = 0; t < sentence.steps; t += head_.queries) {
       const std::int64_t rows = std::min(head_.queries, sentence.steps - t);
+      if (team.stopped(2 * rows * sentence.length * (head_.keys + head_.values))) return;
       gather(kernels_, queries.from(t), rows, own_.queries, head_.key_row);
       score(rows, sentence.length, head);
       for (std::int64_t row = 0; row < rows; ++row) weigh(sentence, head, t + row, own_.weights + row * head_.row);
       const HeadRows<T> end = context.from(t);
       multiply_rows(sums_, RowsProduct<S>{rows, head_.values, sentence.length, own_.weights, head_.row, 1, own_.values,
-                                          head_.value_row, end_rows(end, own_.context)});
+                                          head_.value_row, end_rows(end, own_.context), own_.panel});
       round_rows(kernels_, own_.context, rows, end);
     }
     context.clear(sentence.steps, p_.steps);
@@ -48,10 +49,16 @@ class Forward {
  private:
   void score(std::int64_t rows, std::int64_t length, std::int64_t head) {
     if (p_.form == RNN_ENGINE_DOT)
-      multiply_rows(
-          sums_,
-          RowsProduct<S>{
-              rows, length, head_.keys, own_.queries, head_.key_row, 1, own_.packed, 0, {own_.weights, head_.row}});
+      multiply_rows(sums_, RowsProduct<S>{rows,
+                                          length,
+                                          head_.keys,
+                                          own_.queries,
+                                          head_.key_row,
+                                          1,
+                                          own_.packed,
+                                          0,
+                                          {own_.weights, head_.row},
+                                          nullptr});
     else
       score_additive_rows(sums_, head_, vector_of<S>(args_.inputs, head_, head), own_.queries, rows, own_.keys, length,
                           own_.weights);
@@ -105,9 +112,9 @@ void run_attention_forward(const rnn_engine_attention_problem& problem, const Ma
   pool.run(
       [&](Team& team) {
         Forward<T> forward(problem, machine, backend, args, team.id(), arena);
-        for_each_sentence(team, problem, args.inputs, forward.order(), heads, next,
+        for_each_sentence(problem, args.inputs, forward.order(), heads, next,
                           [&](const Sentence& sentence, std::int64_t begin, std::int64_t end) {
-                            for (std::int64_t head = begin; head < end; ++head) forward.run(sentence, head);
+                            for (std::int64_t head = begin; head < end; ++head) forward.run(team, sentence, head);
                           });
       },
       &interrupt);

@@ -36,15 +36,14 @@ inline void sort_sentences(const rnn_engine_attention_problem& p, const rnn_engi
 // Calls work(sentence, first head, last head), each of them on whatever thread is free. `heads`: as many as a call
 // gets.
 template <class Work>
-void for_each_sentence(const Team& team, const rnn_engine_attention_problem& p,
-                       const rnn_engine_attention_inputs& inputs, const std::int64_t* order, std::int64_t heads,
-                       std::atomic<std::int64_t>& next, const Work& work) {
+void for_each_sentence(const rnn_engine_attention_problem& p, const rnn_engine_attention_inputs& inputs,
+                       const std::int64_t* order, std::int64_t heads, std::atomic<std::int64_t>& next,
+                       const Work& work) {
   const std::int64_t parts = p.heads / heads;
   for (;;) {
     const std::int64_t item = next.fetch_add(1, std::memory_order_relaxed);
     if (item >= p.batch * parts) return;
     const Sentence sentence = sentence_at(p, inputs, order[item / parts]);
-    if (team.stopped(2 * sentence.steps * sentence.length * (p.key_size + p.value_size) / parts)) return;
     work(sentence, item % parts * heads, (item % parts + 1) * heads);
   }
 }
@@ -123,6 +122,10 @@ void round_rows(const Kernels<T>& kernels, const Value<T>* waiting, std::int64_t
   if constexpr (kRounds<T>) kernels.narrow({count, 1, rows.columns, 0, waiting, rows.columns, rows.first, rows.stride});
 }
 
+// Gathered rows are multiplied as they lie while they are few: of more, a panel's pages outgrow what the processor
+// knows of them, and the panel is packed first.
+inline constexpr std::int64_t kRowsInPlace = 64;
+
 // c[rows, n] = a[rows, k] * right[k, n], or added to what is there.
 template <class S>
 struct RowsProduct {
@@ -132,6 +135,7 @@ struct RowsProduct {
   const S* right;
   std::ptrdiff_t right_row;  // between gathered rows; 0: packed
   EndRows<S> c;
+  S* panel;  // [k, panel], for gathered rows
   bool add = false;
 };
 
@@ -149,6 +153,12 @@ void multiply_rows(const Kernels<S>& kernels, const RowsProduct<S>& p) {
     tile.k = p.k;
     tile.columns = std::min(panel_columns, p.n - first);
     tile.vectors = static_cast<int>((tile.columns + kernels.width - 1) / kernels.width);
+    if (p.right_row && p.k > kRowsInPlace) {
+      pack_panel(
+          kernels, p.k, first, tile.columns, [&](std::int64_t row) { return p.right + row * p.right_row; }, p.panel);
+      tile.panel = p.panel;
+      tile.panel_row = 0;
+    }
     tile.c = p.c.first + first;
     tile.init = p.add ? tile.c : nullptr;
     tile.init_row = tile.c_row = p.c.stride;
