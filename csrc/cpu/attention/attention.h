@@ -47,28 +47,29 @@ struct HeadShape {
 template <class S>
 struct AttentionForwardWorkspace {
   std::int64_t* order = nullptr;  // [B] sentences, the longest first; shared
-  S* keys = nullptr;              // [S, A] gathered rows, as the next two
-  S* values = nullptr;            // [S, C]
-  S* queries = nullptr;           // [queries, A]
-  S* packed = nullptr;            // dot: keys, packed [A, S]
-  S* panel = nullptr;             // [S, panel] some columns of values
-  S* weights = nullptr;           // [queries, row]
-  S* context = nullptr;           // [queries, C] where it is to be rounded
+  S* keys = nullptr;     // [S, A] gathered rows, as the next two; of these where they are not packed as they lie
+  S* values = nullptr;   // [S, C]
+  S* queries = nullptr;  // [queries, A]
+  S* packed = nullptr;   // dot: keys, packed [A, S]
+  S* panel = nullptr;    // [S, panel] some columns of values
+  S* weights = nullptr;  // [queries, row]
+  S* context = nullptr;  // [queries, C] where it is to be rounded
 
   AttentionForwardWorkspace(const rnn_engine_attention_problem& p, const Machine& m, std::int64_t thread,
                             Arena& arena) {
     const HeadShape head(p);
+    const bool rounds = p.dtype == RNN_ENGINE_BFLOAT16, dot = p.form == RNN_ENGINE_DOT;
     const std::int64_t length = p.source_steps;
     order = arena.take<std::int64_t>("sentences by length", p.batch);
     for (std::int64_t i = 0; i < m.threads; ++i) {
       AttentionForwardWorkspace own(*this);
-      own.keys = arena.take<S>("keys", length * head.key_row);
+      own.keys = arena.take<S>("keys", rounds || !dot ? length * head.key_row : 0);
       own.values = arena.take<S>("values", length * head.value_row);
       own.queries = arena.take<S>("queries", head.queries * head.key_row);
-      own.packed = arena.take<S>("packed keys", p.form == RNN_ENGINE_DOT ? packed_size(m, head.keys, length) : 0);
+      own.packed = arena.take<S>("packed keys", dot ? packed_size(m, head.keys, length) : 0);
       own.panel = arena.take<S>("panel", kPanelVectors * m.width * length);
       own.weights = arena.take<S>("weights", head.queries * head.row);
-      own.context = arena.take<S>("context", p.dtype == RNN_ENGINE_BFLOAT16 ? head.queries * head.values : 0);
+      own.context = arena.take<S>("context", rounds ? head.queries * head.values : 0);
       if (i == thread) *this = own;
     }
   }
@@ -102,7 +103,7 @@ struct AttentionBackwardWorkspace {
     for (std::int64_t i = 0; i < m.threads; ++i) {
       AttentionBackwardWorkspace own(*this);
       own.keys = arena.take<S>("keys", length * head.key_row);
-      own.values = arena.take<S>("values", for_scores ? length * head.value_row : 0);
+      own.values = arena.take<S>("values", rounds && for_scores ? length * head.value_row : 0);
       own.queries = arena.take<S>("queries", head.queries * head.key_row);
       own.d_context = arena.take<S>("d_context", head.queries * head.value_row);
       own.packed = arena.take<S>("packed rows", packed_size(m, packed_width, length));

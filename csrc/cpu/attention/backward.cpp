@@ -36,8 +36,10 @@ class Backward {
     const EndRows<S> keys_end = end_rows(d_keys, own_.d_keys), values_end = end_rows(d_values, own_.d_values);
     if (sentence.steps > 0) {
       gather(kernels_, keys, length, own_.keys, head_.key_row);
-      if (own_.values) gather(kernels_, values, length, own_.values, head_.value_row);
     }
+    ValueRows<S> lying{};
+    if (sentence.steps > 0 && own_.d_weights)
+      lying = value_rows(kernels_, values, length, own_.values, head_.value_row);
     for (std::int64_t t = 0; t < sentence.steps; t += head_.queries) {
       const std::int64_t rows = std::min(head_.queries, sentence.steps - t);
       if (team.stopped(2 * rows * sentence.length * (head_.keys + head_.values))) return;
@@ -45,7 +47,7 @@ class Backward {
       gather(kernels_, d_context.from(t), rows, own_.d_context, head_.value_row);
       score(rows, length, head);
       if (own_.d_weights)
-        multiply_transposed(own_.d_context, own_.values, head_.value_row, rows, length, head_.values, own_.d_weights);
+        multiply_transposed(own_.d_context, head_.value_row, lying, rows, length, head_.values, own_.d_weights);
       for (std::int64_t row = 0; row < rows; ++row) differentiate(sentence, head, t + row, row);
       const HeadRows<T> queries_end = d_queries.from(t);
       if (own_.d_weights)
@@ -64,15 +66,16 @@ class Backward {
 
  private:
   // c[rows, length] = left[rows, k] right[length, k]^T
-  void multiply_transposed(const S* left, const S* right, std::int64_t stride, std::int64_t rows, std::int64_t length,
-                           std::int64_t k, S* c) {
-    pack_transposed_rows(sums_, right, stride, length, k, own_.packed);
+  void multiply_transposed(const S* left, std::int64_t stride, ValueRows<S> right, std::int64_t rows,
+                           std::int64_t length, std::int64_t k, S* c) {
+    pack_transposed_rows(sums_, right, length, k, own_.packed);
     multiply_rows(sums_, RowsProduct<S>{rows, length, k, left, stride, 1, own_.packed, 0, {c, head_.row}, nullptr});
   }
 
   void score(std::int64_t rows, std::int64_t length, std::int64_t head) {
     if (p_.form == RNN_ENGINE_DOT)
-      multiply_transposed(own_.queries, own_.keys, head_.key_row, rows, length, head_.keys, own_.weights);
+      multiply_transposed(own_.queries, head_.key_row, {own_.keys, head_.key_row}, rows, length, head_.keys,
+                          own_.weights);
     else
       score_additive_rows(sums_, head_, vector_of<S>(args_.inputs, head_, head), own_.queries, rows, own_.keys, length,
                           own_.weights);

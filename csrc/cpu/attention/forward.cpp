@@ -27,9 +27,12 @@ class Forward {
     const HeadRows<const T> values(in.values, p_, sentence.b, head, p_.value_size);
     const HeadRows<T> context(args_.context, p_, sentence.b, head, p_.value_size);
     if (sentence.steps > 0) {
-      gather(kernels_, keys, sentence.length, own_.keys, head_.key_row);
+      if (own_.packed)
+        pack_transposed_rows(sums_, value_rows(kernels_, keys, sentence.length, own_.keys, head_.key_row),
+                             sentence.length, head_.keys, own_.packed);
+      else
+        gather(kernels_, keys, sentence.length, own_.keys, head_.key_row);
       gather(kernels_, values, sentence.length, own_.values, head_.value_row);
-      if (own_.packed) pack_transposed_rows(sums_, own_.keys, head_.key_row, sentence.length, head_.keys, own_.packed);
     }
     for (std::int64_t t = 0; t < sentence.steps; t += head_.queries) {
       const std::int64_t rows = std::min(head_.queries, sentence.steps - t);

@@ -89,15 +89,34 @@ void gather(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64
   }
 }
 
-// The right-hand side [columns, count] of products with the transpose of `count` gathered rows, in panels.
+// Rows of what is computed with, `stride` values apart.
 template <class S>
-void pack_transposed_rows(const Kernels<S>& kernels, const S* rows, std::int64_t stride, std::int64_t count,
-                          std::int64_t columns, S* packed) {
+struct ValueRows {
+  const S* first;
+  std::ptrdiff_t stride;
+};
+
+// Rows that are read once: as they lie, or widened.
+template <class T>
+ValueRows<Value<T>> value_rows(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64_t count,
+                               Value<T>* widened, std::int64_t stride) {
+  if constexpr (kRounds<T>) {
+    gather(kernels, rows, count, widened, stride);
+    return {widened, stride};
+  } else {
+    return {rows.first, rows.stride};
+  }
+}
+
+// The right-hand side [columns, count] of products with the transpose of `count` rows, in panels.
+template <class S>
+void pack_transposed_rows(const Kernels<S>& kernels, ValueRows<S> rows, std::int64_t count, std::int64_t columns,
+                          S* packed) {
   const std::int64_t width = kernels.width, panel_columns = kPanelVectors * width;
   for (std::int64_t first = 0; first < count; first += panel_columns) {
     const std::int64_t taken = std::min(panel_columns, count - first), padded = round_up(taken, width);
     for (std::int64_t j = 0; j < taken; j += width)
-      kernels.pack_transposed({rows + (first + j) * stride, stride, std::min(width, taken - j), columns,
+      kernels.pack_transposed({rows.first + (first + j) * rows.stride, rows.stride, std::min(width, taken - j), columns,
                                packed + first * columns + j, padded});
   }
 }
