@@ -452,6 +452,66 @@ void test_dropout(rnn_engine_context* context) {
   CHECK(call(args) == 0, "after all that: %s", rnn_engine_last_error());
 }
 
+void test_attention(rnn_engine_context* context) {
+  float block[640];
+  std::int64_t lengths[] = {2, 3};
+  rnn_engine_attention_problem problem{};
+  problem.steps = 3, problem.batch = 2, problem.source_steps = 3, problem.key_size = 4, problem.value_size = 4;
+  problem.heads = 2, problem.scale = 1;
+  const int gradients = RNN_ENGINE_ATTENTION_QUERIES | RNN_ENGINE_ATTENTION_KEYS | RNN_ENGINE_ATTENTION_VALUES;
+  std::uint64_t forward = 0, backward = 0;
+  refused_pointers(
+      "rnn_engine_attention_workspace", std::array<void*, 3>{context, &problem, &forward}, [](const auto& p) {
+        return rnn_engine_attention_workspace(as<rnn_engine_context*>(p[0]), as<rnn_engine_attention_problem*>(p[1]), 0,
+                                              as<std::uint64_t*>(p[2]));
+      });
+  CHECK(rnn_engine_attention_workspace(context, &problem, 0, &forward) == 0, "%s", rnn_engine_last_error());
+  CHECK(rnn_engine_attention_workspace(context, &problem, gradients, &backward) == 0, "%s", rnn_engine_last_error());
+  const std::unique_ptr<void, decltype(&std::free)> workspace(
+      std::aligned_alloc(64, (std::max(forward, backward) + 63) / 64 * 64), std::free);
+  rnn_engine_attention_inputs inputs{};
+  inputs.queries = block, inputs.keys = block + 64, inputs.values = block + 128;
+  inputs.source_lengths = lengths, inputs.target_lengths = lengths;
+
+  using Args = rnn_engine_attention_forward_args;
+  Args args{};
+  args.inputs = inputs, args.context = block + 192, args.logarithms = block + 256, args.weights = block + 320;
+  args.workspace = workspace.get();
+  refused_pointers("rnn_engine_attention_forward", std::array<void*, 3>{context, &problem, &args}, [](const auto& p) {
+    return rnn_engine_attention_forward(as<rnn_engine_context*>(p[0]), as<rnn_engine_attention_problem*>(p[1]),
+                                        as<Args*>(p[2]));
+  });
+  const auto call = [&](const Args& a) { return rnn_engine_attention_forward(context, &problem, &a); };
+  refused_members("rnn_engine_attention_forward", args,
+                  {offsetof(Args, inputs.queries), offsetof(Args, inputs.keys), offsetof(Args, inputs.values),
+                   offsetof(Args, context), offsetof(Args, workspace)},
+                  {offsetof(Args, inputs.source_lengths), offsetof(Args, inputs.target_lengths),
+                   offsetof(Args, logarithms), offsetof(Args, weights)},
+                  call);
+
+  using Back = rnn_engine_attention_backward_args;
+  Back back{};
+  back.inputs = inputs, back.logarithms = block + 256, back.d_context = block + 384, back.d_queries = block + 448;
+  back.d_keys = block + 512, back.d_values = block + 576, back.workspace = workspace.get();
+  refused_pointers("rnn_engine_attention_backward", std::array<void*, 3>{context, &problem, &back}, [](const auto& p) {
+    return rnn_engine_attention_backward(as<rnn_engine_context*>(p[0]), as<rnn_engine_attention_problem*>(p[1]),
+                                         as<Back*>(p[2]));
+  });
+  const auto call_back = [&](const Back& a) { return rnn_engine_attention_backward(context, &problem, &a); };
+  refused_members("rnn_engine_attention_backward", back,
+                  {offsetof(Back, inputs.queries), offsetof(Back, inputs.keys), offsetof(Back, inputs.values),
+                   offsetof(Back, logarithms), offsetof(Back, d_context), offsetof(Back, workspace)},
+                  {offsetof(Back, d_queries), offsetof(Back, d_keys), offsetof(Back, d_values)}, call_back);
+
+  for (const std::int64_t length : kHuge) {
+    lengths[1] = length;
+    refused("rnn_engine_attention_forward", 77, [&] { return call(args); });
+    if (length != 0) refused("rnn_engine_attention_backward", 78, [&] { return call_back(back); });
+  }
+  lengths[1] = 3;
+  CHECK(call(args) == 0 && call_back(back) == 0, "after all that: %s", rnn_engine_last_error());
+}
+
 // Those that the header declares, but for librnn_engine_cuda's own, were all asked.
 void test_completeness() {
   std::ifstream file(HEADER);
@@ -480,6 +540,7 @@ int main() {
     test_plans(context);
     test_losses(context);
     test_linear(context);
+    test_attention(context);
     test_dropout(context);
     test_garbage(context);
     rnn_engine_context_destroy(context);
