@@ -1,5 +1,6 @@
 """Faults planted in copies of the CUDA sources: each is compiled for the emulator, and a few cases must catch it."""
 
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -79,6 +80,7 @@ def outcome(library, folder):
 
 
 def run_cases(library, said):
+    faulthandler.disable()  # a process that the emulator stops is no news
     sys.stderr = said.open("w", buffering=1)
     os.dup2(sys.stderr.fileno(), 2)  # the emulator's words, too
     few_cases.main(library)
