@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from rnn_engine import attention
 
 
 @dataclass(frozen=True)
@@ -18,11 +21,11 @@ class AttentionMemory:
     values: Tensor
     """[S, B, C]."""
     lengths: Tensor
-    """[B] int64 on the CPU: steps of each source."""
+    """[B] int64: steps of each source."""
 
     def select(self, sentences: Tensor) -> AttentionMemory:
         """Keep the sentences with these indices, [B'] int64, in this order."""
-        return AttentionMemory(self.keys[:, sentences], self.values[:, sentences], self.lengths[sentences.cpu()])
+        return AttentionMemory(self.keys[:, sentences], self.values[:, sentences], self.lengths[sentences])
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,7 @@ class Attention(nn.Module):
         self.key_projection = nn.Linear(value_size, query_size, bias=False)
         self.query_projection = nn.Identity() if kind == "dot" else nn.Linear(query_size, query_size, bias=False)
         self.vector = nn.Parameter(torch.empty(query_size)) if kind == "additive" else None
-        self.scale = 1.0 if kind == "additive" else 1.0 / math.sqrt(query_size // heads)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         nn.init.xavier_uniform_(self.key_projection.weight)
         if isinstance(self.query_projection, nn.Linear):
             nn.init.xavier_uniform_(self.query_projection.weight)
@@ -74,15 +76,14 @@ class Attention(nn.Module):
 
         Args:
             states: Encoder states, [S, B, C].
-            lengths: [B] int64 on the CPU, steps of each source.
+            lengths: [B] int64, steps of each source.
 
         Returns:
             The memory that `forward` takes.
         """
-        keys = self.key_projection(states) * self.scale  # [S, B, A]
-        return AttentionMemory(keys, states, lengths)
+        return AttentionMemory(self.key_projection(states), states, lengths)
 
-    def forward(self, queries: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
+    def forward(self, queries: Tensor, memory: AttentionMemory) -> Tensor:
         """Look at the sources.
 
         Args:
@@ -90,22 +91,19 @@ class Attention(nn.Module):
             memory: The B sources.
 
         Returns:
-            Context vectors [Q, B, C], and the weights [Q, B, S] before dropout, of the heads' mean: rows sum to 1 and
-            are 0 on padding.
+            Context vectors [Q, B, C].
         """
-        keys, values = self._by_head(memory.keys), self._by_head(memory.values)  # [B, n, S, A / n], [B, n, S, C / n]
-        asked = self._by_head(self.query_projection(queries))  # [B, n, Q, A / n]
-        if self.vector is None:
-            scores = asked @ keys.transpose(-1, -2)  # [B, n, Q, S]
-        else:
-            vector = self.vector.view(self.heads, 1, -1, 1)
-            scores = (torch.tanh(asked[:, :, :, None] + keys[:, :, None]) @ vector).squeeze(-1)
-        beyond = torch.arange(len(memory.keys)) >= memory.lengths[:, None]  # [B, S]
-        scores = scores.masked_fill(beyond.to(scores.device)[:, None, None], -math.inf)
-        weights = torch.softmax(scores, dim=-1)  # [B, n, Q, S]
-        context = (self.dropout(weights) @ values).permute(2, 0, 1, 3).flatten(2)  # [Q, B, C]
-        return context, weights.mean(dim=1).transpose(0, 1)
+        return self._attend(queries, memory, weights=False)[0]
 
-    def _by_head(self, vectors: Tensor) -> Tensor:
-        """From [X, B, W] to [B, n, X, W / n]."""
-        return vectors.view(*vectors.shape[:2], self.heads, -1).permute(1, 2, 0, 3)
+    def weigh(self, queries: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
+        """The same, and the weights [Q, B, S] before dropout, of the heads' mean: rows sum to 1 and are 0 on padding."""
+        return self._attend(queries, memory, weights=True)
+
+    def _attend(self, queries: Tensor, memory: AttentionMemory, *, weights: bool) -> tuple[Tensor, Tensor]:
+        """Contexts and weights; the latter are anything where they are not wanted."""
+        queries, dropout = self.query_projection(queries), self.dropout if self.training else 0.0
+        how: dict[str, Any] = {"heads": self.heads, "dropout": dropout, "return_weights": weights}
+        if self.vector is not None:
+            how |= {"form": "additive", "vector": self.vector}
+        found: Any = attention(queries, memory.keys, memory.values, memory.lengths, **how)
+        return found if weights else (found, found)

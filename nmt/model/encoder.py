@@ -16,7 +16,7 @@ class EncoderOutput:
     states: Tensor
     """[S, B, C], zero on padding."""
     lengths: Tensor
-    """[B] int64 on the CPU: steps of each source."""
+    """[B] int64: steps of each source."""
     summary: Tensor
     """[B, C], the mean state of each source."""
 
@@ -59,5 +59,5 @@ class Encoder(nn.Module):
         """
         lengths = lengths.cpu()
         states = self.dropout(run(self.layers, embedded, lengths=lengths)[0])  # [S, B, C]
-        divisors = lengths.to(states.device, non_blocking=True)[:, None]
-        return EncoderOutput(states, lengths, states.sum(dim=0) / divisors)  # padding is zero and adds nothing
+        lengths = lengths.to(states.device, non_blocking=True)
+        return EncoderOutput(states, lengths, states.sum(dim=0) / lengths[:, None])  # padding is zero and adds nothing
