@@ -205,6 +205,9 @@ class ModelConfig(Section):
     """Dropout on the attentional vector; `dropout` if not given."""
     attention_dropout: Fraction = 0.0
     """Dropout on the attention weights."""
+    dropout_mask: Literal["value", "sentence"] = "value"
+    """Whether dropout on embeddings, layers and the attentional vector is drawn for every value, or once for all steps
+    of a sentence (Gal and Ghahramani)."""
     recurrent_dropout: Fraction = 0.0
     """Dropout on the state that a recurrent layer goes on from, with one mask for all steps of a sentence; dropout
     between recurrent layers then has one mask for all steps, too (Gal and Ghahramani)."""

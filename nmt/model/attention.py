@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnn_engine import attention
+from rnn_engine import attention, linear
 
 
 @dataclass(frozen=True)
@@ -81,27 +81,23 @@ class Attention(nn.Module):
         Returns:
             The memory that `forward` takes.
         """
-        return AttentionMemory(self.key_projection(states), states, lengths)
+        return AttentionMemory(linear(states, self.key_projection.weight), states, lengths)
 
-    def forward(self, queries: Tensor, memory: AttentionMemory) -> Tensor:
+    def look(self, queries: Tensor, memory: AttentionMemory, *, weights: bool) -> tuple[Tensor, Tensor]:
         """Look at the sources.
 
         Args:
             queries: [Q, B, H]; Q is the target length in training, the number of hypotheses in a search.
             memory: The B sources.
+            weights: Whether they are wanted.
 
         Returns:
-            Context vectors [Q, B, C].
+            Context vectors [Q, B, C], and the weights [Q, B, S] before dropout, of the heads' mean: rows sum to 1 and
+            are 0 on padding. If they are not wanted, the contexts come twice.
         """
-        return self._attend(queries, memory, weights=False)[0]
-
-    def weigh(self, queries: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
-        """The same, and the weights [Q, B, S] before dropout, of the heads' mean: rows sum to 1 and are 0 on padding."""
-        return self._attend(queries, memory, weights=True)
-
-    def _attend(self, queries: Tensor, memory: AttentionMemory, *, weights: bool) -> tuple[Tensor, Tensor]:
-        """Contexts and weights; the latter are anything where they are not wanted."""
-        queries, dropout = self.query_projection(queries), self.dropout if self.training else 0.0
+        dropout = self.dropout if self.training else 0.0
+        if isinstance(self.query_projection, nn.Linear):
+            queries = linear(queries, self.query_projection.weight)
         how: dict[str, Any] = {"heads": self.heads, "dropout": dropout, "return_weights": weights}
         if self.vector is not None:
             how |= {"form": "additive", "vector": self.vector}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nmt.model.attention import Attention, AttentionMemory, AttentionShape
 from nmt.model.encoder import EncoderOutput
 from nmt.model.recurrent import NO_NOISE, LayerNoise, Stepper, number_of_states, recurrent, run, share, steppers
+from rnn_engine import dropout, linear
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,10 @@ class Decoder(nn.Module):
         self.attention = Attention(attention.kind, hidden_size, encoder_size, attention.heads, dropout.attention)
         self.attentional = nn.Linear(encoder_size + hidden_size, hidden_size)
         self.readout = nn.Linear(hidden_size, embedding_size)
-        self.layer_dropout = nn.Dropout(dropout.layers.dropout)
-        self.output_dropout = nn.Dropout(dropout.output)
-        for linear in (self.bridge, self.attentional, self.readout):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        self.dropout = dropout
+        for layer in (self.bridge, self.attentional, self.readout):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def start(self, encoded: EncoderOutput) -> DecoderState:
         """Make the state before the first token, with one hypothesis per sentence.
@@ -108,7 +108,7 @@ class Decoder(nn.Module):
             The state, N = B.
         """
         source_length, batch, _ = encoded.states.shape
-        first = torch.tanh(self.bridge(encoded.summary))  # [B, 2 * L * H]
+        first = linear(encoded.summary, self.bridge.weight, self.bridge.bias, activation="tanh")  # [B, 2 * L * H]
         first = first.view(batch, self.states, -1, self.hidden_size).permute(1, 2, 0, 3)  # [2, L, B, H]
         memory = self.attention.memory(encoded.states, encoded.lengths)
         attention = encoded.states.new_zeros(batch, source_length)
@@ -125,7 +125,7 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer, [T, B, E].
         """
-        return self.run(embedded, start)[0]
+        return self._decode(embedded, start, weights=False)[0]
 
     def run(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
         """Run a stretch of known targets, from the first token or from where another stretch ended.
@@ -137,7 +137,7 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer [T, B, E], attention weights [T, B, S], and the state after them.
         """
-        output, weights, layers = self._decode(embedded, state)
+        output, weights, layers = self._decode(embedded, state, weights=True)
         return output, weights, replace(state, layers=layers, attention=weights[-1])
 
     def step(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
@@ -150,37 +150,50 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer [N, E], and the state after it.
         """
-        output, weights, layers = self._decode(embedded[None], state)
+        output, weights, layers = self._decode(embedded[None], state, weights=True)
         return output[0], replace(state, layers=layers, attention=weights[0])
 
-    def _decode(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    def _decode(
+        self, inputs: Tensor, state: DecoderState, *, weights: bool
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Run T steps of N hypotheses, inputs [T, N, E]; T is 1, or N is B.
 
         Returns:
-            Vectors for the output layer [T, N, E], attention weights [T, N, S], and what the layers go on from.
+            Vectors for the output layer [T, N, E], attention weights [T, N, S] if they are wanted (else anything), and
+            what the layers go on from.
         """
         stacks: list[Any] = list(state.steppers or self.layers)
+        noise = self.dropout.layers
         before = zip(*(each.chunk(len(stacks)) for each in state.layers), strict=True)
         states, after = run(stacks[0], inputs, next(before))
         last = [after]
-        context, weights = self._attend(states, state.memory)  # [T, N, C], [T, N, S]
+        context, shares = self._attend(states, state.memory, weights=weights)  # [T, N, C], [T, N, S]
         for stack, first in zip(stacks[1:], before, strict=True):
-            output, after = run(stack, self.layer_dropout(torch.cat([context, states], dim=-1)), first)
+            joined = torch.cat([context, states], dim=-1)
+            joined = dropout(joined, noise.dropout, per_sentence=noise.per_sentence, training=self.training)
+            output, after = run(stack, joined, first)
             states = states + output
             last.append(after)
-        vectors = torch.tanh(self.attentional(torch.cat([context, states], dim=-1)))  # [T, N, H]
+        attentional, readout = self.attentional, self.readout
+        vectors = linear(
+            [context, states],
+            attentional.weight,
+            attentional.bias,
+            activation="tanh",
+            dropout=self.dropout.output if self.training else 0.0,
+            per_sentence=noise.per_sentence,
+        )  # [T, N, H]
         layers = tuple(torch.cat(parts) for parts in zip(*last, strict=True))
-        return self.readout(self.output_dropout(vectors)), weights, layers
+        return linear(vectors, readout.weight, readout.bias), shares, layers
 
-    def _attend(self, states: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
+    def _attend(self, states: Tensor, memory: AttentionMemory, *, weights: bool) -> tuple[Tensor, Tensor]:
         """Let states [T, N, H] look at the sources: contexts [T, N, C] and weights [T, N, S]."""
         _, rows, width = states.shape
         if rows == len(memory.lengths):
-            found: tuple[Tensor, Tensor] = self.attention(states, memory)
-            return found
+            return self.attention.look(states, memory, weights=weights)
         queries = states.view(len(memory.lengths), -1, width).transpose(0, 1)  # [K, B, H], T = 1
-        context, weights = self.attention(queries, memory)  # [K, B, C], [K, B, S]
-        return context.transpose(0, 1).reshape(1, rows, -1), weights.transpose(0, 1).reshape(1, rows, -1)
+        context, shares = self.attention.look(queries, memory, weights=weights)  # [K, B, C], [K, B, S]
+        return context.transpose(0, 1).reshape(1, rows, -1), shares.transpose(0, 1).reshape(1, rows, -1)
 
 
 def reorder(state: DecoderState, index: Tensor) -> DecoderState:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
+
+from rnn_engine.nn.dropout import dropout
 
 
 class Embedding(nn.Module):
@@ -20,16 +21,20 @@ class Embedding(nn.Module):
         dropout: Probability of dropping a value of the result.
         word_dropout: Probability, in training, that a token's whole vector is zero. The others keep their length: the
             network is to know the gap, not to make up for it.
+        per_sentence: Whether values are dropped at all steps of a sentence alike.
 
     Source: Press & Wolf 2017 (tied tables); Vaswani et al. 2017, section 3.4 (the factor); Gal & Ghahramani 2016
     (word dropout, there of every occurrence of a word at once).
     """
 
-    def __init__(self, vocabulary_size: int, size: int, dropout: float, word_dropout: float = 0.0) -> None:
+    def __init__(
+        self, vocabulary_size: int, size: int, dropout: float, word_dropout: float = 0.0, *, per_sentence: bool = False
+    ) -> None:
         super().__init__()
         self.table = nn.Embedding(vocabulary_size, size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.word_dropout = word_dropout
+        self.per_sentence = per_sentence
         self.scale = math.sqrt(size)
         nn.init.normal_(self.table.weight, std=1.0 / self.scale)
 
@@ -42,13 +47,16 @@ class Embedding(nn.Module):
         """Look tokens up.
 
         Args:
-            tokens: Ids, int64, any shape.
+            tokens: Ids, int64, [T, B].
 
         Returns:
-            Vectors, [..., E].
+            Vectors, [T, B, E].
         """
-        vectors: Tensor = self.dropout(self.table(tokens) * self.scale)
-        if self.training and self.word_dropout:
-            kept = torch.rand(tokens.shape, device=tokens.device) >= self.word_dropout
-            vectors = vectors * kept[..., None]
-        return vectors
+        return dropout(
+            self.table(tokens),
+            self.dropout,
+            scale=self.scale,
+            row_dropout=self.word_dropout,
+            per_sentence=self.per_sentence,
+            training=self.training,
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from nmt.model.recurrent import LayerNoise, recurrent, run
+from rnn_engine import dropout
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = recurrent(cell, input_size, hidden_size, layers, noise=noise, bidirectional=True, memory=memory)
-        self.dropout = nn.Dropout(noise.dropout)
+        self.noise = noise
         self.output_size = 2 * hidden_size
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> EncoderOutput:
@@ -58,6 +59,7 @@ class Encoder(nn.Module):
             The encoded sources.
         """
         lengths = lengths.cpu()
-        states = self.dropout(run(self.layers, embedded, lengths=lengths)[0])  # [S, B, C]
+        states = run(self.layers, embedded, lengths=lengths)[0]  # [S, B, C]
+        states = dropout(states, self.noise.dropout, per_sentence=self.noise.per_sentence, training=self.training)
         lengths = lengths.to(states.device, non_blocking=True)
         return EncoderOutput(states, lengths, states.sum(dim=0) / lengths[:, None])  # padding is zero and adds nothing

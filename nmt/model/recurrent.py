@@ -61,6 +61,11 @@ class LayerNoise:
     zoneout: float = 0.0
     """Probability with which a value of a state stays what it was; otherwise, this share of each does."""
 
+    @property
+    def per_sentence(self) -> bool:
+        """Whether what is dropped is dropped at all steps of a sentence."""
+        return self.dropout_mask == "sentence"
+
 
 NO_NOISE = LayerNoise()
 

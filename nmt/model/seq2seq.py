@@ -66,7 +66,7 @@ class Seq2Seq(nn.Module):
             )
         shape = config.model
         noise = LayerNoise(
-            _or_dropout(shape.layer_dropout, shape), recurrent_dropout=shape.recurrent_dropout, zoneout=shape.zoneout
+            _or_dropout(shape.layer_dropout, shape), shape.dropout_mask, shape.recurrent_dropout, shape.zoneout
         )
         target = _embedding(target_vocab_size, shape)
         shared = config.data.joint_vocabulary and shape.tie_embeddings
@@ -177,4 +177,5 @@ def _or_dropout(value: float | None, shape: ModelConfig) -> float:
 
 def _embedding(vocabulary_size: int, shape: ModelConfig) -> Embedding:
     dropout = _or_dropout(shape.embedding_dropout, shape)
-    return Embedding(vocabulary_size, shape.embedding_size, dropout, shape.word_dropout)
+    per_sentence = shape.dropout_mask == "sentence"
+    return Embedding(vocabulary_size, shape.embedding_size, dropout, shape.word_dropout, per_sentence=per_sentence)

@@ -16,6 +16,7 @@ from nmt.model.readout import loss_workspace
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import mixed
+from rnn_engine.nn.devices import device_of
 
 MARGIN = 1.15
 """What a prediction is multiplied by before it is compared with a limit."""
@@ -35,7 +36,7 @@ class Need:
     output: int
     """Output layer and loss."""
     attention: int
-    """Attention's weights, for each pair of a source and a target position."""
+    """Attention's weights, for each pair of a source and a target position; 0 where the engine computes it."""
     activations: int
     """All else that grows with the tokens."""
 
@@ -93,18 +94,21 @@ class Footprint:
         shape = self._shape
         width, hidden, states = shape.embedding_size, shape.hidden_size, 2 * shape.hidden_size
         weight, _ = self._model.output_layer
-        # Values for each source token. Of width E: the embedding, its dropout and mask, the packed copy, two gradients.
-        # Of width 2H: the states as the layers give them, padded, dropped and transposed, the mask and three gradients.
-        # Of width H: the keys twice, and their gradient.
-        source = 6 * width + 8 * states + 3 * hidden
-        # Values for each target token: the embedding as above; the layers' output and its gradients; context and states
-        # side by side, with the gradients of both; the query, the attentional vector and its dropout; the result, and
-        # its gradient twice.
-        target = 9 * width + 4 * hidden + 3 * (states + hidden) + 2 * states + 5 * hidden
+        # Values for each source token. Of width E: the embedding, what dropout leaves of it, the packed copy, two
+        # gradients. Of width 2H: the states as the layers give them, padded and dropped, and four gradients. Of width
+        # H: the keys and their gradient.
+        source = 5 * width + 7 * states + 2 * hidden
+        # Values for each target token. Of width E: the embedding and what dropout leaves of it, two gradients, the
+        # result and its gradient twice. Of width H: the layers' output, the attentional vector, the gradients of both
+        # and of what tanh was taken of, the query. Of width 2H: the context and its gradient.
+        target = 7 * width + 6 * hidden + 2 * states
+        if shape.context == "upper":  # what the upper layers read, what dropout leaves of it, and their gradients
+            target += 4 * (states + hidden) + 2 * hidden * (shape.decoder_layers - 1)
         activations = _FLOAT * batch * (source_steps * source + target_steps * target)
-        # For each pair of positions: the scores, the weights and, at the peak of the backward pass, three gradients;
-        # with dropout also a mask and the dropped weights.
-        each = 5 + (2 if shape.attention_dropout else 0)
+        # The engine makes attention's weights again. Of torch's operations, on CUDA, there are for each pair of
+        # positions the scores, the weights and, at the peak of the backward pass, three gradients; with dropout also
+        # a mask and the dropped weights.
+        each = 0 if device_of(weight).attends else 5 + (2 if shape.attention_dropout else 0)
         attention = _FLOAT * each * batch * source_steps * target_steps
         # The gradient of an embedding is as large as its table; one is computed while another is kept.
         with mixed(self._model.device, self._precision):

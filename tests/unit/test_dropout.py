@@ -59,12 +59,32 @@ def test_zero_is_the_same_as_left_out():
     off = {"attention_dropout": 0.0, "word_dropout": 0.0}
     left_out = trained(dropout=0.3)
     assert all(map(torch.equal, trained(dropout=0.3, **off), left_out))
-    torch.manual_seed(0)
-    untouched = torch.get_rng_state()
-    for module in (Attention("dot", 4, 6).dropout, Embedding(5, 4, 0.0)):
-        torch.manual_seed(0)
-        module.train()(torch.ones(2, 3, dtype=torch.int64))
-        assert torch.equal(torch.get_rng_state(), untouched)  # nothing is drawn
+    outputs(make_model(dropout=0.0).train(), count=1)
+    drawn = torch.get_rng_state()
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), drawn)  # nothing is
+
+
+@pytest.mark.parametrize("kind", ["embedding_dropout", "layer_dropout", "output_dropout"])
+def test_one_mask_a_sentence(kind):
+    """Of equal steps and states, the same values are dropped at every step of a sentence, and others in the next."""
+    model = make_model(**{kind: 0.5}, dropout_mask="sentence").train()
+    seen: list[torch.Tensor] = []
+    if kind == "embedding_dropout":
+        seen.append(model.source_embedding(torch.full((6, 2), 5)) != 0)
+    elif kind == "layer_dropout":
+        seen.append(model.encode(torch.full((6, 2), 5), torch.tensor([6, 6])).states != 0)
+    else:
+        decoder = model.decoder
+        with torch.no_grad():
+            decoder.readout.weight.copy_(torch.eye(*decoder.readout.weight.shape))
+            decoder.readout.bias.zero_()
+        start = model.start(model.encode(torch.full((6, 2), 5), torch.tensor([6, 6])))
+        seen.append(decoder(torch.randn(6, 2, decoder.readout.weight.shape[0]), start) != 0)
+    kept = seen[0]
+    assert torch.equal(kept, kept[:1].expand_as(kept))
+    assert not torch.equal(kept[:, 0], kept[:, 1])
+    assert 0.0 < kept.float().mean().item() < 1.0
 
 
 def test_word_dropout_takes_whole_vectors():
@@ -81,5 +101,5 @@ def test_word_dropout_takes_whole_vectors():
 def test_attention_reports_weights_before_dropout():
     attention = Attention("dot", 4, 6, dropout=0.5).train()
     memory = attention.memory(torch.randn(5, 2, 6), torch.tensor([5, 5]))
-    _, weights = attention(torch.randn(3, 2, 4), memory)
+    _, weights = attention.look(torch.randn(3, 2, 4), memory, weights=True)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2))

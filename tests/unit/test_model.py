@@ -133,7 +133,7 @@ def test_attention_in_equations(kind, heads):
     torch.manual_seed(2)
     attention = Attention(kind, 4, 6, heads)
     states, queries = torch.randn(5, 2, 6), torch.randn(3, 2, 4)
-    context, weights = attention(queries, attention.memory(states, torch.tensor([5, 3])))
+    context, weights = attention.look(queries, attention.memory(states, torch.tensor([5, 3])), weights=True)
     for batch, length in enumerate((5, 3)):
         keys = [(attention.key_projection.weight @ s).chunk(heads) for s in states[:length, batch]]
         values = [s.chunk(heads) for s in states[:length, batch]]
