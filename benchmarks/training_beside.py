@@ -92,8 +92,9 @@ def main() -> None:
     rows = [row_of(name, rounds) for name in trainers]
     for row in rows:
         print(
-            f"{row['trainer']:<18}{1e3 * row['seconds'] / asked.steps:7.0f} ms a step, {row['cpu_seconds']:6.2f} CPU s a"
-            f" round, {row['peak_mib']:6.0f} MiB; ours float32 x{spread_text(row)}; CPU x{spread_text(row, 'cpu_ratio')}"
+            f"{row['trainer']:<18}{1e3 * row['seconds'] / asked.steps:7.0f} ms a step, {row['cpu_seconds']:6.2f} CPU s"
+            f" a round, {row['peak_mib']:6.0f} MiB; as long as ours in float32: {spread_text(row)}, in CPU time"
+            f" {spread_text(row, 'cpu_ratio')}"
         )
     write_json(asked.json, rows, threads=asked.threads, steps=asked.steps, rounds=asked.repeats)
 

@@ -1,7 +1,8 @@
-"""How `benchmarks/training_beside.py` talks to a trainer: lines of JSON, between processes with environments of their own.
+"""How `benchmarks/training_beside.py` talks to a trainer: lines of JSON, between processes with their own environments.
 
-A trainer's script ends with `serve(step)`, step(batch) being one step of training. Each line of its input is a number of
-steps, which it answers with their seconds, CPU seconds and the most memory held so far. Nothing but NumPy is needed.
+A trainer's script ends with `serve(path, step)`, step(pairs) being one step of training. Each line of its input is a
+number of steps, which it answers with their seconds, CPU seconds and the most memory held so far. Nothing but NumPy is
+needed here.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt.config import ModelConfig, Precision
+from nmt.model.attention import remakes_weights
 from nmt.model.readout import loss_workspace
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import mixed
-from rnn_engine.nn.devices import device_of
 
 MARGIN = 1.15
 """What a prediction is multiplied by before it is compared with a limit."""
@@ -108,7 +108,7 @@ class Footprint:
         # The engine makes attention's weights again. Of torch's operations, on CUDA, there are for each pair of
         # positions the scores, the weights and, at the peak of the backward pass, three gradients; with dropout also
         # a mask and the dropped weights.
-        each = 0 if device_of(weight).attends else 5 + (2 if shape.attention_dropout else 0)
+        each = 0 if remakes_weights(weight.device) else 5 + (2 if shape.attention_dropout else 0)
         attention = _FLOAT * each * batch * source_steps * target_steps
         # The gradient of an embedding is as large as its table; one is computed while another is kept.
         with mixed(self._model.device, self._precision):

@@ -49,12 +49,12 @@ def test_a_line_of_ten_thousand_words(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(
         f"folder = '{tmp_path}/model'\n[data]\ntrain = {list(map(str, train))}\nvalid = {list(map(str, valid))}\n"
-        "vocabulary_size = 90\nmax_length = 10000\n[model]\nembedding_size = 48\nhidden_size = 64\n"
+        "vocabulary_size = 90\nmax_length = 10000\n[model]\nembedding_size = 256\nhidden_size = 320\n"
         f"[training]\nepochs = 1\nthreads = 1\nbatch_tokens = {config['training']['batch_tokens']}\n"
     )
 
     def run(*settings: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", LIMITED, str(path), str(1300 * 2**20), *settings]
+        command = [sys.executable, "-c", LIMITED, str(path), str(500 * 2**20), *settings]
         return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     done = run()
