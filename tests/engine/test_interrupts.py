@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import rnn_engine
+import rnn_engine.nn.attention
+import rnn_engine.nn.cross_entropy  # here, as an import that a signal ends would not be whole
 
 MOST = 5.0  # seconds until a call has ended, on a busy machine
 
