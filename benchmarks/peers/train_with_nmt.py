@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from training_rounds import Pairs, options, serve
 
 from nmt.config_file import load_config
@@ -27,7 +28,7 @@ def batch_of(pairs: Pairs) -> Batch:
         target_lengths=lengths,
         source_tokens=int(pairs.source_lengths.sum()),
         target_tokens=int(lengths.sum()),
-        indices=pairs.source_lengths,
+        indices=np.arange(len(lengths)),
     )
 
 

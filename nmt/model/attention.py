@@ -85,7 +85,7 @@ class Attention(nn.Module):
             lengths: [B] int64, steps of each source.
 
         Returns:
-            The memory that `forward` takes.
+            The memory that `look` takes.
         """
         return AttentionMemory(linear(states, self.key_projection.weight), states, lengths)
 
