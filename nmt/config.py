@@ -250,7 +250,7 @@ class TrainingConfig(Section):
     adam_betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     """Decay of Adam's first and second moment."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)
-    """Decoupled weight decay; adamw only."""
+    """Decoupled weight decay of matrices, not of biases and gains; adamw only."""
     schedule: Literal["linear", "cosine", "inverse_sqrt", "plateau"] = "linear"
     """Learning rate after the warm-up: at its peak, then falling to zero along a line over the last `decay_fraction`;
     falling to zero along a cosine; falling with the square root of the steps; at its peak until validations stop
@@ -276,6 +276,10 @@ class TrainingConfig(Section):
     """Global norm to which gradients are clipped."""
     label_smoothing: Fraction = 0.1
     """Probability mass spread evenly over the vocabulary."""
+    rdrop: float = Field(default=0.0, ge=0.0, le=100.0)
+    """R-Drop: every batch is run twice, with other dropout, and the loss is the mean of both plus a quarter of this
+    times the divergence of their predictions, there and back (Liang and others; they take 5). 0 turns it off; a step
+    takes twice as long."""
     ema_decay: Fraction = 0.0
     """Exponential moving average of the parameters, used for validation and the saved model; 0 turns it off."""
     subword_regularization: Fraction = 0.0
@@ -284,6 +288,10 @@ class TrainingConfig(Section):
     subword_alpha: float = Field(default=0.2, gt=0.0, le=1.0)
     """How they are drawn: for unigram, the smoothing exponent (smaller is more varied); for bpe, the share of merges
     left out."""
+    subword_regularization_side: Literal["both", "source"] = "both"
+    """Whether subwords of both sides are drawn anew, or of the source alone."""
+    subword_regularization_until: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Share of `epochs` after which no more are, so that training ends on the subwords that translating meets."""
     validate_every: int = Field(default=500, ge=1, le=_MOST_STEPS)
     """Steps between two validations; each is saved as a checkpoint, and the best of them kept."""
     checkpoint_every: int | None = Field(default=None, ge=1, le=_MOST_STEPS)

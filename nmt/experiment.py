@@ -5,6 +5,7 @@ What brings torch or sacreBLEU is imported by the function that needs it: prepar
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,12 @@ def training_batches(config: Config, data: PreparedData) -> TrainingBatches:
             SubwordSampler(subwords, config.data.subword_model, settings.subword_alpha)
             for subwords in (data.source_subwords, data.target_subwords)
         )
-        regularization = SubwordRegularization(settings.subword_regularization, source, target)
+        regularization = SubwordRegularization(
+            settings.subword_regularization,
+            source,
+            target if settings.subword_regularization_side == "both" else None,
+            math.ceil(settings.subword_regularization_until * settings.epochs),
+        )
     return TrainingBatches(data.train, settings.batch_tokens, settings.seed, regularization)
 
 

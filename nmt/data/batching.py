@@ -181,8 +181,10 @@ class SubwordRegularization:
     """Probability that a sentence of either side gets one, 0..1."""
     source: SubwordSampler
     """Draws those of the source."""
-    target: SubwordSampler
-    """Draws those of the target."""
+    target: SubwordSampler | None
+    """Draws those of the target; None leaves them as they are."""
+    epochs: int | None = None
+    """In how many epochs, from the first on; None for all."""
 
 
 class TrainingBatches:
@@ -223,6 +225,8 @@ class TrainingBatches:
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from the one numbered `start` on."""
         drawing = self._regularization
+        if drawing is not None and drawing.epochs is not None and epoch >= drawing.epochs:
+            drawing = None
         for number, indices in enumerate(self._plan(epoch)[start:], start):
             if drawing is None:
                 yield collate(self._split, indices)
@@ -232,8 +236,12 @@ class TrainingBatches:
             # last number is 1 because NumPy ignores trailing zeros: batch 0 would share the generator of the order.
             numpy = np.random.default_rng((self._seed, epoch, number, 1))
             random = Random(int(numpy.integers(2**63)))  # much faster for single numbers
-            sources = _resample([source for source, _ in pairs], drawing.source, drawing.share, random)
-            targets = _resample([target for _, target in pairs], drawing.target, drawing.share, random)
+            sources: Sequence[Sequence[int] | IdArray] = _resample(
+                [source for source, _ in pairs], drawing.source, drawing.share, random
+            )
+            targets: Sequence[Sequence[int] | IdArray] = [target for _, target in pairs]
+            if drawing.target is not None:
+                targets = _resample(targets, drawing.target, drawing.share, random)
             yield _arrays(list(zip(indices.tolist(), sources, targets, strict=True)))
 
     def _plan(self, epoch: int) -> list[Integers]:
@@ -243,7 +251,7 @@ class TrainingBatches:
 
 
 def _resample(
-    sentences: list[IdArray], sampler: SubwordSampler, share: float, random: Random
+    sentences: Sequence[Sequence[int] | IdArray], sampler: SubwordSampler, share: float, random: Random
 ) -> list[Sequence[int] | IdArray]:
     """Draw other subwords for a share of the sentences of a batch.
 
@@ -253,7 +261,7 @@ def _resample(
     result: list[Sequence[int] | IdArray] = list(sentences)
     for place, sentence in enumerate(sentences):
         if random.random() < share:
-            drawn = sampler.sample(sentence.tolist(), random)
+            drawn = sampler.sample(list(map(int, sentence)), random)
             if len(drawn) <= 2 * len(sentence):
                 result[place] = drawn
     return result

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from nmt.config import ModelConfig, Precision
 from nmt.model.attention import remakes_weights
+from nmt.model.divergence import divergence_workspace
 from nmt.model.readout import loss_workspace
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
@@ -53,10 +54,13 @@ class Footprint:
         model: The network.
         shape: Its settings.
         precision: What it is trained in.
+        rdrop: Whether every pair is run twice (`training.rdrop`).
     """
 
-    def __init__(self, model: Seq2Seq, shape: ModelConfig, precision: Precision = "float32") -> None:
-        self._model, self._shape, self._precision = model, shape, precision
+    def __init__(
+        self, model: Seq2Seq, shape: ModelConfig, precision: Precision = "float32", *, rdrop: bool = False
+    ) -> None:
+        self._model, self._shape, self._precision, self._rdrop = model, shape, precision, rdrop
 
     def need(self, source_lengths: Sequence[int], target_lengths: Sequence[int]) -> Need:
         """Predict a batch.
@@ -65,6 +69,8 @@ class Footprint:
             source_lengths: Steps of each source, [B], eos included.
             target_lengths: Steps of each target, [B].
         """
+        if self._rdrop:
+            source_lengths = [length for length in source_lengths for _ in range(2)]
         batch, target_steps = len(source_lengths), max(target_lengths)
         with mixed(self._model.device, self._precision):
             stacks = [needs(self._model.encoder.layers, list(source_lengths), batch)]
@@ -80,7 +86,7 @@ class Footprint:
             target_steps: T.
             batch: B.
         """
-        shape = self._shape
+        shape, batch = self._shape, 2 * batch if self._rdrop else batch
         width = _FLOAT * batch * shape.hidden_size
         encoder, decoder = 2 * width * source_steps, width * target_steps
         reserve = _STORED * (encoder * shape.encoder_layers + decoder * shape.decoder_layers)
@@ -113,4 +119,6 @@ class Footprint:
         # The gradient of an embedding is as large as its table; one is computed while another is kept.
         with mixed(self._model.device, self._precision):
             output = loss_workspace(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
+        if self._rdrop:
+            output += divergence_workspace(weight, batch * target_steps // 2)
         return Need(reserve, workspace, output, attention, activations)

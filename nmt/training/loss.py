@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nmt.config import Precision
 from nmt.data.batching import Batch
 from nmt.data.subwords import PAD
+from nmt.model.divergence import output_divergence
 from nmt.model.readout import output_loss
 from nmt.model.seq2seq import Seq2Seq
 
@@ -28,7 +30,7 @@ def mixed(device: torch.device, precision: Precision) -> torch.autocast:
 
 
 def batch_loss(
-    model: Seq2Seq, batch: Batch, smoothing: float, precision: Precision = "float32"
+    model: Seq2Seq, batch: Batch, smoothing: float, precision: Precision = "float32", rdrop: float = 0.0
 ) -> tuple[Tensor, Tensor, int]:
     """Run a batch through a network.
 
@@ -37,17 +39,28 @@ def batch_loss(
         batch: The pairs.
         smoothing: See `output_loss`.
         precision: Unless "float32", the network runs under torch.autocast with it.
+        rdrop: Unless 0, every pair is run twice, next to each other, and the loss is the mean of both plus a quarter of
+            this times the divergence of their predictions, there and back.
 
     Returns:
         The smoothed loss and the negative log-likelihood, both summed over the target tokens, in nats, and the number
         of target tokens.
+
+    Source: Liang et al. 2021, equation 4 (rdrop), halved.
     """
-    device = model.device
-    source = torch.from_numpy(batch.source).to(device)  # [S, B]
-    target = torch.from_numpy(batch.target_output).to(device)  # [T, B]
+    device, passes = model.device, 2 if rdrop else 1
+    source, target_input, target_output, source_lengths = (
+        torch.from_numpy(np.repeat(array, passes, axis=-1) if rdrop else array)  # the longest source stays first
+        for array in (batch.source, batch.target_input, batch.target_output, batch.source_lengths)
+    )
+    target = target_output.to(device)  # [T, passes B]
     with mixed(device, precision):
-        encoded = model.encode(source, torch.from_numpy(batch.source_lengths))
-        hidden = model.decode(encoded, torch.from_numpy(batch.target_input).to(device))  # [T, B, E]
+        encoded = model.encode(source.to(device), source_lengths)
+        hidden = model.decode(encoded, target_input.to(device))  # [T, passes B, E]
         weight, bias = model.output_layer
         loss, nll, _ = output_loss(hidden, weight, bias, target, smoothing, padding=PAD)
+        if rdrop:
+            one, other = (hidden[:, first::2][target[:, first::2] != PAD] for first in (0, 1))  # [tokens, E]
+            loss = (loss + rdrop / 2 * output_divergence(one, other, weight, bias)) / 2
+            nll = nll / 2
     return loss, nll, batch.target_tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ _LARGEST = 2.0**24
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Build the optimiser that a config names, over all parameters of a network.
+    """Build the optimiser that a config names, over all parameters of a network; only matrices decay.
 
     Args:
         model: The network.
@@ -32,8 +33,13 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
     Source: Kingma & Ba 2015; Loshchilov & Hutter 2019 (adamw).
     """
     kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    parameters = list(model.parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [each for each in parameters if each.dim() > 1]},
+        {"params": [each for each in parameters if each.dim() < 2], "weight_decay": 0.0},
+    ]
     return kind(
-        model.parameters(),
+        groups,
         lr=config.learning_rate,
         betas=config.adam_betas,
         eps=1e-9,

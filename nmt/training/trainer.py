@@ -170,7 +170,7 @@ class Trainer:
         self.scores = ScoresFile(config.folder)
         self.events: Events | None = None
         self.pace = Pace()
-        self.footprint = Footprint(model, config.model, config.training.precision)
+        self.footprint = Footprint(model, config.model, config.training.precision, rdrop=bool(config.training.rdrop))
         self.microbatching = MicroBatching(self.footprint, None, lambda _: None)
         self.state = TrainingState(config=config)
         self.started = time.monotonic()
@@ -260,7 +260,7 @@ class Trainer:
         sums: list[tuple[Tensor, Tensor]] = []
         for batch in pieces:
             batch_sum, batch_nll, _ = batch_loss(
-                self.model, batch, self.settings.label_smoothing, self.settings.precision
+                self.model, batch, self.settings.label_smoothing, self.settings.precision, self.settings.rdrop
             )
             self.scale.scaled(batch_sum / tokens, state).backward()  # type: ignore[no-untyped-call]
             sums.append((batch_sum.detach(), batch_nll))

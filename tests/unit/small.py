@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nmt.config import Config, DataConfig, ModelConfig
+from nmt.data.batching import Batch
 
 
 def make_config(joint: bool = True, **model: object) -> Config:
@@ -14,6 +16,24 @@ def make_config(joint: bool = True, **model: object) -> Config:
     pair = (Path("a"), Path("b"))
     data = DataConfig(train=pair, valid=pair, joint_vocabulary=joint)
     return Config(folder=Path("unused"), data=data, model=ModelConfig(**shape))
+
+
+def make_batch() -> Batch:
+    """Three pairs of sources of several lengths."""
+    rng = np.random.default_rng(0)
+    lengths, steps, pairs = np.array([7, 5, 3]), 6, 3
+    source, target = rng.integers(4, 20, (7, pairs)), rng.integers(4, 20, (steps + 1, pairs))
+    source[np.arange(7)[:, None] >= lengths] = 0
+    return Batch(
+        source=source,
+        source_lengths=lengths,
+        target_input=target[:-1],
+        target_output=target[1:],
+        target_lengths=np.full(pairs, steps),
+        source_tokens=int(lengths.sum()),
+        target_tokens=steps * pairs,
+        indices=np.arange(pairs),
+    )
 
 
 def assert_same(found, expected) -> None:

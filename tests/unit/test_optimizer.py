@@ -28,6 +28,17 @@ def take_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
+def test_only_matrices_decay():
+    model = make_model()
+    nn.init.constant_(model.bias, 1.0)
+    optimizer = make_optimizer(model, TrainingConfig(optimizer="adamw", weight_decay=0.1, learning_rate=0.5))
+    before = model.weight.detach().clone()
+    model.weight.grad, model.bias.grad = torch.zeros(2, 3), torch.zeros(2)
+    optimizer.step()
+    torch.testing.assert_close(model.weight.detach(), 0.95 * before)
+    assert model.bias.tolist() == [1.0, 1.0]
+
+
 def test_clips_to_the_norm():
     model = make_model()
     model.weight.grad, model.bias.grad = torch.full((2, 3), 4.0), torch.full((2,), 2.0)

@@ -1,33 +1,14 @@
 """training.precision: what runs in bfloat16, and what stays in float32."""
 
-import numpy as np
 import pytest
 import torch
-from small import make_config
+from small import make_batch, make_config
 
 import nmt.training.loss
-from nmt.data.batching import Batch
 from nmt.model.readout import loss_workspace, output_loss
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.footprint import Footprint
 from nmt.training.loss import batch_loss
-
-
-def make_batch() -> Batch:
-    rng = np.random.default_rng(0)
-    lengths, steps, pairs = np.array([7, 5, 3]), 6, 3
-    source, target = rng.integers(4, 20, (7, pairs)), rng.integers(4, 20, (steps + 1, pairs))
-    source[np.arange(7)[:, None] >= lengths] = 0
-    return Batch(
-        source=source,
-        source_lengths=lengths,
-        target_input=target[:-1],
-        target_output=target[1:],
-        target_lengths=np.full(pairs, steps),
-        source_tokens=int(lengths.sum()),
-        target_tokens=steps * pairs,
-        indices=np.arange(pairs),
-    )
 
 
 @pytest.mark.parametrize("cell", ["lstm", "mi_lstm"])

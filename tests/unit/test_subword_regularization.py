@@ -160,6 +160,20 @@ def test_an_epoch_can_start_anywhere_and_no_two_are_alike(split: PreparedSplit, 
     assert reseeded != {index: pair for batch in whole for index, pair in batch.items()}
 
 
+def test_one_side_and_some_epochs_alone(split: PreparedSplit, sampler: SubwordSampler) -> None:
+    drawing = SubwordRegularization(0.9, sampler, None, epochs=2)
+    data, plain = TrainingBatches(split, 120, 3, drawing), TrainingBatches(split, 120, 3)
+    for epoch in range(4):
+        found, expected = (
+            {index: pair for batch in each.batches(epoch) for index, pair in columns(batch).items()}
+            for each in (data, plain)
+        )
+        assert {index: target for index, (_, target) in found.items()} == {
+            index: target for index, (_, target) in expected.items()
+        }
+        assert (found == expected) == (epoch >= 2)
+
+
 def test_unknown_characters_keep_a_sentence_as_it_is(
     subwords: Subwords, sampler: SubwordSampler, tmp_path: Path
 ) -> None:
