@@ -1,10 +1,13 @@
 """What `nmt plan` says, beside what `nmt train` then takes.
 
-    python benchmarks/plan.py CONFIG [CONFIG ...] [--set section.key=value ...] [--steps 60] [--json FILE]
+    python benchmarks/plan.py CONFIG [CONFIG ...] [--precisions float32 bfloat16] [--set section.key=value ...]
+        [--steps 60] [--json FILE]
 
-Each config is planned, then trained for some steps in a folder that is removed again, its data prepared anew. The peak
-is the resident memory of the training process at its highest (VmHWM), the speed that of its steps without validation.
-A ratio is measured / predicted. Load on the machine moves the speeds: run it on an idle one.
+Each config is planned, then trained for some steps in a folder that is removed again, its data prepared anew; it
+validates and saves ten times. The peak is the resident memory of the training process at its highest (VmHWM), at the
+end and when a tenth of the steps was done: what shapes that came later added is the difference. The speed is that of
+its steps without validation. A ratio is measured / predicted. Load on the machine moves the speeds: run it on an idle
+one.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,52 +32,79 @@ def main() -> None:
     """Plan, train, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="+", type=Path)
+    parser.add_argument("--precisions", nargs="+", default=["float32"])
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    rows = [compare(config, arguments.overrides, arguments.steps) for config in arguments.configs]
-    table = Table("config", "number", "predicted", "measured", "ratio")
-    for row in rows:
-        for name, unit in (("peak", 2**20), ("speed", 1)):
-            said, was = row[name]["predicted"], row[name]["measured"]
-            label = f"{name}, {'MiB' if name == 'peak' else 'target tokens/s'}"
-            table.add_row(row["config"], label, f"{said / unit:,.0f}", f"{was / unit:,.0f}", f"{was / said:.2f}")
-    Console().print(table)
+    table = Table("config", "precision", "number", "predicted", "measured", "ratio")
+    rows = []
+    for config in arguments.configs:
+        for precision in arguments.precisions:
+            row = compare(config, [*arguments.overrides, f"training.precision={precision}"], arguments.steps)
+            rows.append({"config": str(config), "precision": precision, **row})
+            for name, unit in (("peak", 2**20), ("speed", 1)):
+                said, was = row[name]["predicted"], row[name]["measured"]
+                label = f"{name}, {'MiB' if name == 'peak' else 'target tokens/s'}"
+                table.add_row(
+                    str(config), precision, label, f"{said / unit:,.0f}", f"{was / unit:,.0f}", f"{was / said:.2f}"
+                )
+            early = row["peak"]["of_a_tenth"]
+            table.add_row("", "", "peak of a tenth of the steps, MiB", "", f"{early / 2**20:,.0f}", "")
+    Console(width=120).print(table)
     write_json(arguments.json, rows)
 
 
 def compare(config: Path, overrides: list[str], steps: int) -> dict[str, Any]:
-    """Plan a config and train it for a few steps."""
+    """Plan a config and train it for some steps."""
     with tempfile.TemporaryDirectory() as folder:
         settings = [*overrides, f"folder={folder}/model"]
-        plan = nmt("plan", config, settings, "--json")[0]
-        predicted = json.loads(plan)
-        settings += [f"training.max_steps={steps}", f"training.validate_every={steps}", "training.max_minutes=60"]
-        _, peak = nmt("train", config, settings)
-        lines = (Path(folder) / "model" / "scores.jsonl").read_text().splitlines()
+        predicted = json.loads(planned(config, settings))
+        settings += [f"training.max_steps={steps}", f"training.validate_every={max(1, steps // 10)}"]
+        peaks = trained(config, [*settings, "training.max_minutes=600", "training.patience=100"], Path(folder, "model"))
+        lines = Path(folder, "model", "scores.jsonl").read_text().splitlines()
         speed = json.loads(lines[-1])["tokens_per_second"]
     return {
-        "config": str(config),
         "steps": steps,
-        "peak": {"predicted": predicted["peak_bytes"], "measured": peak},
+        "peak": {"predicted": predicted["peak_bytes"], "measured": peaks[-1], "of_a_tenth": peaks[0]},
         "speed": {"predicted": predicted["target_tokens_per_second"], "measured": speed},
         "plan": predicted,
     }
 
 
-def nmt(command: str, config: Path, settings: list[str], *options: str) -> tuple[str, int]:
-    """Run a subcommand; returns its output, and the most memory that it had, in bytes."""
+def started(command: str, config: Path, settings: list[str], *options: str) -> subprocess.Popen[str]:
+    """Start a subcommand."""
     line = [sys.executable, "-m", "nmt", command, str(config), *options]
     line += [part for setting in settings for part in ("--set", setting)]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def planned(config: Path, settings: list[str]) -> str:
+    """What `nmt plan` prints."""
+    process = started("plan", config, settings, "--json")
+    output = process.communicate()[0]
+    if process.returncode:
+        raise SystemExit(f"nmt plan {config}: exit code {process.returncode}")
+    return output
+
+
+def trained(config: Path, settings: list[str], folder: Path) -> list[int]:
+    """The most bytes that `nmt train` had had at each validation, and at its end."""
+    process = started("train", config, settings)
+    peaks: list[int] = []
+    while True:
+        found, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if found:
+            break
+        scores = folder / "scores.jsonl"
+        if scores.exists() and scores.read_text().count("\n") > len(peaks):
+            match = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+            peaks += [1024 * int(match[1])] if match else []
+        time.sleep(0.2)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{' '.join(line)}: exit code {process.returncode}")
-    return output, usage.ru_maxrss * 1024
+        raise SystemExit(f"nmt train {config}: exit code {process.returncode}")
+    return [*peaks, usage.ru_maxrss * 1024]
 
 
 if __name__ == "__main__":

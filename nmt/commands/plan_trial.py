@@ -105,10 +105,11 @@ def measure(config: Config) -> dict[str, Any]:
         "gradients": values,
         "optimiser and averages": copies * values,
         "recurrent layers, kept": need.reserve,
-        "recurrent layers, workspace": need.workspace,
+        "attention, kept": need.attention,
+        "workspace of a call": need.workspace,
         "output layer and loss": need.output,
     }
-    parts["attention and the rest"] = peak - sum(parts.values())
+    parts["between the layers, and the rest"] = peak - sum(parts.values())
     tokens = sum(shape[3] for shape in shapes)
     seconds = tokens * pace.seconds / max(pace.tokens, 1)
     lengths, steps = largest.source_lengths.tolist(), len(largest.target_input)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from rnn_engine import attention, linear
-from rnn_engine.nn.devices import device_of
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,6 @@ class AttentionShape:
     """Parts of the state that look for themselves."""
     context: str = "readout"
     """readout: the last layer asks; upper: the first, and those above read what it is given."""
-
-
-def remakes_weights(device: torch.device) -> bool:
-    """Whether attention on a device keeps no weights for its backward pass."""
-    return bool(device_of(torch.empty(0, device=device)).attends)
 
 
 class Attention(nn.Module):

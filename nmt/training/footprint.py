@@ -1,9 +1,9 @@
 """The memory that a training step needs for its batch, told from the batch's shape before it runs.
 
-The recurrent layers and the output layer plan their memory, and are asked. The rest is torch's: tensors that autograd
-holds for the backward pass, and those that live at its peak. They are counted one by one from the network's code, in
-numbers for each token or for each pair of a source and a target position, and rounded up: `MARGIN` makes up for the
-allocator. Parameters, gradients and the optimiser's moments are not part of it.
+The recurrent layers, attention, linear layers and the output layer plan their memory, and are asked. The rest are
+tensors between them: those that autograd holds for the backward pass, and those that live at its peak. They are counted
+one by one from the network's code, in numbers for each token, and rounded up: `MARGIN` makes up for the allocator.
+Parameters, gradients and the optimiser's moments are not part of it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt.config import ModelConfig, Precision
-from nmt.model.attention import remakes_weights
 from nmt.model.divergence import divergence_workspace
+from nmt.model.needs import attention_needs, called, linear_workspace, rounded_bytes
 from nmt.model.readout import loss_workspace
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
@@ -33,11 +33,11 @@ class Need:
     reserve: int
     """What the recurrent layers keep from forward to backward."""
     workspace: int
-    """What they need inside a call, the largest of all."""
+    """What a call of the engine needs for itself, be it of theirs, of attention or of a linear layer: the largest."""
     output: int
     """Output layer and loss."""
     attention: int
-    """Attention's weights, for each pair of a source and a target position; 0 where the engine computes it."""
+    """What attention keeps: the context and a logarithm for each row; on CUDA its weights, too."""
     activations: int
     """All else that grows with the tokens."""
 
@@ -96,29 +96,31 @@ class Footprint:
         return self._with(source_steps, target_steps, batch, reserve, workspace).total
 
     def _with(self, source_steps: int, target_steps: int, batch: int, reserve: int, workspace: int) -> Need:
-        """Add what torch needs to what the recurrent layers need."""
-        shape = self._shape
+        """Add what all else needs to what the recurrent layers need."""
+        shape, decoder = self._shape, self._model.decoder
         width, hidden, states = shape.embedding_size, shape.hidden_size, 2 * shape.hidden_size
         weight, _ = self._model.output_layer
-        # Values for each source token. Of width E: the embedding, what dropout leaves of it, the packed copy, two
-        # gradients. Of width 2H: the states as the layers give them, padded and dropped, and four gradients. Of width
-        # H: the keys and their gradient.
-        source = 5 * width + 7 * states + 2 * hidden
-        # Values for each target token. Of width E: the embedding and what dropout leaves of it, two gradients, the
-        # result and its gradient twice. Of width H: the layers' output, the attentional vector, the gradients of both
-        # and of what tanh was taken of, the query. Of width 2H: the context and its gradient.
-        target = 7 * width + 6 * hidden + 2 * states
+        # Values for each source token. Of width 2H: the states as the layers give them, padded and dropped, and four
+        # gradients. Of width H: the keys and their gradient.
+        source = 7 * states + 2 * hidden
+        # Values for each target token. Of width H: the layers' output, the attentional vector, the gradients of both
+        # and of what tanh was taken of, the query. Of width 2H: the context's gradient.
+        target = 6 * hidden + states
         if shape.context == "upper":  # what the upper layers read, what dropout leaves of it, and their gradients
             target += 4 * (states + hidden) + 2 * hidden * (shape.decoder_layers - 1)
-        activations = _FLOAT * batch * (source_steps * source + target_steps * target)
-        # The engine makes attention's weights again. Of torch's operations, on CUDA, there are for each pair of
-        # positions the scores, the weights and, at the peak of the backward pass, three gradients; with dropout also
-        # a mask and the dropped weights.
-        each = 0 if remakes_weights(weight.device) else 5 + (2 if shape.attention_dropout else 0)
-        attention = _FLOAT * each * batch * source_steps * target_steps
-        # The gradient of an embedding is as large as its table; one is computed while another is kept.
+        # Of width E, for each source token: the embedding, what dropout leaves of it, the packed copy, two gradients;
+        # for each target token: the first two, two gradients, the result and its gradient twice.
+        embedded = _FLOAT * batch * (5 * source_steps + 7 * target_steps) * width
+        rows = batch * max(source_steps, target_steps)
         with mixed(self._model.device, self._precision):
+            value = called(weight).itemsize
+            attention, inside = attention_needs(decoder.attention, source_steps, target_steps, batch)
+            linear = [decoder.attention.key_projection, decoder.attentional, decoder.readout]
+            inside = max(workspace, inside, *(linear_workspace(each, rows) for each in linear))
+            inside += max(rounded_bytes(stack) for stack in (self._model.encoder.layers, *decoder.layers))
+            # The gradient of an embedding is as large as its table; one is computed while another is kept.
             output = loss_workspace(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
         if self._rdrop:
             output += divergence_workspace(weight, batch * target_steps // 2)
-        return Need(reserve, workspace, output, attention, activations)
+        activations = embedded + value * batch * (source_steps * source + target_steps * target)
+        return Need(reserve, inside, output, attention, activations)
