@@ -1,0 +1,204 @@
+"""Text of any kind in, lines for a model out; their translations in, text of that kind out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Self
+
+from nmt.decoding.translation import Status, Translation, TranslationSettings
+from nmt.text.layout import Layout, Slot, layout_of_segment, layout_of_text, slots
+from nmt.text.plans import Finished, Plan
+from nmt.text.results import LineResult, TextResult, overall
+from nmt.text.segments import Segment, Tag, joined, plain
+
+if TYPE_CHECKING:
+    from nmt.decoding.translator import Translator
+
+
+class TextFormat(StrEnum):
+    """What a text is."""
+
+    TEXT = "text"
+    """Lines; breaks between them are kept."""
+
+
+class TextTranslator:
+    """Makes of texts the lines that a model is to translate, and of their translations texts again.
+
+    It translates nothing by itself, so that whoever does may put the lines of many texts together:
+
+        job = texts.begin(["Hello.\\n\\nHow are you?"])
+        translations = translator.translate_detailed(job.lines, job.settings())
+        [result] = job.finish(translations)
+
+    It is cheap to make, holds no model, and any number of threads may use one at a time.
+
+    Args:
+        source: Language of the texts, as a code such as `en` or `pt-BR`; empty if unknown.
+        target: Language of the translations.
+    """
+
+    def __init__(self, source: str = "", target: str = "") -> None:
+        self.source, self.target = source, target
+
+    @classmethod
+    def for_model(cls, translator: Translator) -> Self:
+        """Make one for the languages of a model."""
+        data = translator.config.data
+        return cls(data.source_language or "", data.target_language or "")
+
+    def begin(self, texts: Sequence[str | Segment], format: str = TextFormat.TEXT, alternatives: int = 0) -> Job:
+        """Take texts apart.
+
+        Args:
+            texts: The texts; or segments, of which `format` is not asked.
+            format: What the texts are; see `TextFormat`.
+            alternatives: Other translations of each, at most.
+
+        Returns:
+            What is to be translated, and how it becomes text again.
+
+        Raises:
+            TypeError: If `texts` is no list of texts or segments.
+            ValueError: If there is no such format.
+        """
+        if isinstance(texts, (str, bytes, bytearray)):
+            raise TypeError("texts: expected a list of texts, got a single one; for one text: begin([text])")
+        known = TextFormat(format)
+        return Job([self._lay_out(text, known) for text in texts], self._plan, alternatives)
+
+    def translate(
+        self,
+        translator: Translator,
+        texts: Sequence[str | Segment],
+        format: str = TextFormat.TEXT,
+        alternatives: int = 0,
+        settings: TranslationSettings | None = None,
+    ) -> list[TextResult]:
+        """Translate texts with a model: `begin`, the model's `translate_detailed`, and `finish`.
+
+        Args:
+            translator: The model.
+            texts: As for `begin`.
+            format: As for `begin`.
+            alternatives: As for `begin`.
+            settings: How to search; None takes what the model's settings say.
+
+        Returns:
+            What became of each text.
+
+        Raises:
+            SearchError: If a setting is out of bounds.
+            TypeError, ValueError: As by `begin`.
+        """
+        job = self.begin(texts, format, alternatives)
+        return job.finish(translator.translate_detailed(job.lines, job.settings(settings)))
+
+    def _lay_out(self, text: str | Segment, format: TextFormat) -> Layout:
+        if isinstance(text, tuple):
+            return layout_of_segment(text)
+        if not isinstance(text, str):
+            raise TypeError(f"texts: expected str, or a segment (a tuple), got {type(text).__name__}")
+        return layout_of_text(text)
+
+    def _plan(self, segment: Segment) -> Plan:
+        return Plan(segment)
+
+
+class Job:
+    """Texts that are being translated.
+
+    Args:
+        layouts: What each text is made of.
+        plan: Says of a segment how to translate it.
+        alternatives: Other translations of each, at most.
+    """
+
+    def __init__(self, layouts: Sequence[Layout], plan: Callable[[Segment], Plan], alternatives: int) -> None:
+        self._layouts, self._alternatives = layouts, alternatives
+        self._plans = [[plan(slot.segment) for slot in slots(layout)] for layout in layouts]
+        self.lines: list[str] = [each.line for plans in self._plans for each in plans]
+        """What is to be translated, in order: a line each, without line breaks."""
+        self.alignments: bool = any(each.aligned for plans in self._plans for each in plans)
+        """Whether the translations are to come with alignments, by which tags, placeholders and terms are placed."""
+
+    def settings(self, settings: TranslationSettings | None = None) -> TranslationSettings:
+        """Return settings for `Translator.translate_detailed` that give what `finish` needs.
+
+        Args:
+            settings: What they are to be otherwise.
+        """
+        settings = settings or TranslationSettings()
+        n_best = max(settings.n_best, self._alternatives + 1)
+        return replace(settings, alignments=settings.alignments or self.alignments, n_best=n_best)
+
+    def finish(self, translations: Sequence[Translation]) -> list[TextResult]:
+        """Make texts of the translations.
+
+        Args:
+            translations: One for each of `lines`; with alignments if `alignments` says so.
+
+        Returns:
+            What became of each text.
+
+        Raises:
+            ValueError: If there are not as many as lines.
+        """
+        if len(translations) != len(self.lines):
+            raise ValueError(f"translations: expected one for each of {len(self.lines)} lines, got {len(translations)}")
+        left = iter(translations)
+        return [
+            self._finished(layout, [(plan, next(left)) for plan in plans])
+            for layout, plans in zip(self._layouts, self._plans, strict=True)
+        ]
+
+    def _finished(self, layout: Layout, done: Sequence[tuple[Plan, Translation]]) -> TextResult:
+        """Put a text together from the translations of its lines."""
+        ranked = [_ranked(plan, translation, self._alternatives) for plan, translation in done]
+        count = max((len(each) for each in ranked), default=1)
+        texts = [_write(layout, [each[min(rank, len(each) - 1)] for each in ranked]) for rank in range(count)]
+        lines = tuple(
+            _line_result(plan, best, translation.status)
+            for (plan, translation), [best, *_] in zip(done, ranked, strict=True)
+        )
+        segment: list[str | Tag] = []
+        for part, best in _zipped(layout, [best for best, *_ in ranked]):
+            segment += [part] if isinstance(part, str) else part.segment if best is None else best.segment
+        return TextResult(
+            texts[0],
+            overall(each.status for each in lines),
+            tuple(text for text in dict.fromkeys(texts[1:]) if text != texts[0]),
+            joined(segment),
+            lines,
+        )
+
+
+def _ranked(plan: Plan, translation: Translation, alternatives: int) -> list[Finished | None]:
+    """Make the best translations of a segment, at least one; None stands for what is kept as it came."""
+    if translation.status in (Status.EMPTY, Status.COPIED):
+        return [None]
+    if not translation.hypotheses:
+        return [plan.finish("", ())]
+    return [plan.finish(each.text, each.alignment) for each in translation.hypotheses[: alternatives + 1]]
+
+
+def _line_result(plan: Plan, done: Finished | None, status: Status) -> LineResult:
+    if done is None:
+        return LineResult(plan.source, plan.source, status)
+    return LineResult(plan.source, plain(done.segment).strip(), status, done.alignment, done.missing)
+
+
+def _write(layout: Layout, done: Sequence[Finished | None]) -> str:
+    """Write a text with the translations of its slots."""
+    return "".join(
+        part if isinstance(part, str) else part.original if best is None else part.write(best.segment)
+        for part, best in _zipped(layout, done)
+    )
+
+
+def _zipped(layout: Layout, done: Sequence[Finished | None]) -> list[tuple[str | Slot, Finished | None]]:
+    """Pair each slot with its translation, and all else with None."""
+    left = iter(done)
+    return [(part, next(left) if isinstance(part, Slot) else None) for part in layout]
