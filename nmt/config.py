@@ -37,7 +37,7 @@ _MOST_STEPS: Final = 1_000_000_000
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
-def _expand(value: object) -> object:
+def expand(value: object) -> object:
     """Replace each `${NAME}` or `$NAME` of a path by the environment variable, and a leading `~` by the home folder."""
     if not isinstance(value, str):
         return value
@@ -59,26 +59,26 @@ def _expand(value: object) -> object:
 
 
 def _as_corpus(value: object) -> object:
-    """Let one text stand for a TSV file."""
+    """Let one text stand for a file of pairs."""
     return [value] if isinstance(value, (str, Path)) else value
 
 
 def _as_corpora(value: object) -> object:
-    """Let a corpus stand for a list of one: a text, or two texts of which not both are TSV files."""
+    """Let a corpus stand for a list of one: a text, or two texts of which not both hold pairs."""
     if isinstance(value, (str, Path)):
         return [[value]]
     names = [Path(item) for item in value if isinstance(item, (str, Path))] if isinstance(value, (list, tuple)) else []
-    return [value] if len(names) == 2 and not all(map(_is_tsv, names)) else value
+    return [value] if len(names) == 2 and not all(map(_holds_pairs, names)) else value
 
 
-def _is_tsv(path: Path) -> bool:
-    return re.fullmatch(r".*\.tsv(\.gz|\.bz2|\.xz|\.zst)?", path.name) is not None
+def _holds_pairs(path: Path) -> bool:
+    return re.fullmatch(r".*\.(tsv|tmx|TMX)(\.gz|\.bz2|\.xz|\.zst)?", path.name) is not None
 
 
 def _check_corpus(value: tuple[Path, ...]) -> tuple[Path, ...]:
-    if len(value) == 2 or (len(value) == 1 and _is_tsv(value[0])):
+    if len(value) == 2 or (len(value) == 1 and _holds_pairs(value[0])):
         return value
-    raise ValueError("expected a source and a target file, or one .tsv file, plain or compressed (.tsv.gz)")
+    raise ValueError("expected a source and a target file, or one .tsv or .tmx file, plain or compressed (.tsv.gz)")
 
 
 def _check_memory(value: object) -> object:
@@ -108,11 +108,15 @@ MemoryLimit = Annotated[str | int, BeforeValidator(_check_limit)]
 """`auto`, or a number of bytes."""
 DeviceSetting = Annotated[str, AfterValidator(_check_device)]
 """`auto`, `cpu`, `cuda` or `cuda:N`."""
-PathSetting = Annotated[Path, BeforeValidator(_expand)]
+PathSetting = Annotated[Path, BeforeValidator(expand)]
 Corpus = Annotated[tuple[PathSetting, ...], BeforeValidator(_as_corpus), AfterValidator(_check_corpus)]
-"""A source and a target file, or one file of tab-separated pairs."""
+"""A source and a target file, or one file of tab-separated pairs, or a translation memory."""
 Corpora = Annotated[tuple[Corpus, ...], BeforeValidator(_as_corpora), Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+CONTINUED: Final = {"epochs": 8, "learning_rate": 5e-4, "warmup_steps": 50, "validate_every": 100, "patience": 5}
+"""What is usual in `training` for a model that starts from another: less and shorter than from random weights."""
 
 
 class ConfigError(ValueError):
@@ -133,9 +137,10 @@ class DataConfig(Section):
     target_language: str = "tgt"
     """Language code of the target."""
     train: Corpora
-    """Training text: `["a.de", "a.en"]`, or `"pairs.tsv"` with source and target in its first two columns, or a list of
-    such; plain, .gz, .bz2, .xz or .zst, UTF-8, one segment per line. In every path, `${NAME}` or `$NAME` is the
-    environment variable of that name, and a leading `~` the home folder."""
+    """Training text: `["a.de", "a.en"]`, or `"pairs.tsv"` with source and target in its first two columns, or
+    `"memory.tmx"`, a translation memory with units in both languages, or a list of such; plain, .gz, .bz2, .xz or .zst,
+    UTF-8, one segment per line. In every path, `${NAME}` or `$NAME` is the environment variable of that name, and a
+    leading `~` the home folder."""
     valid: Corpus
     """Validation text, one corpus of the same form."""
     test: dict[str, Corpus] = {}
@@ -166,6 +171,11 @@ class DataConfig(Section):
     def subword_files(self) -> tuple[str, ...]:
         """Names of the subword models in the model folder: one for both sides, or the source's and the target's."""
         return subword_files(self.joint_vocabulary)
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Codes of source and target."""
+        return self.source_language, self.target_language
 
 
 class ModelConfig(Section):
@@ -340,6 +350,9 @@ class Config(Section):
     """Log-probability per subword below which a translation is in doubt; if not given, the validation loss decides."""
     folder: PathSetting
     """Where everything of this model goes: prepared data, checkpoints, log, and the model itself."""
+    start_from: PathSetting | None = None
+    """A model folder whose parameters training starts from, with its subwords, to go on with other text; what is not
+    set is then as in that model, or as suits a short training. `nmt train --from` sets it."""
     license: str = ""
     """Licence of the model, as its card tells it, such as CC-BY-4.0; the card claims none if not given."""
     data: DataConfig

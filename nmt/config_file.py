@@ -15,13 +15,52 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from nmt.config import Config, ConfigError
+from nmt.config import CONTINUED, Config, ConfigError, expand
 from nmt.files import write_text
 from nmt.reading import read_given, read_regular
 from nmt.values import FORMAT_VERSION
 
 RENAMED: Final = {"training.subword_sampling": "training.subword_regularization"}
 """Settings by the names that older model folders have for them."""
+_SAME_DATA: Final = (
+    "source_language",
+    "target_language",
+    "vocabulary_size",
+    "subword_model",
+    "joint_vocabulary",
+    "character_coverage",
+    "normalization",
+    "split_digits",
+)
+_SAME_MODEL: Final = (
+    "cell",
+    "embedding_size",
+    "hidden_size",
+    "encoder_layers",
+    "decoder_layers",
+    "attention",
+    "attention_heads",
+    "context",
+    "tie_embeddings",
+    "zoneout",
+)
+"""What a model that starts from another must share with it; and what of `training` it takes from there, if not set."""
+_SAME_TRAINING: Final = (
+    "batch_tokens",
+    "accumulate",
+    "optimizer",
+    "adam_betas",
+    "weight_decay",
+    "precision",
+    "clip_norm",
+    "label_smoothing",
+    "ema_decay",
+    "rdrop",
+    "subword_alpha",
+    "subword_regularization",
+    "subword_regularization_side",
+    "early_stopping_metric",
+)
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -48,7 +87,53 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
         except ValueError as error:
             raise ConfigError(f"{path}: not a TOML file: {error}") from None
     keys = frozenset(_override(content, override) for override in overrides)
-    return _checked(content, "settings" if path is None else str(path), keys)
+    source = "settings" if path is None else str(path)
+    if content.get("start_from") is None:
+        return _checked(content, source, keys)
+    before = _settings_of(content["start_from"], "--set" if "start_from" in keys else source)
+    config = _checked(_continued(before, content), source, keys)
+    _check_same_network(before, config, source, keys)
+    return config
+
+
+def _settings_of(folder: object, source: str) -> Config:
+    """Read the settings of the model that `start_from` names."""
+    try:
+        path = Path(str(expand(folder))) / "config.json"
+    except ValueError as error:
+        raise ConfigError(f"{source}: start_from: {error}, got {_shown(folder)}") from None
+    if not path.is_file():
+        what = "a file, which cannot be trained on" if path.parent.is_file() else "which has no config.json"
+        raise ConfigError(f"{source}: start_from: expected a model folder, got {path.parent}, {what}")
+    return read_config(path)
+
+
+def _continued(before: Config, content: dict[str, Any]) -> dict[str, Any]:
+    """Lay settings over those of the model that training starts from, and over what is usual then."""
+    usual = before.model_dump(mode="json", include={"data", "model", "training", "decoding"})
+    usual["data"] = {name: usual["data"][name] for name in (*_SAME_DATA, "max_length", "max_ratio")}
+    usual["training"] = {name: usual["training"][name] for name in _SAME_TRAINING} | CONTINUED
+    result: dict[str, Any] = {**content}
+    for section, values in usual.items():
+        given = content.get(section, {})
+        result[section] = {**values, **given} if isinstance(given, dict) else given  # what is no section is told later
+    return result
+
+
+def _check_same_network(before: Config, config: Config, source: str, overridden: frozenset[str]) -> None:
+    """Refuse settings with which the parameters or the subwords would not be those of the model that came before."""
+    problems = []
+    for section, names in (("data", _SAME_DATA), ("model", _SAME_MODEL)):
+        for name in names:
+            key = f"{section}.{name}"
+            old, new = (getattr(getattr(each, section), name) for each in (before, config))
+            if old != new:
+                where = "--set" if key in overridden else source
+                problems.append(
+                    f"{where}: {key}: expected {_shown(old)}, as {config.start_from} has it, got {_shown(new)}"
+                )
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -262,7 +347,7 @@ def _value(text: str, kinds: frozenset[object]) -> object:
     except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
         return plain
     value = values["value"] if len(values) == 1 else plain  # more: the text had lines of its own
-    return plain if kinds <= {str, Path} and kinds and not isinstance(value, str) else value
+    return plain if kinds <= {str, Path, type(None)} and kinds and not isinstance(value, str) else value
 
 
 def _checked(content: object, source: str, overridden: frozenset[str]) -> Config:

@@ -91,7 +91,8 @@ def validation_bleu(config: Config, data: PreparedData, lines: int | None = None
     from nmt.decoding.translator import Translator
     from nmt.evaluation import score
 
-    sources, references = zip(*list(read_pairs(*config.data.valid))[:lines], strict=True)
+    pairs = read_pairs(*config.data.valid, languages=config.data.languages)
+    sources, references = zip(*list(pairs)[:lines], strict=True)
 
     def validate(model: Seq2Seq) -> float:
         translator = Translator(ModelNetwork(model), data.source_subwords, data.target_subwords, config)
@@ -132,7 +133,8 @@ def read_test_set(config: Config | None, name: str | None, files: tuple[Path, Pa
     from nmt.evaluation import EvaluationError
 
     paths: tuple[Path, ...] = files or _files_of(config, name or "")
-    pairs = list(read_pairs(*paths))
+    languages = ("", "") if config is None else config.data.languages
+    pairs = list(read_pairs(*paths, languages=languages))
     if not pairs:
         raise EvaluationError(f"{paths[0]}: expected lines to translate, got an empty file")
     warn_of_misalignment(" and ".join(map(str, paths)), pairs)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.commands.options import ConfigFile, ModelFolder, Overrides, TrainingDevice, within
+from nmt.commands.options import ConfigFile, ModelFolder, Overrides, StartFrom, TrainingDevice, within
 from nmt.extras import require_torch
 from nmt.reporting import INTERRUPTED, reporting
 from nmt.values import CHECKPOINTS
@@ -25,7 +25,11 @@ def config(
         run(which)
 
 
-def prepare(config: ConfigFile, overrides: Overrides = []) -> None:  # noqa: B006  (typer copies it)
+def prepare(
+    config: ConfigFile,
+    overrides: Overrides = [],  # noqa: B006  (typer copies it)
+    start_from: StartFrom = None,
+) -> None:
     """Turn the corpora into subword ids.
 
     Trains the vocabularies, too. Does nothing where that is done already.
@@ -33,12 +37,13 @@ def prepare(config: ConfigFile, overrides: Overrides = []) -> None:  # noqa: B00
     with reporting():
         from nmt.commands.prepare import run
 
-        run(config, overrides)
+        run(config, _with_start(overrides, start_from))
 
 
 def train(
     config: ConfigFile,
     overrides: Overrides = [],  # noqa: B006
+    start_from: StartFrom = None,
     verify_resume: Annotated[
         bool,
         typer.Option("--verify-resume", help="Prove that stopping and going on changes nothing; trains no model."),
@@ -49,7 +54,7 @@ def train(
 
     Prepares the data first if that is not done yet. Ctrl-C saves and stops; the same command goes on.
     """
-    overrides = _with_device(overrides, device)
+    overrides = _with_start(_with_device(overrides, device), start_from)
     with reporting():
         require_torch("nmt train")
         if verify_resume:
@@ -67,6 +72,7 @@ def plan(
     config: ConfigFile,
     overrides: Overrides = [],  # noqa: B006
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    start_from: StartFrom = None,
     device: TrainingDevice = None,
 ) -> None:
     """Tell what training will take: memory by part, speed, time, the largest batches that fit.
@@ -77,7 +83,7 @@ def plan(
         require_torch("nmt plan")
         from nmt.commands.plan import run
 
-        run(config, _with_device(overrides, device), json)
+        run(config, _with_start(_with_device(overrides, device), start_from), json)
 
 
 def average(
@@ -94,6 +100,10 @@ def average(
         from nmt.commands.average import run
 
         run(model, output, last, steps)
+
+
+def _with_start(overrides: list[str], model: Path | None) -> list[str]:
+    return overrides if model is None else [*overrides, f"start_from={model}"]
 
 
 def _with_device(overrides: list[str], device: str | None) -> list[str]:

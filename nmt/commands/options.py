@@ -65,6 +65,10 @@ Overrides = Annotated[
     list[str],
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; may be given many times."),
 ]
+StartFrom = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="MODEL", help="Start from the parameters and subwords of this model folder."),
+]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, or a file that `nmt export` wrote.")]
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder that `nmt train` wrote.")]
 BeamSize = Annotated[

@@ -28,7 +28,7 @@ def run(path: Path, overrides: Sequence[str]) -> None:
         OSError: A file cannot be read or written.
     """
     config = load_config(path, overrides)
-    require_files(input_files(config.data) | test_set_files(config.data))  # before anything is written
+    require_files(input_files(config) | test_set_files(config.data))  # before anything is written
     with locked(config.folder):
         done = prepare(config, tell_preparing)
     if done:

@@ -15,6 +15,7 @@ from nmt.model_folder.shortlist import has_shortlist
 from nmt.terminal import tell
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.finish import check_no_model
+from nmt.training.start import copy_parameters
 from nmt.training.trainer import build_model, train
 
 
@@ -30,19 +31,22 @@ def run(path: Path, overrides: Sequence[str]) -> bool:
 
     Raises:
         ConfigError: A setting is wrong.
-        CorpusError, SubwordError, PreparedError: The data cannot be prepared, or is of other settings.
+        CorpusError, ModelError, SubwordError, PreparedError: The data cannot be prepared, or is of other settings.
         TrainingError: Training cannot start or go on.
         OSError: A file cannot be read or written.
     """
     config = load_config(path, overrides)
-    require_files(input_files(config.data))  # text that is missing is found before anything is written
+    require_files(input_files(config))  # text that is missing is found before anything is written
     with locked(config.folder):
         if not Checkpoints(config.folder).steps():
             check_no_model(config)  # before the data is prepared
         data = prepared_data(config)
+        model = build_model(config, data.source_subwords.size, data.target_subwords.size)
+        if config.start_from is not None and not Checkpoints(config.folder).steps():
+            copy_parameters(config.start_from, model)
         result = train(
             config,
-            build_model(config, data.source_subwords.size, data.target_subwords.size),
+            model,
             training_batches(config, data),
             validation_batches(data.valid, config.training.batch_tokens),
             validate=validation_bleu(config, data),

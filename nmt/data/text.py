@@ -102,28 +102,49 @@ def read_lines(path: Path) -> Iterator[str]:
             raise CorpusError(f"{path}: after line {number}: {source.damage(error)}") from None
 
 
-def read_pairs(*paths: Path) -> Iterator[tuple[str, str]]:
+def read_pairs(*paths: Path, languages: tuple[str, str] = ("", "")) -> Iterator[tuple[str, str]]:
     """Read the pairs of a corpus.
 
     Args:
         paths: One file of tab-separated columns, of which the first two are source and target and the others are
-            ignored; or two files, side by side: one source segment per line, and the translation of each.
+            ignored; or a translation memory, whose name ends in .tmx; or two files, side by side: one source segment
+            per line, and the translation of each.
+        languages: Codes of source and target, by which a translation memory tells what is what.
 
     Yields:
         Source and target of line N.
 
     Raises:
         CorpusError: A line has fewer than two columns; the two files differ in their number of lines (said at the
-            end); or as for `read_lines`.
+            end); a translation memory is none, or of other languages; or as for `read_lines`.
         FileNotFoundError: A file is missing.
         ValueError: Neither one nor two files.
     """
     if len(paths) == 1:
-        yield from _read_columns(paths[0])
+        yield from _read_memory(paths[0], languages) if is_memory(paths[0]) else _read_columns(paths[0])
     elif len(paths) == 2:
         yield from _read_side_by_side(*paths)
     else:
         raise ValueError(f"paths: expected one file or two, got {len(paths)}")
+
+
+def is_memory(path: Path) -> bool:
+    """Whether a name, perhaps of a compressed file, is that of a translation memory."""
+    return (Path(path.stem) if path.suffix in SUFFIXES else path).suffix.lower() == ".tmx"
+
+
+def _read_memory(path: Path, languages: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    from nmt.data.tmx import TmxError, read_tmx  # noqa: PLC0415  (few read any)
+
+    with open_input(path) as source:
+        try:
+            yield from read_tmx(source.file, languages)
+        except TmxError as error:
+            raise CorpusError(f"{path}: {error}") from None
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            raise CorpusError(f"{path}: {source.damage(error)}") from None
 
 
 def _read_columns(path: Path) -> Iterator[tuple[str, str]]:

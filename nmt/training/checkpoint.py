@@ -228,7 +228,8 @@ class Checkpoints:
             assign_parameters(model, trained or averaged, path)
         except ModelError as error:
             raise TrainingError(str(error)) from None
-        restore_optimizer(optimizer, model, rest)
+        if step:  # before the first, the optimiser has no state
+            restore_optimizer(optimizer, model, rest)
         if RANDOM_STATE not in rest:
             raise TrainingError(f"{path}: {RANDOM_STATE} is missing")
         if average.averages:

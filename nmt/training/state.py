@@ -87,6 +87,11 @@ def check_same_training(before: Config, now: Config, what: str = "checkpoint") -
                 f"{key}: the {what} in {now.folder} was trained with {old}, the config says {new}; "
                 "set it back, or choose another folder"
             )
+    if before.start_from != now.start_from:
+        raise TrainingError(
+            f"start_from: the {what} in {now.folder} was trained from {before.start_from or 'random parameters'}, the "
+            f"settings say {now.start_from or 'nothing'}; set it back, or choose another folder"
+        )
     if bool(before.training.ema_decay) != bool(now.training.ema_decay):
         raise TrainingError(
             f"training.ema_decay: the {what} in {now.folder} was trained with {before.training.ema_decay}, the "

@@ -201,6 +201,9 @@ class Trainer:
             self.state.batch_memory = memory_limit(self.settings, memory, self.state.batch_memory)
             self.microbatching = MicroBatching(self.footprint, self.state.batch_memory, reporter.note)
             self.pace.go_on()
+            if before is None and self.config.start_from is not None:
+                self._validate(reporter)  # what it starts from is a candidate, too
+                self._save()
             while self._end() is None and not interrupted.is_set():
                 self._run_epoch(reporter, interrupted)
             end = self._end()

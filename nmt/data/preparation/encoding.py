@@ -38,12 +38,15 @@ class Survey:
     """Of each corpus or set whose sides do not belong together, its files and where."""
 
 
-def survey(corpora: Iterable[tuple[Path, ...]], sets: Mapping[str, tuple[Path, ...]]) -> Survey:
+def survey(
+    corpora: Iterable[tuple[Path, ...]], sets: Mapping[str, tuple[Path, ...]], languages: tuple[str, str] = ("", "")
+) -> Survey:
     """Read all text once, which also finds what is wrong with it before any long work.
 
     Args:
         corpora: The files of each training corpus.
         sets: The files of each validation and test set, by name.
+        languages: Codes of source and target.
 
     Raises:
         CorpusError: Text cannot be used, or a corpus or set is empty.
@@ -53,7 +56,7 @@ def survey(corpora: Iterable[tuple[Path, ...]], sets: Mapping[str, tuple[Path, .
 
     def watched(corpus: tuple[Path, ...]) -> Iterator[Pair]:
         checks.append((corpus, SidesCheck()))
-        return checks[-1][1].watch(_not_empty(corpus))
+        return checks[-1][1].watch(_not_empty(corpus, languages))
 
     counter = OverlapCounter({name: watched(corpus) for name, corpus in sets.items()})
     pairs, characters = 0, [0, 0]
@@ -64,7 +67,7 @@ def survey(corpora: Iterable[tuple[Path, ...]], sets: Mapping[str, tuple[Path, .
         counter.see(source, target)
     misaligned = []
     for corpus, check in reversed(checks):  # training text first
-        found = check.misalignment(partial(read_pairs, *corpus))
+        found = check.misalignment(partial(read_pairs, *corpus, languages=languages))
         if found is not None:
             misaligned.append(f"{' and '.join(map(str, corpus))}: {found}")
     return Survey(pairs, (characters[0], characters[1]), counter.counts(), misaligned)
@@ -129,7 +132,7 @@ def encode_training(
 
 def encode_validation(data: DataConfig, folder: Path, source: Subwords, target: Subwords) -> dict[str, int]:
     """Write every validation pair as ids, so that scores are of the whole set; returns what was counted."""
-    encoded = (ids for _, ids in encode_pairs(read_pairs(*data.valid), source, target))
+    encoded = (ids for _, ids in encode_pairs(read_pairs(*data.valid, languages=data.languages), source, target))
     written = _write(folder, "valid", source, target, encoded)
     names = ("pairs", "source subwords", "target subwords", "source unknown subwords", "target unknown subwords")
     return {f"validation {name}": written[name] for name in names}
@@ -163,12 +166,12 @@ def _observed(
 
 
 def _training_pairs(data: DataConfig) -> Iterator[Pair]:
-    return chain.from_iterable(read_pairs(*corpus) for corpus in data.train)
+    return chain.from_iterable(read_pairs(*corpus, languages=data.languages) for corpus in data.train)
 
 
-def _not_empty(corpus: tuple[Path, ...]) -> Iterator[Pair]:
+def _not_empty(corpus: tuple[Path, ...], languages: tuple[str, str]) -> Iterator[Pair]:
     pair = None
-    for pair in read_pairs(*corpus):
+    for pair in read_pairs(*corpus, languages=languages):
         yield pair
     if pair is None:
         raise CorpusError(f"{corpus[0]}: expected text, got an empty file")

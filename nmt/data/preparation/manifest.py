@@ -45,7 +45,7 @@ class Manifest(BaseModel):
     settings: dict[str, str | int | float | bool]
     """The values of `SETTINGS`."""
     inputs: dict[str, Fingerprint]
-    """Size, time and SHA-256 of each training and validation file, by its place in the settings."""
+    """Size, time and SHA-256 of each file of `input_files`, by its place in the settings."""
     test_inputs: dict[str, Fingerprint]
     """The same of the test sets, which matter to `test_overlap` alone."""
     outputs: dict[str, int | str]
@@ -116,16 +116,16 @@ def chosen_settings(data: DataConfig) -> dict[str, str | int | float | bool]:
     return {name: getattr(data, name) for name in SETTINGS}
 
 
-def changed_input(manifest: Manifest, data: DataConfig) -> str | None:
+def changed_input(manifest: Manifest, config: Config) -> str | None:
     """Say which setting or text file is another than recorded, if any.
 
     Raises:
         CorpusError: A text file is missing.
     """
-    for name, value in chosen_settings(data).items():
+    for name, value in chosen_settings(config.data).items():
         if manifest.settings.get(name) != value:
             return f"prepared with data.{name} = {manifest.settings.get(name)}, but the settings say {value}"
-    files = input_files(data)
+    files = input_files(config)
     require_files(files)
     if set(files) != set(manifest.inputs):
         return f"prepared from {', '.join(manifest.inputs)}, but the settings name {', '.join(files)}"
@@ -165,10 +165,12 @@ def _is_plausible(path: Path) -> bool:
     return holds_array(path) if path.suffix == ".npy" else path.stat().st_size <= LARGEST_SUBWORDS
 
 
-def input_files(data: DataConfig) -> dict[str, Path]:
-    """Training and validation files, by their place in the settings."""
+def input_files(config: Config) -> dict[str, Path]:
+    """Files of text and of subwords that training takes, by their place in the settings."""
+    data, before = config.data, config.start_from
     places = {f"data.train[{number}]": corpus for number, corpus in enumerate(data.train)} | {"data.valid": data.valid}
-    return dict(_files(places))
+    subwords = {} if before is None else {f"start_from {name}": before / name for name in data.subword_files}
+    return {**dict(_files(places)), **subwords}
 
 
 def test_set_files(data: DataConfig) -> dict[str, Path]:

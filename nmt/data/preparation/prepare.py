@@ -71,7 +71,7 @@ class PreparedData:
         folder = data_folder(config)
         found = check(config)
         if found.state == "missing" and prepare_with is not None:
-            require_files(input_files(config.data) | test_set_files(config.data))
+            require_files(input_files(config) | test_set_files(config.data))
             found = Found("fresh", "", _prepare(config, found, prepare_with))
         if found.state != "fresh" or found.manifest is None:  # stale data is refused: a checkpoint may belong to it
             raise PreparedError(
@@ -108,7 +108,7 @@ def check(config: Config) -> Found:
     manifest = read_manifest(data_folder(config))
     if manifest is None:
         return Found("missing", "holds no prepared data", None)
-    if reason := changed_input(manifest, config.data):
+    if reason := changed_input(manifest, config):
         return Found("stale", reason, manifest)
     if reason := damaged_output(manifest, config.folder, _outputs(config)):
         return Found("missing", reason, manifest)
@@ -134,7 +134,7 @@ def prepare(config: Config, progress: Progress = lambda message: None) -> bool:
         SubwordError: The vocabulary cannot be trained.
         OSError: Files cannot be read or written.
     """
-    require_files(input_files(config.data) | test_set_files(config.data))
+    require_files(input_files(config) | test_set_files(config.data))
     found = check(config)
     if found.state == "fresh" and found.manifest is not None:
         return _count_overlap_again(config, found.manifest, progress)
@@ -170,14 +170,19 @@ def _make(config: Config, progress: Progress, recorded: Mapping[str, int | str])
     """Write all but the manifest; `recorded` is what an earlier one said of the files."""
     data, folder = config.data, data_folder(config)
     inputs, tests = (
-        {name: fingerprint(path) for name, path in files.items()} for files in (input_files(data), test_set_files(data))
+        {name: fingerprint(path) for name, path in files.items()}
+        for files in (input_files(config), test_set_files(data))
     )
     progress("reading the text")
-    found = survey(data.train, _sets(config))
+    found = survey(data.train, _sets(config), data.languages)
     for text in found.misaligned:
         progress(f"warning: {text}")
-    vocabularies = train_vocabularies(data, found, progress)
     names = data.subword_files
+    if config.start_from is None:
+        vocabularies = train_vocabularies(data, found, progress)
+    else:  # what the parameters are of
+        progress(f"taking the subwords of {config.start_from}")
+        vocabularies = list(load_subwords(config.start_from, names))[: len(names)]
     _save_vocabularies(config.folder, dict(zip(names, vocabularies, strict=True)), recorded)
     source, target = vocabularies[0], vocabularies[-1]
     progress(f"encoding {found.pairs:,} training pairs")
@@ -207,7 +212,7 @@ def _count_overlap_again(config: Config, manifest: Manifest, progress: Progress)
     ):
         return False
     progress("the test sets changed: looking for them in the training text")
-    found = survey(config.data.train, _sets(config))
+    found = survey(config.data.train, _sets(config), config.data.languages)
     valid, overlap = _named(found.overlap)
     folder = data_folder(config)
     _report(folder, make_report(manifest.counts, {"valid": valid, **overlap}, found.misaligned), progress)
