@@ -130,16 +130,35 @@ def read_test_set(config: Config | None, name: str | None, files: tuple[Path, Pa
         EvaluationError: It is empty.
         OSError: A file cannot be read.
     """
+    paths: tuple[Path, ...] = files or _files_of(config, name or "")
+    return read_test_lines(config, name or str(paths[0]), paths)
+
+
+def read_test_lines(config: Config | None, name: str, paths: tuple[Path, ...]) -> TestLines:
+    """Read the lines of a set.
+
+    Args:
+        config: A model's settings, for the languages; None if there is no model.
+        name: What to call it.
+        paths: One corpus.
+
+    Returns:
+        Its lines, at least one.
+
+    Raises:
+        CorpusError: The text cannot be used.
+        EvaluationError: It is empty.
+        OSError: A file cannot be read.
+    """
     from nmt.evaluation import EvaluationError
 
-    paths: tuple[Path, ...] = files or _files_of(config, name or "")
     languages = ("", "") if config is None else config.data.languages
     pairs = list(read_pairs(*paths, languages=languages))
     if not pairs:
         raise EvaluationError(f"{paths[0]}: expected lines to translate, got an empty file")
     warn_of_misalignment(" and ".join(map(str, paths)), pairs)
     sources, references = zip(*pairs, strict=True)
-    return TestLines(name or str(paths[0]), paths, sources, references)
+    return TestLines(name, paths, sources, references)
 
 
 def warn_of_misalignment(names: str, pairs: Sequence[tuple[str, str]]) -> None:

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from nmt.cli.models import export, info, shortlist
 from nmt.cli.training import average, config, plan, prepare, train
-from nmt.cli.translating import compare, evaluate, score, translate
+from nmt.cli.translating import compare, evaluate, score, translate, tune
 from nmt.process import at_home, ended_by_signals, open_standard_streams
 from nmt.terminal import printable
 
@@ -89,6 +89,7 @@ for _command in (
     shortlist,
     translate,
     evaluate,
+    tune,
     score,
     compare,
     info,

@@ -19,6 +19,7 @@ from nmt.commands.options import (
     MaxLength,
     MinLength,
     Model,
+    ModelFolder,
     NoRepeatNgram,
     OutputFile,
     Precision,
@@ -159,6 +160,26 @@ def evaluate(
             ensemble=tuple(ensemble),
         )
         run(model, chosen, output, how)
+
+
+def tune(
+    model: ModelFolder,
+    *,
+    source: SourceFile = None,
+    reference: ReferenceFile = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Only tell; leave the model's settings as they are.")] = False,
+    beam_size: BeamSize = None,
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+) -> None:
+    """Find the length penalty that translates the validation set best, and give it to the model."""
+    if (source is None) != (reference is None):
+        raise typer.BadParameter("expected both --source FILE and --reference FILE, or neither")
+    with reporting():
+        from nmt.commands.tune import run
+
+        files = None if source is None or reference is None else (source, reference)
+        run(model, files, SearchSettings(beam_size, None, batch_size, threads), keep)
 
 
 def score(

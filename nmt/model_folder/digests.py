@@ -34,8 +34,16 @@ def write_digests(folder: Path, written: Mapping[str, bytes]) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in written.items())
-    write_text(folder / DIGEST_FILE, "".join(lines))
+    write_lines(folder, {name: hashlib.sha256(content).hexdigest() for name, content in written.items()})
+
+
+def write_lines(folder: Path, digests: Mapping[str, str]) -> None:
+    """Write digests by file name.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    write_text(folder / DIGEST_FILE, "".join(f"{digest}  {name}\n" for name, digest in digests.items()))
 
 
 def add_digest(folder: Path, name: str, content: bytes) -> None:
@@ -52,9 +60,7 @@ def add_digest(folder: Path, name: str, content: bytes) -> None:
     """
     path = folder / DIGEST_FILE
     if os.path.lexists(path):
-        require_file(path)
-        digests = {**_read(path), name: hashlib.sha256(content).hexdigest()}
-        write_text(path, "".join(f"{digest}  {each}\n" for each, digest in digests.items()))
+        write_lines(folder, {**read_digests(path), name: hashlib.sha256(content).hexdigest()})
 
 
 def lists_file(folder: Path, name: str) -> bool:
@@ -67,8 +73,7 @@ def lists_file(folder: Path, name: str) -> bool:
     path = folder / DIGEST_FILE
     if not os.path.lexists(path):
         return True
-    require_file(path)
-    return name in _read(path)
+    return name in read_digests(path)
 
 
 def check_digests(folder: Path, but: str = "") -> bool:
@@ -89,8 +94,7 @@ def check_digests(folder: Path, but: str = "") -> bool:
     path = folder / DIGEST_FILE
     if not os.path.lexists(path):
         return False
-    require_file(path)
-    digests = _read(path)
+    digests = read_digests(path)
     for name in (CONFIG_FILE, MODEL_FILE):
         if name not in digests:
             raise ModelError(f"{path}: damaged: does not list {name}")
@@ -106,8 +110,17 @@ def check_digests(folder: Path, but: str = "") -> bool:
     return True
 
 
-def _read(path: Path) -> dict[str, str]:
-    """Read the digests by file name."""
+def read_digests(path: Path) -> dict[str, str]:
+    """Read the digests by file name.
+
+    Args:
+        path: Of `DIGEST_FILE`, which is there.
+
+    Raises:
+        ModelError: They are no digests.
+        OSError: They cannot be read.
+    """
+    require_file(path)
     lines = read_regular(path).decode("ascii", errors="replace").split("\n")
     if lines.pop():
         raise ModelError(f"{path}: damaged: the last line has no end")

@@ -222,7 +222,7 @@ def test_every_setting_has_a_meaning() -> None:
 def test_a_setting_of_a_model_by_its_name_of_before(config_file: Path) -> None:
     path = config_file.with_name("config.json")
     save_config(load_config(config_file, ["training.subword_regularization=0.25"]), path)
-    path.write_text(path.read_text().replace("subword_regularization", "subword_sampling"))
+    path.write_text(path.read_text().replace('"subword_regularization"', '"subword_sampling"'))
     assert read_config(path).training.subword_regularization == 0.25
     [line] = problems(config_file, "training.subword_sampling=0.25")
     assert "did you mean training.subword_regularization?" in line
