@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from nmt.cli.documents import translate_file
 from nmt.cli.models import export, info, shortlist
 from nmt.cli.training import average, config, plan, prepare, train
 from nmt.cli.translating import compare, evaluate, score, translate, tune
@@ -88,13 +89,14 @@ for _command in (
     export,
     shortlist,
     translate,
+    translate_file,
     evaluate,
     tune,
     score,
     compare,
     info,
 ):
-    app.command()(_command)
+    app.command(_command.__name__.replace("_", "-"))(_command)
 
 
 @app.command("help")
