@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from nmt.cli.documents import translate_file
 from nmt.cli.models import export, info, shortlist
-from nmt.cli.training import average, config, plan, prepare, train
+from nmt.cli.training import average, backtranslate, config, distill, plan, prepare, train
 from nmt.cli.translating import compare, evaluate, score, translate, tune
 from nmt.process import at_home, ended_by_signals, open_standard_streams
 from nmt.terminal import printable
@@ -85,6 +85,8 @@ for _command in (
     prepare,
     train,
     plan,
+    distill,
+    backtranslate,
     average,
     export,
     shortlist,

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nmt.commands.options import ConfigFile, ModelFolder, Overrides, StartFrom, TrainingDevice, within
+from nmt.commands.asked import SearchSettings
+from nmt.commands.options import (
+    BatchSize,
+    BeamSize,
+    ConfigFile,
+    Ensemble,
+    InputFile,
+    LengthPenalty,
+    Model,
+    ModelFolder,
+    Overrides,
+    Precision,
+    Sample,
+    Seed,
+    StartFrom,
+    Temperature,
+    Threads,
+    TopK,
+    TopP,
+    TrainingDevice,
+    chosen_sampling,
+    within,
+)
 from nmt.extras import require_torch
 from nmt.reporting import INTERRUPTED, reporting
-from nmt.values import CHECKPOINTS
+from nmt.values import CHECKPOINTS, N_BEST
 
 
 def config(
@@ -44,6 +67,10 @@ def train(
     config: ConfigFile,
     overrides: Overrides = [],  # noqa: B006
     start_from: StartFrom = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="N,N", help="Train a model for each seed, in FOLDER/seed_N, and tell how they differ."),
+    ] = None,
     verify_resume: Annotated[
         bool,
         typer.Option("--verify-resume", help="Prove that stopping and going on changes nothing; trains no model."),
@@ -55,6 +82,7 @@ def train(
     Prepares the data first if that is not done yet. Ctrl-C saves and stops; the same command goes on.
     """
     overrides = _with_start(_with_device(overrides, device), start_from)
+    numbers = _as_seeds(seeds)
     with reporting():
         require_torch("nmt train")
         if verify_resume:
@@ -64,8 +92,91 @@ def train(
             return
         from nmt.commands.train import run
 
-        if not run(config, overrides):
+        if not run(config, overrides, numbers):
             raise typer.Exit(INTERRUPTED)
+
+
+def _as_seeds(text: str | None) -> list[int]:
+    """Read the numbers of `--seeds`."""
+    parts = [] if text is None else text.replace(",", " ").split()
+    if text is not None and not (parts and all(map(str.isdecimal, parts)) and len(set(parts)) == len(parts)):
+        raise typer.BadParameter(f"--seeds: expected different whole numbers such as 1,2,3, got {text}")
+    return [int(part) for part in parts]
+
+
+def distill(
+    config: ConfigFile,
+    *,
+    teachers: Annotated[
+        list[Path], typer.Option("--teacher", metavar="MODEL", help="Model that teaches; several do so together.")
+    ],
+    overrides: Overrides = [],  # noqa: B006
+    n_best: Annotated[
+        int, within(N_BEST, "Of so many translations of each line, take the one that is nearest to the reference.")
+    ] = 1,
+    mix: Annotated[bool, typer.Option("--mix", help="Learn from the training text, too.")] = False,
+    start_from: StartFrom = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+    precision: Precision = None,
+    device: TrainingDevice = None,
+) -> None:
+    """Train a student on what its teachers make of the training text.
+
+    Ctrl-C saves and stops; the same command goes on, with translating as with training.
+    """
+    overrides = _with_start(_with_device(overrides, device), start_from)
+    with reporting():
+        require_torch("nmt distill")
+        from nmt.commands.distill import Lesson, run
+
+        search = SearchSettings(
+            beam_size, length_penalty, batch_size, threads, precision=None if precision is None else precision.value
+        )
+        if not run(config, overrides, Lesson(tuple(teachers), n_best, mix), search, ["nmt", *sys.argv[1:]]):
+            raise typer.Exit(INTERRUPTED)
+
+
+def backtranslate(
+    model: Model,
+    *,
+    source: InputFile = None,
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The .tsv file of pairs to write.")],
+    tag: Annotated[str, typer.Option(metavar="TEXT", help="What each translation in the file begins with.")] = "",
+    beam_size: BeamSize = None,
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+    precision: Precision = None,
+    sample: Sample = False,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    ensemble: Ensemble = [],  # noqa: B006
+) -> None:
+    """Make pairs to train on, of text that exists only in the target language.
+
+    MODEL translates in the opposite direction. What was stopped goes on when the same command is given again.
+    """
+    if output.suffix != ".tsv":
+        raise typer.BadParameter(f"--output: expected a name that ends in .tsv, got {output}")
+    sampling = chosen_sampling(sample, beam_size, temperature, top_k, top_p, seed)
+    with reporting():
+        from nmt.commands.backtranslate import run
+        from nmt.files import STREAM
+
+        search = SearchSettings(
+            beam_size,
+            None,
+            batch_size,
+            threads,
+            precision=None if precision is None else precision.value,
+            sampling=sampling,
+            ensemble=tuple(ensemble),
+        )
+        run(model, source or STREAM, output, tag.strip(), search)
 
 
 def plan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -38,6 +38,7 @@ from nmt.commands.options import (
     Threads,
     TopK,
     TopP,
+    chosen_sampling,
     within,
 )
 from nmt.reporting import reporting
@@ -86,16 +87,10 @@ def translate(
         raise typer.BadParameter(f"--n-best: expected at most --beam-size {beam_size}, got {n_best}")
     if plot is not None and plot.suffix.lower() not in (".png", ".svg"):
         raise typer.BadParameter(f"--plot: expected a name that ends in .png or .svg, got {plot}")
-    chance = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    chosen: dict[str, Any] = {name: value for name, value in chance.items() if value is not None}
-    if chosen and not sample:
-        raise typer.BadParameter(f"--{next(iter(chosen)).replace('_', '-')}: expected --sample with it")
-    if sample and beam_size is not None:
-        raise typer.BadParameter("--beam-size: expected none with --sample, which searches nothing")
+    sampling = chosen_sampling(sample, beam_size, temperature, top_k, top_p, seed)
     with reporting():
         from nmt.commands.translate import Request, run
         from nmt.decoding.formats import Columns
-        from nmt.decoding.hypotheses import Sampling
 
         how = SearchSettings(
             beam_size,
@@ -111,7 +106,7 @@ def translate(
             min_length,
             max_length,
             no_repeat_ngram,
-            Sampling(**chosen) if sample else None,
+            sampling,
             tuple(ensemble),
         )
         columns = Columns(status, scores, alignments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ from nmt.values import (
     Bounds,
     is_device,
 )
+
+if TYPE_CHECKING:
+    from nmt.decoding.hypotheses import Sampling
 
 
 class SearchBy(StrEnum):
@@ -141,6 +144,30 @@ Ensemble = Annotated[
     list[Path],
     typer.Option("--ensemble", metavar="MODEL", help="Another model of the same subwords, to be asked with the first."),
 ]
+
+
+def chosen_sampling(
+    sample: bool,
+    beam_size: int | None,
+    temperature: float | None,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int | None,
+) -> Sampling | None:
+    """Make of the options of `--sample` how to draw; None where the best is searched.
+
+    Raises:
+        typer.BadParameter: They do not go together.
+    """
+    chance = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    chosen: dict[str, Any] = {name: value for name, value in chance.items() if value is not None}
+    if chosen and not sample:
+        raise typer.BadParameter(f"--{next(iter(chosen)).replace('_', '-')}: expected --sample with it")
+    if sample and beam_size is not None:
+        raise typer.BadParameter("--beam-size: expected none with --sample, which searches nothing")
+    from nmt.decoding.hypotheses import Sampling
+
+    return Sampling(**chosen) if sample else None
 
 
 class Format(StrEnum):

@@ -2,63 +2,55 @@
 
 from __future__ import annotations
 
-import shlex
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from nmt.commands.training import as_options, train_model
 from nmt.config_file import load_config
-from nmt.data.batching import validation_batches
 from nmt.data.preparation.manifest import input_files, require_files
-from nmt.experiment import add_shortlist, prepared_data, training_batches, validation_bleu
-from nmt.lock import locked
-from nmt.model_folder.shortlist import has_shortlist
 from nmt.terminal import tell
-from nmt.training.checkpoint import Checkpoints
-from nmt.training.finish import check_no_model
-from nmt.training.start import copy_parameters
-from nmt.training.trainer import build_model, train
 
 
-def run(path: Path, overrides: Sequence[str]) -> bool:
-    """Train the model of a config file.
+def run(path: Path, overrides: Sequence[str], seeds: Sequence[int] = ()) -> bool:
+    """Train the model of a config file, or one for each of several seeds, in folders in that of the settings.
 
     Args:
         path: The TOML file.
         overrides: `section.key=value` each.
+        seeds: Those of several models, one after the other; none for that of the settings.
 
     Returns:
         False if the user interrupted it.
 
     Raises:
         ConfigError: A setting is wrong.
-        CorpusError, ModelError, SubwordError, PreparedError: The data cannot be prepared, or is of other settings.
-        TrainingError: Training cannot start or go on.
-        OSError: A file cannot be read or written.
+        CorpusError, ModelError, SubwordError, PreparedError, TrainingError, OSError: See `train_model`.
     """
     config = load_config(path, overrides)
     require_files(input_files(config))  # text that is missing is found before anything is written
-    with locked(config.folder):
-        if not Checkpoints(config.folder).steps():
-            check_no_model(config)  # before the data is prepared
-        data = prepared_data(config)
-        model = build_model(config, data.source_subwords.size, data.target_subwords.size)
-        if config.start_from is not None and not Checkpoints(config.folder).steps():
-            copy_parameters(config.start_from, model)
-        result = train(
-            config,
-            model,
-            training_batches(config, data),
-            validation_batches(data.valid, config.training.batch_tokens),
-            validate=validation_bleu(config, data),
-            counts=data.counts,
-            subwords=data.subword_contents(config),
-        )
-        if result.status != "interrupted" and not has_shortlist(config.folder):
-            sizes = data.source_subwords.size, data.target_subwords.size
-            add_shortlist(config.folder, data.train, sizes)
-    if result.status in ("interrupted", "already finished"):  # otherwise the trainer has said it
-        tell("nmt train", result.message)
-    if result.status == "interrupted":
-        options = [part for override in overrides for part in ("--set", override)]
-        tell("nmt train", f"to go on: {shlex.join(['nmt', 'train', str(path), *options])}")
-    return result.status != "interrupted"
+    command = ["nmt", "train", str(path), *as_options(overrides)]
+    if not seeds:
+        return train_model(config, command).status != "interrupted"
+    command += ["--seeds", ",".join(map(str, seeds))]
+    scores = []
+    for seed in seeds:
+        training = config.training.model_copy(update={"seed": seed})
+        update = {"folder": config.folder / f"seed_{seed}", "training": training}
+        result = train_model(config.model_copy(update=update), command)
+        if result.status == "interrupted":
+            return False
+        scores.append(result.best_score if result.best_score is not None else float("nan"))
+    _tell_spread(config.training.early_stopping_metric, seeds, scores)
+    return True
+
+
+def _tell_spread(metric: str, seeds: Sequence[int], scores: Sequence[float]) -> None:
+    """Say how far models differ that differ by chance alone: what a change of settings gains must be more."""
+    each = ", ".join(f"{score:.4g}" for score in scores)
+    spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
+    tell(
+        "nmt train",
+        f"{len(seeds)} seeds: validation {metric} {statistics.fmean(scores):.4g} in the mean, "
+        f"standard deviation {spread:.2g} ({each})",
+    )

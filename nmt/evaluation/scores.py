@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -73,6 +73,20 @@ def score(hypotheses: Sequence[str], references: Sequence[str], target_language:
         bleu_signature=str(bleu.get_signature()),
         chrf_signature=str(chrf.get_signature()),
     )
+
+
+def sentence_scorer(references: Iterable[str], language: str | None = None) -> Callable[[str, str], float]:
+    """Make a function that scores one translation, for choosing among several of one source: no score of a set.
+
+    Args:
+        references: Some text of the language, for BLEU's tokeniser (see `tokenizer`).
+        language: Language code.
+
+    Returns:
+        (translation, reference) -> BLEU of as many words in a row as the translation has, at most four; 0 to 100.
+    """
+    bleu = BLEU(tokenize=tokenizer(language, references), effective_order=True)
+    return lambda translation, reference: float(bleu.sentence_score(translation, [reference]).score)
 
 
 def tokenizer(language: str | None, references: Iterable[str]) -> str:

@@ -1,0 +1,113 @@
+"""`nmt distill`: a student that learns from what its teachers make of the training text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from nmt.commands.asked import SearchSettings
+from nmt.commands.loading import load_translator
+from nmt.commands.progress import progress
+from nmt.commands.synthetic import Row, digests_of, is_made, usable, write_pairs
+from nmt.commands.training import train_model
+from nmt.config import Config
+from nmt.config_file import load_config
+from nmt.data.preparation.manifest import input_files, require_files
+from nmt.data.text import read_pairs
+from nmt.decoding.translation import Translation, TranslationSettings
+from nmt.decoding.translator import Translator
+from nmt.evaluation.scores import sentence_scorer
+from nmt.reading import sha256
+from nmt.terminal import tell
+
+DISTILLED_FILE: Final = "distilled.tsv"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the teachers are asked for."""
+
+    teachers: tuple[Path, ...]
+    n_best: int = 1
+    """Translations of each line, of which the one that is nearest to the reference is taken; 1: the likeliest."""
+    mix: bool = False
+    """Whether the student learns from the training text as well."""
+
+
+def run(path: Path, overrides: Sequence[str], lesson: Lesson, search: SearchSettings, command: Sequence[str]) -> bool:
+    """Translate the training sources with the teachers, together, and train a student on that.
+
+    Args:
+        path: The student's TOML file.
+        overrides: `section.key=value` each.
+        lesson: The teachers.
+        search: How they search.
+        command: The words by which a user goes on after an interruption.
+
+    Returns:
+        False if the user interrupted the training.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        ModelError, SubwordError: A teacher cannot be read, or they do not fit each other.
+        CorpusError, PreparedError, TrainingError, OSError: See `train_model`.
+    """
+    config = load_config(path, overrides)
+    require_files(input_files(config))
+    output = config.folder / DISTILLED_FILE
+    stamp = {
+        "teachers": digests_of(lesson.teachers),
+        "n_best": lesson.n_best,
+        "beam_size": search.beam_size,
+        "length_penalty": search.length_penalty,
+        "precision": search.precision,
+        "text": [sha256(file) for corpus in config.data.train for file in corpus],
+    }
+    if not is_made(output, stamp):
+        config.folder.mkdir(parents=True, exist_ok=True)
+        _write(output, config, lesson, search, stamp)
+    train = ((output,), *(config.data.train if lesson.mix else ()))
+    taught = config.model_copy(update={"data": config.data.model_copy(update={"train": train})})
+    return train_model(taught, command).status != "interrupted"
+
+
+def _write(output: Path, config: Config, lesson: Lesson, search: SearchSettings, stamp: dict[str, object]) -> None:
+    """Write what the teachers make of the training text."""
+    first, *others = lesson.teachers
+    translator = load_translator("nmt distill", first, replace(search, ensemble=tuple(others)))
+    settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size, n_best=lesson.n_best)
+    language = config.data.target_language
+
+    def make(pairs: Sequence[Row]) -> Iterator[tuple[str, str]]:
+        return _taught(translator, settings, pairs, language)
+
+    text = chain.from_iterable(read_pairs(*corpus, languages=config.data.languages) for corpus in config.data.train)
+    with progress("nmt distill") as show:
+        lines = 0
+
+        def done(rows: int) -> None:
+            nonlocal lines
+            lines += rows
+            show(lines, None)
+
+        pairs = write_pairs(output, text, make, stamp, done)
+    tell("nmt distill", f"{output}: {pairs:,} of {lines:,} lines translated well enough to learn from")
+
+
+def _taught(
+    translator: Translator, settings: TranslationSettings, pairs: Sequence[Row], language: str
+) -> Iterator[tuple[str, str]]:
+    """Translate some lines, and take of each the likeliest translation, or the one nearest to the reference."""
+    scorer = sentence_scorer([target for _, target in pairs], language) if settings.n_best > 1 else None
+    translations = translator.translate_detailed([source for source, _ in pairs], settings)
+    for (source, target), translation in zip(pairs, translations, strict=True):
+        if usable(translation):
+            yield source, translation.text if scorer is None else _nearest(translation, target, scorer)
+
+
+def _nearest(translation: Translation, reference: str, scorer: Callable[[str, str], float]) -> str:
+    texts = [candidate.text for candidate in translation.hypotheses if candidate.text.strip()]
+    return max(texts, key=lambda text: scorer(text, reference))  # the likeliest of equals, which comes first

@@ -1,0 +1,65 @@
+"""Training the model of settings, for the commands that do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from nmt.config import Config
+from nmt.data.batching import validation_batches
+from nmt.experiment import add_shortlist, prepared_data, training_batches, validation_bleu
+from nmt.lock import locked
+from nmt.model_folder.shortlist import has_shortlist
+from nmt.terminal import tell
+from nmt.training.checkpoint import Checkpoints
+from nmt.training.finish import check_no_model
+from nmt.training.result import TrainingResult
+from nmt.training.start import copy_parameters
+from nmt.training.trainer import build_model, train
+
+
+def train_model(config: Config, command: Sequence[str]) -> TrainingResult:
+    """Prepare the data if need be, and train, or go on where training stopped.
+
+    Args:
+        config: The settings.
+        command: The words by which a user goes on after an interruption.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        CorpusError, ModelError, SubwordError, PreparedError: The data cannot be prepared, or is of other settings.
+        TrainingError: Training cannot start or go on.
+        OSError: A file cannot be read or written.
+    """
+    with locked(config.folder):
+        if not Checkpoints(config.folder).steps():
+            check_no_model(config)  # before the data is prepared
+        data = prepared_data(config)
+        model = build_model(config, data.source_subwords.size, data.target_subwords.size)
+        if config.start_from is not None and not Checkpoints(config.folder).steps():
+            copy_parameters(config.start_from, model)
+        result = train(
+            config,
+            model,
+            training_batches(config, data),
+            validation_batches(data.valid, config.training.batch_tokens),
+            validate=validation_bleu(config, data),
+            counts=data.counts,
+            subwords=data.subword_contents(config),
+        )
+        if result.status != "interrupted" and not has_shortlist(config.folder):
+            sizes = data.source_subwords.size, data.target_subwords.size
+            add_shortlist(config.folder, data.train, sizes)
+    who = " ".join(command[:2])
+    if result.status in ("interrupted", "already finished"):  # otherwise the trainer has said it
+        tell(who, result.message)
+    if result.status == "interrupted":
+        tell(who, f"to go on: {shlex.join(command)}")
+    return result
+
+
+def as_options(overrides: Sequence[str]) -> list[str]:
+    """Write overrides as on the command line."""
+    return [part for override in overrides for part in ("--set", override)]

@@ -1,0 +1,156 @@
+"""Training text that models make: distillation and back-translation, stopped and continued."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from commands import error_of, forked
+from tiny import train_tiny
+
+from nmt.commands import synthetic
+from nmt.commands.synthetic import is_made, write_pairs
+from nmt.data.text import CorpusError, read_lines, read_pairs
+from nmt.model_folder.files import read_settings
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_tiny(tmp_path_factory.mktemp("teacher"))
+
+
+@pytest.fixture
+def student(model: Path, tmp_path: Path) -> Path:
+    source, target = read_settings(model).data.train[0]
+    path = tmp_path / "student.toml"
+    path.write_text(
+        f"folder = '{tmp_path}/student'\n[data]\ntrain = ['{source}', '{target}']\nvalid = ['{source}', '{target}']\n"
+        "vocabulary_size = 80\n[model]\nembedding_size = 8\nhidden_size = 8\ndropout = 0.1\n"
+        "[training]\nmax_steps = 4\nbatch_tokens = 400\nthreads = 1\n"
+    )
+    return path
+
+
+def test_a_student_learns_from_its_teachers(model, student, tmp_path):
+    done = forked("distill", student, "--teacher", model, "--teacher", model)
+    assert done.returncode == 0, done.stderr
+    pairs = list(read_pairs(tmp_path / "student/distilled.tsv"))
+    source, target = read_settings(model).data.train[0]
+    given, references = list(read_lines(source)), list(read_lines(target))
+    translated = forked("translate", model, "--input", source).stdout.splitlines()
+    taught = dict(zip(given, translated, strict=True))
+    assert len(pairs) > 100
+    assert all(taught[one] == other for one, other in pairs), "what the teacher says, not the reference"
+    assert [other for _, other in pairs] != references[: len(pairs)]
+    settings = read_settings(tmp_path / "student")
+    assert settings.data.train == ((tmp_path / "student/distilled.tsv",),)
+
+    again = forked("distill", student, "--teacher", model, "--teacher", model)
+    assert "translated well enough" not in again.stderr, "nothing is translated twice"
+    assert "already finished" in again.stderr
+
+
+def test_the_nearest_of_several_and_the_text_itself(model, student, tmp_path):
+    done = forked("distill", student, "--teacher", model, "--n-best", "4", "--mix", "--beam-size", "4")
+    assert done.returncode == 0, done.stderr
+    nearest = dict(read_pairs(tmp_path / "student/distilled.tsv"))
+    source, target = read_settings(model).data.train[0]
+    references = dict(zip(read_lines(source), read_lines(target), strict=True))
+    best = forked("translate", model, "--input", source, "--beam-size", "4").stdout.splitlines()
+    first = dict(zip(references, best, strict=True))
+    exact = [sum(texts[line] == references[line] for line in nearest) for texts in (nearest, first)]
+    assert exact[0] > exact[1], "more of them are what people wrote"
+    assert len(read_settings(tmp_path / "student").data.train) == 2
+
+
+def test_pairs_of_text_in_one_language(model, tmp_path):
+    text = tmp_path / "text"
+    lines = ["The dog sees the cat.", "", "The old man hears the small bird now.", "☃☃☃"]
+    text.write_text("".join(f"{line}\n" for line in lines))
+    output = tmp_path / "pairs.tsv"
+    done = forked("backtranslate", model, "--input", text, "--output", output, "--tag", "<BT>")
+    assert done.returncode == 0, done.stderr
+    translated = forked("translate", model, "--input", text).stdout.splitlines()
+    assert list(read_pairs(output)) == [(f"<BT> {translated[number]}", lines[number]) for number in (0, 2)]
+    assert "2 of 4 lines" in done.stderr
+    assert json.loads(output.with_name("pairs.tsv.json").read_text())["tag"] == "<BT>"
+    assert "made already" in forked("backtranslate", model, "--input", text, "--output", output, "--tag", "<BT>").stderr
+    piped = forked("backtranslate", model, "--output", tmp_path / "piped.tsv", "--tag", "<BT>", stdin=text.read_bytes())
+    assert piped.returncode == 0, piped.stderr
+    assert (tmp_path / "piped.tsv").read_bytes() == output.read_bytes()
+    assert forked("backtranslate", model, "--output", tmp_path / "pairs.txt").returncode == 2
+
+
+def rows(count: int) -> list[tuple[str, ...]]:
+    return [(f"s{number}\tx", f"t{number}") for number in range(count)]
+
+
+def twice(chunk):
+    return [(row[0], " ".join(row)) for row in chunk for _ in range(2)]
+
+
+def test_it_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic, "PART_LINES", 3)
+    output, calls = tmp_path / "a.tsv", []
+
+    def make(chunk):
+        calls.append(len(chunk))
+        return twice(chunk)
+
+    process = os.fork()
+    if not process:
+        count = 0
+
+        def until_killed(chunk):
+            nonlocal count
+            count += 1
+            if count == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return twice(chunk)
+
+        write_pairs(output, rows(11), until_killed, {"of": 1})
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    assert not output.exists()
+    with pytest.raises(CorpusError, match="made with other models or options"):
+        write_pairs(output, rows(11), make, {"of": 2})
+    assert write_pairs(output, rows(11), make, {"of": 1}) == 22
+    assert calls == [3, 2], "two of four parts were there"
+    assert is_made(output, {"of": 1})
+    assert not is_made(output, {"of": 2})
+    write_pairs(tmp_path / "whole.tsv", rows(11), make, {"of": 1})
+    assert output.read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    assert next(read_pairs(output)) == ("s0 x", "s0 x t0")
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_parts_of_other_text_are_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic, "PART_LINES", 2)
+
+    def stop(chunk):
+        if chunk[0][0].startswith("s4"):
+            raise KeyboardInterrupt
+        return twice(chunk)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_pairs(tmp_path / "a.tsv", rows(6), stop, {})
+    other = [("other", "text"), *rows(6)[1:]]
+    write_pairs(tmp_path / "a.tsv", other, twice, {})
+    assert [pair[0] for pair in read_pairs(tmp_path / "a.tsv")][:3] == ["other", "other", "s1 x"]
+
+
+def test_a_teacher_that_is_not_there(student):
+    assert "no such" in error_of(forked("distill", student, "--teacher", "nowhere")).lower()
+
+
+def test_several_seeds(student, tmp_path):
+    done = forked("train", student, "--seeds", "5,7", "--set", "training.max_steps=2")
+    assert done.returncode == 0, done.stderr
+    assert "2 seeds: validation loss" in done.stderr
+    found = [read_settings(tmp_path / f"student/seed_{seed}").training.seed for seed in (5, 7)]
+    assert found == [5, 7]
+    for wrong in ("", "1,1", "x", "-1"):
+        assert forked("train", student, "--seeds", wrong).returncode == 2
