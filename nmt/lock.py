@@ -23,10 +23,10 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep others that write out of a folder. The system releases the lock when the process ends, however it ends.
 
     Args:
-        folder: The model folder; created if missing.
+        folder: The folder; created if missing.
 
     Raises:
-        LockError: Another process prepares, trains or averages in it.
+        LockError: Another process writes in it.
         OSError: The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +39,6 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout:
         holder = read_regular(path, 100).decode(errors="replace").strip()
         raise LockError(
-            f"{folder}: another nmt prepare, train or average is at work in it"
+            f"{folder}: another nmt command is at work in it"
             f"{f' (process {holder})' if holder else ''}; wait for its end, or choose another folder"
         ) from None

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from nmt.cli.collecting import collection
 from nmt.cli.documents import translate_file
 from nmt.cli.models import export, info, shortlist
 from nmt.cli.training import average, backtranslate, config, distill, plan, prepare, train
@@ -99,6 +100,7 @@ for _command in (
     info,
 ):
     app.command(_command.__name__.replace("_", "-"))(_command)
+app.add_typer(collection, name="models")
 
 
 @app.command("help")

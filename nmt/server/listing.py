@@ -117,9 +117,12 @@ def list_folder(folder: Path, cache: Cache | None = None) -> Listing:
     """List the models of a folder, see `list_models`; several for one pair of languages may be among them.
 
     Raises:
+        ModelError: It is a model.
         RegistryError: Its `models.toml` is damaged.
         OSError: The folder cannot be read.
     """
+    if _is_model_folder(folder):
+        raise ModelError(f"{folder}: expected a folder of models, got a model")
     root = Path(os.path.realpath(folder))
     seen = {each: identity_of(each) for each in (folder, folder / REGISTRY_FILE)}  # before they are read
     rows = read_registry(folder)
@@ -163,20 +166,25 @@ def _told(path: Path, error: Exception) -> str:
     return printable(str(error) if str(path) in str(error) else f"{path}: {error}")
 
 
-def described(path: Path) -> Entry:
+def described(path: Path, source: str | None = None, target: str | None = None) -> Entry:
     """List a model as what it says of itself.
+
+    Args:
+        path: The model file or folder.
+        source: Code of its source language, instead of what it says.
+        target: The same of its target language.
 
     Raises:
         ModelError: It is missing or damaged, or its languages have no codes.
         OSError: It cannot be read.
     """
     settings = settings_of(path)
-    source, target = settings.data.source_language, settings.data.target_language
+    source, target = source or settings.data.source_language, target or settings.data.target_language
     for side, code in (("source", source), ("target", target)):
         if not CODE.fullmatch(code):
             raise ModelError(
                 f"{path}: expected a code for its {side} language, such as de or pt-BR, got {code!r}; "
-                f"{REGISTRY_FILE} may say which"
+                f"`nmt models add --{side}` says another"
             )
     return Entry(path, source, target, license=settings.license)
 

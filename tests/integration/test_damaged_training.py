@@ -206,6 +206,4 @@ def test_one_writer_in_a_folder(config: Path, command: str) -> None:
     if command == "plan":
         shutil.rmtree(folder / "data")
     with locked(folder):
-        assert f"{folder}: another nmt prepare, train or average is at work in it" in error_of(
-            forked(command, *arguments)
-        )
+        assert f"{folder}: another nmt command is at work in it" in error_of(forked(command, *arguments))

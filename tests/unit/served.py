@@ -7,7 +7,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 
-from nmt.commands.export import contents_of
+from nmt.decoding.exporting import contents_of
 
 DATA = Path(__file__).parent.parent / "data"
 

@@ -43,6 +43,7 @@ COMMANDS = [
     "compare",
     "info",
     "help",
+    "models",
 ]
 
 

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from nmt.cli import app
-from nmt.commands.export import contents_of
 from nmt.decoding.chance import xxh64
+from nmt.decoding.exporting import contents_of
 from nmt.decoding.model_file import is_model_file, settings_of
 from nmt.decoding.translation import TranslationSettings
 from nmt.decoding.translator import Translator
@@ -250,6 +250,6 @@ def test_parts_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert before in settings
         changed = settings.replace(before, after)
         with monkeypatch.context() as patched:
-            patched.setattr("nmt.commands.export.as_json", lambda _, text=changed: text)
+            patched.setattr("nmt.decoding.exporting.as_json", lambda _, text=changed: text)
             path.write_bytes(contents_of(FOLDER, "int8"))
         assert part in refused(path)
