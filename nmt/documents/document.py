@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nmt.text.results import TextResult
 from nmt.text.segments import Segment
@@ -43,12 +44,15 @@ class Left:
     """How many there are."""
 
 
-@dataclass(frozen=True)
-class Languages:
+class Languages(NamedTuple):
     """From what into what, as far as it is known: codes such as `en` or `pt-BR`, or nothing."""
 
     source: str = ""
     target: str = ""
+
+    def change(self, code: str) -> bool:
+        """Whether text that is said to be in a language is in another one now."""
+        return self.target != "" and base_language(code) == base_language(self.source) != base_language(self.target)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,27 @@ FORMATS: Final = (
         is_text=False,
         needs=_XML,
     ),
+    Format("odt", (".odt",), "application/vnd.oasis.opendocument.text", is_text=False, needs=_XML),
+    Format(
+        "pptx",
+        (".pptx",),
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        is_text=False,
+        needs=_XML,
+    ),
+    Format(
+        "xlsx",
+        (".xlsx",),
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        is_text=False,
+        needs=_XML,
+    ),
+    Format("srt", (".srt",), "application/x-subrip", module="subtitles"),
+    Format("vtt", (".vtt",), "text/vtt", module="subtitles"),
+    Format("po", (".po", ".pot"), "text/x-gettext-translation", needs=("polib",)),
+    Format("xliff", (".xliff", ".xlf"), "application/xliff+xml", is_text=False, needs=_XML),
+    Format("tmx", (".tmx",), "application/x-tmx+xml", is_text=False, needs=_XML),
+    Format("epub", (".epub",), "application/epub+zip", is_text=False, needs=_XML),
 )
 """All formats."""
 

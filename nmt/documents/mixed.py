@@ -134,7 +134,7 @@ class Mixed:
             if role is Role.BREAK:
                 run.breaks.add(key)
             if role is Role.ALONE:
-                blocks += _outermost(element, lambda each: self._role(each) is Role.BLOCK)
+                blocks += outermost(element, lambda each: self._role(each) is Role.BLOCK)
 
     def _close(self, run: _Run, element: Element, key: int) -> None:
         """Make a pair of two elements if what is between them is whole; else they are two points."""
@@ -185,7 +185,7 @@ class Mixed:
         return fill
 
 
-def _outermost(element: Element, wanted: Callable[[Element], bool]) -> list[Element]:
+def outermost(element: Element, wanted: Callable[[Element], bool]) -> list[Element]:
     """Return what is wanted inside an element, but for what is inside something wanted."""
     found: list[Element] = []
     waiting = list(element)

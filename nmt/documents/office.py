@@ -20,7 +20,7 @@ NAMESPACES: Final = {
 }
 _STRICT: Final = b"http://purl.oclc.org/ooxml/"
 _A: Final = f"{{{NAMESPACES['a']}}}"
-_NAMES: Final = Names(_A + "r", _A + "t", _A + "rPr")
+_NAMES: Final = Names(_A + "r", _A + "t", _A + "rPr", has_space=False)
 _DRAWINGS: Final = ("chart", "chartUserShapes", "diagramData", "diagramDrawing", "drawing")
 _EMBEDDED: Final = ("embeddings/",)
 

@@ -75,6 +75,8 @@ class Names:
     run: str
     text: str
     properties: str
+    has_space: bool = True
+    """Whether text says that white space at its ends counts."""
 
 
 @dataclass
@@ -90,7 +92,14 @@ class Runs:
     names: Names
     _key: int = 0
 
-    def add(self, paragraph: Element, items: Sequence[Item], keep: tuple[str, ...], end: tuple[str, ...] = ()) -> bool:
+    def add(
+        self,
+        paragraph: Element,
+        items: Sequence[Item],
+        keep: tuple[str, ...],
+        end: tuple[str, ...] = (),
+        done: Callable[[Element], None] = lambda _: None,
+    ) -> bool:
         """Add a paragraph.
 
         Args:
@@ -98,6 +107,7 @@ class Runs:
             items: What is in it.
             keep: Local names of children that stay at its beginning.
             end: Of those that stay at its end.
+            done: Is called with the paragraph when it was written.
 
         Returns:
             Whether there is anything to translate.
@@ -113,6 +123,7 @@ class Runs:
             self._write(segment, made, _Level(pen, base))
             for child in ending:
                 pen.put(child)
+            done(paragraph)
 
         return self.flow.add(parts, fill, made.breaks)
 
@@ -172,7 +183,7 @@ class Runs:
             if isinstance(part, str):
                 text = etree.Element(self.names.text)
                 text.text = part
-                if part != part.strip():
+                if self.names.has_space and part != part.strip():
                     text.set(SPACE, "preserve")
                 level.pen.put(self._run(level.format, text))
             elif part.key in made.points:

@@ -10,7 +10,7 @@ from nmt.decoding.translation import Candidate, Status, Translation
 from nmt.documents.translating import DocumentJob, DocumentResult, translate_document
 from nmt.text.translating import TextTranslator
 
-TEXTS = TextTranslator("en", "de")
+TEXTS = TextTranslator("en", "en")
 
 
 def translated(content: bytes, name: str, word: Callable[[str], str], texts: TextTranslator = TEXTS) -> DocumentResult:
@@ -90,3 +90,79 @@ def docx(body: str, **others: str) -> bytes:
         files[f"word/{name}.xml"] = f'{DECLARED}<w:{name} xmlns:w="{W}">{content}</w:{name}>'
         types[f"word/{name}.xml"] = f"wordprocessingml.{name}"
     return office("word/document.xml", types, files)
+
+
+def pptx(slide: str, **others: str) -> bytes:
+    """Make a presentation of a slide's shapes."""
+    main = "http://schemas.openxmlformats.org/presentationml/2006/main"
+    names = f'xmlns:p="{main}" xmlns:a="{A}" xmlns:r="{R}"'
+    files = {
+        "ppt/presentation.xml": f"{DECLARED}<p:presentation {names}/>",
+        "ppt/slides/slide1.xml": f"{DECLARED}<p:sld {names}><p:cSld><p:spTree>{slide}</p:spTree></p:cSld></p:sld>",
+    }
+    types = {
+        "ppt/presentation.xml": "presentationml.presentation.main",
+        "ppt/slides/slide1.xml": "presentationml.slide",
+    }
+    for name, content in others.items():
+        files[f"ppt/{name}.xml"] = f"{DECLARED}<p:{name} {names}>{content}</p:{name}>"
+        types[f"ppt/{name}.xml"] = f"presentationml.{name}"
+    return office("ppt/presentation.xml", types, files)
+
+
+def xlsx(strings: str, sheet: str, **others: str) -> bytes:
+    """Make a workbook of its shared strings and the rows of a sheet."""
+    names = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    contents = {
+        "workbook": f'<workbook {names}><sheets><sheet name="One" sheetId="1"/></sheets></workbook>',
+        "sharedStrings": f"<sst {names}>{strings}</sst>",
+        "worksheet": f"<worksheet {names}><sheetData>{sheet}</sheetData></worksheet>",
+        **{name: content.replace("NAMES", names) for name, content in others.items()},
+    }
+    types = {f"xl/{name}.xml": f"spreadsheetml.{name}" for name in contents}
+    types["xl/workbook.xml"] = "spreadsheetml.sheet.main"
+    return office("xl/workbook.xml", types, {f"xl/{name}.xml": DECLARED + text for name, text in contents.items()})
+
+
+def odt(body: str, styles: str = "") -> bytes:
+    """Make an OpenDocument text of its body and its automatic styles."""
+    prefix = "urn:oasis:names:tc:opendocument:xmlns"
+    names = " ".join(
+        f'xmlns:{name}="{prefix}:{kind}:1.0"'
+        for name, kind in (("office", "office"), ("text", "text"), ("style", "style"), ("draw", "drawing"))
+    )
+    names += ' xmlns:fo="urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0" xmlns:rs="urn:rs"'
+    return zipped(
+        {
+            "mimetype": "application/vnd.oasis.opendocument.text",
+            "content.xml": f"{DECLARED}<office:document-content {names} office:version='1.3'>".replace("'1.3'", '"1.3"')
+            + f"<office:automatic-styles>{styles}</office:automatic-styles>"
+            f"<office:body><office:text>{body}</office:text></office:body></office:document-content>",
+            "META-INF/manifest.xml": f'{DECLARED}<m:manifest xmlns:m="{prefix}:manifest:1.0"/>',
+        }
+    )
+
+
+def epub(pages: Mapping[str, str], **others: str) -> bytes:
+    """Make a book of the bodies of its pages, and other files by their names with an underscore for the dot."""
+    items = "".join(f'<item id="{name}" href="{name}.xhtml" media-type="application/xhtml+xml"/>' for name in pages)
+    container = "urn:oasis:names:tc:opendocument:xmlns:container"
+    return zipped(
+        {
+            "mimetype": "application/epub+zip",
+            "META-INF/container.xml": f'{DECLARED}<container xmlns="{container}"><rootfiles>'
+            '<rootfile full-path="OEBPS/book.opf" media-type="application/oebps-package+xml"/></rootfiles></container>',
+            "OEBPS/book.opf": f'{DECLARED}<package xmlns="http://www.idpf.org/2007/opf" version="3.0">'
+            '<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>A book</dc:title>'
+            f"<dc:language>en-GB</dc:language><dc:creator>Jane Doe</dc:creator></metadata><manifest>{items}"
+            '<item id="ncx" href="toc.ncx" media-type="application/x-dtbncx+xml"/></manifest></package>',
+            "OEBPS/toc.ncx": f'{DECLARED}<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap><navPoint>'
+            "<navLabel><text>Chapter one</text></navLabel></navPoint></navMap></ncx>",
+            **{
+                f"OEBPS/{name}.xhtml": f'{DECLARED}<html xmlns="http://www.w3.org/1999/xhtml"><head>'
+                f"<title>Page title</title></head><body>{body}</body></html>"
+                for name, body in pages.items()
+            },
+            **{f"META-INF/{name.replace('_', '.')}": content for name, content in others.items()},
+        }
+    )

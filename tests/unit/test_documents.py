@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from document_samples import docx, marked, same, translated, unzipped
+from document_samples import docx, epub, marked, odt, pptx, same, translated, unzipped, xlsx
+from test_bilingual_documents import CASES
 
 from nmt.documents.formats import FORMATS, format_of
 
@@ -51,6 +52,83 @@ def word_document() -> bytes:
     )
 
 
+def slides() -> bytes:
+    shape = (
+        '<p:sp><p:txBody><a:p><a:pPr lvl="1"/><a:r><a:rPr b="1"/><a:t>Bold</a:t></a:r>'
+        "<a:r><a:t> and plain text</a:t></a:r>"
+        '<a:br/><a:r><a:t>next line</a:t></a:r><a:endParaRPr lang="en"/></a:p>'
+        '<a:p><a:fld id="1" type="slidenum"><a:t>seven</a:t></a:fld></a:p></p:txBody></p:sp>'
+    )
+    note = "<a:p><a:r><a:t>Say this</a:t></a:r></a:p>"
+    return pptx(shape, notesSlide=note, slideMaster="<a:p><a:r><a:t>Click to edit</a:t></a:r></a:p>", comments="")
+
+
+def workbook() -> bytes:
+    strings = (
+        "<si><t>Plain cell</t></si><si><r><t>rich</t></r>"
+        '<r><rPr><b/></rPr><t xml:space="preserve"> bold text</t></r></si>'
+        '<si><t>first line\nsecond line</t></si><si><t>Column</t></si><si><t xml:space="preserve"> 12 </t></si>'
+    )
+    sheet = (
+        '<row><c t="s"><v>0</v></c><c t="inlineStr"><is><t>inline text</t></is></c>'
+        '<c t="str"><f>IF(A1="x","yes","no")</f><v>yes</v></c></row>'
+    )
+    return xlsx(
+        strings, sheet, table='<table NAMES><tableColumns><tableColumn id="1" name="Column"/></tableColumns></table>'
+    )
+
+
+def open_document() -> bytes:
+    return odt(
+        '<text:h text:outline-level="1">A heading</text:h>'
+        '<text:p>Some <text:span text:style-name="B">bold words</text:span> and <text:a>a link</text:a>,'
+        " a<text:note><text:note-citation>1</text:note-citation>"
+        "<text:note-body><text:p>note text</text:p></text:note-body></text:note> note<text:tab/>"
+        "after tab<text:line-break/>new line</text:p>"
+        '<text:p>On page <text:page-number>VII</text:page-number> of <text:bookmark-start text:name="m"/>marked text'
+        '<text:bookmark-end text:name="m"/> here<office:annotation><text:p>remark</text:p></office:annotation></text:p>'
+        "<text:p><draw:frame><draw:text-box><text:p>In a box</text:p></draw:text-box></draw:frame></text:p>",
+        '<style:style style:name="B" style:family="text"><style:text-properties fo:font-weight="bold"/></style:style>',
+    )
+
+
+def book() -> bytes:
+    return epub(
+        {
+            "one": "<h1>The <i>first</i> one</h1><div>loose text<p>A paragraph, <b>bold</b> <code>x_y</code> end.</p>"
+            'tail</div><p>one<br/>two</p><img src="a.png" alt="a cat"/><pre>code here</pre><!-- a remark --><p>12</p>'
+            '<p class="notranslate">Jane Doe</p><p>With <span translate="no">Acme</span> inside</p>'
+        }
+    )
+
+
+SUBRIP = """1
+00:00:01,000 --> 00:00:02,500
+<i>Two lines</i> of it
+are one text.
+
+2
+00:00:03,000 --> 00:00:04,000 X1:10
+{\\an8}- Who is it?
+- Me.
+
+3
+00:00:05,000 --> 00:00:06,000
+12
+"""
+WEBVTT = """WEBVTT - a title
+
+NOTE my remark
+
+STYLE
+::cue { color: red }
+
+one
+00:01.000 --> 00:02.000 align:start
+<v Jane Doe>Hi, R&amp;D is <b>here</b> now
+"""
+
+
 SAMPLES = {
     "a.txt": Sample("\ufeffOne line.\r\n\r\n  Two here \r\n12 %\r\nlast".encode, "One line. Two here last"),
     "wrapped.txt": Sample(
@@ -65,6 +143,18 @@ SAMPLES = {
         word_document,
         "Title Some bold words and a link Name: Value marked ends here now. Page of the book on Kept here Cell In a "
         "box Head line A note",
+    ),
+    "a.odt": Sample(
+        open_document,
+        "A heading Some bold words and a link a note after tab new line note text On page of marked text here In a box",
+    ),
+    "a.pptx": Sample(slides, "Bold and plain text next line Say this"),
+    "a.xlsx": Sample(workbook, "Plain cell rich bold text first line second line inline text"),
+    "a.srt": Sample(SUBRIP.encode, "Two lines of it are one text. Who is it? Me."),
+    "a.vtt": Sample(WEBVTT.encode, "Hi, R&amp;D is here now"),
+    "a.epub": Sample(
+        book,
+        "A book Chapter one Page title The first one loose text A paragraph, bold end. tail one two a cat With inside",
     ),
 }
 
@@ -87,12 +177,12 @@ def test_each_word_is_translated_once_and_nothing_else_changes(name: str) -> Non
     content, words = SAMPLES[name]
     made = parts(translated(content(), name, marked).content)
     assert {part: text.replace(b"~", b"") for part, text in made.items()} == parts(content())
-    found = re.findall(r"~([^\s<]+)", "\n".join(text.decode("utf-8", "replace") for text in made.values()))
+    found = re.findall(r"~([^\s<\"]+)", "\n".join(text.decode("utf-8", "replace") for text in made.values()))
     assert sorted(found) == sorted(word for word in re.findall(r"\S+", words))
 
 
 def test_every_format_has_a_sample_and_its_own_names() -> None:
-    assert {format_of(name) for name in SAMPLES} == set(FORMATS)
+    assert {format_of(name) for name in (*SAMPLES, *CASES)} == set(FORMATS)
     assert len({suffix for format in FORMATS for suffix in format.suffixes}) == sum(len(f.suffixes) for f in FORMATS)
 
 
