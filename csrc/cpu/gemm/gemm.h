@@ -227,27 +227,30 @@ void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, 
                        std::int64_t k0, std::int64_t depth, const T* packed, T* panel) {
   const std::int64_t panel_columns = kPanelVectors * kernels.width, n = outer.n;
   const std::int64_t c_row = outer.c_row ? outer.c_row : n;
-  const std::int64_t blocks = (height + kRowBlock - 1) / kRowBlock, ahead = (depth + blocks - 1) / blocks;
+  // What is widened is widened once for so many rows.
+  const std::int64_t most = kRounds<T> ? 16 * kRowBlock : kRowBlock;
+  const std::int64_t pieces = (height + most - 1) / most, ahead = (depth + pieces - 1) / pieces;
   for (std::int64_t first = 0; first < n; first += panel_columns) {
     const std::int64_t columns = std::min(panel_columns, n - first), next = first + panel_columns;
     pack_panel(kernels, depth, first, columns, [&](std::int64_t i) { return outer.right(k0 + i); }, panel);
     GemmTile<T> tile{};
     tile.a_row = kInterleave<T>;
     tile.a_col = kRowBlock;
+    tile.a_block = kRowBlock * packed_depth<T>(depth);
     tile.panel = panel;
     tile.k = depth;
     tile.vectors = static_cast<int>((columns + kernels.width - 1) / kernels.width);
     tile.init_row = tile.c_row = c_row;
     tile.vector_stride = kernels.width;
     tile.columns = columns;
-    for (std::int64_t r = 0; r < height; r += kRowBlock) {
+    for (std::int64_t r = 0; r < height; r += most) {
       tile.a = packed + r * packed_depth<T>(depth);
-      tile.rows = std::min<std::int64_t>(kRowBlock, height - r);
+      tile.rows = std::min(most, height - r);
       tile.c = outer.c + (row + r) * c_row + first;
       tile.init = outer.overwrite && k0 == 0 ? nullptr : tile.c;
       kernels.gemm(tile);
       // What the next panel will be packed from, a little at a time: its rows lie far apart.
-      for (std::int64_t i = r / kRowBlock * ahead; next < n && i < std::min(depth, (r / kRowBlock + 1) * ahead); ++i)
+      for (std::int64_t i = r / most * ahead; next < n && i < std::min(depth, (r / most + 1) * ahead); ++i)
         if (const T* source = outer.right(k0 + i)) prefetch_values(source + next, std::min(panel_columns, n - next));
     }
   }

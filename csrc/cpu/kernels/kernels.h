@@ -28,6 +28,7 @@ template <class T>
 struct GemmTile {
   const T* a;  // element (m, k) at a[m * a_row + k * a_col]; bfloat16: pair k / 2 at a[m * a_row + k * a_col]
   std::ptrdiff_t a_row, a_col;
+  std::ptrdiff_t a_block;  // of rows packed in blocks of kRowBlock: between those; 0: all rows are a_row apart
   const T* panel;
   std::int64_t rows, k;
   int vectors;              // of the panel

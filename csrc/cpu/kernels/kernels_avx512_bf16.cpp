@@ -9,7 +9,7 @@ Backend avx512_backend();
 Backend avx512_bf16_backend() {
   Backend backend = avx512_backend();
   backend.isa = "avx512_bf16";
-  backend.bf16 = make_pair_kernels<Avx512Bf16Pairs, 6>();
+  backend.bf16 = make_pair_kernels<Avx512Bf16Pairs, 6, 6>();
   return backend;
 }
 

@@ -7,8 +7,8 @@
 namespace rnn_engine::cpu {
 
 Backend neon_backend() {
-  return {"neon", make_kernels<NeonFloat, 6>(), make_kernels<NeonDouble, 6>(), make_pair_kernels<Pairs<NeonFloat>, 4>(),
-          make_int8_kernels<NeonInt8, 4, 1>()};
+  return {"neon", make_kernels<NeonFloat, 6>(), make_kernels<NeonDouble, 6>(),
+          make_pair_kernels<Pairs<NeonFloat>, 4, 6>(), make_int8_kernels<NeonInt8, 4, 1>()};
 }
 
 }  // namespace rnn_engine::cpu

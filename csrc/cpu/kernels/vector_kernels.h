@@ -70,7 +70,7 @@ RNN_ENGINE_INLINE void for_each_accumulator(const Visit& visit) {
 
 // The micro-kernel: kRows x kVectors accumulators in registers. M says what is stored, and what one step along k does.
 template <class M, int kRows, int kVectors>
-__attribute__((noinline)) void micro_kernel(const GemmTile<typename M::Stored>& t, std::int64_t first_row) {
+__attribute__((noinline)) void micro_kernel(const typename M::Tile& t, std::int64_t first_row) {
   using V = typename M::Vector;
   using T = typename M::Stored;
   constexpr int kWidth = V::kWidth;
@@ -96,7 +96,8 @@ __attribute__((noinline)) void micro_kernel(const GemmTile<typename M::Stored>& 
         [&](int i, int j) { acc[i][j] = load_units<V>(t.stored_init + init_at(i, j), kWidth); });
   }
 
-  M::accumulate(t, t.a + first_row * t.a_row, acc);
+  const std::int64_t block = t.a_block ? first_row / kRowBlock : 0, row = first_row - block * kRowBlock;
+  M::accumulate(t, t.a + block * t.a_block + row * t.a_row, acc);
 
   if (!full) {
     Value<T> values[kRows * kVectors * kWidth];
@@ -115,44 +116,56 @@ template <class V>
 struct Multiply {
   using Vector = V;
   using Stored = typename V::Scalar;
+  using Tile = GemmTile<Stored>;
   static constexpr int kChainOperations = 2;
 
   static V chain_factor() { return V(Stored(0.5)); }
   static RNN_ENGINE_INLINE V chain(V acc, V factor) { return fma(acc, factor, V(Stored(1))); }
 
+  // One k of it.
+  template <int kRows, int kVectors>
+  static RNN_ENGINE_INLINE void add(const Stored* a, std::ptrdiff_t a_row, const Stored* panel,
+                                    V (&acc)[kRows][kVectors]) {
+    V b[kVectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) b[j] = V::load(panel + j * V::kWidth);
+#pragma GCC unroll 6
+    for (int i = 0; i < kRows; ++i) {
+      const V value(a[i * a_row]);
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(value, b[j], acc[i][j]);
+    }
+  }
+
   // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
-  static RNN_ENGINE_INLINE void accumulate(const GemmTile<Stored>& t, const Stored* a, V (&acc)[kRows][kVectors]) {
+  static RNN_ENGINE_INLINE void accumulate(const Tile& t, const Stored* a, V (&acc)[kRows][kVectors]) {
     constexpr int kWidth = V::kWidth;
     const Stored* panel = t.panel;
     const std::ptrdiff_t a_row = t.a_row, a_col = t.a_col;
     const std::ptrdiff_t panel_row = t.panel_row ? t.panel_row : kVectors * kWidth, ahead = kPrefetchDepth * panel_row;
     for (std::int64_t k = 0; k < t.k; ++k) {
-      V b[kVectors];
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) {
-        b[j] = V::load(panel + j * kWidth);
-        __builtin_prefetch(panel + ahead + j * kWidth);
-      }
-#pragma GCC unroll 6
-      for (int i = 0; i < kRows; ++i) {
-        const V value(a[i * a_row]);
-#pragma GCC unroll 4
-        for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(value, b[j], acc[i][j]);
-      }
+      for (int j = 0; j < kVectors; ++j) __builtin_prefetch(panel + ahead + j * kWidth);
+      add(a, a_row, panel, acc);
       a += a_col;
       panel += panel_row;
     }
   }
 };
 
-// Cuts the rows into blocks of nearly equal height.
+// Cuts the rows into blocks of nearly equal height, or, where they are packed in blocks, into parts of those.
 template <class M, int kVectors, int kMaxRows>
-RNN_ENGINE_INLINE void gemm_rows(const GemmTile<typename M::Stored>& t) {
+RNN_ENGINE_INLINE void gemm_rows(const typename M::Tile& t) {
+  constexpr int kOfBlock = kRowBlock / ((kRowBlock + kMaxRows - 1) / kMaxRows);
+  static_assert(kRowBlock % kOfBlock == 0);
   const std::int64_t blocks = (t.rows + kMaxRows - 1) / kMaxRows;
   std::int64_t row = 0;
-  for (std::int64_t block = 0; block < blocks; ++block) {
-    const std::int64_t height = (t.rows - row + (blocks - block) - 1) / (blocks - block);
+  for (std::int64_t block = 0; row < t.rows; ++block) {
+    const std::int64_t left = t.rows - row;
+    const std::int64_t height = !t.a_block        ? (left + (blocks - block) - 1) / (blocks - block)
+                                : left < kOfBlock ? left
+                                                  : kOfBlock;
     switch (height) {
       case 1:
         micro_kernel<M, 1, kVectors>(t, row);
@@ -179,7 +192,7 @@ RNN_ENGINE_INLINE void gemm_rows(const GemmTile<typename M::Stored>& t) {
 
 // kMaxRows: as many as the registers hold beside the panel's vectors.
 template <class M, int kMaxRows>
-void gemm(const GemmTile<typename M::Stored>& t) {
+void gemm(const typename M::Tile& t) {
   switch (t.vectors) {
     case 1:
       gemm_rows<M, 1, kMaxRows>(t);
