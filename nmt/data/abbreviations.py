@@ -18,7 +18,7 @@ BEFORE_MORE: Final = _words(
     """Mr Mrs Ms Mx Dr Drs Prof St Ste Messrs Rev Hon Gen Col Maj Capt Cpt Cmdr Lt Sgt Cpl Adm Gov Sen Rep Pres Mt Ft Hr
     Hrn Fr Frl Dipl Ing Mag Bgm Hl Mme Mmes Mlle Mlles MM Mgr Sr Sra Srta Sres Sras Dra Ud Uds Vd Vds Exc Sig Sigg
     Dott Avv Geom Egr Gent dhr mevr mw drs mr Bc Mgr JUDr MUDr PhDr RNDr ThDr MVDr PaedDr gen kpt npor św ks inż mgr
-    hab płk проф акад доц им гр тов dr. sv GS PGS TS ThS BS TP डॉ श्री श्रीमती प्रो पं कु डा """
+    hab płk проф акад доц им гр тов dr. med phil jur sv GS PGS TS ThS BS TP डॉ श्री श्रीमती प्रो पं कु डा """
     # what leads to something: for example, that is, compare, see, page, number, article, about, between, or
     """vs cf eg ie viz approx ca cca Fig Figs Eq Eqs eq Sec Sect Ch Chap chap pp Vol Vols Nos Nr Nrn nr Art Abs Abb
     Abschn Anl Anm Aufl Bd Bde Bem Bl bzw bspw beisp evtl ggf ggfs gem geb gest gez gg inkl exkl insb insbes Jh Kap

@@ -21,6 +21,7 @@ SENTENCE_END: Final = re.compile(rf"[{re.escape(_SPACED_ENDS + _UNSPACED_ENDS)}]
 _SPACE = re.compile(r"\s*")
 _LAST_WORD = re.compile(rf"[^\s,;:!?/{_CLOSERS}{re.escape(_OPENERS)}]+$")  # `p.m` and `www.example.org` are one
 _FIRST_WORD = re.compile(r"[^\W_]+")
+_INITIAL = re.compile(r"[^\W\d_]\.")
 _ROMAN = re.compile(r"[IVXLC]{1,6}")
 _WORD_OF_TWO = re.compile(r"[^\W\d_]{2}|[^\W\d_a-zA-Z]")  # two letters; or one of a script where one may be a word
 _LONGEST_WORD: Final = 24  # characters looked back and ahead over: enough for any abbreviation, and a bound on the work
@@ -88,7 +89,7 @@ def _ends(text: str, end: re.Match[str], rest: int) -> bool:
     if rest == end.end() or not ahead or ahead[0].islower() or unicodedata.category(ahead[0])[0] == "P":
         return False
     first = _FIRST_WORD.match(ahead)
-    if first is not None and first[0] in STARTERS:
+    if first is not None and first[0] in STARTERS and not _INITIAL.match(ahead):  # `А. С. Пушкин`: no preposition
         return marks != "." or _word_before(text, end.start()) not in BEFORE_MORE
     if marks[-1] == "…" or marks.endswith("..") or (closed and marks[-1] in "!?"):
         return marks[-1] in "!?" and following in _OPENERS
@@ -107,7 +108,8 @@ def _may_go_on(text: str, stop: int, ahead: str) -> bool:
         return True
     if _ORDINAL.fullmatch(word) and not ahead[:1].isdigit():
         return ahead[:1].isupper()  # an ordinal or a date, in the languages that write it with a full stop
-    return ahead[:1].isdigit() and (last.isdigit() or len(last) <= _NOT_SPLIT_BEFORE_NUMBERS)
+    before_number = last.isdigit() or len(last) <= _NOT_SPLIT_BEFORE_NUMBERS or last.endswith("str")  # Hauptstr. 5
+    return ahead[:1].isdigit() and before_number
 
 
 def _word_before(text: str, stop: int) -> str:

@@ -41,6 +41,8 @@ from nmt.data.sentences import split_sentences
         "Die Fa. Meier usw. Haben wir etc. |Wir gehen. |Es kostet ca. Drei Mio. Euro.",
         "Ludwig XIV. König von Frankreich und Karl V. |Die Zeit.",
         "J. S. Bach and Mrs. Smith of St. Louis, the U.S. Senate, at 5 p.m. |She left.",
+        "Prof. Dr. med. Weiß wohnt in der Hauptstr. 5. |Er ist Arzt.",
+        "А. С. Пушкин и Т. Г. Шевченко. |С ним я знаком.",
         "1. Die Katze schläft. |2. Der Hund wacht.",
         "A) Yes. |B) No.",
         "☃! |The dog? |☃!",
