@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
 
 from nmt.text.segments import Kind, Segment, Tag, joined
-from nmt.text.tokens import Token, boundary, is_punctuation
+from nmt.text.tokens import Token, boundary, core_of, is_punctuation
 
-_STAND_INS: Final = ("X", "Y", "Z", "Q", "V", "W", "K", "J")
+_NAMES: Final = ("John", "Mary", "Tom", "Boston", "Peter", "Maria", "London", "Paul", "Anna", "Paris")
+"""What stands for words. Models copy names, those at least that they have seen often, and put them into sentences as
+they do nouns: with `John`, 94 % came through a model of Tatoeba's sentences, with letters, `it` or an ellipsis none."""
+_NUMBERS: Final = ("5", "7", "8", "3", "9", "4", "6", "2")
+"""What stands for numbers and quantities."""
+_OF_NUMBERS: Final = re.compile(r"[+−-]?\d|[€$£¥]|%.*[diufFeEgG]$")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,11 @@ class Atom:
     """Whether nothing stands between it and the word before it, and the one behind."""
 
 
+def _unused(words: Sequence[str], more: str, used: Set[str]) -> Iterator[str]:
+    """Return words, and as many others as are wanted, without those that are used."""
+    return (word for word in itertools.chain(words, map(more.format, itertools.count(2))) if word not in used)
+
+
 def is_atom(part: str | Tag) -> bool:
     """Whether a part of a segment is kept to the letter."""
     return isinstance(part, Tag) and part.kind is Kind.WORD
@@ -43,18 +54,18 @@ def with_stand_ins(parts: Sequence[str | Tag]) -> tuple[Segment, list[Atom]]:
     Returns:
         The segment without such parts, and what they were.
     """
-    used = {word for part in parts if isinstance(part, str) for word in part.split()}
-    names = (name for name in itertools.chain(_STAND_INS, map("X{}".format, itertools.count())) if name not in used)
+    used = {part[slice(*core_of(part))] for part in " ".join(part for part in parts if isinstance(part, str)).split()}
+    names, numbers = _unused(_NAMES, "John{}", used), _unused(_NUMBERS, "5{:02}", used)
     found: list[str | Tag] = []
     atoms: list[Atom] = []
     text = ""
     for number, part in enumerate(parts):
-        if not is_atom(part):
+        if isinstance(part, str) or not is_atom(part):
             found.append(part)
             text += part if isinstance(part, str) else ""
             continue
         glued = not is_punctuation(_last_word(text)), not is_punctuation(behind := _first_word(parts[number + 1 :]))
-        name = next(names)
+        name = next(numbers if _OF_NUMBERS.match(part.markup) else names)
         written = f"{' ' * glued[0]}{name}{' ' * glued[1]}"
         words = len(f"{text}{written}".split())
         atoms.append(Atom(part, name, words - 1, "" if glued[1] else behind, glued))
@@ -76,18 +87,26 @@ def put_back(tokens: Sequence[Token], atoms: Sequence[Atom], words: int) -> list
     """
     found = list(tokens)
     for atom in atoms:
-        places = [place for place, token in enumerate(found) if token.core == atom.stand_in]
-        if places:
-            place = min(places, key=lambda each: (found[each].link != atom.word, each))
-            found[place] = replace(found[place], core=atom.content, link=atom.word)
-        else:
+        place = _place_of(atom, found)
+        if place is None:
             place = _insert(found, atom, words)
+        else:
+            found[place] = replace(found[place], core=atom.content, link=atom.word)
         if atom.glued[0] and place and found[place - 1].link == atom.word - 1:
             found[place - 1] = replace(found[place - 1], space="")
         if atom.glued[1] and place + 1 < len(found) and found[place + 1].link == atom.word + 1:
             found[place] = replace(found[place], space="")
-    names = {atom.stand_in for atom in atoms}
-    return [token for token in found if token.core not in names]
+    names = {(atom.word, atom.stand_in) for atom in atoms}
+    return [token for token in found if (token.link, token.core) not in names]  # what a model has said twice
+
+
+def _place_of(atom: Atom, tokens: Sequence[Token]) -> int | None:
+    """Find the word that came of a stand-in: itself, or a word that looked at it, a noun where that can be told."""
+    copied = [place for place, token in enumerate(tokens) if token.core == atom.stand_in]
+    linked = [place for place, token in enumerate(tokens) if token.link == atom.word and isinstance(token.core, str)]
+    if copied:
+        return min(copied, key=lambda place: (place not in linked, place))
+    return min(linked, key=lambda place: (not (place and str(tokens[place].core)[0].isupper()), place), default=None)
 
 
 def _insert(tokens: list[Token], atom: Atom, words: int) -> int:

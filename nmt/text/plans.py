@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from nmt.decoding.alignment import Links
 from nmt.text.atoms import put_back, with_stand_ins
+from nmt.text.placeholders import as_text, with_kept
 from nmt.text.placing import place
-from nmt.text.segments import Segment, joined, plain
+from nmt.text.segments import Segment, plain
 from nmt.text.tokens import tokens_of
 from nmt.text.trees import tree_of
 
@@ -34,11 +35,13 @@ class Plan:
     def __init__(self, segment: Segment) -> None:
         self.source: str = " ".join(plain(segment).split())
         """The segment without tags, on a line."""
-        model_text, self._atoms = with_stand_ins(segment)
+        model_text, self._atoms = with_stand_ins(with_kept(segment))
         self._text, self._tree = tree_of(model_text)
         self._words = self._text.split()
-        self.line: str = " ".join(self._words)
-        """What the model gets."""
+        stand_ins = {atom.word for atom in self._atoms}
+        speaks = any(number not in stand_ins and any(map(str.isalnum, word)) for number, word in enumerate(self._words))
+        self.line: str = " ".join(self._words) if speaks else ""
+        """What the model gets; empty if there is nothing to translate."""
         self.aligned: bool = bool(self._atoms or self._tree.children)
         """Whether it is to say which word came from which."""
         self._spaces = _spaces_around(plain(segment))
@@ -54,7 +57,7 @@ class Plan:
         if not self.aligned:
             return Finished((f"{before}{text}{behind}",), links)
         tokens = put_back(tokens_of(text, links or ()), self._atoms, len(self._words))
-        return Finished(joined([before, *place(self._text, self._tree, tokens), behind]))
+        return Finished(as_text([before, *place(self._text, self._tree, tokens), behind]))
 
 
 def _spaces_around(text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.text.layout import Layout, Slot, layout_of_segment, layout_of_text, slots
@@ -15,6 +15,9 @@ from nmt.text.segments import Segment, Tag, joined, plain
 
 if TYPE_CHECKING:
     from nmt.decoding.translator import Translator
+
+
+_NOTHING: Final = Translation("", Status.EMPTY)
 
 
 class TextFormat(StrEnum):
@@ -119,9 +122,9 @@ class Job:
     def __init__(self, layouts: Sequence[Layout], plan: Callable[[Segment], Plan], alternatives: int) -> None:
         self._layouts, self._alternatives = layouts, alternatives
         self._plans = [[plan(slot.segment) for slot in slots(layout)] for layout in layouts]
-        self.lines: list[str] = [each.line for plans in self._plans for each in plans]
+        self.lines: list[str] = [each.line for plans in self._plans for each in plans if each.line]
         """What is to be translated, in order: a line each, without line breaks."""
-        self.alignments: bool = any(each.aligned for plans in self._plans for each in plans)
+        self.alignments: bool = any(each.aligned for plans in self._plans for each in plans if each.line)
         """Whether the translations are to come with alignments, by which tags, placeholders and terms are placed."""
 
     def settings(self, settings: TranslationSettings | None = None) -> TranslationSettings:
@@ -150,7 +153,7 @@ class Job:
             raise ValueError(f"translations: expected one for each of {len(self.lines)} lines, got {len(translations)}")
         left = iter(translations)
         return [
-            self._finished(layout, [(plan, next(left)) for plan in plans])
+            self._finished(layout, [(plan, next(left) if plan.line else _NOTHING) for plan in plans])
             for layout, plans in zip(self._layouts, self._plans, strict=True)
         ]
 
@@ -162,13 +165,14 @@ class Job:
         lines = tuple(
             _line_result(plan, best, translation.status)
             for (plan, translation), [best, *_] in zip(done, ranked, strict=True)
+            if plan.line
         )
         segment: list[str | Tag] = []
         for part, best in _zipped(layout, [best for best, *_ in ranked]):
             segment += [part] if isinstance(part, str) else part.segment if best is None else best.segment
         return TextResult(
             texts[0],
-            overall(each.status for each in lines),
+            overall([each.status for each in lines] or [Status.COPIED if texts[0].strip() else Status.EMPTY]),
             tuple(text for text in dict.fromkeys(texts[1:]) if text != texts[0]),
             joined(segment),
             lines,

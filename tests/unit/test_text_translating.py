@@ -36,18 +36,19 @@ def test_paragraphs_and_line_breaks_are_kept(text: str, lines: list[str], transl
 
 
 def test_alternatives_and_statuses_of_lines_are_those_of_the_text() -> None:
-    job = TEXTS.begin(["a\nb", "☃"], alternatives=2)
+    job = TEXTS.begin(["a\nb", "☃", "1"], alternatives=2)
     settings = job.settings(TranslationSettings(beam_size=4))
     assert (settings.n_best, settings.beam_size, settings.alignments) == (3, 4, False)
     first = Translation("A", Status.OK, tuple(Candidate(text, -1.0, -1.0) for text in ("A", "B", "A", "C")))
     second = replace(wordy("b"), status=Status.DOUBTFUL)
-    done, snowman = job.finish([first, second, Translation("☃", Status.COPIED)])
+    done, snowman, number = job.finish([first, second, Translation("1", Status.COPIED)])
     assert (done.text, done.alternatives, done.status) == ("A\nB", ("B\nB",), Status.DOUBTFUL)
     assert [(line.source, line.text, line.status) for line in done.lines] == [
         ("a", "A", Status.OK),
         ("b", "B", Status.DOUBTFUL),
     ]
     assert (snowman.text, snowman.status, snowman.alternatives) == ("☃", Status.COPIED, ())
+    assert (number.text, number.status, len(number.lines)) == ("1", Status.COPIED, 1)
     assert TEXTS.begin([" \n"]).finish([])[0].status is Status.EMPTY
 
 
@@ -75,7 +76,7 @@ def test_tags_stand_around_the_words_that_they_stood_around(
     assert job.alignments
     assert job.settings().alignments
     [line] = job.lines
-    [done] = job.finish([wordy(line, {"X": "X"}, order)])
+    [done] = job.finish([wordy(line, {"John": "John"}, order)])
     assert done.text == translation
     assert written(done.segment) == translation
 
