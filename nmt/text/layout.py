@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from nmt.text.segments import Segment, Tag, written
+from nmt.text.segments import Kind, Segment, Tag, joined, written
 
 _BREAK = re.compile("(\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])")  # those that `str.splitlines` knows
 
@@ -22,10 +22,19 @@ class Slot:
     raw: str | None = None
     """What stands there, to the letter; None for what `write` makes of the segment."""
 
-    @property
-    def original(self) -> str:
-        """What stands there, as it came."""
-        return self.write(self.segment) if self.raw is None else self.raw
+    tags: Mapping[int, Layout] = field(default_factory=dict)
+    """By their keys, those of its tags that have slots themselves, and what they are made of."""
+
+    def written(self, translation: Segment | None, tags: Mapping[int, str | None]) -> str:
+        """Write what stands there.
+
+        Args:
+            translation: The translation of the segment; None if it stays as it came.
+            tags: What became of the tags that have slots; None for those that stay as they came.
+        """
+        if translation is None and self.raw is not None and not any(tag is not None for tag in tags.values()):
+            return self.raw
+        return self.write(joined(_with_tags(self.segment if translation is None else translation, tags)))
 
 
 Layout = tuple[str | Slot, ...]
@@ -44,5 +53,39 @@ def layout_of_segment(segment: Segment) -> Layout:
 
 
 def slots(layout: Layout) -> Iterator[Slot]:
-    """Return the slots of a text in order."""
-    return (part for part in layout if isinstance(part, Slot))
+    """Return the slots of a text in order, those in the tags of a slot before it."""
+    for part in layout:
+        if isinstance(part, Slot):
+            for tag in part.tags.values():
+                yield from slots(tag)
+            yield part
+
+
+def write(layout: Layout, translations: Iterator[Segment | None]) -> str | None:
+    """Write a text.
+
+    Args:
+        layout: What it is made of.
+        translations: One for each of its slots; None for what stays as it came.
+
+    Returns:
+        The text; None if all of it stays as it came.
+    """
+    parts: list[str] = []
+    changed = False
+    for part in layout:
+        if isinstance(part, str):
+            parts.append(part)
+            continue
+        tags = {key: write(tag, translations) for key, tag in part.tags.items()}
+        translation = next(translations)
+        changed = changed or translation is not None or any(tag is not None for tag in tags.values())
+        parts.append(part.written(translation, tags))
+    return "".join(parts) if changed else None
+
+
+def _with_tags(segment: Segment, tags: Mapping[int, str | None]) -> Iterator[str | Tag]:
+    """Write what became of tags into a segment."""
+    for part in segment:
+        markup = tags.get(part.key) if isinstance(part, Tag) and part.kind is not Kind.CLOSE else None
+        yield replace(part, markup=markup) if isinstance(part, Tag) and markup is not None else part

@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from nmt.decoding.translation import Status, Translation, TranslationSettings
-from nmt.text.layout import Layout, Slot, layout_of_segment, layout_of_text, slots
+from nmt.text.html_layout import layout_of_html
+from nmt.text.layout import Layout, layout_of_segment, layout_of_text, slots, write
 from nmt.text.plans import Finished, Plan
 from nmt.text.results import LineResult, TextResult, overall
-from nmt.text.segments import Segment, Tag, joined, plain
+from nmt.text.segments import Segment, plain
 
 if TYPE_CHECKING:
     from nmt.decoding.translator import Translator
@@ -25,6 +26,8 @@ class TextFormat(StrEnum):
 
     TEXT = "text"
     """Lines; breaks between them are kept."""
+    HTML = "html"
+    """A page, or a part of one, however broken."""
 
 
 class TextTranslator:
@@ -104,7 +107,7 @@ class TextTranslator:
             return layout_of_segment(text)
         if not isinstance(text, str):
             raise TypeError(f"texts: expected str, or a segment (a tuple), got {type(text).__name__}")
-        return layout_of_text(text)
+        return layout_of_html(text) if format is TextFormat.HTML else layout_of_text(text)
 
     def _plan(self, segment: Segment) -> Plan:
         return Plan(segment)
@@ -161,20 +164,17 @@ class Job:
         """Put a text together from the translations of its lines."""
         ranked = [_ranked(plan, translation, self._alternatives) for plan, translation in done]
         count = max((len(each) for each in ranked), default=1)
-        texts = [_write(layout, [each[min(rank, len(each) - 1)] for each in ranked]) for rank in range(count)]
+        texts = [_written(layout, [each[min(rank, len(each) - 1)] for each in ranked]) for rank in range(count)]
         lines = tuple(
             _line_result(plan, best, translation.status)
             for (plan, translation), [best, *_] in zip(done, ranked, strict=True)
             if plan.line
         )
-        segment: list[str | Tag] = []
-        for part, best in _zipped(layout, [best for best, *_ in ranked]):
-            segment += [part] if isinstance(part, str) else part.segment if best is None else best.segment
         return TextResult(
             texts[0],
             overall([each.status for each in lines] or [Status.COPIED if texts[0].strip() else Status.EMPTY]),
             tuple(text for text in dict.fromkeys(texts[1:]) if text != texts[0]),
-            joined(segment),
+            _only_segment(layout, ranked[0][0]) if len(layout) == len(ranked) == 1 else (texts[0],),
             lines,
         )
 
@@ -194,15 +194,15 @@ def _line_result(plan: Plan, done: Finished | None, status: Status) -> LineResul
     return LineResult(plan.source, plain(done.segment).strip(), status, done.alignment, done.missing)
 
 
-def _write(layout: Layout, done: Sequence[Finished | None]) -> str:
+def _written(layout: Layout, done: Sequence[Finished | None]) -> str:
     """Write a text with the translations of its slots."""
-    return "".join(
-        part if isinstance(part, str) else part.original if best is None else part.write(best.segment)
-        for part, best in _zipped(layout, done)
+    text = write(layout, (None if each is None else each.segment for each in done))
+    return (
+        "".join(part if isinstance(part, str) else part.written(None, {}) for part in layout) if text is None else text
     )
 
 
-def _zipped(layout: Layout, done: Sequence[Finished | None]) -> list[tuple[str | Slot, Finished | None]]:
-    """Pair each slot with its translation, and all else with None."""
-    left = iter(done)
-    return [(part, next(left) if isinstance(part, Slot) else None) for part in layout]
+def _only_segment(layout: Layout, done: Finished | None) -> Segment:
+    """Return the translation of a text that is a segment."""
+    [slot] = slots(layout)
+    return slot.segment if done is None else done.segment
