@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Final
+
+_SERVING: Final = ("babel", "fastapi", "httptools", "prometheus_client", "python_multipart", "uvicorn", "uvloop")
 
 
 class MissingError(ImportError):
@@ -20,3 +23,17 @@ def require_torch(who: str) -> None:
     """
     if find_spec("torch") is None:
         raise MissingError(f'{who} needs torch, which is not installed: pip install "nmt-rnn[train]"')
+
+
+def require_serving(who: str) -> None:
+    """Check that what a service is made of is installed.
+
+    Args:
+        who: What needs it, for the message.
+
+    Raises:
+        MissingError: It is not.
+    """
+    for name in _SERVING:
+        if find_spec(name) is None:
+            raise MissingError(f'{who} needs {name}, which is not installed: pip install "nmt-rnn[serve]"')

@@ -37,11 +37,13 @@ COMMANDS = [
     "export",
     "shortlist",
     "translate",
+    "translate-file",
     "evaluate",
     "tune",
     "score",
     "compare",
     "info",
+    "serve",
     "help",
     "models",
 ]

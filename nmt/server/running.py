@@ -1,0 +1,104 @@
+"""The process of a service: its socket, its signals, its beginning and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+
+from nmt.server.options import ServeOptions
+from nmt.server.protocol import protocol_with
+
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+_BACKLOG: Final = 2_048
+_KEEP_ALIVE: Final = 75  # seconds: longer than the usual proxies keep an idle connection, so that they close it
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket of a service.
+
+    Raises:
+        OSError: The address is in use, or not of this machine; its `filename` says which.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), f"{host}:{port}") from None
+    return made
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the address of a socket for clients on this machine."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, with signals that end it without being an error, and one that reloads."""
+
+    def __init__(self, config: uvicorn.Config, reload: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(config)
+        self._reload = reload
+        self._reloading: set[asyncio.Task[object]] = set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals while it runs."""
+        loop = asyncio.get_running_loop()
+        before = {number: signal.getsignal(number) for number in (*_STOPPING, signal.SIGHUP)}
+        for number in _STOPPING:
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                loop.remove_signal_handler(number)
+                signal.signal(number, handler)
+
+    def _stop(self) -> None:
+        self.force_exit = self.should_exit  # the second signal waits for nobody
+        self.should_exit = True
+
+    def _begin_reload(self) -> None:
+        async def run() -> None:
+            await self._reload()
+
+        task = asyncio.ensure_future(run())
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
+
+
+def run(app: Any, listening: socket.socket, options: ServeOptions, reload: Callable[[], Awaitable[object]]) -> None:
+    """Serve until a signal ends it: SIGTERM or SIGINT, after which what runs is finished and nothing more taken.
+
+    Args:
+        app: The ASGI application.
+        listening: The socket.
+        options: How to serve.
+        reload: What SIGHUP does.
+    """
+    config = uvicorn.Config(
+        app,
+        http=protocol_with(options.limits),
+        ws="none",
+        loop="uvloop",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(options.proxies),
+        forwarded_allow_ips=options.proxies or None,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=int(options.limits.seconds) + 1,
+    )
+    _Server(config, reload).run([listening])

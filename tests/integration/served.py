@@ -1,0 +1,55 @@
+"""A service in this process, asked as clients do but without a network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from nmt.server.app import make_app
+from nmt.server.options import ServeOptions
+from nmt.server.registry import ModelOptions, Models
+
+MODEL = Path(__file__).parents[1] / "data" / "model-v1-int8.nmt"
+"""From `en` to `tgt`; translates words to words."""
+
+
+class Served:
+    """A service that is there."""
+
+    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, app: Any) -> None:
+        self._runner, self._client, self.app = runner, client, app
+
+    def ask(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """Ask something, and wait for the answer."""
+        return self._runner.run(self._client.request(method, path, **how))
+
+    def translate(self, q: Any, **more: Any) -> httpx.Response:
+        """POST /translate, as JSON."""
+        return self.ask("POST", "/translate", json={"q": q, "source": "en", "target": "tgt", **more})
+
+    def together(self, *requests: dict[str, Any]) -> list[httpx.Response]:
+        """Ask several things at the same time: arguments of `httpx.AsyncClient.request`."""
+
+        async def gather() -> list[httpx.Response]:
+            return await asyncio.gather(*(self._client.request(**each) for each in requests))
+
+        return self._runner.run(gather())
+
+
+@contextmanager
+def served(options: ServeOptions = ServeOptions(), *models: Path) -> Iterator[Served]:  # noqa: B008
+    """Begin a service, and end it."""
+    app = make_app(Models(models or [MODEL], ModelOptions(threads=1)), options)
+    lifespan = app.router.lifespan_context(app)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    with asyncio.Runner() as runner:
+        runner.run(lifespan.__aenter__())
+        try:
+            yield Served(runner, httpx.AsyncClient(transport=transport, base_url="http://service"), app)
+        finally:
+            runner.run(lifespan.__aexit__(None, None, None))
