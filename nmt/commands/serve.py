@@ -27,7 +27,7 @@ def run(places: Sequence[Path], options: ServeOptions) -> None:
         OSError: The address is in use.
     """
     require_serving("nmt serve")
-    from nmt.server.app import make_app
+    from nmt.server.app import Application
     from nmt.server.registry import ModelOptions, Models
     from nmt.server.running import listen, run, url_of
 
@@ -36,12 +36,7 @@ def run(places: Sequence[Path], options: ServeOptions) -> None:
         tell("nmt serve", f"warning: {problem}")
     if not models.directions():
         raise ModelError(f"{', '.join(map(str, places))}: expected a model at least, got none")
-    app = make_app(models, options)
-
-    async def reload() -> None:
-        for problem in await app.state.service.reload():
-            tell("nmt serve", f"warning: {problem}")
-
+    app = Application(models, options)
     with listen(options.host, options.port) as listening:
         tell("nmt serve", f"{url_of(listening)} translates {len(models.directions())} directions")
-        run(app, listening, options, reload)
+        run(app, listening, options, app.reload)

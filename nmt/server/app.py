@@ -5,54 +5,113 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 import nmt
 from nmt.process import count_threads
+from nmt.server import file_routes, routes, text_routes
+from nmt.server.admission import Admission
 from nmt.server.answers import error_answer
+from nmt.server.batching import BatchTold
+from nmt.server.context import Context
 from nmt.server.errors import Refused
+from nmt.server.log import Log
+from nmt.server.metrics import Metrics
+from nmt.server.observing import Observing
 from nmt.server.options import ServeOptions
 from nmt.server.registry import Models
-from nmt.server.routes import routes
 from nmt.server.service import Service
+from nmt.server.shelter import Shelter
 from nmt.server.translating import Translating
 
+_COUNTED: Final = frozenset(
+    (
+        "/",
+        "/detect",
+        "/frontend/settings",
+        "/health",
+        "/languages",
+        "/metrics",
+        "/spec",
+        "/translate",
+        "/translate_file",
+    )
+)
 
-def make_app(models: Models, options: ServeOptions) -> FastAPI:
-    """Make the application.
+
+class Application(Observing):
+    """The application.
 
     Args:
         models: What it serves; closed when it ends.
         options: How to serve.
+
+    Raises:
+        KeysError, OSError: The file of keys cannot be read.
     """
-    started: list[Service] = []
+
+    def __init__(self, models: Models, options: ServeOptions) -> None:
+        self._models, self._options = models, options
+        self._admission = Admission(options.keys, options.keys_optional, options.limits.requests)
+        self._log = Log(options.log)
+        self.fastapi = FastAPI(
+            title="nmt",
+            version=nmt.__version__,
+            lifespan=self._lifespan,
+            openapi_url="/spec",
+            docs_url=None,
+            redoc_url=None,
+            exception_handlers={Refused: _refused, HTTPException: _http_error},
+        )
+        for each in (routes, text_routes, file_routes):
+            self.fastapi.include_router(each.router)
+        if options.origins:
+            self.fastapi.add_middleware(
+                CORSMiddleware,
+                allow_origins=options.origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["Retry-After"],
+                max_age=86_400,
+            )
+        super().__init__(self.fastapi, self._log, _COUNTED)
+
+    async def reload(self) -> None:
+        """Look again at models and keys; requests go on meanwhile."""
+        context: Context = self.fastapi.state.context
+        problems = list(await context.service.reload())
+        try:
+            self._admission.reload()
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+        self._log.say("reloaded", directions=len(self._models.directions()), problems=problems)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        translating = Translating(models, count_threads(options.threads), options.limits.queue)
-        app.state.service = Service(models, translating, options)
-        started.append(app.state.service)
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        options, limits = self._options, self._options.limits
+        translating = Translating(self._models, count_threads(options.threads), limits.queue, self._batch)
+        service = Service(self._models, translating, options)
+        metrics = Metrics(lambda: translating.waiting, lambda: translating.requests, self._models.usage)
+        app.state.context = Context(options, service, self._admission, metrics, Shelter(limits.files, limits.kept))
+        self.metrics = metrics
+        self._log.say("started", version=nmt.__version__, directions=len(self._models.directions()))
         try:
             yield
         finally:
             await asyncio.to_thread(translating.stop)
-            models.close()
+            self._models.close()
+            self._log.say("stopped")
+            self._log.end()
 
-    app = FastAPI(
-        title="nmt",
-        version=nmt.__version__,
-        lifespan=lifespan,
-        openapi_url="/spec",
-        docs_url=None,
-        redoc_url=None,
-        exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _defect},
-    )
-    app.include_router(routes(lambda: started[-1]))
-    return app
+    def _batch(self, told: BatchTold) -> None:
+        if self.metrics is not None:
+            self.metrics.batch(told)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -65,7 +124,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
     answer = error_answer(Refused(error.status_code, error.detail))
     answer.headers.update(error.headers or {})
     return answer
-
-
-async def _defect(request: Request, error: Exception) -> Response:
-    return error_answer(Refused(500, f"Cannot translate text: {type(error).__name__}"))

@@ -164,6 +164,20 @@ def count_of(fields: Fields, name: str) -> int:
     raise Refused(400, f"Invalid request: expected a whole number from 0 as {name}, got {_kind(value)}")
 
 
+def flag_of(fields: Fields, name: str) -> bool:
+    """Return a parameter that is true or false; false if it is missing.
+
+    Raises:
+        Refused: It is something else.
+    """
+    value = fields.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if value in ("", "0", "false", "1", "true"):
+        return value in ("1", "true")
+    raise Refused(400, f"Invalid request: expected true or false as {name}, got {_kind(value)}")
+
+
 def _kind(value: object) -> str:
     """What something is called in JSON."""
     if isinstance(value, UploadFile):

@@ -26,6 +26,12 @@ class Limits:
     """Lines that wait to be translated."""
     seconds: float = 60.0
     """Until a request is given up."""
+    file_seconds: float = 600.0
+    """Until a document is given up."""
+    files: int = 64_000_000
+    """Bytes of translated documents that are kept for their clients."""
+    kept: float = 1_200.0
+    """Seconds for which they are."""
     slow: float = 20.0
     """Seconds in which headers, or a body, are to come, and in which a client takes some of an answer."""
     connections: int = 1_000

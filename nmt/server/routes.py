@@ -1,72 +1,68 @@
-"""What is asked of a service, by the names and shapes of LibreTranslate's API."""
+"""What a service tells of itself, by the names and shapes of LibreTranslate's API."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from nmt.documents.formats import FORMATS
 from nmt.server.answers import json_answer
-from nmt.server.bodies import count_of, read_fields, text_of, texts_of
+from nmt.server.context import context_of
 from nmt.server.errors import Refused
-from nmt.server.protocol import GONE
-from nmt.server.service import Asked, Gone, Service
+from nmt.server.service import AUTO
 
-_FORMATS: Final = ("text", "html")
+router = APIRouter()
 
-
-def routes(service: Callable[[], Service]) -> APIRouter:
-    """Make the routes of a service, which is there when the first request comes."""
-    router = APIRouter()
-
-    @router.get("/health")
-    async def health() -> Response:
-        """Tell that the service is there."""
-        return json_answer({"status": "ok"})
-
-    @router.get("/languages")
-    async def languages() -> Response:
-        """List the languages, and to which each is translated."""
-        return json_answer([each._asdict() for each in service().languages.all])
-
-    @router.api_route("/translate", methods=["GET", "POST"])
-    async def translate(request: Request) -> Response:
-        """Translate a text or a list of texts."""
-        here = service()
-        limits = here.options.limits
-        fields = await read_fields(request, limits.body, limits.slow)
-        texts, is_list = texts_of(fields, "q")
-        source, target = text_of(fields, "source"), text_of(fields, "target")
-        form = text_of(fields, "format", "text")
-        if form not in _FORMATS:
-            raise Refused(400, f"{form[:40]} format is not supported")
-        check_size(texts, is_list, limits.texts, limits.characters)
-        alternatives = min(count_of(fields, "alternatives"), limits.alternatives)
-        asked = Asked(texts, source, target, form, alternatives)
-        found = await here.translate(asked, gone_of(request))
-        answer: dict[str, Any] = {"translatedText": [each.text for each in found] if is_list else found[0].text}
-        if alternatives:
-            others = [each.alternatives[:alternatives] for each in found]
-            answer["alternatives"] = others if is_list else others[0]
-        return json_answer(answer)
-
-    return router
+_TYPING: int = 500  # milliseconds of rest after which a page translates what was typed
 
 
-def check_size(texts: list[str], is_list: bool, most_texts: int, most_characters: int) -> None:
-    """Raise Refused if there are too many texts, or characters."""
-    for size, limit in ((len(texts) if is_list else 1, most_texts), (sum(map(len, texts)), most_characters)):
-        if size > limit:
-            raise Refused(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
+@router.api_route("/health", methods=["GET", "HEAD"])
+async def health() -> Response:
+    """Tell that the service is there."""
+    return json_answer({"status": "ok"})
 
 
-def gone_of(request: Request) -> Gone:
-    """Return what sets the function that is called when the client of a request has left."""
+@router.get("/languages")
+async def languages(request: Request) -> Response:
+    """List the languages, and to which each is translated."""
+    return json_answer([each._asdict() for each in context_of(request).service.languages.all])
 
-    def set_gone(function: Callable[[], object]) -> None:
-        request.scope[GONE] = function
 
-    return set_gone
+@router.get("/frontend/settings")
+async def settings(request: Request) -> Response:
+    """Tell what a page needs to know."""
+    context = context_of(request)
+    known = context.service.languages.all
+    first = next((each for each in known if len(each.targets) > 1), None)
+    other = next((code for code in first.targets if code != first.code), "") if first else ""
+    return json_answer(
+        {
+            "charLimit": context.options.limits.characters,
+            "frontendTimeout": _TYPING,
+            "apiKeys": context.admission.has_keys,
+            "keyRequired": context.admission.needs_key,
+            "suggestions": False,
+            "filesTranslation": True,
+            "supportedFilesFormat": [suffix for each in FORMATS for suffix in each.suffixes],
+            "language": {
+                "source": {"code": AUTO, "name": "Auto Detect"},
+                "target": {"code": other, "name": next((each.name for each in known if each.code == other), other)},
+            },
+        }
+    )
+
+
+@router.post("/suggest")
+async def suggest() -> Response:
+    """Refuse a better translation: nothing is kept of what users send."""
+    raise Refused(403, "Suggestions are disabled on this server.")
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """Tell the numbers of the service to Prometheus."""
+    context = context_of(request)
+    if not context.options.metrics:
+        raise Refused(404, "Not Found")
+    return Response(context.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")

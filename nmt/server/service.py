@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
-from nmt.decoding.translation import Status
+from nmt.decoding.translation import Status, Translation, TranslationSettings
+from nmt.server.detection import Detector
+from nmt.server.errors import Refused
 from nmt.server.languages import Languages
 from nmt.server.options import ServeOptions
 from nmt.server.registry import Models
@@ -14,13 +17,20 @@ from nmt.server.translating import Key, Translating, searching
 from nmt.text.results import TextResult
 from nmt.text.translating import Job, TextTranslator
 
-_AT_ONCE: Final = 5_000  # characters that are taken apart without another thread
+AUTO: Final = "auto"
+"""The source language of texts whose language is to be found out."""
+
+_AT_ONCE: Final = 2_000  # characters that are taken apart without another thread
+_TELLING: Final = 40  # characters from which a text tells its language by itself
+_PART: Final = 200  # lines of a document that wait at a time
+_PATIENCE: Final = 0.5  # seconds after which a document that found the queue full asks again
 
 
 class Detected(NamedTuple):
     """The language of a text."""
 
     language: str
+    """Its code."""
     confidence: float
     """Per cent."""
 
@@ -30,11 +40,21 @@ class Asked(NamedTuple):
 
     texts: Sequence[str]
     source: str
-    """Language code."""
+    """Language code, or `AUTO`."""
     target: str
     """Language code."""
     format: str = "text"
     alternatives: int = 0
+    details: bool = False
+    """Whether the lines of the results come with alignments."""
+
+
+class Found(NamedTuple):
+    """What became of texts."""
+
+    results: list[TextResult]
+    detected: list[Detected] | None
+    """The language of each, if nobody said it."""
 
 
 Gone = Callable[[Callable[[], object]], None]
@@ -52,16 +72,16 @@ class Service:
 
     def __init__(self, models: Models, translating: Translating, options: ServeOptions) -> None:
         self.models, self.translating, self.options = models, translating, options
-        self.languages = self._languages()
+        self._look_again()
 
     async def reload(self) -> Sequence[str]:
         """Look again at the models; requests go on meanwhile. Returns what is wrong."""
         problems = await asyncio.to_thread(self.models.reload)
-        self.languages = self._languages()
+        self._look_again()
         return problems
 
-    async def translate(self, asked: Asked, gone: Gone) -> list[TextResult]:
-        """Translate texts of one language.
+    async def translate(self, asked: Asked, gone: Gone) -> Found:
+        """Translate texts.
 
         Args:
             asked: The texts.
@@ -70,18 +90,87 @@ class Service:
         Raises:
             Refused: The languages are unknown, there is too much to do, or it took too long.
         """
+        if asked.source != AUTO:
+            return Found(await self._translate(asked, gone), None)
+        self.languages.find(asked.target)
+        detected = await self._detect_all(asked.texts)
+        results: list[TextResult | None] = [None] * len(asked.texts)
+        for source in dict.fromkeys(each.language for each in detected):
+            places = [place for place, each in enumerate(detected) if each.language == source]
+            part = asked._replace(texts=[asked.texts[place] for place in places], source=source)
+            for place, result in zip(places, await self._translate(part, gone), strict=True):
+                results[place] = result
+        return Found([each for each in results if each is not None], detected)
+
+    async def detect(self, text: str) -> list[Detected]:
+        """Tell which languages a text may be in, the surest first; none for a text without letters."""
+        found = await asyncio.to_thread(self._detector.detect, text)
+        return [Detected(code, round(100 * confidence, 1)) for code, confidence in found if confidence >= 0.0005]
+
+    async def translate_lines(
+        self,
+        direction: tuple[str, str],
+        lines: Sequence[str],
+        settings: TranslationSettings,
+        gone: Gone,
+        seconds: float,
+    ) -> list[Translation]:
+        """Translate as many lines as a document may have, some at a time, and wait where others fill the queue.
+
+        Args:
+            direction: Codes of served languages.
+            lines: The lines.
+            settings: How to translate.
+            gone: See `Gone`.
+            seconds: In which it is to be done.
+
+        Raises:
+            Refused: It took too long.
+        """
+        key = Key(*direction, searching(settings, self.options.beam_size))
+        found: list[Translation] = []
+        try:
+            async with asyncio.timeout(seconds):
+                while len(found) < len(lines):
+                    part = lines[len(found) : len(found) + _PART]
+                    try:
+                        found += await self.translating.translate(key, part, seconds, gone)
+                    except Refused as error:
+                        if error.status != 503 or self.translating.is_stopping:
+                            raise
+                        await asyncio.sleep(_PATIENCE)
+        except TimeoutError:
+            raise Refused(504, f"Not translated within {seconds:g} seconds") from None
+        return found
+
+    async def _translate(self, asked: Asked, gone: Gone) -> list[TextResult]:
         source, target = self.languages.direction(asked.source, asked.target)
         asked = asked._replace(source=source, target=target)
         if source == target:
             return [TextResult(text, Status.COPIED) for text in asked.texts]
         small = sum(map(len, asked.texts)) <= _AT_ONCE
         job = _begin(asked) if small else await asyncio.to_thread(_begin, asked)
-        key = Key(source, target, searching(job.settings(), self.options.beam_size))
+        settings = job.settings()
+        if asked.details:
+            settings = replace(settings, alignments=True)
+        key = Key(source, target, searching(settings, self.options.beam_size))
         found = await self.translating.translate(key, job.lines, self.options.limits.seconds, gone)
         return job.finish(found) if small else await asyncio.to_thread(job.finish, found)
 
-    def _languages(self) -> Languages:
-        return Languages((each.source, each.target) for each in self.models.directions())
+    async def _detect_all(self, texts: Sequence[str]) -> list[Detected]:
+        """Tell the language of each text; of those that are short, the language of all together."""
+        together = await self._best("\n".join(texts))
+        return [await self._best(text) if len(text) > _TELLING and len(texts) > 1 else together for text in texts]
+
+    async def _best(self, text: str) -> Detected:
+        found = await self.detect(text)
+        return found[0] if found else Detected(self._first, 0.0)
+
+    def _look_again(self) -> None:
+        directions = self.models.directions()
+        self.languages = Languages((each.source, each.target) for each in directions)
+        self._first = directions[0].source if directions else ""  # what stands for no language, as in "123"
+        self._detector = Detector(each.code for each in self.languages.all)
 
 
 def _begin(asked: Asked) -> Job:

@@ -47,6 +47,7 @@ class Translating:
     ) -> None:
         self._models = models
         self._loop = asyncio.get_running_loop()
+        self._stopping = False
         self._futures: dict[LineWork, asyncio.Future[None]] = {}
         self._batcher: Batcher[Key, Translation] = Batcher(self._translate, self._tell, workers, capacity, told)
 
@@ -54,6 +55,11 @@ class Translating:
     def waiting(self) -> int:
         """Lines that wait."""
         return self._batcher.waiting
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether no more lines are taken."""
+        return self._stopping
 
     @property
     def requests(self) -> int:
@@ -101,6 +107,7 @@ class Translating:
 
     def stop(self) -> None:
         """Take no more lines, and wait until those that wait are translated."""
+        self._stopping = True
         self._batcher.stop()
 
     def _translate(self, key: Key, lines: Sequence[str]) -> Sequence[Translation]:

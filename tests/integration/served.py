@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from nmt.server.app import make_app
+from nmt.server.app import Application
 from nmt.server.options import ServeOptions
 from nmt.server.registry import ModelOptions, Models
 
@@ -21,7 +21,7 @@ MODEL = Path(__file__).parents[1] / "data" / "model-v1-int8.nmt"
 class Served:
     """A service that is there."""
 
-    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, app: Any) -> None:
+    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, app: Application) -> None:
         self._runner, self._client, self.app = runner, client, app
 
     def ask(self, method: str, path: str, **how: Any) -> httpx.Response:
@@ -42,10 +42,10 @@ class Served:
 
 
 @contextmanager
-def served(options: ServeOptions = ServeOptions(), *models: Path) -> Iterator[Served]:  # noqa: B008
+def served(options: ServeOptions = ServeOptions(log=False), *models: Path) -> Iterator[Served]:  # noqa: B008
     """Begin a service, and end it."""
-    app = make_app(Models(models or [MODEL], ModelOptions(threads=1)), options)
-    lifespan = app.router.lifespan_context(app)
+    app = Application(Models(models or [MODEL], ModelOptions(threads=1)), options)
+    lifespan = app.fastapi.router.lifespan_context(app.fastapi)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     with asyncio.Runner() as runner:
         runner.run(lifespan.__aenter__())
