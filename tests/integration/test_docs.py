@@ -126,5 +126,6 @@ def test_what_is_made_smaller_is_there() -> None:
 
 def test_every_subcommand_has_a_page() -> None:
     names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    names |= {group.name for group in app.registered_groups}
     pages = {page.stem for page in (PROJECT / "docs" / "commands").glob("*.md")}
     assert names == pages
