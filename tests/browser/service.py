@@ -118,7 +118,14 @@ class Service:
     async def _translate_file(self, request: Request) -> Response:
         form = await request.form()
         self.asked.append(Asked("/translate_file", {**form, "name": form["file"].filename}, time.monotonic()))
-        return self._told() or JSONResponse({"translatedFileUrl": "http://elsewhere.invalid/download_file/new.txt"})
+        return self._told() or JSONResponse(
+            {
+                "translatedFileUrl": "http://elsewhere.invalid/download_file/new.txt",
+                "statuses": {"ok": 5, "doubtful": 1},
+                "left": [{"what": "formula", "why": "it is no text", "count": 2}],
+                "missing": [],
+            }
+        )
 
     async def _download(self, name: str) -> Response:
         return PlainTextResponse(f"translated {name}")

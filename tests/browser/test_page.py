@@ -154,7 +154,9 @@ def test_doubtful_lines_are_said(page: Page) -> None:
 def test_languages(service: Service, page: Page) -> None:
     source, target = page.locator("#source"), page.locator("#target")
     source.select_option("auto")
+    expect(target).to_have_value("en")
     write(page, "the dog")
+    expect(target).to_have_value("ar")  # not English, which it is
     target.select_option("de")
     expect(source.locator("option:checked")).to_have_text("English (detected)")
     translated(page, "dog the")
@@ -216,6 +218,8 @@ def test_documents(service: Service, page: Page, tmp_path: Path) -> None:
         page.get_by_role("link", name="Download brief.en.txt").click()
     assert download.value.suggested_filename == "brief.en.txt"
     assert download.value.path().read_text() == "translated new.txt"
+    told = "translated; 1 line is worth a second look; 2 × formula left as it was: it is no text"
+    expect(page.locator("#file-list li .faint")).to_have_text(told)
     fields = service.asked[-1].fields
     assert (fields["name"], fields["source"], fields["target"]) == ("brief.txt", "de", "en")
 
@@ -246,6 +250,9 @@ def test_documents_that_fail(service: Service, open_page: OpenPage, tmp_path: Pa
     page.get_by_role("tab", name="Document").click()
     page.locator("#file").set_input_files([{"name": "a.docx", "mimeType": "", "buffer": b"no zip"}])
     expect(page.locator("#file-list .failed")).to_have_text("Invalid file")
+    page.locator("#source").select_option("auto")
+    page.locator("#file").set_input_files([{"name": "b.docx", "mimeType": "", "buffer": b""}])
+    expect(page.locator("#file-list li").first).to_contain_text("Choose the language of the document above first.")
 
 
 def test_keys(service: Service, open_page: OpenPage) -> None:

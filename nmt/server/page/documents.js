@@ -8,7 +8,7 @@ export class Documents {
    * @param {HTMLElement} drop Where documents are dropped.
    * @param {HTMLInputElement} input Where they are chosen.
    * @param {HTMLElement} list What became of them.
-   * @param {() => object} how Returns languages, glossary and key.
+   * @param {() => object|null} how Returns languages, glossary and key; null if the source is not chosen.
    */
   constructor(drop, input, list, how) {
     Object.assign(this, { list, how });
@@ -41,7 +41,8 @@ export class Documents {
     for (const file of files) {
       const row = new Row(file.name);
       this.list.prepend(row.element);
-      this.queue = this.queue.then(() => this.#translate(file, how, row));
+      if (how === null) row.fail("Choose the language of the document above first.");
+      else this.queue = this.queue.then(() => this.#translate(file, how, row));
     }
   }
 
@@ -115,9 +116,14 @@ function translatedName(name, target) {
 }
 
 /** Return in words what the server says of how it went. */
-function notesOf({ statuses = {} }) {
+function notesOf({ statuses = {}, left = [], missing = [] }) {
   const doubtful = ["doubtful", "unknown", "damaged", "failed"].reduce((sum, name) => sum + (statuses[name] ?? 0), 0);
-  return doubtful ? `translated; ${doubtful} ${doubtful === 1 ? "line is" : "lines are"} worth a second look` : "translated";
+  return [
+    "translated",
+    ...(doubtful ? [`${doubtful} ${doubtful === 1 ? "line is" : "lines are"} worth a second look`] : []),
+    ...left.map(({ what, why, count }) => `${count > 1 ? `${count} × ` : ""}${what} left as it was: ${why}`),
+    ...(missing.length ? [`terms not as the glossary says: ${[...new Set(missing)].join(", ")}`] : []),
+  ].join("; ");
 }
 
 function made(name, kind, text = "") {

@@ -81,9 +81,11 @@ export class Languages {
     return this.#all.find((each) => each.code === code)?.name ?? code;
   }
 
-  /** Say what the source was found to be; null: not yet anything. */
+  /** Say what the source was found to be; null: not yet anything. A target to which there is no way from it gives way. */
   found(code) {
     this.#detected = code;
+    const ways = this.#all.find((each) => each.code === code)?.targets.filter((each) => each !== code) ?? [];
+    if (ways.length && !ways.includes(this.target)) this.targetList.value = ways[0];
     if (this.detects) this.sourceList.options[0].textContent = code ? `${this.nameOf(code)} (detected)` : UNKNOWN;
     this.#canSwap();
   }
