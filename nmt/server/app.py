@@ -28,6 +28,7 @@ from nmt.server.options import ServeOptions
 from nmt.server.registry import Models
 from nmt.server.service import Service
 from nmt.server.shelter import Shelter
+from nmt.server.static import page_routes
 from nmt.server.translating import Translating
 
 _COUNTED: Final = frozenset(
@@ -71,6 +72,8 @@ class Application(Observing):
         )
         for each in (routes, text_routes, file_routes):
             self.fastapi.include_router(each.router)
+        if options.page:
+            self.fastapi.include_router(page_routes())
         if options.origins:
             self.fastapi.add_middleware(
                 CORSMiddleware,

@@ -14,7 +14,7 @@ from nmt.server.service import AUTO
 
 router = APIRouter()
 
-_TYPING: int = 500  # milliseconds of rest after which a page translates what was typed
+_TYPING: int = 300  # milliseconds of rest after which a page translates what was typed
 
 
 @router.api_route("/health", methods=["GET", "HEAD"])
