@@ -78,7 +78,7 @@ class _Builder:
 
     def layout(self) -> Layout:
         """Return what all of it was made of."""
-        self._end_kept()
+        self._end_kept(whole=False)
         self._flush()
         return tuple(self._done)
 
@@ -88,8 +88,11 @@ class _Builder:
             self._start(token)
         elif token.mark is Mark.END:
             self._end(token)
-        elif self._kept is not None:
+        elif self._kept is not None and token.mark is not Mark.CUT:
             self._kept.append(token.raw)
+        elif token.mark is Mark.CUT:
+            self._end_kept(whole=False)
+            self._literal(token.raw)
         elif token.mark is Mark.OTHER or not self._translated:
             self._literal(token.raw)
         elif token.mark is Mark.TEXT:
@@ -167,18 +170,20 @@ class _Builder:
             self._names[element.name] -= 1
         del self._open[start:end]
         if self._kept is not None and start < self._kept_until:
-            self._kept_until = start
-            self._end_kept()
+            self._end_kept(whole=False)
 
     def _end_kept_if_over(self) -> None:
         if self._kept is not None and len(self._open) <= self._kept_until:
             self._end_kept()
 
-    def _end_kept(self) -> None:
-        """Make a tag of what is kept inside a sentence."""
+    def _end_kept(self, *, whole: bool = True) -> None:
+        """Make a tag of what is kept inside a sentence; what nothing closed stays where it is, and ends the segment."""
         if self._kept is not None:
             raw, self._kept = "".join(self._kept), None
-            self._add(Tag(self._kept_kind, next(self._keys), raw), raw)
+            if whole:
+                self._add(Tag(self._kept_kind, next(self._keys), raw), raw)
+            else:
+                self._literal(raw)
 
     def _add(self, part: str | Tag, raw: str) -> None:
         self._segment.append(part)

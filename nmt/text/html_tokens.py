@@ -11,6 +11,8 @@ from html.parser import HTMLParser
 
 from nmt.text.html_names import VOID
 
+_OPENS = re.compile("<[a-zA-Z/!?]")
+
 
 class Mark(Enum):
     """What a token of HTML is."""
@@ -20,6 +22,8 @@ class Mark(Enum):
     END = "end"
     COMMENT = "comment"
     """Or a processing instruction."""
+    CUT = "cut"
+    """A tag whose end is missing, behind which nothing comes."""
     OTHER = "other"
     """A declaration, or what nobody can read."""
 
@@ -95,8 +99,12 @@ class _Reader(HTMLParser):
         self._end = text.rfind(">") + 1
         self.feed(text[: self._end])
         self.close()
-        if self._end < len(text):
-            self.found.append((self._end, len(text) - self._end, HtmlToken(Mark.TEXT, "")))
+        cut = _OPENS.search(text, self._end)
+        cut_at = len(text) if cut is None else cut.start()
+        if self._end < cut_at:
+            self.found.append((self._end, cut_at - self._end, HtmlToken(Mark.TEXT, "")))
+        if cut_at < len(text):
+            self.found.append((cut_at, 0, HtmlToken(Mark.CUT, "")))
 
     def _note(self, token: HtmlToken, length: int = 0) -> None:
         line, column = self.getpos()

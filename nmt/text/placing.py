@@ -81,6 +81,15 @@ def _events(placed: _Placed) -> Iterator[tuple[int, str | Tag]]:
     yield placed.end, placed.space[1]
 
 
+def _open_ended(
+    node: Node, found: tuple[int, int], bounds: tuple[int, int], taken: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
+    """Let a node that nothing closes reach the end, and one that nothing opens the beginning."""
+    if node.closing is None:
+        return max([found[0], *(end for _, end in taken)]), bounds[1]
+    return (bounds[0] if node.opening is None else found[0]), found[1]
+
+
 def _collapsed(node: Node, slot: int) -> _Placed:
     """Put a node and all inside it in one place."""
     return _Placed(node, slot, slot, children=[_collapsed(each, slot) for each in node.children])
@@ -120,6 +129,7 @@ class _Placer:
                 continue
             found = (start, end) if own == covered and not taken else self._span(node, own, (start, end), taken)
             if found is not None:
+                found = _open_ended(node, found, (start, end), taken)
                 taken.append(found)
                 placed[number] = _Placed(node, *found, children=self.inside(node, *found, own))
         for number, node in enumerate(parent.children):

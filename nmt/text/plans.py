@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from nmt.decoding.alignment import Links
-from nmt.text.atoms import put_back, with_stand_ins
-from nmt.text.placeholders import as_text, with_kept
+from nmt.text.atoms import Atom, put_back, with_stand_ins
+from nmt.text.capitals import Shape, as_sentence, restored, shape_of
+from nmt.text.glossary import Glossary
+from nmt.text.placeholders import Kept, as_text, with_kept
 from nmt.text.placing import place
-from nmt.text.segments import Segment, plain
-from nmt.text.tokens import tokens_of
+from nmt.text.segments import Kind, Segment, Tag, joined, plain
+from nmt.text.terms import Wanted, covered, kept_apart, missing, with_terms
+from nmt.text.tokens import Token, tokens_of, words_of
 from nmt.text.trees import tree_of
+
+_NO_GLOSSARY = Glossary()
 
 
 @dataclass(frozen=True)
@@ -30,19 +37,30 @@ class Plan:
 
     Args:
         segment: It, with anything in it.
+        glossary: Terms that its translation is to hold, and what is not to be translated.
+        language: Of which language it is, as a code; empty if unknown.
     """
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment, glossary: Glossary | None = None, language: str = "") -> None:
+        glossary = _NO_GLOSSARY if glossary is None else glossary
         self.source: str = " ".join(plain(segment).split())
         """The segment without tags, on a line."""
-        model_text, self._atoms = with_stand_ins(with_kept(segment))
+        model_text, self._atoms = with_stand_ins(_with_names(with_kept(segment), glossary))
         self._text, self._tree = tree_of(model_text)
-        self._words = self._text.split()
+        spans = words_of(self._text)
+        self._words = len(spans)
+        self._wanted = [
+            Wanted(found.term.source, found.term.target or self._text[found.start : found.end], words)
+            for found in glossary.find(self._text)
+            if not set(range(*(words := covered(spans, found.start, found.end)))) & {atom.word for atom in self._atoms}
+        ]
         stand_ins = {atom.word for atom in self._atoms}
-        speaks = any(number not in stand_ins and any(map(str.isalnum, word)) for number, word in enumerate(self._words))
-        self.line: str = " ".join(self._words) if speaks else ""
+        own = [self._text[start:end] for number, (start, end) in enumerate(spans) if number not in stand_ins]
+        self._shape = shape_of(own, language)
+        text = _as_sentence(self._text, spans, self._atoms, self._shape, language)
+        self.line: str = " ".join(text.split()) if any(map(str.isalnum, "".join(own))) else ""
         """What the model gets; empty if there is nothing to translate."""
-        self.aligned: bool = bool(self._atoms or self._tree.children)
+        self.aligned: bool = bool(self._atoms or self._tree.children or self._wanted)
         """Whether it is to say which word came from which."""
         self._spaces = _spaces_around(plain(segment))
 
@@ -54,10 +72,46 @@ class Plan:
             links: Its links, if `aligned`.
         """
         before, behind = self._spaces
-        if not self.aligned:
+        if not self.aligned and self._shape is Shape.PLAIN:
             return Finished((f"{before}{text}{behind}",), links)
-        tokens = put_back(tokens_of(text, links or ()), self._atoms, len(self._words))
-        return Finished(as_text([before, *place(self._text, self._tree, tokens), behind]))
+        tokens = put_back(tokens_of(text, links or ()), self._atoms, self._words)
+        tokens = with_terms(tokens, self._wanted, self._words)
+        tokens = [restored(token, self._shape, first=not number) for number, token in enumerate(tokens)]
+        segment = as_text([before, *place(self._text, self._tree, tokens), behind])
+        said = plain(segment)
+        alignment = self._alignment(tokens, said) if links is not None else None
+        return Finished(segment, alignment, missing(said, self._wanted))
+
+    def _alignment(self, tokens: Sequence[Token], text: str) -> Links | None:
+        """Return the links of the translation, if its words, and those of the source, are still the model's."""
+        if len(text.split()) != len(tokens) or len(self.source.split()) != self._words:
+            return None
+        links = [(token.link, number) for number, token in enumerate(tokens) if token.link is not None]
+        return tuple(sorted(links))
+
+
+def _with_names(segment: Segment, glossary: Glossary) -> Segment:
+    """Keep what the glossary says is not to be translated."""
+    keys = count(-1_000_000, -1)
+    found: list[str | Tag] = []
+    for part in segment:
+        if isinstance(part, Tag):
+            found.append(part)
+            continue
+        names = [(each.start, each.end) for each in glossary.find(part) if each.term.target is None]
+        found += [Kept(Kind.WORD, next(keys), text) if kept else text for text, kept in kept_apart(part, names)]
+    return joined(found)
+
+
+def _as_sentence(
+    text: str, spans: Sequence[tuple[int, int]], atoms: Sequence[Atom], shape: Shape, language: str
+) -> str:
+    """Write a line as sentences are written, but for stand-ins."""
+    small = as_sentence(text, shape, language)
+    for atom in atoms:
+        start, end = spans[atom.word]
+        small = small[:start] + text[start:end] + small[end:]
+    return small
 
 
 def _spaces_around(text: str) -> tuple[str, str]:

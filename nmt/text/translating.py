@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from nmt.decoding.translation import Status, Translation, TranslationSettings
+from nmt.text.glossary import Glossary
 from nmt.text.html_layout import layout_of_html
 from nmt.text.layout import Layout, layout_of_segment, layout_of_text, slots, write
 from nmt.text.plans import Finished, Plan
@@ -55,12 +56,19 @@ class TextTranslator:
         data = translator.config.data
         return cls(data.source_language or "", data.target_language or "")
 
-    def begin(self, texts: Sequence[str | Segment], format: str = TextFormat.TEXT, alternatives: int = 0) -> Job:
+    def begin(
+        self,
+        texts: Sequence[str | Segment],
+        format: str = TextFormat.TEXT,
+        glossary: Glossary | None = None,
+        alternatives: int = 0,
+    ) -> Job:
         """Take texts apart.
 
         Args:
             texts: The texts; or segments, of which `format` is not asked.
             format: What the texts are; see `TextFormat`.
+            glossary: Terms that the translations are to hold, and what is not to be translated.
             alternatives: Other translations of each, at most.
 
         Returns:
@@ -73,13 +81,15 @@ class TextTranslator:
         if isinstance(texts, (str, bytes, bytearray)):
             raise TypeError("texts: expected a list of texts, got a single one; for one text: begin([text])")
         known = TextFormat(format)
-        return Job([self._lay_out(text, known) for text in texts], self._plan, alternatives)
+        layouts = [self._lay_out(text, known) for text in texts]
+        return Job(layouts, lambda segment: Plan(segment, glossary, self.source), alternatives)
 
     def translate(
         self,
         translator: Translator,
         texts: Sequence[str | Segment],
         format: str = TextFormat.TEXT,
+        glossary: Glossary | None = None,
         alternatives: int = 0,
         settings: TranslationSettings | None = None,
     ) -> list[TextResult]:
@@ -89,6 +99,7 @@ class TextTranslator:
             translator: The model.
             texts: As for `begin`.
             format: As for `begin`.
+            glossary: As for `begin`.
             alternatives: As for `begin`.
             settings: How to search; None takes what the model's settings say.
 
@@ -99,7 +110,7 @@ class TextTranslator:
             SearchError: If a setting is out of bounds.
             TypeError, ValueError: As by `begin`.
         """
-        job = self.begin(texts, format, alternatives)
+        job = self.begin(texts, format, glossary, alternatives)
         return job.finish(translator.translate_detailed(job.lines, job.settings(settings)))
 
     def _lay_out(self, text: str | Segment, format: TextFormat) -> Layout:
@@ -108,9 +119,6 @@ class TextTranslator:
         if not isinstance(text, str):
             raise TypeError(f"texts: expected str, or a segment (a tuple), got {type(text).__name__}")
         return layout_of_html(text) if format is TextFormat.HTML else layout_of_text(text)
-
-    def _plan(self, segment: Segment) -> Plan:
-        return Plan(segment)
 
 
 class Job:

@@ -58,6 +58,8 @@ def translated(html: str, turn: int = 0) -> str:
         # Broken:
         ("a <b>b", "A <b>B"),
         ("a</b> b", "A</b> B"),
+        ("a <code>b", "A <code>b"),
+        ("a <code><a", "A <code><a"),
         ("<b>a <i>b</b> c</i>", "<b>A <i>B C</i></b>"),
         ("a < b > c", "A &lt; B &gt; C"),
         ("<p>a</div>b<p", None),
