@@ -96,8 +96,21 @@ def put_back(tokens: Sequence[Token], atoms: Sequence[Atom], words: int) -> list
             found[place - 1] = replace(found[place - 1], space="")
         if atom.glued[1] and place + 1 < len(found) and found[place + 1].link == atom.word + 1:
             found[place] = replace(found[place], space="")
-    names = {(atom.word, atom.stand_in) for atom in atoms}
-    return [token for token in found if (token.link, token.core) not in names]  # what a model has said twice
+    return _without_copies(found, atoms)
+
+
+def _without_copies(tokens: Sequence[Token], atoms: Sequence[Atom]) -> list[Token]:
+    """Leave out stand-ins that a model has said twice: those that come of the same word, and neighbours."""
+    words = {atom.stand_in: atom for atom in atoms}
+    found: list[Token] = []
+    for number, token in enumerate(tokens):
+        atom = words.get(token.core) if isinstance(token.core, str) else None
+        beside = [each.core for each in tokens[max(0, number - 1) : number + 2]]
+        if atom is None or not (token.link == atom.word or atom.content in beside):
+            found.append(token)
+        elif found:
+            found[-1] = replace(found[-1], trail=found[-1].trail or token.trail)
+    return found
 
 
 def _place_of(atom: Atom, tokens: Sequence[Token]) -> int | None:

@@ -65,21 +65,29 @@ def as_sentence(text: str, shape: Shape, language: str = "") -> str:
     return re.sub(r"\bi(?=['’ ]|$)", "I", small) if language[:2] == "en" else small
 
 
-def restored(token: Token, shape: Shape, *, first: bool) -> Token:
-    """Write a word of the translation as the line is written.
+def restored(tokens: Sequence[Token], shape: Shape, source: str) -> list[Token]:
+    """Write a translation as the line is written.
 
     Args:
-        token: The word; what is kept to the letter stays.
+        tokens: Its words; what is kept to the letter stays.
         shape: How the line is written.
-        first: Whether it is the first of the line.
+        source: The line, which tells whether a full stop belongs at the end.
     """
-    if not isinstance(token.core, str) or shape is Shape.PLAIN:
+    if shape is Shape.PLAIN or not tokens:
+        return list(tokens)
+    found = [_restored(token, shape, first=not number) for number, token in enumerate(tokens)]
+    if not source.rstrip().endswith(tuple(".!?…:")) and found[-1].trail == ".":  # models end sentences with one
+        found[-1] = replace(found[-1], trail="")
+    return found
+
+
+def _restored(token: Token, shape: Shape, *, first: bool) -> Token:
+    if not isinstance(token.core, str):
         return token
     if shape is Shape.UPPER:
         return replace(token, lead=token.lead.upper(), core=token.core.upper(), trail=token.trail.upper())
-    if first or len(token.core) >= _SMALL:
-        return replace(token, core=token.core[:1].upper() + token.core[1:])
-    return token
+    capital = first or len(token.core) >= _SMALL
+    return replace(token, core=token.core[:1].upper() + token.core[1:]) if capital else token
 
 
 def _lower(letter: str) -> str:

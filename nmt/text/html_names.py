@@ -16,14 +16,14 @@ VOID: Final = _names(
 
 INLINE: Final = _names(
     """a abbr acronym b bdi bdo big blink cite data del dfn em font i img input ins label mark marquee meter nobr output
-    progress q s small span strike strong sub sup time tt u wbr ruby rb rtc slot"""
+    progress q s small span strike strong sub time tt u wbr ruby rb rtc slot"""
 )
 """Elements inside sentences; all others end them."""
 
 WORDS: Final = _names("code kbd samp var math")
 """Elements inside sentences that are not translated: they stand for a word."""
 
-PICTURES: Final = _names("script style svg rt rp noembed noframes iframe object canvas audio video map template")
+PICTURES: Final = _names("script style svg rt rp noembed noframes iframe object canvas audio video map template sup")
 """Elements anywhere that are not translated, and stand for none; text goes on behind them."""
 
 UNTOUCHED: Final = _names("pre textarea xmp plaintext listing")

@@ -76,7 +76,7 @@ class Plan:
             return Finished((f"{before}{text}{behind}",), links)
         tokens = put_back(tokens_of(text, links or ()), self._atoms, self._words)
         tokens = with_terms(tokens, self._wanted, self._words)
-        tokens = [restored(token, self._shape, first=not number) for number, token in enumerate(tokens)]
+        tokens = restored(tokens, self._shape, self._text)
         segment = as_text([before, *place(self._text, self._tree, tokens), behind])
         said = plain(segment)
         alignment = self._alignment(tokens, said) if links is not None else None

@@ -60,16 +60,16 @@ class TextTranslator:
         self,
         texts: Sequence[str | Segment],
         format: str = TextFormat.TEXT,
-        glossary: Glossary | None = None,
         alternatives: int = 0,
+        glossary: Glossary | None = None,
     ) -> Job:
         """Take texts apart.
 
         Args:
             texts: The texts; or segments, of which `format` is not asked.
             format: What the texts are; see `TextFormat`.
-            glossary: Terms that the translations are to hold, and what is not to be translated.
             alternatives: Other translations of each, at most.
+            glossary: Terms that the translations are to hold, and what is not to be translated.
 
         Returns:
             What is to be translated, and how it becomes text again.
@@ -89,8 +89,8 @@ class TextTranslator:
         translator: Translator,
         texts: Sequence[str | Segment],
         format: str = TextFormat.TEXT,
-        glossary: Glossary | None = None,
         alternatives: int = 0,
+        glossary: Glossary | None = None,
         settings: TranslationSettings | None = None,
     ) -> list[TextResult]:
         """Translate texts with a model: `begin`, the model's `translate_detailed`, and `finish`.
@@ -99,8 +99,8 @@ class TextTranslator:
             translator: The model.
             texts: As for `begin`.
             format: As for `begin`.
-            glossary: As for `begin`.
             alternatives: As for `begin`.
+            glossary: As for `begin`.
             settings: How to search; None takes what the model's settings say.
 
         Returns:
@@ -110,7 +110,7 @@ class TextTranslator:
             SearchError: If a setting is out of bounds.
             TypeError, ValueError: As by `begin`.
         """
-        job = self.begin(texts, format, glossary, alternatives)
+        job = self.begin(texts, format, alternatives, glossary)
         return job.finish(translator.translate_detailed(job.lines, job.settings(settings)))
 
     def _lay_out(self, text: str | Segment, format: TextFormat) -> Layout:
