@@ -67,7 +67,7 @@ class Flow:
             numbers = [part for part in spot.template if isinstance(part, int)]
             parts: list[str | Tag] = []
             for part in spot.template:
-                parts += results[part].segment if isinstance(part, int) else (part,)
+                parts += _stripped(results[part].segment) if isinstance(part, int) else (part,)
             spot.fill(joined(parts), overall(results[number].status for number in numbers))
 
     def document(self, write: Callable[[], bytes], left: Sequence[Left] = ()) -> Document:
@@ -110,6 +110,16 @@ def _is_nested(tags: Iterable[Tag]) -> bool:
         elif tag.kind is Kind.CLOSE and (not stack or stack.pop() != tag.key):
             return False
     return not stack
+
+
+def _stripped(segment: Segment) -> Segment:
+    """Take off white space at the ends: what is translated has none there."""
+    parts = list(segment)
+    if parts and isinstance(parts[0], str):
+        parts[0] = parts[0].lstrip()
+    if parts and isinstance(parts[-1], str):
+        parts[-1] = parts[-1].rstrip()
+    return joined(parts)
 
 
 def _cut(segment: Segment, breaks: Collection[int]) -> list[list[str | Tag]]:

@@ -68,6 +68,7 @@ _XML: Final = ("lxml",)
 
 FORMATS: Final = (
     Format("txt", (".txt", ".text"), "text/plain", module="plain"),
+    Format("md", (".md", ".markdown"), "text/markdown", needs=("markdown_it",), module="markdown"),
     Format(
         "docx",
         (".docx",),
@@ -118,6 +119,7 @@ _OFFICE: Final = (
     (b"spreadsheetml.sheet.main+xml", "xlsx"),
 )
 _BY_MIMETYPE: Final = {b"application/vnd.oasis.opendocument.text": "odt", b"application/epub+zip": "epub"}
+_MARKUP: Final = ("xliff", "tmx")
 _ROOT: Final = re.compile(r"<(?:[\w.-]+:)?(xliff|tmx)[\s>]")
 
 
@@ -152,7 +154,7 @@ def read_document(content: bytes, name: str, languages: Languages, limits: Limit
         raise DocumentError(f"{name}: expected at most {limits.size:,} bytes, got {len(content):,}")
     given = Given(content, PurePath(name).name, languages, limits)
     held = _held(given)
-    if held != format.name and not (held is None and format.is_text):
+    if held != format.name and not (format.is_text and held in (None, *_MARKUP)):
         expected = "text" if format.is_text else f"a document of the kind that it is called (.{format.name})"
         raise DocumentError(f"{given.name}: expected {expected}, got {_called(held)}")
     return format, format.read(given)

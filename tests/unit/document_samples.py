@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 
@@ -36,7 +37,7 @@ def same(word: str) -> str:
 
 def marked(word: str) -> str:
     """Translate so that it can be seen; the letters that stand for what is kept are understood, as by a model."""
-    return word if word.strip(".,:;!?()") in tuple("XYZQVWKJ") else f"~{word}"
+    return word if re.fullmatch(r"\W*([XYZQVWKJ]|X\d+)\W*", word) else f"~{word}"
 
 
 def zipped(files: Mapping[str, str | bytes]) -> bytes:
