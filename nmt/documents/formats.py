@@ -68,6 +68,7 @@ _XML: Final = ("lxml",)
 
 FORMATS: Final = (
     Format("txt", (".txt", ".text"), "text/plain", module="plain"),
+    Format("html", (".html", ".htm", ".xhtml"), "text/html"),
     Format("md", (".md", ".markdown"), "text/markdown", needs=("markdown_it",), module="markdown"),
     Format(
         "docx",
