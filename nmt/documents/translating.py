@@ -13,6 +13,7 @@ from nmt.documents.document import Document, Languages, Left, Limits
 from nmt.documents.flow import is_complete
 from nmt.documents.formats import Format, read_document
 from nmt.reading import read_given
+from nmt.text.glossary import Glossary
 from nmt.text.results import LineResult, TextResult
 from nmt.text.segments import Segment, joined, plain
 from nmt.text.translating import Job, TextTranslator
@@ -63,11 +64,14 @@ class DocumentJob:
         format: What it is.
         document: It, taken apart.
         texts: What takes its texts apart.
+        glossary: Terms that translations are to hold, and what is not to be translated.
     """
 
-    def __init__(self, format: Format, document: Document, texts: TextTranslator) -> None:
+    def __init__(
+        self, format: Format, document: Document, texts: TextTranslator, glossary: Glossary | None = None
+    ) -> None:
         self.format, self._document = format, document
-        self._job = texts.begin(document.texts, document.format)
+        self._job = texts.begin(document.texts, document.format, glossary=glossary)
 
     @property
     def job(self) -> Job:
@@ -105,7 +109,13 @@ class DocumentJob:
         return DocumentResult(content, DocumentReport(self.format.name, len(lines), statuses, doubts, left, missing))
 
 
-def begin_document(source: Path | bytes, name: str, texts: TextTranslator, limits: Limits | None = None) -> DocumentJob:
+def begin_document(
+    source: Path | bytes,
+    name: str,
+    texts: TextTranslator,
+    limits: Limits | None = None,
+    glossary: Glossary | None = None,
+) -> DocumentJob:
     """Take a document apart.
 
     Nothing is translated here, so that a server may put the lines of many documents together:
@@ -118,6 +128,7 @@ def begin_document(source: Path | bytes, name: str, texts: TextTranslator, limit
         name: The file's name, whose ending tells the format; nothing else is made of it.
         texts: What takes texts apart, and knows both languages.
         limits: How large it may be.
+        glossary: Terms that translations are to hold, and what is not to be translated.
 
     Raises:
         DocumentError: It cannot be translated: its format is unknown or another than its name says, it is damaged, too
@@ -128,7 +139,7 @@ def begin_document(source: Path | bytes, name: str, texts: TextTranslator, limit
     limits = limits or Limits()
     content = read_given(source, limits.size) if isinstance(source, Path) else source
     found, document = read_document(content, name, Languages(texts.source, texts.target), limits)
-    return DocumentJob(found, document, texts)
+    return DocumentJob(found, document, texts, glossary)
 
 
 def translate_document(

@@ -12,14 +12,16 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from nmt.documents.document import DocumentError, Limits
+from nmt.documents.document import DocumentError, Languages, Limits
 from nmt.documents.formats import FORMATS
 from nmt.documents.translating import begin_document
 from nmt.server.answers import json_answer
 from nmt.server.bodies import Fields, text_of
 from nmt.server.context import Context, context_of, gone_of, tell
 from nmt.server.errors import Refused
+from nmt.server.glossaries import glossary_of
 from nmt.server.service import AUTO
+from nmt.text.glossary import Glossary
 from nmt.text.translating import TextTranslator
 
 router = APIRouter()
@@ -39,8 +41,9 @@ async def translate_file(request: Request) -> Response:
     finally:
         await request.close()
     source, target = text_of(fields, "source"), text_of(fields, "target")
+    glossary = await glossary_of(fields, source, target)
     async with _AT_A_TIME:
-        return await _translated(context, request, name, content, source, target)
+        return await _translated(context, request, name, content, Languages(source, target), glossary)
 
 
 async def _given(fields: Fields) -> tuple[str, bytes]:
@@ -58,8 +61,9 @@ async def _given(fields: Fields) -> tuple[str, bytes]:
 
 
 async def _translated(
-    context: Context, request: Request, name: str, content: bytes, source: str, target: str
+    context: Context, request: Request, name: str, content: bytes, languages: Languages, glossary: Glossary | None
 ) -> Response:
+    source, target = languages
     suffix = PurePosixPath(name).suffix.lower()
     format = next((each for each in FORMATS if suffix in each.suffixes), None)
     if format is None:
@@ -72,7 +76,7 @@ async def _translated(
         raise Refused(400, f"{source[:40]} is the language of the file already")
     try:
         texts = TextTranslator(*direction)
-        job = await asyncio.to_thread(begin_document, content, name, texts, Limits(size=limits.file))
+        job = await asyncio.to_thread(begin_document, content, name, texts, Limits(size=limits.file), glossary)
     except DocumentError as error:
         raise Refused(400, f"Invalid request: {error}") from None
     found = await context.service.translate_lines(

@@ -14,6 +14,7 @@ from nmt.server.languages import Languages
 from nmt.server.options import ServeOptions
 from nmt.server.registry import Models
 from nmt.server.translating import Key, Translating, searching
+from nmt.text.glossary import Glossary
 from nmt.text.results import TextResult
 from nmt.text.translating import Job, TextTranslator
 
@@ -47,6 +48,8 @@ class Asked(NamedTuple):
     alternatives: int = 0
     details: bool = False
     """Whether the lines of the results come with alignments."""
+    glossary: Glossary | None = None
+    """Terms that translations are to hold, and what is not to be translated."""
 
 
 class Found(NamedTuple):
@@ -174,4 +177,6 @@ class Service:
 
 
 def _begin(asked: Asked) -> Job:
-    return TextTranslator(asked.source, asked.target).begin(asked.texts, asked.format, asked.alternatives)
+    return TextTranslator(asked.source, asked.target).begin(
+        asked.texts, asked.format, asked.alternatives, asked.glossary
+    )

@@ -12,6 +12,7 @@ from nmt.server.answers import json_answer
 from nmt.server.bodies import count_of, flag_of, text_of, texts_of
 from nmt.server.context import context_of, gone_of, tell
 from nmt.server.errors import Refused
+from nmt.server.glossaries import glossary_of
 from nmt.server.service import Asked
 from nmt.text.results import TextResult
 
@@ -33,7 +34,9 @@ async def translate(request: Request) -> Response:
         raise Refused(400, f"{form[:40]} format is not supported")
     _check_size(texts, is_list, limits.texts, limits.characters)
     alternatives, details = min(count_of(fields, "alternatives"), limits.alternatives), flag_of(fields, "details")
-    found = await context.service.translate(Asked(texts, source, target, form, alternatives, details), gone_of(request))
+    glossary = await glossary_of(fields, source, target)
+    asked = Asked(texts, source, target, form, alternatives, details, glossary)
+    found = await context.service.translate(asked, gone_of(request))
     answer: dict[str, Any] = {"translatedText": [each.text for each in found.results]}
     if found.detected is not None:
         answer["detectedLanguage"] = [each._asdict() for each in found.detected]

@@ -36,6 +36,10 @@ def test_texts(open_page: OpenPage, url: str) -> None:
     words.first.hover()
     assert page.locator("#mirror .word.linked").count() >= 1
     expect(page.locator("#alternative-list button").first).to_be_visible()
+    page.get_by_role("button", name="Glossary").click()
+    page.get_by_label("Terms").fill("dog = Bello")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#output")).to_contain_text("Bello")
 
 
 def test_documents(open_page: OpenPage, url: str, tmp_path: Path) -> None:

@@ -5,8 +5,11 @@ import { load, save } from "./store.js";
 /** Return the terms of a pair of languages, as they were written; empty if there are none. */
 export const termsOf = (source, target) => load(`glossary.${source}-${target}`) ?? "";
 
-/** Return terms as the server reads them: a line each, with a tab before the translation, if there is one. */
+const isTbx = (terms) => terms.trimStart().startsWith("<");
+
+/** Return terms as the server reads them: TBX as it is, else a line each, with a tab before the translation, if any. */
 export function asTable(terms) {
+  if (isTbx(terms)) return terms;
   const lines = terms.split(/\r\n|[\n\r]/).map((line) => {
     const [term, ...rest] = line.split(line.includes("\t") ? "\t" : /=(.*)/s);
     return [term, rest[0] ?? ""].map((part) => part.trim());
@@ -15,7 +18,10 @@ export function asTable(terms) {
 }
 
 /** Return how many terms there are. */
-export const countOf = (terms) => asTable(terms).split("\n").filter(Boolean).length;
+export function countOf(terms) {
+  if (isTbx(terms)) return terms.match(/<(?:termEntry|conceptEntry)\b/g)?.length ?? 0;
+  return asTable(terms).split("\n").filter(Boolean).length;
+}
 
 /** The dialog in which terms are written. */
 export class GlossaryDialog {
@@ -38,7 +44,8 @@ export class GlossaryDialog {
     const file = dialog.querySelector("input[type=file]");
     file.addEventListener("change", async () => {
       const [chosen] = file.files;
-      if (chosen) this.text.value = [this.text.value.trim(), await chosen.text()].filter(Boolean).join("\n");
+      const [before, more] = [this.text.value.trim(), chosen ? await chosen.text() : ""];
+      this.text.value = isTbx(more) || isTbx(before) ? more : [before, more].filter(Boolean).join("\n");
       file.value = "";
       this.text.focus();
     });

@@ -121,7 +121,7 @@ function failed(error, seconds) {
   if (error === null) return message.hide();
   const told = error instanceof server.ServerError ? error.message : "Something is wrong with this page; the browser's console says what.";
   const again = { label: "Try now", run: () => live.after(0) };
-  if ([401, 403].includes(error.status)) {
+  if ([401, 403].includes(error.status) || (error.status === 400 && allowed.keyRequired && !keptKey())) {
     $("key-button").hidden = false;
     return message.show(told, { action: { label: "Enter an API key", run: openKey } });
   }
