@@ -60,6 +60,7 @@ class ModelSettings(NamedTuple):
     attention_heads: int = 1
     context: str = "readout"
     zoneout: float = 0.0
+    input_feeding: bool = False
 
 
 class DecodingSettings(NamedTuple):
@@ -123,6 +124,7 @@ _MODEL: Final[Mapping[str, Callable[[object], bool]]] = {
     "attention_heads": _within(HEADS),
     "context": _one_of("readout", "upper"),
     "zoneout": _within(ZONEOUT),
+    "input_feeding": _is_flag,
 }
 _DECODING: Final[Mapping[str, Callable[[object], bool]]] = {
     "beam_size": _within(BEAM_SIZE),

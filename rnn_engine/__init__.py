@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rnn_engine.nn.attention import attention
     from rnn_engine.nn.cross_entropy import CrossEntropy, linear_cross_entropy
     from rnn_engine.nn.dropout import dropout
+    from rnn_engine.nn.feeding import Attending, input_feeding
     from rnn_engine.nn.linear import linear
     from rnn_engine.nn.modules import GRU, LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM
     from rnn_engine.nn.stepper import Stepper
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "GRU": "rnn_engine.nn.modules",
+    "Attending": "rnn_engine.nn.feeding",
     "LSTM": "rnn_engine.nn.modules",
     "MILSTM": "rnn_engine.nn.modules",
     "LayerNormLSTM": "rnn_engine.nn.modules",
@@ -31,6 +33,7 @@ _HOMES = {
     "attention": "rnn_engine.nn.attention",
     "CrossEntropy": "rnn_engine.nn.cross_entropy",
     "dropout": "rnn_engine.nn.dropout",
+    "input_feeding": "rnn_engine.nn.feeding",
     "linear": "rnn_engine.nn.linear",
     "linear_cross_entropy": "rnn_engine.nn.cross_entropy",
     "Stack": "rnn_engine.arrays",
@@ -50,6 +53,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "MILSTM",
+    "Attending",
     "CellSpec",
     "CrossEntropy",
     "EngineError",
@@ -63,6 +67,7 @@ __all__ = [
     "attention",
     "available_isas",
     "dropout",
+    "input_feeding",
     "linear",
     "linear_cross_entropy",
     "plan",

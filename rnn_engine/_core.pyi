@@ -80,6 +80,7 @@ class Plan:
         seed: int = 0,
         row_ids: Any = None,
         stream: int = 0,
+        before_step: Callable[[int], object] | None = None,
     ) -> None: ...
     def backward(
         self,
@@ -102,6 +103,7 @@ class Plan:
         seed: int = 0,
         row_ids: Any = None,
         stream: int = 0,
+        before_step: Callable[[int], object] | None = None,
     ) -> None: ...
     def pack(self, weights: list[Any], packed: Any, stream: int = 0) -> None: ...
 
@@ -133,6 +135,7 @@ class AttentionProblem:
         heads: int,
         scale: float,
         dropout: float,
+        first_step: int = 0,
     ) -> None: ...
 
 class LinearProblem:
@@ -147,6 +150,7 @@ class LinearProblem:
         input_sizes: Sequence[int],
         dropout: float,
         per_sentence: bool,
+        first_step: int = 0,
     ) -> None: ...
 
 class DropoutProblem:

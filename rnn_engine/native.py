@@ -31,6 +31,7 @@ __all__ = [
     "DTYPES",
     "ISAS",
     "OWN_WORKSPACE",
+    "STEPS",
     "STORE",
     "AttentionProblem",
     "Context",
@@ -57,6 +58,9 @@ ISAS = ("avx512_bf16", "avx512", "avx2", "neon", "generic")
 DTYPES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 
 STORE = Memory("store")
+
+STEPS = "steps"
+"""The schedule of what runs inside the recurrence: all layers take a step before any takes the next."""
 
 _PLANS = 128  # remembered; one takes some kilobytes, of thousands of steps some more
 
@@ -166,7 +170,7 @@ class Options(NamedTuple):
         recurrent_dropout: Probability for h before U; 0 in evaluation.
         zoneout_masks: Whether the stack's zoneout draws masks; else it takes the expectation.
         memory: What training keeps for backward.
-        schedule: How threads share the work, one of `rnn_engine.spec.SCHEDULES`.
+        schedule: How threads share the work, one of `rnn_engine.spec.SCHEDULES`; or `STEPS`.
         tf32: Whether float32 products on CUDA may round what they multiply to TF32.
     """
 
@@ -237,7 +241,7 @@ def plan(
         zoneout_masks=options.zoneout_masks,
         memory=options.memory.index,
         budget=options.memory.budget,
-        schedule=SCHEDULES.index(check_schedule(options.schedule)),
+        schedule=len(SCHEDULES) if options.schedule == STEPS else SCHEDULES.index(check_schedule(options.schedule)),
         tf32=options.tf32,
         residual=spec.residual,
         dropout_per_sentence=spec.dropout_mask == "sentence",

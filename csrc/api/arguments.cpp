@@ -50,6 +50,10 @@ void require_each_weight(const Shape& shape, const rnn_engine_weights* weights, 
   }
 }
 
+void require_before_step(const Shape& shape, rnn_engine_before_step call) {
+  require(!call || shape.stepwise, "before_step: expected NULL, as the plan's schedule is not of steps (3)");
+}
+
 }  // namespace
 
 const char* last_error() noexcept { return message_of_thread; }
@@ -92,6 +96,7 @@ void require_forward(const Shape& shape, const rnn_engine_sizes& sizes, const rn
   require_optional(args.masks.row_ids, alignof(std::int64_t), "row_ids");
   require_block(args.reserve, sizes.reserve_bytes, "reserve");
   require_block(args.workspace, sizes.forward_workspace_bytes, "workspace");
+  require_before_step(shape, args.before_step);
 }
 
 void require_backward(const Shape& shape, const rnn_engine_sizes& sizes, const rnn_engine_backward_args& args) {
@@ -118,6 +123,7 @@ void require_backward(const Shape& shape, const rnn_engine_sizes& sizes, const r
   for (const auto& [pointer, alignment, name] : optional) require_optional(pointer, alignment, name);
   require_block(args.reserve, sizes.reserve_bytes, "reserve");
   require_block(args.workspace, sizes.backward_workspace_bytes, "workspace");
+  require_before_step(shape, args.before_step);
 }
 
 void require_loss_problem(const rnn_engine_loss_problem& p) {

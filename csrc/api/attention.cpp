@@ -32,6 +32,7 @@ void require_problem(const rnn_engine_attention_problem& p, int gradients) {
   require(std::isfinite(p.scale), "scale: expected a finite number, got " + std::to_string(p.scale));
   require(p.dropout >= 0 && p.dropout <= 1,
           "dropout: expected a probability in [0, 1], got " + std::to_string(p.dropout));
+  require(p.first_step >= 0, "first_step: expected at least 0, got " + std::to_string(p.first_step));
   const int all = RNN_ENGINE_ATTENTION_QUERIES | RNN_ENGINE_ATTENTION_KEYS | RNN_ENGINE_ATTENTION_VALUES |
                   (p.form == RNN_ENGINE_ADDITIVE ? RNN_ENGINE_ATTENTION_VECTOR : 0);
   require(gradients >= 0 && gradients <= all,

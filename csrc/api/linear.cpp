@@ -49,6 +49,7 @@ void require_linear_problem(const rnn_engine_linear_problem& p) {
     sum += static_cast<double>(p.input_sizes[i]);
   }
   require_probability("dropout", p.dropout);
+  require_at_least("first_step", 0, p.first_step);
   require_representable(
       "steps, batch, input_sizes, outputs",
       (static_cast<double>(p.steps) * static_cast<double>(p.batch) + 1024) * (sum + static_cast<double>(p.outputs)) +

@@ -6,6 +6,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -47,6 +48,45 @@ nb::tuple state_shape(const rnn_engine_problem& p, const std::vector<int64_t>& w
 nb::tuple output_shape(const rnn_engine_problem& p, int64_t rows, int64_t values) {
   return p.batch_sizes ? nb::make_tuple(rows, values / rows) : nb::make_tuple(p.steps, p.batch, values / rows);
 }
+
+// A function of Python's that is called before every step; what it raises ends the call, and is raised by it.
+class BeforeStep {
+ public:
+  explicit BeforeStep(const std::optional<nb::callable>& function) : function_(function) {}
+  rnn_engine_before_step call() const { return function_ ? &ask : nullptr; }
+
+  // That of the call, which must not be the thread's own: the function may make calls that take it.
+  void* workspace_of(int device, const std::optional<Values>& given, uint64_t bytes) const {
+    return function_ ? bytes_of(device, given, bytes, "workspace") : ::workspace_of(device, given, bytes);
+  }
+
+  // Runs the call that asks, without Python's lock.
+  template <class Call>
+  void during(const Functions& api, const Call& call) {
+    try {
+      released(api, call);
+    } catch (...) {
+      if (raised_) std::rethrow_exception(raised_);
+      throw;
+    }
+  }
+
+ private:
+  static int ask(void* user, int64_t step) noexcept {
+    auto* self = static_cast<BeforeStep*>(user);
+    nb::gil_scoped_acquire acquire;
+    try {
+      (*self->function_)(step);
+      return 0;
+    } catch (...) {
+      self->raised_ = std::current_exception();
+      return 1;
+    }
+  }
+
+  const std::optional<nb::callable>& function_;
+  std::exception_ptr raised_;
+};
 
 class PlanHandle {
  public:
@@ -142,8 +182,10 @@ class PlanHandle {
                const std::optional<Input>& h0, const std::optional<Input>& c0, const std::optional<Values>& y,
                const std::optional<Values>& cy, const Values& hn, const Values& cn,
                const std::optional<Values>& reserve, const std::optional<Values>& workspace, uint64_t seed,
-               const std::optional<Input>& row_ids, uintptr_t stream) const {
+               const std::optional<Input>& row_ids, uintptr_t stream,
+               const std::optional<nb::callable>& before_step) const {
     const WeightArrays w = arrays_of(weights, false);
+    BeforeStep before(before_step);
     rnn_engine_forward_args args{};
     args.weights = w.data();
     if (packed) args.packed = bytes_of(device_, packed, sizes.packed_bytes, "packed");
@@ -156,16 +198,20 @@ class PlanHandle {
     args.cn = data_of({device_, value_, arrays_.c}, cn, "cn");
     args.masks = masks_of(seed, row_ids);
     args.reserve = bytes_of(device_, reserve, sizes.reserve_bytes, "reserve");
-    args.workspace = workspace_of(device_, workspace, sizes.forward_workspace_bytes);
+    args.workspace = before.workspace_of(device_, workspace, sizes.forward_workspace_bytes);
     args.stream = stream_of(stream);
-    released(api, [&] { return api.forward(raw, &args); });
+    args.before_step = before.call();
+    args.before_step_user = &before;
+    before.during(api, [&] { return api.forward(raw, &args); });
   }
   void backward(const nb::list& weights, const nb::list& gradients, const Input& x, const std::optional<Input>& h0,
                 const std::optional<Input>& c0, const Input& y, const std::optional<Input>& dy,
                 const std::optional<Input>& dcy, const std::optional<Input>& dhn, const std::optional<Input>& dcn,
                 const std::optional<Values>& dx, const std::optional<Values>& dh0, const std::optional<Values>& dc0,
                 const std::optional<Values>& reserve, const std::optional<Values>& workspace, bool overwrite,
-                uint64_t seed, const std::optional<Input>& row_ids, uintptr_t stream) const {
+                uint64_t seed, const std::optional<Input>& row_ids, uintptr_t stream,
+                const std::optional<nb::callable>& before_step) const {
+    BeforeStep before(before_step);
     const WeightArrays w = arrays_of(weights, false), g = arrays_of(gradients, true);
     rnn_engine_backward_args args{};
     args.weights = w.data();
@@ -184,9 +230,11 @@ class PlanHandle {
     args.dc0 = data_of({device_, value_, arrays_.c}, dc0, "dc0");
     args.masks = masks_of(seed, row_ids);
     args.reserve = bytes_of(device_, reserve, sizes.reserve_bytes, "reserve");
-    args.workspace = workspace_of(device_, workspace, sizes.backward_workspace_bytes);
+    args.workspace = before.workspace_of(device_, workspace, sizes.backward_workspace_bytes);
     args.stream = stream_of(stream);
-    released(api, [&] { return api.backward(raw, &args); });
+    args.before_step = before.call();
+    args.before_step_user = &before;
+    before.during(api, [&] { return api.backward(raw, &args); });
   }
   void pack(const nb::list& weights, const Values& packed, uintptr_t stream) const {
     const WeightArrays w = arrays_of(weights, false);
@@ -305,10 +353,10 @@ void bind_plan(nb::module_& module) {
       .def("tile", &PlanHandle::tile, "index"_a)
       .def("forward", &PlanHandle::forward, "weights"_a, "packed"_a.none(), "x"_a, "h0"_a.none(), "c0"_a.none(),
            "y"_a.none(), "cy"_a.none(), "hn"_a, "cn"_a, "reserve"_a.none(), "workspace"_a.none(), "seed"_a = 0,
-           "row_ids"_a.none() = nb::none(), "stream"_a = 0)
+           "row_ids"_a.none() = nb::none(), "stream"_a = 0, "before_step"_a.none() = nb::none())
       .def("backward", &PlanHandle::backward, "weights"_a, "gradients"_a, "x"_a, "h0"_a.none(), "c0"_a.none(), "y"_a,
            "dy"_a.none(), "dcy"_a.none(), "dhn"_a.none(), "dcn"_a.none(), "dx"_a.none(), "dh0"_a.none(), "dc0"_a.none(),
            "reserve"_a.none(), "workspace"_a.none(), "overwrite"_a = false, "seed"_a = 0,
-           "row_ids"_a.none() = nb::none(), "stream"_a = 0)
+           "row_ids"_a.none() = nb::none(), "stream"_a = 0, "before_step"_a.none() = nb::none())
       .def("pack", &PlanHandle::pack, "weights"_a, "packed"_a, "stream"_a = 0);
 }

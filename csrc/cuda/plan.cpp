@@ -102,6 +102,8 @@ Plan make_plan(const rnn_engine_problem& problem, const DeviceFacts& device, Wav
   plan.device = device;
   plan.shape = make_shape(problem);
   require_countable(problem);
+  require(!plan.shape.stepwise, "schedule: expected auto (0), layers (1) or wavefront (2) on " + name_of(device) +
+                                    ", which has no steps (3)");
   plan.tf32 = use_tf32(problem.tf32, device);
   const Estimates estimates = estimates_of(plan);
   plan.schedule = for_device(plan.shape, make_schedule(plan.shape, problem.memory, problem.budget, estimates));

@@ -91,8 +91,11 @@ enum { RNN_ENGINE_STORE = 0, RNN_ENGINE_RECOMPUTE = 1, RNN_ENGINE_CHECKPOINT = 2
 
 /* How threads share the work: all of them at each tile, one layer after the other; groups of them at tiles of
  * several layers or directions side by side; whichever of these is predicted to be faster. On CUDA streams
- * stand for groups. All give the same bits. */
-enum { RNN_ENGINE_AUTO = 0, RNN_ENGINE_LAYERS = 1, RNN_ENGINE_WAVEFRONT = 2 };
+ * stand for groups. All give the same bits. Or step by step, for what runs inside the recurrence
+ * (rnn_engine_before_step): all layers take a step before any takes the next, and products of the weights' gradients
+ * are still those of many steps. It is for one direction without projection, sequences of one length, on the CPU;
+ * RECOMPUTE is then CHECKPOINT. */
+enum { RNN_ENGINE_AUTO = 0, RNN_ENGINE_LAYERS = 1, RNN_ENGINE_WAVEFRONT = 2, RNN_ENGINE_STEPS = 3 };
 
 /* What is to be computed; shapes only. */
 typedef struct {
@@ -183,6 +186,12 @@ typedef struct {
   const int64_t* row_ids; /* [B] the caller's index of each sequence; NULL: 0..B-1 */
 } rnn_engine_masks;
 
+/* Called before every step of a plan of RNN_ENGINE_STEPS, by the thread that made the call, which may make others with
+ * the same context in it. In forward, steps 0 to T - 1: y of the steps before is there, and x of this one may still be
+ * written. In backward, T - 1 to 0: dx of the steps after is there, and dy of this one may still be written; x must be
+ * that of forward. Anything but 0 ends the call, as rnn_engine_interrupt does. */
+typedef int (*rnn_engine_before_step)(void* user, int64_t step);
+
 typedef struct {
   const rnn_engine_weights* weights; /* [L*D] */
   const void* packed;                /* from rnn_engine_pack, for a prepacked problem; else NULL */
@@ -196,7 +205,9 @@ typedef struct {
   rnn_engine_masks masks;
   void* reserve;
   void* workspace;
-  void* stream; /* cudaStream_t; NULL on the CPU */
+  void* stream;                       /* cudaStream_t; NULL on the CPU */
+  rnn_engine_before_step before_step; /* NULL but with RNN_ENGINE_STEPS */
+  void* before_step_user;
 } rnn_engine_forward_args;
 
 typedef struct {
@@ -217,7 +228,9 @@ typedef struct {
   rnn_engine_masks masks;
   void* reserve; /* consumed: gradients are written over what it holds */
   void* workspace;
-  void* stream; /* cudaStream_t; NULL on the CPU */
+  void* stream;                       /* cudaStream_t; NULL on the CPU */
+  rnn_engine_before_step before_step; /* NULL but with RNN_ENGINE_STEPS */
+  void* before_step_user;
 } rnn_engine_backward_args;
 
 typedef struct rnn_engine_context rnn_engine_context;
@@ -375,7 +388,8 @@ typedef struct {
   int64_t value_size;   /* C, a multiple of heads */
   int64_t heads;
   double scale;
-  double dropout; /* probability that a weight is left out; 0 in evaluation */
+  double dropout;     /* probability that a weight is left out; 0 in evaluation */
+  int64_t first_step; /* masks count steps from it on: of a call that is a part of another */
 } rnn_engine_attention_problem;
 
 typedef struct {
@@ -442,6 +456,7 @@ typedef struct {
   int64_t input_sizes[RNN_ENGINE_MAX_INPUTS]; /* I_1, I_2, ... */
   double dropout;                             /* probability; 0: none */
   int32_t per_sentence;                       /* 1: all steps have the mask of step 0 */
+  int64_t first_step;                         /* masks count steps from it on, as for attention */
 } rnn_engine_linear_problem;
 
 typedef struct {

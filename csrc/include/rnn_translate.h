@@ -41,6 +41,9 @@ typedef struct {
   int64_t attention_heads; /* 1 to 16, in equal parts of the hidden size */
   int32_t context;
   int64_t zoneout; /* how much of a layer's states stays at each step what it was, in millionths */
+  /* 1: the decoder's first layer reads, beside a word, the attentional vector of the step before; with the context
+   * readout */
+  int64_t input_feeding;
 } rnn_translate_shape;
 
 typedef struct {

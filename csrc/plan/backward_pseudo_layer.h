@@ -114,7 +114,7 @@ class BackwardCall {
     if (plan_.schedule.checkpoint()) {
       Tile below = tile;
       below.layer = layer;
-      return {workspace_of(below).piece_h, s.offset(tile.s0), stride};
+      return {workspace_of(below).piece_h, s.offset(plan_.schedule.piece(tile.s0)), stride};
     }
     if (layer == s.L - 1 && !s.residual) return {static_cast<const T*>(args_.y), 0, stride};
     return {reserve_layer<T>(plan_, args_.reserve, layer).h, 0, stride};
@@ -147,7 +147,7 @@ class BackwardCall {
       pseudo.h_unprojected = {reserve.h_unprojected, 0, H};
       return;
     }
-    const std::int64_t row0 = step_range(plan_.shape, tile.direction, tile.s0, tile.s1).row0;
+    const std::int64_t row0 = step_range(plan_.shape, tile.direction, plan_.schedule.piece(tile.s0), tile.s1).row0;
     pseudo.wx = {pseudo.own.piece_wx, row0, G};
     pseudo.uh = {pseudo.own.piece_uh, row0, G};
     pseudo.c = {pseudo.own.piece_c, row0, H};
@@ -179,7 +179,7 @@ class BackwardCall {
     if (layer == 0 || LayerGradients<T>::through_dx(s, plan_.schedule))
       return {s.input_gradient ? static_cast<T*>(args_.dx) : nullptr, 0, s.layer(0).I};
     const bool odd = between_.gradient[1] && layer % 2 == 1;
-    const std::int64_t first = plan_.schedule.checkpoint() ? s.offset(tile.s0) : 0;
+    const std::int64_t first = plan_.schedule.checkpoint() ? s.offset(plan_.schedule.piece(tile.s0)) : 0;
     return {between_.gradient[odd ? 1 : 0], first, between_.stride};
   }
 

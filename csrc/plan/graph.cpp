@@ -53,7 +53,8 @@ class InputFinder {
   std::int64_t place(TileKind kind, std::int64_t step) const {
     if (kind == TileKind::kForward)
       return step / schedule_.chunk * in_chunk_ + step % schedule_.chunk / schedule_.forward_steps;
-    return step / (kind == TileKind::kWeightGradients ? schedule_.gradient_steps : schedule_.backward_steps);
+    if (kind == TileKind::kWeightGradients) return step / schedule_.gradient_steps;
+    return step / (kind == TileKind::kReplay ? schedule_.backward_steps : schedule_.tile_steps());
   }
   std::size_t index(TileKind kind, std::int64_t layer, std::int64_t d, std::int64_t step) const {
     const int k = static_cast<int>(kind);
@@ -105,7 +106,7 @@ class InputFinder {
 
   // The tiles that make a layer's input gradient.
   TileKind gradient_of(std::int64_t layer) const {
-    return schedule_.of(layer) == Policy::kStore ? TileKind::kInputGradient : TileKind::kBackward;
+    return schedule_.stepwise || schedule_.of(layer) == Policy::kStore ? TileKind::kInputGradient : TileKind::kBackward;
   }
   // The second direction's input gradient is added to the first's.
   void add_first_direction(const Tile& tile, Edges& edges) const {

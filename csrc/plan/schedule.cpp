@@ -44,6 +44,7 @@ void for_each_candidate(const Shape& shape, const Visit& visit) {
   const auto with_steps = [&](std::int64_t steps) {
     Schedule schedule = uniform_schedule(shape, Policy::kRecompute, steps);
     visit(schedule);
+    if (shape.stepwise) return;
     for (std::int64_t stored = 1; stored < shape.L; ++stored) {
       schedule.policy[static_cast<std::size_t>(order[static_cast<std::size_t>(stored - 1)])] = Policy::kStore;
       if (stored % each == 0) visit(schedule);
@@ -99,6 +100,7 @@ std::int64_t default_steps(const Shape& shape, Policy policy) {
 Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps) {
   Schedule schedule;
   if (policy == Policy::kCheckpoint && !can_checkpoint(shape)) policy = Policy::kRecompute;
+  if (policy == Policy::kRecompute && shape.stepwise) policy = Policy::kCheckpoint;  // all layers' at a time
   schedule.policy.assign(static_cast<std::size_t>(shape.L), policy);
   schedule.backward_steps = std::min(steps, shape.T);
   schedule.gradient_steps = schedule.backward_steps;
@@ -106,6 +108,11 @@ Schedule uniform_schedule(const Shape& shape, Policy policy, std::int64_t steps)
   if (rolling(shape))
     schedule.chunk = std::min(shape.T, std::clamp<std::int64_t>(kChunkRows / shape.B, 1, kChunkSteps));
   if (rolling(shape) || schedule.checkpoint()) schedule.pseudo_layers_at_once = shape.L;
+  if (shape.stepwise) {
+    schedule.stepwise = true;
+    schedule.chunk = 1;
+    schedule.pseudo_layers_at_once = shape.L;
+  }
   schedule.forward_steps = std::min(steps_for(shape, kForwardRows), schedule.chunk);
   return schedule;
 }

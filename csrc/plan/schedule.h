@@ -35,9 +35,16 @@ struct Schedule {
   std::int64_t thread_groups = 1;
   std::int64_t chunks_at_once = 1;         // whose outputs between layers have room
   std::int64_t pseudo_layers_at_once = 1;  // that have a slot of workspace to themselves
+  // All layers take a step, forward or backward, before any takes the next; a piece of K steps is then what the
+  // weights' gradients are products of, and what is recomputed at a time.
+  bool stepwise = false;
 
   Policy of(std::int64_t layer) const { return policy[static_cast<std::size_t>(layer)]; }
   bool checkpoint() const { return policy.front() == Policy::kCheckpoint; }
+  // Of a tile of the recurrence in reverse.
+  std::int64_t tile_steps() const { return stepwise ? 1 : backward_steps; }
+  // The first step of the piece of K steps that a backward tile is in.
+  std::int64_t piece(std::int64_t s0) const { return stepwise ? s0 - s0 % backward_steps : s0; }
   bool stores_all() const {
     return std::all_of(policy.begin(), policy.end(), [](Policy p) { return p == Policy::kStore; });
   }

@@ -99,8 +99,10 @@ void require_problem(const rnn_engine_problem& p) {
   require_probability("zoneout[1]", p.zoneout[1]);
   require(p.memory >= RNN_ENGINE_STORE && p.memory <= RNN_ENGINE_BUDGET,
           "memory: expected store (0), recompute (1), checkpoint (2) or budget (3), got " + std::to_string(p.memory));
-  require(p.schedule >= RNN_ENGINE_AUTO && p.schedule <= RNN_ENGINE_WAVEFRONT,
-          "schedule: expected auto (0), layers (1) or wavefront (2), got " + std::to_string(p.schedule));
+  require(p.schedule >= RNN_ENGINE_AUTO && p.schedule <= RNN_ENGINE_STEPS,
+          "schedule: expected auto (0), layers (1), wavefront (2) or steps (3), got " + std::to_string(p.schedule));
+  require(p.schedule != RNN_ENGINE_STEPS || (p.directions == 1 && p.projection == 0 && !p.batch_sizes),
+          "schedule: steps (3) are for one direction, no projection and sequences of one length");
   require(!p.prepacked || !p.training, "prepacked: expected 0 in training, got 1");
 }
 
@@ -132,6 +134,7 @@ Shape make_shape(const rnn_engine_problem& p) {
   shape.output = p.output != 0 || p.training;
   shape.cell_output = p.cell_output != 0;
   shape.input_gradient = p.input_gradient != 0;
+  shape.stepwise = p.schedule == RNN_ENGINE_STEPS;
   shape.offsets = offsets_of(p);
   shape.N = p.batch_sizes ? shape.offsets.back() : p.steps * p.batch;
   return shape;

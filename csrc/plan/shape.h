@@ -32,6 +32,7 @@ struct Shape {
   double zoneout_c, zoneout_h;  // 0: none
   bool zoneout_masks;           // else the expectation
   bool prepacked, output, cell_output, input_gradient;
+  bool stepwise;                      // RNN_ENGINE_STEPS
   std::vector<std::int64_t> offsets;  // [T + 1] first row of each step; empty if all steps have B rows
 
   std::int64_t offset(std::int64_t t) const { return offsets.empty() ? t * B : offsets[static_cast<std::size_t>(t)]; }

@@ -35,11 +35,34 @@ void add_backward(const Shape& shape, const Schedule& schedule, std::int64_t lay
   }
 }
 
+// The same of all layers, step by step.
+void add_stepwise(const Shape& shape, const Schedule& schedule, std::vector<Tile>& tiles) {
+  const std::int64_t K = schedule.backward_steps;
+  const auto each_layer = [&](TileKind kind, std::int64_t s0, std::int64_t s1) {
+    for (std::int64_t layer = 0; layer < shape.L; ++layer) tiles.push_back({kind, layer, 0, s0, s1});
+  };
+  for (std::int64_t s0 = (shape.T - 1) / K * K; s0 >= 0; s0 -= K) {
+    const std::int64_t s1 = std::min(shape.T, s0 + K);
+    if (schedule.checkpoint()) each_layer(TileKind::kReplay, s0, s1);
+    for (std::int64_t s = s1 - 1; s >= s0; --s)
+      for (std::int64_t layer = shape.L - 1; layer >= 0; --layer) {
+        tiles.push_back({TileKind::kBackward, layer, 0, s, s + 1});
+        if (layer > 0 || shape.input_gradient) tiles.push_back({TileKind::kInputGradient, layer, 0, s, s + 1});
+      }
+    each_layer(TileKind::kWeightGradients, s0, s1);
+  }
+}
+
 }  // namespace
+
+bool begins_step(const Shape& shape, const Tile& tile) {
+  return (tile.kind == TileKind::kForward && tile.layer == 0) ||
+         (tile.kind == TileKind::kBackward && tile.layer == shape.L - 1);
+}
 
 Tiles make_tiles(const Shape& shape, const Schedule& schedule) {
   Tiles tiles;
-  const std::int64_t shortest = std::min(schedule.forward_steps, schedule.backward_steps);
+  const std::int64_t shortest = std::min(schedule.forward_steps, schedule.tile_steps());
   const std::int64_t most = shape.L * shape.D * ((shape.T + shortest - 1) / shortest) * (shape.training ? 4 : 1);
   require(most <= kMostTiles, "steps: expected a plan of at most " + std::to_string(kMostTiles) + " tiles, got about " +
                                   std::to_string(most) + " for T = " + std::to_string(shape.T));
@@ -49,6 +72,10 @@ Tiles make_tiles(const Shape& shape, const Schedule& schedule) {
         add(tiles.forward, {TileKind::kForward, layer, d, 0, 0}, chunk, std::min(shape.T, chunk + schedule.chunk),
             schedule.forward_steps);
   if (!shape.training) return tiles;
+  if (schedule.stepwise) {
+    add_stepwise(shape, schedule, tiles.backward);
+    return tiles;
+  }
   if (!schedule.checkpoint()) {
     for (std::int64_t layer = shape.L - 1; layer >= 0; --layer)
       for (std::int64_t d = 0; d < shape.D; ++d) add_backward(shape, schedule, layer, d, tiles.backward);

@@ -39,4 +39,7 @@ struct Tiles {
 
 Tiles make_tiles(const Shape& shape, const Schedule& schedule);
 
+// Whether a tile is the first of a step, where all layers take one before any takes the next.
+bool begins_step(const Shape& shape, const Tile& tile);
+
 }  // namespace rnn_engine

@@ -122,7 +122,7 @@ Wavefront Wavefronts::find(const Shape& shape, const Schedule& layers, const std
 
 bool may_divide(const rnn_engine_problem& problem) {
   const bool parallel = problem.directions > 1 || (problem.layers > 1 && problem.steps > 1);
-  return parallel && problem.schedule != RNN_ENGINE_LAYERS;
+  return parallel && problem.schedule != RNN_ENGINE_LAYERS && problem.schedule != RNN_ENGINE_STEPS;
 }
 
 Schedule divided(const rnn_engine_problem& problem, const Shape& shape, const Schedule& layers,

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kEncodedTokens = 1024;  // at a time
 
-// Calls work(now, next, initial, H) for the hidden and the cell states of each layer.
+// Calls work(now, next, initial, layer, H) for the hidden and the cell states of each layer, and for what is fed.
 template <class Work>
 void for_each_state(const Network& network, States& now, States& next, const Work& work) {
   const std::int64_t H = network.shape().hidden_size;
@@ -18,6 +18,7 @@ void for_each_state(const Network& network, States& now, States& next, const Wor
     work(now.hidden[layer], next.hidden[layer], &Source::hidden, static_cast<std::int64_t>(layer), H);
     work(now.cell[layer], next.cell[layer], &Source::cell, static_cast<std::int64_t>(layer), H);
   }
+  if (network.shape().input_feeding) work(now.fed, next.fed, &Source::fed, std::int64_t{0}, H);
 }
 
 }  // namespace

@@ -13,8 +13,9 @@
 namespace rnn_engine::translate {
 
 inline constexpr const char* kNetworkSection = "network";
-// The fewer are without heads, context and zoneout, which are then one, readout and none.
-inline constexpr std::int64_t kNetworkNumbers = 12, kFewerNumbers = 9;
+// Those of earlier versions are without heads, context and zoneout, or without input feeding; there is then one head,
+// the context readout, and nothing of the others.
+inline constexpr std::int64_t kNetworkNumbers = 13, kEarlierNumbers[] = {9, 12};
 
 // What a file says of its network. Throws InvalidArgument, like the next.
 rnn_translate_shape shape_of(const ModelFile& file);

@@ -33,6 +33,8 @@ const rnn_translate_shape& checked(const rnn_translate_shape& shape) {
   constexpr std::int64_t kAll = 1'000'000;
   require(shape.zoneout >= 0 && shape.zoneout <= kAll,
           "zoneout: expected 0 to 1000000 millionths, got " + std::to_string(shape.zoneout));
+  require(shape.input_feeding == 0 || (shape.input_feeding == 1 && shape.context == RNN_TRANSLATE_READOUT),
+          "input_feeding: expected 0, or with the context readout 1, got " + std::to_string(shape.input_feeding));
   require(shape.precision >= RNN_TRANSLATE_FLOAT32 && shape.precision <= RNN_TRANSLATE_BFLOAT16,
           "precision: expected 0 (float32), 1 (int8) or 2 (bfloat16), got " + std::to_string(shape.precision));
   return shape;
@@ -51,10 +53,12 @@ Network::Network(const rnn_translate_shape& shape, const Tensors& tensors, const
   const auto zoneout = static_cast<float>(static_cast<double>(shape.zoneout) / 1e6);
   encoder_ = recurrence({shape.cell, E, H, shape.encoder_layers, 2, "encoder.layers.", zoneout}, source_table_);
   const std::int64_t upper = shape.context == RNN_TRANSLATE_UPPER ? C + H : H;
-  for (std::int64_t layer = 0; layer < shape.decoder_layers; ++layer)
+  for (std::int64_t layer = 0; layer < shape.decoder_layers; ++layer) {
+    const std::string prefix = "decoder.layers." + std::to_string(layer) + ".";
+    const std::int64_t fed = shape.input_feeding && layer == 0 ? H : 0;
     decoder_.push_back(
-        recurrence({shape.cell, layer ? upper : E, H, 1, 1, "decoder.layers." + std::to_string(layer) + ".", zoneout},
-                   layer ? nullptr : target_table_));
+        recurrence({shape.cell, layer ? upper : E, H, 1, 1, prefix, zoneout, fed}, layer ? nullptr : target_table_));
+  }
 
   const auto linear = [&](const std::string& name, std::int64_t n, std::int64_t k, bool bias = true) {
     return make_linear(backend_, shape.precision, tensors.matrix(name + ".weight", n, k),
@@ -168,6 +172,7 @@ void Network::begin(std::int64_t rows, const float* summaries, std::vector<std::
   for (std::unique_ptr<Source>& source : sources) {
     source->hidden.assign(from, from + LH);
     source->cell.assign(from + all - LH, from + all);  // of a single state, h again
+    if (shape_.input_feeding) source->fed.assign(static_cast<std::size_t>(shape_.hidden_size), 0.0f);
     from += all;
   }
 }
@@ -178,7 +183,8 @@ const float* Network::ask(const std::vector<std::int32_t>& tokens, States& state
   float* sum = scratch.states.at_least(N * H);  // of the layers' outputs: each adds to those below
   for (std::size_t layer = 0; layer < asking_layers(); ++layer) {
     float* h = states.hidden[layer].data();
-    decoder_[layer]->step(N, {layer ? sum : nullptr, tokens.data()}, h, states.cell[layer].data());
+    const float* fed = layer || !shape_.input_feeding ? nullptr : states.fed.data();
+    decoder_[layer]->step(N, {layer ? sum : nullptr, tokens.data(), fed}, h, states.cell[layer].data());
     if (layer == 0)
       std::memcpy(sum, h, sizeof(float) * N * H);
     else
@@ -221,9 +227,9 @@ void Network::answer(std::int64_t rows, States& states, Scratch& scratch) const 
   }
 }
 
-const float* Network::read_out(std::int64_t rows, Scratch& scratch) const {
+const float* Network::read_out(std::int64_t rows, States& states, Scratch& scratch) const {
   const std::int64_t E = shape_.embedding_size, H = shape_.hidden_size, wide = context_size() + H;
-  float* vectors = scratch.vectors.at_least(rows * H);
+  float* vectors = (shape_.input_feeding ? states.fed : scratch.vectors).at_least(rows * H);
   attentional_->apply(rows, scratch.joined.data(), wide, vectors, H);
   kernels().tanh_row(vectors, rows * H);
   readout_->apply(rows, vectors, H, scratch.features.at_least(rows * E), E);

@@ -24,6 +24,7 @@ struct Source {
   std::vector<float> keys;          // of each head [S, A / heads]
   std::vector<float> values;        // of each head [S, C / heads]
   std::vector<float> hidden, cell;  // [L, H] before the first token
+  std::vector<float> fed;           // [H] zeros, with input feeding
 };
 
 // Hypotheses of one source, whose rows follow each other.
@@ -40,6 +41,7 @@ struct Scratch {
 // States of N hypotheses.
 struct States {
   std::vector<Buffer> hidden, cell;  // of each layer, [N, H]
+  Buffer fed;                        // [N, H] attentional vectors of the step before, with input feeding
   explicit States(std::int64_t layers)
       : hidden(static_cast<std::size_t>(layers)), cell(static_cast<std::size_t>(layers)) {}
 };
@@ -78,7 +80,7 @@ class Network {
       row += group.rows;
     }
     answer(row, states, scratch);
-    return read_out(row, scratch);
+    return read_out(row, states, scratch);
   }
 
   // Makes scores of the vocabulary of `step`'s vectors.
@@ -91,7 +93,7 @@ class Network {
   const float* attend(const Group& group, std::int64_t row, const float* states, Scratch& scratch) const;
   // Runs the layers above attention, which read [context; state].
   void answer(std::int64_t rows, States& states, Scratch& scratch) const;
-  const float* read_out(std::int64_t rows, Scratch& scratch) const;
+  const float* read_out(std::int64_t rows, States& states, Scratch& scratch) const;
   std::unique_ptr<Source> source_of(const std::vector<const float*>& states, const std::vector<const float*>& keys,
                                     float* summary) const;
   void begin(std::int64_t rows, const float* summaries, std::vector<std::unique_ptr<Source>>& sources) const;

@@ -55,12 +55,13 @@ struct StackVectors {
 class Layer {
  public:
   Layer(const Backend& backend, int precision, const StackShape& shape, const rnn_engine_weights& weights,
-        const Matrix& input, const Matrix& recurrent, const std::shared_ptr<const Table>& table)
+        const Matrix& input, const Matrix* fed, const Matrix& recurrent, const std::shared_ptr<const Table>& table)
       : kernels_(backend.f32),
         cell_(shape.cell),
         traits_(kCellTable[shape.cell]),
         weights_(weights),
         H_(shape.hidden_size),
+        fed_width_(shape.fed),
         zoneout_(shape.zoneout) {
     const auto vector = [](void* values) { return static_cast<const float*>(values); };
     const float *bias_ih = vector(weights.bias_ih), *bias_hh = vector(weights.bias_hh);
@@ -68,12 +69,17 @@ class Layer {
     for (std::int64_t j = 0; !traits_.split && j < Z(); ++j) begin[static_cast<std::size_t>(j)] += bias_hh[j];
     input_ = make_linear(backend, precision, input, traits_.adds_bias ? nullptr : begin.data());
     recurrent_ = make_linear(backend, precision, recurrent, traits_.split && !traits_.adds_bias ? bias_hh : nullptr);
+    if (fed) fed_ = make_linear(backend, precision, *fed, nullptr);
     if (table) words_ = std::make_unique<WordProducts>(table, Z());
   }
 
   std::int64_t Z() const { return traits_.gates * H_; }
   void input_product(std::int64_t rows, const float* x, std::int64_t x_row, float* wx) const {
     input_->apply(rows, x, x_row, wx, Z());
+  }
+  // Adds to wx what is read beside the input.
+  void add_fed(std::int64_t rows, const float* fed, float* wx) const {
+    fed_->apply(rows, fed, fed_width_, wx, Z(), wx);
   }
   // Where the same of words lies, each.
   void look_up(std::int64_t rows, const std::int32_t* words, const float** products) const {
@@ -129,9 +135,9 @@ class Layer {
   int cell_;
   const CellTraits& traits_;
   rnn_engine_weights weights_;
-  std::int64_t H_;
+  std::int64_t H_, fed_width_;
   float zoneout_;
-  std::unique_ptr<Linear> input_, recurrent_;
+  std::unique_ptr<Linear> input_, fed_, recurrent_;
   std::unique_ptr<WordProducts> words_;  // of a layer that reads words
 };
 
@@ -147,10 +153,16 @@ class Layers final : public Recurrence {
     const std::int64_t H = shape.hidden_size, Z = kCellTable[shape.cell].gates * H;
     for (std::int64_t layer = 0; layer < shape.layers; ++layer)
       for (int direction = 0; direction < shape.directions; ++direction) {
-        const std::string ending = shape.ending(layer, direction);
-        layers_.emplace_back(backend, precision, shape, vectors_.sets[layers_.size()],
-                             tensors.matrix(shape.prefix + "weight_ih" + ending, Z, shape.input_of(layer)),
-                             tensors.matrix(shape.prefix + "weight_hh" + ending, Z, H), layer ? nullptr : table);
+        const std::string ending = shape.ending(layer, direction), name = shape.prefix + "weight_ih" + ending;
+        const std::int64_t fed = layer ? 0 : shape.fed;
+        std::pair<Matrix, Matrix> input{};
+        if (fed)
+          input = tensors.split(name, Z, shape.input_of(layer), fed);
+        else
+          input.first = tensors.matrix(name, Z, shape.input_of(layer));
+        layers_.emplace_back(backend, precision, shape, vectors_.sets[layers_.size()], input.first,
+                             fed ? &input.second : nullptr, tensors.matrix(shape.prefix + "weight_hh" + ending, Z, H),
+                             layer ? nullptr : table);
       }
   }
 
@@ -204,6 +216,7 @@ class Layers final : public Recurrence {
     } else {
       layer.input_product(rows, x.vectors, shape_.input_size, wx);
     }
+    if (x.fed) layer.add_fed(rows, x.fed, wx);
     layer.step(rows, wx, h, c);
   }
 

@@ -18,7 +18,8 @@ struct StackShape {
   std::int64_t input_size, hidden_size, layers;
   int directions;
   std::string prefix;
-  float zoneout;  // how much of h and of c stays at each step
+  float zoneout;         // how much of h and of c stays at each step
+  std::int64_t fed = 0;  // values that the first layer reads beside its input
 
   std::string ending(std::int64_t layer, int direction) const {
     return "_l" + std::to_string(layer) + (direction ? "_reverse" : "");
@@ -30,6 +31,7 @@ struct StackShape {
 struct Input {
   const float* vectors;
   const std::int32_t* words;
+  const float* fed = nullptr;  // [N, F] beside it, in steps
 };
 
 class Recurrence {

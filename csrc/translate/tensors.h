@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "cpu/kernels/kernels.h"
@@ -52,6 +55,24 @@ class Tensors {
     return packed;
   }
 
+  // The first k columns of a matrix [n, k + more], and the rest, which products read apart: in files each is a matrix
+  // of its own, the rest as NAME.fed.
+  std::pair<Matrix, Matrix> split(const std::string& name, std::int64_t n, std::int64_t k, std::int64_t more) const {
+    const std::string rest = name + ".fed";
+    if (has(rest)) return {matrix(name, n, k), matrix(rest, n, more)};
+    const float* row = find(name, n * (k + more));
+    std::vector<float> first, second;
+    for (std::int64_t i = 0; i < n; ++i, row += k + more) {
+      first.insert(first.end(), row, row + k);
+      second.insert(second.end(), row + k, row + k + more);
+    }
+    const Matrix left{n, k, copies_.emplace_back(std::move(first)).data()};
+    const Matrix right{n, more, copies_.emplace_back(std::move(second)).data()};
+    used_[name] = left;
+    used_[rest] = right;
+    return {left, right};
+  }
+
   // All of float32 that were asked for, in the order of their names; vectors are matrices of one row.
   const std::map<std::string, Matrix>& used() const { return used_; }
 
@@ -67,6 +88,7 @@ class Tensors {
   std::map<std::string, rnn_translate_tensor> tensors_;
   std::map<std::string, Matrix> packed_;
   mutable std::map<std::string, Matrix> used_;
+  mutable std::deque<std::vector<float>> copies_;  // that lie nowhere else
 };
 
 }  // namespace rnn_engine::translate

@@ -23,6 +23,9 @@ def network_of(config: Config) -> dict[str, Any]:
         "attention": shape.attention,
         "attention_heads": shape.attention_heads,
         "context": shape.context,
+        "input_feeding": shape.input_feeding,
+        "recurrent_dropout": shape.recurrent_dropout,
+        "zoneout": shape.zoneout,
         "tie_embeddings": shape.tie_embeddings,
     }
 
@@ -85,7 +88,10 @@ def _network_text(network: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> 
     heads, attention = network["attention_heads"], f"{network['attention']} attention"
     attention += f" of {heads} heads" if heads > 1 else ""
     attention += ", read by the layers above the first" if network["context"] == "upper" else ""
+    attention += ", fed back into the first layer" if network["input_feeding"] else ""
     yield _row("decoder", f"{_layers(network['decoder_layers'], cell)}, {width} wide, {attention}")
+    if noise := [f"{name.replace('_', ' ')} {network[name]}" for name in ("recurrent_dropout", "zoneout") if network[name]]:
+        yield _row("layers", ", ".join(noise))
     tied = "shared with the output layer" if network["tie_embeddings"] else "not shared with the output layer"
     yield _row("embeddings", f"{network['embedding_size']} wide, {tied}")
     sizes = ""

@@ -38,6 +38,8 @@ class AttentionShape:
     """Parts of the state that look for themselves."""
     context: str = "readout"
     """readout: the last layer asks; upper: the first, and those above read what it is given."""
+    input_feeding: bool = False
+    """Whether the first layer reads the attentional vector of the step before, with the context "readout"."""
 
 
 class Attention(nn.Module):

@@ -10,8 +10,19 @@ from torch import Tensor, nn
 
 from nmt.model.attention import Attention, AttentionMemory, AttentionShape
 from nmt.model.encoder import EncoderOutput
-from nmt.model.recurrent import NO_NOISE, LayerNoise, Stepper, number_of_states, recurrent, run, share, steppers
-from rnn_engine import dropout, linear
+from nmt.model.recurrent import (
+    NO_NOISE,
+    LayerNoise,
+    Stepper,
+    feed,
+    number_of_states,
+    recurrent,
+    run,
+    run_fed,
+    share,
+    steppers,
+)
+from rnn_engine import Attending, dropout, linear
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,8 @@ class DecoderState:
     """h and c of the layers, or h alone where their cell has no other, each [L, N, H]."""
     attention: Tensor
     """[N, S], the attention weights of the last step; zero before the first."""
+    fed: Tensor | None = None
+    """[N, H], the attentional vector of the last step, zero before the first; None without input feeding."""
     steppers: tuple[Stepper, ...] | None = None
     """The stacks with their weights packed for many steps; None where gradients flow."""
 
@@ -43,9 +56,11 @@ class DecoderDropout:
 class Decoder(nn.Module):
     """Recurrent layers with a residual connection around every one from the second on.
 
-    The attentional vector is not fed back into the recurrence: in training the whole target runs through all layers,
+    Unless the attentional vector is fed back into the recurrence, the whole target runs in training through all layers,
     one stack, in one call, and attention and output layer are plain matrix products. With the context "upper", the
     layers above the first read [context; state], the state being the sum of the layers below; each is then a stack.
+    With input feeding the first layer reads [embedding; attentional vector of the step before], and attention runs
+    between the steps.
 
     Args:
         cell: A key of `nmt.model.recurrent.CELLS`.
@@ -57,7 +72,7 @@ class Decoder(nn.Module):
         dropout: Where values are dropped, and how many.
         memory: What the layers keep for their backward pass, as in `model.memory`; bytes are divided among them.
 
-    Source: Luong et al. 2015, equation 5 (the attentional vector); Wu et al. 2016 (residual connections).
+    Source: Luong et al. 2015, equation 5 (the attentional vector), section 3.3 (input feeding); Wu et al. 2016 (residual connections).
     """
 
     def __init__(
@@ -74,6 +89,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.hidden_size = hidden_size
         self.context = attention.context
+        self.input_feeding = attention.input_feeding
+        first = embedding_size + hidden_size if attention.input_feeding else embedding_size
         upper = encoder_size + hidden_size if attention.context == "upper" else hidden_size
         self.states = number_of_states(cell)
         self.bridge = nn.Linear(encoder_size, self.states * layers * hidden_size)
@@ -81,7 +98,7 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(
             recurrent(
                 cell,
-                upper if number else embedding_size,
+                upper if number else first,
                 hidden_size,
                 height,
                 noise=dropout.layers,
@@ -90,6 +107,8 @@ class Decoder(nn.Module):
             )
             for number, height in enumerate(heights)
         )
+        if attention.input_feeding:
+            feed(self.layers[0])
         self.attention = Attention(attention.kind, hidden_size, encoder_size, attention.heads, dropout.attention)
         self.attentional = nn.Linear(encoder_size + hidden_size, hidden_size)
         self.readout = nn.Linear(hidden_size, embedding_size)
@@ -113,7 +132,8 @@ class Decoder(nn.Module):
         memory = self.attention.memory(encoded.states, encoded.lengths)
         attention = encoded.states.new_zeros(batch, source_length)
         packed = None if torch.is_grad_enabled() else steppers(self.layers)
-        return DecoderState(memory, tuple(first.contiguous()), attention, packed)
+        fed = encoded.states.new_zeros(batch, self.hidden_size) if self.input_feeding else None
+        return DecoderState(memory, tuple(first.contiguous()), attention, fed, packed)
 
     def forward(self, embedded: Tensor, start: DecoderState) -> Tensor:
         """Run whole targets, as in training.
@@ -125,6 +145,10 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer, [T, B, E].
         """
+        if start.fed is not None:
+            attending = self._attending(start.memory)
+            if found := run_fed(self.layers[0], embedded, start.layers, start.fed, attending):
+                return linear(found[0], self.readout.weight, self.readout.bias)
         return self._decode(embedded, start, weights=False)[0]
 
     def run(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
@@ -137,8 +161,7 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer [T, B, E], attention weights [T, B, S], and the state after them.
         """
-        output, weights, layers = self._decode(embedded, state, weights=True)
-        return output, weights, replace(state, layers=layers, attention=weights[-1])
+        return self._decode(embedded, state, weights=True)
 
     def step(self, embedded: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Advance every hypothesis by one token.
@@ -150,17 +173,36 @@ class Decoder(nn.Module):
         Returns:
             Vectors for the output layer [N, E], and the state after it.
         """
-        output, weights, layers = self._decode(embedded[None], state, weights=True)
-        return output[0], replace(state, layers=layers, attention=weights[0])
+        output, _, state = self._decode(embedded[None], state, weights=True)
+        return output[0], state
 
-    def _decode(
-        self, inputs: Tensor, state: DecoderState, *, weights: bool
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    def _decode(self, inputs: Tensor, state: DecoderState, *, weights: bool) -> tuple[Tensor, Tensor, DecoderState]:
         """Run T steps of N hypotheses, inputs [T, N, E]; T is 1, or N is B.
 
         Returns:
             Vectors for the output layer [T, N, E], attention weights [T, N, S] if they are wanted (else anything), and
-            what the layers go on from.
+            the state after the steps.
+        """
+        if state.fed is None:
+            vectors, shares, state = self._attentional(inputs, state, weights=weights)
+        else:
+            steps = []
+            for each in inputs:
+                assert state.fed is not None
+                joined = torch.cat([each, state.fed.to(each.dtype)], -1)[None]
+                found, share_of, state = self._attentional(joined, state, weights=weights)
+                state = replace(state, fed=found[0])
+                steps.append((found, share_of))
+            vectors, shares = (torch.cat(parts) for parts in zip(*steps, strict=True))
+        return linear(vectors, self.readout.weight, self.readout.bias), shares, state
+
+    def _attentional(
+        self, inputs: Tensor, state: DecoderState, *, weights: bool
+    ) -> tuple[Tensor, Tensor, DecoderState]:
+        """Run T steps of the layers, inputs [T, N, I]; T is 1, or N is B.
+
+        Returns:
+            Attentional vectors [T, N, H], attention weights [T, N, S] as above, and the state after the steps.
         """
         stacks: list[Any] = list(state.steppers or self.layers)
         noise = self.dropout.layers
@@ -174,7 +216,7 @@ class Decoder(nn.Module):
             output, after = run(stack, joined, first)
             states = states + output
             last.append(after)
-        attentional, readout = self.attentional, self.readout
+        attentional = self.attentional
         vectors = linear(
             [context, states],
             attentional.weight,
@@ -184,7 +226,26 @@ class Decoder(nn.Module):
             per_sentence=noise.per_sentence,
         )  # [T, N, H]
         layers = tuple(torch.cat(parts) for parts in zip(*last, strict=True))
-        return linear(vectors, readout.weight, readout.bias), shares, layers
+        attention = shares[-1] if weights else state.attention
+        return vectors, shares, replace(state, layers=layers, attention=attention)
+
+    def _attending(self, memory: AttentionMemory) -> Attending:
+        """What happens between the steps of fed layers, in training or not."""
+        training, noise = self.training, self.dropout
+        asks = self.attention.query_projection
+        return Attending(
+            memory.keys,
+            memory.values,
+            memory.lengths,
+            self.attentional.weight,
+            self.attentional.bias,
+            asks.weight if isinstance(asks, nn.Linear) else None,
+            self.attention.vector,
+            self.attention.heads,
+            noise.attention if training else 0.0,
+            noise.output if training else 0.0,
+            noise.layers.per_sentence,
+        )
 
     def _attend(self, states: Tensor, memory: AttentionMemory, *, weights: bool) -> tuple[Tensor, Tensor]:
         """Let states [T, N, H] look at the sources: contexts [T, N, C] and weights [T, N, S]."""
@@ -220,4 +281,5 @@ def reorder(state: DecoderState, index: Tensor) -> DecoderState:
         memory=memory,
         layers=tuple(each[:, flat] for each in state.layers),
         attention=state.attention[flat],
+        fed=None if state.fed is None else state.fed[flat],
     )

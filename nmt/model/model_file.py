@@ -22,8 +22,9 @@ _TYPES: Final = ("bytes", "float32", "int8", "int64", "float64", "int32", "bfloa
 _BYTES: Final = {"bytes": 1, "float32": 4, "int64": 8, "float64": 8, "int32": 4}
 _PANEL: Final = 16  # rows of a panel of what is rounded, each of which is filled up
 _ROUNDED: Final = {"int8": (4, 1), "bfloat16": (2, 2)}  # to a multiple of so many values, of so many bytes
-# Of a shape, and those that files of earlier versions do not tell: one head, readout, no zoneout.
-_NUMBERS, _FEWER = 12, (1, 0, 0)
+# Of a shape, those that files of earlier versions tell, and what the rest then are: one head, readout, no zoneout, no
+# input feeding.
+_NUMBERS, _EARLIER, _REST = 13, (9, 12), (1, 0, 0, 0)
 _PRECISION, _SIZES = 2, slice(3, 5)  # where these stand in it
 
 
@@ -122,9 +123,10 @@ class ModelFile:
 
     def _numbers(self) -> tuple[int, ...]:
         content = self.read("network") or b""
-        if len(content) not in (8 * _NUMBERS, 8 * (_NUMBERS - len(_FEWER))):
+        if len(content) not in [8 * count for count in (_NUMBERS, *_EARLIER)]:
             raise ValueError(f"expected a section `network` of {_NUMBERS} numbers")
-        return (*struct.unpack(f"<{len(content) // 8}q", content), *_FEWER)[:_NUMBERS]
+        found = struct.unpack(f"<{len(content) // 8}q", content)
+        return (*found, *_REST[len(found) - _EARLIER[0] :])
 
 
 def make_model_file(

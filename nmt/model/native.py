@@ -199,6 +199,7 @@ def shape_numbers(shape: NetworkShape, precision: str) -> tuple[int, ...]:
         shape.attention_heads,
         _CONTEXT[shape.context],
         round(1e6 * shape.zoneout),
+        int(shape.input_feeding),
     )
 
 

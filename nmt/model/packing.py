@@ -45,6 +45,7 @@ def pack(model: Seq2Seq, names: Mapping[str, Tensor], precision: str = "float32"
         model.decoder.attention.heads,
         model.decoder.context,
         encoder.zoneout[1],
+        model.decoder.input_feeding,
         one_table=model.source_embedding is model.target_embedding,
         tied=model.output_weight is None,
     )

@@ -12,7 +12,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import rnn_engine
 from nmt.values import shown_bytes
-from rnn_engine import GRU, LSTM, MILSTM, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper
+from rnn_engine import GRU, LSTM, MILSTM, Attending, LayerNormLSTM, LayerNormMILSTM, Memory, Stepper, input_feeding
+from rnn_engine.native import STEPS
 from rnn_engine.nn.devices import device_of
 from rnn_engine.nn.layer import Recurrent
 from rnn_engine.spec import CELLS as ENGINE_CELLS
@@ -31,6 +32,7 @@ __all__ = [
     "precisions",
     "recurrent",
     "run",
+    "run_fed",
     "share",
     "steppers",
 ]
@@ -182,6 +184,34 @@ def run(
     return output, last if isinstance(last, tuple) else (last,)
 
 
+def feed(layers: Any) -> None:
+    """Have a stack run step by step from now on, by `run_fed`; `plan` then plans that."""
+    layers.schedule = STEPS
+
+
+def run_fed(
+    layers: Any, inputs: Tensor, states: tuple[Tensor, ...], fed: Tensor, attending: Attending
+) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+    """Call a stack that reads, beside its input, what attention made of the step before; see `input_feeding`.
+
+    Args:
+        layers: What `recurrent` made, and `feed` was told of.
+        inputs: [T, B, E].
+        states: (h0, c0), or (h0,) of a cell with one state.
+        fed: [B, H], what it reads at the first step.
+        attending: What attention looks at, and what is made of it.
+
+    Returns:
+        What attention made of each step [T, B, H], and the states after the last; None of a layer of others in `CELLS`.
+    """
+    if not isinstance(layers, _ENGINE_LAYERS):
+        return None
+    memory = fitting(layers, inputs.shape[0], inputs.shape[1]) if torch.is_grad_enabled() else Memory.parse("store")
+    given: Any = states[0] if len(states) == 1 else states
+    vectors, last = input_feeding(layers, inputs, given, fed, attending, memory=memory)
+    return vectors, last if isinstance(last, tuple) else (last,)  # type: ignore[return-value]
+
+
 def _run_other(layers: Any, inputs: Tensor, states: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
     """A stepper, or a layer of others in `CELLS`, which knows of lengths by packed sequences alone."""
     if lengths is None:
@@ -216,6 +246,7 @@ def plan(layer: Any, lengths: list[int] | int, batch: int, memory: str | int | M
         layer,
         **of_length,
         memory=layer.memory if memory is None else memory,
+        schedule=layer.schedule,
         threads=torch.get_num_threads(),
         dtype=str(dtype).removeprefix("torch."),
         device=device_of(weight).name,

@@ -80,7 +80,7 @@ class Seq2Seq(nn.Module):
             shape.hidden_size,
             shape.decoder_layers,
             encoder.output_size,
-            AttentionShape(shape.attention, shape.attention_heads, shape.context),
+            AttentionShape(shape.attention, shape.attention_heads, shape.context, shape.input_feeding),
             DecoderDropout(noise, _or_dropout(shape.output_dropout, shape), shape.attention_dropout),
             shape.memory,
         )

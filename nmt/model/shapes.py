@@ -30,8 +30,11 @@ class NetworkShape:
     decoder_layers: int
     attention_heads: int = 1
     context: str = "readout"
-    zoneout: float = 0.0
     """readout or upper: which layers read what attention gives."""
+    zoneout: float = 0.0
+    """How much of a layer's states stays at each step what it was."""
+    input_feeding: bool = False
+    """Whether the decoder's first layer reads the attentional vector of the step before, too."""
     one_table: bool = False
     """Whether one embedding serves both sides."""
     tied: bool = False
@@ -62,6 +65,7 @@ class NetworkShape:
             shape.attention_heads,
             shape.context,
             shape.zoneout,
+            shape.input_feeding,
             one_table=config.data.joint_vocabulary and shape.tie_embeddings,
             tied=shape.tie_embeddings,
         )
@@ -71,9 +75,10 @@ class NetworkShape:
         width, hidden, target = self.embedding_size, self.hidden_size, self.target_vocabulary
         context, states = 2 * hidden, 1 if CELLS[self.cell].single_state else 2
         upper = context + hidden if self.context == "upper" else hidden
+        first = width + hidden if self.input_feeding else width
         encoder = StackSpec(self.cell, width, hidden, self.encoder_layers, bidirectional=True)
         stacks = {"encoder.layers.": encoder} | {
-            f"decoder.layers.{layer}.": StackSpec(self.cell, upper if layer else width, hidden)
+            f"decoder.layers.{layer}.": StackSpec(self.cell, upper if layer else first, hidden)
             for layer in range(self.decoder_layers)
         }
         shapes: dict[str, tuple[int, ...]] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -119,6 +120,7 @@ def run_forward(
     c0: Tensor | None,
     weights: list[Tensor | None],
     packed: Arena | None = None,
+    before_step: Callable[[Tensor, int], None] | None = None,
 ) -> tuple[Outputs, Tensor | None]:
     """Runs a plan forward.
 
@@ -131,6 +133,7 @@ def run_forward(
         c0: The same.
         weights: From `weights_of`.
         packed: The weights once more, from `Plan.pack`, for a plan with packed ones.
+        before_step: Called with y and t before step t of a plan of steps, which reads x as it then is.
 
     Returns:
         The outputs, and the reserve; None if the plan keeps nothing.
@@ -141,11 +144,17 @@ def run_forward(
     hn, cn = device.new(plan.h_shape, dtype), device.new(plan.c_shape, values)
     reserve = device.new((plan.reserve_bytes,), torch.uint8) if plan.reserve_bytes else None
     given = plain(device, x, dtype), plain(device, h0, dtype), plain(device, c0, values)
-    workspace, stream = device.workspace(plan.forward_workspace_bytes), device.stream()
-    plan.forward(weights, packed, *given, y, cy, hn, cn, reserve, workspace, *masks, stream)
+    workspace, stream = _workspace(device, plan.forward_workspace_bytes, before_step), device.stream()
+    hook = None if before_step is None else partial(before_step, y)
+    plan.forward(weights, packed, *given, y, cy, hn, cn, reserve, workspace, *masks, stream, hook)
     if values != dtype:
         cn, cy = device.cast(cn, dtype), None if cy is None else device.cast(cy, dtype)
     return Outputs(y, hn, cn, cy), reserve
+
+
+def _workspace(device: Device, size: int, before_step: object) -> Arena:
+    """A call's; of its own where others are made in the middle of it, which have the thread's."""
+    return device.workspace(size) if before_step is None else device.new((size,), torch.uint8)
 
 
 def _turned(outputs: Outputs, batch_first: bool) -> Outputs:
@@ -216,8 +225,13 @@ def run_backward(
     saved: Sequence[Any],
     upstream: Sequence[Tensor | None],
     needed: Sequence[bool],
+    before_step: Callable[[Tensor, int], None] | None = None,
 ) -> list[Tensor | None]:
-    """The gradients of x, h0, c0 and all parameters, where they are needed; `reserve` is None where it was used up."""
+    """The gradients of x, h0, c0 and all parameters, where they are needed; `reserve` is None where it was used up.
+
+    `before_step` is called with dx and t before step t of a plan of steps, the last first, which reads dy as it then is;
+    dy must be of the call's type then, and contiguous.
+    """
     y, x, h0, c0, *parameters = saved
     dy, dhn, dcn, dcy = upstream
     dtype, values = x.dtype, value_dtype(x.dtype)
@@ -234,9 +248,11 @@ def run_backward(
     given = plain(device, x, dtype), plain(device, h0, dtype), plain(device, c0, values)
     y, dy, dhn = plain(device, y, dtype), plain(device, dy, dtype), plain(device, dhn, dtype)
     dcy, dcn = plain(device, dcy, values), plain(device, dcn, values)
-    workspace, stream = device.workspace(plan.backward_workspace_bytes), device.stream()
+    workspace, stream = _workspace(device, plan.backward_workspace_bytes, before_step), device.stream()
     wanted = (dx, dh0, dc0)
-    plan.backward(weights, formed, *given, y, dy, dcy, dhn, dcn, *wanted, reserve, workspace, True, *masks, stream)
+    hook = None if before_step is None else partial(before_step, dx)
+    arenas = reserve, workspace, True
+    plan.backward(weights, formed, *given, y, dy, dcy, dhn, dcn, *wanted, *arenas, *masks, stream, hook)
     for i, parameter in enumerate(parameters):
         gradient = formed[i]
         if gradient is not None and gradient.dtype != parameter.dtype:

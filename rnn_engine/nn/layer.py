@@ -192,23 +192,37 @@ class Recurrent(nn.Module):
             raise TypeError("torch.fx.symbolic_trace: expected a module that calls the layer, got the layer")
         if unknown:
             check_no_more(type(self).__name__, unknown, inspect.signature(Recurrent.forward).parameters)
-        settings = Settings(
-            self.spec,
-            self.batch_first,
-            not last_state_only,
-            return_cell_states,
-            self.dropout if self.training and self.num_layers > 1 else 0.0,
-            self.recurrent_dropout if self.training else 0.0,
-            self.training and any(self.zoneout),
-            Memory.parse(self.memory if memory is None else memory),
-            check_schedule(self.schedule if schedule is None else schedule),
-        )
-        parameters = self._tensors()
+        schedule = check_schedule(self.schedule if schedule is None else schedule)
+        settings = self.settings(memory, schedule, output=not last_state_only, cell_output=return_cell_states)
+        parameters = self.tensors()
         called = recorded if observed(input, hx, parameters[0], parameters=parameters) else run
         y, last, cells = called(settings, parameters, input, hx, lengths)
         return (y, last, cells) if return_cell_states else (y, last)
 
-    def _tensors(self) -> list[Tensor]:
+    def settings(
+        self, memory: str | int | Memory | None, schedule: str, *, output: bool = True, cell_output: bool = False
+    ) -> Settings:
+        """What a call as the layer now stands depends on, beside its tensors.
+
+        Args:
+            memory: What to keep for backward, in place of the layer's own setting.
+            schedule: How threads share the work.
+            output: Whether y is wanted.
+            cell_output: Whether c of all steps is.
+        """
+        return Settings(
+            self.spec,
+            self.batch_first,
+            output,
+            cell_output,
+            self.dropout if self.training and self.num_layers > 1 else 0.0,
+            self.recurrent_dropout if self.training else 0.0,
+            self.training and any(self.zoneout),
+            Memory.parse(self.memory if memory is None else memory),
+            schedule,
+        )
+
+    def tensors(self) -> list[Tensor]:
         """The parameters in order, or what stands in their place: `functional_call`, parametrisations, pruning."""
         registered: Mapping[str, Any] = self._parameters
         found = [registered[name] if name in registered else getattr(self, name) for name in self._names]
@@ -252,4 +266,4 @@ class Recurrent(nn.Module):
 
     def stepper(self) -> Stepper:
         """A forward-only runner with packed weights, for one step after another: see `Stepper`."""
-        return Stepper(self.spec, self._tensors(), torch.get_num_threads())
+        return Stepper(self.spec, self.tensors(), torch.get_num_threads())

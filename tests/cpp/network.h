@@ -25,7 +25,8 @@ static inline rnn_translate_shape shape_of(int cell, int attention, int precisio
                                      layers,
                                      attention == RNN_TRANSLATE_GENERAL ? 1 : 3,
                                      cell % 2 ? RNN_TRANSLATE_UPPER : RNN_TRANSLATE_READOUT,
-                                     cell == RNN_ENGINE_GRU ? 100000 : 0};
+                                     cell == RNN_ENGINE_GRU ? 100000 : 0,
+                                     cell == RNN_ENGINE_LAYER_NORM_LSTM || cell == RNN_ENGINE_GRU};
   return shape;
 }
 
@@ -70,7 +71,8 @@ static inline void make_tensors(Tensors* t, const rnn_translate_shape* shape) {
   for (int layer = 0; layer < shape->decoder_layers; ++layer) {
     char prefix[32];
     snprintf(prefix, sizeof prefix, "decoder.layers.%d.", layer);
-    add_layer(t, shape->cell, prefix, "_l0", !layer ? E : shape->context == RNN_TRANSLATE_UPPER ? 3 * H : H);
+    const int first = shape->input_feeding ? E + H : E;
+    add_layer(t, shape->cell, prefix, "_l0", !layer ? first : shape->context == RNN_TRANSLATE_UPPER ? 3 * H : H);
   }
   const int states = shape->cell == RNN_ENGINE_GRU ? 1 : 2;
   add(t, "", "decoder.initial.weight", "", states * shape->decoder_layers * H * 2 * H);

@@ -24,6 +24,8 @@ ATTENTION = [
     {"attention": "dot", "attention_heads": 2, "context": "upper"},
     {"attention": "general", "context": "upper"},
     {"attention": "additive", "attention_heads": 4},
+    {"attention": "general", "input_feeding": True},
+    {"attention": "additive", "attention_heads": 2, "input_feeding": True},
 ]
 SOURCE = torch.tensor([[5, 6, 7], [8, 9, 3], [4, 3, 0], [3, 0, 0]])  # [S, B]
 LENGTHS = torch.tensor([4, 3, 2])

@@ -12,10 +12,10 @@ from nmt.model_folder.weights import parameters_of
 
 @pytest.mark.parametrize("cell", sorted(CELLS))
 @pytest.mark.parametrize("attention", ["dot", "general", "additive"])
-@pytest.mark.parametrize("context", ["readout", "upper"])
+@pytest.mark.parametrize("reads", [{}, {"context": "upper"}, {"input_feeding": True}])
 @pytest.mark.parametrize(("joint", "tied"), [(True, True), (True, False), (False, True), (False, False)])
-def test_they_are_those_of_the_network(cell, attention, context, joint, tied):
-    shape = {"cell": cell, "attention": attention, "context": context, "encoder_layers": 2, "decoder_layers": 3}
+def test_they_are_those_of_the_network(cell, attention, reads, joint, tied):
+    shape = {"cell": cell, "attention": attention, **reads, "encoder_layers": 2, "decoder_layers": 3}
     config = make_config(joint, tie_embeddings=tied, **shape)
     sizes = (11, 11) if joint else (11, 13)
     expected = {name: tuple(each.shape) for name, each in parameters_of(Seq2Seq.from_config(config, *sizes)).items()}

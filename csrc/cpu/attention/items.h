@@ -212,7 +212,8 @@ void score_additive_rows(const Kernels<S>& kernels, const HeadShape& head, const
 inline Mask attention_mask(const rnn_engine_attention_problem& p, const rnn_engine_masks& masks, std::int64_t b,
                            std::int64_t head, std::int64_t step) {
   const MaskSite site = make_mask_site(MaskKind::kAttention, head, 0, p.dropout);
-  return {key_of(masks), site.site, static_cast<std::uint32_t>(step), row_id(masks, b), site.threshold, 0};
+  return {key_of(masks),    site.site,      static_cast<std::uint32_t>(p.first_step + step),
+          row_id(masks, b), site.threshold, 0};
 }
 
 }  // namespace rnn_engine

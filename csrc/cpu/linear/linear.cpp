@@ -28,7 +28,8 @@ struct LinearCall {
         weight(static_cast<const T*>(given.weight)),
         rows(rows_of(problem)),
         depth(inputs_of(problem)),
-        masks(MaskKind::kLinear, given.seed, problem.dropout, 1.0, problem.batch, problem.per_sentence != 0) {}
+        masks(MaskKind::kLinear, given.seed, problem.dropout, 1.0, problem.batch, problem.per_sentence != 0,
+              problem.first_step) {}
 
   std::int64_t input_row(std::int64_t i) const { return args.input_rows[i] ? args.input_rows[i] : p.input_sizes[i]; }
   const T* input(std::int64_t i, std::int64_t row) const {

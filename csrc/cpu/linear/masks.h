@@ -9,8 +9,9 @@ namespace rnn_engine {
 template <class T>
 class RowMasks {
  public:
-  RowMasks(MaskKind kind, std::uint64_t seed, double probability, double scale, std::int64_t batch, bool per_sentence)
-      : batch_(batch), per_sentence_(per_sentence) {
+  RowMasks(MaskKind kind, std::uint64_t seed, double probability, double scale, std::int64_t batch, bool per_sentence,
+           std::int64_t first_step = 0)
+      : batch_(batch), first_step_(first_step), per_sentence_(per_sentence) {
     const MaskSite site = make_mask_site(kind, 0, 0, probability);
     row_.drops = probability > 0;
     row_.scale = static_cast<Value<T>>(scale * dropout_scale<double>(probability));
@@ -26,13 +27,13 @@ class RowMasks {
     row.columns = columns;
     row.mask.first = first;
     row.mask.row = static_cast<std::uint32_t>(r % batch_);
-    row.mask.step = per_sentence_ ? 0 : static_cast<std::uint32_t>(r / batch_);
+    row.mask.step = per_sentence_ ? 0 : static_cast<std::uint32_t>(first_step_ + r / batch_);
     return row;
   }
 
  private:
   EpilogueRow<T> row_{};
-  std::int64_t batch_;
+  std::int64_t batch_, first_step_;
   bool per_sentence_;
 };
 

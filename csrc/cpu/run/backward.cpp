@@ -22,14 +22,20 @@ class Backward {
     const bool first = tile.s1 == run_.shape().T;
     if (tile.kind == TileKind::kReplay) return run_replay(tile, first);
     BackwardPseudoLayer<T> pseudo(run_.shape(), call_.rows_of(tile));
-    if (!pseudo.input && (tile.kind == TileKind::kWeightGradients || !pseudo.stored)) pseudo.input = input_of(tile);
+    const Schedule& schedule = run_.plan.schedule;
+    const bool reads = tile.kind == TileKind::kWeightGradients || (!pseudo.stored && !schedule.stepwise);
+    if (!pseudo.input && reads) pseudo.input = input_of(tile);
     if (tile.kind == TileKind::kWeightGradients) return tile_.run_weight_gradients(pseudo, tile.s0, tile.s1);
     if (tile.kind == TileKind::kInputGradient) return tile_.run_input_gradient(pseudo, tile.s0, tile.s1);
     if (first) {
       tile_.begin(pseudo);
       run_.team.barrier();
     }
-    tile_.run(pseudo, tile.s0, tile.s1, run_.plan.schedule.of(tile.layer) == Policy::kRecompute);
+    if (schedule.stepwise) {
+      const std::int64_t s0 = schedule.piece(tile.s0);
+      return tile_.run_step(pseudo, tile.s0, s0, std::min(run_.shape().T, s0 + schedule.backward_steps));
+    }
+    tile_.run(pseudo, tile.s0, tile.s1, schedule.of(tile.layer) == Policy::kRecompute);
   }
 
  private:
@@ -70,13 +76,15 @@ void run_backward(const Plan& plan, const Backend& backend, Pool& pool, const rn
     std::fill_n(BackwardWorkspace<T>(plan.layout(), arena, 0).zeros, plan.shape.B * std::max(widest.H, widest.R),
                 Value<T>(0));
   }
-  run_tiles(plan, pool, true, interrupt, [&](Team& team, std::int64_t group, const auto& each_tile) {
-    Arena arena(args.workspace);
-    const BackwardWorkspace<T> workspace(plan.layout(), arena, group);
-    const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
-    const Backward<T> backward(runner, args, workspace);
-    each_tile([&](const Tile& tile) { backward.run(tile); });
-  });
+  run_tiles(plan, pool, true, interrupt, {args.before_step, args.before_step_user},
+            [&](Team& team, std::int64_t group, const auto& each_tile) {
+              Arena arena(args.workspace);
+              const BackwardWorkspace<T> workspace(plan.layout(), arena, group);
+              const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(),
+                                     backend.template kernels<Value<T>>()};
+              const Backward<T> backward(runner, args, workspace);
+              each_tile([&](const Tile& tile) { backward.run(tile); });
+            });
 }
 
 template void run_backward<float>(const Plan&, const Backend&, Pool&, const rnn_engine_backward_args&, Interrupt&);

@@ -74,6 +74,16 @@ class BackwardTile {
     run_.team.barrier();
   }
 
+  // One step of a piece, where all layers take one before any takes the next; the products follow. Ends with a barrier.
+  void run_step(const BackwardPseudoLayer<T>& pseudo, std::int64_t step, std::int64_t s0, std::int64_t s1) const {
+    const Step at = step_at(run_.shape(), pseudo.direction, step);
+    BackwardSteps<T>(run_, workspace_, pseudo).run(at, step, s0, s1);
+    run_.team.barrier();
+    if (!pseudo.stored && step == s0) copy_boundary(pseudo, at);
+    if (step == 0) gradients_of(pseudo).of_vectors();
+    if (step == s0) run_.team.barrier();
+  }
+
   // Of kept gates, whose gradients now stand in their place. Ends with a barrier.
   void run_weight_gradients(const BackwardPseudoLayer<T>& pseudo, std::int64_t s0, std::int64_t s1) const {
     const Gradients<T> gradients = gradients_of(pseudo);

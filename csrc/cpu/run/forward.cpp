@@ -51,13 +51,15 @@ class Forward {
 template <class T>
 void run_forward(const Plan& plan, const Backend& backend, Pool& pool, const rnn_engine_forward_args& args,
                  Interrupt& interrupt) {
-  run_tiles(plan, pool, false, interrupt, [&](Team& team, std::int64_t group, const auto& each_tile) {
-    Arena arena(args.workspace);
-    const ForwardWorkspace<T> workspace(plan.layout(), arena, group);
-    const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(), backend.template kernels<Value<T>>()};
-    const Forward<T> forward(runner, args, workspace);
-    each_tile([&](const Tile& tile) { forward.run(tile); });
-  });
+  run_tiles(plan, pool, false, interrupt, {args.before_step, args.before_step_user},
+            [&](Team& team, std::int64_t group, const auto& each_tile) {
+              Arena arena(args.workspace);
+              const ForwardWorkspace<T> workspace(plan.layout(), arena, group);
+              const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(),
+                                     backend.template kernels<Value<T>>()};
+              const Forward<T> forward(runner, args, workspace);
+              each_tile([&](const Tile& tile) { forward.run(tile); });
+            });
 }
 
 template <class T>
