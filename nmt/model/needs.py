@@ -9,6 +9,7 @@ from nmt.model.attention import Attention
 from rnn_engine import native
 from rnn_engine.nn.autograd import value_dtype
 from rnn_engine.nn.devices import NAMES, called_dtype, device_of
+from rnn_engine.nn.feeding_steps import CHUNK
 
 _ALL_GRADIENTS = 7  # of queries, keys and values
 _VECTOR = 8
@@ -57,6 +58,11 @@ def attention_needs(attention: Attention, source_steps: int, steps: int, batch: 
     engine, gradients = device.context(torch.get_num_threads()), _ALL_GRADIENTS + (_VECTOR if additive else 0)
     workspace = max(native.attention_workspace(engine, problem, wanted) for wanted in (0, gradients))
     return context + value_dtype(dtype).itemsize * heads * rows, workspace
+
+
+def stretch_of(attention: Attention, steps: int) -> int:
+    """Tell how many of a target's steps attention gives their contexts at a time, with input feeding."""
+    return min(steps, CHUNK) if device_of(attention.key_projection.weight).attends else steps
 
 
 def linear_workspace(layer: nn.Linear, rows: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from nmt.config import ModelConfig, Precision
 from nmt.model.divergence import divergence_workspace
-from nmt.model.needs import attention_needs, called, linear_workspace, rounded_bytes
+from nmt.model.needs import attention_needs, called, linear_workspace, rounded_bytes, stretch_of
 from nmt.model.readout import loss_workspace
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
@@ -114,13 +114,22 @@ class Footprint:
         rows = batch * max(source_steps, target_steps)
         with mixed(self._model.device, self._precision):
             value = called(weight).itemsize
-            attention, inside = attention_needs(decoder.attention, source_steps, target_steps, batch)
+            attended = target_steps
+            if shape.input_feeding:
+                # What the first layer reads and its gradient, a sum for keys and values over stretches of steps; of one
+                # stretch alone what attention gives, the gradients of that, of the query and of the vector.
+                attended = stretch_of(decoder.attention, target_steps)
+                target += width + 2 * hidden - states
+                source += states + hidden if attended < target_steps else 0
+            stretch = value * batch * attended * (states + 2 * hidden) if shape.input_feeding else 0
+            attention, inside = attention_needs(decoder.attention, source_steps, attended, batch)
             linear = [decoder.attention.key_projection, decoder.attentional, decoder.readout]
             inside = max(workspace, inside, *(linear_workspace(each, rows) for each in linear))
+            inside += workspace if shape.input_feeding else 0  # one call is in the middle of the other
             inside += max(rounded_bytes(stack) for stack in (self._model.encoder.layers, *decoder.layers))
             # The gradient of an embedding is as large as its table; one is computed while another is kept.
             output = loss_workspace(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
         if self._rdrop:
             output += divergence_workspace(weight, batch * target_steps // 2)
-        activations = embedded + value * batch * (source_steps * source + target_steps * target)
+        activations = stretch + embedded + value * batch * (source_steps * source + target_steps * target)
         return Need(reserve, inside, output, attention, activations)
