@@ -203,8 +203,8 @@ class ModelConfig(Section):
     """Where the decoder reads what attention gives: `readout`, behind its layers, the last of which asks; or `upper`,
     where the first layer asks and those above read it, too."""
     input_feeding: bool = False
-    """Whether the decoder's first layer reads, beside a word, the attentional vector of the step before (Luong), so that
-    it knows what has been looked at. Training then goes step by step, which takes longer. With `context = "readout"`."""
+    """Whether the decoder's first layer reads, beside a word, the attentional vector of the step before (Luong), and so
+    knows what has been looked at. Training then goes step by step, which takes longer. With `context = "readout"`."""
     tie_embeddings: bool = True
     """Share the target embedding with the output layer and, with a joint vocabulary, with the source embedding."""
     dropout: Fraction = 0.3
@@ -376,7 +376,7 @@ class Config(Section):
             raise ValueError(f"model.attention_heads: expected a divisor of model.hidden_size = {width}, got {heads}")
         if self.model.input_feeding and self.model.context != "readout":
             raise ValueError(
-                "model.input_feeding: expected model.context = 'readout', where the last layer asks and the first is fed, "
-                f"got {self.model.context!r}"
+                "model.input_feeding: expected model.context = 'readout', where the last layer asks, and the first is "
+                f"fed what comes of it, got {self.model.context!r}"
             )
         return self

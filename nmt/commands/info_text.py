@@ -90,7 +90,9 @@ def _network_text(network: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> 
     attention += ", read by the layers above the first" if network["context"] == "upper" else ""
     attention += ", fed back into the first layer" if network["input_feeding"] else ""
     yield _row("decoder", f"{_layers(network['decoder_layers'], cell)}, {width} wide, {attention}")
-    if noise := [f"{name.replace('_', ' ')} {network[name]}" for name in ("recurrent_dropout", "zoneout") if network[name]]:
+    if noise := [
+        f"{name.replace('_', ' ')} {network[name]}" for name in ("recurrent_dropout", "zoneout") if network[name]
+    ]:
         yield _row("layers", ", ".join(noise))
     tied = "shared with the output layer" if network["tie_embeddings"] else "not shared with the output layer"
     yield _row("embeddings", f"{network['embedding_size']} wide, {tied}")

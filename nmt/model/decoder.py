@@ -72,7 +72,8 @@ class Decoder(nn.Module):
         dropout: Where values are dropped, and how many.
         memory: What the layers keep for their backward pass, as in `model.memory`; bytes are divided among them.
 
-    Source: Luong et al. 2015, equation 5 (the attentional vector), section 3.3 (input feeding); Wu et al. 2016 (residual connections).
+    Source: Luong et al. 2015, equation 5 (the attentional vector), section 3.3 (input feeding); Wu et al. 2016
+    (residual connections).
     """
 
     def __init__(

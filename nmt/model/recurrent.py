@@ -209,7 +209,7 @@ def run_fed(
     memory = fitting(layers, inputs.shape[0], inputs.shape[1]) if torch.is_grad_enabled() else Memory.parse("store")
     given: Any = states[0] if len(states) == 1 else states
     vectors, last = input_feeding(layers, inputs, given, fed, attending, memory=memory)
-    return vectors, last if isinstance(last, tuple) else (last,)  # type: ignore[return-value]
+    return vectors, last if isinstance(last, tuple) else (last,)
 
 
 def _run_other(layers: Any, inputs: Tensor, states: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:

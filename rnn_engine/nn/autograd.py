@@ -38,6 +38,21 @@ class Masks(NamedTuple):
 NO_MASKS = Masks()
 
 
+class Beside(NamedTuple):
+    """What some forward calls have beside what all have.
+
+    Attributes:
+        packed: The weights once more, from `Plan.pack`, for a plan with packed ones.
+        before_step: Called with y and t before step t of a plan of steps, which reads x as it then is.
+    """
+
+    packed: Arena | None = None
+    before_step: Callable[[Tensor, int], None] | None = None
+
+
+NOTHING_BESIDE = Beside()
+
+
 class Outputs(NamedTuple):
     """What a call returns, in the shapes that its plan tells.
 
@@ -119,8 +134,7 @@ def run_forward(
     h0: Tensor | None,
     c0: Tensor | None,
     weights: list[Tensor | None],
-    packed: Arena | None = None,
-    before_step: Callable[[Tensor, int], None] | None = None,
+    beside: Beside = NOTHING_BESIDE,
 ) -> tuple[Outputs, Tensor | None]:
     """Runs a plan forward.
 
@@ -132,20 +146,19 @@ def run_forward(
         h0: The same.
         c0: The same.
         weights: From `weights_of`.
-        packed: The weights once more, from `Plan.pack`, for a plan with packed ones.
-        before_step: Called with y and t before step t of a plan of steps, which reads x as it then is.
+        beside: What there is beside it.
 
     Returns:
         The outputs, and the reserve; None if the plan keeps nothing.
     """
-    dtype, values = x.dtype, value_dtype(x.dtype)
+    dtype, values, (packed, before_step) = x.dtype, value_dtype(x.dtype), beside
     y = None if plan.y_shape is None else device.new((*x.shape[:-1], plan.y_shape[-1]), dtype)
     cy = None if plan.cy_shape is None else device.new((*x.shape[:-1], plan.cy_shape[-1]), values)
     hn, cn = device.new(plan.h_shape, dtype), device.new(plan.c_shape, values)
     reserve = device.new((plan.reserve_bytes,), torch.uint8) if plan.reserve_bytes else None
     given = plain(device, x, dtype), plain(device, h0, dtype), plain(device, c0, values)
     workspace, stream = _workspace(device, plan.forward_workspace_bytes, before_step), device.stream()
-    hook = None if before_step is None else partial(before_step, y)
+    hook = None if before_step is None or y is None else partial(before_step, y)
     plan.forward(weights, packed, *given, y, cy, hn, cn, reserve, workspace, *masks, stream, hook)
     if values != dtype:
         cn, cy = device.cast(cn, dtype), None if cy is None else device.cast(cy, dtype)
@@ -229,8 +242,8 @@ def run_backward(
 ) -> list[Tensor | None]:
     """The gradients of x, h0, c0 and all parameters, where they are needed; `reserve` is None where it was used up.
 
-    `before_step` is called with dx and t before step t of a plan of steps, the last first, which reads dy as it then is;
-    dy must be of the call's type then, and contiguous.
+    `before_step` is called with dx and t before step t of a plan of steps, the last first, which reads dy as it then
+    is; dy must be of the call's type then, and contiguous.
     """
     y, x, h0, c0, *parameters = saved
     dy, dhn, dcn, dcy = upstream
@@ -250,7 +263,7 @@ def run_backward(
     dcy, dcn = plain(device, dcy, values), plain(device, dcn, values)
     workspace, stream = _workspace(device, plan.backward_workspace_bytes, before_step), device.stream()
     wanted = (dx, dh0, dc0)
-    hook = None if before_step is None else partial(before_step, dx)
+    hook = None if before_step is None or dx is None else partial(before_step, dx)
     arenas = reserve, workspace, True
     plan.backward(weights, formed, *given, y, dy, dcy, dhn, dcn, *wanted, *arenas, *masks, stream, hook)
     for i, parameter in enumerate(parameters):
@@ -264,6 +277,7 @@ def run_backward(
 
 __all__ = [
     "NO_MASKS",
+    "Beside",
     "Masks",
     "Outputs",
     "plain",

@@ -16,7 +16,7 @@ from rnn_engine import native
 from rnn_engine.nn.attention import attention
 from rnn_engine.nn.attention_inputs import Lengths, as_lengths
 from rnn_engine.nn.attention_inputs import check as check_attention
-from rnn_engine.nn.autograd import NO_MASKS, Masks, run_backward, run_forward, weights_of
+from rnn_engine.nn.autograd import NO_MASKS, Beside, Masks, run_backward, run_forward, weights_of
 from rnn_engine.nn.call import check_input, check_parameters
 from rnn_engine.nn.devices import NAMES, called_dtype, device_of
 from rnn_engine.nn.feeding_steps import CHUNK, Between, Leaves, Reverse, Step
@@ -167,7 +167,9 @@ def _check(layers: Recurrent, inputs: Tensor, fed: Tensor, attending: Attending)
     asked = attending.keys.shape[-1] if attending.query_weight is not None else hidden
     queries = inputs.new_empty(1).expand(len(inputs), batch, asked)
     lengths = as_lengths(inputs, attending.source_lengths)
-    check_attention((queries, attending.keys, attending.values, attending.vector, lengths, None), attending.heads, dtype)
+    check_attention(
+        (queries, attending.keys, attending.values, attending.vector, lengths, None), attending.heads, dtype
+    )
     for name, tensor in attending.leaves()._asdict().items():
         if tensor is not None and tensor.device != inputs.device:
             raise ValueError(f"{name}: expected a tensor on {inputs.device} as inputs, got one on {tensor.device}")
@@ -209,7 +211,7 @@ def _forward(
             x[t, :, width:] = vectors[t - 1]
 
     weights = weights_of(device, parameters, dtype)
-    found, reserve = run_forward(device, call.plan, call.masks, x, h0, c0, weights, before_step=before_step)
+    found, reserve = run_forward(device, call.plan, call.masks, x, h0, c0, weights, Beside(before_step=before_step))
     assert found.y is not None
     before_step(found.y, steps)
     return vectors, found.hn, found.cn, x, found.y, reserve

@@ -319,7 +319,7 @@ def _summed(sum: Tensor | None, more: Tensor | None) -> Tensor | None:
 
 
 def add(a: Tensor, b: Tensor, out: Tensor) -> None:
-    """out = a + b, by this thread alone: torch's would spin after it, and delay the engine's."""
+    """Make a + b, by this thread alone: torch's would spin after it, and delay the engine's."""
     if a.dtype == torch.bfloat16:  # NumPy has none
         torch.add(a, b, out=out)
     else:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnn_engine import native
-from rnn_engine.nn.autograd import NO_MASKS, run_forward, weights_of
+from rnn_engine.nn.autograd import NO_MASKS, Beside, run_forward, weights_of
 from rnn_engine.nn.call import check_parameters
 from rnn_engine.nn.devices import NAMES, device_of
 from rnn_engine.nn.observed import observed
@@ -83,7 +83,7 @@ class Stepper:
         steps, batch = (1, shape[0]) if len(shape) == 2 else shape[:2]
         h0, c0 = (None, None) if state is None else engine_states(self.spec, state, batch, like, like.dtype)
         outputs, _ = run_forward(
-            self._device, self._plan(steps, batch), NO_MASKS, x, h0, c0, self._weights, self._packed
+            self._device, self._plan(steps, batch), NO_MASKS, x, h0, c0, self._weights, Beside(self._packed)
         )
         assert outputs.y is not None
         return outputs.y, callers_states(self.spec, outputs.hn, outputs.cn, batch)
