@@ -148,6 +148,7 @@ def translate_document(
     texts: TextTranslator,
     translate: Callable[[DocumentJob], Sequence[Translation]],
     limits: Limits | None = None,
+    glossary: Glossary | None = None,
 ) -> DocumentResult:
     """Translate a document.
 
@@ -157,11 +158,12 @@ def translate_document(
         texts: As for `begin_document`.
         translate: Gives a translation for each of a job's `lines`, by its `settings`.
         limits: As for `begin_document`.
+        glossary: As for `begin_document`.
 
     Raises:
         DocumentError, MissingError, OSError: As by `begin_document`.
     """
-    job = begin_document(source, name, texts, limits)
+    job = begin_document(source, name, texts, limits, glossary)
     return job.finish(translate(job))
 
 

@@ -8,19 +8,26 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 
 from nmt.decoding.translation import Candidate, Status, Translation
+from nmt.documents.document import Limits
 from nmt.documents.translating import DocumentJob, DocumentResult, translate_document
 from nmt.text.translating import TextTranslator
 
 TEXTS = TextTranslator("en", "en")
 
 
-def translated(content: bytes, name: str, word: Callable[[str], str], texts: TextTranslator = TEXTS) -> DocumentResult:
+def translated(
+    content: bytes,
+    name: str,
+    word: Callable[[str], str],
+    texts: TextTranslator = TEXTS,
+    limits: Limits | None = None,
+) -> DocumentResult:
     """Translate a document word by word."""
 
     def translate(job: DocumentJob) -> Sequence[Translation]:
         return [translation(line, word) for line in job.lines]
 
-    return translate_document(content, name, texts, translate)
+    return translate_document(content, name, texts, translate, limits)
 
 
 def translation(line: str, word: Callable[[str], str]) -> Translation:
