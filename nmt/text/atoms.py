@@ -128,7 +128,7 @@ def _insert(tokens: list[Token], atom: Atom, words: int) -> int:
     trail = ""
     if place == len(tokens) and tokens and atom.trail:  # the full stop stays at the end
         last = tokens[-1]
-        trail, tokens[-1] = last.trail, replace(last, trail="")
+        trail, tokens[-1] = last.trail or atom.trail, replace(last, trail="")
     tokens.insert(place, Token("", atom.content, trail, atom.word))
     return place
 

@@ -91,7 +91,7 @@ class Glossary:
         Raises:
             GlossaryError: It is no glossary; names the line.
         """
-        if _XML.match(content):
+        if _XML.match(content) or _XML.match(content[:200].decode("utf-16", "replace").encode()):
             return cls(_read_tbx(content, languages))
         try:
             return cls(_read_lines(content.decode("utf-8-sig")))

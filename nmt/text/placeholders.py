@@ -43,7 +43,7 @@ _WORDS: Final = (
     r"(?<![\w.])v?\d+(?:\.\d+){2,}(?:-[\w.]+)?(?!\w)|(?<!\w)[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}(?!\w)|(?<!\w)0x[0-9a-fA-F]+(?!\w)",
     r"(?<![\w&])[@#][A-Za-z_]\w*",
     # quantities
-    rf"(?<![\w.,])[+−-]?{_AMOUNT}[\u00a0\u202f ]?(?:{'|'.join(_UNITS.split())}|%(?!%))(?![\w/])",
+    rf"(?<![\w.,])[+−-]?{_AMOUNT}[\u00a0\u202f ]?(?:{'|'.join(_UNITS.split())}|%(?!%))(?![\w/{{(])",
     rf"(?<!\w)(?:[€$£¥₽₹₩]|(?:EUR|USD|GBP|CHF)(?=[\u00a0 ]))[\u00a0\u202f ]?{_AMOUNT}(?!\w)",
 )
 _MARK: Final = r"<(?P<end>/?)(?P<name>[A-Za-z][\w.:-]{0,40}|\d{1,4})(?:\s[^<>]{0,500}?)?(?P<empty>/?)>"
@@ -111,7 +111,7 @@ def _pair(found: list[str | Tag], opened: list[tuple[str, int]], name: str, *, e
 
 def _without_the_sentence_s(word: str) -> str:
     """Return an address without the punctuation of the sentence in which it stands."""
-    if "://" not in word and not word.startswith(("www.", "mailto:", "tel:")):
+    if "://" not in word and not word.startswith(("www.", "mailto:", "tel:")) and word[1:3] != ":\\":
         return word
     while word[-1:] in tuple(".,;:!?'\"»”’*") or (
         word[-1:] in _CLOSERS and word.count(_CLOSERS[word[-1]]) < word.count(word[-1])

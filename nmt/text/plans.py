@@ -9,7 +9,7 @@ from itertools import count
 from nmt.decoding.alignment import Links
 from nmt.text.atoms import Atom, put_back, with_stand_ins
 from nmt.text.capitals import Shape, as_sentence, restored, shape_of
-from nmt.text.glossary import Glossary
+from nmt.text.glossary import Found, Glossary
 from nmt.text.placeholders import Kept, as_text, with_kept
 from nmt.text.placing import place
 from nmt.text.segments import Kind, Segment, Tag, joined, plain
@@ -50,7 +50,7 @@ class Plan:
         spans = words_of(self._text)
         self._words = len(spans)
         self._wanted = [
-            Wanted(found.term.source, found.term.target or self._text[found.start : found.end], words)
+            _wanted(found, self._text, words)
             for found in glossary.find(self._text)
             if not set(range(*(words := covered(spans, found.start, found.end)))) & {atom.word for atom in self._atoms}
         ]
@@ -80,7 +80,11 @@ class Plan:
         segment = as_text([before, *place(self._text, self._tree, tokens), behind])
         said = plain(segment)
         alignment = self._alignment(tokens, said) if links is not None else None
-        return Finished(segment, alignment, missing(said, self._wanted))
+        return Finished(segment, alignment, self.missing(said))
+
+    def missing(self, text: str) -> tuple[str, ...]:
+        """Return the terms that are missing in a translation."""
+        return missing(text, self._wanted)
 
     def _alignment(self, tokens: Sequence[Token], text: str) -> Links | None:
         """Return the links of the translation, if its words, and those of the source, are still the model's."""
@@ -88,6 +92,12 @@ class Plan:
             return None
         links = [(token.link, number) for number, token in enumerate(tokens) if token.link is not None]
         return tuple(sorted(links))
+
+
+def _wanted(found: Found, text: str, words: tuple[int, int]) -> Wanted:
+    """Say what a translation is to hold for a term; what is not translated, and was not kept, stands across tags."""
+    kept = " ".join(text[found.start : found.end].split())
+    return Wanted(found.term.source, found.term.target or kept, words, exact=found.term.target is None)
 
 
 def _with_names(segment: Segment, glossary: Glossary) -> Segment:

@@ -22,6 +22,8 @@ class Wanted:
     """Its translation."""
     words: tuple[int, int]
     """The range of source words that it covers."""
+    exact: bool = False
+    """Whether it is to be there to the letter, as what is not translated is."""
 
 
 def with_terms(tokens: Sequence[Token], wanted: Sequence[Wanted], words: int) -> list[Token]:
@@ -48,7 +50,7 @@ def with_terms(tokens: Sequence[Token], wanted: Sequence[Wanted], words: int) ->
         else:
             taken |= set(place)
     for term in left:
-        start, end = _span(found, term.words, taken)
+        start, end = _span(found, term, taken)
         if start == end:
             start = end = _free(boundary(found, term.words[0], words), taken)
         new = _written(term, found[start:end], begins=start == 0)
@@ -80,6 +82,7 @@ def _held_at(tokens: Sequence[Token], term: Wanted, taken: Set[int]) -> range | 
         for start in range(len(tokens) - len(parts) + 1)
         if not taken & set(range(start, start + len(parts)))
         and all(map(_is_form, map(_folded, tokens[start : start + len(parts)]), parts))
+        and (not term.exact or " ".join(str(token.core) for token in tokens[start : start + len(parts)]) == term.target)
     ]
     own = range(*term.words)
     return min(
@@ -101,8 +104,9 @@ def _is_form(word: str, term: str) -> bool:
     )
 
 
-def _span(tokens: Sequence[Token], words: tuple[int, int], taken: Set[int]) -> tuple[int, int]:
-    """Find the words that come from a range of source words: most of them, and few others, without a gap."""
+def _span(tokens: Sequence[Token], term: Wanted, taken: Set[int]) -> tuple[int, int]:
+    """Find the words that come from those of a term: most of them, and few others, without a gap."""
+    words = term.words
     best, found = 0, (0, 0)
     total, begun = 0, 0
     for number, token in enumerate(tokens):
@@ -114,14 +118,20 @@ def _span(tokens: Sequence[Token], words: tuple[int, int], taken: Set[int]) -> t
             best, found = total, (begun, number + 1)
         if total <= 0:
             total, begun = 0, number + 1
+    # Articles and prepositions look at the noun as well, and are no part of the term.
     start, end = found
-    while end - start > words[1] - words[0] and _is_small(tokens[start]):  # an article is no part of the term
+    cores = [str(token.core) for token in tokens]
+    noun = term.target[0].isupper() and any(core[0].isupper() for core in cores[max(1, start) : end])
+    while end - start > words[1] - words[0] and _is_beside(cores[start], noun=noun, first=start == 0):
         start += 1
+    while noun and end - start > words[1] - words[0] and cores[end - 1][0].islower():
+        end -= 1
     return start, end
 
 
-def _is_small(token: Token) -> bool:
-    return isinstance(token.core, str) and len(token.core) <= _SMALL and token.core.islower()
+def _is_beside(core: str, *, noun: bool, first: bool) -> bool:
+    """Whether a word is an article or a preposition, as far as can be told."""
+    return (noun and (first or core[0].islower())) or (len(core) <= _SMALL and (first or core.islower()))
 
 
 def _free(place: int, taken: Set[int]) -> int:

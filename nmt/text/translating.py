@@ -198,7 +198,7 @@ def _ranked(plan: Plan, translation: Translation, alternatives: int) -> list[Fin
 
 def _line_result(plan: Plan, done: Finished | None, status: Status) -> LineResult:
     if done is None:
-        return LineResult(plan.source, plan.source, status)
+        return LineResult(plan.source, plan.source, status, None, plan.missing(plan.source))
     return LineResult(plan.source, plain(done.segment).strip(), status, done.alignment, done.missing)
 
 
