@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from nmt.cli.collecting import collection
 from nmt.cli.documents import translate_file
 from nmt.cli.models import export, info, shortlist
-from nmt.cli.serving import serve
+from nmt.cli.serving import keys, serve
 from nmt.cli.training import average, backtranslate, config, distill, plan, prepare, train
 from nmt.cli.translating import compare, evaluate, score, translate, tune
 from nmt.process import at_home, ended_by_signals, open_standard_streams
@@ -103,6 +103,7 @@ for _command in (
 ):
     app.command(_command.__name__.replace("_", "-"))(_command)
 app.add_typer(collection, name="models")
+app.add_typer(keys, name="keys")
 
 
 @app.command("help")

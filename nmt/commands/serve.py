@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nmt.extras import require_serving
 from nmt.model_folder.files import ModelError
-from nmt.terminal import tell
+from nmt.terminal import printable, tell
 
 if TYPE_CHECKING:
     from nmt.server.options import ServeOptions
@@ -40,3 +40,25 @@ def run(places: Sequence[Path], options: ServeOptions) -> None:
     with listen(options.host, options.port) as listening:
         tell("nmt serve", f"{url_of(listening)} translates {len(models.directions())} directions")
         run(app, listening, options, app.reload)
+
+
+def run_check(url: str, key: str) -> bool:
+    """Look whether a service does what its clients expect, and print it line by line.
+
+    Args:
+        url: Where it is.
+        key: API key; empty for none.
+
+    Returns:
+        Whether all is well.
+
+    Raises:
+        CheckError: The address is none.
+    """
+    from nmt.server.check import Checker
+
+    all_good = True
+    for check in Checker(url, key).run():
+        print(f"{'ok  ' if check.good else 'BAD '} {printable(check.what)}", flush=True)
+        all_good &= check.good
+    return all_good

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, Final
 
 import uvicorn
@@ -15,6 +16,7 @@ from nmt.server.options import ServeOptions
 from nmt.server.protocol import protocol_with
 
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+_AGAIN: Final = 0.5  # seconds: who signals a group and then its first process means one signal
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE: Final = 75  # seconds: longer than the usual proxies keep an idle connection, so that they close it
 
@@ -47,6 +49,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, reload: Callable[[], Awaitable[object]]) -> None:
         super().__init__(config)
         self._reload = reload
+        self._asked = 0.0
         self._reloading: set[asyncio.Task[object]] = set()
 
     @contextmanager
@@ -65,7 +68,9 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _stop(self) -> None:
-        self.force_exit = self.should_exit  # the second signal waits for nobody
+        now = monotonic()
+        self.force_exit = self.should_exit and now - self._asked > _AGAIN  # the second signal waits for nobody
+        self._asked = now
         self.should_exit = True
 
     def _begin_reload(self) -> None:

@@ -46,6 +46,7 @@ COMMANDS = [
     "serve",
     "help",
     "models",
+    "keys",
 ]
 
 
