@@ -104,9 +104,11 @@ class Application(Observing):
         app.state.context = Context(options, service, self._admission, metrics, Shelter(limits.files, limits.kept))
         self.metrics = metrics
         self._log.say("started", version=nmt.__version__, directions=len(self._models.directions()))
+        preparing = asyncio.ensure_future(service.prepare())
         try:
             yield
         finally:
+            preparing.cancel()
             await asyncio.to_thread(translating.stop)
             self._models.close()
             self._log.say("stopped")

@@ -20,6 +20,7 @@ from nmt.server.bodies import Fields, text_of
 from nmt.server.context import Context, context_of, gone_of, tell
 from nmt.server.errors import Refused
 from nmt.server.glossaries import glossary_of
+from nmt.server.schema import TRANSLATE_FILE
 from nmt.server.service import AUTO
 from nmt.text.glossary import Glossary
 from nmt.text.translating import TextTranslator
@@ -30,7 +31,7 @@ _AT_A_TIME = asyncio.Semaphore(2)  # a document that is taken apart takes memory
 _LONGEST_NAME = 150
 
 
-@router.post("/translate_file")
+@router.post("/translate_file", openapi_extra=TRANSLATE_FILE)
 async def translate_file(request: Request) -> Response:
     """Translate a document, and tell where the new one can be fetched."""
     context = context_of(request)

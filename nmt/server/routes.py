@@ -17,7 +17,8 @@ router = APIRouter()
 _TYPING: int = 300  # milliseconds of rest after which a page translates what was typed
 
 
-@router.api_route("/health", methods=["GET", "HEAD"])
+@router.head("/health", include_in_schema=False)
+@router.get("/health")
 async def health() -> Response:
     """Tell that the service is there."""
     return json_answer({"status": "ok"})

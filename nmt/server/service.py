@@ -105,6 +105,11 @@ class Service:
                 results[place] = result
         return Found([each for each in results if each is not None], detected)
 
+    async def prepare(self) -> None:
+        """Read what detection needs, so that the first who asks need not wait for it."""
+        if len(self._detector.languages) > 1:
+            await asyncio.to_thread(self._detector.prepare)
+
     async def detect(self, text: str) -> list[Detected]:
         """Tell which languages a text may be in, the surest first; none for a text without letters."""
         found = await asyncio.to_thread(self._detector.detect, text)

@@ -13,6 +13,7 @@ from nmt.server.bodies import count_of, flag_of, text_of, texts_of
 from nmt.server.context import context_of, gone_of, tell
 from nmt.server.errors import Refused
 from nmt.server.glossaries import glossary_of
+from nmt.server.schema import DETECT, TRANSLATE
 from nmt.server.service import Asked
 from nmt.text.results import TextResult
 
@@ -21,7 +22,8 @@ router = APIRouter()
 _FORMATS: Final = ("text", "html")
 
 
-@router.api_route("/translate", methods=["GET", "POST"])
+@router.get("/translate", include_in_schema=False)
+@router.post("/translate", openapi_extra=TRANSLATE)
 async def translate(request: Request) -> Response:
     """Translate a text or a list of texts."""
     context = context_of(request)
@@ -48,7 +50,8 @@ async def translate(request: Request) -> Response:
     return json_answer(answer if is_list else {name: each[0] for name, each in answer.items()})
 
 
-@router.api_route("/detect", methods=["GET", "POST"])
+@router.get("/detect", include_in_schema=False)
+@router.post("/detect", openapi_extra=DETECT)
 async def detect(request: Request) -> Response:
     """Tell which languages a text may be in, the surest first."""
     context = context_of(request)
