@@ -7,6 +7,7 @@ from typing import Any, Final
 _TEXT: Final = {"type": "string"}
 _TEXTS: Final = {"oneOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 _KEY: Final = {"api_key": {**_TEXT, "description": "API key, if the service asks for one"}}
+_GLOSSARY: Final = {"glossary": {**_TEXT, "description": "Terms and their translations, TSV or TBX"}}
 _LANGUAGES: Final = {
     "source": {**_TEXT, "description": "Language code, or auto", "example": "en"},
     "target": {**_TEXT, "description": "Language code", "example": "de"},
@@ -46,6 +47,7 @@ TRANSLATE: Final = _operation(
         "format": {"type": "string", "enum": ["text", "html"], "default": "text"},
         "alternatives": {"type": "integer", "minimum": 0, "default": 0, "description": "How many other translations"},
         "details": {"type": "boolean", "default": False, "description": "Whether to tell how each line went"},
+        **_GLOSSARY,
         **_KEY,
     },
     ["q", "source", "target"],
@@ -62,7 +64,7 @@ TRANSLATE: Final = _operation(
 )
 DETECT: Final = _operation({"q": _TEXTS, **_KEY}, ["q"], {"type": "array", "items": _DETECTED}, *_USUAL)
 TRANSLATE_FILE: Final = _operation(
-    {"file": {"type": "string", "format": "binary"}, **_LANGUAGES, **_KEY},
+    {"file": {"type": "string", "format": "binary"}, **_LANGUAGES, **_GLOSSARY, **_KEY},
     ["file", "source", "target"],
     {
         "type": "object",
