@@ -271,7 +271,7 @@ def test_keys(service: Service, open_page: OpenPage, status: int, required: bool
 def test_too_long(service: Service, page: Page) -> None:
     write(page, "𝒜" * 501)  # two units of UTF-16 each, one character
     expect(page.locator("#counter")).to_have_text("501 / 500")
-    expect(page.locator("#message-text")).to_have_text("1 characters too many: this server takes 500 at a time.")
+    expect(page.locator("#message-text")).to_have_text("1 over the limit: this server takes 500 characters at a time.")
     page.wait_for_timeout(150)
     assert service.lines() == []
 

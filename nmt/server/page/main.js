@@ -51,7 +51,7 @@ function changed(pause) {
     show([]);
   } else if (length > limit) {
     live.stop();
-    message.show(`${number(length - limit)} characters too many: this server takes ${number(limit)} at a time.`);
+    message.show(`${number(length - limit)} over the limit: this server takes ${number(limit)} characters at a time.`);
   } else if (languages.target) {
     live.after(pause);
   }
