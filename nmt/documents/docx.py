@@ -42,7 +42,7 @@ def read(given: Given) -> Document:
         for paragraph in list(tree.iter(_W + "p")):
             if not any(local(each) in ("del", "moveFrom") for each in paragraph.iterancestors()):
                 runs.add(paragraph, reader.items(list(paragraph)), ("pPr",))
-    add_drawings(parts, flow)
+    add_drawings(parts, flow, left)
     left.add("comments", "they are about the text, not part of it", parts.count("wordprocessingml", "comments"))
     parts.leave(left)
     return flow.document(parts.written, left.all())

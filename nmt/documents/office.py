@@ -104,10 +104,12 @@ class Parts:
         return self._package.written({name: write(tree) for name, tree in self._trees.items()})
 
 
-def add_drawings(parts: Parts, flow: Flow) -> None:
+def add_drawings(parts: Parts, flow: Flow, left: Leaving) -> None:
     """Add the text of charts, diagrams and shapes."""
     for tree in parts.drawings():
         add_paragraphs(tree, flow)
+        labels = sum(1 for each in tree.iter("{*}strCache"))
+        left.add("labels of charts", "they are those of the cells that the chart shows", labels)
 
 
 def add_paragraphs(tree: Tree, flow: Flow) -> None:

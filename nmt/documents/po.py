@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import polib
 
 from nmt.decoding.translation import Status
-from nmt.documents.document import Document, DocumentError, Languages, Leaving
+from nmt.documents.document import Document, DocumentError, Leaving
 from nmt.documents.encodings import read_text
 from nmt.documents.flow import Flow
 from nmt.documents.formats import Given
@@ -20,6 +20,7 @@ _PLURALS: Final = re.compile(r"nplurals\s*=\s*(\d)")
 _CHARSET: Final = re.compile(r"charset=([\w.-]+)")
 _SURE: Final = (Status.OK, Status.SPLIT, Status.RETRIED)
 _FUZZY: Final = "fuzzy"
+_WIDTH: Final = 78  # at which gettext breaks lines
 
 
 def read(given: Given) -> Document:
@@ -34,13 +35,14 @@ def read(given: Given) -> Document:
         raise DocumentError(f"{given.name}: expected a catalogue in UTF-8, got charset={charset[1]} in its header")
     try:
         # A text without a line end would be taken for the name of a file.
-        catalogue = polib.pofile(f"{text.text}\n", wrapwidth=_width(text.text), check_for_duplicates=False)
+        catalogue = polib.pofile(f"{text.text}\n", check_for_duplicates=False)
     except (OSError, ValueError, IndexError, KeyError, AttributeError) as error:
         raise DocumentError(
             f"{given.name}: expected a catalogue of gettext, got: {printable(str(error), 200)}"
         ) from None
     flow, left = Flow(), Leaving()
     forms = _PLURALS.search(catalogue.metadata.get("Plural-Forms", ""))
+    added: list[polib.POEntry] = []
     for entry in catalogue:
         if entry.obsolete:
             left.add("obsolete messages", "no program shows them")
@@ -50,8 +52,8 @@ def read(given: Given) -> Document:
             left.add("messages that have a translation", "it is kept")
         else:
             _add(flow, entry, int(forms[1]) if forms else 2, left)
-    ending = "\r\n" if "\r\n" in text.text else "\n"
-    return flow.document(lambda: text.written(_written(catalogue, given.languages, ending)), left.all())
+            added.append(entry)
+    return flow.document(lambda: text.written(_written(text.text, added)), left.all())
 
 
 def _add(flow: Flow, entry: polib.POEntry, forms: int, left: Leaving) -> None:
@@ -85,12 +87,34 @@ def _add_lines(flow: Flow, entry: polib.POEntry, message: str, put: Callable[[st
         put(message)
 
 
-def _width(text: str) -> int:
-    """Return where the lines of a catalogue are broken: as in most, or nowhere."""
-    return 78 if all(len(line) <= 80 for line in text.splitlines()) else 10**6
+def _written(text: str, added: Sequence[polib.POEntry]) -> str:
+    """Write a catalogue: nothing but the translations that were added differs, so that their diff is all there is."""
+    ending = "\r\n" if "\r\n" in text else "\n"
+    lines = text.splitlines(keepends=True)  # as the library counts them
+    for entry in reversed(added):
+        first = (entry.linenum or 1) - 1
+        start = next(number for number in range(first, len(lines)) if _begins(lines[number], "msgstr"))
+        end = start + 1
+        while end < len(lines) and _begins(lines[end], '"', "msgstr["):
+            end += 1
+        new = entry.__unicode__(_WIDTH).rstrip("\n").split("\n")
+        place = next(number for number, line in enumerate(new) if line.startswith("msgstr"))
+        lines[start:end] = [f"{line}{ending}" for line in new[place:]]
+        if _FUZZY in entry.flags:
+            _mark(lines, first, ending)
+    return "".join(lines)
 
 
-def _written(catalogue: polib.POFile, languages: Languages, ending: str) -> str:
-    if languages.target and catalogue.metadata.get("Language", None) == "":
-        catalogue.metadata["Language"] = languages.target.replace("-", "_")
-    return f"{str(catalogue).rstrip(chr(10))}\n".replace("\n", ending)
+def _mark(lines: list[str], first: int, ending: str) -> None:
+    """Say of a message that somebody is to look at it, beside what else is said of it."""
+    for number in range(first, len(lines)):
+        if _begins(lines[number], "#,"):
+            lines[number] = f"{lines[number].rstrip()}, {_FUZZY}{ending}"
+            return
+        if _begins(lines[number], "msg", "#|"):
+            lines.insert(number, f"#, {_FUZZY}{ending}")
+            return
+
+
+def _begins(line: str, *words: str) -> bool:
+    return line.lstrip().startswith(words)

@@ -14,7 +14,7 @@ def read(given: Given) -> Document:
     flow, left = Flow(), Leaving()
     for tree in parts.trees("presentationml", ("slide", "notesSlide")):
         add_paragraphs(tree, flow)
-    add_drawings(parts, flow)
+    add_drawings(parts, flow, left)
     left.add("comments", "they are about the slides, not part of them", parts.count("presentationml", "comments"))
     parts.leave(left)
     return flow.document(parts.written, left.all())

@@ -35,7 +35,7 @@ def read(given: Given) -> Document:
         left.add("formulas", "their results, and what they compare with, are not text to translate", formulas)
         if _INLINE in content:
             cells.add(parts.tree(name).getroot(), "is")
-    add_drawings(parts, flow)
+    add_drawings(parts, flow, left)
     left.add("comments", "they are about the cells, not part of them", parts.count("spreadsheetml", "comments"))
     left.add("names of sheets", "formulas name them", parts.count("spreadsheetml", "worksheet"))
     parts.leave(left)

@@ -21,20 +21,21 @@ def translated(
     word: Callable[[str], str],
     texts: TextTranslator = TEXTS,
     limits: Limits | None = None,
+    status: Status = Status.OK,
 ) -> DocumentResult:
     """Translate a document word by word."""
 
     def translate(job: DocumentJob) -> Sequence[Translation]:
-        return [translation(line, word) for line in job.lines]
+        return [translation(line, word, status) for line in job.lines]
 
     return translate_document(content, name, texts, translate, limits)
 
 
-def translation(line: str, word: Callable[[str], str]) -> Translation:
+def translation(line: str, word: Callable[[str], str], status: Status = Status.OK) -> Translation:
     """Translate a line word by word; each word comes from the word in its place."""
     text = " ".join(map(word, line.split()))
     links = tuple((number, number) for number in range(len(line.split())))
-    return Translation(text, Status.OK, (Candidate(text, -0.1, -1.0, links),), links)
+    return Translation(text, status, (Candidate(text, -0.1, -1.0, links),), links)
 
 
 def same(word: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from document_samples import DECLARED, marked, translated
 
+from nmt.decoding.translation import Status
 from nmt.documents.document import DocumentError
 from nmt.text.translating import TextTranslator
 
@@ -144,6 +145,28 @@ def test_what_has_no_translation_gets_one(name: str) -> None:
     given, expected = CASES[name]
     made = translated(given.encode(), name, marked, BOTH).content.decode()
     assert made.replace("<?xml version='1.0' encoding='UTF-8' standalone='yes'?>", DECLARED.strip()) == expected
+
+
+def test_a_translation_that_did_not_go_well_is_marked() -> None:
+    unsure = Status.DOUBTFUL
+    made = translated(catalogue().replace("\n", "\r\n").encode(), "a.po", marked, BOTH, status=unsure).content.decode()
+    assert "\r\n#, fuzzy\r\nmsgctxt" in made
+    assert "\r\n#, c-format, fuzzy\r\n" in made
+    assert made.count("\n") == made.count("\r\n")
+    files = {"a.xlf": "needs-review-translation", "segments.xliff": "needs-review-translation", "two.xliff": "initial"}
+    for name, state in files.items():
+        made = translated(CASES[name][0].encode(), name, marked, BOTH, status=unsure).content.decode()
+        assert f'state="{state}"' in made
+        assert 'state="translated"' not in made
+
+
+def test_more_plural_forms_than_two_are_the_second_and_fuzzy() -> None:
+    given = catalogue().replace("nplurals=2", "nplurals=3").replace('msgstr[1] ""', 'msgstr[1] ""\nmsgstr[2] ""')
+    result = translated(given.encode(), "a.po", marked, BOTH)
+    made = result.content.decode()
+    assert 'msgstr[0] "~a ~file\\n"\nmsgstr[1] "~many ~files\\n"\nmsgstr[2] "~many ~files\\n"\n' in made
+    assert "#, c-format, fuzzy\n" in made
+    assert "plural forms beyond the second" in {each.what for each in result.report.left}
 
 
 @pytest.mark.parametrize(
