@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from nmt.decoding.translator import Translator
 from nmt.model_folder.files import ModelError
@@ -15,7 +16,10 @@ from nmt.process import give_back_memory, heap_bytes
 from nmt.server.listing import Entry, Identity, digest_of, identity_of, require_within
 from nmt.terminal import printable
 
-_TRIES = 3  # to open a model whose files change meanwhile
+_TRIES: Final = 3  # to open a model whose files change meanwhile
+_MOST_GROWN: Final = 24 << 20
+"""Bytes that a model grows by at most while it is used: products of words that come often, 8 MiB for each layer that
+reads words (the encoder's two directions, the decoder). Of what the heap grows by, so much may be that."""
 
 
 class Opened:
@@ -25,15 +29,17 @@ class Opened:
         entry: What was opened.
         identity: What its files were.
         translator: It.
-        size: Bytes that it takes.
+        mapped: Bytes of files that it maps.
+        heap: Bytes of the heap that opening it took.
     """
 
-    def __init__(self, entry: Entry, identity: Identity, translator: Translator, size: int) -> None:
+    def __init__(self, entry: Entry, identity: Identity, translator: Translator, mapped: int, heap: int) -> None:
         self.entry = entry
         self.identity = identity
         self.translator: Translator | None = translator
         """None when it is closed."""
-        self.bytes = size
+        self.bytes = mapped + heap
+        self.heap = heap
         self.users = 0
 
     def close(self) -> None:
@@ -61,6 +67,8 @@ class Shelf:
         self._opening: dict[Path, Future[None]] = {}
         self._broken: dict[Path, tuple[Identity, str | None, str]] = {}  # files, listed digest, and what is wrong
         self._sizes: dict[Path, int] = {}  # when they were open last
+        self._expected: dict[Path, int] = {}  # of those that are being opened
+        self._without = heap_bytes()  # when none was open
         self._measuring = threading.Lock()  # of what opening takes: two at a time would count each other
 
     def take(self, entry: Entry) -> Opened:
@@ -82,17 +90,21 @@ class Shelf:
                     break
             other.result()  # or raises what the other got
         try:
-            self._make_room(self._sizes.get(entry.path) or _size(identity_of(entry.path)))
+            size = self._sizes.get(entry.path) or _size(identity_of(entry.path))
+            with self._lock:
+                self._expected[entry.path] = size
+            self._make_room()
             made = self._open_checked(entry)
         except BaseException as error:
             with self._lock:
                 del self._opening[entry.path]
+                self._expected.pop(entry.path, None)
             mine.set_exception(error)
             raise
         with self._lock:
             made.users += 1
             self._put(made)
-            del self._opening[entry.path]
+            del self._opening[entry.path], self._expected[entry.path]
         mine.set_result(None)
         self._make_room()
         return made
@@ -147,9 +159,10 @@ class Shelf:
 
     def usage(self) -> tuple[int, int]:
         """Tell how many models are open, and how many bytes they take."""
+        heap = heap_bytes()
         with self._lock:
-            models = (*self._open.values(), *self._retired)
-            return len(models), sum(model.bytes for model in models)
+            models = self._all()
+            return len(models), sum(model.bytes for model in models) + self._grown(heap)
 
     def _open_checked(self, entry: Entry) -> Opened:
         """Open a model as its files are; what was found damaged is not read again until it changes."""
@@ -181,7 +194,7 @@ class Shelf:
             translator = Translator.load(entry.path, self._threads, precision=self._precision if is_folder else None)
             taken = max(0, heap_bytes() - before)
         mapped = 0 if is_folder else _size(identity)  # of a folder's parameters a copy is packed
-        return Opened(entry, identity, translator, taken + mapped)
+        return Opened(entry, identity, translator, mapped, taken)
 
     def _put(self, model: Opened) -> None:
         """Make a model the one of its path; the lock is held."""
@@ -204,24 +217,39 @@ class Shelf:
         model.close()
         give_back_memory()
 
-    def _make_room(self, wanted: int = 0) -> None:
-        """Close the least recently used models that nobody uses until there is room for so many bytes more."""
+    def _make_room(self) -> None:
+        """Close the least recently used models that nobody uses until there is room for those that are being opened."""
+        if self.memory is None:
+            return
         victims = []
+        heap = heap_bytes()
         with self._lock:
-            if self.memory is None:
-                return
-            total = wanted + sum(model.bytes for model in (*self._open.values(), *self._retired))
+            models = self._all()
+            if not models and not self._opening:
+                self._without = heap
+            grown = self._grown(heap)
+            total = sum(self._expected.values()) + sum(model.bytes for model in models) + grown
             for path, model in list(self._open.items()):
                 if total <= self.memory:
                     break
                 if not model.users:
-                    total -= model.bytes
+                    total -= model.bytes + grown // len(models)
                     victims.append(self._open.pop(path))
                     self.closed += 1
         for model in victims:
             model.close()
         if victims:
             give_back_memory()
+
+    def _all(self) -> list[Opened]:
+        """All models that are open; the lock is held."""
+        return [*self._open.values(), *self._retired]
+
+    def _grown(self, heap: int) -> int:
+        """Bytes that open models took since they were opened, of a heap of so many; the lock is held."""
+        models = self._all()
+        more = heap - self._without - sum(model.heap for model in models)
+        return min(max(0, more), _MOST_GROWN * len(models))
 
 
 def _size(identity: Identity) -> int:

@@ -73,7 +73,8 @@ def test_through_a_third_language(folder: Path) -> None:
     assert models.usage().open == 0
 
 
-def test_least_recently_used_ones_are_closed_but_none_in_use(folder: Path) -> None:
+def test_least_recently_used_ones_are_closed_but_none_in_use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt.server.shelf.heap_bytes", lambda: 0)  # which grows by what else this process does
     size = (folder / "de-en.nmt").stat().st_size
     models = Models([folder], ModelOptions(memory=1))
     with models.use("de", "en") as kept:
@@ -86,18 +87,35 @@ def test_least_recently_used_ones_are_closed_but_none_in_use(folder: Path) -> No
     assert models.usage()[1:3] == (0, 0)
     with pytest.raises(RuntimeError, match="lease had ended"):
         _ = kept.translator
-    each = _bytes_open(models)
-    roomy = Models([folder], ModelOptions(memory=2 * each + each // 2))
+    roomy = Models([folder], ModelOptions(memory=2 * size + size // 2))
     for source, target in (("de", "en"), ("en", "fr"), ("de", "en"), ("pt-BR", "en"), ("de", "en")):
         languages_of(roomy, source, target)
     usage = roomy.usage()
     assert (usage.open, usage.opened, usage.closed) == (2, 3, 1)  # en-fr was asked for before the others
-    assert usage.bytes <= 2 * each + each // 2
+    assert usage.bytes <= 2 * size + size // 2
 
 
-def _bytes_open(models: Models) -> int:
-    with models.use("de", "en"), models.use("en", "fr"):
-        return models.usage().bytes // 2
+def test_what_models_grow_by_is_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heap = [100_000_000]
+    monkeypatch.setattr("nmt.server.shelf.heap_bytes", lambda: heap[0])
+    models = Models([folder], ModelOptions(memory=65_000_000))
+    asked = [("de", "en"), ("en", "fr"), ("pt-BR", "en")]
+    for pair in asked:
+        languages_of(models, *pair)
+    small = models.usage()
+    assert (small.open, small.closed) == (3, 0)
+    heap[0] += 30_000_000
+    assert models.usage().bytes == small.bytes + 30_000_000
+    heap[0] += 10**9  # of which models, whose caches are bounded, took little: some stay open
+    assert models.usage().bytes == small.bytes + 3 * (24 << 20)
+    heap[0] -= 10**9 - 60_000_000
+    languages_of(models, *asked[0])
+    assert models.usage().open == 3
+    heap[0] += 20_000_000  # more than 65 MB together
+    languages_of(models, *asked[2])
+    assert (models.usage().open, models.usage().closed) == (2, 1)
+    languages_of(models, *asked[0])
+    assert models.usage().opened == 3
 
 
 def test_what_is_closed_is_freed(folder: Path) -> None:
