@@ -108,7 +108,7 @@ def test_what_models_grow_by_is_counted(folder: Path, monkeypatch: pytest.Monkey
     assert models.usage().bytes == small.bytes + 30_000_000
     heap[0] += 10**9  # of which models, whose caches are bounded, took little: some stay open
     assert models.usage().bytes == small.bytes + 3 * (24 << 20)
-    heap[0] -= 10**9 - 60_000_000
+    heap[0] -= 10**9 - 30_000_000
     languages_of(models, *asked[0])
     assert models.usage().open == 3
     heap[0] += 20_000_000  # more than 65 MB together
