@@ -40,6 +40,10 @@ def read(given: Given) -> Document:
         raise DocumentError(
             f"{given.name}: expected a catalogue of gettext, got: {printable(str(error), 200)}"
         ) from None
+    # Only of the last one does the library not miss it.
+    last = max((_first(entry) for entry in catalogue if not entry.obsolete), default=None)
+    if last is not None and not any(_begins(line, "msgstr") for line in text.text.splitlines()[last:]):
+        raise DocumentError(f"{given.name}: expected a msgstr at its end, got none")
     flow, left = Flow(), Leaving()
     forms = _PLURALS.search(catalogue.metadata.get("Plural-Forms", ""))
     added: list[polib.POEntry] = []
@@ -92,8 +96,8 @@ def _written(text: str, added: Sequence[polib.POEntry]) -> str:
     ending = "\r\n" if "\r\n" in text else "\n"
     lines = text.splitlines(keepends=True)  # as the library counts them
     for entry in reversed(added):
-        first = (entry.linenum or 1) - 1
-        start = next(number for number in range(first, len(lines)) if _begins(lines[number], "msgstr"))
+        first = _first(entry)
+        start = first + next(number for number, line in enumerate(lines[first:]) if _begins(line, "msgstr"))
         end = start + 1
         while end < len(lines) and _begins(lines[end], '"', "msgstr["):
             end += 1
@@ -114,6 +118,10 @@ def _mark(lines: list[str], first: int, ending: str) -> None:
         if _begins(lines[number], "msg", "#|"):
             lines.insert(number, f"#, {_FUZZY}{ending}")
             return
+
+
+def _first(entry: polib.POEntry) -> int:
+    return (entry.linenum or 1) - 1
 
 
 def _begins(line: str, *words: str) -> bool:

@@ -176,6 +176,7 @@ def test_more_plural_forms_than_two_are_the_second_and_fuzzy() -> None:
         ("a.xlf", first().replace('"1.2"', '"3.0"'), "expected XLIFF 1.2 or 2.x, got version '3.0'"),
         ("a.tmx", memory('<tu><tuv xml:lang="fr"><seg>Un</seg></tuv></tu>'), "in the model's language, en, got none"),
         ("a.po", catalogue().replace("UTF-8", "CP1252"), "expected a catalogue in UTF-8, got charset=CP1252"),
+        ("a.po", 'msgid "a"\nmsgstr ""\n\nmsgid "open"', "expected a msgstr at its end, got none"),
         ("a.po", "Hello, you.", "expected a catalogue of gettext"),
     ],
 )
