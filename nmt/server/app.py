@@ -68,7 +68,7 @@ class Application(Observing):
             openapi_url="/spec",
             docs_url=None,
             redoc_url=None,
-            exception_handlers={Refused: _refused, HTTPException: _http_error},
+            exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _defect},
         )
         for each in (routes, text_routes, file_routes):
             self.fastapi.include_router(each.router)
@@ -104,11 +104,12 @@ class Application(Observing):
         app.state.context = Context(options, service, self._admission, metrics, Shelter(limits.files, limits.kept))
         self.metrics = metrics
         self._log.say("started", version=nmt.__version__, directions=len(self._models.directions()))
-        preparing = asyncio.ensure_future(service.prepare())
+        preparing = asyncio.ensure_future(service.prepare()) if options.page else None  # which asks for it soon
         try:
             yield
         finally:
-            preparing.cancel()
+            if preparing is not None:
+                preparing.cancel()
             await asyncio.to_thread(translating.stop)
             self._models.close()
             self._log.say("stopped")
@@ -129,3 +130,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     answer = error_answer(Refused(error.status_code, error.detail))
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    return error_answer(Refused(500, "The service failed; its log says where"))

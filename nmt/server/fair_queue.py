@@ -88,10 +88,13 @@ class FairQueue(Generic[K, R]):
             self._keys.setdefault(work.key, OrderedDict())[id(work)] = work
 
     def cancel(self, work: Work[K, R]) -> None:
-        """Take work out of the queue; what is in a batch already stays there."""
-        self.waiting -= work.waiting
+        """Take work out of the queue, if it is in it; what is in a batch already stays there."""
+        works = self._keys.get(work.key)
+        if works is not None and works.pop(id(work), None) is not None:
+            self.waiting -= work.waiting
+            if not works:
+                del self._keys[work.key]
         work.cancelled = True
-        self._drop(work)
 
     def take(self, most_lines: int, most_characters: int) -> list[Share[K, R]]:
         """Take a batch: lines of one key, at least one if any waits.
@@ -126,11 +129,6 @@ class FairQueue(Generic[K, R]):
         if not works:
             del self._keys[key]
         return _joined(batch)
-
-    def _drop(self, work: Work[K, R]) -> None:
-        works = self._keys.get(work.key)
-        if works is not None and works.pop(id(work), None) is not None and not works:
-            del self._keys[work.key]
 
 
 def _joined(batch: list[Share[K, R]]) -> list[Share[K, R]]:

@@ -75,6 +75,7 @@ class Service:
 
     def __init__(self, models: Models, translating: Translating, options: ServeOptions) -> None:
         self.models, self.translating, self.options = models, translating, options
+        self._detector = Detector(())
         self._look_again()
 
     async def reload(self) -> Sequence[str]:
@@ -178,7 +179,9 @@ class Service:
         directions = self.models.directions()
         self.languages = Languages((each.source, each.target) for each in directions)
         self._first = directions[0].source if directions else ""  # what stands for no language, as in "123"
-        self._detector = Detector(each.code for each in self.languages.all)
+        codes = tuple(each.code for each in self.languages.all)
+        if self._detector.languages != codes:  # else it keeps what it has read
+            self._detector = Detector(codes)
 
 
 def _begin(asked: Asked) -> Job:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -17,16 +17,22 @@ from nmt.server.registry import ModelOptions, Models
 MODEL = Path(__file__).parents[1] / "data" / "model-v1-int8.nmt"
 """From `en` to `tgt`; translates words to words."""
 
+T = TypeVar("T")
+
 
 class Served:
     """A service that is there."""
 
     def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, app: Application) -> None:
-        self._runner, self._client, self.app = runner, client, app
+        self._runner, self.client, self.app = runner, client, app
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for something in the service's loop."""
+        return self._runner.run(work)
 
     def ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         """Ask something, and wait for the answer."""
-        return self._runner.run(self._client.request(method, path, **how))
+        return self.run(self.client.request(method, path, **how))
 
     def translate(self, q: Any, **more: Any) -> httpx.Response:
         """POST /translate, as JSON."""
@@ -36,15 +42,19 @@ class Served:
         """Ask several things at the same time: arguments of `httpx.AsyncClient.request`."""
 
         async def gather() -> list[httpx.Response]:
-            return await asyncio.gather(*(self._client.request(**each) for each in requests))
+            return await asyncio.gather(*(self.client.request(**each) for each in requests))
 
-        return self._runner.run(gather())
+        return self.run(gather())
 
 
 @contextmanager
-def served(options: ServeOptions = ServeOptions(log=False), *models: Path) -> Iterator[Served]:  # noqa: B008
+def served(
+    options: ServeOptions = ServeOptions(log=False),  # noqa: B008
+    *places: Path,
+    models: Models | None = None,
+) -> Iterator[Served]:
     """Begin a service, and end it."""
-    app = Application(Models(models or [MODEL], ModelOptions(threads=1)), options)
+    app = Application(models or Models(places or [MODEL], ModelOptions(threads=1)), options)
     lifespan = app.fastapi.router.lifespan_context(app.fastapi)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     with asyncio.Runner() as runner:
