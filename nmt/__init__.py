@@ -4,6 +4,7 @@
 
     translator = nmt.Translator.load("my-model")
     translator.translate(["Ein Satz.", "Noch einer."])
+    nmt.TextTranslator.for_model(translator).translate(translator, ["<p>Ein <b>Satz</b>.</p>"], "html")
 
 Importing the package imports nothing heavy, and translating on the CPU needs no torch.
 """
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nmt.decoding.translator import Translator
+    from nmt.text.glossary import Glossary
+    from nmt.text.translating import TextTranslator
 
 __version__: str
-__all__ = ["Translator", "__version__"]
+__all__ = ["Glossary", "TextTranslator", "Translator", "__version__"]
 
 
 def __getattr__(name: str) -> object:
@@ -24,6 +27,14 @@ def __getattr__(name: str) -> object:
         from nmt.decoding.translator import Translator  # noqa: PLC0415
 
         return Translator
+    if name == "TextTranslator":
+        from nmt.text.translating import TextTranslator  # noqa: PLC0415
+
+        return TextTranslator
+    if name == "Glossary":
+        from nmt.text.glossary import Glossary  # noqa: PLC0415
+
+        return Glossary
     if name == "__version__":  # reading package metadata takes longer than the rest of the import
         from nmt.values import version  # noqa: PLC0415
 

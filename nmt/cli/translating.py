@@ -14,6 +14,7 @@ from nmt.commands.options import (
     Device,
     Ensemble,
     Format,
+    GlossaryFile,
     InputFile,
     LengthPenalty,
     MaxLength,
@@ -76,11 +77,21 @@ def translate(
     top_p: TopP = None,
     seed: Seed = None,
     ensemble: Ensemble = [],  # noqa: B006  (typer copies it)
+    text: Annotated[
+        bool, typer.Option("--text", help="Keep placeholders, addresses and quantities to the letter, and capitals.")
+    ] = False,
+    html: Annotated[bool, typer.Option("--html", help="The input is HTML: translate its text, keep its tags.")] = False,
+    glossary: GlossaryFile = None,
 ) -> None:
     """Translate text, line by line.
 
     Each line in gives exactly one line out, in order, whatever it holds.
     """
+    if html and (format is not Format.text or status or scores or alignments):
+        raise typer.BadParameter("--html: expected a page to read and to write, got --format or columns beside it")
+    for name, given in (("--n-best", n_best > 1), ("--plot", plot is not None), ("--prefixes", prefixes is not None)):
+        if given and (text or html or glossary is not None):
+            raise typer.BadParameter(f"{name}: expected none with --text, --html and --glossary")
     if n_best > 1 and format is Format.text:
         raise typer.BadParameter("--n-best: expected --format tsv or json with it, text has one line per line")
     if beam_size is not None and n_best > beam_size:
@@ -110,7 +121,8 @@ def translate(
             tuple(ensemble),
         )
         columns = Columns(status, scores, alignments)
-        run(model, how, Request(source, output, format.value, columns, n_best, plot, prefixes))
+        asked = Request(source, output, format.value, columns, n_best, plot, prefixes, text, html, glossary)
+        run(model, how, asked)
 
 
 def evaluate(

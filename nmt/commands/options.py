@@ -140,6 +140,12 @@ PrefixFile = Annotated[
     Path | None,
     typer.Option("--prefixes", metavar="FILE", help="What each translation begins with, a line each; may be empty."),
 ]
+GlossaryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--glossary", metavar="FILE", help="Terms and their translations, or names that are kept; .tsv or .tbx."
+    ),
+]
 Ensemble = Annotated[
     list[Path],
     typer.Option("--ensemble", metavar="MODEL", help="Another model of the same subwords, to be asked with the first."),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from nmt.commands.asked import SearchSettings
 from nmt.commands.loading import load_translator
@@ -22,6 +22,9 @@ from nmt.decoding.translator import CHUNK_LINES, CHUNK_SIZE, Lines, Translator
 from nmt.files import STREAM
 from nmt.process import give_back_memory
 from nmt.terminal import tell
+
+if TYPE_CHECKING:
+    from nmt.commands.texts import Texts
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,12 @@ class Request:
     """Image of the attention of the only line."""
     prefixes: Path | None = None
     """File of what the translations begin with."""
+    text: bool = False
+    """Whether placeholders and capitals are kept."""
+    html: bool = False
+    """Whether the input is HTML, all of it one page or a part of one."""
+    glossary: Path | None = None
+    """Terms that the translations are to hold, and what is not to be translated."""
 
 
 def run(folder: Path, search: SearchSettings, request: Request) -> None:
@@ -55,6 +64,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     Raises:
         ModelError, SubwordError: The model cannot be read.
         SearchError: A setting is out of bounds.
+        GlossaryError: The glossary is none.
         CorpusError: The input cannot be read, or lines of it hold no text (after all others are translated), or
             more than one line came to be drawn, or there are not as many prefixes as lines.
         OSError: A file cannot be read or written.
@@ -64,6 +74,10 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
     prefixes = None if request.prefixes is None else Prefixes(request.prefixes)
     with open_input(request.source) as source, open_output(request.output) as target:
         translator = load_translator("nmt translate", folder, search)
+        around = _around(translator, request)
+        if request.html and around is not None:
+            around.translate_page(translator, source, target, _settings(search, request))
+            return
         check = TextCheck(request.source, translator.config.data.source_language)
         if request.plot is not None:
             wrong = _translate_and_draw(translator, source, target, search, request, request.plot, check, prefixes)
@@ -71,9 +85,11 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
             lines = LineReader(source, CHUNK_LINES, CHUNK_SIZE)
             to_terminal = request.output in (None, STREAM) and sys.stdout.isatty()
             with progress("nmt translate", shown=not to_terminal) as show:
-                wrong = translate_stream(translator, lines, target, search, request, check, show, prefixes)
+                wrong = translate_stream(translator, lines, target, search, request, check, show, around or prefixes)
         if prefixes is not None:
             prefixes.end()
+    if around is not None:
+        around.tell()
     if wrong:
         tell("nmt translate", f"{wrong:,} of the lines held no text to translate; the field error of each says why")
     for warning in check.warnings():
@@ -90,7 +106,7 @@ def translate_stream(
     request: Request | None = None,
     check: TextCheck | None = None,
     show: Show | None = None,
-    prefixes: Prefixes | None = None,
+    around: Prefixes | Texts | None = None,
 ) -> int:
     """Translate a stream with bounded memory: in order, and a line out for each line in, whatever it holds.
 
@@ -102,7 +118,7 @@ def translate_stream(
         request: What to write; files named in it are not looked at.
         check: Counts the lines that are no UTF-8, or too long.
         show: Told how far it is.
-        prefixes: What the translations begin with.
+        around: What the translations begin with, or what keeps those parts of lines that are not translated.
 
     Returns:
         Lines that held no text (JSON only).
@@ -122,10 +138,11 @@ def translate_stream(
             under_way.append(_Chunk(first, raw, read))
             done.begin(len(raw))
             found = [line.text for line, _ in read]
-            yield found if prefixes is None else Lines(found, prefixes.take(len(found)))
+            yield found if around is None else around.begin(found)
 
-    for translations in translator.translate_chunks(texts(), settings, done):
+    for made in translator.translate_chunks(texts(), settings, done):
         chunk = under_way.popleft()
+        translations = made if around is None else around.finish(made)
         rows = [
             row
             for number, (raw, (line, whole), found) in enumerate(
@@ -137,7 +154,7 @@ def translate_stream(
         target.flush()
         wrong += sum(line.error is not None for line, _ in chunk.read)
         done.end()
-        del translations, chunk, rows
+        del made, translations, chunk, rows
         if under_way:  # more follows: what each thread's part of the memory keeps adds up
             give_back_memory()
     return wrong
@@ -166,6 +183,14 @@ class Prefixes:
         if len(found) < count:
             raise CorpusError(f"{self._path}: expected a line for each line of the input, got only {self._taken:,}")
         return found
+
+    def begin(self, lines: Sequence[str]) -> Lines:
+        """Give lines their prefixes."""
+        return Lines(lines, self.take(len(lines)))
+
+    def finish(self, translations: list[Translation]) -> list[Translation]:
+        """Return translations, which are what they are."""
+        return translations
 
     def end(self) -> None:
         """Raise CorpusError if there are more."""
@@ -222,7 +247,17 @@ class _Done:
         self._show(self._before + done, place / self._size if self._size else None)
 
 
+def _around(translator: Translator, request: Request) -> Texts | None:
+    """Read the glossary, if there is one, and make what keeps the rest of a text."""
+    if not (request.text or request.html or request.glossary):
+        return None
+    from nmt.commands.texts import Texts
+
+    return Texts(translator, request.glossary)
+
+
 def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
+    placed = request.columns.alignments or request.text or request.html or request.glossary is not None
     return TranslationSettings(
         beam_size=search.beam_size,
         length_penalty=search.length_penalty,
@@ -230,7 +265,7 @@ def _settings(search: SearchSettings, request: Request) -> TranslationSettings:
         n_best=request.n_best,
         retry=search.retry,
         sentences=search.sentences,
-        alignments=request.columns.alignments,
+        alignments=placed,
         min_length=search.min_length,
         max_length=search.max_length,
         no_repeat_ngram=search.no_repeat_ngram,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nmt.decoding.alignment import Links
-from nmt.decoding.translation import Status, worst
+from nmt.decoding.translation import Candidate, Status, worst
 from nmt.text.segments import Segment
 
 
@@ -24,6 +24,8 @@ class LineResult:
     """(word of `source`, word of `text`), from 0; None if nobody asked, or if they are not known."""
     missing: tuple[str, ...] = ()
     """Terms of the glossary that it holds, as the glossary writes them, whose translations are not in `text`."""
+    best: Candidate | None = None
+    """What the model made of it, before anything was put in its place; None if it was empty, copied or failed."""
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ class Job:
         count = max((len(each) for each in ranked), default=1)
         texts = [_written(layout, [each[min(rank, len(each) - 1)] for each in ranked]) for rank in range(count)]
         lines = tuple(
-            _line_result(plan, best, translation.status)
+            _line_result(plan, best, translation)
             for (plan, translation), [best, *_] in zip(done, ranked, strict=True)
             if plan.line
         )
@@ -196,10 +196,12 @@ def _ranked(plan: Plan, translation: Translation, alternatives: int) -> list[Fin
     return [plan.finish(each.text, each.alignment) for each in translation.hypotheses[: alternatives + 1]]
 
 
-def _line_result(plan: Plan, done: Finished | None, status: Status) -> LineResult:
+def _line_result(plan: Plan, done: Finished | None, translation: Translation) -> LineResult:
     if done is None:
-        return LineResult(plan.source, plan.source, status, None, plan.missing(plan.source))
-    return LineResult(plan.source, plain(done.segment).strip(), status, done.alignment, done.missing)
+        return LineResult(plan.source, plan.source, translation.status, None, plan.missing(plan.source))
+    text = plain(done.segment).strip()
+    best = translation.hypotheses[0] if translation.hypotheses else None
+    return LineResult(plan.source, text, translation.status, done.alignment, done.missing, best)
 
 
 def _written(layout: Layout, done: Sequence[Finished | None]) -> str:

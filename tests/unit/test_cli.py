@@ -359,7 +359,8 @@ def test_every_option_is_read_without_typer_or_left_to_it() -> None:
     plain = {word.partition("=")[0] for options in PLAIN for word in options if word.startswith("--")}
     rare = {"--plot", "--search", "--min-length", "--max-length", "--no-repeat-ngram", "--prefixes", "--ensemble"}
     chance = {"--sample", "--temperature", "--top-k", "--top-p", "--seed"}
-    assert names - plain - rare - chance - {"model", "--help", "-h"} == set()
+    around = {"--text", "--html", "--glossary"}
+    assert names - plain - rare - chance - around - {"model", "--help", "-h"} == set()
     assert plainly_translating(["translate", "m", "--sample"]) is None
 
 
