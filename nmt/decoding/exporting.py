@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import nmt
 from nmt.config import Config
 from nmt.config_file import as_json
 from nmt.data.subwords import load_subwords, subword_contents
@@ -17,6 +16,7 @@ from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, read_settings, requi
 from nmt.model_folder.parameters import open_model
 from nmt.model_folder.shortlist import read_shortlist
 from nmt.reading import sha256
+from nmt.values import version
 
 
 def contents_of(folder: Path, precision: str, shortlist: bool = False) -> bytes:
@@ -36,7 +36,7 @@ def contents_of(folder: Path, precision: str, shortlist: bool = False) -> bytes:
     names = config.data.subword_files
     subwords = load_subwords(folder, names)
     require_vocabulary(folder, (subwords[0].size, subwords[1].size), sizes)
-    origin = {"version": nmt.__version__, "sha256": {name: sha256(folder / name) for name in (*names, MODEL_FILE)}}
+    origin = {"version": version(), "sha256": {name: sha256(folder / name) for name in (*names, MODEL_FILE)}}
     parts: dict[str, bytes | Values] = {
         CONFIG_FILE: as_json(_passed_on(config)).encode(),
         ORIGIN_SECTION: json.dumps(origin, indent=2).encode() + b"\n",
