@@ -3,11 +3,11 @@
     python benchmarks/plan.py CONFIG [CONFIG ...] [--precisions float32 bfloat16] [--set section.key=value ...]
         [--steps 60] [--json FILE]
 
-Each config is planned, then trained for some steps in a folder that is removed again, its data prepared anew; it
-validates and saves ten times. The peak is the resident memory of the training process at its highest (VmHWM), at the
-end and when a tenth of the steps was done: what shapes that came later added is the difference. The speed is that of
-its steps without validation. A ratio is measured / predicted. Load on the machine moves the speeds: run it on an idle
-one.
+Each config is planned, then trained for some steps in a folder that is removed again, its data prepared anew; it saves
+ten times, and validates at the end. The peak is the resident memory of the training process at its highest (VmHWM), at
+the end, and when a tenth and nine tenths of the steps were done: the difference of these is what shapes that came later
+added. The speed is that of its steps without validation. A ratio is measured / predicted. Load on the machine moves the
+speeds: run it on an idle one.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ def main() -> None:
                 table.add_row(
                     str(config), precision, label, f"{said / unit:,.0f}", f"{was / unit:,.0f}", f"{was / said:.2f}"
                 )
-            early = row["peak"]["of_a_tenth"]
-            table.add_row("", "", "peak of a tenth of the steps, MiB", "", f"{early / 2**20:,.0f}", "")
+            for part in ("first", "last"):
+                peak = f"{row['peak'][part] / 2**20:,.0f}"
+                table.add_row("", "", f"peak until the {part} saving before validation, MiB", "", peak, "")
     Console(width=120).print(table)
     write_json(arguments.json, rows)
 
@@ -60,13 +61,14 @@ def compare(config: Path, overrides: list[str], steps: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         settings = [*overrides, f"folder={folder}/model"]
         predicted = json.loads(planned(config, settings))
-        settings += [f"training.max_steps={steps}", f"training.validate_every={max(1, steps // 10)}"]
-        peaks = trained(config, [*settings, "training.max_minutes=600", "training.patience=100"], Path(folder, "model"))
+        settings += [f"training.max_steps={steps}", f"training.validate_every={steps}", "training.epochs=1000"]
+        settings += [f"training.checkpoint_every={max(1, steps // 10)}", "training.max_minutes=600"]
+        peaks = trained(config, settings, Path(folder, "model"))
         lines = Path(folder, "model", "scores.jsonl").read_text().splitlines()
         speed = json.loads(lines[-1])["tokens_per_second"]
     return {
         "steps": steps,
-        "peak": {"predicted": predicted["peak_bytes"], "measured": peaks[-1], "of_a_tenth": peaks[0]},
+        "peak": {"predicted": predicted["peak_bytes"], "measured": peaks[-1], "first": peaks[0], "last": peaks[-2]},
         "speed": {"predicted": predicted["target_tokens_per_second"], "measured": speed},
         "plan": predicted,
     }
@@ -89,22 +91,22 @@ def planned(config: Path, settings: list[str]) -> str:
 
 
 def trained(config: Path, settings: list[str], folder: Path) -> list[int]:
-    """The most bytes that `nmt train` had had at each validation, and at its end."""
+    """The most bytes that `nmt train` had had at each saving before it validated, and at its end."""
     process = started("train", config, settings)
-    peaks: list[int] = []
+    peaks: dict[str, int] = {}
     while True:
         found, status, usage = os.wait4(process.pid, os.WNOHANG)
         if found:
             break
-        scores = folder / "scores.jsonl"
-        if scores.exists() and scores.read_text().count("\n") > len(peaks):
-            match = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
-            peaks += [1024 * int(match[1])] if match else []
+        saved = sorted(path.name for path in folder.glob("checkpoints/*[0-9]*"))
+        match = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+        if saved and match and not (folder / "scores.jsonl").exists():
+            peaks.setdefault(saved[-1], 1024 * int(match[1]))
         time.sleep(0.2)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"nmt train {config}: exit code {process.returncode}")
-    return [*peaks, usage.ru_maxrss * 1024]
+    return [*peaks.values(), usage.ru_maxrss * 1024]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from nmt.config import Config
 from nmt.data.batching import validation_batches
 from nmt.experiment import add_shortlist, prepared_data, training_batches, validation_bleu
 from nmt.lock import locked
+from nmt.model.device import release_memory
 from nmt.model_folder.shortlist import has_shortlist
 from nmt.terminal import tell
 from nmt.training.checkpoint import Checkpoints
@@ -50,6 +51,8 @@ def train_model(config: Config, command: Sequence[str]) -> TrainingResult:
             subwords=data.subword_contents(config),
         )
         if result.status != "interrupted" and not has_shortlist(config.folder):
+            del model
+            release_memory()  # what training took serves this now
             sizes = data.source_subwords.size, data.target_subwords.size
             add_shortlist(config.folder, data.train, sizes)
     who = " ".join(command[:2])

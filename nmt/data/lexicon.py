@@ -19,7 +19,7 @@ MOST: Final = 100
 
 _ITERATIONS: Final = 3
 _PAIRS: Final = 100_000_000  # of a source and a target subword, that are looked at; larger corpora are thinned out
-_CHUNK: Final = 2_000_000  # of these in memory at a time
+_CHUNK: Final = 500_000  # of these in memory at a time: 60 MB
 _ENTRIES: Final = 16_000_000  # of the table at most: 256 MB
 _LEAST: Final = 1e-4  # probability below which a translation is not worth its place
 
@@ -79,16 +79,17 @@ class _Table:
         return np.where(self.keys[places] == keys, self.values[places], 0.0)
 
     def plus(self, keys: NDArray[np.int64], values: NDArray[np.float64], *, grows: bool) -> _Table:
-        """Add values of keys that come once each; those that it has not are left out, unless it grows."""
-        if grows:
-            both = np.concatenate([self.keys, keys])
-            unique, which = np.unique(both, return_inverse=True)
-            sums = _sums(which, np.concatenate([self.values, values]), unique.size)
-            return _Table(unique, sums, self.targets).pruned()
-        places = np.minimum(np.searchsorted(self.keys, keys), self.keys.size - 1)
-        known = self.keys[places] == keys
+        """Add values of sorted keys that come once each; those that it has not are left out, unless it grows."""
+        if self.keys.size == 0:
+            return _Table(keys, values, self.targets).pruned() if grows else self
+        places = np.searchsorted(self.keys, keys)
+        known = self.keys[np.minimum(places, self.keys.size - 1)] == keys
         self.values[places[known]] += values[known]
-        return self
+        if not grows:
+            return self
+        new = ~known
+        both = np.insert(self.keys, places[new], keys[new])
+        return _Table(both, np.insert(self.values, places[new], values[new]), self.targets).pruned()
 
     def normalised(self, rows: int) -> _Table:
         """Make values of a source subword sum to 1."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
 import torch
 
-from nmt.process import count_threads
-from rnn_engine import EngineError, native
+from nmt.process import count_threads, give_back_memory
+from rnn_engine import EngineError, memory, native
 
 
 class DeviceError(RuntimeError):
@@ -63,3 +65,10 @@ def use_threads(threads: int | None) -> int:
     threads = count_threads(threads)
     torch.set_num_threads(threads)
     return threads
+
+
+def release_memory() -> None:
+    """Give back to the system what networks that are gone had of the CPU's memory, blocks of the engine's among it."""
+    gc.collect()
+    memory.pool.clear()
+    give_back_memory()

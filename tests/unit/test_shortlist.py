@@ -1,5 +1,6 @@
 """Which words are translated by which, as a file of a model folder, and searches among these words alone."""
 
+import tracemalloc
 from collections import Counter, defaultdict
 from dataclasses import asdict
 
@@ -98,6 +99,17 @@ def test_words_find_their_translations_with_less_memory(monkeypatch, limit, valu
         np.testing.assert_array_equal(found.candidates, whole.candidates)
     else:
         assert found.candidates.size < whole.candidates.size
+
+
+def test_memory_does_not_grow_with_the_corpus():
+    """Or it would be the most that `nmt train` takes, at its end, and more than `nmt plan` says."""
+    words = list(range(4, 100))
+    split = split_of([(words, words)] * 400)  # 3,700,000 pairs of words
+    tracemalloc.start()
+    estimate_lexicon(split, (100, 100))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100e6
 
 
 def test_sentences_of_nothing_have_no_lexicon():
