@@ -306,7 +306,6 @@ def test_accessible(service: Service, open_page: OpenPage, scheme: str) -> None:
             f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] in ("serious", "critical")
         ]
 
-    assert serious() == []
     write(page, "all right\nthis is doubtful")
     translated(page, "right all\ndoubtful is this")
     page.locator("#output .word").first.hover()
