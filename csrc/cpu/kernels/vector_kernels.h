@@ -122,16 +122,16 @@ struct Multiply {
   static V chain_factor() { return V(Stored(0.5)); }
   static RNN_ENGINE_INLINE V chain(V acc, V factor) { return fma(acc, factor, V(Stored(1))); }
 
-  // One k of it.
+  // One k of it; `a_fourth` is the fourth row.
   template <int kRows, int kVectors>
-  static RNN_ENGINE_INLINE void add(const Stored* a, std::ptrdiff_t a_row, const Stored* panel,
+  static RNN_ENGINE_INLINE void add(const Stored* a, const Stored* a_fourth, std::ptrdiff_t a_row, const Stored* panel,
                                     V (&acc)[kRows][kVectors]) {
     V b[kVectors];
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) b[j] = V::load(panel + j * V::kWidth);
 #pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
-      const V value(a[i * a_row]);
+      const V value(i < 3 ? a[i * a_row] : a_fourth[(i - 3) * a_row]);
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(value, b[j], acc[i][j]);
     }
@@ -140,15 +140,27 @@ struct Multiply {
   // acc += a[kRows, k] * panel[k, kVectors]
   template <int kRows, int kVectors>
   static RNN_ENGINE_INLINE void accumulate(const Tile& t, const Stored* a, V (&acc)[kRows][kVectors]) {
-    constexpr int kWidth = V::kWidth;
-    const Stored* panel = t.panel;
+    if (t.panel_row)
+      add_all(t, a, t.panel_row, acc);
+    else
+      add_all(t, a, kVectors * V::kWidth, acc);
+  }
+
+ private:
+  // Inlined for panels whose rows are a constant apart, and with two pointers for all rows of a: with distances and
+  // pointers in registers for each, there are too few, and the loop fetches some from vector registers.
+  template <int kRows, int kVectors>
+  static RNN_ENGINE_INLINE void add_all(const Tile& t, const Stored* a, std::ptrdiff_t panel_row,
+                                        V (&acc)[kRows][kVectors]) {
     const std::ptrdiff_t a_row = t.a_row, a_col = t.a_col;
-    const std::ptrdiff_t panel_row = t.panel_row ? t.panel_row : kVectors * kWidth, ahead = kPrefetchDepth * panel_row;
-    for (std::int64_t k = 0; k < t.k; ++k) {
+    const Stored *panel = t.panel, *a_fourth = a + 3 * a_row;
+    for (std::int64_t k = t.k; k > 0; --k) {
+      asm("" : "+r"(a), "+r"(a_fourth));  // or the compiler makes six pointers of them
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) __builtin_prefetch(panel + ahead + j * kWidth);
-      add(a, a_row, panel, acc);
+      for (int j = 0; j < kVectors; ++j) __builtin_prefetch(panel + kPrefetchDepth * panel_row + j * V::kWidth);
+      add(a, a_fourth, a_row, panel, acc);
       a += a_col;
+      a_fourth += a_col;
       panel += panel_row;
     }
   }

@@ -15,27 +15,30 @@ namespace rnn_engine::cpu {
 // and those that are widened at once. All are whole blocks.
 inline constexpr int kWidenedDepth = 96, kWidenedRows = 96, kWidenedAtOnce = 12;
 
-struct WidenedTile : GemmTile<float> {
-  std::ptrdiff_t odd;  // from a value of `a` to that of the k after it; a_col goes from pair to pair
-};
+// From a value of an even k to that of the k after it: a row or a block takes as many whole vectors as its pairs need.
+template <class V>
+inline constexpr int kWidenedPlane = kWidenedAtOnce * kWidenedDepth / 2 + V::kWidth;
 
 template <class V>
 struct MultiplyWidened {
   using Vector = V;
   using Stored = float;
-  using Tile = WidenedTile;
+  using Tile = GemmTile<float>;  // whose a_col goes from pair to pair
 
   template <int kRows, int kVectors>
-  static RNN_ENGINE_INLINE void accumulate(const WidenedTile& t, const float* a, V (&acc)[kRows][kVectors]) {
+  static RNN_ENGINE_INLINE void accumulate(const GemmTile<float>& t, const float* a, V (&acc)[kRows][kVectors]) {
     constexpr int kPanelRow = kVectors * V::kWidth;
-    const float* panel = t.panel;
+    const std::ptrdiff_t a_row = t.a_row;
+    const float *panel = t.panel, *a_fourth = a + 3 * a_row;
     for (std::int64_t k = 0; k + 1 < t.k; k += 2) {
-      Multiply<V>::add(a, t.a_row, panel, acc);
-      Multiply<V>::add(a + t.odd, t.a_row, panel + kPanelRow, acc);
+      asm("" : "+r"(a), "+r"(a_fourth));  // as in Multiply
+      Multiply<V>::add(a, a_fourth, a_row, panel, acc);
+      Multiply<V>::add(a + kWidenedPlane<V>, a_fourth + kWidenedPlane<V>, a_row, panel + kPanelRow, acc);
       a += t.a_col;
+      a_fourth += t.a_col;
       panel += 2 * kPanelRow;
     }
-    if (t.k % 2 != 0) Multiply<V>::add(a, t.a_row, panel, acc);
+    if (t.k % 2 != 0) Multiply<V>::add(a, a_fourth, a_row, panel, acc);
   }
 };
 
@@ -43,8 +46,7 @@ template <class V>
 class WidenedGemm {
   using Pair = Pairs<V>;
   static constexpr int kWidth = V::kWidth, kWord = 2 * kWidth;  // values of bfloat16 in one load
-  // A row or a block of them takes as many whole vectors as its pairs need.
-  static constexpr int kPlane = kWidenedAtOnce * kWidenedDepth / 2 + kWidth;
+  static constexpr int kPlane = kWidenedPlane<V>;
 
  public:
   explicit WidenedGemm(const GemmTile<BFloat16>& tile) : t_(tile) {}
@@ -61,9 +63,8 @@ class WidenedGemm {
   // Sums grow where they end, if that is float32, else in a place of their own.
   template <int kMaxRows>
   void run_rows(std::int64_t first, std::int64_t rows) {
-    WidenedTile tile{};
+    GemmTile<float> tile{};
     tile.a = rows_;
-    tile.odd = kPlane;
     tile.panel = panel_;
     tile.vectors = t_.vectors;
     tile.gates = t_.gates;
@@ -121,7 +122,7 @@ class WidenedGemm {
       }
   }
 
-  void widen_rows(std::int64_t first, std::int64_t k, WidenedTile& tile) {
+  void widen_rows(std::int64_t first, std::int64_t k, GemmTile<float>& tile) {
     if (t_.a_block) {
       tile.a_row = 1;
       tile.a_col = kRowBlock;
