@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -44,6 +44,8 @@ _COUNTED: Final = frozenset(
         "/translate_file",
     )
 )
+LOOK_AGAIN: Final = 5.0
+"""Seconds after which it is looked whether files of models have changed."""
 
 
 class Application(Observing):
@@ -93,7 +95,18 @@ class Application(Observing):
             self._admission.reload()
         except (ValueError, OSError) as error:
             problems.append(str(error))
-        self._log.say("reloaded", directions=len(self._models.directions()), problems=problems)
+        self._tell_reloaded(problems)
+
+    def _tell_reloaded(self, problems: Sequence[str]) -> None:
+        self._log.say("reloaded", directions=len(self._models.directions()), problems=list(problems))
+
+    async def _watch(self, service: Service) -> None:
+        """Take models whose files have changed, until it is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN)
+            problems = await service.refresh()
+            if problems is not None:
+                self._tell_reloaded(problems)
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -104,12 +117,14 @@ class Application(Observing):
         app.state.context = Context(options, service, self._admission, metrics, Shelter(limits.files, limits.kept))
         self.metrics = metrics
         self._log.say("started", version=nmt.__version__, directions=len(self._models.directions()))
-        preparing = asyncio.ensure_future(service.prepare()) if options.page else None  # which asks for it soon
+        beside = [asyncio.ensure_future(self._watch(service))]
+        if options.page:
+            beside.append(asyncio.ensure_future(service.prepare()))  # which the page asks for soon
         try:
             yield
         finally:
-            if preparing is not None:
-                preparing.cancel()
+            for each in beside:
+                each.cancel()
             await asyncio.to_thread(translating.stop)
             self._models.close()
             self._log.say("stopped")

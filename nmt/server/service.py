@@ -84,6 +84,12 @@ class Service:
         self._look_again()
         return problems
 
+    async def refresh(self) -> Sequence[str] | None:
+        """Look again at the models if their files have changed. Returns what is wrong; None if nothing has changed."""
+        problems = await asyncio.to_thread(self.models.refresh)
+        self._look_again()  # a request that found a file gone may have reloaded them
+        return problems
+
     async def translate(self, asked: Asked, gone: Gone) -> Found:
         """Translate texts.
 

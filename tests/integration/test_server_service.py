@@ -249,6 +249,24 @@ def test_a_model_that_fails_is_an_error_of_its_request(monkeypatch: pytest.Monke
         assert service.translate("one").status_code == 200
 
 
+def test_files_that_change_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt.server.app.LOOK_AGAIN", 0.01)
+    (folder := tmp_path / "models").mkdir()
+    (folder / "a.nmt").write_bytes(MODEL.read_bytes())
+    with served(QUIET, folder) as service:
+
+        async def answers_with(status: int) -> None:
+            while (await service.client.request(**request_for("red dog"))).status_code != status:
+                await asyncio.sleep(0.01)
+
+        service.run(answers_with(200))
+        (folder / "a.nmt").rename(folder / "gone")
+        (folder / "gone").rename(tmp_path / "a.nmt")
+        service.run(asyncio.wait_for(answers_with(400), 30))
+        (tmp_path / "a.nmt").rename(folder / "b.nmt")
+        service.run(asyncio.wait_for(answers_with(200), 30))
+
+
 def test_reloading_loses_no_request(tmp_path: Path) -> None:
     (folder := tmp_path / "models").mkdir()
     (folder / "a.nmt").write_bytes(MODEL.read_bytes())

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from served import DATA, model_content, model_folder, put
+from many_models import DATA, model_content, model_folder, put
 from typer.testing import CliRunner
 
 from nmt.cli import app

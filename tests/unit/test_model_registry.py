@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from served import model_content, model_folder, put
+from many_models import model_content, model_folder, put
 
 from nmt.decoding.translator import Translator
 from nmt.model_folder.files import ModelError
