@@ -207,6 +207,8 @@ class _Placer:
         around = next(((start, end) for start, end in taken if start < slot < end), None)
         if around is not None:  # not into what another node holds
             slot = min(around, key=lambda each: abs(each - slot))
+        if space == ("", " ") and slot % PARTS != BEFORE:  # behind a word instead of before one
+            space = " ", ""
         return _Placed(node, slot, slot, space, [_collapsed(each, slot) for each in node.children])
 
     def _slot(self, at: int, covered: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, tuple[str, str]]:

@@ -63,6 +63,7 @@ class Plan:
         self.aligned: bool = bool(self._atoms or self._tree.children or self._wanted)
         """Whether it is to say which word came from which."""
         self._spaces = _spaces_around(plain(segment))
+        self._outside = [isinstance(part, str) and part[end:][:1].isspace() for part, end in _ends(segment)]
 
     def finish(self, text: str, links: Links | None) -> Finished:
         """Make a translation of the segment.
@@ -77,7 +78,11 @@ class Plan:
         tokens = put_back(tokens_of(text, links or ()), self._atoms, self._words)
         tokens = with_terms(tokens, self._wanted, self._words)
         tokens = restored(tokens, self._shape, self._text)
-        segment = as_text([before, *place(self._text, self._tree, tokens), behind])
+        placed = place(self._text, self._tree, tokens)
+        inner = plain(placed)  # to which tags that were at the ends have brought their space
+        before *= self._outside[0] or inner == inner.lstrip()
+        behind *= self._outside[1] or inner == inner.rstrip()
+        segment = as_text([before, *placed, behind])
         said = plain(segment)
         alignment = self._alignment(tokens, said) if links is not None else None
         return Finished(segment, alignment, self.missing(said))
@@ -122,6 +127,11 @@ def _as_sentence(
         start, end = spans[atom.word]
         small = small[:start] + text[start:end] + small[end:]
     return small
+
+
+def _ends(segment: Segment) -> Sequence[tuple[str | Tag, int]]:
+    """Return the first and the last part of a segment, each with the place of the character at the segment's end."""
+    return ((segment[0], 0), (segment[-1], -1)) if segment else (("", 0), ("", -1))
 
 
 def _spaces_around(text: str) -> tuple[str, str]:

@@ -61,6 +61,10 @@ def test_alternatives_and_statuses_of_lines_are_those_of_the_text() -> None:
         (("a", NOTE, " b, (", BOLD, "c", BOLD_END, ")."), [1, 2, 0], "B, (<b>C</b>). A<note/>"),
         (("a ", NOTE, " b"), [0, 1], "A <note/> B"),
         ((NOTE, "a b", NOTE), [1, 0], "<note/>B A<note/>"),
+        ((NOTE, " a b ", NOTE), [1, 0], "<note/> B A <note/>"),
+        ((" a ", NOTE, " b"), [1, 0], " <note/> B A"),
+        ((BOLD, "a ", NOTE, " b", BOLD_END, " c"), [0, 2], "<b>A <note/></b> C"),
+        ((BOLD, " a", BOLD_END, " b "), None, " <b>A</b> B "),
         (("take ", CODE, ", b"), [2, 1, 0], "B `x`, TAKE"),
         # What is broken stays complete, and nested.
         ((BOLD, "a ", LINK, "b", BOLD_END, " c", LINK_END, " d"), None, "<b>A <a>B C</a></b> D"),
