@@ -89,9 +89,9 @@ class Client(asyncio.Protocol):
         return self._answer
 
 
-def request_of(line: str) -> bytes:
+def request_of(line: str, source: str, target: str) -> bytes:
     """Write a request for the translation of a line."""
-    body = json.dumps({"q": line, "source": "en", "target": "de"}).encode()
+    body = json.dumps({"q": line, "source": source, "target": target}).encode()
     return b"POST /translate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
         len(body),
         body,
@@ -152,7 +152,8 @@ async def open_loop(port: int, lines: list[bytes], rate: float, seconds: float) 
 
 def as_client(arguments: argparse.Namespace) -> None:
     """Be the process of the clients."""
-    lines = [request_of(line) for line in arguments.text.read_text(encoding="utf-8").splitlines() if line.strip()]
+    texts = arguments.text.read_text(encoding="utf-8").splitlines()
+    lines = [request_of(line, arguments.source, arguments.target) for line in texts if line.strip()]
     how, port = json.loads(arguments.client), arguments.port
     work = open_loop(port, lines, how["rate"], how["seconds"]) if "rate" in how else closed_loop(port, lines, **how)
     row = uvloop.run(work).row()
@@ -162,7 +163,8 @@ def as_client(arguments: argparse.Namespace) -> None:
 def ask_service(arguments: argparse.Namespace, port: int, **how: Any) -> dict[str, Any]:
     """Start the clients, and return what they saw."""
     command = [sys.executable, __file__, str(arguments.model), "--text", str(arguments.text)]
-    command += ["--port", str(port), "--client", json.dumps(how)]
+    command += ["--port", str(port), "--source", arguments.source, "--target", arguments.target]
+    command += ["--client", json.dumps(how)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return found
 
@@ -303,6 +305,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--text", type=Path, required=True, help="sentences of the model's source language")
+    parser.add_argument("--source", default="en", help="its code")
+    parser.add_argument("--target", default="de", help="code of the language to translate to")
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--beam-size", type=int, default=5)

@@ -39,7 +39,7 @@ def run(places: Sequence[Path], options: ServeOptions) -> None:
     app = Application(models, options)
     with listen(options.host, options.port) as listening:
         tell("nmt serve", f"{url_of(listening)} translates {len(models.directions())} directions")
-        run(app, listening, options, app.reload)
+        run(app, listening, options)
 
 
 def run_check(url: str, key: str) -> bool:

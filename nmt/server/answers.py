@@ -11,6 +11,7 @@ from starlette.responses import Response
 from nmt.server.errors import Refused
 
 _JSON: Final = "application/json"
+_UNREAD: Final = (408, 413)  # the rest of the request is not waited for
 
 
 def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -20,5 +21,9 @@ def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None 
 
 def error_answer(error: Refused) -> Response:
     """Answer that something is not done: `{"error": "..."}`."""
-    headers = None if error.retry_after is None else {"retry-after": str(max(1, math.ceil(error.retry_after)))}
+    headers = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    if error.status in _UNREAD:
+        headers["connection"] = "close"
     return json_answer({"error": error.message}, error.status, headers)

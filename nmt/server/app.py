@@ -62,7 +62,7 @@ class Application(Observing):
     def __init__(self, models: Models, options: ServeOptions) -> None:
         self._models, self._options = models, options
         self._admission = Admission(options.keys, options.keys_optional, options.limits.requests)
-        self._log = Log(options.log)
+        self.log = Log(options.log)
         self.fastapi = FastAPI(
             title="nmt",
             version=nmt.__version__,
@@ -85,7 +85,7 @@ class Application(Observing):
                 expose_headers=["Retry-After"],
                 max_age=86_400,
             )
-        super().__init__(self.fastapi, self._log, _COUNTED)
+        super().__init__(self.fastapi, self.log, _COUNTED)
 
     async def reload(self) -> None:
         """Look again at models and keys; requests go on meanwhile."""
@@ -98,7 +98,7 @@ class Application(Observing):
         self._tell_reloaded(problems)
 
     def _tell_reloaded(self, problems: Sequence[str]) -> None:
-        self._log.say("reloaded", directions=len(self._models.directions()), problems=list(problems))
+        self.log.say("reloaded", directions=len(self._models.directions()), problems=list(problems))
 
     async def _watch(self, service: Service) -> None:
         """Take models whose files have changed, until it is cancelled."""
@@ -116,7 +116,7 @@ class Application(Observing):
         metrics = Metrics(lambda: translating.waiting, lambda: translating.requests, self._models.usage)
         app.state.context = Context(options, service, self._admission, metrics, Shelter(limits.files, limits.kept))
         self.metrics = metrics
-        self._log.say("started", version=nmt.__version__, directions=len(self._models.directions()))
+        self.log.say("started", version=nmt.__version__, directions=len(self._models.directions()))
         beside = [asyncio.ensure_future(self._watch(service))]
         if options.page:
             beside.append(asyncio.ensure_future(service.prepare()))  # which the page asks for soon
@@ -127,8 +127,8 @@ class Application(Observing):
                 each.cancel()
             await asyncio.to_thread(translating.stop)
             self._models.close()
-            self._log.say("stopped")
-            self._log.end()
+            self.log.say("stopped")
+            self.log.end()
 
     def _batch(self, told: BatchTold) -> None:
         if self.metrics is not None:

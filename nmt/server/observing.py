@@ -28,7 +28,7 @@ class Observing:
     """
 
     def __init__(self, app: ASGIApp, log: Log, routes: frozenset[str]) -> None:
-        self._app, self._log, self._routes = app, log, routes
+        self._app, self.log, self._routes = app, log, routes
         self.metrics: Metrics | None = None
         """Is told, too, once it is there."""
 
@@ -49,7 +49,7 @@ class Observing:
         try:
             await self._app(scope, receive, told)
         except Exception as error:
-            self._log.defect(error)
+            self.log.defect(error)
             if not status:
                 await error_answer(Refused(500, "The service failed; its log says where"))(scope, receive, told)
         finally:
@@ -60,4 +60,4 @@ class Observing:
                 self.metrics.answered(route, status, seconds)
             more = scope.get(TOLD, {})
             milliseconds = round(1000 * seconds, 2)
-            self._log.say("request", route=route, method=scope["method"], status=status, ms=milliseconds, **more)
+            self.log.say("request", route=route, method=scope["method"], status=status, ms=milliseconds, **more)

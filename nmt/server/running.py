@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 
+from nmt.server.app import Application
+from nmt.server.log import Log
 from nmt.server.options import ServeOptions
 from nmt.server.protocol import protocol_with
 
@@ -32,6 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
         made = socket.socket(family, kind, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
+        made.listen(_BACKLOG)  # who comes before all is ready waits
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), f"{host}:{port}") from None
     return made
@@ -82,15 +86,29 @@ class _Server(uvicorn.Server):
         task.add_done_callback(self._reloading.discard)
 
 
-def run(app: Any, listening: socket.socket, options: ServeOptions, reload: Callable[[], Awaitable[object]]) -> None:
+class _ToLog(logging.Handler):
+    """Tells the service's log what uvicorn says, which is nothing of what users send."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell it."""
+        self._log.say("uvicorn", message=record.getMessage())
+
+
+def run(app: Application, listening: socket.socket, options: ServeOptions) -> None:
     """Serve until a signal ends it: SIGTERM or SIGINT, after which what runs is finished and nothing more taken.
 
     Args:
-        app: The ASGI application.
+        app: The application; SIGHUP reloads it.
         listening: The socket.
         options: How to serve.
-        reload: What SIGHUP does.
     """
+    logger = logging.getLogger("uvicorn.error")
+    logger.propagate = False
+    logger.addHandler(_ToLog(app.log))
     config = uvicorn.Config(
         app,
         http=protocol_with(options.limits),
@@ -106,4 +124,4 @@ def run(app: Any, listening: socket.socket, options: ServeOptions, reload: Calla
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(options.limits.seconds) + 1,
     )
-    _Server(config, reload).run([listening])
+    _Server(config, app.reload).run([listening])

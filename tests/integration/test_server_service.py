@@ -153,7 +153,7 @@ def test_the_log_holds_no_text(capfd: pytest.CaptureFixture[str]) -> None:
         service.translate("secretword", api_key="secretkey")
         service.translate({"secret": 1})
         service.ask("GET", "/secret?secret=secret", headers={"x": "secret"})
-        service.app._log.defect(ValueError("secret"))
+        service.app.log.defect(ValueError("secret"))
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert "secret" not in str(lines)
     requests = [(each["route"], each["status"]) for each in lines if each["event"] == "request"]
