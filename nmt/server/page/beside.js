@@ -11,17 +11,24 @@ const SAID = {
 const MOST = 20; // notes: a text with more is doubtful as a whole
 const QUOTED = 60; // characters
 
-/** Show other translations of a line; `choose` is called with the number of the one that is taken. */
-export function showAlternatives(section, line, several, choose) {
+/**
+ * Show other translations of a line.
+ *
+ * @param {HTMLElement} section Where.
+ * @param {object|undefined} line The line, if there is one.
+ * @param {{several: boolean, lang: string}} text Whether it has other lines, and the language of the translations.
+ * @param {(number: number) => void} choose Called with the number of the one that is taken.
+ */
+export function showAlternatives(section, line, { several, lang }, choose) {
   const result = line?.result;
   const others = result?.alternatives.length ? [result.text, ...result.alternatives] : [];
   section.hidden = others.length === 0;
-  section.querySelector("h2").textContent = several && others.length ? `Alternatives for “${quoted(line.text)}”` : "Alternatives";
+  section.querySelector("h2").replaceChildren("Alternatives", ...(several && others.length ? [" for ", quoteOf(line.text)] : []));
   const rows = [...others.entries()].filter(([number]) => number !== result.chosen);
   section.querySelector("ul").replaceChildren(
     ...rows.map(([number, text]) => {
       const [row, button] = [document.createElement("li"), document.createElement("button")];
-      button.textContent = text;
+      Object.assign(button, { textContent: text, dir: "auto", lang });
       button.addEventListener("click", () => choose(number));
       row.append(button);
       return row;
@@ -61,17 +68,14 @@ function rowOf(kind, text, quote = "") {
     tag.textContent = kind;
     row.append(tag);
   }
-  if (quote) {
-    const marked = document.createElement("q");
-    marked.textContent = quoted(quote);
-    row.append(marked);
-  }
-  row.append(text);
+  row.append(...(quote ? [quoteOf(quote)] : []), text);
   return row;
 }
 
-/** Return the beginning of a text, without a part of a word at its end if it has several. */
-function quoted(text) {
-  if (text.length <= QUOTED) return text;
-  return `${text.slice(0, QUOTED).replace(/\s+\S*$/u, "")}…`;
+/** Return the beginning of a text as a quotation, without a part of a word at its end if it has several. */
+function quoteOf(text) {
+  const whole = text.length <= QUOTED;
+  const quote = document.createElement("q");
+  Object.assign(quote, { textContent: whole ? text : `${text.slice(0, QUOTED).replace(/\s+\S*$/u, "")}…`, dir: "auto" });
+  return quote;
 }

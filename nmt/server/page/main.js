@@ -89,7 +89,7 @@ function showLine(wanted) {
   const filled = shown.filter((line) => line.text.trim());
   const line = shown[wanted]?.text.trim() ? shown[wanted] : filled[0];
   current = wanted;
-  showAlternatives($("alternatives"), line, filled.length > 1, (chosen) => {
+  showAlternatives($("alternatives"), line, { several: filled.length > 1, lang: languages.target }, (chosen) => {
     line.result.chosen = chosen;
     show(shown);
     output.focus();
@@ -126,7 +126,8 @@ function failed(error, seconds) {
     return message.show(told, { action: { label: "Enter an API key", run: openKey } });
   }
   if (seconds === null) return message.show(told, { action: error.status >= 500 ? again : null });
-  return message.show(`${told} Trying again in ${seconds} s.`, { error: error.status === 0, action: again });
+  const ended = /[.!?]$/.test(told) ? told : `${told}.`;
+  return message.show(`${ended} Trying again in ${seconds} s.`, { error: error.status === 0, action: again });
 }
 
 function tell(what) {
