@@ -27,6 +27,7 @@ def detector() -> Detector:
         ("駅はどこですか。", "ja"),
         ("請問火車站在哪裡?", "zh_Hant"),
         ("WO IST DER BAHNHOF?", "de"),
+        ("Wo ist \ud800 der \0 Bahnhof?", "de"),
         ("https://example.com/where-is-the-station Wo ist er?", "de"),
         ("Das steht am Anfang. " * 120 + "And this is beyond what is looked at. " * 1000, "de"),
     ],
