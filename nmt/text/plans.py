@@ -58,8 +58,8 @@ class Plan:
         own = [self._text[start:end] for number, (start, end) in enumerate(spans) if number not in stand_ins]
         self._shape = shape_of(own, language)
         text = _as_sentence(self._text, spans, self._atoms, self._shape, language)
-        self.line: str = " ".join(text.split()) if any(map(str.isalnum, "".join(own))) else ""
-        """What the model gets; empty if there is nothing to translate."""
+        self.line: str = " ".join(text.split()) if any(map(str.isalpha, "".join(own))) else ""
+        """What the model gets; empty if there is nothing to translate: models make words of lone numbers."""
         self.aligned: bool = bool(self._atoms or self._tree.children or self._wanted)
         """Whether it is to say which word came from which."""
         self._spaces = _spaces_around(plain(segment))
