@@ -77,7 +77,8 @@ Trace::Trace(Call call, const rnn_engine_plan& handle) {
   line << (call == Call::kForward ? "forward " : "backward ") << s.cell.name << ' ' << name_of_dtype(s.dtype)
        << " T=" << s.T << " B=" << s.B << (s.offsets.empty() ? "" : " ragged") << " I=" << s.layers.front().I
        << " H=" << hidden_of(s) << " L=" << s.L << " D=" << s.D << " | " << plan.tiles.count() << " tiles, "
-       << (plan.schedule.thread_groups == 1
+       << (plan.schedule.stepwise ? "step by step"
+           : plan.schedule.thread_groups == 1
                ? "layer by layer"
                : "wavefront of " + std::to_string(plan.schedule.thread_groups) + " groups");
   if (s.training)

@@ -185,8 +185,8 @@ def run(
 
 
 def feed(layers: Any) -> None:
-    """Have a stack run step by step from now on, by `run_fed`; `plan` then plans that."""
-    layers.schedule = STEPS
+    """Have `plan` plan a stack as one that runs step by step, by `run_fed`."""
+    layers.fed = True
 
 
 def run_fed(
@@ -246,7 +246,7 @@ def plan(layer: Any, lengths: list[int] | int, batch: int, memory: str | int | M
         layer,
         **of_length,
         memory=layer.memory if memory is None else memory,
-        schedule=layer.schedule,
+        schedule=STEPS if getattr(layer, "fed", False) and device_of(weight).attends else "auto",
         threads=torch.get_num_threads(),
         dtype=str(dtype).removeprefix("torch."),
         device=device_of(weight).name,

@@ -116,6 +116,18 @@ static inline void set_weights(const Case* c, const Layout* l, char* base, rnn_e
   }
 }
 
+/* What a plan of steps asks before each: that they come in their order. */
+typedef struct {
+  int64_t next, by;
+} Steps;
+
+static inline int count_step(void* user, int64_t step) {
+  Steps* steps = (Steps*)user;
+  CHECK(step == steps->next, "step %d came for %d", (int)step, (int)steps->next);
+  steps->next += steps->by;
+  return 0;
+}
+
 /* Runs forward, and backward if `gradients`; returns the sum of all outputs times fixed upstream gradients.
  */
 static inline double run(rnn_engine_context* context, const Case* c, const Layout* l, char* values, char* gradients,
@@ -132,6 +144,7 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
       sizes.workspace_bytes >= sizes.forward_workspace_bytes && sizes.workspace_bytes >= sizes.backward_workspace_bytes,
       "workspace: %zu bytes", (size_t)sizes.workspace_bytes);
   const Block reserve = make_block(sizes.reserve_bytes), forward = make_block(sizes.forward_workspace_bytes);
+  Steps steps = {0, 1};
   const rnn_engine_forward_args f = {.weights = weights,
                                      .x = x,
                                      .h0 = h0,
@@ -142,7 +155,9 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
                                      .cn = cn,
                                      .masks = {.seed = 77},
                                      .reserve = reserve.data,
-                                     .workspace = forward.data};
+                                     .workspace = forward.data,
+                                     .before_step = l->problem.schedule == RNN_ENGINE_STEPS ? count_step : NULL,
+                                     .before_step_user = &steps};
   CHECK(rnn_engine_forward(plan, &f) == 0, "forward: %s", rnn_engine_last_error());
   release_block(forward, "forward workspace");
 
@@ -181,7 +196,11 @@ static inline double run(rnn_engine_context* context, const Case* c, const Layou
                                         .gradients = dweights,
                                         .masks = {.seed = 77},
                                         .reserve = reserve.data,
-                                        .workspace = backward.data};
+                                        .workspace = backward.data,
+                                        .before_step = f.before_step,
+                                        .before_step_user = &steps};
+    steps.next = l->problem.steps - 1;
+    steps.by = -1;
     CHECK(rnn_engine_backward(plan, &b) == 0, "backward: %s", rnn_engine_last_error());
     release_block(backward, "backward workspace");
   }

@@ -277,8 +277,21 @@ void test_plans(rnn_engine_context* context) {
     }
     *member = right;
   }
+  F asking = f;
+  B asking_back = b;
+  asking.before_step = asking_back.before_step = [](void*, std::int64_t) { return 0; };
+  refused("rnn_engine_forward", 60, [&] { return forward(asking); });
+  refused("rnn_engine_backward", 60, [&] { return backward(asking_back); });
   CHECK(forward(f) == 0 && backward(b) == 0, "after all that: %s", rnn_engine_last_error());
   rnn_engine_plan_destroy(plan);
+  small.problem.schedule = RNN_ENGINE_STEPS;
+  CHECK(rnn_engine_plan_create(context, &small.problem, &plan) == 0, "steps: %s", rnn_engine_last_error());
+  asking.before_step = asking_back.before_step = [](void*, std::int64_t step) { return step == 1 ? 7 : 0; };
+  CHECK(forward(asking) == RNN_ENGINE_INTERRUPTED, "forward goes on: %s", rnn_engine_last_error());
+  CHECK(forward(f) == 0 && backward(asking_back) == RNN_ENGINE_INTERRUPTED, "backward goes on");
+  CHECK(forward(f) == 0 && backward(b) == 0, "after an end: %s", rnn_engine_last_error());
+  rnn_engine_plan_destroy(plan);
+  small.problem.schedule = RNN_ENGINE_AUTO;
 }
 
 // Problems whose fields are anything: refused, or planned.

@@ -128,9 +128,11 @@ static void test_same_bits(const Machine* machines, int machine_count, const Cas
   char *values = malloc(count * l.size), *result = calloc(count + outputs, l.size), *first = NULL;
   fill_values(values, count, l.size, 1);
   for (const Machine* m = machines; m < machines + machine_count; ++m) {
-    for (int i = 0; i < 2 * (RNN_ENGINE_BUDGET + 1); ++i) {
-      const int memory = i / 2, schedule = i % 2 ? RNN_ENGINE_WAVEFRONT : RNN_ENGINE_LAYERS;
+    for (int i = 0; i < RNN_ENGINE_STEPS * (RNN_ENGINE_BUDGET + 1); ++i) {
+      const int memory = i / RNN_ENGINE_STEPS, schedule = RNN_ENGINE_LAYERS + i % RNN_ENGINE_STEPS;
       if (!wanted(i + memory + (int)(m - machines) + number)) continue;
+      const int plain = l.problem.directions == 1 && !l.problem.projection && !l.problem.batch_sizes;
+      if (schedule == RNN_ENGINE_STEPS && !plain) continue;
       l.problem.memory = memory;
       l.problem.schedule = schedule;
       if (memory == RNN_ENGINE_BUDGET) l.problem.budget = least_budget(m->context, l.problem);
@@ -197,7 +199,7 @@ static void test_errors(void) {
   p.memory = 4;
   expect_error(rnn_engine_plan_create(context, &p, &plan), "memory");
   p = right;
-  p.schedule = 3;
+  p.schedule = 4;
   expect_error(rnn_engine_plan_create(context, &p, &plan), "schedule");
   p = right;
   p.prepacked = 1;

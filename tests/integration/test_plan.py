@@ -66,10 +66,11 @@ def planned(config: Path, *settings: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("memory", ["store", "1KiB"])
-def test_it_says_what_training_takes(config: Path, said: dict[str, Any], tmp_path: Path, memory: str) -> None:
+@pytest.mark.parametrize(("memory", "fed"), [("store", "false"), ("1KiB", "false"), ("store", "true")])
+def test_it_says_what_training_takes(config: Path, said: dict[str, Any], tmp_path: Path, memory: str, fed: str) -> None:
     settings = ["--set", f"folder={tmp_path}/model", "--set", f"model.memory={memory}"]
-    if memory != "store":
+    settings += ["--set", f"model.input_feeding={fed}"]
+    if (memory, fed) != ("store", "false"):
         said = planned(config, *settings[1::2])
         assert {path.name for path in (tmp_path / "model").iterdir()} <= {"data", "joint.spm", ".lock"}
 

@@ -101,8 +101,9 @@ def test_sources_are_not_copied_while_all_sentences_live():
     assert [each.shape for each in wide.layers] == [(2, 6, 8), (2, 6, 8)]
 
 
-def test_every_parameter_is_trained():
-    kinds = {"attention": "additive", "context": "upper"}
+@pytest.mark.parametrize("reads", [{"context": "upper"}, {"input_feeding": True}])
+def test_every_parameter_is_trained(reads):
+    kinds = {"attention": "additive", **reads}
     model = make_model(joint=False, tie_embeddings=False, encoder_layers=2, **kinds).train()
     model(SOURCE, LENGTHS, TARGET).square().sum().backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
