@@ -70,6 +70,7 @@ class Application(Observing):
             openapi_url="/spec",
             docs_url=None,
             redoc_url=None,
+            redirect_slashes=False,  # to where a request's own headers say
             exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _defect},
         )
         for each in (routes, text_routes, file_routes):
