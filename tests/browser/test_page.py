@@ -55,6 +55,13 @@ def test_what_is_stale_is_cancelled(service: Service, page: Page) -> None:
     assert text_of(page) == "one quick"
 
 
+def test_markup_stays_text(page: Page) -> None:
+    write(page, "<img/src=x/onerror=alert(1)> doubtful <b>")
+    translated(page, "<b> doubtful <img/src=x/onerror=alert(1)>")
+    expect(page.locator("#note-list li")).to_contain_text("<img/src=x/onerror=alert(1)> doubtful <b>")
+    assert page.locator("#output img, #note-list b, #alternatives b").count() == 0
+
+
 def test_long_texts_come_in_parts(service: Service, page: Page, open_page: OpenPage) -> None:
     service.settings["charLimit"] = -1
     page = open_page()
