@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
+from py3langid.langid import LanguageIdentifier
 
 from nmt.extras import MissingError
 from nmt.server.detection import Detector
+
+
+@pytest.fixture(scope="module", autouse=True)
+def whole() -> Iterator[None]:
+    """py3langid's model is read once: that takes a second."""
+    read = cache(LanguageIdentifier.from_model_file)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LanguageIdentifier, "from_model_file", read)
+        yield
 
 
 @pytest.fixture(scope="module")
