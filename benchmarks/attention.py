@@ -1,7 +1,7 @@
 """Attention beside torch's: time of forward + backward, and what is kept in between.
 
     python benchmarks/attention.py [--dtype bfloat16] [--ragged] [--form additive] [--shapes B,T,S,A ...] [--heads 1]
-        [--threads 2] [--repeats 7] [--json FILE]
+        [--threads 2] [--cpu-time] [--repeats 7] [--json FILE]
 
 B sentences, T target steps, S source steps, width A of queries, keys and values. Peers are
 F.scaled_dot_product_attention, and bmm, softmax, bmm; both on contiguous [B, heads, T, A / heads], while the engine
@@ -9,6 +9,8 @@ takes its tensors as layers leave them, [T, B, A]. With --ragged, lengths are un
 mask the sources. Sides are measured in turn; a ratio is the median over the repeats of peer time / engine time, with
 its smallest and largest value. GFLOP/s counts the seven matrix products of whole lengths: 14 B T S A. The peer of the
 additive form, whose scores are w . tanh(query + key), is made of single operations.
+
+With --cpu-time, and one thread, CPU seconds are measured, which other programs on the machine move less.
 
 Kept is what a call saves for backward beside its inputs, with its result.
 """
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import time
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -140,7 +143,8 @@ def measure(shape: tuple[int, ...], arguments: argparse.Namespace) -> dict[str, 
     """The figures of a shape."""
     sides = SIDES_OF[arguments.form]
     inputs = {side: make_inputs(side, shape, arguments) for side in sides}
-    rounds = interleaved([partial(step, side, inputs[side]) for side in sides], arguments.repeats, MINIMUM)
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
+    rounds = interleaved([partial(step, side, inputs[side]) for side in sides], arguments.repeats, MINIMUM, clock)
     times = dict(zip(sides, rounds, strict=True))
     batch, steps, source_steps, width = shape
     row: dict[str, Any] = {"shape": shape, "form": arguments.form, "heads": arguments.heads, "ragged": arguments.ragged}
@@ -166,6 +170,7 @@ def main() -> None:
     options.add_argument("--dtype", choices=DTYPES, default="float32")
     options.add_argument("--form", choices=SIDES_OF, default="dot")
     options.add_argument("--heads", type=int, default=1)
+    options.add_argument("--cpu-time", action="store_true", help="measure CPU seconds; with --threads 1")
     options.add_argument("--ragged", action="store_true", help="lengths uniform in 1 to S, and 1 to T")
     options.add_argument("--shapes", nargs="+", type=numbers, default=DEFAULT_SHAPES, metavar="B,T,S,A")
     arguments = options.parse_args()
@@ -179,7 +184,7 @@ def main() -> None:
     for shape in arguments.shapes:
         rows.append(measure(shape, arguments))
         print(line_of(rows[-1]), flush=True)
-    write_json(arguments.json, rows, threads=arguments.threads, dtype=arguments.dtype)
+    write_json(arguments.json, rows, threads=arguments.threads, dtype=arguments.dtype, cpu_time=arguments.cpu_time)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from rnn_engine import native
 
 Work = Callable[[], Any]
+Clock = Callable[[], float]
 
 
 def parser(text: str | None, *, threads: int | list[int] = 2, repeats: int = 5) -> argparse.ArgumentParser:
@@ -53,21 +54,23 @@ def write_json(path: Path | None, rows: list[Any], **facts: Any) -> None:
     path.write_text("\n".join(["{", *lines, ' "rows": [', table, " ]", "}"]) + "\n")
 
 
-def seconds_of(work: Work, at_least: float = 0.0) -> float:
+def seconds_of(work: Work, at_least: float = 0.0, clock: Clock = time.perf_counter) -> float:
     """Seconds of one call, after one that is not counted: the mean over enough calls to fill `at_least` seconds."""
     work()  # whoever ran before may have left caches and free memory of other sizes
-    calls, start = 0, time.perf_counter()
+    calls, start = 0, clock()
     while True:
         work()
         calls += 1
-        elapsed = time.perf_counter() - start
+        elapsed = clock() - start
         if elapsed >= at_least:
             return elapsed / calls
 
 
-def interleaved(works: Sequence[Work], rounds: int, at_least: float = 0.0) -> list[list[float]]:
+def interleaved(
+    works: Sequence[Work], rounds: int, at_least: float = 0.0, clock: Clock = time.perf_counter
+) -> list[list[float]]:
     """Seconds of each work in each round; in a round they take turns, so that load falls on all of them alike."""
-    times = [[seconds_of(work, at_least) for work in works] for _ in range(rounds)]
+    times = [[seconds_of(work, at_least, clock) for work in works] for _ in range(rounds)]
     return [list(column) for column in zip(*times, strict=True)]
 
 

@@ -108,17 +108,30 @@ ValueRows<Value<T>> value_rows(const Kernels<T>& kernels, const HeadRows<const T
   }
 }
 
+// Calls work(first, columns) for each panel of `n` columns. Vectors are shared out evenly: a panel of one, that is left
+// after many of four, takes nearly as long as one of two.
+template <class Work>
+void for_each_panel(std::int64_t n, std::int64_t width, const Work& work) {
+  std::int64_t vectors = (n + width - 1) / width, panels = (vectors + kPanelVectors - 1) / kPanelVectors;
+  for (std::int64_t first = 0; panels > 0; --panels) {
+    const std::int64_t taken = (vectors + panels - 1) / panels, columns = std::min(taken * width, n - first);
+    work(first, columns);
+    first += columns;
+    vectors -= taken;
+  }
+}
+
 // The right-hand side [columns, count] of products with the transpose of `count` rows, in panels.
 template <class S>
 void pack_transposed_rows(const Kernels<S>& kernels, ValueRows<S> rows, std::int64_t count, std::int64_t columns,
                           S* packed) {
-  const std::int64_t width = kernels.width, panel_columns = kPanelVectors * width;
-  for (std::int64_t first = 0; first < count; first += panel_columns) {
-    const std::int64_t taken = std::min(panel_columns, count - first), padded = round_up(taken, width);
+  const std::int64_t width = kernels.width;
+  for_each_panel(count, width, [&](std::int64_t first, std::int64_t taken) {
+    const std::int64_t padded = round_up(taken, width);
     for (std::int64_t j = 0; j < taken; j += width)
       kernels.pack_transposed({rows.first + (first + j) * rows.stride, rows.stride, std::min(width, taken - j), columns,
                                packed + first * columns + j, padded});
-  }
+  });
 }
 
 // Rows [rows, columns] that a product ends in: the caller's, or where they wait to be rounded.
@@ -160,8 +173,7 @@ struct RowsProduct {
 
 template <class S>
 void multiply_rows(const Kernels<S>& kernels, const RowsProduct<S>& p) {
-  const std::int64_t panel_columns = kPanelVectors * kernels.width;
-  for (std::int64_t first = 0; first < p.n; first += panel_columns) {
+  for_each_panel(p.n, kernels.width, [&](std::int64_t first, std::int64_t columns) {
     GemmTile<S> tile{};
     tile.a = p.a;
     tile.a_row = p.a_row;
@@ -170,7 +182,7 @@ void multiply_rows(const Kernels<S>& kernels, const RowsProduct<S>& p) {
     tile.panel_row = p.right_row;
     tile.rows = p.rows;
     tile.k = p.k;
-    tile.columns = std::min(panel_columns, p.n - first);
+    tile.columns = columns;
     tile.vectors = static_cast<int>((tile.columns + kernels.width - 1) / kernels.width);
     if (p.right_row && p.k > kRowsInPlace) {
       pack_panel(
@@ -183,7 +195,7 @@ void multiply_rows(const Kernels<S>& kernels, const RowsProduct<S>& p) {
     tile.init_row = tile.c_row = p.c.stride;
     tile.vector_stride = kernels.width;
     kernels.gemm(tile);
-  }
+  });
 }
 
 // Additive: a head's part of the vector, and its scores.
