@@ -16,6 +16,7 @@ from nmt.documents.xml import Element, local
 _W: Final = f"{{{NAMESPACES['w']}}}"
 _NAMES: Final = Names(_W + "r", _W + "t", _W + "rPr")
 _TYPES: Final = ("document.main", "header", "footer", "footnotes", "endnotes")
+_FARTHEST: Final = 200  # elements between the ends of a field or a bookmark that are looked for
 _CHARACTERS: Final = {"noBreakHyphen": "\u2011", "softHyphen": "\u00ad"}
 _BREAKS: Final = frozenset({"tab", "br", "cr", "ptab"})
 _UNSEEN: Final = frozenset({"lastRenderedPageBreak", "rPr"})
@@ -131,7 +132,7 @@ def _field_part(element: Element) -> str:
 def _field_end(children: Sequence[Element], at: int) -> tuple[int | None, int]:
     """Return where the field that begins here ends, None if not here, and where its result begins or its begin ends."""
     depth, middle = 0, None
-    for place in range(at, len(children)):
+    for place in range(at, min(len(children), at + _FARTHEST)):
         part = _field_part(children[place])
         depth += (part == "begin") - (part == "end")
         if part == "separate" and depth == 1 and middle is None:
@@ -160,7 +161,7 @@ def _range_end(children: Sequence[Element], at: int) -> int:
     """Return where a range ends that begins here; where it begins if it cannot be a pair of tags."""
     start = children[at]
     depth = 0
-    for place in range(at + 1, len(children)):
+    for place in range(at + 1, min(len(children), at + _FARTHEST)):
         child = children[place]
         if child.tag == _RANGES[str(start.tag)] and child.get(_W + "id") == start.get(_W + "id"):
             return place if depth == 0 else at

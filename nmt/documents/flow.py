@@ -6,13 +6,22 @@ it is cut into segments, so that what need not be placed anew stays where it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final
 
 from nmt.decoding.translation import Status
 from nmt.documents.document import Document, Left
 from nmt.text.results import TextResult, overall
 from nmt.text.segments import Kind, Segment, Tag, joined, plain
+
+_MOST_TAGS: Final = 200
+"""Tags of a segment; the text between more of them is translated piece by piece, since placing them would take long."""
+_LONGEST: Final = 10_000
+"""Characters of a segment; what is longer is translated piece by piece, too."""
+_PIECE: Final = re.compile(rf"\s*\S[\s\S]{{0,{_LONGEST}}}(?!\S)|\s*\S+|\s+")
 
 Fill = Callable[[Segment, Status], None]
 """Writes text and tags in the place from which they came; also takes the worst status in them."""
@@ -47,7 +56,7 @@ class Flow:
         """
         template: list[str | Tag | int] = []
         found = False
-        for piece in _cut(joined(parts), breaks):
+        for piece in chain.from_iterable(map(_bounded, _cut(joined(parts), breaks))):
             before, core, behind = _peeled(piece)
             template += before
             if is_translatable(core):
@@ -134,6 +143,13 @@ def _cut(segment: Segment, breaks: Collection[int]) -> list[list[str | Tag]]:
                 continue
         pieces[-1].append(part)
     return pieces
+
+
+def _bounded(piece: list[str | Tag]) -> list[list[str | Tag]]:
+    """Cut a piece at all of its tags if there are too many, and its text between words if it is too long."""
+    if sum(isinstance(part, Tag) for part in piece) <= _MOST_TAGS and len(plain(piece)) <= _LONGEST:
+        return [piece]
+    return [[each] for part in piece for each in ([part] if isinstance(part, Tag) else _PIECE.findall(part))]
 
 
 def _peeled(parts: list[str | Tag]) -> tuple[list[str | Tag], Segment, list[str | Tag]]:

@@ -61,7 +61,10 @@ class Format:
                     f"documents of this kind (.{self.name}) need {library}, which is not installed: "
                     'pip install "nmt-rnn[documents]"'
                 )
-        return cast(Read, import_module(f"nmt.documents.{self.module or self.name}").read)(given)
+        try:
+            return cast(Read, import_module(f"nmt.documents.{self.module or self.name}").read)(given)
+        except RecursionError:
+            raise DocumentError(f"{given.name}: expected less that is nested in each other") from None
 
 
 _XML: Final = ("lxml",)

@@ -73,7 +73,8 @@ class _Page:
         """Lines; None for those that have become part of the one before."""
         self._flow, self._left = flow, left
         environment: dict[str, dict[str, object]] = {}
-        self._tokens = MarkdownIt("commonmark").enable("table").parse(text, environment)
+        # What is inside paragraphs is read here: the library keeps no places there.
+        self._tokens = MarkdownIt("commonmark").enable("table").disable("inline").parse(text, environment)
         self._references = frozenset(environment.get("references", {}))
 
     def text(self) -> str:

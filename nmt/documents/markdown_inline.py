@@ -17,7 +17,7 @@ _TARGET: Final = (
 )
 _TOKEN: Final = re.compile(
     r"(?P<escape>\\[!-/:-@\[-`{-~])"
-    r"|(?P<code>(?P<ticks>`+)(?!`)(?:[^`]|(?!(?P=ticks)(?!`))`+)+(?P=ticks)(?!`))"
+    r"|(?P<code>(?<!`)(?P<ticks>`++)(?:[^`]++|(?!(?P=ticks)(?!`))`++)+(?P=ticks)(?!`))"
     r"|(?P<math>\$\$[^$]+\$\$|\$(?=[^\s$\d])[^$\n]*[^\s$\\]\$(?!\w))"
     r"|(?P<template>\{\{[^{}]*\}\}|\{%[^{}]*%\})"
     r"|(?P<html><!--.*?-->|</?[A-Za-z][^<>]*>|<[A-Za-z][A-Za-z0-9+.-]*:[^\s<>]*>|<[^\s<>@]+@[^\s<>]+>)"
@@ -27,6 +27,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<mark>\*{1,3}|_{1,3}|~~)",
     re.DOTALL,
 )
+_MOST_OPEN: Final = 100  # marks that wait for those that close them
 _ELEMENT: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]*)[^<>]*?(/?)>")
 
 
@@ -98,7 +99,7 @@ class _Scanner:
         opens = left and (mark[0] != "_" or not right or point[0])
         if closes and any(name == mark for name, _ in self._open):
             self._close(mark, mark)
-        elif opens:
+        elif opens and len(self._open) < _MOST_OPEN:
             self._begin(mark, mark)
         else:
             self.parts.append(mark)
@@ -109,7 +110,7 @@ class _Scanner:
             self._tag(Kind.ALONE if markup.startswith("<!--") else Kind.WORD, markup)
         elif element[1] and any(name == f"<{element[2]}" for name, _ in self._open):
             self._close(f"<{element[2]}", markup)
-        elif element[1] or element[3]:
+        elif element[1] or element[3] or len(self._open) == _MOST_OPEN:
             self._tag(Kind.ALONE, markup)
         else:
             self._begin(f"<{element[2]}", markup)

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Final
 
 from nmt.decoding.translation import Status
 from nmt.documents.flow import Flow
 from nmt.documents.xml import Element, Pen, empty
 from nmt.text.segments import Kind, Segment, Tag
 
+_FARTHEST: Final = 1000  # text and tags between the two elements of a pair
 _SPACE = re.compile(r"[ \t\r\n]+")
 
 
@@ -75,7 +77,7 @@ class Mixed:
     def __init__(self, flow: Flow, rules: Rules) -> None:
         self._flow, self._rules = flow, rules
         self._key = 0
-        self._open: dict[str, list[int]] = {}
+        self._open: dict[str, list[tuple[int, int]]] = {}  # by what it ends with, each key and place
 
     def add(self, element: Element, done: Callable[[Element, Status], None] = lambda element, status: None) -> bool:
         """Add the content of an element: its text, and the blocks in it, each for itself.
@@ -118,17 +120,19 @@ class Mixed:
 
     def _inline(self, run: _Run, element: Element, role: Role, blocks: list[Element]) -> None:
         if role in (Role.PAIR, Role.THROUGH):
-            key = self._tag(run, element, Kind.OPEN) if role is Role.PAIR else None
+            pair = self._tag(run, element, Kind.OPEN) if role is Role.PAIR else None
             self._text(run, element.text, element)
             for child in element:
                 self._inline(run, child, self._role(child), blocks)
                 self._text(run, child.tail, element)
-            if key is not None:
-                run.parts.append(Tag(Kind.CLOSE, key))
+            if pair is not None:
+                run.parts.append(Tag(Kind.CLOSE, pair))
         elif role is Role.OPENS:
-            self._open.setdefault(self._rules.mate(element), []).append(self._tag(run, element, Kind.ALONE))
+            place = len(run.parts)
+            key = self._tag(run, element, Kind.ALONE)
+            self._open.setdefault(self._rules.mate(element), []).append((key, place))
         elif role is Role.CLOSES and (begun := self._open.get(self._rules.mate(element))):
-            self._close(run, element, begun.pop())
+            self._close(run, element, *begun.pop())
         else:
             key = self._tag(run, element, Kind.WORD if role is Role.WORD else Kind.ALONE)
             if role is Role.BREAK:
@@ -136,11 +140,10 @@ class Mixed:
             if role is Role.ALONE:
                 blocks += outermost(element, lambda each: self._role(each) is Role.BLOCK)
 
-    def _close(self, run: _Run, element: Element, key: int) -> None:
+    def _close(self, run: _Run, element: Element, key: int, start: int) -> None:
         """Make a pair of two elements if what is between them is whole; else they are two points."""
-        start = next(place for place, part in enumerate(run.parts) if isinstance(part, Tag) and part.key == key)
-        depth = 0
-        for part in run.parts[start + 1 :]:
+        depth = int(len(run.parts) - start > _FARTHEST)
+        for part in run.parts[start + 1 :] if not depth else ():
             if isinstance(part, Tag):
                 depth += (part.kind is Kind.OPEN) - (part.kind is Kind.CLOSE)
                 if depth < 0:
@@ -188,13 +191,13 @@ class Mixed:
 def outermost(element: Element, wanted: Callable[[Element], bool]) -> list[Element]:
     """Return what is wanted inside an element, but for what is inside something wanted."""
     found: list[Element] = []
-    waiting = list(element)
+    waiting = list(reversed(element))
     while waiting:
-        each = waiting.pop(0)
+        each = waiting.pop()
         if wanted(each):
             found.append(each)
         else:
-            waiting[:0] = list(each)
+            waiting += reversed(each)
     return found
 
 

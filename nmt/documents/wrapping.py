@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from statistics import median
 from typing import Final
@@ -53,9 +54,11 @@ def as_wrapped(text: str, lines: Sequence[str], between: Sequence[str]) -> str:
         at += length
         wanted = at * len(text) / max(1, total)
         at += 1
-        place = min((each for each in spaces if each > start), key=lambda each: abs(each - wanted), default=None)
-        if place is None:
+        right = bisect_right(spaces, max(wanted, start))
+        near = [each for each in spaces[max(0, right - 1) : right + 1] if each > start]
+        if not near:
             break
+        place = min(near, key=lambda each: abs(each - wanted))
         parts += [text[start:place], behind]
         start = place + 1
     return "".join([*parts, text[start:], between[-1]])

@@ -98,7 +98,12 @@ class Pen:
     def put(self, child: Element) -> None:
         """Add an element, without its tail."""
         child.tail = None
-        self.element.insert(0 if self._last is None else self.element.index(self._last) + 1, child)
+        if self._last is None:
+            self.element.insert(0, child)
+        elif self._last.getnext() is None:  # behind thousands, to count would take long
+            self.element.append(child)
+        else:
+            self.element.insert(self.element.index(self._last) + 1, child)
         self._last = child
 
     def text(self, text: str) -> None:

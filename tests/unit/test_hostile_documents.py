@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
-from document_samples import docx, epub, odt, same, translated, unzipped, zipped
+from document_samples import docx, epub, odt, same, translated, translation, unzipped, zipped
 from test_bilingual_documents import CASES
 from test_documents import SAMPLES, word_document
 
@@ -208,3 +208,19 @@ def damage(content: bytes, chance: random.Random) -> bytes:
     return chance.choice(
         [content[: places[0]], content.replace(part, b"", 1), content.replace(part, 2 * part, 1), content[::-1]]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.docx", docx(f"<w:p>{'<w:bookmarkStart/>' * 3000}<w:r><w:t>ab cd</w:t></w:r></w:p>")),
+        ("a.odt", odt(f"<text:p>{'<text:span>a </text:span>b ' * 2000}</text:p>")),
+        ("a.vtt", b"00:01.000 --> 00:02.000\n" + b"<i>x</b> - " * 2000),
+        ("a.md", b"*a_ `b [c](d $e <f " * 2000),
+        ("a.txt", b"word " * 50_000),
+    ],
+)
+def test_many_tags_in_a_line_take_time_in_proportion(name: str, content: bytes) -> None:
+    job = begin_document(content, name, TextTranslator("en", "de"))
+    assert max(map(len, job.lines)) <= 10_001
+    assert job.finish([translation(line, same) for line in job.lines]).content
