@@ -12,6 +12,7 @@ from nmt.commands.options import (
     BatchSize,
     BeamSize,
     Device,
+    GlossaryFile,
     LengthPenalty,
     Model,
     Precision,
@@ -32,6 +33,7 @@ def translate_file(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write what became of each document, a line of JSON each.")
     ] = None,
+    glossary: GlossaryFile = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
@@ -62,4 +64,4 @@ def translate_file(
             precision,
             shortlist=shortlist,
         )
-        run(model, how, files, report)
+        run(model, how, files, report, glossary)

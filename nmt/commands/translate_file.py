@@ -17,6 +17,7 @@ from nmt.documents.formats import format_of
 from nmt.documents.translating import DocumentJob, DocumentReport, translate_document
 from nmt.files import write_through
 from nmt.terminal import tell
+from nmt.text.glossary import Glossary
 from nmt.text.translating import TextTranslator
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ _WHO = "nmt translate-file"
 _SHOWN = 5  # texts that did not go well
 
 
-def run(model: Path, search: SearchSettings, files: Sequence[Path], report: Path | None = None) -> None:
+def run(
+    model: Path,
+    search: SearchSettings,
+    files: Sequence[Path],
+    report: Path | None = None,
+    glossary: Path | None = None,
+) -> None:
     """Translate documents.
 
     Args:
@@ -34,8 +41,10 @@ def run(model: Path, search: SearchSettings, files: Sequence[Path], report: Path
         search: How to search.
         files: A document and what its translation is to be called; or documents, and the folder for their translations.
         report: Where to write what became of each, as a line of JSON; None for nowhere.
+        glossary: File of terms; None for none.
 
     Raises:
+        GlossaryError: The glossary is none.
         DocumentError: The only document cannot be translated. Of several, that is told, and the others are.
         ModelError, SubwordError: The model cannot be read.
         OSError: A file cannot be read or written.
@@ -43,11 +52,12 @@ def run(model: Path, search: SearchSettings, files: Sequence[Path], report: Path
     jobs = _paired(files)  # a mistake in a name is told before a model was read
     translator = load_translator(_WHO, model, search)
     texts = TextTranslator.for_model(translator)
+    terms = None if glossary is None else Glossary.read(glossary, (texts.source, texts.target))
     reports = []
     failed = 0
     for source, target in jobs:
         try:
-            done = _translate(translator, texts, search, source, target)
+            done = _translate(translator, texts, search, terms, source, target)
         except DocumentError as error:
             if len(jobs) == 1:
                 raise
@@ -88,7 +98,12 @@ def _paired(files: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def _translate(
-    translator: Translator, texts: TextTranslator, search: SearchSettings, source: Path, target: Path
+    translator: Translator,
+    texts: TextTranslator,
+    search: SearchSettings,
+    glossary: Glossary | None,
+    source: Path,
+    target: Path,
 ) -> DocumentReport:
     settings = TranslationSettings(
         search.beam_size, search.length_penalty, search.batch_size, retry=search.retry, sentences=search.sentences
@@ -100,7 +115,7 @@ def _translate(
                 job.lines, job.settings(settings), counted(show, max(1, len(job.lines)))
             )
 
-    result = translate_document(source, source.name, texts, translate)
+    result = translate_document(source, source.name, texts, translate, glossary=glossary)
     with write_through(target) as file:
         file.write(result.content)
     return result.report

@@ -40,6 +40,16 @@ def test_several_documents_into_a_folder(letter: Path, tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["letter.txt"]
 
 
+def test_terms_of_a_glossary_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("# Foobar\n\nab **Foobar** ba\n")
+    (tmp_path / "terms.tsv").write_text("Foobar\n")
+    done = forked(
+        "translate-file", MODEL, tmp_path / "page.md", tmp_path / "out.md", "--glossary", tmp_path / "terms.tsv"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.md").read_text().count("Foobar") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
