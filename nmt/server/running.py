@@ -109,6 +109,7 @@ def run(app: Application, listening: socket.socket, options: ServeOptions) -> No
     logger = logging.getLogger("uvicorn.error")
     logger.propagate = False
     logger.addHandler(_ToLog(app.log))
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # what it says, answers say
     config = uvicorn.Config(
         app,
         http=protocol_with(options.limits),

@@ -78,8 +78,7 @@ class Translating:
             on_gone: Is given a function to call if nobody wants the translations any more.
 
         Raises:
-            Refused: There is too much to do, or it took too long.
-            asyncio.CancelledError: Nobody wants it.
+            Refused: There is too much to do, it took too long, or nobody wants it any more.
             Exception: What the model raised.
         """
         if not lines:
@@ -89,8 +88,9 @@ class Translating:
         self._futures[work] = future
         try:
             self._batcher.submit(work)
-            on_gone(future.cancel)
-            timer = self._loop.call_later(seconds, _give_up, future, seconds)
+            on_gone(lambda: _give_up(future, Refused(499, "The client has left")))  # nobody reads it but the log
+            late = Refused(504, f"Not translated within {seconds:g} seconds")
+            timer = self._loop.call_later(seconds, _give_up, future, late)
             try:
                 await future
             finally:
@@ -131,9 +131,9 @@ class Translating:
                 future.set_result(None)
 
 
-def _give_up(future: asyncio.Future[None], seconds: float) -> None:
+def _give_up(future: asyncio.Future[None], reason: Refused) -> None:
     if not future.done():
-        future.set_exception(Refused(504, f"Not translated within {seconds:g} seconds"))
+        future.set_exception(reason)
 
 
 def searching(settings: TranslationSettings, beam_size: int | None) -> TranslationSettings:
