@@ -1,11 +1,12 @@
 """Input feeding against the float64 reference: values, gradients, masks; the same bits however it is computed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import masks
 import numpy as np
 import pytest
 import torch
+from emulated import use_emulated
 from mixtures import mixtures
 
 import rnn_engine
@@ -301,3 +302,28 @@ def test_wrong_layers():
         run(given)
     with pytest.raises(ValueError, match=r"steps \(3\) are for one direction"):
         rnn_engine.plan(StackSpec("lstm", 5, 6, bidirectional=True), steps=3, batch=2, schedule=native.STEPS)
+
+
+@pytest.mark.parametrize(("number", "memory"), [(0, "store"), (5, "recompute")])
+def test_on_cuda_it_agrees_too(number, memory, monkeypatch):
+    use_emulated(monkeypatch)
+    given = Given(CASES[number], torch.float64)
+    expected = exact(given)
+    for name, found in run(given, memory=memory).items():
+        np.testing.assert_allclose(found.numpy(), expected[name], rtol=1e-11, atol=1e-11, err_msg=name)
+
+
+def test_on_cuda_masks_of_a_sentence_are_the_same_at_all_steps(monkeypatch):
+    use_emulated(monkeypatch)
+    case = replace(CASES[9], zoneout=(0.0, 0.0))
+    given = Given(case, torch.float64)
+    with torch.no_grad():
+        given.leaves["weight"].zero_()
+    found = run(given)
+    assert equal(run(given, memory="checkpoint"), found)  # its steps run again with the same masks
+    dropped = found["vectors"] == 0
+    assert dropped.any()
+    assert torch.equal(dropped, dropped[:1].expand_as(dropped))
+    given.layers.zoneout = (0.2, 0.3)
+    with pytest.raises(ValueError, match="zoneout with dropout that is the same for all steps"):
+        run(given)
