@@ -25,16 +25,20 @@ _EXTENSIONS: Final = """7z avi bash bat bin bmp bz2 c cfg conf cpp css csv dat d
     mp4 odp ods odt ogg pdf php pl png po pptx? ps1 py rar rb rs rst rtf sh sql sqlite srt svg
     tar tex tiff? toml ts tsv ttf txt vtt wav webm webp whl xcf xhtml xlsx? xml ya?ml zip zst"""
 
+_LETTER: Final = r"[0-9A-Za-z_\u00c0-\u052f]"  # in scripts without spaces, letters may stand right beside what is kept
+_OF_ADDRESS: Final = r"[^\s<>\"\u3000-\u9fff\uac00-\ud7af\uff00-\uffef]"
+
 _WORDS: Final = (
     # addresses
-    r"(?:https?|ftps?|file|ssh|git|wss?)://[^\s<>\"]+|(?<![\w@.])www\.[^\s<>\"]+|(?<!\w)(?:mailto|tel):[^\s<>\"]+",
+    rf"(?:https?|ftps?|file|ssh|git|wss?)://{_OF_ADDRESS}+|(?<![0-9A-Za-z_@.])www\.{_OF_ADDRESS}+"
+    rf"|(?<!{_LETTER})(?:mailto|tel):{_OF_ADDRESS}+",
     r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     # templates: {{x}}, {%x%}, ${x}, #{x}, %{x}, {x}, {0:.2f}, {n, plural, one {...} other {...}}, [[x]], %x%, __x__
     r"\{\{\{?[^{}\n]{0,200}\}?\}\}|\{%[^\n]{0,200}?%\}|[$#%@]\{[^{}\n]{0,200}\}",
     r"\{\w+\s*,\s*(?:plural|select|selectordinal|number|date|time)\b(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\}",
     r"\{[^{}\s]{0,100}\}|\[\[[^\[\]\n]{1,100}\]\]|(?<![\w%])%[A-Za-z_][\w.-]*%|(?<!\w)__\w+?__(?!\w)",
     # printf: %s, %5.2f, %1$s, %(x)d, %@, %%
-    r"%%|(?<!\d)%(?:\d+\$|\([^()\s]{1,100}\))?[-+#0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh|h|ll|l|L|q|j|z|t)?[diouxXeEfFgGaAcCsSpn@](?!\w)",
+    r"%%|(?<!\d)%(?:\d+\$|\([^()\s]{1,100}\))?[-+#0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh|h|ll|l|L|q|j|z|t)?[diouxXeEfFgGaAcCsSpn@](?![0-9A-Za-z_\u00c0-\u052f])",
     r"(?<![\w$])\$[A-Za-z_]\w*(?:\.\w+)*",
     # paths, file names, identifiers, versions and numbers of machines
     r"(?<![\w/])(?:~|\.{1,2})?(?:/[\w.+@-]+)+/?(?=[/\s.,;:!?)\"'»“]|$)|(?<!\w)[A-Za-z]:\\[^\s\"<>|]+",
@@ -43,8 +47,8 @@ _WORDS: Final = (
     r"(?<![\w.])v?\d+(?:\.\d+){2,}(?:-[\w.]+)?(?!\w)|(?<!\w)[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}(?!\w)|(?<!\w)0x[0-9a-fA-F]+(?!\w)",
     r"(?<![\w&])[@#][A-Za-z_]\w*",
     # quantities
-    rf"(?<![\w.,])[+−-]?{_AMOUNT}[\u00a0\u202f ]?(?:{'|'.join(_UNITS.split())}|%(?!%))(?![\w/{{(])",
-    rf"(?<!\w)(?:[€$£¥₽₹₩]|(?:EUR|USD|GBP|CHF)(?=[\u00a0 ]))[\u00a0\u202f ]?{_AMOUNT}(?!\w)",
+    rf"(?<![.,])(?<!{_LETTER})[+−-]?{_AMOUNT}[\u00a0\u202f ]?(?:{'|'.join(_UNITS.split())}|%(?!%))(?!{_LETTER}|[/{{(])",
+    rf"(?<!{_LETTER})(?:[€$£¥₽₹₩]|(?:EUR|USD|GBP|CHF)(?=[\u00a0 ]))[\u00a0\u202f ]?{_AMOUNT}(?!{_LETTER})",
 )
 _MARK: Final = r"<(?P<end>/?)(?P<name>[A-Za-z][\w.:-]{0,40}|\d{1,4})(?:\s[^<>]{0,500}?)?(?P<empty>/?)>"
 _PICTURE: Final = "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u231a-\u23ff]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
@@ -77,17 +78,20 @@ def missing(text: str, wanted: Sequence[Wanted]) -> tuple[str, ...]:
 def _held_at(tokens: Sequence[Token], term: Wanted, taken: Set[int]) -> range | None:
     """Find a term in a translation; what comes of its own source words first."""
     parts = [_folded(token_of(word)) for word in term.target.split()]
-    places = [
-        range(start, start + len(parts))
-        for start in range(len(tokens) - len(parts) + 1)
-        if not taken & set(range(start, start + len(parts)))
-        and all(map(_is_form, map(_folded, tokens[start : start + len(parts)]), parts))
-        and (not term.exact or " ".join(str(token.core) for token in tokens[start : start + len(parts)]) == term.target)
-    ]
-    own = range(*term.words)
-    return min(
-        places, key=lambda place: (not any(tokens[each].link in own for each in place), place.start), default=None
-    )
+    last = len(tokens) - len(parts)
+    own = [place for place, token in enumerate(tokens) if token.link is not None and token.link in range(*term.words)]
+    near = sorted({place - number for place in own for number in range(len(parts)) if 0 <= place - number <= last})
+    for start in itertools.chain(near, range(last + 1)):
+        if start in taken or not _is_form(_folded(tokens[start]), parts[0]):
+            continue
+        place = range(start, start + len(parts))
+        words = [tokens[each] for each in place]
+        same = not term.exact or [token.core for token in words] == [
+            token_of(word).core for word in term.target.split()
+        ]
+        if same and taken.isdisjoint(place) and all(map(_is_form, map(_folded, words), parts)):
+            return place
+    return None
 
 
 def _folded(token: Token) -> str:

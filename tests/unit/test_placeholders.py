@@ -115,6 +115,12 @@ def test_where_they_stand(text: str, order: list[int] | None, translation: str) 
     assert done.text == translation
 
 
+def test_letters_of_scripts_without_spaces_may_stand_beside_what_is_kept() -> None:
+    text = "彼は%d本を5 kgと{name}さんにhttps://example.org/aで$5を"
+    found = [part.markup for part in with_kept((text,)) if isinstance(part, Kept)]
+    assert found == ["%d", "5 kg", "{name}", "https://example.org/a", "$5"]
+
+
 def test_one_that_the_model_leaves_out_is_put_among_its_neighbours() -> None:
     job = TEXTS.begin(["I saw {name}."])
     [done] = job.finish([wordy(job.lines[0], {"John": ""})])
