@@ -24,6 +24,7 @@ async def health() -> Response:
     return json_answer({"status": "ok"})
 
 
+@router.post("/languages", include_in_schema=False)  # as Argos' client asks
 @router.get("/languages")
 async def languages(request: Request) -> Response:
     """List the languages, and to which each is translated."""

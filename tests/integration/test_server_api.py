@@ -24,6 +24,7 @@ def translator() -> nmt.Translator:
 
 def test_health_and_languages(service: Served) -> None:
     assert service.ask("GET", "/health").json() == {"status": "ok"}
+    assert service.ask("POST", "/languages", data={}).json() == service.ask("GET", "/languages").json()
     assert service.ask("GET", "/languages").json() == [
         {"code": "en", "name": "English", "targets": ["en", "tgt"]},
         {"code": "tgt", "name": "tgt", "targets": ["tgt"]},
@@ -121,6 +122,6 @@ def test_what_is_refused(service: Served, how: dict[str, Any], status: int, mess
 
 
 def test_other_paths_and_methods(service: Served) -> None:
-    for method, path, status in (("GET", "/nothing", 404), ("POST", "/languages", 405), ("GET", "/..%2f/etc", 404)):
+    for method, path, status in (("GET", "/nothing", 404), ("POST", "/health", 405), ("GET", "/..%2f/etc", 404)):
         answer = service.ask(method, path)
         assert (answer.status_code, list(answer.json())) == (status, ["error"])
