@@ -89,7 +89,10 @@ Kernels<BFloat16> make_pair_kernels() {
   Kernels<BFloat16> table{};
   if constexpr (!kTranslatingAlone) {
     table.width = P::kWidth;
-    table.gemm = kDotProduct ? gemm<MultiplyPairs<P>, kMaxRows> : gemm_widened<V, kFloatRows, kMaxRows>;
+    if constexpr (kDotProduct)
+      table.gemm = gemm<MultiplyPairs<P>, kMaxRows>;
+    else
+      table.gemm = gemm_widened<P, kFloatRows, kMaxRows>;
     table.pack_transposed = pack_transposed_pairs<P>;
     table.pack_pairs = pack_pairs<P>;
     set_cells<V, BFloat16>(table);

@@ -47,6 +47,7 @@ struct Pairs {
   }
   // Of two rows, n and m values of them, at most kWidth; the rest is zero.
   static RNN_ENGINE_INLINE Pairs join(const BFloat16* first, int n, const BFloat16* second, int m) {
+    if (n == kWidth && m == kWidth) return {words(first) | words(second) << 16};
     BFloat16 values[2 * kWidth] = {};
     for (int i = 0; i < n; ++i) values[2 * i] = first[i];
     for (int i = 0; i < m; ++i) values[2 * i + 1] = second[i];
@@ -67,6 +68,13 @@ struct Pairs {
     return V((decltype(V::v))bits);
   }
   static RNN_ENGINE_INLINE V multiply_add(Factor a, Factor b, V c) { return fma(a, b, c); }
+
+ private:
+  static RNN_ENGINE_INLINE Words words(const BFloat16* p) {
+    typename BitsOf<V>::Halves halves;
+    std::memcpy(&halves, p, sizeof halves);
+    return __builtin_convertvector(halves, Words);
+  }
 };
 
 template <class V>

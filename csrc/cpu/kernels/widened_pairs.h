@@ -42,9 +42,9 @@ struct MultiplyWidened {
   }
 };
 
-template <class V>
+template <class P>
 class WidenedGemm {
-  using Pair = Pairs<V>;
+  using V = typename P::Vector;
   static constexpr int kWidth = V::kWidth, kWord = 2 * kWidth;  // values of bfloat16 in one load
   static constexpr int kPlane = kWidenedPlane<V>;
 
@@ -115,7 +115,7 @@ class WidenedGemm {
     float* to = panel_;
     for (std::int64_t pair = 0; pair < depth; pair += 2, to += 2 * vectors * kWidth)
       for (int j = 0; j < vectors; ++j, from += kWord) {
-        const Pair values = Pair::load(from);
+        const P values = P::load(from);
         __builtin_prefetch(from + kPrefetchDepth * kPanelVectors * kWidth);
         values.factor(0).store(to + j * kWidth);
         values.factor(1).store(to + (vectors + j) * kWidth);
@@ -140,7 +140,7 @@ class WidenedGemm {
 
   RNN_ENGINE_INLINE void widen(const BFloat16* from, std::int64_t count, float* even) {
     for (; count > 0; count -= kWord, from += kWord, even += kWidth) {
-      const Pair values = count >= kWord ? Pair::load(from) : Pair::load(from, static_cast<int>(count));
+      const P values = count >= kWord ? P::load(from) : P::load(from, static_cast<int>(count));
       values.factor(0).store(even);
       values.factor(1).store(even + kPlane);
     }
@@ -153,12 +153,12 @@ class WidenedGemm {
 };
 
 // Few rows are not worth a widened panel: their pairs are multiplied as they are.
-template <class V, int kMaxRows, int kPairRows>
+template <class P, int kMaxRows, int kPairRows>
 void gemm_widened(const GemmTile<BFloat16>& t) {
   if (t.rows > kPairRows)
-    WidenedGemm<V>(t).template run<kMaxRows>();
+    WidenedGemm<P>(t).template run<kMaxRows>();
   else
-    gemm<MultiplyPairs<Pairs<V>>, kPairRows>(t);
+    gemm<MultiplyPairs<P>, kPairRows>(t);
 }
 
 }  // namespace rnn_engine::cpu
