@@ -97,7 +97,7 @@ def _written(text: str, added: Sequence[polib.POEntry]) -> str:
     lines = text.splitlines(keepends=True)  # as the library counts them
     for entry in reversed(added):
         first = _first(entry)
-        start = first + next(number for number, line in enumerate(lines[first:]) if _begins(line, "msgstr"))
+        start = next(number for number in range(first, len(lines)) if _begins(lines[number], "msgstr"))
         end = start + 1
         while end < len(lines) and _begins(lines[end], '"', "msgstr["):
             end += 1
