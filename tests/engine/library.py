@@ -45,7 +45,7 @@ Forward = structure(
     ("weights", POINTER(Weights)),
     ("packed x h0 c0 y cy hn cn", c_void_p),
     ("masks", Masks),
-    ("reserve workspace stream", c_void_p),
+    ("reserve workspace stream before_step before_step_user", c_void_p),
 )
 Backward = structure(
     "Backward",
@@ -54,7 +54,7 @@ Backward = structure(
     ("gradients", POINTER(Weights)),
     ("overwrite", c_int32),
     ("masks", Masks),
-    ("reserve workspace stream", c_void_p),
+    ("reserve workspace stream before_step before_step_user", c_void_p),
 )
 
 

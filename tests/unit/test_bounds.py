@@ -36,7 +36,8 @@ def options() -> list[Option]:
         for name, hint in get_type_hints(command.callback, include_extras=True).items():
             if get_origin(hint) is Annotated and {int, float} & {hint.__origin__, *get_args(hint.__origin__)}:
                 [info] = hint.__metadata__
-                found.append(Option(command.callback.__name__, name, info.min, info.max))
+                called = command.name or command.callback.__name__.replace("_", "-")
+                found.append(Option(called, name, info.min, info.max))
     return found
 
 
