@@ -45,7 +45,7 @@ def test_translates_while_one_types(service: Service, page: Page) -> None:
 def test_what_is_stale_is_cancelled(service: Service, page: Page) -> None:
     service.slow = 5.0
     write(page, "slow one")
-    page.wait_for_function("!document.querySelector('#progress').hidden")
+    expect(page.locator("#progress")).to_be_visible()
     page.wait_for_timeout(150)
     assert service.lines() == [["slow one"]]
     write(page, "quick one")
