@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import fsum
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -101,6 +102,10 @@ class ModelNetwork:
     def place(self) -> str:
         """Where it computes."""
         return str(self.model.device)
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the same: how many threads torch uses is a matter of the process."""
+        return self
 
     def search(
         self,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from math import fsum, prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from nmt.data.subwords import BOS, EOS
 from nmt.data.text import gather
@@ -94,6 +94,10 @@ class PackedNetwork:
     def number_of_parameters(self) -> int:
         """Trainable values, shared ones counted once."""
         return sum(prod(size) for shape in self._native.shapes for size in shape.parameters().values())
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the same network, of whose calls each uses so many threads."""
+        return self if threads == self._threads else type(self)(self._native, threads, self._shortlist)
 
     def search(
         self,

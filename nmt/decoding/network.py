@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from nmt.decoding.hypotheses import Hypothesis, SearchOptions
 
@@ -36,6 +36,9 @@ class Network(Protocol):
     @property
     def place(self) -> str:
         """Where it computes, such as "cpu" or "cuda:0"."""
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the same network, of whose calls each uses so many CPU threads, where that is for a call to say."""
 
     def search(
         self,

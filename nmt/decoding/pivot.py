@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, Self
 
 from nmt.decoding.alignment import Links
 from nmt.decoding.network import Progress
@@ -22,6 +22,10 @@ class Translates(Protocol):
         prefixes: Sequence[str] | None = None,
     ) -> list[Translation]:
         """See `nmt.decoding.translator.Translator.translate_detailed`."""
+        ...
+
+    def with_threads(self, threads: int) -> Self:
+        """See `nmt.decoding.translator.Translator.with_threads`."""
         ...
 
 
@@ -53,6 +57,10 @@ class PivotTranslator:
         between = self._first.translate_detailed(lines, there)
         found = self._second.translate_detailed([each.text for each in between], settings, progress, prefixes)
         return [_joined(*each) for each in zip(between, found, strict=True)]
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the same, of whose calls each uses so many threads."""
+        return type(self)(self._first.with_threads(threads), self._second.with_threads(threads))
 
 
 def _joined(first: Translation, second: Translation) -> Translation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -122,6 +123,17 @@ class Translator:
             SubwordError: If a subword model is missing or damaged.
         """
         return cls(*open_models(folder, threads, device, precision, search, shortlist))
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the same model, of whose calls each uses so many CPU threads; it holds nothing twice.
+
+        Args:
+            threads: The number.
+        """
+        other = copy(self)
+        other.network = self.network.with_threads(threads)
+        other._pieces = self._pieces.with_threads(threads)
+        return other
 
     def __repr__(self) -> str:
         """Tell what it translates with what, on one line."""

@@ -100,6 +100,7 @@ class Service:
         Raises:
             Refused: The languages are unknown, there is too much to do, or it took too long.
         """
+        self.translating.require_room()
         if asked.source != AUTO:
             return Found(await self._translate(asked, gone), None)
         self.languages.find(asked.target)

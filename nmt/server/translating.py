@@ -46,8 +46,9 @@ class Translating:
         told: Callable[[BatchTold], None] = lambda batch: None,
     ) -> None:
         self._models = models
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._capacity = asyncio.get_running_loop(), capacity
         self._stopping = False
+        self._waking = False
         self._futures: dict[LineWork, asyncio.Future[None]] = {}
         self._batcher: Batcher[Key, Translation] = Batcher(self._translate, self._tell, workers, capacity, told)
 
@@ -88,6 +89,9 @@ class Translating:
         self._futures[work] = future
         try:
             self._batcher.submit(work)
+            if not self._waking:  # when the loop has looked at all that has come by now
+                self._waking = True
+                self._loop.call_soon(self._wake)
             on_gone(lambda: _give_up(future, Refused(499, "The client has left")))  # nobody reads it but the log
             late = Refused(504, f"Not translated within {seconds:g} seconds")
             timer = self._loop.call_later(seconds, _give_up, future, late)
@@ -96,7 +100,7 @@ class Translating:
             finally:
                 timer.cancel()
         except FullError:
-            raise Refused(503, "Too many requests wait: try again in a moment", _RETRY_AFTER) from None
+            raise _full() from None
         except StoppedError:
             raise Refused(503, "The service is being stopped", _RETRY_AFTER) from None
         finally:
@@ -105,15 +109,28 @@ class Translating:
                 self._batcher.cancel(work)
         return [each for each in work.results if each is not None]
 
+    def require_room(self) -> None:
+        """Look whether lines would be taken, before anything is done for them.
+
+        Raises:
+            Refused: There is too much to do.
+        """
+        if self.waiting >= self._capacity:
+            raise _full()
+
     def stop(self) -> None:
         """Take no more lines, and wait until those that wait are translated."""
         self._stopping = True
         self._batcher.stop()
 
-    def _translate(self, key: Key, lines: Sequence[str]) -> Sequence[Translation]:
+    def _wake(self) -> None:
+        self._waking = False
+        self._batcher.wake()
+
+    def _translate(self, key: Key, lines: Sequence[str], threads: int) -> Sequence[Translation]:
         """Called in a worker."""
         with self._models.use(key.source, key.target) as lease:
-            return lease.translator.translate_detailed(lines, key.settings)
+            return lease.translator.with_threads(threads).translate_detailed(lines, key.settings)
 
     def _tell(self, works: Sequence[LineWork]) -> None:
         """Called in a worker."""
@@ -129,6 +146,10 @@ class Translating:
                 future.set_exception(work.error)
             else:
                 future.set_result(None)
+
+
+def _full() -> Refused:
+    return Refused(503, "Too many requests wait: try again in a moment", _RETRY_AFTER)
 
 
 def _give_up(future: asyncio.Future[None], reason: Refused) -> None:

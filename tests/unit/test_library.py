@@ -288,3 +288,19 @@ def test_what_is_no_stream_of_texts(translator: Translator) -> None:
     results = translator.translate_stream(["a", "b", 3])  # type: ignore[list-item]
     with pytest.raises(TypeError, match=r"lines\[2\]: expected str, got int"):
         list(results)
+
+
+def test_calls_may_use_other_threads(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = list[int]()
+    search = NativeNetwork.search
+
+    def noted(self: NativeNetwork, *arguments: Any) -> Any:
+        used.append(arguments[4])
+        return search(self, *arguments)
+
+    monkeypatch.setattr(NativeNetwork, "search", noted)
+    others = translator.with_threads(2), translator
+    found = [each.translate_detailed(LINES) for each in others]
+    assert found[0] == found[1]
+    assert set(used) == {1, 2}
+    assert others[0].source_subwords is translator.source_subwords

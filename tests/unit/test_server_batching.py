@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Sequence
 
@@ -31,7 +32,7 @@ class Ended:
         return self.works
 
 
-def upper(key: str, lines: Sequence[str]) -> list[str]:
+def upper(key: str, lines: Sequence[str], threads: int = 1) -> list[str]:
     if any("bad" in line for line in lines):
         raise ValueError("bad line")
     return [key + line.upper() for line in lines]
@@ -43,6 +44,7 @@ def test_results_come_to_their_requests() -> None:
     works = [Lines(f"{number % 2}", [f"{number} {line}" for line in range(number)]) for number in range(1, 60)]
     for work in works:
         batcher.submit(work)
+    batcher.wake()
     assert {id(work) for work in ended.wait(len(works))} == set(map(id, works))
     batcher.stop()
     assert all(work.results == upper(work.key, work.lines) for work in works)
@@ -54,7 +56,7 @@ def test_results_come_to_their_requests() -> None:
 def test_a_line_that_fails_spoils_no_other_request() -> None:
     gate, ended = threading.Event(), Ended()
 
-    def held(key: str, lines: Sequence[str]) -> list[str]:
+    def held(key: str, lines: Sequence[str], threads: int) -> list[str]:
         assert gate.wait(10)
         return upper(key, lines)
 
@@ -62,6 +64,7 @@ def test_a_line_that_fails_spoils_no_other_request() -> None:
     works = [Lines("", [text]) for text in ("first", "a", "bad", "b")] + [Lines("", ["c", "bad", "d"] * 40)]
     for work in works:
         batcher.submit(work)
+        batcher.wake()
     gate.set()
     assert len(ended.wait(5)) == 5
     batcher.stop()
@@ -73,7 +76,7 @@ def test_a_line_that_fails_spoils_no_other_request() -> None:
 def test_stopping_does_what_waits_and_nobody_is_told_of_what_was_cancelled() -> None:
     gate, ended, done = threading.Event(), Ended(), list[str]()
 
-    def held(key: str, lines: Sequence[str]) -> list[str]:
+    def held(key: str, lines: Sequence[str], threads: int) -> list[str]:
         assert gate.wait(10)
         done.extend(lines)
         return list(lines)
@@ -94,7 +97,51 @@ def test_stopping_does_what_waits_and_nobody_is_told_of_what_was_cancelled() -> 
 
 def test_too_few_results_are_an_error() -> None:
     ended = Ended()
-    batcher = Batcher(lambda key, lines: [], ended, workers=1, capacity=10)
+    batcher = Batcher(lambda key, lines, threads: [], ended, workers=1, capacity=10)
     batcher.submit(Lines("", ["a"]))
+    batcher.wake()
     assert isinstance(ended.wait(1)[0].error, RuntimeError)
     batcher.stop()
+
+
+def test_lines_go_to_workers_that_are_free_and_a_lone_one_has_all_threads() -> None:
+    began, ended = queue.Queue[tuple[list[str], int, threading.Event]](), Ended()
+
+    def held(key: str, lines: Sequence[str], threads: int) -> list[str]:
+        began.put((list(lines), threads, gate := threading.Event()))
+        assert gate.wait(10)
+        return list(lines)
+
+    batcher = Batcher(held, ended, workers=2, capacity=100)
+
+    def submit(texts: str) -> None:
+        for text in texts:
+            batcher.submit(Lines("", [text]))
+        batcher.wake()
+
+    def all_free() -> None:
+        while batcher.free < 2:
+            threading.Event().wait(0.001)
+
+    all_free()
+    submit("a")
+    lines, threads, first = began.get(timeout=10)
+    assert (lines, threads) == (["a"], 2)
+    submit("b")  # the other thread is at work
+    lines, threads, second = began.get(timeout=10)
+    assert (lines, threads) == (["b"], 1)
+    first.set()
+    second.set()
+    ended.wait(2)
+    all_free()
+    submit("cdef")
+    (one, _, first), (other, _, second) = (began.get(timeout=10) for _ in range(2))
+    assert sorted([one, other]) == [["c", "d"], ["e", "f"]]
+    submit("ghijk")  # half of them would wait for nothing
+    first.set()
+    lines, threads, third = began.get(timeout=10)
+    assert (lines, threads) == (list("ghijk"), 1)
+    second.set()
+    third.set()
+    batcher.stop()
+    assert len(ended.works) == 11
