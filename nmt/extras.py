@@ -25,6 +25,19 @@ def require_torch(who: str) -> None:
         raise MissingError(f'{who} needs torch, which is not installed: pip install "nmt-rnn[train]"')
 
 
+def require_moses(who: str) -> None:
+    """Check that Moses' tokeniser is installed, by which some papers score.
+
+    Args:
+        who: What needs it, for the message.
+
+    Raises:
+        MissingError: It is not.
+    """
+    if find_spec("sacremoses") is None:
+        raise MissingError(f'{who} needs sacremoses, which is not installed: pip install "nmt-rnn[recipes]"')
+
+
 def require_serving(who: str) -> None:
     """Check that what a service is made of is installed.
 

@@ -132,6 +132,9 @@ def evaluate(
     source: SourceFile = None,
     reference: ReferenceFile = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write the translations.")] = None,
+    conventions: Annotated[
+        bool, typer.Option("--conventions", help="Also print BLEU in lower case, and in lower case of Moses' tokens.")
+    ] = False,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
@@ -166,7 +169,7 @@ def evaluate(
             shortlist,
             ensemble=tuple(ensemble),
         )
-        run(model, chosen, output, how)
+        run(model, chosen, output, how, conventions=conventions)
 
 
 def tune(

@@ -26,13 +26,16 @@ from nmt.decoding.translation import Status, Translation, TranslationSettings
 from nmt.decoding.translator import by_sentence
 from nmt.evaluation import score
 from nmt.experiment import TestLines, read_test_set
+from nmt.extras import require_moses
 from nmt.model_folder.card import note_score
 from nmt.model_folder.files import CARD_FILE
 from nmt.model_folder.scores import ScoresFile
 from nmt.terminal import tell
 
 
-def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettings) -> None:
+def run(
+    folder: Path, chosen: TestSet, output: Path | None, search: SearchSettings, *, conventions: bool = False
+) -> None:
     """Translate and score a test set; prints the scores and adds them to the model's `scores.jsonl`, if it is a folder,
     and by itself.
 
@@ -44,13 +47,17 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         chosen: The test set.
         output: Where to write the translations; None for nowhere.
         search: How to search.
+        conventions: Also print what papers report that score text in lower case.
 
     Raises:
+        MissingError: What the conventions need is not installed.
         ConfigError: The settings name no such test set.
         ModelError, SubwordError: The model cannot be read.
         CorpusError, EvaluationError: The test set cannot be used.
         OSError: A file cannot be read or written.
     """
+    if conventions:
+        require_moses("--conventions")
     # The files come before the model: a wrong name is told at once.
     test = read_test_set(settings_of(folder), chosen.name, chosen.files)
     with nullcontext() if output is None else open_output(output) as file:
@@ -66,8 +73,14 @@ def run(folder: Path, chosen: TestSet, output: Path | None, search: SearchSettin
         translations = [translation.text for translation in found]
         if file is not None:
             file.write("".join(f"{line}\n" for line in translations).encode())
-    scores = score(translations, test.references, translator.config.data.target_language)
+    language = translator.config.data.target_language
+    scores = score(translations, test.references, language)
     typer.echo(f"BLEU {scores.bleu:.2f}  {scores.bleu_signature}")
+    if conventions:
+        from nmt.evaluation.conventions import in_lower_case
+
+        for bleu, how in in_lower_case(translations, test.references, language):
+            typer.echo(f"BLEU {bleu:.2f}  {how}")
     typer.echo(f"chrF {scores.chrf:.2f}  {scores.chrf_signature}")
     rate = len(found) / max(seconds, 1e-9)
     _tell(f"{seconds:.1f} seconds, {rate:,.1f} lines/s{_in_words(found)}")
