@@ -7,8 +7,14 @@ unset PYTHONSAFEPATH # a Python script finds what it imports in its own folder
 PROJECT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 STEP_NAME="$(basename "$0")"
 
+# What is said after SAY_SINCE, in seconds as `date +%s` gives them, is said with the minutes since.
 say() {
-    printf '%s: %s\n' "$STEP_NAME" "$*" >&2
+    local since="${SAY_SINCE:-}" minutes=
+    if [ -n "$since" ]; then
+        since=$(($(date +%s) - since))
+        printf -v minutes ' (%d:%02d)' $((since / 60)) $((since % 60))
+    fi
+    printf '%s%s: %s\n' "$STEP_NAME" "$minutes" "$*" >&2
 }
 
 fail() {
