@@ -249,7 +249,10 @@ class TrainingConfig(Section):
     start, container limits included, or of what the card has free. A batch predicted to need more runs in smaller
     pieces; a pair that alone needs more is left out, and said to be."""
     accumulate: int = Field(default=1, ge=1, le=10_000)
-    """Batches whose gradients are added up for one optimiser step."""
+    """Batches whose gradients are added up for one optimiser step, in each process that trains."""
+    gradient_precision: Literal["float32", "bfloat16"] = "float32"
+    """What several processes send each other gradients in; they are added up in float32. `bfloat16` is half the
+    bytes."""
     epochs: int = Field(default=12, ge=1, le=1_000_000)
     """Passes over the training pairs; the learning-rate schedule ends with the last one."""
     max_steps: int | None = Field(default=None, ge=1, le=_MOST_STEPS)
@@ -260,6 +263,9 @@ class TrainingConfig(Section):
     """Optimiser."""
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     """Peak learning rate."""
+    learning_rate_scaling: Literal["none", "sqrt", "linear"] = "none"
+    """What `learning_rate` is multiplied by where a step has several batches (processes times `accumulate`): nothing,
+    the square root of their number, or their number."""
     adam_betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     """Decay of Adam's first and second moment."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)

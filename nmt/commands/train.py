@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nmt.commands.training import as_options, train_model
+from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.preparation.manifest import input_files, require_files
+from nmt.model.device import use_device
 from nmt.terminal import tell
+from nmt.training.processes import Processes, joined, local_rank
 
 
 def run(path: Path, overrides: Sequence[str], seeds: Sequence[int] = ()) -> bool:
@@ -30,19 +33,38 @@ def run(path: Path, overrides: Sequence[str], seeds: Sequence[int] = ()) -> bool
     config = load_config(path, overrides)
     require_files(input_files(config))  # text that is missing is found before anything is written
     command = ["nmt", "train", str(path), *as_options(overrides)]
+    if seeds:
+        command += ["--seeds", ",".join(map(str, seeds))]
+    config = _on_own_card(config)
+    with joined(cuda=config.training.device.startswith("cuda")) as processes:
+        return _train(config, command, seeds, processes)
+
+
+def _train(config: Config, command: Sequence[str], seeds: Sequence[int], processes: Processes) -> bool:
+    """See `run`."""
     if not seeds:
-        return train_model(config, command).status != "interrupted"
-    command += ["--seeds", ",".join(map(str, seeds))]
+        return train_model(config, command, processes).status != "interrupted"
     scores = []
     for seed in seeds:
         training = config.training.model_copy(update={"seed": seed})
         update = {"folder": config.folder / f"seed_{seed}", "training": training}
-        result = train_model(config.model_copy(update=update), command)
+        result = train_model(config.model_copy(update=update), command, processes)
         if result.status == "interrupted":
             return False
         scores.append(result.best_score if result.best_score is not None else float("nan"))
-    _tell_spread(config.training.early_stopping_metric, seeds, scores)
+    if processes.first:
+        _tell_spread(config.training.early_stopping_metric, seeds, scores)
     return True
+
+
+def _on_own_card(config: Config) -> Config:
+    """Give each of several processes of a machine a card of its own."""
+    local, device = local_rank(), config.training.device
+    if local is None or device not in ("cuda", "auto"):
+        return config
+    found = use_device(device if device == "auto" else f"cuda:{local}")
+    device = f"cuda:{local}" if found.type == "cuda" else "cpu"
+    return config.model_copy(update={"training": config.training.model_copy(update={"device": device})})
 
 
 def _tell_spread(metric: str, seeds: Sequence[int], scores: Sequence[float]) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from nmt.commands.trials import run_trial
 from nmt.config import Config
 from nmt.config_file import load_config, read_config, save_config
-from nmt.data.batching import Batch, validation_batches
+from nmt.data.batching import ALL, Batch, Share, validation_batches
 from nmt.data.preparation.prepare import PreparedData
 from nmt.experiment import prepared_data, training_batches, validation_bleu
 from nmt.lock import locked
@@ -136,8 +136,8 @@ class _Killing:
     def number_of_batches(self, epoch: int) -> int:
         return self._batches.number_of_batches(epoch)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        for batch in self._batches.batches(epoch, start):
+    def batches(self, epoch: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
+        for batch in self._batches.batches(epoch, start, share):
             if not self._left:
                 os.kill(os.getpid(), signal.SIGKILL)
             self._left -= 1

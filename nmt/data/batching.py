@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -187,6 +188,25 @@ class SubwordRegularization:
     """In how many epochs, from the first on; None for all."""
 
 
+class Share(NamedTuple):
+    """Which batches of a training set one of several processes runs: of each so many, some that follow each other."""
+
+    first: int
+    """Number of the first of them."""
+    size: int
+    """How many they are."""
+    of: int
+    """So many are shared out at a time."""
+
+    def numbers(self, start: int, end: int) -> Iterator[int]:
+        """Yield the numbers of the batches from `start` on, below `end`, where sharing out begins at `start`."""
+        for begin in range(start + self.first, end, self.of):
+            yield from range(begin, min(begin + self.size, end))
+
+
+ALL = Share(0, 1, 1)
+
+
 class TrainingBatches:
     """The training set as batches, a function of the arguments and the epoch alone.
 
@@ -222,12 +242,14 @@ class TrainingBatches:
             for pairs in self._plan(epoch)
         ]
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch from the one numbered `start` on."""
+    def batches(self, epoch: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
+        """Yield the batches of an epoch, or a share of them, from the one numbered `start` on."""
         drawing = self._regularization
         if drawing is not None and drawing.epochs is not None and epoch >= drawing.epochs:
             drawing = None
-        for number, indices in enumerate(self._plan(epoch)[start:], start):
+        plan = self._plan(epoch)
+        for number in share.numbers(start, len(plan)):
+            indices = plan[number]
             if drawing is None:
                 yield collate(self._split, indices)
                 continue

@@ -13,10 +13,13 @@ _NOTE = b"\nnmt train: stopping after this step; once more stops at once\n"
 
 
 @contextmanager
-def interrupts() -> Iterator[threading.Event]:
+def interrupts(*, tells: bool = True) -> Iterator[threading.Event]:
     """Turn the first Ctrl-C (or SIGTERM, or SIGHUP, when the terminal closes) into an event; the second stops at once.
 
     Signals reach only the main thread; elsewhere the event is simply never set.
+
+    Args:
+        tells: Whether to say so on standard error.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -28,7 +31,8 @@ def interrupts() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         event.set()
         with suppress(OSError):
-            os.write(2, _NOTE)  # not print: the signal may have come in the middle of one
+            if tells:
+                os.write(2, _NOTE)  # not print: the signal may have come in the middle of one
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` has it

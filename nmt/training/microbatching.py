@@ -16,7 +16,9 @@ _SHARE = 0.6
 """Part of the memory available at the start that a batch may take, with `training.batch_memory = "auto"`."""
 
 
-def memory_limit(settings: TrainingConfig, memory: DeviceMemory, before: int | None = None) -> int | None:
+def memory_limit(
+    settings: TrainingConfig, memory: DeviceMemory, before: int | None = None, sharing: int = 1
+) -> int | None:
     """Tell the bytes that a batch may need.
 
     Args:
@@ -24,6 +26,7 @@ def memory_limit(settings: TrainingConfig, memory: DeviceMemory, before: int | N
         memory: Of the device that batches run on.
         before: What training that now goes on had found, so that going on repeats what not stopping would have done;
             not taken where the memory is smaller now.
+        sharing: How many processes of this training run batches in that memory.
 
     Returns:
         The bytes; None if the system does not tell what is available.
@@ -32,6 +35,7 @@ def memory_limit(settings: TrainingConfig, memory: DeviceMemory, before: int | N
     if chosen is not None:
         return chosen
     available = memory.available()
+    available = None if available is None else available // sharing
     if before is not None and (available is None or before <= available):
         return before
     return None if available is None else int(_SHARE * available)

@@ -49,6 +49,8 @@ class StepReport:
     """The best validation so far, in words; empty before the first."""
     skipped: bool = False
     """Whether the step was left out, because gradients were not finite."""
+    gradient_norm: float = 0.0
+    """Norm of the gradient before clipping."""
 
 
 class Reporter:

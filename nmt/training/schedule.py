@@ -9,6 +9,12 @@ from typing import Self
 
 from nmt.config import TrainingConfig
 
+SCALINGS = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}
+"""Power of the batches of a step that the learning rate is multiplied by.
+
+Source: Goyal et al. 2017 (linear, for SGD); Krizhevsky 2014, Malladi et al. 2022 (sqrt, for Adam).
+"""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -30,20 +36,21 @@ class Schedule:
     """What a reduction multiplies the rate by; plateau only."""
 
     @classmethod
-    def from_config(cls, config: TrainingConfig, steps_per_epoch: int) -> Self:
+    def from_config(cls, config: TrainingConfig, batches: int, group: int) -> Self:
         """Build the schedule of a config.
 
         Args:
             config: The settings.
-            steps_per_epoch: Optimiser steps of an epoch.
+            batches: Those of an epoch.
+            group: Batches of an optimiser's step, over all processes.
 
         Returns:
             The schedule, which ends with the last epoch, `max_steps` or `max_minutes`.
         """
-        steps = config.epochs * steps_per_epoch
+        steps = config.epochs * math.ceil(batches / group)
         return cls(
             kind=config.schedule,
-            peak=config.learning_rate,
+            peak=config.learning_rate * group ** SCALINGS[config.learning_rate_scaling],
             warmup_steps=config.warmup_steps,
             total_steps=steps if config.max_steps is None else min(steps, config.max_steps),
             max_seconds=None if config.max_minutes is None else 60.0 * config.max_minutes,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Literal, Protocol
 
@@ -14,16 +15,15 @@ import torch
 from torch import Tensor
 
 from nmt.config import Config
-from nmt.data.batching import Batch
+from nmt.data.batching import ALL, Batch, Share
 from nmt.model.device import use_device, use_threads
 from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import read_settings
-from nmt.model_folder.scores import ScoresFile
 from nmt.training import TrainingError
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.device_memory import memory_of
-from nmt.training.events import Events, check_installed
+from nmt.training.events import check_installed
 from nmt.training.finish import (
     check_model_before,
     check_no_model,
@@ -33,14 +33,18 @@ from nmt.training.finish import (
     write_model,
 )
 from nmt.training.footprint import Footprint
+from nmt.training.gradients import gradients_of
 from nmt.training.interrupts import interrupts
 from nmt.training.loss import LOWER, batch_loss
 from nmt.training.microbatching import MicroBatching, memory_limit
 from nmt.training.optimizer import GradientClipper, LossScale, ParameterAverage, make_optimizer
-from nmt.training.place import Place
-from nmt.training.progress import Pace, Reporter, StepReport
+from nmt.training.processes import Processes
+from nmt.training.progress import Pace, StepReport
+from nmt.training.randomness import own_randomness
+from nmt.training.record import Record, SilentRecord
 from nmt.training.result import Status, TrainingResult
 from nmt.training.schedule import Schedule
+from nmt.training.sharing import share_beginning
 from nmt.training.state import TrainingState, check_same_training
 from nmt.training.validation import Validate, describe, run_validation, update_early_stopping
 from nmt.values import duration
@@ -52,8 +56,8 @@ class BatchSource(Protocol):
     def number_of_batches(self, epoch: int) -> int:
         """Count the batches of an epoch, from 0."""
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch from the one numbered `start` on."""
+    def batches(self, epoch: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
+        """Yield the batches of an epoch, or a share of them, from the one numbered `start` on."""
 
 
 def build_model(config: Config, source_vocab_size: int, target_vocab_size: int) -> Seq2Seq:
@@ -97,12 +101,13 @@ def train(
     validate: Validate | None = None,
     counts: Mapping[str, int] | None = None,
     subwords: Mapping[str, bytes] | None = None,
+    processes: Processes | None = None,
 ) -> TrainingResult:
     """Train a network, or go on from the last checkpoint in the folder, until the config says that it is enough.
 
     The same config, data and number of threads give the same model, bit for bit, stopped and continued or not (unless
-    `training.max_minutes` ties the schedule to the clock). Ctrl-C finishes the step, saves and returns. Two processes
-    must not train in one folder at a time; `nmt.lock` sees to that.
+    `training.max_minutes` ties the schedule to the clock). Ctrl-C finishes the step, saves and returns. Two trainings
+    must not run in one folder at a time; `nmt.lock` sees to that.
 
     Args:
         config: The settings; everything is written into its folder.
@@ -113,6 +118,7 @@ def train(
         counts: What the card tells about the training data.
         subwords: The subword models that the data is of, by file name, as the model folder will have them; None takes
             those that it has now.
+        processes: Those that train this network together; all call this with the same arguments. None: this one alone.
 
     Returns:
         How training ended.
@@ -130,7 +136,7 @@ def train(
     if config.training.tensorboard:
         check_installed()
     use_threads(config.training.threads)
-    return Trainer(config, model, data, valid, validate, counts or {}, subwords).run()
+    return Trainer(config, model, data, valid, validate, counts or {}, subwords, processes).run()
 
 
 class Trainer:
@@ -144,6 +150,7 @@ class Trainer:
         validate: Computes BLEU on the validation set.
         counts: What the card tells about the training data.
         subwords: The subword models by file name; None takes those in the folder.
+        processes: Those that train the network.
     """
 
     def __init__(
@@ -155,20 +162,21 @@ class Trainer:
         validate: Validate | None,
         counts: Mapping[str, int],
         subwords: Mapping[str, bytes] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.config, self.settings = config, config.training
+        self.processes = processes or Processes()
         self.model, self.data, self.valid, self.validate, self.counts = model, data, valid, validate, counts
         self.optimizer = make_optimizer(model, self.settings)
         self.average = ParameterAverage(model, self.settings.ema_decay)
         self.clipper = GradientClipper(model, self.settings.clip_norm)
         self.scale = LossScale(enabled=self.settings.precision == "float16")
+        self.gradients = gradients_of(self.clipper.parameters, self.processes, self.settings.gradient_precision)
         self.subwords = found_subwords(config) if subwords is None else subwords
         self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints, self.subwords)
-        self.schedule = Schedule.from_config(
-            self.settings, math.ceil(data.number_of_batches(0) / self.settings.accumulate)
-        )
-        self.scores = ScoresFile(config.folder)
-        self.events: Events | None = None
+        self.group = self.processes.size * self.settings.accumulate
+        """Batches of a step."""
+        self.schedule = Schedule.from_config(self.settings, data.number_of_batches(0), self.group)
         self.pace = Pace()
         self.footprint = Footprint(model, config.model, config.training.precision, rdrop=bool(config.training.rdrop))
         self.microbatching = MicroBatching(self.footprint, None, lambda _: None)
@@ -177,66 +185,86 @@ class Trainer:
 
     def run(self) -> TrainingResult:
         """Train until the end or an interruption; see `train`."""
-        before = self.checkpoints.latest_state()
-        notes: list[str] = []
-        if before is not None:
-            notes = self._resume(before)
-            if self._end() and is_written(self.config, self.checkpoints, self.state):
-                return self._result("already finished", self._update_settings())
-        else:
-            check_no_model(self.config)
-            torch.manual_seed(self.settings.seed)  # so that dropout does not depend on what was drawn since the weights
-        self.scores.forget_after(self.state.validated_step)
+        notes, resumed, told = self._begin() if self.processes.first else ([], False, "")
+        self.state, told = share_beginning(self.processes, self.model, self.optimizer, self.average, self.state, told)
+        if told:
+            return self._result("already finished", told)
         self.started = time.monotonic() - self.state.seconds
-        with ExitStack() as stack:
-            reporter = stack.enter_context(Reporter(self.config.folder / "training.log"))
-            interrupted = stack.enter_context(interrupts())
-            if self.settings.tensorboard:
-                self.events = Events(self.config.folder, self.state.step)
-                stack.callback(self.events.close)
-            self.place = Place(self.config.folder)
-            for note in (self._introduction(resumed=before is not None), *notes):
-                reporter.note(note)
-            memory = memory_of(self.model.device)
-            self.state.batch_memory = memory_limit(self.settings, memory, self.state.batch_memory)
-            self.microbatching = MicroBatching(self.footprint, self.state.batch_memory, reporter.note)
+        record = Record(self.config, self.state) if self.processes.first else SilentRecord(self.processes.rank)
+        with record, interrupts(tells=self.processes.first) as interrupted:
+            for note in (self._introduction(resumed=resumed), *notes):
+                record.note(note)
+            self.state.batch_memory = self._batch_memory()
+            self.microbatching = MicroBatching(self.footprint, self.state.batch_memory, record.warn)
             self.pace.go_on()
-            if before is None and self.config.start_from is not None:
-                self._validate(reporter)  # what it starts from is a candidate, too
-                self._save()
-            while self._end() is None and not interrupted.is_set():
-                self._run_epoch(reporter, interrupted)
+            if not resumed and self.config.start_from is not None:
+                self._validate(record)  # what it starts from is a candidate, too
+                self._save(record)
+            stopping = self._stops(interrupted)
+            while self._end() is None and not stopping:
+                stopping = self._run_epoch(record, interrupted)
             end = self._end()
             if end is None:
-                self._save()
+                self._save(record)
                 return self._result("interrupted", "everything is saved")
             if self.state.validated_step != self.state.step or self.state.best_step is None:
-                self._validate(reporter)
-                self._save()
-            self.place.check()
-            self._write(self.config)
+                self._validate(record)
+                self._save(record)
+            record.check_place()
+            if self.processes.first:
+                self._write(self.config)
             result = self._result(end, f"the model is in {self.config.folder}")
-            reporter.note(result.message)
+            record.note(result.message)
             return result
 
-    def _run_epoch(self, reporter: Reporter, interrupted: threading.Event) -> None:
-        """Run the rest of the present epoch, unless training ends before."""
-        settings, batches = self.settings, self.data.batches(self.state.epoch, start=self.state.batch)
-        while group := tuple(islice(batches, settings.accumulate)):
-            report = self.step(*group)
-            if report.skipped:
-                reporter.note(f"step {report.step} left out: gradients are not finite, the loss is {report.loss}")
-            else:
-                reporter.step(report)
-            if self.state.step % settings.validate_every == 0:
-                self._validate(reporter)
-                self._save()
-            elif settings.checkpoint_every is not None and self.state.step % settings.checkpoint_every == 0:
-                self._save()
-            if interrupted.is_set() or self._end():
-                return
-        self.state.epoch += 1
-        self.state.batch = 0
+    def _begin(self) -> tuple[list[str], bool, str]:
+        """Begin anew or go on, from what is in the folder.
+
+        Returns:
+            What there is to tell, whether a checkpoint goes on, and, if training is over already, what to do then.
+        """
+        before = self.checkpoints.latest_state()
+        if before is None:
+            check_no_model(self.config)
+            torch.manual_seed(self.settings.seed)  # so that dropout does not depend on what was drawn since the weights
+            return [], False, ""
+        notes = self._resume(before)
+        over = self._end() is not None and is_written(self.config, self.checkpoints, self.state)
+        return notes, True, self._update_settings() if over else ""
+
+    def _batch_memory(self) -> int | None:
+        """What a batch may need, in whichever process it runs."""
+        memory, processes = memory_of(self.model.device), self.processes
+        here = processes.on_this_machine if self.model.device.type == "cpu" else 1
+        limit = memory_limit(self.settings, memory, self.state.batch_memory, here)
+        least = min(row[0] for row in processes.gather(math.inf if limit is None else limit).result())
+        return None if math.isinf(least) else int(least)
+
+    def _stops(self, interrupted: threading.Event) -> bool:
+        """Whether one of the processes is to stop; they agree on that, and on the time."""
+        self.state.seconds = time.monotonic() - self.started
+        everyone = self.processes.gather(interrupted.is_set(), self.state.seconds).result()
+        self.state.seconds = everyone[0][1]
+        return any(row[0] for row in everyone)
+
+    def _run_epoch(self, record: Record, interrupted: threading.Event) -> bool:
+        """Run the rest of the present epoch, unless training ends before; returns whether it is to stop."""
+        settings, state, each = self.settings, self.state, self.settings.accumulate
+        share = Share(self.processes.rank * each, each, self.group)
+        batches, count = self.data.batches(state.epoch, state.batch, share), self.data.number_of_batches(state.epoch)
+        while state.batch < count:
+            record.step(self.step(*islice(batches, min(each, max(0, count - state.batch - share.first)))))
+            if state.step % settings.validate_every == 0:
+                self._validate(record)
+                self._save(record)
+            elif settings.checkpoint_every is not None and state.step % settings.checkpoint_every == 0:
+                self._save(record)
+            stopping = self._stops(interrupted)
+            if stopping or self._end():
+                return stopping
+        state.epoch += 1
+        state.batch = 0
+        return False
 
     def step(self, *batches: Batch) -> StepReport:
         """Do one optimiser step.
@@ -253,37 +281,44 @@ class Trainer:
         """
         state = self.state
         learning_rate = self._learning_rate(state.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = learning_rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        pieces = [piece for batch in batches for piece in self.microbatching.pieces(batch)]
-        tokens = sum(piece.target_tokens for piece in pieces)
-        loss = nll = 0.0
-        sums: list[tuple[Tensor, Tensor]] = []
-        for batch in pieces:
-            batch_sum, batch_nll, _ = batch_loss(
-                self.model, batch, self.settings.label_smoothing, self.settings.precision, self.settings.rdrop
-            )
-            self.scale.scaled(batch_sum / tokens, state).backward()  # type: ignore[no-untyped-call]
-            sums.append((batch_sum.detach(), batch_nll))
+        pieces = [self.microbatching.pieces(batch) for batch in batches]
+        last = next((group[-1] for group in reversed(pieces) if group), None)
+        shares = self.processes.gather(sum(piece.target_tokens for group in pieces for piece in group), len(batches))
+        sums: list[list[tuple[Tensor, Tensor]]] = []
+        for number, group in enumerate(pieces):
+            sums.append([])
+            with self._randomness(number):
+                for piece in group:
+                    batch_sum, batch_nll, _ = batch_loss(
+                        self.model, piece, self.settings.label_smoothing, self.settings.precision, self.settings.rdrop
+                    )
+                    if piece is last:
+                        self.gradients.next_is_last(shares)
+                    tokens = sum(row[0] for row in shares.result())
+                    self.scale.scaled(batch_sum / tokens, state).backward()  # type: ignore[no-untyped-call]
+                    sums[-1].append((batch_sum.detach(), batch_nll))
+            if number < len(pieces) - 1:
+                self.gradients.add()
+        self.gradients.finish(shares)
+        tokens, count = (int(sum(column)) for column in zip(*shares.result(), strict=True))
         self.scale.unscale(self.clipper.parameters, state)
         norm = self.clipper.clip(forgive=self.scale.can_fall(state))
-        for batch_sum, batch_nll in sums:  # read only now: each reading waits until the card is done
-            loss, nll = loss + batch_sum.item(), nll + batch_nll.item()
+        loss, nll = self._total(sums)  # read only now: each reading waits until the card is done
         self.scale.update(state, finite=norm is not None)
         if norm is not None:
             self.optimizer.step()
             self.average.update(state.step)
             state.recent_nll, state.recent_tokens = state.recent_nll + nll, state.recent_tokens + tokens
         state.step += 1
-        state.batch += len(batches)
+        state.batch += count
         state.target_tokens += tokens
         state.skipped, state.skipped_in_a_row = self.clipper.skipped, self.clipper.in_a_row
         state.seconds = time.monotonic() - self.started
         self.pace.add(tokens)
-        if self.events and norm is not None and tokens:
-            self.events.add_step(state.step, nll / tokens, learning_rate, norm)
         return StepReport(
             step=state.step,
             epoch=state.epoch + 1,
@@ -296,33 +331,62 @@ class Trainer:
             seconds=state.seconds,
             best=describe(state.best_scores),
             skipped=norm is None,
+            gradient_norm=norm or 0.0,
+        )
+
+    def _randomness(self, number: int) -> AbstractContextManager[None]:
+        """What is random in a batch of this step of this process.
+
+        Where a step has several batches, it depends on the batch alone, so that any process may run it.
+        """
+        if self.group == 1:
+            return nullcontext()
+        number += self.state.batch + self.processes.rank * self.settings.accumulate
+        return own_randomness(self.model.device, self.settings.seed, self.state.epoch, number)
+
+    def _total(self, sums: Sequence[Sequence[tuple[Tensor, Tensor]]]) -> tuple[float, float]:
+        """Add up loss and negative log-likelihood over the batches of a step, in their order."""
+        found = [0.0] * 2 * max(len(sums), self.settings.accumulate)
+        for number, pieces in enumerate(sums):
+            for loss, nll in pieces:
+                found[2 * number] += loss.item()
+                found[2 * number + 1] += nll.item()
+        everyone = self.processes.gather(*found).result()
+        return sum(value for row in everyone for value in row[::2]), sum(
+            value for row in everyone for value in row[1::2]
         )
 
     def _learning_rate(self, step: int) -> float:
         return self.schedule.learning_rate(step, self.state.seconds, self.state.reductions)
 
-    def _validate(self, reporter: Reporter) -> None:
+    def _validate(self, record: Record) -> None:
         """Score the averaged parameters, and note whether they are the best."""
         state = self.state
-        self.place.check()
+        record.check_place()
         numbers = {"learning_rate": self._learning_rate(max(state.step - 1, 0)), "tokens_per_second": self.pace.take()}
         if state.recent_tokens:
             numbers["training_loss"] = state.recent_nll / state.recent_tokens
-        scores = run_validation(self.model, self.average, self.valid, self.validate)
+        scores = self._scores()
         reductions = state.reductions
         better = update_early_stopping(state, scores, self.settings)
         state.seconds = time.monotonic() - self.started
         epoch = min(state.epoch + 1, self.settings.epochs)
         row = {"step": state.step, "epoch": epoch, "seconds": round(state.seconds, 3)}
-        self.scores.add("validation", {**row, **scores, **numbers})
-        if self.events:
-            self.events.add_validation(state.step, scores, numbers)
         verdict = "best so far" if better else f"best is step {state.best_step}"
         skipped = f", {state.skipped} steps skipped" if state.skipped else ""
         lowered = f", learning rate to {self._learning_rate(state.step):.2e}" if state.reductions > reductions else ""
         when = f"step {state.step} (epoch {epoch}, {duration(state.seconds)})"
-        reporter.note(f"validation at {when}: {describe(scores)}, {verdict}{lowered}{skipped}")
+        text = f"validation at {when}: {describe(scores)}, {verdict}{lowered}{skipped}"
+        record.validation(row, scores, numbers, text)
         self.pace.go_on()
+
+    def _scores(self) -> dict[str, float]:
+        """Score the averaged parameters; the first process does, for all."""
+        text = self.processes.from_first(
+            lambda: json.dumps(run_validation(self.model, self.average, self.valid, self.validate))
+        )
+        scores: dict[str, float] = json.loads(text)
+        return scores
 
     def _end(self) -> Literal["finished", "stopped early"] | None:
         """Tell whether training is over, and why."""
@@ -361,8 +425,14 @@ class Trainer:
             told.insert(0, f"the model has the new {', '.join(updated)} now")
         return "; ".join(told)
 
-    def _save(self) -> None:
-        self.place.check()
+    def _save(self, record: Record) -> None:
+        self.processes.check_same(self.clipper.parameters)
+        if self.processes.first:
+            record.check_place()
+            self._save_here()
+        self.pace.go_on()
+
+    def _save_here(self) -> None:
         try:
             self.checkpoints.save(self.model, self.optimizer, self.average, self.state)
         except OSError as error:
@@ -372,12 +442,13 @@ class Trainer:
                 f"{self.checkpoints.path(self.state.step)}: the checkpoint cannot be saved: "
                 f"{error.strerror or error}; {last}, and the same command goes on from there"
             ) from None
-        self.pace.go_on()
 
     def _introduction(self, *, resumed: bool) -> str:
         what = f"continuing at step {self.state.step}" if resumed else "starting"
         batches, device = self.data.number_of_batches(0), self.model.device
         where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else f"on {device}"
+        if self.processes.size > 1:
+            where += f" in each of {self.processes.size} processes"
         return (
             f"{what}: {self.model.number_of_parameters:,} parameters, {self.settings.epochs} epochs "
             f"of {batches:,} batches, {where}"

@@ -21,7 +21,7 @@ from synthetic import make_config, make_pairs, write_corpus
 
 import nmt.training.finish
 from nmt.config import Config
-from nmt.data.batching import Batch, SubwordRegularization, TrainingBatches, validation_batches
+from nmt.data.batching import ALL, Batch, Share, SubwordRegularization, TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.data.subword_regularization import SubwordSampler
 from nmt.files import write_text
@@ -60,8 +60,8 @@ class Counting:
     def number_of_batches(self, epoch: int) -> int:
         return self.inner.number_of_batches(epoch)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        for batch in self.inner.batches(epoch, start):
+    def batches(self, epoch: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
+        for batch in self.inner.batches(epoch, start, share):
             self.count += 1
             self.counter[:8] = self.count.to_bytes(8, "little")
             yield batch

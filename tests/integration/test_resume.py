@@ -7,7 +7,7 @@ import pytest
 from synthetic import make_config, make_pairs, write_corpus
 
 from nmt.config import Config
-from nmt.data.batching import TrainingBatches, validation_batches
+from nmt.data.batching import ALL, TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training import TrainingError
@@ -35,8 +35,8 @@ class Interrupting(TrainingBatches):
         super().__init__(data.train, config.training.batch_tokens, config.training.seed)
         self.left = stop_after
 
-    def batches(self, epoch, start=0):
-        for batch in super().batches(epoch, start):
+    def batches(self, epoch, start=0, share=ALL):
+        for batch in super().batches(epoch, start, share):
             if self.left is not None:
                 self.left -= 1
                 if self.left == 0:

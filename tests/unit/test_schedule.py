@@ -86,10 +86,10 @@ def test_progress_stays_within_bounds():
 
 def test_the_first_of_three_ends_counts():
     settings = {"epochs": 4, "warmup_steps": 3, "max_minutes": 2.0}
-    schedule = Schedule.from_config(TrainingConfig(**settings), steps_per_epoch=25)
+    schedule = Schedule.from_config(TrainingConfig(**settings), batches=25, group=1)
     assert (schedule.total_steps, schedule.max_seconds, schedule.warmup_steps) == (100, 120.0, 3)
-    assert Schedule.from_config(TrainingConfig(max_steps=30, **settings), 25).total_steps == 30
-    assert Schedule.from_config(TrainingConfig(max_steps=300, **settings), 25).total_steps == 100
+    assert Schedule.from_config(TrainingConfig(max_steps=30, **settings), 25, 1).total_steps == 30
+    assert Schedule.from_config(TrainingConfig(max_steps=300, **settings), 25, 1).total_steps == 100
 
 
 schedules = st.builds(
