@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,11 @@ from typing import Final
 from xml.parsers import expat
 
 from nmt.reading import read_given
+from nmt.terminal import printable
 
 _LARGEST: Final = 64 << 20  # bytes of a file
+LONGEST: Final = 50
+"""Words that a term may have."""
 _PART: Final = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+|[^\s]")
 """A word, a letter of a script without spaces, or punctuation: what terms are made of."""
 _XML: Final = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<[?!a-zA-Z]")
@@ -44,21 +46,40 @@ class Found:
     """Where it ends."""
 
 
+class _Step:
+    """What may follow the words of terms that have been read, and the term that they are, if they are one."""
+
+    __slots__ = ("next", "term")
+
+    def __init__(self) -> None:
+        self.next: dict[str, _Step] = {}
+        self.term: Term | None = None
+
+
 class Glossary:
     """Terms that are looked for in texts: as whole words, in any case, the longest first.
 
     Args:
         terms: The terms; of several of a source the first counts.
+
+    Raises:
+        GlossaryError: A term has too many words.
     """
 
     def __init__(self, terms: Iterable[Term] = ()) -> None:
         self._terms: dict[tuple[str, ...], Term] = {}
-        self._lengths: defaultdict[str, set[int]] = defaultdict(set)
+        self._first = _Step()
         for term in terms:
             parts = tuple(match[0] for match in _PART.finditer(term.source.casefold()))
-            if parts:
-                self._terms.setdefault(parts, term)
-                self._lengths[parts[0]].add(len(parts))
+            if len(parts) > LONGEST:
+                raise GlossaryError(
+                    f"expected at most {LONGEST} words in a term, got {len(parts):,}: {printable(term.source[:40])}"
+                )
+            if parts and self._terms.setdefault(parts, term) is term:
+                step = self._first
+                for part in parts:
+                    step = step.next.setdefault(part, _Step())
+                step.term = term
 
     def __len__(self) -> int:
         return len(self._terms)
@@ -108,13 +129,18 @@ class Glossary:
         found: list[Found] = []
         place = 0
         while place < len(parts):
-            for length in sorted(self._lengths.get(parts[place], ()), reverse=True):
-                term = self._terms.get(tuple(parts[place : place + length]))
-                start, end = matches[place].start(), matches[min(place + length, len(parts)) - 1].end()
-                if term is not None and _is_whole(text, start, end):
-                    found.append(Found(term, start, end))
-                    place += length - 1
+            step: _Step | None = self._first
+            best = None
+            for end in range(place, len(parts)):
+                step = step.next.get(parts[end]) if step is not None else None
+                if step is None:
                     break
+                span = matches[place].start(), matches[end].end()
+                if step.term is not None and _is_whole(text, *span):
+                    best = Found(step.term, *span), end
+            if best is not None:
+                found.append(best[0])
+                place = best[1]
             place += 1
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -28,11 +29,13 @@ _EXTENSIONS: Final = """7z avi bash bat bin bmp bz2 c cfg conf cpp css csv dat d
 _LETTER: Final = r"[0-9A-Za-z_\u00c0-\u052f]"  # in scripts without spaces, letters may stand right beside what is kept
 _OF_ADDRESS: Final = r"[^\s<>\"\u3000-\u9fff\uac00-\ud7af\uff00-\uffef]"
 
+# Whatever repeats without a bound begins where no other match could have begun before: else the time for a long word
+# grows with its square.
 _WORDS: Final = (
     # addresses
     rf"(?:https?|ftps?|file|ssh|git|wss?)://{_OF_ADDRESS}+|(?<![0-9A-Za-z_@.])www\.{_OF_ADDRESS}+"
     rf"|(?<!{_LETTER})(?:mailto|tel):{_OF_ADDRESS}+",
-    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     # templates: {{x}}, {%x%}, ${x}, #{x}, %{x}, {x}, {0:.2f}, {n, plural, one {...} other {...}}, [[x]], %x%, __x__
     r"\{\{\{?[^{}\n]{0,200}\}?\}\}|\{%[^\n]{0,200}?%\}|[$#%@]\{[^{}\n]{0,200}\}",
     r"\{\w+\s*,\s*(?:plural|select|selectordinal|number|date|time)\b(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\}",
@@ -42,12 +45,13 @@ _WORDS: Final = (
     r"(?<![\w$])\$[A-Za-z_]\w*(?:\.\w+)*",
     # paths, file names, identifiers, versions and numbers of machines
     r"(?<![\w/])(?:~|\.{1,2})?(?:/[\w.+@-]+)+/?(?=[/\s.,;:!?)\"'»“]|$)|(?<!\w)[A-Za-z]:\\[^\s\"<>|]+",
-    rf"(?<![\w.])[\w+-][\w.+-]*\.(?:{'|'.join(_EXTENSIONS.split())})(?![\w-])",
-    r"(?<!\w)\w+(?:\.\w+)*\(\)|(?<!\w)(?:[a-zA-Z]\w*_\w+)(?!\w)|(?<!\w)--?[a-z][a-z-]+(?:=\S+)?(?![\w-])",
+    rf"(?<![\w.+-])[\w+-][\w.+-]*\.(?:{'|'.join(_EXTENSIONS.split())})(?![\w-])",
+    r"(?<![\w.])\w+(?:\.\w+)*\(\)|(?<!\w)(?:[a-zA-Z]\w*_\w+)(?!\w)|(?<!\w)--?[a-z][a-z-]+(?:=\S+)?(?![\w-])",
     r"(?<![\w.])v?\d+(?:\.\d+){2,}(?:-[\w.]+)?(?!\w)|(?<!\w)[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}(?!\w)|(?<!\w)0x[0-9a-fA-F]+(?!\w)",
     r"(?<![\w&])[@#][A-Za-z_]\w*",
     # quantities
-    rf"(?<![.,])(?<!{_LETTER})[+−-]?{_AMOUNT}[\u00a0\u202f ]?(?:{'|'.join(_UNITS.split())}|%(?!%))(?!{_LETTER}|[/{{(])",
+    rf"(?<![.,])(?<!\d['’\u00a0\u202f])(?<!{_LETTER})[+−-]?{_AMOUNT}[\u00a0\u202f ]?"
+    rf"(?:{'|'.join(_UNITS.split())}|%(?!%))(?!{_LETTER}|[/{{(])",
     rf"(?<!{_LETTER})(?:[€$£¥₽₹₩]|(?:EUR|USD|GBP|CHF)(?=[\u00a0 ]))[\u00a0\u202f ]?{_AMOUNT}(?!{_LETTER})",
 )
 _MARK: Final = r"<(?P<end>/?)(?P<name>[A-Za-z][\w.:-]{0,40}|\d{1,4})(?:\s[^<>]{0,500}?)?(?P<empty>/?)>"
@@ -82,6 +86,7 @@ def _kept_in(text: str, keys: Iterator[int]) -> list[str | Tag]:
     """Cut a text around what is kept."""
     found: list[str | Tag] = []
     opened: list[tuple[str, int]] = []  # names of tags that are open, and their places in what is found
+    names: Counter[str] = Counter()  # of those
     done = 0
     for match in _KEPT.finditer(text):
         start, end = match.span()
@@ -93,35 +98,39 @@ def _kept_in(text: str, keys: Iterator[int]) -> list[str | Tag]:
         found += [text[done:start], tag]
         done = end
         if match["name"] is not None and not match["empty"]:
-            _pair(found, opened, match["name"], ends=bool(match["end"]))
+            _pair(found, opened, names, match["name"], ends=bool(match["end"]))
     return [*found, text[done:]]
 
 
-def _pair(found: list[str | Tag], opened: list[tuple[str, int]], name: str, *, ends: bool) -> None:
+def _pair(found: list[str | Tag], opened: list[tuple[str, int]], names: Counter[str], name: str, *, ends: bool) -> None:
     """Make a pair of the tag that was found last and the one that opened, if it is one that closes."""
     if not ends:
         opened.append((name, len(found) - 1))
-        return
-    place = next((place for place in range(len(opened) - 1, -1, -1) if opened[place][0] == name), None)
-    if place is None:
-        return
-    first, last = found[opened[place][1]], found[-1]
-    assert isinstance(first, Kept)
-    assert isinstance(last, Kept)
-    found[opened[place][1]] = Kept(Kind.OPEN, first.key, first.markup)
-    found[-1] = Kept(Kind.CLOSE, first.key, last.markup)
-    del opened[place:]
+        names[name] += 1
+    elif names[name]:
+        inner = ""
+        while inner != name:
+            inner, place = opened.pop()
+            names[inner] -= 1
+        first, last = found[place], found[-1]
+        assert isinstance(first, Kept)
+        assert isinstance(last, Kept)
+        found[place] = Kept(Kind.OPEN, first.key, first.markup)
+        found[-1] = Kept(Kind.CLOSE, first.key, last.markup)
 
 
 def _without_the_sentence_s(word: str) -> str:
     """Return an address without the punctuation of the sentence in which it stands."""
     if "://" not in word and not word.startswith(("www.", "mailto:", "tel:")) and word[1:3] != ":\\":
         return word
-    while word[-1:] in tuple(".,;:!?'\"»”’*") or (
-        word[-1:] in _CLOSERS and word.count(_CLOSERS[word[-1]]) < word.count(word[-1])
+    end, counts = len(word), Counter(letter for letter in word if letter in "()[]{}")
+    while end and (
+        word[end - 1] in ".,;:!?'\"»”’*"
+        or (word[end - 1] in _CLOSERS and counts[_CLOSERS[word[end - 1]]] < counts[word[end - 1]])
     ):
-        word = word[:-1]
-    return word
+        end -= 1
+        counts[word[end]] -= 1
+    return word[:end]
 
 
 def as_text(segment: Sequence[str | Tag]) -> Segment:

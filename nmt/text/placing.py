@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from nmt.text.segments import Segment, Tag, joined
-from nmt.text.tokens import AFTER, BEFORE, BEHIND, CORE, PARTS, Token, boundary, core_of, words_of
-from nmt.text.trees import Node, events_of, size_of
+from nmt.text.tokens import (
+    AFTER,
+    BEFORE,
+    BEHIND,
+    CORE,
+    PARTS,
+    Token,
+    boundary,
+    core_of,
+    covered,
+    densest,
+    places_of,
+    words_of,
+)
+from nmt.text.trees import Node, depth_of, events_of
 
-_DEEPEST: Final = 100  # tags within each other, and
-_MOST: Final = 1_000_000  # tags times words that are looked at: a text with more was not written by people
+_DEEPEST: Final = 100  # tags within each other: a text with more was not written by people
+_FAR: Final = 50  # words from where something belongs to where it may be put instead
+
+Spans = list[tuple[int, int]]
+"""Ranges of slots in order, which have nothing in common."""
 
 
 @dataclass
@@ -40,10 +57,9 @@ def place(text: str, root: Node, tokens: Sequence[Token]) -> Segment:
         The translation with all tags.
     """
     last = max(0, PARTS * len(tokens) - 1)  # before the space that would follow the last word
-    nodes, depth = size_of(root)
-    if depth > _DEEPEST or nodes * len(tokens) > _MOST:
+    if depth_of(root) > _DEEPEST:
         return _in_order(text, root, tokens)
-    top = _Placer(text, tokens).inside(root, 0, last, None)
+    top = _Placer(text, tokens).inside(root, (0, last), None, 1)
     parts: list[str | Tag] = []
     done = 0
     for slot, part in _events(_Placed(root, 0, last, children=top)):
@@ -81,13 +97,16 @@ def _events(placed: _Placed) -> Iterator[tuple[int, str | Tag]]:
     yield placed.end, placed.space[1]
 
 
-def _open_ended(
-    node: Node, found: tuple[int, int], bounds: tuple[int, int], taken: Sequence[tuple[int, int]]
-) -> tuple[int, int]:
+def _open_ended(node: Node, found: tuple[int, int], bounds: tuple[int, int], taken: Spans) -> tuple[int, int]:
     """Let a node that nothing closes reach the end, and one that nothing opens the beginning."""
     if node.closing is None:
-        return max([found[0], *(end for _, end in taken)]), bounds[1]
+        return max(found[0], taken[-1][1] if taken else 0), bounds[1]
     return (bounds[0] if node.opening is None else found[0]), found[1]
+
+
+def _token_from(slot: int) -> int:
+    """Return the first token whose core is not before a slot."""
+    return (slot - CORE + PARTS - 1) // PARTS
 
 
 def _collapsed(node: Node, slot: int) -> _Placed:
@@ -107,85 +126,62 @@ class _Placer:
         self._text, self._tokens = text, tokens
         self._words = words_of(text)
         self._links = [token.link for token in tokens]
+        self._places = places_of(tokens)
+        self._depths = [0] * len(tokens)
+        """How deep within each other the nodes are that hold a token."""
 
-    def inside(self, parent: Node, start: int, end: int, words: tuple[int, int] | None) -> list[_Placed]:
+    def inside(self, parent: Node, bounds: tuple[int, int], words: tuple[int, int] | None, depth: int) -> list[_Placed]:
         """Place the children of a node.
 
         Args:
             parent: The node.
-            start: Slot where it begins.
-            end: Slot where it ends.
+            bounds: Slots where it begins and ends.
             words: Source words that it covers; None for all.
+            depth: How deep the children are.
 
         Returns:
             The children; those with text have no word in common.
         """
-        covered = (0, len(self._words)) if words is None else words
-        taken: list[tuple[int, int]] = []
+        covering = (0, len(self._words)) if words is None else words
+        taken: Spans = []
         placed: dict[int, _Placed] = {}
         for number, node in enumerate(parent.children):
-            own = self._words_in(node)
+            own = covered(self._words, node.start, node.end)
             if own[0] == own[1]:
                 continue
-            found = (start, end) if own == covered and not taken else self._span(node, own, (start, end), taken)
+            found = bounds if own == covering and not taken else self._span(node, own, bounds, depth)
             if found is not None:
-                found = _open_ended(node, found, (start, end), taken)
-                taken.append(found)
-                placed[number] = _Placed(node, *found, children=self.inside(node, *found, own))
+                found = _open_ended(node, found, bounds, taken)
+                insort(taken, found)
+                for token in range(_token_from(found[0]), _token_from(found[1])):
+                    self._depths[token] = depth
+                placed[number] = _Placed(node, *found, children=self.inside(node, found, own, depth + 1))
         for number, node in enumerate(parent.children):
             if number not in placed:
-                placed[number] = self._point(node, (start, end), taken, covered)
+                placed[number] = self._point(node, bounds, taken, covering)
                 before = placed.get(number - 1)
                 if before is not None and (before.start, before.node.end) == (placed[number].start, node.start):
                     before.space = before.space[0], ""  # no space came between them
         return [placed[number] for number in sorted(placed)]
 
-    def _words_in(self, node: Node) -> tuple[int, int]:
-        """Return the range of source words of which a node holds at least a character."""
-        inside = [number for number, (start, end) in enumerate(self._words) if start < node.end and end > node.start]
-        return (inside[0], inside[-1] + 1) if inside else (0, 0)
+    def _span(self, node: Node, own: tuple[int, int], bounds: tuple[int, int], depth: int) -> tuple[int, int] | None:
+        """Find the words that come from those of a node."""
 
-    def _span(
-        self, node: Node, own: tuple[int, int], bounds: tuple[int, int], taken: Sequence[tuple[int, int]]
-    ) -> tuple[int, int] | None:
-        """Find the words that come from those of a node: most of them, and few others, without a gap."""
-        allowed = self._allowed(bounds, taken)
-        best, found = 0, None
-        for first, stop in allowed:
-            total, begun = 0, first
-            for number in range(first, stop):
-                link = self._links[number]
-                total += 0 if link is None else 1 if own[0] <= link < own[1] else -1
-                if total > best:
-                    best, found = total, (begun, number + 1)
-                if total <= 0:
-                    total, begun = 0, number + 1
+        def is_free(number: int) -> bool:
+            inside = bounds[0] <= PARTS * number + CORE and PARTS * number + BEHIND <= bounds[1]
+            return inside and self._depths[number] < depth
+
+        found = densest(
+            sorted(place for word in range(*own) for place in self._places.get(word, ())), self._links, is_free
+        )
         if found is None:
-            near = self._boundary(own[0])
-            free = [number for first, stop in allowed for number in range(first, stop)]
-            if not free:
+            near, count = self._boundary(own[0]), len(self._tokens)
+            around = (number for far in range(_FAR) for number in dict.fromkeys((near - far, near + far)))
+            nearest = next((number for number in around if 0 <= number < count and is_free(number)), None)
+            if nearest is None:
                 return None
-            nearest = min(free, key=lambda number: (abs(number - near), number))
             found = (nearest, nearest + 1)
         return self._trimmed(node, own, found, bounds)
-
-    def _allowed(self, bounds: tuple[int, int], taken: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Return ranges of words whose cores are within slots, and not within those that are taken."""
-        count = len(self._tokens)
-        free = [
-            bounds[0] <= PARTS * number + CORE
-            and PARTS * number + BEHIND <= bounds[1]
-            and not any(start <= PARTS * number + CORE < end for start, end in taken)
-            for number in range(count)
-        ]
-        ranges, start = [], None
-        for number in range(count + 1):
-            if number < count and free[number]:
-                start = number if start is None else start
-            elif start is not None:
-                ranges.append((start, number))
-                start = None
-        return ranges
 
     def _trimmed(
         self, node: Node, own: tuple[int, int], found: tuple[int, int], bounds: tuple[int, int]
@@ -198,25 +194,23 @@ class _Placer:
         end = PARTS * (found[1] - 1) + (AFTER if closes else BEHIND)
         return max(start, bounds[0]), min(end, bounds[1])
 
-    def _point(
-        self, node: Node, bounds: tuple[int, int], taken: Sequence[tuple[int, int]], covered: tuple[int, int]
-    ) -> _Placed:
+    def _point(self, node: Node, bounds: tuple[int, int], taken: Spans, covering: tuple[int, int]) -> _Placed:
         """Find a place for a node without text, or for whose text there is none."""
-        slot, space = self._slot(node.start, covered, bounds)
+        slot, space = self._slot(node.start, covering, bounds)
         slot = min(max(slot, bounds[0]), bounds[1])
-        around = next(((start, end) for start, end in taken if start < slot < end), None)
-        if around is not None:  # not into what another node holds
-            slot = min(around, key=lambda each: abs(each - slot))
+        number = bisect_left(taken, (slot, 0)) - 1
+        if number >= 0 and slot < taken[number][1]:  # not into what another node holds
+            slot = min(taken[number], key=lambda each: abs(each - slot))
         if space == ("", " ") and slot % PARTS != BEFORE:  # behind a word instead of before one
             space = " ", ""
         return _Placed(node, slot, slot, space, [_collapsed(each, slot) for each in node.children])
 
-    def _slot(self, at: int, covered: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, tuple[str, str]]:
+    def _slot(self, at: int, covering: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, tuple[str, str]]:
         """Find the slot for a place in the text, and the white space around what is put there."""
-        before = sum(end <= at for _, end in self._words)
-        if before <= covered[0] and (before == len(self._words) or at <= self._words[before][0]):
+        before = bisect_right(self._words, at, key=lambda word: word[1])
+        if before <= covering[0] and (before == len(self._words) or at <= self._words[before][0]):
             return bounds[0], ("", self._space_behind(at))
-        if before >= covered[1]:
+        if before >= covering[1]:
             return bounds[1], (self._space_before(at), "")
         start, end = self._words[before]
         if start < at < end:
@@ -246,10 +240,10 @@ class _Placer:
         return PARTS * (self._boundary(word) if token is None else token) + place
 
     def _first_from(self, word: int) -> int | None:
-        return next((number for number, link in enumerate(self._links) if link == word), None)
+        return next(iter(self._places.get(word, ())), None)
 
     def _last_from(self, word: int) -> int | None:
-        return next((number for number in range(len(self._links) - 1, -1, -1) if self._links[number] == word), None)
+        return next(reversed(self._places.get(word, ())), None)
 
     def _boundary(self, word: int) -> int:
-        return boundary(self._tokens, word, len(self._words))
+        return boundary(self._links, word, len(self._words))

@@ -13,8 +13,8 @@ from nmt.text.glossary import Found, Glossary
 from nmt.text.placeholders import Kept, as_text, with_kept
 from nmt.text.placing import place
 from nmt.text.segments import Kind, Segment, Tag, joined, plain
-from nmt.text.terms import Wanted, covered, kept_apart, missing, with_terms
-from nmt.text.tokens import Token, tokens_of, words_of
+from nmt.text.terms import Wanted, kept_apart, missing, with_terms
+from nmt.text.tokens import Token, covered, tokens_of, words_of
 from nmt.text.trees import tree_of
 
 _NO_GLOSSARY = Glossary()
@@ -49,12 +49,11 @@ class Plan:
         self._text, self._tree = tree_of(model_text)
         spans = words_of(self._text)
         self._words = len(spans)
-        self._wanted = [
-            _wanted(found, self._text, words)
-            for found in glossary.find(self._text)
-            if not set(range(*(words := covered(spans, found.start, found.end)))) & {atom.word for atom in self._atoms}
-        ]
         stand_ins = {atom.word for atom in self._atoms}
+        terms = [(found, covered(spans, found.start, found.end)) for found in glossary.find(self._text)]
+        self._wanted = [
+            _wanted(found, self._text, words) for found, words in terms if stand_ins.isdisjoint(range(*words))
+        ]
         own = [self._text[start:end] for number, (start, end) in enumerate(spans) if number not in stand_ins]
         self._shape = shape_of(own, language)
         text = _as_sentence(self._text, spans, self._atoms, self._shape, language)
@@ -122,11 +121,14 @@ def _as_sentence(
     text: str, spans: Sequence[tuple[int, int]], atoms: Sequence[Atom], shape: Shape, language: str
 ) -> str:
     """Write a line as sentences are written, but for stand-ins."""
+    if shape is Shape.PLAIN:
+        return text
     small = as_sentence(text, shape, language)
-    for atom in atoms:
-        start, end = spans[atom.word]
-        small = small[:start] + text[start:end] + small[end:]
-    return small
+    parts, done = [], 0
+    for start, end in (spans[atom.word] for atom in atoms):
+        parts += [small[done:start], text[start:end]]
+        done = end
+    return "".join([*parts, small[done:]])
 
 
 def _ends(segment: Segment) -> Sequence[tuple[str | Tag, int]]:

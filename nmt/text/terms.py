@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from nmt.text.tokens import Token, boundary, token_of
+from nmt.text.tokens import Token, boundary, densest, places_of, token_of
 
 _ENDINGS: Final = 3  # letters that an inflected form may have more
 _SMALL: Final = 3  # letters that an article or a preposition has
@@ -41,61 +41,106 @@ def with_terms(tokens: Sequence[Token], wanted: Sequence[Wanted], words: int) ->
     Returns:
         The translation with all of them.
     """
-    found = list(tokens)
-    taken: set[int] = set()
-    left = []
-    for term in wanted:  # those that are there keep their place, whatever the others take
-        place = _held_at(found, term, taken)
-        if place is None:
-            left.append(term)
+    if not wanted:
+        return list(tokens)
+    held, places = _Held(tokens), places_of(tokens)
+    own = [sorted(place for word in range(*term.words) for place in places.get(word, ())) for term in wanted]
+    # Those that are there keep their place, whatever the others take.
+    left = [(term, at) for term, at in zip(wanted, own, strict=True) if not held.take(term, at)]
+    links = [token.link for token in tokens]
+    spans: dict[int, tuple[int, Wanted]] = {}
+    lost = []
+    for term, at in left:
+        span = _span(tokens, links, term, at, held.ends)
+        if span is None:
+            lost.append(term)
         else:
-            taken |= set(place)
-    for term in left:
-        start, end = _span(found, term, taken)
-        if start == end:
-            start = end = _free(boundary(found, term.words[0], words), taken)
-        new = _written(term, found[start:end], begins=start == 0)
-        found[start:end] = new
-        shift = len(new) - (end - start)
-        taken = {place if place < end else place + shift for place in taken} | set(range(start, start + len(new)))
+            spans[span[0]] = span[1], term
+            held.ends |= dict.fromkeys(range(*span), span[1])
+    between: dict[int, list[Wanted]] = {}
+    for term in lost:
+        between.setdefault(_free(boundary(links, term.words[0], words), held.ends), []).append(term)
+    found: list[Token] = []
+    place = 0
+    while place <= len(tokens):
+        for term in between.get(place, ()):
+            found += _written(term, (), begins=not found)
+        end, replaced = spans.get(place, (place + 1, None))
+        instead = tokens[place:end]
+        found += instead if replaced is None else _written(replaced, instead, begins=not found)
+        place = end
     return found
 
 
 def missing(text: str, wanted: Sequence[Wanted]) -> tuple[str, ...]:
     """Return the names of the terms that are not in a text, each as often as it is missing."""
-    tokens = [token_of(word) for word in text.split()]
-    taken: set[int] = set()
-    names = []
-    for term in wanted:
-        place = _held_at(tokens, term, taken)
-        if place is None:
-            names.append(term.name)
-        else:
-            taken |= set(place)
-    return tuple(names)
+    if not wanted:
+        return ()
+    held = _Held([token_of(word) for word in text.split()])
+    return tuple(term.name for term in wanted if not held.take(term, ()))
 
 
-def _held_at(tokens: Sequence[Token], term: Wanted, taken: Set[int]) -> range | None:
-    """Find a term in a translation; what comes of its own source words first."""
-    parts = [_folded(token_of(word)) for word in term.target.split()]
-    last = len(tokens) - len(parts)
-    own = [place for place, token in enumerate(tokens) if token.link is not None and token.link in range(*term.words)]
-    near = sorted({place - number for place in own for number in range(len(parts)) if 0 <= place - number <= last})
-    for start in itertools.chain(near, range(last + 1)):
-        if start in taken or not _is_form(_folded(tokens[start]), parts[0]):
-            continue
-        place = range(start, start + len(parts))
-        words = [tokens[each] for each in place]
-        same = not term.exact or [token.core for token in words] == [
-            token_of(word).core for word in term.target.split()
-        ]
-        if same and taken.isdisjoint(place) and all(map(_is_form, map(_folded, words), parts)):
-            return place
-    return None
+class _Held:
+    """The terms that a translation holds already.
+
+    Args:
+        tokens: The translation.
+    """
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self.ends: dict[int, int] = {}
+        """Of each place that is taken, where what takes it ends."""
+        self._tokens = tokens
+        self._folded = list(map(_folded, tokens))
+        self._places: dict[str, list[int]] = {}  # of each word, and of what it may be a form of
+        for place, word in enumerate(self._folded):
+            for form in _forms(word):
+                self._places.setdefault(form, []).append(place)
+        self._anywhere: dict[tuple[str, bool], Iterator[int]] = {}
+
+    def take(self, term: Wanted, own: Sequence[int]) -> bool:
+        """Look for a term in places that are not taken, and take them; returns whether it is there.
+
+        Args:
+            term: The term.
+            own: Places of what comes of its source words, which are looked at first.
+        """
+        cores = [str(token_of(word).core) for word in term.target.split()]
+        count = len(cores)
+        near = sorted({place - number for place in own for number in range(count)})
+        key = (term.target, term.exact)
+        if key not in self._anywhere:  # goes on where it was: what is taken stays so
+            self._anywhere[key] = iter(self._places.get(cores[0].casefold(), ()))
+        for start in itertools.chain(near, self._anywhere[key]):
+            if self._is_at(start, cores, exact=term.exact):
+                self.ends |= dict.fromkeys(range(start, start + count), start + count)
+                return True
+        return False
+
+    def _is_at(self, start: int, cores: Sequence[str], *, exact: bool) -> bool:
+        """Whether a term is at a place that is not taken."""
+        if start < 0 or start + len(cores) > len(self._tokens):
+            return False
+        return all(
+            place not in self.ends
+            and _is_form(self._folded[place], core.casefold())
+            and (not exact or self._tokens[place].core == core)
+            for place, core in enumerate(cores, start)
+        )
 
 
 def _folded(token: Token) -> str:
     return token.core.casefold() if isinstance(token.core, str) else ""
+
+
+def _forms(word: str) -> Iterator[str]:
+    """Return the terms of which a word may be a form: see `_is_form`."""
+    if word:
+        yield word
+    for length in range(len(word) - 1, max(_ENDINGS, len(word) - _ENDINGS - 1), -1):
+        if not word[length:].isalpha():
+            return
+        yield word[:length]
 
 
 def _is_form(word: str, term: str) -> bool:
@@ -108,27 +153,21 @@ def _is_form(word: str, term: str) -> bool:
     )
 
 
-def _span(tokens: Sequence[Token], term: Wanted, taken: Set[int]) -> tuple[int, int]:
-    """Find the words that come from those of a term: most of them, and few others, without a gap."""
-    words = term.words
-    best, found = 0, (0, 0)
-    total, begun = 0, 0
-    for number, token in enumerate(tokens):
-        if number in taken or not isinstance(token.core, str):
-            total, begun = 0, number + 1
-            continue
-        total += 0 if token.link is None else 1 if words[0] <= token.link < words[1] else -1
-        if total > best:
-            best, found = total, (begun, number + 1)
-        if total <= 0:
-            total, begun = 0, number + 1
+def _span(
+    tokens: Sequence[Token], links: Sequence[int | None], term: Wanted, own: Sequence[int], taken: Mapping[int, int]
+) -> tuple[int, int] | None:
+    """Find the words that come from those of a term."""
+    found = densest(own, links, lambda place: place not in taken and isinstance(tokens[place].core, str))
+    if found is None:
+        return None
     # Articles and prepositions look at the noun as well, and are no part of the term.
     start, end = found
-    cores = [str(token.core) for token in tokens]
-    noun = term.target[0].isupper() and any(core[0].isupper() for core in cores[max(1, start) : end])
-    while end - start > words[1] - words[0] and _is_beside(cores[start], noun=noun, first=start == 0):
+    cores = {place: str(tokens[place].core) for place in range(start, end)}
+    count = term.words[1] - term.words[0]
+    noun = term.target[0].isupper() and any(cores[place][0].isupper() for place in range(max(1, start), end))
+    while end - start > count and _is_beside(cores[start], noun=noun, first=start == 0):
         start += 1
-    while noun and end - start > words[1] - words[0] and cores[end - 1][0].islower():
+    while noun and end - start > count and cores[end - 1][0].islower():
         end -= 1
     return start, end
 
@@ -138,11 +177,9 @@ def _is_beside(core: str, *, noun: bool, first: bool) -> bool:
     return (noun and (first or core[0].islower())) or (len(core) <= _SMALL and (first or core.islower()))
 
 
-def _free(place: int, taken: Set[int]) -> int:
+def _free(place: int, ends: Mapping[int, int]) -> int:
     """Return a place that is not inside of a term."""
-    while place in taken and place - 1 in taken:
-        place += 1
-    return place
+    return ends[place] if ends.get(place, -1) == ends.get(place - 1, -2) else place
 
 
 def _written(term: Wanted, instead: Sequence[Token], *, begins: bool) -> list[Token]:
@@ -158,12 +195,6 @@ def _written(term: Wanted, instead: Sequence[Token], *, begins: bool) -> list[To
         made[0] = replace(made[0], lead=instead[0].lead)
         made[-1] = replace(made[-1], trail=instead[-1].trail, space=instead[-1].space)
     return made
-
-
-def covered(words: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
-    """Return the range of words of which some characters are within a range; both are ranges of characters."""
-    inside = [number for number, (begin, stop) in enumerate(words) if begin < end and stop > start]
-    return inside[0], inside[-1] + 1
 
 
 def kept_apart(text: str, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:

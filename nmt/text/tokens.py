@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from nmt.text.segments import Tag
@@ -16,6 +18,9 @@ PARTS: Final = 4  # of a token: what opens before its core, the core, what close
 BEFORE, CORE, BEHIND, AFTER = range(PARTS)
 """Places of a token: before all of it, before its core, behind its core, and behind all of it. A slot is such a place
 in a line: token * PARTS + place."""
+
+_AROUND: Final = 200  # tokens
+_GAP: Final = 50  # tokens
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,12 @@ class Token:
 def words_of(text: str) -> list[tuple[int, int]]:
     """Return where the words of a text begin and end, as `str.split` finds them."""
     return [match.span() for match in _WORD.finditer(text)]
+
+
+def covered(words: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
+    """Return the range of words of which some characters are within a range; both are ranges of characters."""
+    first = bisect_right(words, start, key=lambda word: word[1])
+    return first, max(first, bisect_left(words, end, key=lambda word: word[0]))
 
 
 def core_of(word: str) -> tuple[int, int]:
@@ -70,31 +81,65 @@ def tokens_of(text: str, links: Sequence[tuple[int, int]]) -> list[Token]:
     return [token_of(word, source.get(number)) for number, word in enumerate(text.split())]
 
 
-def boundary(tokens: Sequence[Token], word: int, words: int) -> int:
+def places_of(tokens: Sequence[Token]) -> dict[int, list[int]]:
+    """Return, for source words from which something comes, the places of these tokens."""
+    found: dict[int, list[int]] = {}
+    for place, token in enumerate(tokens):
+        if token.link is not None:
+            found.setdefault(token.link, []).append(place)
+    return found
+
+
+def densest(own: Sequence[int], links: Sequence[int | None], is_free: Callable[[int], bool]) -> tuple[int, int] | None:
+    """Find where most tokens of a kind are, and few others, without a gap.
+
+    Args:
+        own: Places of tokens of the kind, in order.
+        links: The source word of each token of the translation; tokens without one cost nothing.
+        is_free: Whether a place may be taken; what is found holds no others.
+
+    Returns:
+        The range, or None if no place is free. It holds no gap that is wider than any that people write.
+    """
+    best, found = 0, None
+    total, begun, before = 0, 0, 0
+    for place in own:
+        if not is_free(place):
+            total = 0
+            continue
+        if total and place - before > _GAP:
+            total = 0
+        for between in range(before + 1, place) if total else ():
+            total = total - (links[between] is not None) if is_free(between) else 0
+            if total <= 0:
+                total = 0
+                break
+        begun = begun if total else place
+        total += 1
+        before = place
+        if total > best:
+            best, found = total, (begun, place + 1)
+    return found
+
+
+def boundary(links: Sequence[int | None], word: int, words: int) -> int:
     """Find where to cut a translation so that what comes from the words before one stands before the cut.
 
     Args:
-        tokens: The translation.
+        links: The source word of each token of the translation.
         word: The source word.
         words: How many there are.
 
     Returns:
-        The number of tokens before the cut.
+        The number of tokens before the cut. Of a long line, only the tokens around its share of the text are looked at.
     """
-    count = len(tokens)
-    links = [token.link for token in tokens]
-    costs = list(
-        itertools.accumulate(
-            (0 if link is None else 1 if link >= word else -1 for link in links),
-            initial=sum(link is not None and link < word for link in links),
-        )
-    )
-    beside = [
-        (place > 0 and links[place - 1] == word - 1) + (place < count and links[place] == word)
-        for place in range(count + 1)
-    ]
-    expected = count * word / max(1, words)
-    return min(range(count + 1), key=lambda place: (costs[place], -beside[place], abs(place - expected)))
+    expected = len(links) * word / max(1, words)
+    first, last = max(0, int(expected) - _AROUND), min(len(links), int(expected) + _AROUND)
+    near = links[first:last]
+    costs = list(itertools.accumulate((0 if link is None else 1 if link >= word else -1 for link in near), initial=0))
+    beside = [(before == word - 1) + (behind == word) for before, behind in pairwise([None, *near, None])]
+    places = range(len(costs))
+    return first + min(places, key=lambda place: (costs[place], -beside[place], abs(first + place - expected)))
 
 
 def is_punctuation(text: str) -> bool:

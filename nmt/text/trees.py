@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from nmt.text.segments import Kind, Segment, Tag
@@ -42,7 +43,7 @@ def tree_of(segment: Segment) -> tuple[str, Node]:
     """
     closes = {part.key for part in segment if isinstance(part, Tag) and part.kind is Kind.CLOSE}
     root = Node(0)
-    stack, pending = [root], dict[int, Tag]()
+    opened = _Opened(root, closes)
     text: list[str] = []
     at = 0
     for part in segment:
@@ -50,48 +51,68 @@ def tree_of(segment: Segment) -> tuple[str, Node]:
             text.append(part)
             at += len(part)
         elif part.kind is Kind.OPEN:
-            node = Node(at, opening=part)
-            stack[-1].children.append(node)
-            stack.append(node)
-        elif part.kind is Kind.CLOSE and any(_key(node) == part.key for node in stack):
-            pending[part.key] = part
-            _end_pending(stack, pending, closes, at)
-        elif part.kind is Kind.CLOSE and len(stack) == 1:
+            opened.add(Node(at, opening=part))
+        elif part.kind is Kind.CLOSE and part.key in opened.keys:
+            opened.close(part, at)
+        elif part.kind is Kind.CLOSE and len(opened.stack) == 1:
             root.children = [Node(0, at, closing=part, children=root.children)]
         else:
-            stack[-1].children.append(Node(at, at, part))
-    for node in reversed(stack):
+            opened.stack[-1].children.append(Node(at, at, part))
+    for node in reversed(opened.stack):
         node.end = at
-        node.closing = pending.get(node.opening.key) if node.opening is not None else None
+        node.closing = opened.pending.get(node.opening.key) if node.opening is not None else None
     return "".join(text), root
 
 
-def _key(node: Node) -> int | None:
-    return node.opening.key if node.opening is not None else None
+class _Opened:
+    """The nodes that are open, each inside the one before it.
+
+    Args:
+        root: The outermost.
+        closes: Keys of all tags that close.
+    """
+
+    def __init__(self, root: Node, closes: Set[int]) -> None:
+        self.stack, self.keys = [root], set[int]()
+        self.pending: dict[int, Tag] = {}
+        """Closing tags that have come while something inside is still to be closed."""
+        self._closes = closes
+        self._closed: list[int] = []  # places in the stack of those that will be closed
+
+    def add(self, node: Node) -> None:
+        """Begin a node."""
+        assert node.opening is not None
+        self.stack[-1].children.append(node)
+        if node.opening.key in self._closes:
+            self._closed.append(len(self.stack))
+        self.stack.append(node)
+        self.keys.add(node.opening.key)
+
+    def close(self, tag: Tag, at: int) -> None:
+        """End the innermost nodes whose closing tags have come, with those inside them that nothing closes."""
+        self.pending[tag.key] = tag
+        while self._closed:
+            node = self.stack[self._closed[-1]]
+            assert node.opening is not None
+            if node.opening.key not in self.pending:
+                return
+            innermost = self._closed.pop()
+            for each in self.stack[innermost:]:
+                each.end = at
+                self.keys.discard(each.opening.key if each.opening is not None else 0)
+            node.closing = self.pending.pop(node.opening.key)
+            del self.stack[innermost:]
 
 
-def _end_pending(stack: list[Node], pending: dict[int, Tag], closes: set[int], at: int) -> None:
-    """End the innermost nodes whose closing tags have come, with those inside them that nothing closes."""
-    while True:
-        innermost = next((place for place in range(len(stack) - 1, 0, -1) if _key(stack[place]) in closes), 0)
-        key = _key(stack[innermost])
-        if not innermost or key is None or key not in pending:
-            return
-        for node in stack[innermost:]:
-            node.end = at
-        stack[innermost].closing = pending.pop(key)
-        del stack[innermost:]
-
-
-def size_of(root: Node) -> tuple[int, int]:
-    """Return how many nodes a tree has, and how many of them are within each other at most."""
-    count, deepest = 0, 0
+def depth_of(root: Node) -> int:
+    """Return how many nodes of a tree are within each other at most, without its root."""
+    deepest = 0
     left = [(root, 0)]
     while left:
         node, depth = left.pop()
-        count, deepest = count + 1, max(deepest, depth)
+        deepest = max(deepest, depth)
         left += [(child, depth + 1) for child in node.children]
-    return count, deepest
+    return deepest
 
 
 def events_of(root: Node) -> list[tuple[int, Tag]]:
