@@ -50,10 +50,10 @@ class Asked(NamedTuple):
 
 
 def resident() -> tuple[float, float]:
-    """Megabytes of the process: its own, and those of files that it maps."""
+    """Megabytes of the process: its own, and those of files that it maps, be they copies in memory."""
     status = Path("/proc/self/status").read_text()
-    own, mapped = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) for name in ("RssAnon", "RssFile"))
-    return own * 1024 / 1e6, mapped * 1024 / 1e6
+    sizes = {name: int(size) * 1024 / 1e6 for name, size in re.findall(r"Rss(\w+):\s+(\d+)", status)}
+    return sizes["Anon"], sizes["File"] + sizes["Shmem"]
 
 
 def make_folder(folder: Path, originals: list[Path], count: int, lines: list[str], digests: bool) -> list[Asked]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError
 from nmt.model_folder.shortlist import SHORTLIST_FILE
 from nmt.reading import sha256
 from nmt.server.registry_file import CODE, REGISTRY_FILE, read_registry
+from nmt.server.unchanging import unchanging
 from nmt.terminal import printable
 from nmt.values import subword_files
 
@@ -178,7 +180,8 @@ def described(path: Path, source: str | None = None, target: str | None = None) 
         ModelError: It is missing or damaged, or its languages have no codes.
         OSError: It cannot be read.
     """
-    settings = settings_of(path)
+    with unchanging(path) if path.is_file() else nullcontext(path) as copy:
+        settings = settings_of(copy)
     source, target = source or settings.data.source_language, target or settings.data.target_language
     for side, code in (("source", source), ("target", target)):
         if not CODE.fullmatch(code):

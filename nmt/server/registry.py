@@ -27,7 +27,7 @@ class ModelOptions:
     """How models are opened, and how many stay so."""
 
     memory: int | None = None
-    """Bytes that open models may take together, files that are mapped and what is made of them; None: any number.
+    """Bytes that open models may take together, copies of their files and what is made of them; None: any number.
     One that is in use is never closed, so that what is used at a time is the least that they take."""
     pivots: tuple[str, ...] = ()
     """Languages to translate through where no model knows a pair, the first that has both ways."""
@@ -62,7 +62,7 @@ class Usage(NamedTuple):
     open: int
     """Of these; with models that were replaced and are still in use."""
     bytes: int
-    """That these take: their mapped files, and what of the heap was taken when they were opened."""
+    """That these take: copies of their files, and what of the heap was taken when they were opened."""
     budget: int | None
     """See `ModelOptions.memory`."""
     opened: int

@@ -14,6 +14,7 @@ from nmt.decoding.translator import Translator
 from nmt.model_folder.files import ModelError
 from nmt.process import give_back_memory, heap_bytes
 from nmt.server.listing import Entry, Identity, digest_of, identity_of, require_within
+from nmt.server.unchanging import unchanging
 from nmt.terminal import printable
 
 _TRIES: Final = 3  # to open a model whose files change meanwhile
@@ -29,16 +30,16 @@ class Opened:
         entry: What was opened.
         identity: What its files were.
         translator: It.
-        mapped: Bytes of files that it maps.
+        copied: Bytes of the copy of its file that it maps.
         heap: Bytes of the heap that opening it took.
     """
 
-    def __init__(self, entry: Entry, identity: Identity, translator: Translator, mapped: int, heap: int) -> None:
+    def __init__(self, entry: Entry, identity: Identity, translator: Translator, copied: int, heap: int) -> None:
         self.entry = entry
         self.identity = identity
         self.translator: Translator | None = translator
         """None when it is closed."""
-        self.bytes = mapped + heap
+        self.bytes = copied + heap
         self.heap = heap
         self.users = 0
 
@@ -146,14 +147,11 @@ class Shelf:
             entry = wanted.get(model.entry.path)
             if entry is None:
                 self._replace(model, None)
-            elif (now := identity_of(entry.path)) != model.identity or entry.sha256 != model.entry.sha256:
+            elif identity_of(entry.path) != model.identity or entry.sha256 != model.entry.sha256:
                 try:
                     self._replace(model, self._open_checked(entry))
                 except (ValueError, OSError) as error:
-                    stays = not _same_file(now, model.identity)  # else it is damaged where it is mapped, too
-                    problems.append(printable(f"{error}{'; the old model stays' if stays else ''}"))
-                    if not stays:
-                        self._replace(model, None)
+                    problems.append(printable(f"{error}; the old model stays"))
         self._make_room()
         return problems
 
@@ -186,15 +184,22 @@ class Shelf:
     def _load(self, entry: Entry, identity: Identity) -> Opened:
         if entry.root is not None:
             require_within(entry.path, entry.root)
-        if entry.sha256 is not None and (came := digest_of(entry.path)) != entry.sha256:
+        if entry.path.is_dir():  # of whose parameters a copy is packed
+            translator, taken = self._measured(entry, entry.path, self._precision)
+            return Opened(entry, identity, translator, 0, taken)
+        with unchanging(entry.path) as copy:
+            translator, taken = self._measured(entry, copy, None)
+        return Opened(entry, identity, translator, _size(identity), taken)
+
+    def _measured(self, entry: Entry, path: Path, precision: str | None) -> tuple[Translator, int]:
+        """Open what is under a name; returns, too, the bytes of the heap that it takes."""
+        came = None if entry.sha256 is None else digest_of(path)
+        if came != entry.sha256:
             raise ModelError(f"{entry.path}: expected the SHA-256 {entry.sha256}, as listed, got {came or 'none'}")
-        is_folder = entry.path.is_dir()
         with self._measuring:
             before = heap_bytes()
-            translator = Translator.load(entry.path, self._threads, precision=self._precision if is_folder else None)
-            taken = max(0, heap_bytes() - before)
-        mapped = 0 if is_folder else _size(identity)  # of a folder's parameters a copy is packed
-        return Opened(entry, identity, translator, mapped, taken)
+            translator = Translator.load(path, self._threads, precision=precision)
+            return translator, max(0, heap_bytes() - before)
 
     def _put(self, model: Opened) -> None:
         """Make a model the one of its path; the lock is held."""
@@ -255,9 +260,3 @@ class Shelf:
 def _size(identity: Identity) -> int:
     """Bytes of a model's files."""
     return sum(each[2] for each in identity if each is not None)
-
-
-def _same_file(identity: Identity, other: Identity) -> bool:
-    """Whether a model is one file that was written over, not replaced."""
-    first, second = identity[0], other[0]
-    return len(identity) == 1 and first is not None and second is not None and first[:2] == second[:2]
