@@ -2,15 +2,18 @@
 
 A fresh block of many megabytes costs more than it seems: the system hands it out page by page, zeroed, at the first
 touch. A training step asks for the same blocks as the one before, so they are kept; never more of them than were in use
-at once.
+at once. Each large one is a mapping of its own: in the C library's heap blocks of many sizes leave gaps between them,
+and a training's memory would grow with its shapes.
 """
 
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import threading
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,30 @@ from numpy.typing import NDArray
 
 ALIGNMENT = 64
 """Bytes of which the address of an arena must be a multiple."""
+
+
+_MAPPED = 1 << 20
+"""Bytes from which on a block is a mapping of its own."""
+_HUGE = 4 << 20
+"""Bytes from which on the system is asked for large pages, as NumPy asks for its arrays."""
+
+
+_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+"""What makes a mapping the process's own, which a forked child would otherwise write to as well."""
+
+
+def _block(size: int) -> NDArray[np.uint8]:
+    """Fresh memory, which goes back to the system with the array."""
+    if size < _MAPPED:
+        return np.empty(size, np.uint8)
+    try:
+        mapping = mmap.mmap(-1, size, **_PRIVATE)
+    except OSError:
+        raise MemoryError(f"rnn_engine: {size:,} bytes are not to be had") from None
+    if size >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # where the system has none
+            mapping.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(mapping, np.uint8)
 
 
 class BlockPool:
@@ -51,10 +78,8 @@ class BlockPool:
         needed = size + ALIGNMENT
         with self.lock:
             fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= most * needed]
-            if fitting:
-                whole = self._free.pop(min(fitting, key=lambda i: self._free[i].nbytes))
-            else:
-                whole = np.empty(needed, np.uint8)
+            smallest = min(fitting, key=lambda i: self._free[i].nbytes, default=None)
+            whole = _block(needed) if smallest is None else self._free.pop(smallest)
             self._in_use += whole.nbytes
             self._most_in_use = max(self._most_in_use, self._in_use)
         return whole

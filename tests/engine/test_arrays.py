@@ -1,5 +1,7 @@
 """The NumPy face: the reference's numbers, without torch; and the pool of blocks under it."""
 
+import mmap
+import os
 import subprocess
 import sys
 
@@ -132,3 +134,21 @@ def test_blocks_are_aligned_used_again_and_bounded():
     assert pool.array((10,), brief=True).ctypes.data == address, "but for a moment it may"
     pool.clear()
     assert pool.statistics()["free"] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_large_block_is_a_mapping_of_the_process_alone():
+    """Blocks of the C library's heap would leave gaps there, and a shared mapping would let a child write to ours."""
+    pool, size = BlockPool(), 8 << 20
+    array = pool.array((size,))
+    owner = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    assert isinstance(memoryview(owner.base).obj, mmap.mmap)
+    array.fill(1)
+    child = os.fork()
+    if not child:
+        array.fill(2)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (array == 1).all()
