@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from nmt.languages import CODE, Direction, distinct, folded
 from nmt.reading import read_regular
 from nmt.values import (
     BATCH_SIZE,
@@ -40,6 +41,19 @@ class DataSettings(NamedTuple):
     target_language: str
     joint_vocabulary: bool
     max_length: int
+    corpora: tuple[Direction, ...] = ()
+    """Languages of each."""
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Codes of source and target of each pair of languages, once."""
+        pairs = self.corpora or ((self.source_language, self.target_language),)
+        return tuple({(folded(source), folded(target)): (source, target) for source, target in pairs}.values())
+
+    @property
+    def target_languages(self) -> tuple[str, ...]:
+        """Codes of the languages to translate to, each once."""
+        return tuple(distinct(target for _, target in self.directions))
 
     @property
     def subword_files(self) -> tuple[str, ...]:
@@ -161,7 +175,7 @@ def parse_brief(text: bytes) -> BriefSettings | None:
         return BriefSettings(
             _checked("lines", content.get("lines"), _one_of("sentences", "texts", None)),
             _checked("doubtful", content.get("doubtful"), lambda value: value is None or _within(DOUBTFUL)(value)),
-            DataSettings(**_section(content["data"], _DATA)),
+            DataSettings(**_section(content["data"], _DATA), corpora=_pairs(content["data"].get("corpora", []))),
             ModelSettings(**_section(content["model"], _MODEL)),
             DecodingSettings(**_section(content["decoding"], _DECODING)),
         )
@@ -172,6 +186,16 @@ def parse_brief(text: bytes) -> BriefSettings | None:
 def _section(values: Mapping[str, Any], checks: Mapping[str, Callable[[object], bool]]) -> dict[str, Any]:
     """Take the settings of a section that are there."""
     return {name: _checked(name, values[name], check) for name, check in checks.items() if name in values}
+
+
+def _pairs(corpora: object) -> tuple[Direction, ...]:
+    """Take the languages of corpora."""
+    if not isinstance(corpora, list):
+        raise TypeError("corpora")
+    pairs = [(each["source_language"], each["target_language"]) for each in corpora]
+    if not all(_is_text(code) and CODE.fullmatch(code) for pair in pairs for code in pair):
+        raise ValueError("corpora")
+    return tuple(pairs)
 
 
 def _checked(name: str, value: Any, check: Callable[[object], bool]) -> Any:

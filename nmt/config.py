@@ -10,8 +10,20 @@ import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from nmt.languages import CODE, common, distinct, folded
 from nmt.values import (
     BATCH_SIZE,
     BEAM_SIZE,
@@ -129,19 +141,53 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
+class CorpusConfig(Section):
+    """Text of one pair of languages, among that of others."""
+
+    source_language: str = Field(pattern=f"^{CODE.pattern}$")
+    """Code of the language to translate from, such as de or pt-BR."""
+    target_language: str = Field(pattern=f"^{CODE.pattern}$")
+    """Code of the language to translate to. Of a model for several, each source begins with a subword that says it."""
+    train: Corpora
+    """Training text, as in `data.train`."""
+    valid: Corpus | None = None
+    """Validation text of this pair of languages, which needs it in one of its corpora."""
+    test: dict[str, Corpus] = {}
+    """Named test sets, scored by `nmt evaluate --test NAME --to LANGUAGE`."""
+    weight: float = Field(default=1.0, gt=0.0, le=1000.0)
+    """How much more often this text comes in an epoch than it would by its size."""
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Codes of source and target."""
+        return self.source_language, self.target_language
+
+    @property
+    def direction(self) -> str:
+        """Both codes, as in `en-de`."""
+        return f"{self.source_language}-{self.target_language}"
+
+
 class DataConfig(Section):
     """Where the text lies, and how it becomes ids."""
 
-    source_language: str = "src"
+    corpora: tuple[CorpusConfig, ...] = ()
+    """Text of several pairs of languages, or of several kinds, each with its weight: `[[data.corpora]]` with
+    `source_language`, `target_language`, `train`, `valid`, `test`, `weight`, in place of the settings of these names
+    below (docs/multilingual.md)."""
+    sampling_temperature: float = Field(default=1.0, ge=1.0, le=1000.0)
+    """T, with which a corpus of n pairs makes up n^(1/T) parts of an epoch, times its weight: 1 is each pair once; from
+    there on, small corpora come more often than large ones, and at 1000 as often."""
+    source_language: str = Field(default="src", validate_default=True)
     """Language code of the source, as written in the model's card."""
-    target_language: str = "tgt"
+    target_language: str = Field(default="tgt", validate_default=True)
     """Language code of the target."""
-    train: Corpora
+    train: Corpora = Field(default=(), validate_default=True)
     """Training text: `["a.de", "a.en"]`, or `"pairs.tsv"` with source and target in its first two columns, or
     `"memory.tmx"`, a translation memory with units in both languages, or a list of such; plain, .gz, .bz2, .xz or .zst,
     UTF-8, one segment per line. In every path, `${NAME}` or `$NAME` is the environment variable of that name, and a
     leading `~` the home folder."""
-    valid: Corpus
+    valid: Corpus = Field(default=(), validate_default=True)
     """Validation text, one corpus of the same form."""
     test: dict[str, Corpus] = {}
     """Named test sets, each one corpus of the same form; scored by `nmt evaluate --test NAME`."""
@@ -167,15 +213,95 @@ class DataConfig(Section):
     remove_duplicates: bool = True
     """Leave out training pairs that came before, letter for letter."""
 
+    @field_validator("corpora")
+    @classmethod
+    def _check_corpora(cls, value: tuple[CorpusConfig, ...]) -> tuple[CorpusConfig, ...]:
+        """Check that each pair of languages has one validation set, and that no test set comes twice."""
+        seen: dict[str, int] = {}
+        for each in value:
+            name = folded(each.direction)
+            seen[name] = seen.get(name, 0) + (each.valid is not None)
+        wrong = [f"{name} has {count or 'none'}" for name, count in seen.items() if count != 1]
+        if wrong:
+            raise ValueError(f"expected one `valid` for each pair of languages: {', '.join(wrong)}")
+        tests = [f"{name} of {folded(each.direction)}" for each in value for name in each.test]
+        if len(set(tests)) < len(tests):
+            raise ValueError(f"expected a test set once, twice there is {max(tests, key=tests.count)}")
+        return value
+
+    @field_validator("source_language", "target_language", mode="after")
+    @classmethod
+    def _check_language(cls, value: str, info: ValidationInfo) -> str:
+        """Take the languages of corpora from there."""
+        corpora: tuple[CorpusConfig, ...] = info.data.get("corpora", ())
+        if not corpora:
+            return value
+        name = str(info.field_name)
+        found = common(str(getattr(each, name)) for each in corpora)
+        if value not in (cls.model_fields[name].default, found):
+            raise ValueError(f"expected none beside data.corpora, which says {found}")
+        return found
+
+    @field_validator("train", "valid", mode="wrap")
+    @classmethod
+    def _check_text(cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+        """Want text here or in corpora, not in both."""
+        corpora = info.data.get("corpora")  # missing if that is what is wrong
+        if isinstance(value, (list, tuple)) and not value:
+            if corpora == ():
+                raise PydanticCustomError("missing", "required")
+            return ()
+        if corpora:
+            raise ValueError("expected none beside data.corpora, which has its own")
+        return handler(value)
+
+    @field_validator("test")
+    @classmethod
+    def _check_tests(cls, value: dict[str, Corpus], info: ValidationInfo) -> dict[str, Corpus]:
+        if value and info.data.get("corpora"):
+            raise ValueError("expected none beside data.corpora, which has its own")
+        return value
+
     @property
     def subword_files(self) -> tuple[str, ...]:
         """Names of the subword models in the model folder: one for both sides, or the source's and the target's."""
         return subword_files(self.joint_vocabulary)
 
     @property
-    def languages(self) -> tuple[str, str]:
-        """Codes of source and target."""
-        return self.source_language, self.target_language
+    def parts(self) -> tuple[CorpusConfig, ...]:
+        """The text by pairs of languages: `corpora`, or the only one that there is."""
+        if self.corpora:
+            return self.corpora
+        return (
+            CorpusConfig.model_construct(
+                source_language=self.source_language,
+                target_language=self.target_language,
+                train=self.train,
+                valid=self.valid,
+                test=self.test,
+                weight=1.0,
+            ),
+        )
+
+    @property
+    def directions(self) -> tuple[tuple[str, str], ...]:
+        """Codes of source and target of each pair of languages, once."""
+        found = {folded(each.direction): each.languages for each in self.parts}
+        return tuple(found.values())
+
+    @property
+    def target_languages(self) -> tuple[str, ...]:
+        """Codes of the languages to translate to, each once."""
+        return tuple(distinct(target for _, target in self.directions))
+
+    @property
+    def test_sets(self) -> dict[str, tuple[Corpus, tuple[str, str]]]:
+        """Test sets with their languages, by name; of corpora, the name has the languages behind it, as `a:en-de`."""
+        return {
+            f"{name}:{part.direction}" if self.corpora else name: (corpus, part.languages)
+            for part in self.parts
+            for name, corpus in part.test.items()
+        }
 
 
 class ModelConfig(Section):
@@ -321,6 +447,9 @@ class TrainingConfig(Section):
     """What counts as improvement on the validation set."""
     keep_checkpoints: int = Field(default=2, ge=CHECKPOINTS.least, le=CHECKPOINTS.most)
     """Latest checkpoints to keep, beside the best."""
+    samples: int = Field(default=3, ge=0, le=100)
+    """Validation sentences, of each pair of languages, that every validation writes into training.log, with translation
+    and reference; into TensorBoard, too."""
     tensorboard: bool = False
     """Write event files for TensorBoard into `FOLDER/tensorboard` (needs the extra `tensorboard`)."""
     seed: int = Field(default=1, ge=0, lt=2**63)

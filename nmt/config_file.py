@@ -23,8 +23,6 @@ from nmt.values import FORMAT_VERSION
 RENAMED: Final = {"training.subword_sampling": "training.subword_regularization"}
 """Settings by the names that older model folders have for them."""
 _SAME_DATA: Final = (
-    "source_language",
-    "target_language",
     "vocabulary_size",
     "subword_model",
     "joint_vocabulary",
@@ -111,7 +109,10 @@ def _settings_of(folder: object, source: str) -> Config:
 def _continued(before: Config, content: dict[str, Any]) -> dict[str, Any]:
     """Lay settings over those of the model that training starts from, and over what is usual then."""
     usual = before.model_dump(mode="json", include={"data", "model", "training", "decoding"})
-    usual["data"] = {name: usual["data"][name] for name in (*_SAME_DATA, "max_length", "max_ratio")}
+    given = content.get("data")
+    several = isinstance(given, dict) and bool(given.get("corpora"))
+    languages = () if several else ("source_language", "target_language")
+    usual["data"] = {name: usual["data"][name] for name in (*languages, *_SAME_DATA, "max_length", "max_ratio")}
     usual["training"] = {name: usual["training"][name] for name in _SAME_TRAINING} | CONTINUED
     result: dict[str, Any] = {**content}
     for section, values in usual.items():
@@ -122,8 +123,10 @@ def _continued(before: Config, content: dict[str, Any]) -> dict[str, Any]:
 
 def _check_same_network(before: Config, config: Config, source: str, overridden: frozenset[str]) -> None:
     """Refuse settings with which the parameters or the subwords would not be those of the model that came before."""
-    problems = []
-    for section, names in (("data", _SAME_DATA), ("model", _SAME_MODEL)):
+    problems = _without_tag(before, config, source)
+    several = len(before.data.target_languages) > 1
+    languages = () if several else ("source_language", "target_language")
+    for section, names in (("data", (*languages, *_SAME_DATA)), ("model", _SAME_MODEL)):
         for name in names:
             key = f"{section}.{name}"
             old, new = (getattr(getattr(each, section), name) for each in (before, config))
@@ -134,6 +137,16 @@ def _check_same_network(before: Config, config: Config, source: str, overridden:
                 )
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _without_tag(before: Config, config: Config, source: str) -> list[str]:
+    """Say which languages a model of several, that came before, has no tag for."""
+    known = before.data.target_languages
+    return [
+        f"{source}: target_language: expected {' or '.join(known)}, as {config.start_from} has it, got {language}"
+        for language in config.data.target_languages
+        if len(known) > 1 and language not in known
+    ]
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -237,7 +250,7 @@ def describe(which: str | None = None) -> list[Setting]:
     ]
     if not rows:
         keys = [key for key, _ in _fields(Config)]
-        elsewhere = [key for key in keys if key.rpartition(".")[2] == str(which).rpartition(".")[2]]
+        elsewhere = _called(str(which).rpartition(".")[2])
         near = elsewhere or difflib.get_close_matches(str(which), [*keys, *Config.model_fields], n=1)
         raise ConfigError(f"{which}: no such section or setting{f'; did you mean {near[0]}?' if near else ''}")
     return rows
@@ -245,20 +258,29 @@ def describe(which: str | None = None) -> list[Setting]:
 
 def _fields(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, info in section.model_fields.items():
-        inner = _section_type(info)
+        inner = _section_type(info.annotation)
+        if inner is None or inner is not info.annotation:
+            yield prefix + name, info
         if inner is not None:
             yield from _fields(inner, f"{prefix}{name}.")
-        else:
-            yield prefix + name, info
 
 
-def _section_type(info: FieldInfo) -> type[BaseModel] | None:
-    kind = info.annotation
+def _called(name: str) -> list[str]:
+    """Keys of the settings of a name, those of no list first."""
+    found = [key for key, _ in _fields(Config) if key.rpartition(".")[2] == name]
+    return sorted(found, key=lambda key: key.count("."))
+
+
+def _section_type(kind: object) -> type[BaseModel] | None:
+    """The section that a setting is, or of which it is a list."""
+    if get_origin(kind) is tuple:
+        return _section_type(get_args(kind)[0])
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _default(info: FieldInfo) -> str:
-    return "required" if info.is_required() else _as_toml(info.default)
+    needed = info.is_required() or (info.default == () and info.validate_default)
+    return "required" if needed else _as_toml(info.default)
 
 
 def _as_toml(value: object) -> str:
@@ -302,7 +324,7 @@ def _kind_name(kind: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_kind_name(argument) for argument in arguments)
     names = {int: "integer", float: "number", bool: "true | false", str: "text", Path: "path", type(None): "none"}
-    return names.get(kind, str(kind))
+    return "section" if _section_type(kind) else names.get(kind, str(kind))
 
 
 def _override(content: dict[str, Any], override: str) -> str:
@@ -386,7 +408,9 @@ def _shown(value: object) -> str:
 def _nearest(location: tuple[int | str, ...]) -> str:
     section: type[BaseModel] = Config
     for part in location[:-1]:
-        inner = _section_type(section.model_fields[str(part)])
+        if isinstance(part, int):  # one of a list of sections
+            continue
+        inner = _section_type(section.model_fields[part].annotation)
         if inner is None:
             break
         section = inner
@@ -395,7 +419,7 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     key = f"{prefix}{location[-1]}"
     renamed = [RENAMED[key]] if key in RENAMED else []
     near = difflib.get_close_matches(str(location[-1]), known, n=1)
-    elsewhere = [other for other, _ in _fields(Config) if other.rpartition(".")[2] == location[-1]]
+    elsewhere = _called(str(location[-1]))
     candidates = (
         renamed + elsewhere + [prefix + name for name in near]
     )  # the right name in the wrong section comes first

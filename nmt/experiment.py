@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,16 @@ from nmt.config import Config, ConfigError
 from nmt.data.batching import SubwordRegularization, TrainingBatches
 from nmt.data.dataset import PreparedSplit
 from nmt.data.preparation.prepare import PreparedData
+from nmt.data.sampling import sampling_of
 from nmt.data.sides import SidesCheck
 from nmt.data.subword_regularization import SubwordSampler
 from nmt.data.text import CorpusError, read_pairs
+from nmt.languages import Direction, common, find_language, folded
 from nmt.terminal import tell
 
 if TYPE_CHECKING:
     from nmt.model.seq2seq import Seq2Seq
+    from nmt.training.samples import Translated
 
 
 def tell_preparing(message: str) -> None:
@@ -73,16 +77,21 @@ def training_batches(config: Config, data: PreparedData) -> TrainingBatches:
             target if settings.subword_regularization_side == "both" else None,
             math.ceil(settings.subword_regularization_until * settings.epochs),
         )
-    return TrainingBatches(data.train, settings.batch_tokens, settings.seed, regularization)
+    sampling = sampling_of(
+        [part.pairs for part in data.train.parts],
+        [each.weight for each in config.data.corpora],
+        config.data.sampling_temperature,
+    )
+    return TrainingBatches(data.train, settings.batch_tokens, settings.seed, regularization, sampling)
 
 
-def validation_bleu(config: Config, data: PreparedData, lines: int | None = None) -> Callable[[Seq2Seq], float]:
-    """Make a function that translates the validation set greedily and gives BLEU.
+def validation_bleu(config: Config, data: PreparedData, lines: int | None = None) -> Callable[[Seq2Seq], Translated]:
+    """Make a function that translates the validation sets greedily and gives BLEU, and some translations.
 
     Args:
         config: The settings.
         data: Their prepared data, for its subwords.
-        lines: Take only so many of the first lines; None takes all.
+        lines: Take only so many of the first lines of each; None takes all.
 
     Raises:
         CorpusError: The text cannot be read.
@@ -90,15 +99,27 @@ def validation_bleu(config: Config, data: PreparedData, lines: int | None = None
     from nmt.decoding.model_network import ModelNetwork
     from nmt.decoding.translator import Translator
     from nmt.evaluation import score
+    from nmt.training.samples import Sample, Translated
 
-    pairs = read_pairs(*config.data.valid, languages=config.data.languages)
-    sources, references = zip(*list(pairs)[:lines], strict=True)
+    sets = [
+        (part, list(islice(read_pairs(*part.valid, languages=part.languages), lines)))
+        for part in config.data.parts
+        if part.valid is not None
+    ]
 
-    def validate(model: Seq2Seq) -> float:
-        translator = Translator(ModelNetwork(model), data.source_subwords, data.target_subwords, config)
-        return score(
-            translator.translate(sources, beam_size=1, retry=False), references, config.data.target_language
-        ).bleu
+    def validate(model: Seq2Seq) -> Translated:
+        network = ModelNetwork(model)
+        bleu: dict[str, float] = {}
+        samples: list[Sample] = []
+        for part, pairs in sets:
+            sources, references = zip(*pairs, strict=True)
+            translator = Translator(network, data.source_subwords, data.target_subwords, config, part.target_language)
+            found = translator.translate(sources, beam_size=1, retry=False)
+            bleu[part.direction] = score(found, references, part.target_language).bleu
+            shown = min(config.training.samples, len(pairs))
+            places = [number * len(pairs) // shown for number in range(shown)]
+            samples += [Sample(part.direction, sources[i], found[i], references[i]) for i in places]
+        return Translated(bleu, samples)
 
     return validate
 
@@ -111,15 +132,20 @@ class TestLines:
     files: tuple[Path, ...]
     sources: Sequence[str]
     references: Sequence[str]
+    target_language: str | None = None
+    """None if there is no model to tell it."""
 
 
-def read_test_set(config: Config | None, name: str | None, files: tuple[Path, Path] | None) -> TestLines:
+def read_test_set(
+    config: Config | None, name: str | None, files: tuple[Path, Path] | None, to: str | None = None
+) -> TestLines:
     """Read a test set.
 
     Args:
         config: A model's settings; None if there is no model.
         name: Of one of their test sets; None takes `files`.
         files: A source and a reference file.
+        to: Code of the target language; None where the model knows one only, or the test set's name tells.
 
     Returns:
         Its lines, at least one.
@@ -128,19 +154,25 @@ def read_test_set(config: Config | None, name: str | None, files: tuple[Path, Pa
         ConfigError: The settings name no such test set, or there are none.
         CorpusError: A file of a named test set is missing, or the text cannot be used.
         EvaluationError: It is empty.
+        LanguageError: The model does not write the language.
         OSError: A file cannot be read.
     """
-    paths: tuple[Path, ...] = files or _files_of(config, name or "")
-    return read_test_lines(config, name or str(paths[0]), paths)
+    if files is None:
+        return read_test_lines(*_named_test(config, name or "", to))
+    if config is None:
+        return read_test_lines(str(files[0]), files)
+    target = find_language("--to", to, config.data.target_languages)
+    sources = [source for source, other in config.data.directions if folded(other) == folded(target)]
+    return read_test_lines(str(files[0]), files, (common(sources), target))
 
 
-def read_test_lines(config: Config | None, name: str, paths: tuple[Path, ...]) -> TestLines:
+def read_test_lines(name: str, paths: tuple[Path, ...], languages: Direction | None = None) -> TestLines:
     """Read the lines of a set.
 
     Args:
-        config: A model's settings, for the languages; None if there is no model.
         name: What to call it.
         paths: One corpus.
+        languages: Its languages; None if there is no model.
 
     Returns:
         Its lines, at least one.
@@ -152,13 +184,12 @@ def read_test_lines(config: Config | None, name: str, paths: tuple[Path, ...]) -
     """
     from nmt.evaluation import EvaluationError
 
-    languages = ("", "") if config is None else config.data.languages
-    pairs = list(read_pairs(*paths, languages=languages))
+    pairs = list(read_pairs(*paths, languages=languages or ("", "")))
     if not pairs:
         raise EvaluationError(f"{paths[0]}: expected lines to translate, got an empty file")
     warn_of_misalignment(" and ".join(map(str, paths)), pairs)
     sources, references = zip(*pairs, strict=True)
-    return TestLines(name, paths, sources, references)
+    return TestLines(name, paths, sources, references, languages and languages[1])
 
 
 def warn_of_misalignment(names: str, pairs: Sequence[tuple[str, str]]) -> None:
@@ -170,15 +201,24 @@ def warn_of_misalignment(names: str, pairs: Sequence[tuple[str, str]]) -> None:
         tell("nmt", f"warning: {names}: {found}")
 
 
-def _files_of(config: Config | None, name: str) -> tuple[Path, ...]:
-    """Find the files of a named test set."""
+def _named_test(config: Config | None, name: str, to: str | None) -> tuple[str, tuple[Path, ...], Direction]:
+    """Find name, files and languages of a named test set, be it called by its whole name or also by its language."""
     advice = "give --source FILE and --reference FILE"
     if config is None:
         raise ConfigError(f"--test {name}: needs a model, whose settings say where it is; {advice}")
-    if name not in config.data.test:
-        known = ", ".join(config.data.test) or "none"
-        raise ConfigError(f"--test {name}: no such test set in the model's settings; they name: {known}")
-    for path in config.data.test[name]:
+    sets = config.data.test_sets
+    found = [
+        each
+        for each, (_, (_, target)) in sets.items()
+        if name in (each, each.partition(":")[0]) and (to is None or folded(to) == folded(target))
+    ]
+    if len(found) != 1:
+        known = ", ".join(sets) or "none"
+        problem = "several test sets" if found else "no such test set"
+        to_language = "" if to is None else f" --to {to}"
+        raise ConfigError(f"--test {name}{to_language}: {problem} in the model's settings; they name: {known}")
+    files, languages = sets[found[0]]
+    for path in files:
         if not path.exists():
             raise CorpusError(f"--test {name}: {path}: no such file; {advice}")
-    return config.data.test[name]
+    return found[0], files, languages

@@ -87,6 +87,7 @@ _VALUES: Final[dict[str, Callable[[str], Any]]] = {
     "--device": _device,
     "--precision": _choice("float32", "int8", "bfloat16"),
     "--shortlist": _number(SHORTLIST),
+    "--to": str,
 }
 _FLAGS: Final = {
     "--status": ("--status", True),
@@ -146,6 +147,7 @@ def plainly_translating(words: Sequence[str]) -> Translating | None:
         given.get("--sentences"),
         given.get("--precision"),
         shortlist=given.get("--shortlist", 0),
+        to=given.get("--to"),
     )
     columns = Columns(*(given.get(name, False) for name in ("--status", "--scores", "--alignments")))
     return Translating(models[0], search, Request(given.get("--input"), given.get("--output"), form, columns, n_best))

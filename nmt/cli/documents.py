@@ -20,6 +20,7 @@ from nmt.commands.options import (
     Sentences,
     Shortlist,
     Threads,
+    To,
 )
 from nmt.reporting import reporting
 
@@ -30,6 +31,7 @@ def translate_file(
         list[Path], typer.Argument(metavar="IN... OUT", help="Document and its translation; or several and a folder.")
     ],
     *,
+    to: To = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write what became of each document, a line of JSON each.")
     ] = None,
@@ -63,5 +65,6 @@ def translate_file(
             sentences,
             precision,
             shortlist=shortlist,
+            to=to,
         )
         run(model, how, files, report, glossary)

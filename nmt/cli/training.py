@@ -25,6 +25,7 @@ from nmt.commands.options import (
     StartFrom,
     Temperature,
     Threads,
+    To,
     TopK,
     TopP,
     TrainingDevice,
@@ -142,6 +143,7 @@ def distill(
 def backtranslate(
     model: Model,
     *,
+    to: To = None,
     source: InputFile = None,
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The .tsv file of pairs to write.")],
     tag: Annotated[str, typer.Option(metavar="TEXT", help="What each translation in the file begins with.")] = "",
@@ -175,6 +177,7 @@ def backtranslate(
             precision=None if precision is None else precision.value,
             sampling=sampling,
             ensemble=tuple(ensemble),
+            to=to,
         )
         run(model, source or STREAM, output, tag.strip(), search)
 

@@ -37,6 +37,7 @@ from nmt.commands.options import (
     Temperature,
     TestName,
     Threads,
+    To,
     TopK,
     TopP,
     chosen_sampling,
@@ -49,6 +50,7 @@ from nmt.values import N_BEST
 def translate(
     model: Model,
     *,
+    to: To = None,
     source: InputFile = None,
     output: OutputFile = None,
     format: Annotated[Format, typer.Option(help="What to read and write.")] = Format.text,
@@ -119,6 +121,7 @@ def translate(
             no_repeat_ngram,
             sampling,
             tuple(ensemble),
+            to,
         )
         columns = Columns(status, scores, alignments)
         asked = Request(source, output, format.value, columns, n_best, plot, prefixes, text, html, glossary)
@@ -128,6 +131,7 @@ def translate(
 def evaluate(
     model: Model,
     *,
+    to: To = None,
     test: TestName = None,
     source: SourceFile = None,
     reference: ReferenceFile = None,
@@ -168,6 +172,7 @@ def evaluate(
             search,
             shortlist,
             ensemble=tuple(ensemble),
+            to=to,
         )
         run(model, chosen, output, how, conventions=conventions)
 
@@ -175,6 +180,7 @@ def evaluate(
 def tune(
     model: ModelFolder,
     *,
+    to: To = None,
     source: SourceFile = None,
     reference: ReferenceFile = None,
     keep: Annotated[bool, typer.Option("--keep", help="Only tell; leave the model's settings as they are.")] = False,
@@ -189,13 +195,15 @@ def tune(
         from nmt.commands.tune import run
 
         files = None if source is None or reference is None else (source, reference)
-        run(model, files, SearchSettings(beam_size, None, batch_size, threads), keep)
+        run(model, files, SearchSettings(beam_size, None, batch_size, threads, to=to), keep)
 
 
 def score(
     model: Model,
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, plain or compressed; - is stdin.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
+    *,
+    to: To = None,
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
     normalize: Annotated[bool, typer.Option("--normalize", help="Divide by the number of subwords.")] = False,
     threads: Threads = None,
@@ -206,7 +214,7 @@ def score(
     with reporting():
         from nmt.commands.score import run
 
-        how = SearchSettings(threads=threads, device=device or "cpu", ensemble=tuple(ensemble))
+        how = SearchSettings(threads=threads, device=device or "cpu", ensemble=tuple(ensemble), to=to)
         run(model, source, target, format.value, normalize, how)
 
 
@@ -215,6 +223,7 @@ def compare(
         list[Path], typer.Argument(metavar="A B", help="Model folders or files, or files of translations.")
     ],
     *,
+    to: To = None,
     test: TestName = None,
     source: SourceFile = None,
     reference: ReferenceFile = None,
@@ -242,7 +251,7 @@ def compare(
 
         place = device or "cpu"
         how = SearchSettings(
-            beam_size, length_penalty, batch_size, threads, place, retry, sentences, precision, search, shortlist
+            beam_size, length_penalty, batch_size, threads, place, retry, sentences, precision, search, shortlist, to=to
         )
         run((systems[0], systems[1]), chosen, html, how, language)
 

@@ -41,6 +41,8 @@ class SearchSettings:
     """How to draw translations; None searches the best."""
     ensemble: tuple[Path, ...] = ()
     """Models that translate together with the first."""
+    to: str | None = None
+    """Code of the language to translate to; None where the model knows one only."""
 
 
 @dataclass(frozen=True)

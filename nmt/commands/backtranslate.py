@@ -36,6 +36,7 @@ def run(model: Path, source: Path, output: Path, tag: str, search: SearchSetting
     stamp: dict[str, object] = {
         "models": digests_of((model, *search.ensemble)),
         "tag": tag,
+        **({} if search.to is None else {"to": search.to}),
         "beam_size": search.beam_size,
         "precision": search.precision,
         "sampling": None if search.sampling is None else asdict(search.sampling),

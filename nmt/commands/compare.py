@@ -23,6 +23,7 @@ from nmt.evaluation.paired import Difference, compare, sentence_scores, verdict
 from nmt.evaluation.scores import tokenizer
 from nmt.experiment import TestLines, read_test_set, warn_of_misalignment
 from nmt.files import write_through
+from nmt.languages import find_language
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def run(
         System(name, path, settings_of(path) if path.is_dir() or is_model_file(path) else None)
         for name, path in zip("AB", paths, strict=True)
     )
-    test = _test_set(systems, chosen)
-    language = language or _language(systems, test.references)
+    test = _test_set(systems, chosen, search.to)
+    language = language or _language(systems, test.references, search.to)
     with nullcontext() if html is None else write_through(html) as file:  # a wrong name is told before any work
         a, b = (_translations(system, test, search) for system in systems)
         differences = compare(a, b, test.references, language)
@@ -75,9 +76,9 @@ def run(
             file.write(render_page(test.name, names, differences, _sentences(test, a, b)).encode())
 
 
-def _language(systems: Sequence[System], references: Sequence[str]) -> str | None:
+def _language(systems: Sequence[System], references: Sequence[str], to: str | None) -> str | None:
     """Find the target language; systems whose BLEU would be of different tokenisers are refused."""
-    languages = [system.config.data.target_language for system in systems if system.config]
+    languages = [find_language("--to", to, system.config.data.target_languages) for system in systems if system.config]
     tokenizers = [tokenizer(language, references) for language in languages]
     if len(set(tokenizers)) > 1:
         raise EvaluationError(
@@ -87,10 +88,10 @@ def _language(systems: Sequence[System], references: Sequence[str]) -> str | Non
     return languages[0] if languages else None
 
 
-def _test_set(systems: Sequence[System], chosen: TestSet) -> TestLines:
+def _test_set(systems: Sequence[System], chosen: TestSet, to: str | None) -> TestLines:
     """Read the test set; if both models name one, it must be the same text."""
     configs: list[Config | None] = [system.config for system in systems if system.config]
-    tests = [read_test_set(config, chosen.name, chosen.files) for config in configs or [None]]
+    tests = [read_test_set(config, chosen.name, chosen.files, to) for config in configs or [None]]
     first, last = tests[0], tests[-1]
     if (first.sources, first.references) != (last.sources, last.references):
         raise EvaluationError(

@@ -13,13 +13,15 @@ from nmt.commands.loading import load_translator
 from nmt.commands.progress import progress
 from nmt.commands.synthetic import Row, digests_of, is_made, usable, write_pairs
 from nmt.commands.training import train_model
-from nmt.config import Config
+from nmt.config import CorpusConfig
 from nmt.config_file import load_config
 from nmt.data.preparation.manifest import input_files, require_files
 from nmt.data.text import read_pairs
+from nmt.decoding.model_file import settings_of
 from nmt.decoding.translation import Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.evaluation.scores import sentence_scorer
+from nmt.languages import distinct, find_language
 from nmt.reading import sha256
 from nmt.terminal import tell
 
@@ -57,34 +59,61 @@ def run(path: Path, overrides: Sequence[str], lesson: Lesson, search: SearchSett
     """
     config = load_config(path, overrides)
     require_files(input_files(config))
-    output = config.folder / DISTILLED_FILE
+    data = config.data
+    config.folder.mkdir(parents=True, exist_ok=True)
+    if data.corpora:
+        corpora = [
+            _taught_text(config.folder / f"{number}-{DISTILLED_FILE}", part, _of_language(lesson, part), search)
+            for number, part in enumerate(data.corpora)
+        ]
+        data = data.model_copy(update={"corpora": tuple(corpora)})
+    else:
+        [part] = data.parts
+        made = _taught_text(config.folder / DISTILLED_FILE, part, lesson, search)
+        data = data.model_copy(update={"train": made.train})
+    return train_model(config.model_copy(update={"data": data}), command).status != "interrupted"
+
+
+def _of_language(lesson: Lesson, part: CorpusConfig) -> Lesson:
+    """Choose the teachers that write the language of one of several corpora.
+
+    Raises:
+        LanguageError: There are none.
+    """
+    known = {path: settings_of(path).data.target_languages for path in lesson.teachers}
+    codes = distinct(code for languages in known.values() for code in languages)
+    language = find_language(f"teachers of {part.direction}", part.target_language, codes)
+    return replace(lesson, teachers=tuple(path for path, languages in known.items() if language in languages))
+
+
+def _taught_text(output: Path, part: CorpusConfig, lesson: Lesson, search: SearchSettings) -> CorpusConfig:
+    """Let teachers translate some training text, unless that is done; returns what the student learns from."""
     stamp = {
         "teachers": digests_of(lesson.teachers),
         "n_best": lesson.n_best,
         "beam_size": search.beam_size,
         "length_penalty": search.length_penalty,
         "precision": search.precision,
-        "text": [sha256(file) for corpus in config.data.train for file in corpus],
+        "text": [sha256(file) for corpus in part.train for file in corpus],
     }
     if not is_made(output, stamp):
-        config.folder.mkdir(parents=True, exist_ok=True)
-        _write(output, config, lesson, search, stamp)
-    train = ((output,), *(config.data.train if lesson.mix else ()))
-    taught = config.model_copy(update={"data": config.data.model_copy(update={"train": train})})
-    return train_model(taught, command).status != "interrupted"
+        _write(output, part, lesson, search, stamp)
+    return part.model_copy(update={"train": ((output,), *(part.train if lesson.mix else ()))})
 
 
-def _write(output: Path, config: Config, lesson: Lesson, search: SearchSettings, stamp: dict[str, object]) -> None:
+def _write(output: Path, part: CorpusConfig, lesson: Lesson, search: SearchSettings, stamp: dict[str, object]) -> None:
     """Write what the teachers make of the training text."""
     first, *others = lesson.teachers
-    translator = load_translator("nmt distill", first, replace(search, ensemble=tuple(others)))
+    several = len(settings_of(first).data.target_languages) > 1
+    asked = replace(search, ensemble=tuple(others), to=part.target_language if several else None)
+    translator = load_translator("nmt distill", first, asked)
     settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size, n_best=lesson.n_best)
-    language = config.data.target_language
+    language = part.target_language
 
     def make(pairs: Sequence[Row]) -> Iterator[tuple[str, str]]:
         return _taught(translator, settings, pairs, language)
 
-    text = chain.from_iterable(read_pairs(*corpus, languages=config.data.languages) for corpus in config.data.train)
+    text = chain.from_iterable(read_pairs(*corpus, languages=part.languages) for corpus in part.train)
     with progress("nmt distill") as show:
         lines = 0
 

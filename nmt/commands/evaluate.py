@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def run(
     if conventions:
         require_moses("--conventions")
     # The files come before the model: a wrong name is told at once.
-    test = read_test_set(settings_of(folder), chosen.name, chosen.files)
+    test = read_test_set(settings_of(folder), chosen.name, chosen.files, search.to)
+    search = replace(search, to=test.target_language)
     with nullcontext() if output is None else open_output(output) as file:
         translator = load_translator("nmt evaluate", folder, search)
         _tell(f"translating {len(test.sources):,} lines")
@@ -73,7 +75,7 @@ def run(
         translations = [translation.text for translation in found]
         if file is not None:
             file.write("".join(f"{line}\n" for line in translations).encode())
-    language = translator.config.data.target_language
+    language = translator.target_language
     scores = score(translations, test.references, language)
     typer.echo(f"BLEU {scores.bleu:.2f}  {scores.bleu_signature}")
     if conventions:
@@ -132,7 +134,7 @@ def _in_words(found: Sequence[Translation]) -> str:
 def _overlap(folder: Path, chosen: TestSet, test: TestLines) -> Overlap | None:
     """Look up what `nmt prepare` counted for this test set; None if it did not, or if the test set was another then."""
     try:
-        overlap = read_overlap(folder).get(chosen.name or "")
+        overlap = read_overlap(folder).get(test.name if chosen.name else "")
     except PreparedError:  # the model is whole; that its training data is not is for `nmt prepare` to say
         return None
     return overlap if overlap is not None and overlap.lines == len(test.sources) else None

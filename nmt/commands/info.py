@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from nmt.commands.info_file import describe_file
-from nmt.commands.info_text import file_text, folder_text, is_number, network_of, vocabulary_of
+from nmt.commands.info_text import file_text, folder_text, is_number, languages_of, network_of, vocabulary_of
 from nmt.config import Config
 from nmt.config_file import with_present_names
 from nmt.model_folder.digests import check_digests
@@ -87,7 +87,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "state": "finished" if finished else "no model yet",
         "format_version": config.format_version if config else FORMAT_VERSION,
         "digests": digests,
-        "languages": config and {"source": config.data.source_language, "target": config.data.target_language},
+        "languages": config and languages_of(config),
         "network": config and network_of(config),
         "vocabulary": config and vocabulary_of(config, header.vocabulary_sizes if header else None),
         "parameters": config and header and _parameters(config, header),

@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from nmt.commands.info_text import network_of, vocabulary_of
+from nmt.commands.info_text import languages_of, network_of, vocabulary_of
 from nmt.decoding.model_file import ORIGIN_SECTION, open_model_file, settings_in
 
 
@@ -35,7 +35,7 @@ def describe_file(path: Path) -> dict[str, Any]:
     return {
         "file": str(path),
         "bytes": path.stat().st_size,
-        "languages": {"source": config.data.source_language, "target": config.data.target_language},
+        "languages": languages_of(config),
         "precision": found.network.precision,
         "network": network_of(config),
         "vocabulary": vocabulary_of(config, (found.source.size, found.target.size)),

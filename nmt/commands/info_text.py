@@ -30,6 +30,14 @@ def network_of(config: Config) -> dict[str, Any]:
     }
 
 
+def languages_of(config: Config) -> dict[str, Any]:
+    """Describe what some settings translate."""
+    data = config.data
+    directions = [f"{source}-{target}" for source, target in data.directions]
+    named = {"source": data.source_language, "target": data.target_language}
+    return {**named, "directions": directions} if len(directions) > 1 else named
+
+
 def vocabulary_of(config: Config, sizes: tuple[int, int] | None) -> dict[str, Any]:
     """Describe the vocabularies; `sizes`: of source and target, None: not known yet."""
     source, target = sizes or (None, None)
@@ -43,7 +51,7 @@ def folder_text(found: Mapping[str, Any]) -> Iterator[str]:
     if found["state"] != "finished":
         yield _row("state", f"no model yet: `nmt train` writes {MODEL_FILE} when training ends")
     if languages := found["languages"]:
-        yield _row("languages", f"{languages['source']} to {languages['target']}")
+        yield _row("languages", _directions(languages))
     digests = f"files are as written ({DIGEST_FILE})" if found["digests"] == "match" else f"no {DIGEST_FILE} to check"
     yield _row("format", f"version {found['format_version']}, {digests}")
     if found["network"]:
@@ -65,7 +73,7 @@ def folder_text(found: Mapping[str, Any]) -> Iterator[str]:
 def file_text(found: Mapping[str, Any]) -> Iterator[str]:
     """Write what a model file is."""
     yield _row("model", found["file"])
-    yield _row("languages", f"{found['languages']['source']} to {found['languages']['target']}")
+    yield _row("languages", _directions(found["languages"]))
     yield _row("format", f"model file, {_size(found['bytes'])}; every section is as written")
     yield _row("precision", found["precision"])
     yield from _network_text(found["network"], found["vocabulary"])
@@ -80,6 +88,10 @@ def file_text(found: Mapping[str, Any]) -> Iterator[str]:
     for number, (name, each) in enumerate(found["sections"].items()):
         shape = f"[{each['rows']}, {each['columns']}]" if each["rows"] > 1 else f"[{each['columns']}]"
         yield _row("" if number else "sections", f"{name:<52}{each['type']:<8}{shape:<14}{_size(each['bytes']):>9}")
+
+
+def _directions(languages: Mapping[str, Any]) -> str:
+    return ", ".join(languages.get("directions", ())) or f"{languages['source']} to {languages['target']}"
 
 
 def _network_text(network: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> Iterator[str]:

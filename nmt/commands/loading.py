@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nmt.commands.asked import SearchSettings
 from nmt.decoding.translator import Translator
+from nmt.languages import find_language
 from nmt.process import count_cores, count_threads
 from nmt.terminal import tell
 
@@ -19,7 +20,7 @@ def load_translator(who: str, folder: Path, search: SearchSettings) -> Translato
         search: How to search.
 
     Raises:
-        DeviceError, MissingError, ModelError, SubwordError: See `Translator.load`.
+        DeviceError, LanguageError, MissingError, ModelError, SubwordError: See `Translator.load`.
     """
     if search.search == "reference" and search.precision not in (None, "float32"):
         import typer
@@ -35,4 +36,5 @@ def load_translator(who: str, folder: Path, search: SearchSettings) -> Translato
             tell(who, f"--threads {threads}: this process may use {cores} cores, and takes as many threads")
         threads = cores
     models = [folder, *search.ensemble] if search.ensemble else folder
-    return Translator.load(models, threads, search.device, search.precision, search.search, search.shortlist)
+    found = Translator.load(models, threads, search.device, search.precision, search.search, search.shortlist)
+    return found.to(find_language("--to", search.to, found.target_languages))

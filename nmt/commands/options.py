@@ -97,6 +97,10 @@ Precision = Annotated[
 Search = Annotated[
     SearchBy, typer.Option(help="native, or reference: the slow one that can be read, with torch (float32).")
 ]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="LANGUAGE", help="Language to translate to, of a model that knows several."),
+]
 Device = Annotated[
     str | None,
     typer.Option(metavar="DEVICE", callback=_check_device, help="auto, cpu, cuda or cuda:N.  [default: cpu]"),

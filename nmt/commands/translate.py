@@ -78,7 +78,7 @@ def run(folder: Path, search: SearchSettings, request: Request) -> None:
         if request.html and around is not None:
             around.translate_page(translator, source, target, _settings(search, request))
             return
-        check = TextCheck(request.source, translator.config.data.source_language)
+        check = TextCheck(request.source, translator.source_language)
         if request.plot is not None:
             wrong = _translate_and_draw(translator, source, target, search, request, request.plot, check, prefixes)
         else:

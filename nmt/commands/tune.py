@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 
 import typer
@@ -11,10 +13,11 @@ from nmt.commands.asked import SearchSettings
 from nmt.commands.loading import load_translator
 from nmt.commands.progress import counted, progress
 from nmt.config import Config
+from nmt.data.preparation.manifest import valid_sets
 from nmt.data.text import CorpusError
 from nmt.decoding.translation import TranslationSettings
 from nmt.evaluation import score
-from nmt.experiment import read_test_lines
+from nmt.experiment import TestLines, read_test_lines, read_test_set
 from nmt.lock import locked
 from nmt.model_folder.files import read_settings
 from nmt.model_folder.settings import change_settings
@@ -29,7 +32,8 @@ def run(folder: Path, files: tuple[Path, Path] | None, search: SearchSettings, k
 
     Args:
         folder: The model folder.
-        files: A source and a reference file; None takes the validation set that the settings name.
+        files: A source and a reference file; None takes the validation sets that the settings name, and the mean of
+            their BLEU.
         search: How to search, apart from the penalty.
         keep: Leave the model's settings as they are.
 
@@ -39,21 +43,21 @@ def run(folder: Path, files: tuple[Path, Path] | None, search: SearchSettings, k
         OSError: A file cannot be read or written.
     """
     config = read_settings(folder)
-    missing = [path for path in config.data.valid if not path.exists()]
-    if files is None and missing:
-        raise CorpusError(f"data.valid: {missing[0]}: no such file; give --source FILE and --reference FILE")
-    lines = read_test_lines(config, "validation set", files or config.data.valid)
-    translator = load_translator("nmt tune", folder, search)
+    sets = _validation_sets(config) if files is None else [read_test_set(config, None, files, search.to)]
+    translator = load_translator("nmt tune", folder, replace(search, to=sets[0].target_language))
     present = config.decoding.length_penalty
     penalties = sorted({*PENALTIES, present})
     found: dict[float, float] = {}
     with progress("nmt tune") as show:
-        told = counted(show, len(penalties) * len(lines.sources))
+        told = counted(show, len(penalties) * sum(len(lines.sources) for lines in sets))
         for penalty in penalties:
             settings = TranslationSettings(search.beam_size, penalty, search.batch_size)
-            translations = translator.translate_detailed(lines.sources, settings, told)
-            texts = [translation.text for translation in translations]
-            found[penalty] = score(texts, lines.references, config.data.target_language).bleu
+            bleu = []
+            for lines in sets:
+                translations = translator.to(lines.target_language).translate_detailed(lines.sources, settings, told)
+                texts = [translation.text for translation in translations]
+                bleu.append(score(texts, lines.references, lines.target_language).bleu)
+            found[penalty] = fmean(bleu)
             typer.echo(
                 f"{penalty:.2f}  BLEU {found[penalty]:.2f}{'  (the model has it)' if penalty == present else ''}"
             )
@@ -63,6 +67,17 @@ def run(folder: Path, files: tuple[Path, Path] | None, search: SearchSettings, k
         return
     _write(folder, config, best)
     tell("nmt tune", f"{folder}: decoding.length_penalty is {best:.2f} now")
+
+
+def _validation_sets(config: Config) -> list[TestLines]:
+    """Read the validation set of each pair of languages."""
+    sets = []
+    for place, (corpus, languages) in valid_sets(config.data).items():
+        missing = [path for path in corpus if not path.exists()]
+        if missing:
+            raise CorpusError(f"{place}: {missing[0]}: no such file; give --source FILE and --reference FILE")
+        sets.append(read_test_lines("validation set", corpus, languages))
+    return sets
 
 
 def _write(folder: Path, config: Config, penalty: float) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nmt.data.dataset import IdArray, PreparedSplit
+from nmt.data.dataset import IdArray, Part, PreparedSplit
+from nmt.data.sampling import CorpusSampling
 from nmt.data.subword_regularization import SubwordSampler
 from nmt.data.subwords import BOS, EOS, PAD
 
@@ -39,6 +40,8 @@ class Batch:
     """Target ids with eos, without padding."""
     indices: Integers
     """[B] number of each pair in its split."""
+    direction: str = ""
+    """Of a validation set of several pairs of languages, that of this batch, as in `en-de`."""
 
 
 def make_batches(order: Integers, sizes: ArrayLike, batch_tokens: int, batch_size: int | None = None) -> list[Integers]:
@@ -81,12 +84,18 @@ def longest_first(lengths: Sequence[int], batch_tokens: int, batch_size: int | N
 
 
 def epoch_batches(
-    source_lengths: ArrayLike, target_lengths: ArrayLike, batch_tokens: int, seed: int, epoch: int
+    source_lengths: ArrayLike,
+    target_lengths: ArrayLike,
+    batch_tokens: int,
+    seed: int,
+    epoch: int,
+    sampling: CorpusSampling | None = None,
 ) -> list[Integers]:
     """Divide the pairs of an epoch into batches.
 
     The pairs are shuffled, sorted by length within large windows, cut where the padded size would pass `batch_tokens`,
-    and the batches shuffled. Every pair is in exactly one batch. A pair larger than `batch_tokens` gets its own.
+    and the batches shuffled. Every pair is in exactly one batch, or as often as `sampling` says. A pair larger than
+    `batch_tokens` gets its own.
 
     Args:
         source_lengths: [number of pairs] subwords without bos and eos.
@@ -94,6 +103,7 @@ def epoch_batches(
         batch_tokens: See `make_batches`; sentences count with eos.
         seed: With `epoch`, decides the order.
         epoch: Number of the epoch, from 0.
+        sampling: Chooses the pairs; None for each once.
 
     Returns:
         The numbers of the pairs of each batch, int64.
@@ -111,7 +121,9 @@ def epoch_batches(
     random = np.random.default_rng((seed, epoch))
     sizes = np.maximum(source, target) + 1
     order = random.permutation(len(sizes))
-    window = max(1, int(_WINDOW_BATCHES * batch_tokens / sizes.mean()))
+    if sampling is not None:
+        order = sampling.pairs(seed, epoch)[order]  # as many, of which some come again
+    window = max(1, int(_WINDOW_BATCHES * batch_tokens / sizes[order].mean()))
     batches: list[Integers] = []
     for start in range(0, len(order), window):
         pairs = order[start : start + window]
@@ -218,15 +230,22 @@ class TrainingBatches:
         batch_tokens: See `make_batches`.
         seed: See `epoch_batches`.
         regularization: Which subwords are drawn anew for each batch; None for none.
+        sampling: Which pairs an epoch has; None for each once.
     """
 
     def __init__(
-        self, split: PreparedSplit, batch_tokens: int, seed: int, regularization: SubwordRegularization | None = None
+        self,
+        split: PreparedSplit,
+        batch_tokens: int,
+        seed: int,
+        regularization: SubwordRegularization | None = None,
+        sampling: CorpusSampling | None = None,
     ) -> None:
         self._split = split
         self._batch_tokens = batch_tokens
         self._seed = seed
         self._regularization = regularization
+        self._sampling = sampling
         self._lengths = split.lengths("source"), split.lengths("target")
         self._last: tuple[int, list[Integers]] = (-1, [])  # the epoch that is asked for again and again
 
@@ -268,7 +287,7 @@ class TrainingBatches:
 
     def _plan(self, epoch: int) -> list[Integers]:
         if self._last[0] != epoch:
-            self._last = epoch, epoch_batches(*self._lengths, self._batch_tokens, self._seed, epoch)
+            self._last = epoch, epoch_batches(*self._lengths, self._batch_tokens, self._seed, epoch, self._sampling)
         return self._last[1]
 
 
@@ -290,7 +309,15 @@ def _resample(
 
 
 def validation_batches(split: PreparedSplit, batch_tokens: int) -> list[Batch]:
-    """Make the batches of a validation set, always the same, the shortest pairs first."""
+    """Make the batches of a validation set, always the same, the shortest pairs first; of several pairs of languages
+    one after the other."""
     sizes = np.maximum(split.lengths("source"), split.lengths("target")) + 1
-    order = np.argsort(sizes, kind="stable")
-    return [collate(split, indices) for indices in make_batches(order, sizes, batch_tokens)]
+    batches, first = [], 0
+    for direction, count in split.parts or (Part("", len(sizes)),):
+        order = first + np.argsort(sizes[first : first + count], kind="stable")
+        batches += [
+            replace(collate(split, indices), direction=direction)
+            for indices in make_batches(order, sizes, batch_tokens)
+        ]
+        first += count
+    return batches

@@ -41,12 +41,22 @@ class Sentences(NamedTuple):
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
 
+class Part(NamedTuple):
+    """One of the corpora of a split."""
+
+    direction: str
+    """Its languages, as in `en-de`."""
+    pairs: int
+
+
 @dataclass(frozen=True)
 class PreparedSplit:
     """Pairs of one split, memory-mapped: opening it costs nothing, and the system shares it between processes."""
 
     source: Sentences
     target: Sentences
+    parts: tuple[Part, ...] = ()
+    """The corpora, one behind the other; none where there is only one."""
 
     def __len__(self) -> int:
         return len(self.source.offsets) - 1
@@ -114,13 +124,16 @@ def read_sentences(folder: Path, name: str, vocabulary_size: int) -> Sentences:
     return Sentences(ids, offsets)
 
 
-def open_split(folder: Path, split: str, vocabulary_sizes: tuple[int, int]) -> PreparedSplit:
+def open_split(
+    folder: Path, split: str, vocabulary_sizes: tuple[int, int], parts: tuple[Part, ...] = ()
+) -> PreparedSplit:
     """Map the ids of a split into memory.
 
     Args:
         folder: Of the ids.
         split: "train" or "valid".
         vocabulary_sizes: V of the source and of the target.
+        parts: See `PreparedSplit.parts`.
 
     Raises:
         PreparedError: They are missing or damaged.
@@ -134,7 +147,12 @@ def open_split(folder: Path, split: str, vocabulary_sizes: tuple[int, int]) -> P
             f"{folder}: {split}: expected as many source as target sentences, got {len(source.offsets) - 1} "
             f"and {len(target.offsets) - 1}; {_ADVICE}"
         )
-    return PreparedSplit(source, target)
+    made = PreparedSplit(source, target, parts)
+    if parts and sum(part.pairs for part in parts) != len(made):
+        raise PreparedError(
+            f"{folder}: {split}: expected the pairs of {len(parts)} corpora, got {len(made)}; {_ADVICE}"
+        )
+    return made
 
 
 def holds_array(path: Path) -> bool:

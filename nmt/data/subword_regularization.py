@@ -50,7 +50,8 @@ class SubwordSampler:
     def __init__(self, subwords: Subwords, kind: Literal["unigram", "bpe"], alpha: float) -> None:
         scores = subwords.scores()
         self._pieces = [subwords.piece(index) for index in range(subwords.size)]
-        self._ids = {piece: index for index, piece in enumerate(self._pieces) if index >= SPECIAL}
+        self._first = SPECIAL + len(subwords.tags)
+        self._ids = {piece: index for index, piece in enumerate(self._pieces) if index >= self._first}
         self._scores = {piece: scores[index] for piece, index in self._ids.items()}
         self._longest = max(map(len, self._ids), default=1)
         self._alpha = alpha
@@ -70,6 +71,8 @@ class SubwordSampler:
         """
         if UNK in ids:
             return list(ids)
+        if ids and ids[0] < self._first:  # tells the target language, and spells nothing
+            return [ids[0], *self.sample(ids[1:], random)]
         pieces = self._pieces
         words = _WORDS.findall("".join([pieces[index] for index in ids]))
         return [index for word in words for index in self._draw(word, random)]

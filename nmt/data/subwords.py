@@ -12,6 +12,7 @@ import sentencepiece
 
 from nmt.data.characters import plain_text
 from nmt.files import atomic_write
+from nmt.languages import language_of_tag, target_tag
 from nmt.reading import read_regular
 
 PAD: Final = 0
@@ -74,6 +75,18 @@ class Subwords:
         """The model as a `.spm` file holds it."""
         self.size: int = self._processor.get_piece_size()
         """V, number of pieces with the four special ones."""
+        self.tags = self._tags()
+        """Of a model for several target languages, the subword that begins a source for each, by the folded code; no
+        text is ever spelt with one."""
+
+    def _tags(self) -> dict[str, int]:
+        found = {}
+        for index in range(SPECIAL, self.size):  # control symbols come first
+            language = language_of_tag(self.piece(index)) if self._processor.is_control(index) else None
+            if language is None:
+                break
+            found[language] = index
+        return found
 
     @classmethod
     def load(cls, path: Path) -> Subwords:
@@ -164,7 +177,7 @@ def train_subwords(
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc",
     split_digits: bool = False,
     share: float = 1.0,
-    seed: int = 1,
+    target_languages: Sequence[str] = (),
 ) -> Subwords:
     """Train a subword vocabulary; the same lines and settings give the same vocabulary.
 
@@ -176,7 +189,7 @@ def train_subwords(
         normalization: SentencePiece's normalisation rule, which becomes part of the model and comes after `plain_text`.
         split_digits: Whether every digit is a piece of its own.
         share: Share of the lines that are drawn for training (see `training_share`).
-        seed: Decides which lines are drawn.
+        target_languages: Those that get a tag each, see `Subwords.tags`.
 
     Raises:
         SubwordError: The text is too small or has too many characters for `vocabulary_size`; the message says which
@@ -188,13 +201,14 @@ def train_subwords(
     output = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_draw(lines, share, seed),
+            sentence_iterator=_draw(lines, share),
             model_writer=output,
             vocab_size=vocabulary_size,
             model_type=model_type,
             character_coverage=character_coverage,
             normalization_rule_name=normalization,
             split_digits=split_digits,
+            control_symbols=list(map(target_tag, target_languages)),  # unlike user-defined ones, no text holds them
             pad_id=PAD,
             unk_id=UNK,
             bos_id=BOS,
@@ -222,10 +236,10 @@ def training_share(lines: int, characters: int) -> float:
     return min(1.0, _TRAINING_LINES / max(lines, 1), _TRAINING_CHARACTERS / max(characters, 1))
 
 
-def _draw(lines: Iterable[str], share: float, seed: int) -> Iterator[str]:
+def _draw(lines: Iterable[str], share: float) -> Iterator[str]:
     import random  # noqa: PLC0415  (translating draws nothing)
 
-    generator = random.Random(seed)
+    generator = random.Random(1)
     return (plain_text(line) for line in lines if share >= 1.0 or generator.random() < share)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nmt.config import Config
+from nmt.config import Config, CorpusConfig, DataConfig
 from nmt.config_file import as_json
 from nmt.data.subwords import load_subwords, subword_contents
 from nmt.decoding.model_file import ORIGIN_SECTION, SHORTLIST_SECTIONS
@@ -60,15 +60,17 @@ def contents_of(folder: Path, precision: str, shortlist: bool = False) -> bytes:
 
 def _passed_on(config: Config) -> Config:
     """Leave out what is of the machine that the model was trained on: folders of files."""
-    data = config.data
-    here = data.model_copy(
-        update={
-            "train": tuple(_names(corpus) for corpus in data.train),
-            "valid": _names(data.valid),
-            "test": {name: _names(corpus) for name, corpus in data.test.items()},
-        }
-    )
+    corpora = tuple(each.model_copy(update=_texts(each)) for each in config.data.corpora)
+    here = config.data.model_copy(update={**_texts(config.data), "corpora": corpora})
     return config.model_copy(update={"data": here, "folder": Path(config.folder.name or ".")})
+
+
+def _texts(data: DataConfig | CorpusConfig) -> dict[str, object]:
+    return {
+        "train": tuple(_names(corpus) for corpus in data.train),
+        "valid": data.valid and _names(data.valid),
+        "test": {name: _names(corpus) for name, corpus in data.test.items()},
+    }
 
 
 def _names(corpus: tuple[Path, ...]) -> tuple[Path, ...]:

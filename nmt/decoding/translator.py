@@ -18,6 +18,7 @@ from nmt.decoding.network import Network, Progress
 from nmt.decoding.pieces import PieceTranslator
 from nmt.decoding.searching import Searcher
 from nmt.decoding.stream import Ask, a_step_ahead
+from nmt.decoding.tagged import TaggedNetwork
 from nmt.decoding.translation import (
     AttentionMap,
     PairScore,
@@ -27,6 +28,8 @@ from nmt.decoding.translation import (
     TranslationSettings,
     assemble,
 )
+from nmt.languages import common, find_language, folded
+from nmt.model_folder.files import ModelError
 from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
 
 if TYPE_CHECKING:
@@ -65,25 +68,43 @@ class Translator:
         source_subwords: The source's subword model.
         target_subwords: The target's subword model.
         config: The settings; `decoding` gives the defaults, `data.max_length` the longest piece.
+        to: Code of the language to translate to; None where the model knows one only, or for `to` to say.
+
+    Raises:
+        LanguageError: The model does not write the language.
     """
 
     def __init__(
-        self, network: Network, source_subwords: Subwords, target_subwords: Subwords, config: Settings
+        self,
+        network: Network,
+        source_subwords: Subwords,
+        target_subwords: Subwords,
+        config: Settings,
+        to: str | None = None,
     ) -> None:
-        self.network = network
+        self.network = self._untold = network
         self.source_subwords = source_subwords
         self.target_subwords = target_subwords
         self.config = config
         """The model's settings, or those of them that translating takes."""
-        wordless = PiecesThat(target_subwords, lambda piece: not any(map(str.isalpha, piece)))
+        self._wordless = PiecesThat(target_subwords, lambda piece: not any(map(str.isalpha, piece)))
         self._cutter = LineCutter(source_subwords, config.data.max_length)
-        self._pieces = PieceTranslator(
-            Searcher(network, config.decoding, wordless),
-            source_subwords,
-            target_subwords,
-            self._cutter,
-            config.doubtful,
-        )
+        self._told: dict[str, Translator] = {}  # by target language
+        self._target: str | None = None
+        if to is not None or len(self.target_languages) == 1:
+            self._set_target(find_language("to", to, self.target_languages))
+
+    def _set_target(self, language: str) -> None:
+        """Translate to a language of the model."""
+        source, target = self.source_subwords, self.target_subwords
+        if source.tags:
+            if folded(language) not in source.tags:
+                known = ", ".join(source.tags)
+                raise ModelError(f"expected subwords with a tag for {language}, as the settings have it; got {known}")
+            self.network = TaggedNetwork(self._untold, source.tags[folded(language)], list(target.tags.values()))
+        self._target = language
+        searcher = Searcher(self.network, self.config.decoding, self._wordless)
+        self._pieces = PieceTranslator(searcher, source, target, self._cutter, self.config.doubtful)
 
     @classmethod
     def load(
@@ -94,6 +115,7 @@ class Translator:
         precision: str | None = None,
         search: str = "native",
         shortlist: int = 0,
+        to: str | None = None,
     ) -> Self:
         """Read a model folder, or a model file (docs/model_file.md), or several that translate together.
 
@@ -110,6 +132,7 @@ class Translator:
             shortlist: Search among so many of the likeliest translations of each source subword, and as many of the
                 most frequent subwords, alone; 0: among all. For the native search and models that have a shortlist; of
                 an ensemble, all of them: what one lists is searched.
+            to: Code of the language to translate to; None where the model knows one only, or for `to` to say.
 
         Returns:
             The translator.
@@ -119,10 +142,49 @@ class Translator:
             MissingError: If torch is needed, and not installed.
             TypeError, ValueError: If `threads` is no number, or out of bounds; or if there is no such precision or
                 search, or not both together.
+            LanguageError: If the model does not write the language.
             ModelError: If the model is missing, damaged, or does not fit its config or its subword models.
             SubwordError: If a subword model is missing or damaged.
         """
-        return cls(*open_models(folder, threads, device, precision, search, shortlist))
+        return cls(*open_models(folder, threads, device, precision, search, shortlist), to)
+
+    def to(self, language: str | None) -> Translator:
+        """Return what translates to a language; it shares all that is large with this, and threads may ask for it.
+
+        Args:
+            language: Its code; upper and lower case, `-` and `_` are the same. None where there is one only.
+
+        Raises:
+            LanguageError: The model does not write it; the message lists those that it does.
+        """
+        found = find_language("to", language, self.target_languages)
+        if found == self._target:
+            return self
+        if found not in self._told:
+            other = copy(self)
+            other._set_target(found)
+            self._told[found] = other  # which knows those that this knows, too
+        return self._told[found]
+
+    @property
+    def target_languages(self) -> tuple[str, ...]:
+        """Codes of the languages that the model writes."""
+        return self.config.data.target_languages
+
+    @property
+    def target_language(self) -> str:
+        """Code of the language to translate to.
+
+        Raises:
+            LanguageError: There are several, and nothing said which.
+        """
+        return find_language("to", self._target, self.target_languages)
+
+    @property
+    def source_language(self) -> str:
+        """Code of the language to translate from, `mul` for any of several."""
+        target = self.target_language
+        return common(source for source, other in self.config.data.directions if folded(other) == folded(target))
 
     def with_threads(self, threads: int) -> Self:
         """Return the same model, of whose calls each uses so many CPU threads; it holds nothing twice.
@@ -139,7 +201,7 @@ class Translator:
         """Tell what it translates with what, on one line."""
         data, network = self.config.data, self.network
         return (
-            f"<Translator {data.source_language}-{data.target_language}: {self.config.model.cell}, "
+            f"<Translator {data.source_language}-{self._target or data.target_language}: {self.config.model.cell}, "
             f"{network.number_of_parameters:,} parameters, on {network.place}>"
         )
 
@@ -311,6 +373,10 @@ class Translator:
             lines[number] = line.beginning_with(tuple(ids))
         return lines
 
+    def _require_target(self) -> None:
+        """Raise LanguageError where nothing said which of several languages to write."""
+        assert self.target_language
+
     def _retries(self, settings: TranslationSettings) -> bool:
         """Whether to check translations: what is drawn is what was asked for, however it looks."""
         usual = self.config.decoding.retry and settings.sampling is None
@@ -328,6 +394,7 @@ class Translator:
         Raises:
             TypeError: If `pairs` is no list of pairs of texts.
         """
+        self._require_target()
         texts = [(one_line(source), one_line(target)) for source, target in checked_pairs(pairs)]
         sources = self.source_subwords.encode_lines([source for source, _ in texts])
         targets = self.target_subwords.encode_lines([target for _, target in texts])
@@ -348,6 +415,7 @@ class Translator:
             SearchError: If the lines are so long that the weights would fill the memory.
             TypeError: If either is no text.
         """
+        self._require_target()
         source, target = checked_text("source", source), checked_text("target", target)
         ids = self.source_subwords.encode(one_line(source)), self.target_subwords.encode(one_line(target))
         size = (len(ids[0]) + 1) * (len(ids[1]) + 1)
@@ -361,6 +429,7 @@ class Translator:
         return AttentionMap(pieces[0], pieces[1], weights)
 
     def _options(self, settings: TranslationSettings) -> tuple[SearchOptions, int]:
+        self._require_target()
         defaults = self.config.decoding
         for name, value, bounds in (
             ("beam_size", settings.beam_size, BEAM_SIZE),

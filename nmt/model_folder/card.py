@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +44,9 @@ def render_card(config: Config, parameters: int, vocabulary_sizes: tuple[int, in
         "data": config.data,
         "model": config.model,
         "license": _cell(config.license),
-        "texts": _cell("; ".join(" and ".join(path.name for path in corpus) for corpus in config.data.train)),
+        "targets": _listed(config.data.target_languages),
+        "directions": _cell(", ".join(f"{source} to {target}" for source, target in config.data.directions)),
+        "texts": _cell("; ".join(" and ".join(path.name for path in corpus) for corpus in _corpora(config))),
         "date": datetime.now(UTC).date(),
         "version": version(),
         "parameters": parameters,
@@ -53,6 +55,15 @@ def render_card(config: Config, parameters: int, vocabulary_sizes: tuple[int, in
     counts = {name: f"{count:,}" for name, count in card.counts.items()}
     sections = {"Training data": counts, "Scores": card.scores}
     return render("nmt.model_folder", "card.md", {**values, "sections": sections, "notes": card.notes})
+
+
+def _corpora(config: Config) -> Iterator[tuple[Path, ...]]:
+    return (corpus for part in config.data.parts for corpus in part.train)
+
+
+def _listed(codes: Sequence[str]) -> str:
+    *most, last = codes
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def note_score(path: Path, name: str, result: str) -> None:

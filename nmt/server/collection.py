@@ -14,10 +14,11 @@ from typing import Final, NamedTuple
 from nmt.decoding.exporting import contents_of
 from nmt.decoding.translator import Translator
 from nmt.files import atomic_write, remove_leftovers
+from nmt.languages import folded
 from nmt.lock import locked
 from nmt.model_folder.files import ModelError
 from nmt.reading import open_regular, sha256
-from nmt.server.listing import Entry, described, digest_of, folded, list_folder, require_within
+from nmt.server.listing import Entry, described, digest_of, list_folder, require_within
 from nmt.server.registry_file import REGISTRY_FILE, ModelRow, read_registry, write_registry
 
 _PROBED: Final = slice(4, 12)  # ids of a line that a model can read: its first subwords that stand for text

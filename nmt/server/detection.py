@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from nmt.extras import MissingError
+from nmt.languages import folded
 from nmt.process import give_back_memory
-from nmt.server.listing import folded
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from nmt.decoding.model_file import is_model_file, settings_of
+from nmt.languages import CODE, folded
 from nmt.model_folder.digests import DIGEST_FILE
 from nmt.model_folder.files import CONFIG_FILE, MODEL_FILE, ModelError
 from nmt.model_folder.shortlist import SHORTLIST_FILE
 from nmt.reading import sha256
-from nmt.server.registry_file import CODE, REGISTRY_FILE, read_registry
+from nmt.server.registry_file import REGISTRY_FILE, read_registry
 from nmt.server.unchanging import unchanging
 from nmt.terminal import printable
 from nmt.values import subword_files
@@ -103,11 +104,6 @@ def list_models(places: Sequence[Path], cache: Cache | None = None) -> Listing:
                 f"{entry.path}: translates {entry.source} to {entry.target}, as {other.path} does; not served"
             )
     return Listing(tuple(kept.values()), tuple(problems), seen)
-
-
-def folded(code: str) -> str:
-    """Return what is equal for equal language codes: `pt_BR` is `pt-br`."""
-    return code.replace("_", "-").casefold()
 
 
 def is_collection(place: Path) -> bool:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nmt.decoding.pivot import PivotTranslator, Translates
+from nmt.languages import folded
 from nmt.process import give_back_memory
-from nmt.server.listing import Cache, Entry, Listing, folded, identity_of, list_models
+from nmt.server.listing import Cache, Entry, Listing, identity_of, list_models
 from nmt.server.shelf import Opened, Shelf
 from nmt.terminal import printable
 

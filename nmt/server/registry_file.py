@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,14 +12,12 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from nmt.files import write_text
+from nmt.languages import CODE
 from nmt.reading import read_regular
 from nmt.terminal import printable
 
 REGISTRY_FILE: Final = "models.toml"
 """The file of a folder that says which models in it are served, and what they are called."""
-
-CODE: Final = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
-"""What a language may be called: a code as in BCP 47, such as de, zh-Hant or pt_BR."""
 
 _HEADING: Final = "# The models of this folder; `nmt models add` writes it, and so may you.\n"
 

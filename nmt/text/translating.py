@@ -53,8 +53,7 @@ class TextTranslator:
     @classmethod
     def for_model(cls, translator: Translator) -> Self:
         """Make one for the languages of a model."""
-        data = translator.config.data
-        return cls(data.source_language or "", data.target_language or "")
+        return cls(translator.source_language, translator.target_language)
 
     def begin(
         self,

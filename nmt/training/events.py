@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nmt.training import TrainingError
+from nmt.training.samples import Sample, describe_sample
 
 EVENTS_FOLDER = "tensorboard"
 STEP_EVERY = 20
@@ -31,10 +32,19 @@ class Events:
             numbers = {"step_loss": loss, "learning_rate": learning_rate, "gradient_norm": gradient_norm}
             self._add(step, "training", numbers)
 
-    def add_validation(self, step: int, scores: Mapping[str, float], training: Mapping[str, float]) -> None:
-        """Write the scores of a validation, and the numbers of the training before it."""
+    def add_validation(
+        self,
+        step: int,
+        scores: Mapping[str, float],
+        training: Mapping[str, float],
+        samples: Sequence[Sample] = (),
+    ) -> None:
+        """Write the scores of a validation, the numbers of the training before it, and some translations, as text."""
         self._add(step, "validation", scores)
         self._add(step, "training", {name.removeprefix("training_"): value for name, value in training.items()})
+        for number, sample in enumerate(samples, start=1):  # four spaces: as it is, not as Markdown
+            text = "\n".join(f"    {line}" for line in describe_sample(sample))
+            self._writer.add_text(f"samples/{number}", text, step)
         self._writer.flush()
 
     def _add(self, step: int, group: str, numbers: Mapping[str, float]) -> None:

@@ -21,7 +21,7 @@ from nmt.training.curves import CURVES_FILE, draw_curves
 from nmt.training.state import FREE_DATA, TrainingState, check_same_training
 from nmt.values import duration
 
-_WITHOUT_EFFECT_ON_THE_MODEL = {"threads", "device", "keep_checkpoints", "tensorboard", "batch_memory"}
+_WITHOUT_EFFECT_ON_THE_MODEL = {"threads", "device", "keep_checkpoints", "tensorboard", "batch_memory", "samples"}
 _ENDS = {"epochs", "max_steps", "max_minutes", "patience"}
 
 

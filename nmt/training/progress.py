@@ -98,6 +98,11 @@ class Reporter:
         self._write_log(text)
         self._show(lambda: self._console.print(text, markup=False))
 
+    def log(self, *lines: str) -> None:
+        """Write lines into the log alone."""
+        for line in lines:
+            self._write_log(line)
+
     def _show(self, draw: Callable[[], None]) -> None:
         if self._can_show:
             try:

@@ -11,7 +11,9 @@ from nmt.terminal import tell
 from nmt.training.events import Events
 from nmt.training.place import Place
 from nmt.training.progress import Reporter, StepReport
+from nmt.training.samples import describe_sample
 from nmt.training.state import TrainingState
+from nmt.training.validation import Validation
 
 
 class Record:
@@ -60,20 +62,22 @@ class Record:
             self._events.add_step(report.step, report.nll / report.tokens, report.learning_rate, report.gradient_norm)
 
     def validation(
-        self, row: Mapping[str, object], scores: Mapping[str, float], numbers: Mapping[str, float], text: str
+        self, row: Mapping[str, object], found: Validation, numbers: Mapping[str, float], text: str
     ) -> None:
         """Take a validation in.
 
         Args:
             row: Where training stands, by name.
-            scores: What was measured.
+            found: What was measured, and some translations.
             numbers: Of the training before it.
             text: All that in words.
         """
-        self._scores.add("validation", {**row, **scores, **numbers})
+        self._scores.add("validation", {**row, **found.scores, **numbers})
         if self._events:
-            self._events.add_validation(self._state.step, scores, numbers)
+            self._events.add_validation(self._state.step, found.scores, numbers, found.samples)
         self.note(text)
+        for sample in found.samples:
+            self._reporter.log(*describe_sample(sample))
 
     def check_place(self) -> None:
         """Make sure that the folder is still the one that training began in.
@@ -107,7 +111,7 @@ class SilentRecord(Record):
         """Say nothing."""
 
     def validation(
-        self, row: Mapping[str, object], scores: Mapping[str, float], numbers: Mapping[str, float], text: str
+        self, row: Mapping[str, object], found: Validation, numbers: Mapping[str, float], text: str
     ) -> None:
         """Say nothing."""
 

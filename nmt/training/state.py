@@ -58,7 +58,7 @@ class TrainingState(BaseModel):
     """The settings."""
 
 
-FREE_DATA = {"source_language", "target_language", "train", "valid", "test"}
+FREE_DATA = {"source_language", "target_language", "train", "valid", "test", "corpora"}
 """Names and places of the text may change; that its content is still the same is for the prepared data to say."""
 
 
@@ -87,6 +87,13 @@ def check_same_training(before: Config, now: Config, what: str = "checkpoint") -
                 f"{key}: the {what} in {now.folder} was trained with {old}, the config says {new}; "
                 "set it back, or choose another folder"
             )
+    weights = [[(each.direction, each.weight) for each in config.data.corpora] for config in (before, now)]
+    if weights[0] != weights[1]:
+        old, new = ("; ".join(f"{name} {weight:g}" for name, weight in each) or "none" for each in weights)
+        raise TrainingError(
+            f"data.corpora: the {what} in {now.folder} was trained with (languages and weights) {old}, the config says "
+            f"{new}; set it back, or choose another folder"
+        )
     if before.start_from != now.start_from:
         raise TrainingError(
             f"start_from: the {what} in {now.folder} was trained from {before.start_from or 'random parameters'}, the "

@@ -46,7 +46,7 @@ from nmt.training.result import Status, TrainingResult
 from nmt.training.schedule import Schedule
 from nmt.training.sharing import share_beginning
 from nmt.training.state import TrainingState, check_same_training
-from nmt.training.validation import Validate, describe, run_validation, update_early_stopping
+from nmt.training.validation import Validate, Validation, describe, run_validation, update_early_stopping
 from nmt.values import duration
 
 
@@ -366,7 +366,8 @@ class Trainer:
         numbers = {"learning_rate": self._learning_rate(max(state.step - 1, 0)), "tokens_per_second": self.pace.take()}
         if state.recent_tokens:
             numbers["training_loss"] = state.recent_nll / state.recent_tokens
-        scores = self._scores()
+        found = self._validation()
+        scores = found.scores
         reductions = state.reductions
         better = update_early_stopping(state, scores, self.settings)
         state.seconds = time.monotonic() - self.started
@@ -377,16 +378,15 @@ class Trainer:
         lowered = f", learning rate to {self._learning_rate(state.step):.2e}" if state.reductions > reductions else ""
         when = f"step {state.step} (epoch {epoch}, {duration(state.seconds)})"
         text = f"validation at {when}: {describe(scores)}, {verdict}{lowered}{skipped}"
-        record.validation(row, scores, numbers, text)
+        record.validation(row, found, numbers, text)
         self.pace.go_on()
 
-    def _scores(self) -> dict[str, float]:
+    def _validation(self) -> Validation:
         """Score the averaged parameters; the first process does, for all."""
         text = self.processes.from_first(
-            lambda: json.dumps(run_validation(self.model, self.average, self.valid, self.validate))
+            lambda: run_validation(self.model, self.average, self.valid, self.validate).as_json()
         )
-        scores: dict[str, float] = json.loads(text)
-        return scores
+        return Validation.from_json(text)
 
     def _end(self) -> Literal["finished", "stopped early"] | None:
         """Tell whether training is over, and why."""

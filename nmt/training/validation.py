@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 
@@ -14,15 +17,35 @@ from nmt.training import TrainingError
 from nmt.training.loss import batch_loss
 from nmt.training.optimizer import ParameterAverage
 from nmt.training.progress import perplexity
+from nmt.training.samples import Sample, Translated
 from nmt.training.state import TrainingState
 
-Validate = Callable[[Seq2Seq], float]
-"""Translates the validation set with a network and returns BLEU, 0..100."""
+Validate = Callable[[Seq2Seq], float | Translated]
+"""Translates the validation set with a network, and returns BLEU, 0..100, or more than that."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found."""
+
+    scores: dict[str, float]
+    """By name."""
+    samples: Sequence[Sample] = ()
+
+    def as_json(self) -> str:
+        """Write it as text, to the bit."""
+        return json.dumps([self.scores, self.samples])
+
+    @classmethod
+    def from_json(cls, text: str) -> Validation:
+        """Read what `as_json` wrote."""
+        scores, samples = json.loads(text)
+        return cls(scores, [Sample(*each) for each in samples])
 
 
 def run_validation(
     model: Seq2Seq, average: ParameterAverage, batches: Sequence[Batch], validate: Validate | None
-) -> dict[str, float]:
+) -> Validation:
     """Score the averaged parameters of a network; leaves it in evaluation mode.
 
     Args:
@@ -32,22 +55,33 @@ def run_validation(
         validate: Computes BLEU; None leaves it out.
 
     Returns:
-        "loss", the negative log-likelihood per target token in nats, and "bleu".
+        "loss", the negative log-likelihood per target token in nats, and "bleu"; of several pairs of languages their
+        means, and those of each, as in "bleu_en-de".
 
     Raises:
         TrainingError: The loss is not finite.
     """
     model.eval()
+    samples: Sequence[Sample] = ()
     with average.swapped_in():
-        scores = {"loss": _loss(model, batches)}
+        scores = _with_mean("loss", _losses(model, batches))
         if not math.isfinite(scores["loss"]):
             raise TrainingError(
                 f"the loss on the validation set is {scores['loss']}: training has diverged; "
                 "lower training.learning_rate to go on from the last checkpoint"
             )
         if validate is not None:
-            scores["bleu"] = validate(model)
-    return scores
+            found = validate(model)
+            translated = found if isinstance(found, Translated) else Translated({"": found})
+            scores |= _with_mean("bleu", translated.bleu)
+            samples = translated.samples
+    return Validation(scores, samples)
+
+
+def _with_mean(name: str, each: Mapping[str, float]) -> dict[str, float]:
+    """Name a score of several pairs of languages, and their mean; of one there is nothing more to tell."""
+    mean = {name: fmean(each.values())}
+    return mean | {f"{name}_{direction}": score for direction, score in each.items()} if len(each) > 1 else mean
 
 
 def update_early_stopping(state: TrainingState, scores: Mapping[str, float], settings: TrainingConfig) -> bool:
@@ -82,14 +116,19 @@ def update_early_stopping(state: TrainingState, scores: Mapping[str, float], set
 def describe(scores: Mapping[str, float]) -> str:
     """Write validation scores in words."""
     parts = [f"ppl {perplexity(scores['loss']):.2f}"] if "loss" in scores else []
-    return ", ".join(parts + ([f"BLEU {scores['bleu']:.2f}"] if "bleu" in scores else []))
+    if "bleu" in scores:
+        each = [f"{name[5:]} {score:.2f}" for name, score in scores.items() if name.startswith("bleu_")]
+        parts.append(f"BLEU {scores['bleu']:.2f}" + (f" ({', '.join(each)})" if each else ""))
+    return ", ".join(parts)
 
 
 @torch.inference_mode()
-def _loss(model: Seq2Seq, batches: Sequence[Batch]) -> float:
-    total, tokens = 0.0, 0
+def _losses(model: Seq2Seq, batches: Sequence[Batch]) -> dict[str, float]:
+    """Loss of each pair of languages."""
+    totals: dict[str, float] = {}
+    tokens: dict[str, int] = {}
     for batch in batches:
         _, nll, count = batch_loss(model, batch, smoothing=0.0)
-        total += nll.item()
-        tokens += count
-    return total / tokens
+        totals[batch.direction] = totals.get(batch.direction, 0.0) + nll.item()
+        tokens[batch.direction] = tokens.get(batch.direction, 0) + count
+    return {direction: total / tokens[direction] for direction, total in totals.items()}

@@ -205,7 +205,9 @@ def test_preparing_says_so_of_every_text(
 
 
 def test_each_corpus_is_looked_at_by_itself(tmp_path: Path) -> None:
-    corpora = [tuple(map(Path, write(tmp_path / name, translated(600, seed)))) for seed, name in enumerate("abc")]
+    corpora = [
+        (tuple(map(Path, write(tmp_path / name, translated(600, seed)))), ("", "")) for seed, name in enumerate("abc")
+    ]
     write(tmp_path / "b", shifted(translated(600, 1), 1))
     [text] = survey(corpora, {}).misaligned
     assert text.startswith(f"{tmp_path / 'b.de'} and {tmp_path / 'b.en'}: the target comes 1 line too late")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from nmt.config import DataConfig
@@ -40,6 +40,11 @@ def encode_pairs(pairs: Iterable[Pair], source: Subwords, target: Subwords) -> I
         yield from zip(chunk, _encode(chunk, source, target), strict=True)
 
 
+def tagged(pairs: Iterable[EncodedPair], tag: Sequence[int]) -> Iterable[EncodedPair]:
+    """Let each source begin with a tag, if there is one."""
+    return (EncodedPair([*tag, *ids.source], ids.target) for ids in pairs) if tag else pairs
+
+
 class Cleaner:
     """Turns training pairs into subwords and leaves out those that teach nothing.
 
@@ -67,14 +72,19 @@ class Cleaner:
         self.sentences: Counter[str] = Counter()
         """Pairs that were `looked into`, some of each chunk, and those with `several sentences` on both sides."""
 
-    def clean(self, pairs: Iterable[Pair]) -> Iterator[EncodedPair]:
-        """Yield what is kept, in order; can be called again for more pairs of the same training text."""
+    def clean(self, pairs: Iterable[Pair], tag: Sequence[int] = ()) -> Iterator[EncodedPair]:
+        """Yield what is kept, in order; can be called again for more pairs of the same training text.
+
+        Args:
+            pairs: The text.
+            tag: What each source begins with; pairs of other tags are no duplicates.
+        """
         for chunk in gather(pairs, _characters, CHUNK_PAIRS, CHUNK_CHARACTERS):
             self._look_into(chunk[:_LOOKED_INTO])
             encoded = _encode(chunk, self._source, self._target)
-            repeated = self._repeated(chunk, encoded)
+            repeated = self._repeated(chunk, encoded, tag)
             for pair, ids, again in zip(chunk, encoded, repeated, strict=True):
-                yield from self._kept(pair, ids, again)
+                yield from tagged(self._kept(pair, ids, again), tag)
 
     def _look_into(self, pairs: list[Pair]) -> None:
         self.sentences["looked into"] += len(pairs)
@@ -82,12 +92,14 @@ class Cleaner:
             len(split_sentences(target)) > 1 and len(split_sentences(source)) > 1 for source, target in pairs
         )
 
-    def _repeated(self, pairs: list[Pair], encoded: list[EncodedPair]) -> list[bool]:
+    def _repeated(self, pairs: list[Pair], encoded: list[EncodedPair], tag: Sequence[int]) -> list[bool]:
         """Whether each pair came before; an empty one did not, nor does it count for others."""
         if not self._settings.remove_duplicates:
             return [False] * len(pairs)
         full = [bool(ids.source and ids.target) for ids in encoded]
-        hashes = as_hashes(hash_text(*pair) for pair, is_full in zip(pairs, full, strict=True) if is_full)
+        hashes = as_hashes(
+            hash_text(*pair, *map(str, tag)) for pair, is_full in zip(pairs, full, strict=True) if is_full
+        )
         new = iter(self._seen.add(hashes).tolist())
         return [is_full and not next(new) for is_full in full]
 

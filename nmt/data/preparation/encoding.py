@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from nmt.config import DataConfig
+from nmt.config import CorpusConfig, DataConfig
 from nmt.data.dataset import sentence_writer
-from nmt.data.preparation.cleaning import REASONS, Cleaner, EncodedPair, Pair, encode_pairs
+from nmt.data.preparation.cleaning import REASONS, Cleaner, EncodedPair, Pair, encode_pairs, tagged
 from nmt.data.preparation.overlap import Overlap, OverlapCounter
 from nmt.data.sides import SidesCheck
-from nmt.data.subwords import UNK, Subwords, train_subwords, training_share
+from nmt.data.subwords import UNK, SubwordError, Subwords, train_subwords, training_share
 from nmt.data.text import CorpusError, read_pairs
+from nmt.languages import Direction, folded
 
 Progress = Callable[[str], None]
+Text = tuple[tuple[Path, ...], Direction]
+"""The files of a corpus or set, and its languages."""
 
 _PROGRESS_SECONDS: Final = 15.0
 
@@ -38,25 +41,22 @@ class Survey:
     """Of each corpus or set whose sides do not belong together, its files and where."""
 
 
-def survey(
-    corpora: Iterable[tuple[Path, ...]], sets: Mapping[str, tuple[Path, ...]], languages: tuple[str, str] = ("", "")
-) -> Survey:
+def survey(corpora: Iterable[Text], sets: Mapping[str, Text]) -> Survey:
     """Read all text once, which also finds what is wrong with it before any long work.
 
     Args:
-        corpora: The files of each training corpus.
-        sets: The files of each validation and test set, by name.
-        languages: Codes of source and target.
+        corpora: The training text.
+        sets: Each validation and test set, by name.
 
     Raises:
         CorpusError: Text cannot be used, or a corpus or set is empty.
         FileNotFoundError: A file is missing.
     """
-    checks: list[tuple[tuple[Path, ...], SidesCheck]] = []
+    checks: list[tuple[Text, SidesCheck]] = []
 
-    def watched(corpus: tuple[Path, ...]) -> Iterator[Pair]:
-        checks.append((corpus, SidesCheck()))
-        return checks[-1][1].watch(_not_empty(corpus, languages))
+    def watched(text: Text) -> Iterator[Pair]:
+        checks.append((text, SidesCheck()))
+        return checks[-1][1].watch(_not_empty(*text))
 
     counter = OverlapCounter({name: watched(corpus) for name, corpus in sets.items()})
     pairs, characters = 0, [0, 0]
@@ -66,7 +66,7 @@ def survey(
         characters[1] += len(target)
         counter.see(source, target)
     misaligned = []
-    for corpus, check in reversed(checks):  # training text first
+    for (corpus, languages), check in reversed(checks):  # training text first
         found = check.misalignment(partial(read_pairs, *corpus, languages=languages))
         if found is not None:
             misaligned.append(f"{' and '.join(map(str, corpus))}: {found}")
@@ -80,18 +80,21 @@ def train_vocabularies(data: DataConfig, found: Survey, progress: Progress) -> l
         SubwordError: A vocabulary cannot be trained.
     """
 
+    languages = data.target_languages
+
     def train(*sides: int) -> Subwords:
         share = training_share(found.pairs * len(sides), sum(found.characters[side] for side in sides))
         drawn = f", {share:.1%} of their lines" if share < 1 else ""
         progress(f"training subwords on {found.pairs:,} pairs{drawn}")
         return train_subwords(
-            (pair[side] for side in sides for pair in _training_pairs(data)),
+            _lines(data, sides),
             data.vocabulary_size,
             model_type=data.subword_model,
             character_coverage=data.character_coverage,
             split_digits=data.split_digits,
             normalization=data.normalization,
             share=share,
+            target_languages=languages if len(languages) > 1 and 0 in sides else (),
         )
 
     return [train(0, 1)] if data.joint_vocabulary else [train(0), train(1)]
@@ -117,7 +120,15 @@ def encode_training(
         CorpusError: No pair is usable.
     """
     cleaner = Cleaner(data, source, target)
-    kept = _observed(cleaner.clean(_training_pairs(data)), lambda: cleaner.counts["read"], pairs, progress)
+    of_parts = Counter[str]()
+
+    def clean() -> Iterator[EncodedPair]:
+        for number, part in enumerate(data.parts):
+            for pair in cleaner.clean(_pairs_of(part), tag_of(source, part)):
+                of_parts[part_count("training", number)] += 1
+                yield pair
+
+    kept = _observed(clean(), lambda: cleaner.counts["read"], pairs, progress)
     written = _write(folder, "train", source, target, kept)
     if not written["pairs"]:
         reasons = ", ".join(f"{cleaner.counts[reason]} {reason.removeprefix('left out, ')}" for reason in REASONS)
@@ -125,17 +136,47 @@ def encode_training(
     names = ("read", *REASONS, "split", "made by splitting", "copies")
     counts = {f"training pairs {name}": cleaner.counts[name] for name in names}
     counts |= {f"training pairs {name}": cleaner.sentences[name] for name in ("looked into", "several sentences")}
-    return {"training pairs": written["pairs"], **counts} | {
-        f"training {side} subwords": written[f"{side} subwords"] for side in ("source", "target")
-    }
+    counts |= {f"training {side} subwords": written[f"{side} subwords"] for side in ("source", "target")}
+    return {"training pairs": written["pairs"], **counts, **(of_parts if data.corpora else {})}
 
 
 def encode_validation(data: DataConfig, folder: Path, source: Subwords, target: Subwords) -> dict[str, int]:
     """Write every validation pair as ids, so that scores are of the whole set; returns what was counted."""
-    encoded = (ids for _, ids in encode_pairs(read_pairs(*data.valid, languages=data.languages), source, target))
-    written = _write(folder, "valid", source, target, encoded)
+    of_parts = Counter[str]()
+
+    def encoded() -> Iterator[EncodedPair]:
+        for number, part in enumerate(data.parts):
+            pairs = () if part.valid is None else read_pairs(*part.valid, languages=part.languages)
+            found = (ids for _, ids in encode_pairs(pairs, source, target))
+            for pair in tagged(found, tag_of(source, part)):
+                of_parts[part_count("validation", number)] += 1
+                yield pair
+
+    written = _write(folder, "valid", source, target, encoded())
     names = ("pairs", "source subwords", "target subwords", "source unknown subwords", "target unknown subwords")
-    return {f"validation {name}": written[name] for name in names}
+    return {f"validation {name}": written[name] for name in names} | (of_parts if data.corpora else {})
+
+
+def part_count(split: str, number: int) -> str:
+    """Return what the pairs of one of several corpora are counted as, from 0."""
+    return f"corpus {number} {split} pairs"
+
+
+def tag_of(source: Subwords, part: CorpusConfig) -> list[int]:
+    """Subwords that sources of some text begin with: one where there are several target languages, or else none.
+
+    Raises:
+        SubwordError: There are several, but not this one.
+    """
+    if not source.tags:
+        return []
+    tag = source.tags.get(folded(part.target_language))
+    if tag is None:
+        raise SubwordError(
+            f"target_language: expected one of those that the subwords know, {', '.join(source.tags)}, got "
+            f"{part.target_language}"
+        )
+    return [tag]
 
 
 def _write(folder: Path, split: str, source: Subwords, target: Subwords, pairs: Iterable[EncodedPair]) -> Counter[str]:
@@ -165,11 +206,28 @@ def _observed(
         yield item
 
 
-def _training_pairs(data: DataConfig) -> Iterator[Pair]:
-    return chain.from_iterable(read_pairs(*corpus, languages=data.languages) for corpus in data.train)
+def training_text(data: DataConfig) -> list[Text]:
+    """Name the training corpora, each with its languages."""
+    return [(corpus, part.languages) for part in data.parts for corpus in part.train]
 
 
-def _not_empty(corpus: tuple[Path, ...], languages: tuple[str, str]) -> Iterator[Pair]:
+def _lines(data: DataConfig, sides: Sequence[int]) -> Iterator[str]:
+    """Read the text of some sides; of several corpora each file once, so that a language common to all counts once."""
+    seen: set[Path] = set()
+    for side in sides:
+        for corpus, languages in training_text(data):
+            if data.corpora and len(corpus) == 2:
+                if corpus[side] in seen:
+                    continue
+                seen.add(corpus[side])
+            yield from (pair[side] for pair in read_pairs(*corpus, languages=languages))
+
+
+def _pairs_of(part: CorpusConfig) -> Iterator[Pair]:
+    return chain.from_iterable(read_pairs(*corpus, languages=part.languages) for corpus in part.train)
+
+
+def _not_empty(corpus: tuple[Path, ...], languages: Direction) -> Iterator[Pair]:
     pair = None
     for pair in read_pairs(*corpus, languages=languages):
         yield pair

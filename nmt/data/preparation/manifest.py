@@ -10,12 +10,13 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from nmt.config import Config, DataConfig
+from nmt.config import Config, CorpusConfig, DataConfig
 from nmt.data.dataset import PreparedError, holds_array
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.subwords import LARGEST_SUBWORDS
 from nmt.data.text import CorpusError
 from nmt.files import write_text
+from nmt.languages import Direction
 from nmt.reading import kind_of, read_regular, sha256
 
 MANIFEST_FILE: Final = "prepared.json"
@@ -113,7 +114,8 @@ def read_overlap(folder: Path) -> dict[str, Overlap]:
 
 def chosen_settings(data: DataConfig) -> dict[str, str | int | float | bool]:
     """Select the settings that decide what is written."""
-    return {name: getattr(data, name) for name in SETTINGS}
+    chosen = {name: getattr(data, name) for name in SETTINGS}
+    return {**chosen, "corpora": " ".join(each.direction for each in data.corpora)} if data.corpora else chosen
 
 
 def changed_input(manifest: Manifest, config: Config) -> str | None:
@@ -168,14 +170,30 @@ def _is_plausible(path: Path) -> bool:
 def input_files(config: Config) -> dict[str, Path]:
     """Files of text and of subwords that training takes, by their place in the settings."""
     data, before = config.data, config.start_from
-    places = {f"data.train[{number}]": corpus for number, corpus in enumerate(data.train)} | {"data.valid": data.valid}
+    places = {
+        f"{place}train[{number}]": corpus for place, part in _places(data) for number, corpus in enumerate(part.train)
+    }
+    places |= {place: corpus for place, (corpus, _) in valid_sets(data).items()}
     subwords = {} if before is None else {f"start_from {name}": before / name for name in data.subword_files}
     return {**dict(_files(places)), **subwords}
 
 
 def test_set_files(data: DataConfig) -> dict[str, Path]:
     """Files of the test sets, by their place in the settings."""
-    return dict(_files({f"data.test.{name}": corpus for name, corpus in data.test.items()}))
+    return dict(
+        _files({f"{place}test.{name}": each for place, part in _places(data) for name, each in part.test.items()})
+    )
+
+
+def valid_sets(data: DataConfig) -> dict[str, tuple[tuple[Path, ...], Direction]]:
+    """Files and languages of the validation sets, by their place in the settings."""
+    return {f"{place}valid": (part.valid, part.languages) for place, part in _places(data) if part.valid is not None}
+
+
+def _places(data: DataConfig) -> Iterator[tuple[str, CorpusConfig]]:
+    """Text by pairs of languages, and where it stands in the settings."""
+    for number, part in enumerate(data.parts):
+        yield (f"data.corpora[{number}]." if data.corpora else "data."), part
 
 
 def require_files(files: Mapping[str, Path]) -> None:

@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from nmt.config import Config
-from nmt.data.dataset import PreparedError, PreparedSplit, open_split
-from nmt.data.preparation.encoding import Progress, encode_training, encode_validation, survey, train_vocabularies
+from nmt.config import Config, DataConfig
+from nmt.data.dataset import Part, PreparedError, PreparedSplit, open_split
+from nmt.data.preparation.encoding import (
+    Progress,
+    Text,
+    encode_training,
+    encode_validation,
+    part_count,
+    survey,
+    train_vocabularies,
+    training_text,
+)
 from nmt.data.preparation.manifest import (
     MANIFEST_FILE,
     Manifest,
@@ -24,6 +33,7 @@ from nmt.data.preparation.manifest import (
     read_manifest,
     require_files,
     test_set_files,
+    valid_sets,
     write_manifest,
 )
 from nmt.data.preparation.overlap import Overlap
@@ -41,6 +51,7 @@ _ID_FILES: Final = tuple(
     for kind in ("ids", "offsets")
 )
 _SUBWORD_FILES: Final = ("joint.spm", "source.spm", "target.spm")
+_TEST: Final = "data.test."
 _TRAINED: Final = ("checkpoints", "model.safetensors")
 
 
@@ -78,12 +89,22 @@ class PreparedData:
                 f"{folder}: {found.reason}; run `nmt prepare` with these settings, or set another `folder`"
             )
         source, target = load_subwords(config.folder, config.data.subword_files)
-        train, valid = (open_split(folder, split, (source.size, target.size)) for split in ("train", "valid"))
-        return cls(train, valid, source, target, found.manifest.counts)
+        counts, sizes = found.manifest.counts, (source.size, target.size)
+        train, valid = (
+            open_split(folder, split, sizes, _parts(config.data, counts, name))
+            for split, name in (("train", "training"), ("valid", "validation"))
+        )
+        return cls(train, valid, source, target, counts)
 
     def subword_contents(self, config: Config) -> dict[str, bytes]:
         """What the subword models of these settings hold, by file name."""
         return subword_contents(config.data.subword_files, (self.source_subwords, self.target_subwords))
+
+
+def _parts(data: DataConfig, counts: Mapping[str, int], split: str) -> tuple[Part, ...]:
+    """Tell of what corpora, one behind the other, a split is made; of one only there is nothing to tell."""
+    sizes = [counts.get(part_count(split, number), 0) for number in range(len(data.corpora))]
+    return tuple(Part(each.direction, size) for each, size in zip(data.corpora, sizes, strict=True))
 
 
 class Found(NamedTuple):
@@ -174,7 +195,7 @@ def _make(config: Config, progress: Progress, recorded: Mapping[str, int | str])
         for files in (input_files(config), test_set_files(data))
     )
     progress("reading the text")
-    found = survey(data.train, _sets(config), data.languages)
+    found = survey(training_text(data), _sets(data))
     for text in found.misaligned:
         progress(f"warning: {text}")
     names = data.subword_files
@@ -212,7 +233,7 @@ def _count_overlap_again(config: Config, manifest: Manifest, progress: Progress)
     ):
         return False
     progress("the test sets changed: looking for them in the training text")
-    found = survey(config.data.train, _sets(config), config.data.languages)
+    found = survey(training_text(config.data), _sets(config.data))
     valid, overlap = _named(found.overlap)
     folder = data_folder(config)
     _report(folder, make_report(manifest.counts, {"valid": valid, **overlap}, found.misaligned), progress)
@@ -222,17 +243,17 @@ def _count_overlap_again(config: Config, manifest: Manifest, progress: Progress)
     return True
 
 
-def _sets(config: Config) -> dict[str, tuple[Path, ...]]:
+def _sets(data: DataConfig) -> dict[str, Text]:
     """Validation and test sets by their place in the settings: a test set may be named `valid`."""
-    return {"data.valid": config.data.valid} | {
-        f"data.test.{name}": corpus for name, corpus in config.data.test.items()
-    }
+    return {**valid_sets(data), **{f"{_TEST}{name}": text for name, text in data.test_sets.items()}}
 
 
 def _named(overlap: Mapping[str, Overlap]) -> tuple[Overlap, dict[str, Overlap]]:
-    """Overlap of the validation set, and of the test sets by name."""
-    tests = {name.removeprefix("data.test."): found for name, found in overlap.items() if name != "data.valid"}
-    return overlap["data.valid"], tests
+    """Overlap of the validation sets together, and of the test sets by name."""
+    tests = {name.removeprefix(_TEST): found for name, found in overlap.items() if name.startswith(_TEST)}
+    valid = [found for name, found in overlap.items() if not name.startswith(_TEST)]
+    lines, sources, pairs = (sum(getattr(each, name) for each in valid) for name in ("lines", "sources", "pairs"))
+    return Overlap(lines=lines, sources=sources, pairs=pairs), tests
 
 
 def _report(folder: Path, lines: Sequence[str], progress: Progress) -> None:

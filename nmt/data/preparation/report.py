@@ -52,6 +52,7 @@ def make_report(counts: Mapping[str, int], overlap: Mapping[str, Overlap], misal
     for side in ("source", "target"):
         subwords = counts[f"training {side} subwords"]
         rows.append((f"{side} subwords", subwords, f"{subwords / counts['training pairs']:.1f} a pair"))
+    rows += [(name, counts[name], "kept") for name in counts if name.startswith("corpus ")]
     lines = ["training", *map(_row, rows), "vocabulary"]
     lines += [_row((name, counts[name], "subwords")) for name in _vocabularies(counts)]
     lines += ["validation", _row(("pairs", counts["validation pairs"], ""))]
