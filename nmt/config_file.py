@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import json
+import re
 import tomllib
 import types
 from collections.abc import Iterator, Sequence
@@ -335,17 +336,26 @@ def _override(content: dict[str, Any], override: str) -> str:
     if not equals or not all(names):
         raise ConfigError(f"--set {override}: expected section.key=value")
     value = _value(text, _kinds_of(key))
+    place: Any = content
     for name in names[:-1]:
-        content = content.setdefault(name, {})
-        if not isinstance(content, dict):
+        if isinstance(place, list):  # of sections, counted from 0
+            place = place[int(name)] if name.isdecimal() and len(name) < 9 and int(name) < len(place) else None
+        else:
+            place = place.setdefault(name, {})
+        if not isinstance(place, (dict, list)):
             raise ConfigError(f"--set {override}: {key} does not exist, because {name} is a value, not a section")
-    content[names[-1]] = value
+    if isinstance(place, list):
+        raise ConfigError(
+            f"--set {override}: expected the number of one of {len(place)}, as in {names[-2]}.0, got none"
+        )
+    place[names[-1]] = value
     return key
 
 
 def _kinds_of(key: str) -> frozenset[object]:
     """Types that a setting may have; none for what is no setting."""
-    annotation = next((info.annotation for other, info in _fields(Config) if other == key), None)
+    plain = re.sub(r"\.[0-9]+\.", ".", key)
+    annotation = next((info.annotation for other, info in _fields(Config) if other == plain), None)
     pending, found = [annotation], set[object]()
     while pending:
         kind = pending.pop()

@@ -69,14 +69,20 @@ def test_a_setting_out_of_its_bounds_is_a_line(row: Any, tmp_path: Path) -> None
     assert any(sign in row.type for sign in (">= ", "> ")), row.type
     assert any(sign in row.type for sign in ("<= ", "< ")), row.type
     path = tmp_path / "config.toml"
-    path.write_text("folder = 'x'\n[data]\ntrain = ['a', 'b']\nvalid = ['c', 'd']\n")
+    text = "train = ['a', 'b']\nvalid = ['c', 'd']\n"
+    key, section = row.key, "[data]\n"
+    if key.startswith("data.corpora."):  # of a list
+        key, section = key.replace("corpora", "corpora.0"), "[[data.corpora]]\n"
+        text += "source_language = 'en'\ntarget_language = 'de'\n"
+    path.write_text(f"folder = 'x'\n{section}{text}")
     for value in [*HOSTILE, "[]", "{}", "'1e999'", "1979-05-27"]:
         said, number = "", 0.0
         try:
-            number = attrgetter(row.key)(load_config(path, [f"{row.key}={value}"]))
+            config = load_config(path, [f"{key}={value}"])
+            number = attrgetter(row.key)(config) if key == row.key else config.data.corpora[0].weight
         except ConfigError as error:
             said = str(error)
-        assert row.key in said if said else math.isfinite(number)
+        assert key in said if said else math.isfinite(number)
         assert "\n" not in said
 
 

@@ -338,7 +338,7 @@ PLAIN = [
     ["--input", "in", "--output=-", "--format", "tsv", "--n-best", "3", "--beam-size=7"],
     ["--status", "--scores", "--alignments", "--no-retry", "--sentences"],
     ["--retry", "--no-sentences", "--length-penalty", "0.5", "--batch-size", "100000", "--threads=2"],
-    ["--format=json", "--device", "cuda:1", "--precision", "int8", "--shortlist=50"],
+    ["--format=json", "--device", "cuda:1", "--precision", "int8", "--shortlist=50", "--to=fr"],
 ]
 
 
