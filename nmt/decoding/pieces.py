@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
-from typing import Final, Self
+from typing import Final
 
 from nmt.data.subwords import Subwords
 from nmt.data.text import gather
@@ -45,12 +44,6 @@ class PieceTranslator:
         self._target_subwords = target_subwords
         self._cutter = cutter
         self._doubtful = doubtful
-
-    def with_threads(self, threads: int) -> Self:
-        """Return the same with so many CPU threads; see `Network.with_threads`."""
-        other = copy(self)
-        other._searcher = self._searcher.with_threads(threads)
-        return other
 
     def translate(
         self,

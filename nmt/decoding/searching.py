@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from nmt.decoding.hypotheses import Hypothesis, SearchOptions
 from nmt.decoding.network import Ids, Network, Progress
@@ -45,10 +45,6 @@ class Searcher:
         self.network = network
         self.decoding = decoding
         self._wordless = wordless
-
-    def with_threads(self, threads: int) -> Self:
-        """Return the same with so many CPU threads; see `Network.with_threads`."""
-        return type(self)(self.network.with_threads(threads), self.decoding, self._wordless)
 
     def search(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from nmt.decoding.hypotheses import Hypothesis, SearchOptions
 from nmt.decoding.network import Ids, Network, Progress
@@ -49,6 +49,10 @@ class TaggedNetwork:
     def place(self) -> str:
         """Where it computes."""
         return self._network.place
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the same with so many CPU threads; see `Network.with_threads`."""
+        return type(self)(self._network.with_threads(threads), self._tag, self._tags)
 
     def search(
         self,

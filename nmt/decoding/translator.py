@@ -82,7 +82,7 @@ class Translator:
         config: Settings,
         to: str | None = None,
     ) -> None:
-        self.network = self._untold = network
+        self._untold = network
         self.source_subwords = source_subwords
         self.target_subwords = target_subwords
         self.config = config
@@ -90,14 +90,14 @@ class Translator:
         self._wordless = PiecesThat(target_subwords, lambda piece: not any(map(str.isalpha, piece)))
         self._cutter = LineCutter(source_subwords, config.data.max_length)
         self._told: dict[str, Translator] = {}  # by target language
-        self._target: str | None = None
-        if to is not None or len(self.target_languages) == 1:
-            self._set_target(find_language("to", to, self.target_languages))
+        one = to is not None or len(self.target_languages) == 1
+        self._set_target(find_language("to", to, self.target_languages) if one else None)
 
-    def _set_target(self, language: str) -> None:
-        """Translate to a language of the model."""
+    def _set_target(self, language: str | None) -> None:
+        """Translate to a language of the model; None: to none of several, until `to` is asked for one."""
         source, target = self.source_subwords, self.target_subwords
-        if source.tags:
+        self.network = self._untold
+        if source.tags and language is not None:
             if folded(language) not in source.tags:
                 known = ", ".join(source.tags)
                 raise ModelError(f"expected subwords with a tag for {language}, as the settings have it; got {known}")
@@ -193,8 +193,8 @@ class Translator:
             threads: The number.
         """
         other = copy(self)
-        other.network = self.network.with_threads(threads)
-        other._pieces = self._pieces.with_threads(threads)
+        other._untold, other._told = self._untold.with_threads(threads), {}
+        other._set_target(self._target)
         return other
 
     def __repr__(self) -> str:

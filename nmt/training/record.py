@@ -61,9 +61,7 @@ class Record:
         if self._events and report.tokens:
             self._events.add_step(report.step, report.nll / report.tokens, report.learning_rate, report.gradient_norm)
 
-    def validation(
-        self, row: Mapping[str, object], found: Validation, numbers: Mapping[str, float], text: str
-    ) -> None:
+    def validation(self, row: Mapping[str, object], found: Validation, numbers: Mapping[str, float], text: str) -> None:
         """Take a validation in.
 
         Args:
@@ -110,9 +108,7 @@ class SilentRecord(Record):
     def step(self, report: StepReport) -> None:
         """Say nothing."""
 
-    def validation(
-        self, row: Mapping[str, object], found: Validation, numbers: Mapping[str, float], text: str
-    ) -> None:
+    def validation(self, row: Mapping[str, object], found: Validation, numbers: Mapping[str, float], text: str) -> None:
         """Say nothing."""
 
     def check_place(self) -> None:
