@@ -9,6 +9,7 @@ same in all of them: so an exchange may run while the backward pass goes on, and
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -97,13 +98,20 @@ class JoinedProcesses(Processes):
 
         self.rank, self.size, self.on_this_machine = rank, size, on_this_machine
         self._distributed = distributed
+        before = _signal_at_once(signal.SIGTERM)
         try:
-            distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
+            # What an earlier attempt left in the store, such as addresses of processes that are gone, is of no use.
+            store, *_ = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+            store = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # type: ignore[attr-defined]
+            backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+            distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
         except (RuntimeError, ValueError) as error:
             raise TrainingError(
                 f"WORLD_SIZE is {size}: this is one of {size} processes, but they do not find each other "
                 f"({str(error).splitlines()[0]}); start them with `torchrun`"
             ) from None
+        finally:
+            before()
         self._stream = torch.cuda.Stream() if cuda else None  # type: ignore[no-untyped-call]
         self._work: SimpleQueue[tuple[Callable[[], object], Future[object]]] = SimpleQueue()
         # A daemon: a process that ends with an error does not wait for what others will never send.
@@ -181,7 +189,7 @@ class JoinedProcesses(Processes):
 
     def all_gather(self, into: Tensor, tensor: Tensor) -> None:
         """Rows go around."""
-        self._distributed.all_gather_into_tensor(_as_bytes(into).flatten(), _as_bytes(tensor))
+        self._distributed.all_gather([*_as_bytes(into)], _as_bytes(tensor))
 
     def check_same(self, tensors: Sequence[Tensor]) -> None:
         """By the sum of the bits as whole numbers."""
@@ -193,6 +201,14 @@ class JoinedProcesses(Processes):
                     f"process {rank} has other parameters than process 0 after the same steps: expected processors "
                     "of one kind, with the same number of threads and the same versions of all packages"
                 )
+
+
+def _signal_at_once(number: int) -> Callable[[], object]:
+    """Let a signal end this process even while it waits in native code; returns what undoes that."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    before = signal.signal(number, signal.SIG_DFL)
+    return lambda: signal.signal(number, before)
 
 
 def _as_bytes(tensor: Tensor) -> Tensor:
