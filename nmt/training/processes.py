@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from nmt.training import TrainingError
+from nmt.training.meeting import meet
 
 T = TypeVar("T")
 
@@ -100,9 +101,8 @@ class JoinedProcesses(Processes):
         self._distributed = distributed
         before = _signal_at_once(signal.SIGTERM)
         try:
-            # What an earlier attempt left in the store, such as addresses of processes that are gone, is of no use.
             store, *_ = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
-            store = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # type: ignore[attr-defined]
+            store = distributed.PrefixStore(meet(store, rank, size), store)  # type: ignore[attr-defined]
             backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
             distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
         except (RuntimeError, ValueError) as error:
