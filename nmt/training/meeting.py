@@ -49,10 +49,10 @@ def meet(store: Store, rank: int, size: int) -> str:
         attempt = hashlib.sha256(listed.encode()).hexdigest()
         if listed.split()[rank : rank + 1] == [own]:
             store.set(f"confirmed/{rank}", attempt)
-        if rank == 0 and all(_read(store, f"confirmed/{other}") == attempt for other in range(size)):
-            store.set("begin", attempt)
-        if _read(store, "begin") == attempt:
-            return attempt
+            if rank == 0 and all(_read(store, f"confirmed/{other}") == attempt for other in range(size)):
+                store.set("begin", attempt)
+            if _read(store, "begin") == attempt:
+                return attempt
         time.sleep(_PAUSE)
 
 
