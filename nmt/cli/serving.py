@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from nmt.values import Bounds
 
 keys = typer.Typer(no_args_is_help=True, help="Look after the API keys of `nmt serve`.")
 
+_PORTS = 65_535
 KeyFile = Annotated[Path, typer.Argument(metavar="FILE", help="File of keys, as `nmt serve --keys` takes it.")]
 
 
@@ -24,7 +26,7 @@ def serve(
     ] = None,
     *,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0 is everywhere.")] = "127.0.0.1",
-    port: Annotated[int, within(Bounds(0, 65_535), "Port to listen on; 0 is any that is free.")] = 5000,
+    port: Annotated[int, within(Bounds(0, _PORTS), "Port to listen on; 0 is any that is free.")] = 5000,
     threads: Threads = None,
     beam_size: BeamSize = None,
     memory: Annotated[
@@ -59,8 +61,14 @@ def serve(
         list[str],
         typer.Option(metavar="ADDRESS", help="Believe this proxy's X-Forwarded-For and X-Forwarded-Proto."),
     ] = [],  # noqa: B006
+    root_path: Annotated[
+        str, typer.Option(metavar="PATH", help="Under which a proxy shows the service, such as /nmt.")
+    ] = "",
     page: Annotated[bool, typer.Option(help="Serve the web page.")] = True,
     metrics: Annotated[bool, typer.Option(help="Serve /metrics for Prometheus.")] = True,
+    metrics_at: Annotated[
+        str | None, typer.Option(metavar="ADDRESS:PORT", help="Serve /metrics there alone, and not beside all else.")
+    ] = None,
     log: Annotated[bool, typer.Option(help="Log requests to stderr, as lines of JSON without their texts.")] = True,
     check: Annotated[
         str | None, typer.Option(metavar="URL", help="Serve nothing; check the service that runs there.")
@@ -107,9 +115,27 @@ def serve(
             proxies=",".join(proxy),
             page=page,
             metrics=metrics,
+            metrics_at=None if metrics_at is None else _address(metrics_at),
+            root_path=_root(root_path),
             log=log,
         )
         run(models, options)
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Read an address and a port, as 127.0.0.1:9100 or [::1]:9100."""
+    found = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:\[\]]+)):([0-9]{1,5})", text)
+    if found is None or int(found[3]) > _PORTS:
+        raise typer.BadParameter(f"--metrics-at: expected an address and a port, such as 127.0.0.1:9100, got {text}")
+    return found[1] or found[2], int(found[3])
+
+
+def _root(text: str) -> str:
+    """Read the path under which a proxy shows the service."""
+    path = text.rstrip("/")
+    if path and not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", path):
+        raise typer.BadParameter(f"--root-path: expected a path such as /nmt, got {text}")
+    return path
 
 
 @keys.command()

@@ -36,6 +36,7 @@ _COUNTED: Final = frozenset(
     (
         "/",
         "/detect",
+        "/docs",
         "/frontend/settings",
         "/health",
         "/languages",
@@ -89,6 +90,12 @@ class Application(Observing):
             )
         super().__init__(self.fastapi if options.origins else self._answer, self.log, _COUNTED)
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; see ASGI."""
+        if self._options.root_path:
+            scope["root_path"] = self._options.root_path
+        await super().__call__(scope, receive, send)
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is asked most by itself: finding its route would take as long as all else of Python in it."""
         if scope["type"] != "http" or scope["path"] != "/translate" or scope["method"] != "POST":
@@ -127,7 +134,12 @@ class Application(Observing):
         options, limits = self._options, self._options.limits
         translating = Translating(self._models, count_threads(options.threads), limits.queue, self._batch)
         service = Service(self._models, translating, options)
-        metrics = Metrics(lambda: translating.waiting, lambda: translating.requests, self._models.usage)
+        metrics = Metrics(
+            lambda: translating.waiting,
+            lambda: translating.requests,
+            self._models.usage,
+            lambda: [each.lines - each.done for each in [*service.documents]],
+        )
         app.state.context = Context(options, service, self._admission, metrics, Shelter(limits.files, limits.kept))
         self.metrics = metrics
         self.log.say("started", version=nmt.__version__, directions=len(self._models.directions()))
@@ -135,7 +147,8 @@ class Application(Observing):
         if options.page:
             beside.append(asyncio.ensure_future(service.prepare()))  # which the page asks for soon
         try:
-            yield
+            with metrics.served_at(options.metrics_at):
+                yield
         finally:
             for each in beside:
                 each.cancel()

@@ -29,6 +29,7 @@ router = APIRouter()
 
 _AT_A_TIME = asyncio.Semaphore(2)  # a document that is taken apart takes memory
 _LONGEST_NAME = 150
+_LOOKED_AT = 200  # lines of a document whose language is to be told
 
 
 @router.post("/translate_file", openapi_extra=TRANSLATE_FILE)
@@ -70,14 +71,18 @@ async def _translated(
     if format is None:
         raise Refused(400, "Invalid request: file format not supported")
     limits = context.options.limits
-    if source == AUTO:
-        raise Refused(400, "auto is not supported for files")
-    direction = context.service.languages.direction(source, target)
-    if direction[0] == direction[1]:
-        raise Refused(400, f"{source[:40]} is the language of the file already")
+    size, service, detected = Limits(size=limits.file), context.service, None
     try:
+        if source == AUTO:
+            service.languages.find(target)
+            unknown = await asyncio.to_thread(begin_document, content, name, TextTranslator(target=target), size)
+            detected = await service.language_of("\n".join(unknown.lines[:_LOOKED_AT]))
+            source = detected.language
+        direction = service.languages.direction(source, target)
+        if direction[0] == direction[1]:
+            raise Refused(400, f"{source[:40]} is the language of the file already")
         texts = TextTranslator(*direction)
-        job = await asyncio.to_thread(begin_document, content, name, texts, Limits(size=limits.file), glossary)
+        job = await asyncio.to_thread(begin_document, content, name, texts, size, glossary)
     except DocumentError as error:
         raise Refused(400, f"Invalid request: {error}") from None
     found = await context.service.translate_lines(
@@ -87,14 +92,13 @@ async def _translated(
     token = context.shelter.put(_renamed(name, direction[1]), format.media_type, result.content)
     tell(request, lines=len(job.lines), bytes=len(content))
     report = result.report
-    return json_answer(
-        {
-            "translatedFileUrl": str(request.url_for("download_file", token=token)),
-            "statuses": report.statuses,
-            "left": [{"what": each.what, "why": each.why, "count": each.count} for each in report.left],
-            "missing": report.missing,
-        }
-    )
+    answer = {
+        "translatedFileUrl": str(request.url_for("download_file", token=token)),
+        "statuses": report.statuses,
+        "left": [{"what": each.what, "why": each.why, "count": each.count} for each in report.left],
+        "missing": report.missing,
+    }
+    return json_answer(answer if detected is None else {**answer, "detectedLanguage": detected._asdict()})
 
 
 @router.get("/download_file/{token}")

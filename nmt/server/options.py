@@ -65,5 +65,9 @@ class ServeOptions:
     """Whether to serve the web page."""
     metrics: bool = True
     """Whether to serve `/metrics`."""
+    metrics_at: tuple[str, int] | None = None
+    """Address and port where it is served instead, with nothing else; None: where all else is."""
+    root_path: str = ""
+    """Under which a proxy shows the service, such as `/nmt`; the proxy takes it away from what it hands on."""
     log: bool = True
     """Whether to log requests."""

@@ -65,6 +65,6 @@ async def suggest() -> Response:
 async def metrics(request: Request) -> Response:
     """Tell the numbers of the service to Prometheus."""
     context = context_of(request)
-    if not context.options.metrics:
+    if not context.options.metrics or context.options.metrics_at is not None:
         raise Refused(404, "Not Found")
     return Response(context.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")

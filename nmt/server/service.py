@@ -60,6 +60,17 @@ class Found(NamedTuple):
     """The language of each, if nobody said it."""
 
 
+class Progress:
+    """How far a document is.
+
+    Args:
+        lines: How many it has.
+    """
+
+    def __init__(self, lines: int) -> None:
+        self.lines, self.done = lines, 0
+
+
 Gone = Callable[[Callable[[], object]], None]
 """Is given a function to call when nobody waits for an answer any more."""
 
@@ -75,6 +86,8 @@ class Service:
 
     def __init__(self, models: Models, translating: Translating, options: ServeOptions) -> None:
         self.models, self.translating, self.options = models, translating, options
+        self.documents: dict[Progress, None] = {}
+        """Those that are being translated."""
         self._detector = Detector(())
         self._look_again()
 
@@ -145,18 +158,22 @@ class Service:
         """
         key = Key(*direction, searching(settings, self.options.beam_size))
         found: list[Translation] = []
+        self.documents[progress := Progress(len(lines))] = None
         try:
             async with asyncio.timeout(seconds):
                 while len(found) < len(lines):
                     part = lines[len(found) : len(found) + _PART]
                     try:
                         found += await self.translating.translate(key, part, seconds, gone)
+                        progress.done = len(found)
                     except Refused as error:
                         if error.status != 503 or self.translating.is_stopping:
                             raise
                         await asyncio.sleep(_PATIENCE)
         except TimeoutError:
             raise Refused(504, f"Not translated within {seconds:g} seconds") from None
+        finally:
+            del self.documents[progress]
         return found
 
     async def _translate(self, asked: Asked, gone: Gone) -> list[TextResult]:
@@ -175,10 +192,11 @@ class Service:
 
     async def _detect_all(self, texts: Sequence[str]) -> list[Detected]:
         """Tell the language of each text; of those that are short, the language of all together."""
-        together = await self._best("\n".join(texts))
-        return [await self._best(text) if len(text) > _TELLING and len(texts) > 1 else together for text in texts]
+        together = await self.language_of("\n".join(texts))
+        return [await self.language_of(text) if len(text) > _TELLING and len(texts) > 1 else together for text in texts]
 
-    async def _best(self, text: str) -> Detected:
+    async def language_of(self, text: str) -> Detected:
+        """Tell the language of a text; of one without letters, the first that is served."""
         found = await self.detect(text)
         return found[0] if found else Detected(self._first, 0.0)
 

@@ -16,6 +16,7 @@ _KINDS: Final = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+_PAGES: Final = {"index.html": "/", "api.html": "/docs"}
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -29,13 +30,12 @@ _HEADERS: Final = {
 
 
 def page_routes() -> APIRouter:
-    """Make the routes of the web page: `/` and `/page/NAME`. The files are read once; no path is made of a request."""
+    """Make the routes of the web pages, `/`, `/docs` and `/page/NAME`: read once; no path is made of a request."""
     router = APIRouter(include_in_schema=False)
     for entry in files("nmt.server").joinpath("page").iterdir():
         _, _, kind = entry.name.rpartition(".")
         if kind in _KINDS:
-            path = "/" if entry.name == "index.html" else f"/page/{entry.name}"
-            _add(router, path, entry.read_bytes(), _KINDS[kind])
+            _add(router, _PAGES.get(entry.name, f"/page/{entry.name}"), entry.read_bytes(), _KINDS[kind])
     return router
 
 

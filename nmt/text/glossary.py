@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -158,7 +159,7 @@ def _is_whole(text: str, start: int, end: int) -> bool:
 
 
 def _read_lines(text: str) -> Iterator[Term]:
-    """Read lines of a source and a target, separated by a tab, or of what is not translated."""
+    """Read lines of a source and a target, separated by a tab, or of what is not translated; each in several forms."""
     for number, line in enumerate(text.split("\n"), start=1):
         columns = [column.strip() for column in line.rstrip("\r").split("\t")]
         while columns and not columns[-1]:
@@ -168,7 +169,20 @@ def _read_lines(text: str) -> Iterator[Term]:
         if len(columns) > 2 or not columns[0]:
             got = f"{len(columns)} columns" if columns[0] else "no source"
             raise GlossaryError(f"line {number}: expected a term, and, behind a tab, its translation, got {got}")
-        yield Term(columns[0], columns[1] if len(columns) == 2 else None)
+        sources = _forms(columns[0])
+        targets: list[str] | list[None] = _forms(columns[1]) if len(columns) == 2 else [None]
+        if len(targets) not in (1, len(sources)):
+            raise GlossaryError(
+                f"line {number}: expected as many forms in the translation as in the term, {len(sources)}, or one, "
+                f"got {len(targets)}"
+            )
+        yield from (Term(*forms) for forms in zip(sources, itertools.cycle(targets), strict=False))
+
+
+def _forms(column: str) -> list[str]:
+    """Return the forms of a word that a column lists, between bars; a bar of a word is written with a backslash."""
+    forms = [form.replace("\\|", "|").strip() for form in re.split(r"(?<!\\)\|", column)]
+    return [form for form in forms if form] or [column]
 
 
 def _read_tbx(content: bytes, languages: tuple[str, str]) -> list[Term]:

@@ -260,7 +260,8 @@ def test_documents_that_fail(service: Service, open_page: OpenPage, tmp_path: Pa
     expect(page.locator("#file-list .failed")).to_have_text("Invalid file")
     page.locator("#source").select_option("auto")
     page.locator("#file").set_input_files([{"name": "b.docx", "mimeType": "", "buffer": b""}])
-    expect(page.locator("#file-list li").first).to_contain_text("Choose the language of the document above first.")
+    expect(page.locator("#file-list li").first).to_contain_text("1 line is worth a second look")
+    assert service.asked[-1].fields["source"] == "auto"
 
 
 @pytest.mark.parametrize(("status", "required"), [(403, False), (400, True)])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from conftest import OpenPage
 from playwright.sync_api import expect
 from service import Running
@@ -71,3 +72,12 @@ def test_files_of_the_page(open_page: OpenPage, url: str) -> None:
     assert (again.status, again.body()) == (304, b"")
     for path in ("page/index.html", "page/../app.py", "page/%2e%2e/app.py", "page/"):
         assert request.get(url + path).status == 404
+
+
+def test_what_programs_read(open_page: OpenPage, url: str) -> None:
+    page = open_page("docs", url=url)
+    section = page.locator("section", has=page.get_by_role("heading", name="POST /translate", exact=True))
+    expect(section.get_by_role("row", name="q text or list of text (needed)")).to_be_visible()
+    expect(section.locator("pre")).to_have_text(f"curl -X POST {url}translate -d q=Hello -d source=en -d target=de")
+    violations = Axe().run(page).response["violations"]
+    assert violations == [], [each["id"] for each in violations]

@@ -1,4 +1,4 @@
-"""Requests that nobody should send: python tests/integration/hostile_requests.py [COUNT] [SEED]
+"""Requests that nobody should send; `hostile_sockets.py` sends them, and others, over a network.
 
 Each is answered with an error in its shape, or is not wrong after all; none is a defect (500), and none ends the
 service, which grows by nothing that stays.
@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import sys
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from served import Served, served
+from served import Served
 
 from nmt.server.options import Limits, ServeOptions
 
@@ -100,8 +98,20 @@ def body_of(chance: random.Random, kind: str) -> bytes:
     return body * 200 if chance.random() < 0.01 else body
 
 
-async def answer_to(app: Any, chance: random.Random) -> tuple[int, bytes]:
-    """Send a request as a server would hand it over, in pieces, and perhaps without its end."""
+class Request(NamedTuple):
+    """What is sent."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    cut: bool = False
+    """Whether its end is missing."""
+
+
+def hostile(chance: random.Random) -> Request:
+    """Make a request that nobody should send."""
     kind = chance.choice(_TYPES)
     path, _, query = chance.choice(_PATHS).partition("?")
     body = body_of(chance, kind)
@@ -113,20 +123,26 @@ async def answer_to(app: Any, chance: random.Random) -> tuple[int, bytes]:
         headers.append(
             (chance.choice([b"authorization", b"origin", b"x-forwarded-for", b"cookie"]), chance.choice(wrong))
         )
+    method, more = chance.choice(_METHODS), body[:300].split(b"\r")[0] if chance.random() < 0.3 else query.encode()
+    return Request(method, path, more, headers, body, cut=chance.random() < 0.03)
+
+
+async def answer_to(app: Any, chance: random.Random) -> tuple[int, bytes]:
+    """Send a request as a server would hand it over, in pieces, and perhaps without its end."""
+    asked = hostile(chance)
     scope = {
-        "type": "http", "http_version": "1.1", "method": chance.choice(_METHODS), "scheme": "http", "path": path,
-        "raw_path": path.encode(), "root_path": "", "headers": headers, "client": ("10.0.0.1", 1), "server": ("x", 80),
-        "query_string": body[:300].split(b"\r")[0] if chance.random() < 0.3 else query.encode(), "state": {},
+        "type": "http", "http_version": "1.1", "method": asked.method, "scheme": "http", "path": asked.path,
+        "raw_path": asked.path.encode(), "root_path": "", "headers": asked.headers, "client": ("10.0.0.1", 1),
+        "server": ("x", 80), "query_string": asked.query, "state": {},
     }  # fmt: skip
-    pieces = [body[at : at + 4_000] for at in range(0, len(body), 4_000)] or [b""]
-    cut = chance.random() < 0.03
+    pieces = [asked.body[at : at + 4_000] for at in range(0, len(asked.body), 4_000)] or [b""]
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         if not pieces:
             return {"type": "http.disconnect"}
         piece = pieces.pop(0)
-        return {"type": "http.request", "body": piece, "more_body": bool(pieces) or cut}
+        return {"type": "http.request", "body": piece, "more_body": bool(pieces) or asked.cut}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
@@ -152,11 +168,6 @@ async def send_all(app: Any, count: int, seed: int) -> Counter[int]:
     return statuses
 
 
-def memory() -> float:
-    """Megabytes that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
-
-
 def send_and_look(service: Served, count: int, seed: int) -> Counter[int]:
     """Send requests, and look whether the service still translates and nothing waits."""
     before = service.translate("red dog").json()
@@ -165,17 +176,3 @@ def send_and_look(service: Served, count: int, seed: int) -> Counter[int]:
     assert (translating.waiting, translating.requests) == (0, 0)
     assert service.translate("red dog").json() == before
     return statuses
-
-
-def main() -> None:
-    """Send as many as are asked for, in ten parts."""
-    count, seed = (int(sys.argv[1]) if len(sys.argv) > 1 else 100_000), (int(sys.argv[2]) if len(sys.argv) > 2 else 1)
-    total: Counter[int] = Counter()
-    with served(OPTIONS) as service:
-        for part in range(10):
-            total += send_and_look(service, count // 10, seed + part)
-            print(f"{total.total():,} requests, {memory():.1f} MB, {dict(sorted(total.items()))}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

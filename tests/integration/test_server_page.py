@@ -22,7 +22,7 @@ def service() -> Iterator[Served]:
 
 
 def path_of(file: Path) -> str:
-    return "/" if file.name == "index.html" else f"/page/{file.name}"
+    return {"index.html": "/", "api.html": "/docs"}.get(file.name, f"/page/{file.name}")
 
 
 def test_files_are_sent_once(service: Served) -> None:

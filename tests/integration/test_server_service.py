@@ -20,6 +20,7 @@ from nmt.server.keys import new_key, write_keys
 from nmt.server.options import Limits, ServeOptions
 from nmt.server.protocol import GONE
 from nmt.server.registry import Lease, Models
+from nmt.server.running import listen
 
 QUIET = ServeOptions(log=False, page=False, threads=1)
 
@@ -72,11 +73,14 @@ def test_documents(service: Served) -> None:
         "attachment; filename=\"a_b_.tgt.txt\"; filename*=UTF-8''a%20b%C3%A9.tgt.txt"
     )
     assert service.ask("GET", "/download_file/nothing").status_code == 404
+    told = send("a.txt", b"The red dog sees an old cat, and so do I.", source="auto").json()
+    assert told["detectedLanguage"]["language"] == "en"
+    assert sum(told["statuses"].values()) == 1
     for done, message in (
         (send("a.exe", b"x"), "Invalid request: file format not supported"),
         (send("a.docx", b"PK\x03\x04 no"), "Invalid request: "),
         (send("a.txt", b"x", source=""), "Invalid request: missing source parameter"),
-        (send("a.txt", b"x", source="auto"), "auto is not supported for files"),
+        (send("a.txt", b"x", source="auto", target="xx"), "xx is not supported"),
         (send("a.txt", b"x", target="en"), "en is the language of the file already"),
         (service.ask("POST", "/translate_file", data={"source": "en"}), "Invalid request: missing file parameter"),
         (service.ask("POST", "/translate_file", json={"file": "x"}), "Invalid request: missing file parameter"),
@@ -286,3 +290,20 @@ def test_reloading_loses_no_request(tmp_path: Path) -> None:
         (folder / "a.nmt").unlink()
         service.run(service.app.reload())
         assert service.translate("red dog").json() == {"error": "en is not supported"}
+
+
+def test_under_a_path_of_a_proxy_and_with_metrics_apart() -> None:
+    with listen("127.0.0.1", 0) as probe:
+        port = probe.getsockname()[1]
+    with served(ServeOptions(log=False, root_path="/nmt", metrics_at=("127.0.0.1", port))) as service:
+        done = service.ask(
+            "POST", "/translate_file", data={"source": "en", "target": "tgt"}, files={"file": ("a.txt", b"red dog")}
+        )
+        assert done.json()["translatedFileUrl"].startswith("http://service/nmt/download_file/")
+        assert service.ask("GET", "/spec").json()["servers"] == [{"url": "/nmt"}]
+        assert service.ask("GET", "/metrics").status_code == 404
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        assert "nmt_documents 0.0" in page
+        assert "nmt_document_lines_left 0.0" in page
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics")

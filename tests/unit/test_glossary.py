@@ -108,3 +108,14 @@ def test_what_is_no_glossary_is_told(content: bytes, message: str) -> None:
         Glossary.parse(content, ("en", "de"))
     with pytest.raises(GlossaryError, match="expected languages for a TBX file"):
         Glossary.parse(TBX.encode())
+
+
+def test_forms_of_a_term() -> None:
+    glossary = Glossary.parse(b"dog|dogs\tHund|Hunde\nmouse | mice\tMaus\nACME|Acme\na\\|b\tc\\|d\n|\tx")
+    found = [(each.source, each.target) for each in glossary]
+    assert found == [
+        *(("dog", "Hund"), ("dogs", "Hunde"), ("mouse", "Maus"), ("mice", "Maus"), ("ACME", None)),
+        *(("a|b", "c|d"), ("|", "x")),
+    ]
+    with pytest.raises(GlossaryError, match="line 1: expected as many forms in the translation as in the term, 1, or"):
+        Glossary.parse(b"dog\tHund|Hunde")

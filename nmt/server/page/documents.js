@@ -8,7 +8,7 @@ export class Documents {
    * @param {HTMLElement} drop Where documents are dropped.
    * @param {HTMLInputElement} input Where they are chosen.
    * @param {HTMLElement} list What became of them.
-   * @param {() => object|null} how Returns languages, glossary and key; null if the source is not chosen.
+   * @param {() => object} how Returns languages, glossary and key.
    */
   constructor(drop, input, list, how) {
     Object.assign(this, { list, how });
@@ -41,8 +41,7 @@ export class Documents {
     for (const file of files) {
       const row = new Row(file.name);
       this.list.prepend(row.element);
-      if (how === null) row.fail("Choose the language of the document above first.");
-      else this.queue = this.queue.then(() => this.#translate(file, how, row));
+      this.queue = this.queue.then(() => this.#translate(file, how, row));
     }
   }
 

@@ -26,7 +26,7 @@ const reading = new Reading(text, $("mirror"), output, showLine, tell);
 const live = new Live(translate, busy, failed);
 const openKey = wireKey($("key-dialog"), begin);
 const glossary = new GlossaryDialog($("glossary"), () => changed(0), (problem) => message.show(problem));
-const documents = new Documents($("drop"), $("file"), $("file-list"), () => (languages.detects ? null : how()));
+const documents = new Documents($("drop"), $("file"), $("file-list"), () => ({ ...how(), source: languages.source }));
 
 /** How to translate: languages, glossary, key. */
 function how() {
