@@ -41,8 +41,8 @@ def list_(folder: Path, as_json: bool) -> None:
 
 def add(folder: Path, model: Path, adding: Adding) -> None:
     """Put a model into a folder, and tell what it is called there; see `add_model`, whose errors it raises."""
-    row = add_model(folder, model, adding)
-    tell("nmt models add", f"{folder / REGISTRY_FILE} lists {row.file}: {row.source} to {row.target}")
+    for row in add_model(folder, model, adding):
+        tell("nmt models add", f"{folder / REGISTRY_FILE} lists {row.file}: {row.source} to {row.target}")
 
 
 def verify(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from nmt.decoding.exporting import contents_of
 from nmt.decoding.translator import Translator
 from nmt.files import atomic_write, remove_leftovers
-from nmt.languages import folded
+from nmt.languages import common, folded
 from nmt.lock import locked
 from nmt.model_folder.files import ModelError
 from nmt.reading import open_regular, sha256
@@ -55,7 +55,7 @@ class Checked(NamedTuple):
     """What is wrong with it, on one line."""
 
 
-def add_model(folder: Path, model: Path, adding: Adding) -> ModelRow:
+def add_model(folder: Path, model: Path, adding: Adding) -> list[ModelRow]:
     """Put a model into a folder, and list it in its `models.toml`, which then lists all that is there.
 
     A model file is copied, of a model folder one is made. It is written under a temporary name, opened, flushed to the
@@ -68,7 +68,7 @@ def add_model(folder: Path, model: Path, adding: Adding) -> ModelRow:
         adding: What is said of it.
 
     Returns:
-        What is listed.
+        What is listed: a row for each pair of languages of the model.
 
     Raises:
         CollectionError: There is another model for these languages.
@@ -81,29 +81,34 @@ def add_model(folder: Path, model: Path, adding: Adding) -> ModelRow:
     with locked(folder):
         remove_leftovers(folder)
         rows = _rows(folder, model)
-        replaced = [row for row in rows if _same_languages(row, found)]
+        replaced = [row for row in rows if any(_same_languages(row, each) for each in found)]
         if replaced and not adding.replace:
+            same = next(each for each in found if _same_languages(replaced[0], each))
             raise CollectionError(
-                f"{folder / replaced[0].file}: translates {found.source} to {found.target} already; "
+                f"{folder / replaced[0].file}: translates {same.source} to {same.target} already; "
                 "expected --replace, or other codes"
             )
-        file, digest = _placed(folder, model, f"{found.source}-{found.target}", adding.precision)
-        row = ModelRow(
-            file=file,
-            source=found.source,
-            target=found.target,
-            name=adding.name,
-            license=found.license if adding.license is None else adding.license,
-            sha256=digest,
-            tags=adding.tags,
-        )
+        codes = [common(getattr(each, side) for each in found) for side in ("source", "target")]
+        file, digest = _placed(folder, model, "-".join(codes), adding.precision)
+        new = [
+            ModelRow(
+                file=file,
+                source=each.source,
+                target=each.target,
+                name=adding.name,
+                license=each.license if adding.license is None else adding.license,
+                sha256=digest,
+                tags=adding.tags,
+            )
+            for each in found
+        ]
         kept = [each for each in rows if each not in replaced]
-        write_registry(folder, sorted([*kept, row], key=lambda each: (each.source, each.target)))
-        for name in {each.file for each in replaced} - {each.file for each in (*kept, row)}:
+        write_registry(folder, sorted([*kept, *new], key=lambda each: (each.source, each.target)))
+        for name in {each.file for each in replaced} - {each.file for each in (*kept, *new)}:
             path = folder / name
             if path.is_symlink() or path.is_file():
                 path.unlink()
-    return row
+    return new
 
 
 def verify_models(folder: Path) -> Iterator[Checked]:
@@ -125,7 +130,7 @@ def verify_models(folder: Path) -> Iterator[Checked]:
                 raise ModelError(
                     f"{entry.path}: expected the SHA-256 {entry.sha256}, as {REGISTRY_FILE} says, got {came or 'none'}"
                 )
-            yield Checked(entry, _probe(entry.path), None)
+            yield Checked(entry, _probe(entry.path, entry.target), None)
         except (ValueError, OSError) as error:
             yield Checked(entry, None, str(error))
 
@@ -179,9 +184,11 @@ def _placed(folder: Path, model: Path, name: str, precision: str) -> tuple[str, 
     return path.name, digest
 
 
-def _probe(path: Path) -> tuple[str, str]:
-    """Translate a line that a model can read."""
+def _probe(path: Path, target: str | None = None) -> tuple[str, str]:
+    """Translate a line that a model can read, to a language, of several, or the first of these."""
     translator = Translator.load(path, threads=1)
+    if len(translator.target_languages) > 1:
+        translator = translator.to(target or translator.target_languages[0])
     subwords = translator.source_subwords
     line = subwords.decode(range(*_PROBED.indices(subwords.size)))
     [found] = translator.translate_detailed([line])

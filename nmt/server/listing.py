@@ -29,13 +29,13 @@ Identity = tuple[tuple[int, int, int, int] | None, ...]
 """Device, inode, size and time of change of each file, None of one that is missing: what has another identity may have
 another content."""
 
-Cache = dict[Path, tuple[Identity, "Entry"]]
+Cache = dict[Path, tuple[Identity, tuple["Entry", ...]]]
 """What models said of themselves, and what their files were then."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model that is listed: nothing of it needs to be open."""
+    """A model that is listed, for a pair of languages: nothing of it needs to be open."""
 
     path: Path
     """The model file or folder."""
@@ -95,7 +95,7 @@ def list_models(places: Sequence[Path], cache: Cache | None = None) -> Listing:
             seen.update(inside.seen)
         else:
             seen[place] = identity_of(place)
-            found.append(_described(place, seen[place], cache, problems))
+            found += _described(place, seen[place], cache, problems)
     kept: dict[tuple[str, str], Entry] = {}
     for entry in found:
         other = kept.setdefault((folded(entry.source), folded(entry.target)), entry)
@@ -132,7 +132,7 @@ def list_folder(folder: Path, cache: Cache | None = None) -> Listing:
         try:
             require_within(path, root)
             if rows is None:
-                entries.append(replace(_described(path, seen[path], cache, problems), root=root))
+                entries += [replace(each, root=root) for each in _described(path, seen[path], cache, problems)]
                 continue
             row = rows[number]
             if not path.exists():
@@ -143,7 +143,7 @@ def list_folder(folder: Path, cache: Cache | None = None) -> Listing:
     return Listing(tuple(entries), tuple(problems), seen)
 
 
-def _described(path: Path, identity: Identity, cache: Cache, problems: list[str]) -> Entry:
+def _described(path: Path, identity: Identity, cache: Cache, problems: list[str]) -> tuple[Entry, ...]:
     """Describe a model, or, if its new files are damaged, what it was: that may be open, and is not to be lost."""
     known = cache.get(path)
     if known is not None and known[0] == identity:
@@ -164,28 +164,41 @@ def _told(path: Path, error: Exception) -> str:
     return printable(str(error) if str(path) in str(error) else f"{path}: {error}")
 
 
-def described(path: Path, source: str | None = None, target: str | None = None) -> Entry:
-    """List a model as what it says of itself.
+def described(path: Path, source: str | None = None, target: str | None = None) -> tuple[Entry, ...]:
+    """List a model as what it says of itself, once for each pair of languages.
 
     Args:
         path: The model file or folder.
-        source: Code of its source language, instead of what it says.
+        source: Code of its source language, instead of what it says; of several, the one to list.
         target: The same of its target language.
 
     Raises:
-        ModelError: It is missing or damaged, or its languages have no codes.
+        ModelError: It is missing or damaged, or its languages have no codes, or it does not have these.
         OSError: It cannot be read.
     """
     with unchanging(path) if path.is_file() else nullcontext(path) as copy:
         settings = settings_of(copy)
-    source, target = source or settings.data.source_language, target or settings.data.target_language
+    data = settings.data
+    if len(data.directions) > 1:
+        wanted = [
+            pair
+            for pair in data.directions
+            if all(
+                code is None or folded(code) == folded(own) for code, own in zip((source, target), pair, strict=True)
+            )
+        ]
+        if not wanted:
+            known = ", ".join("-".join(pair) for pair in data.directions)
+            raise ModelError(f"{path}: expected one of {known}, as it translates, got {source or ''}-{target or ''}")
+        return tuple(Entry(path, *pair, license=settings.license) for pair in wanted)
+    source, target = source or data.source_language, target or data.target_language
     for side, code in (("source", source), ("target", target)):
         if not CODE.fullmatch(code):
             raise ModelError(
                 f"{path}: expected a code for its {side} language, such as de or pt-BR, got {code!r}; "
                 f"`nmt models add --{side}` says another"
             )
-    return Entry(path, source, target, license=settings.license)
+    return (Entry(path, source, target, license=settings.license),)
 
 
 def require_within(path: Path, root: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nmt.decoding.pivot import PivotTranslator, Translates
+from nmt.decoding.translator import Translator
 from nmt.languages import folded
 from nmt.process import give_back_memory
 from nmt.server.listing import Cache, Entry, Listing, identity_of, list_models
@@ -97,7 +98,12 @@ class Lease:
         """
         if not self._parts:
             raise RuntimeError("a model was used after its lease had ended")
-        first, *more = (part.translator for part in self._parts if part.translator is not None)
+        targets = [each for each in (self.direction.via, self.direction.target) if each is not None]
+        first, *more = (
+            _writing(part.translator, target)
+            for part, target in zip(self._parts, targets, strict=True)
+            if part.translator is not None
+        )
         return PivotTranslator(first, more[0]) if more else first
 
     def end(self) -> None:
@@ -249,7 +255,8 @@ class Models:
     def usage(self) -> Usage:
         """Tell what is open."""
         shelf = self._shelf
-        return Usage(len(self._table.entries), *shelf.usage(), shelf.memory, shelf.opened, shelf.closed)
+        models = len({entry.path for entry in self._table.entries.values()})
+        return Usage(models, *shelf.usage(), shelf.memory, shelf.opened, shelf.closed)
 
     def close(self) -> None:
         """Close all that nobody uses, and the rest when its users are done; what is asked for later opens again."""
@@ -271,6 +278,11 @@ class Models:
                     if key[0] != key[1] and key not in directions:
                         directions[key] = _pivoting(first, second)
         return _Table(entries, directions)
+
+
+def _writing(translator: Translator, target: str) -> Translator:
+    """Tell a model of several languages which one to write; one that knows one may be listed under another code."""
+    return translator.to(target) if len(translator.target_languages) > 1 else translator
 
 
 def _pivoting(first: Entry, second: Entry) -> Direction:

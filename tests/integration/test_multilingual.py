@@ -20,6 +20,7 @@ from nmt.decoding.translator import Translator
 from nmt.experiment import training_batches
 from nmt.languages import LanguageError
 from nmt.model_folder.scores import ScoresFile
+from nmt.server.registry import Models
 
 WORDS = {"a": "b c", "d": "e f", "g": "h i", "j": "k l", "m": "n o"}
 """English, and German; French is German in capitals."""
@@ -228,3 +229,25 @@ def test_many_languages_to_one_need_no_tag(config, tmp_path):
     assert (many.data.source_language, many.data.target_language) == ("mul", "fr")
     prepare(many)
     assert PreparedData.open(many).source_subwords.tags == {}
+
+
+def test_a_server_offers_every_direction(exported, tmp_path):
+    served = Models([exported])
+    assert [each[:2] for each in served.directions()] == [("en", "de"), ("en", "fr")]
+    for target in ("de", "FR"):
+        with served.use("en", target) as lease:
+            found = lease.translator.with_threads(1).translate_detailed(LINES)
+        assert is_french([each.text for each in found]) == [target == "FR"] * 3
+    usage = served.usage()
+    assert (usage.models, usage.open, usage.opened) == (1, 1, 1), "one model, opened once"
+    folder = tmp_path / "models"
+    done = forked("models", "add", folder, exported)
+    assert done.stderr.count("lists en-mul.nmt: en to ") == 2
+    assert forked("models", "verify", folder).stdout.count("\tok\t") == 2
+    with Models([folder]).use("en", "fr") as lease:
+        assert is_french([each.text for each in lease.translator.translate_detailed(LINES)]) == [True] * 3
+    assert error_of(forked("models", "add", folder, exported, "--target", "nl")).endswith(
+        "expected one of en-de, en-fr, as it translates, got -nl"
+    )
+    assert forked("models", "add", folder, exported, "--target", "de", "--replace").returncode == 0
+    assert {each[:2] for each in Models([folder]).directions()} == {("en", "de"), ("en", "fr")}
