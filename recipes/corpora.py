@@ -28,6 +28,8 @@ class Corpus:
     """What the config calls the folder of the files."""
     folders: Mapping[str, str]
     """The name of that folder by pair of languages, each of which goes in both directions."""
+    several: Mapping[str, str] = field(default_factory=dict)
+    """Languages that one model translates to, as in `en de,fr`, each with the config that says so."""
     splits: tuple[str, ...] = ("train", "valid", "test")
     """The files that must be there."""
     more_tests: tuple[str, ...] = ()
@@ -40,7 +42,9 @@ class Corpus:
     """Those files: by split, of which one each is made, and how, given its language."""
 
     def folder(self, source: str, target: str) -> str | None:
-        """The folder for two languages; none if there is no such pair."""
+        """The folder for two languages, or several; none if there is no such pair."""
+        if f"{source} {target}" in self.several:
+            return next(iter(self.folders.values()))
         return self.folders.get(f"{source} {target}") or self.folders.get(f"{target} {source}")
 
 
@@ -56,6 +60,7 @@ CORPORA = {
         splits=("train", "valid", "test_2016_flickr"),
         more_tests=("test_2016_flickr", "test_2017_flickr"),  # Czech has no translation of the second
         cells=("lstm", "mi_lstm"),
+        several={"en de,fr,cs": "multilingual.toml"},
     ),
     "tatoeba": Corpus("TATOEBA", {"de en": "tatoeba-deen", "fr en": "tatoeba-fren"}),
     "small-enja": Corpus(
@@ -129,27 +134,37 @@ def main() -> None:
     corpus, source, target = CORPORA[arguments.corpus], arguments.source, arguments.target
     folder = corpus.folder(source, target)
     if folder is None:
-        pairs = ", ".join(f"{pair}, {' '.join(reversed(pair.split()))}" for pair in corpus.folders)
+        pairs = ", ".join(
+            [*(f"{pair}, {' '.join(reversed(pair.split()))}" for pair in corpus.folders), *corpus.several]
+        )
         parser.error(f"languages: expected {pairs}, got {source} {target}")
     cell = arguments.cell or (corpus.cells[0] if corpus.cells else None)
     if cell is not None and cell not in corpus.cells:
         parser.error(f"--cell: expected {' or '.join(corpus.cells) or 'none for this corpus'}, got {cell}")
-    files = [f"{split}.{language}.gz" for split in corpus.splits for language in (source, target)]
+    languages = source, *target.split(",")
+    files = [f"{split}.{language}.gz" for split in corpus.splits for language in languages]
     data = find_data(folder, arguments.data, files)
 
     names = {corpus.variable: str(data), "SOURCE": source, "TARGET": target, "TEXT": corpus.text, "CELL": cell or ""}
     steps.start(**names)
-    derive(corpus, data, (source, target))
-    config = Path("recipes", arguments.corpus, "config.toml")
+    derive(corpus, data, languages)
+    config = Path("recipes", arguments.corpus, corpus.several.get(f"{source} {target}", "config.toml"))
     chosen = tomllib.loads(config.read_text(encoding="utf-8"))
-    settings = [f"data.source_language={source}", f"data.target_language={target}"]
-    settings += [f"model.cell={cell}"] if cell else []
-    tests = list(chosen["data"].get("test", {}))
-    for test in corpus.more_tests:
-        paths = [data / f"{test}.{language}.gz" for language in (source, target)]
-        if all(path.is_file() for path in paths):
-            tests.append(test)
-            settings.insert(0, f"data.test.{test}=['{paths[0]}', '{paths[1]}']")
+    settings = [f"model.cell={cell}"] if cell else []
+    if len(languages) == 2:
+        settings = [f"data.source_language={source}", f"data.target_language={target}", *settings]
+        tests = list(chosen["data"].get("test", {}))
+        for test in corpus.more_tests:
+            paths = [data / f"{test}.{language}.gz" for language in languages]
+            if all(path.is_file() for path in paths):
+                tests.append(test)
+                settings.insert(0, f"data.test.{test}=['{paths[0]}', '{paths[1]}']")
+    else:
+        tests = [
+            f"{test}:{each['source_language']}-{each['target_language']}"
+            for each in chosen["data"]["corpora"]
+            for test in each.get("test", {})
+        ]
     settings += arguments.settings  # the user's come last and win
     model = Path(steps.last_value(settings, "folder", Template(chosen["folder"]).substitute(names)))
     settings.append(f"folder={model}")

@@ -126,7 +126,7 @@ def score(model: Path, tests: Sequence[str], settings: Sequence[str]) -> dict[st
         The translation of each test set.
     """
     target, threads = (last_value(settings, key, "") for key in ("data.target_language", "training.threads"))
-    outputs = {test: model / f"{test}.{target}.txt" for test in tests}
+    outputs = {test: model / f"{test.replace(':', '.')}{target and f'.{target}'}.txt" for test in tests}
     for test, output in outputs.items():
         if not newer(output, model / "model.safetensors"):
             options = ["--test", test, "--output", str(output), *(["--threads", threads] if threads else [])]

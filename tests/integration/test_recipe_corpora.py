@@ -14,6 +14,9 @@ sys.path.insert(0, str(RECIPES))
 import corpora  # noqa: E402
 import steps  # noqa: E402
 
+YEARS = {"de": (2016, 2017), "fr": (2016, 2017), "cs": (2016,)}
+TOGETHER = [f"test_{year}_flickr:en-{code}" for code, years in YEARS.items() for year in years]
+
 
 def test_every_corpus_has_a_row_and_a_folder_of_its_own():
     assert {path.parent.name for path in RECIPES.glob("*/config.toml")} == {*corpora.CORPORA, "quickstart"}
@@ -39,6 +42,7 @@ def commands(monkeypatch, tmp_path):
         ("multi30k cs en --cell=mi_lstm", "run/multi30k-cs-en-mi_lstm", ["test_2016_flickr"]),
         ("tatoeba en fr", "run/tatoeba-en-fr", ["test"]),
         ("canlaws fr en", "run/canlaws-fr-en", ["test"]),
+        ("multi30k en de,fr,cs", "run/multi30k-en-de,fr,cs-lstm", TOGETHER),
     ],
 )
 def test_what_a_corpus_runs(arguments, model, tests, commands, monkeypatch, tmp_path):
@@ -46,14 +50,16 @@ def test_what_a_corpus_runs(arguments, model, tests, commands, monkeypatch, tmp_
     corpus = corpora.CORPORA[name]
     folder = tmp_path / corpus.folder(source, target)
     folder.mkdir()
-    for split in {*corpus.splits, *tests}:
-        for language in (source, target):
+    languages = [source, *target.split(",")]
+    for split in {*corpus.splits, *(test.partition(":")[0] for test in tests)}:
+        for language in languages:
             (folder / f"{split}.{language}.gz").touch()
     words = [name, source, target, "--threads", "3", str(tmp_path), *options, "--set", "model.dropout=0.1"]
     monkeypatch.setattr(sys, "argv", ["corpora.py", *words])
     corpora.main()
     prepare, train, *evaluate = commands
-    assert prepare[:3] == ["nmt", "prepare", f"recipes/{name}/config.toml"]
+    settings = "multilingual" if len(languages) > 2 else "config"
+    assert prepare[:3] == ["nmt", "prepare", f"recipes/{name}/{settings}.toml"]
     assert train[:2] == ["nmt", "train"]
     assert train[2:] == prepare[2:]
     assert [(command[1], command[4], command[-2:]) for command in evaluate] == [
@@ -61,9 +67,9 @@ def test_what_a_corpus_runs(arguments, model, tests, commands, monkeypatch, tmp_
     ]
     config = load_config(Path(train[2]), train[4::2])
     assert (config.folder, config.training.threads, config.model.dropout) == (Path(model), 3, 0.1)
-    assert (config.data.source_language, config.data.target_language) == (source, target)
-    assert set(config.data.test) == set(tests)
-    pairs = [*config.data.train, config.data.valid, *config.data.test.values()]
+    assert config.data.directions == tuple((source, language) for language in languages[1:])
+    assert {*config.data.test_sets} == {*tests}
+    pairs = [files for part in config.data.parts for files in (*part.train, part.valid, *part.test.values())]
     assert all(Path(file).is_file() for pair in pairs for file in pair)
 
 
