@@ -188,6 +188,12 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     start_from: StartFrom = None,
     device: TrainingDevice = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Tell also what so many processes take, by `torchrun`.")
+    ] = 1,
+    gigabits: Annotated[
+        float, typer.Option(min=0.001, max=10_000, metavar="N", help="Gbit/s of the connection of each of them.")
+    ] = 1.0,
 ) -> None:
     """Tell what training will take: memory by part, speed, time, the largest batches that fit.
 
@@ -197,7 +203,7 @@ def plan(
         require_torch("nmt plan")
         from nmt.commands.plan import run
 
-        run(config, _with_start(_with_device(overrides, device), start_from), json)
+        run(config, _with_start(_with_device(overrides, device), start_from), json, processes, gigabits)
 
 
 def average(

@@ -22,13 +22,15 @@ from nmt.terminal import tell
 from nmt.values import shown_bytes
 
 
-def run(path: Path, overrides: Sequence[str], as_json: bool) -> None:
+def run(path: Path, overrides: Sequence[str], as_json: bool, processes: int = 1, gigabits: float = 1.0) -> None:
     """Train a few steps in a process of its own, and print what a whole training will take.
 
     Args:
         path: The TOML file.
         overrides: `section.key=value` each.
         as_json: Print one JSON object.
+        processes: How many are to train together.
+        gigabits: A second, of the connection of each.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -41,20 +43,20 @@ def run(path: Path, overrides: Sequence[str], as_json: bool) -> None:
         with locked(config.folder):
             prepared_data(config)
     tell("nmt plan", "training some steps on real batches")
-    found = trial(path, overrides)
+    found = trial(path, overrides, processes, gigabits)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
         show(found, Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 120))
 
 
-def trial(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Measure in a fresh process.
+def trial(path: Path, overrides: Sequence[str], processes: int = 1, gigabits: float = 1.0) -> dict[str, Any]:
+    """Measure in a fresh process; see `run`.
 
     Raises:
         TrainingError: It failed; with its last line.
     """
-    output = run_trial("nmt.commands.plan_trial", str(path), *overrides)
+    output = run_trial("nmt.commands.plan_trial", str(path), str(processes), str(gigabits), *overrides)
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return result
 
@@ -98,7 +100,22 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         "an epoch": f"{found['batches']:,} batches, {found['target_tokens']:,} target tokens, "
         f"{found['minutes_per_epoch']:.1f} minutes without validation",
     }
+    if "processes" in found:
+        rows |= _processes(found["processes"])
     for name, text in rows.items():
         console.print(f"{name:<22}{text}", markup=False, soft_wrap=True)
     for note in found["notes"]:
         console.print(note, markup=False, soft_wrap=True)
+
+
+def _processes(found: Mapping[str, Any]) -> dict[str, str]:
+    """What several processes will take."""
+    size = found["processes"]
+    return {
+        f"{size} processes": f"steps of {found['batches_per_step']} batches; each process on cores of its own as those "
+        f"here, and {shown_bytes(found['buffer_bytes'])} more memory than above",
+        "sent in a step": f"{shown_bytes(found['sent_bytes_per_step'])} by each process, and as much received",
+        "speed of all": f"about {found['target_tokens_per_second']:,.0f} target tokens/s over "
+        f"{found['gigabits_per_second']:g} Gbit/s: {found['step_seconds']:.3f} s a step, of which the mean process "
+        f"computes {found['compute_seconds']:.3f} s ({found['efficiency']:.0%})",
+    }

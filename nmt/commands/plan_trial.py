@@ -1,6 +1,6 @@
 """The measuring half of `nmt plan`: a process of its own, so that its memory is that of a fresh `nmt train`.
 
-    python -m nmt.commands.plan_trial CONFIG [section.key=value ...]
+    python -m nmt.commands.plan_trial CONFIG PROCESSES GIGABITS [section.key=value ...]
 
 Real training steps on real batches; prints one JSON object. Writes nothing.
 """
@@ -29,7 +29,9 @@ from nmt.model.recurrent import describe
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import draw_curves
 from nmt.training.device_memory import DeviceMemory, memory_of
+from nmt.training.exchange_time import Link, imbalance, sent_bytes, step_seconds
 from nmt.training.footprint import Need
+from nmt.training.gradients import make_buckets
 from nmt.training.loss import mixed
 from nmt.training.microbatching import MicroBatching, memory_limit, take
 from nmt.training.trainer import Trainer, build_model
@@ -140,6 +142,39 @@ def measure(config: Config) -> dict[str, Any]:
     }
 
 
+def add_processes(found: dict[str, Any], config: Config, processes: int, gigabits: float) -> None:
+    """Tell what so many processes will take, from what was measured of one.
+
+    Args:
+        found: What `measure` gave; is added to.
+        config: The settings.
+        processes: How many there are.
+        gigabits: A second, of each one's connection.
+    """
+    data = PreparedData.open(config)
+    shapes = training_batches(config, data).shapes(0)
+    model = build_model(config, data.source_subwords.size, data.target_subwords.size)
+    dtype = getattr(torch, config.training.gradient_precision)
+    buckets = [bucket.values.nbytes for bucket in make_buckets(list(model.parameters()), processes, dtype)]
+    uneven = imbalance([source * pairs + target * pairs for source, target, pairs, _ in shapes], processes)
+    each = config.training.accumulate
+    tokens = found["target_tokens"] / len(shapes) * each
+    compute = tokens / found["target_tokens_per_second"]
+    seconds = step_seconds(compute * uneven, buckets, processes, Link(1e9 * gigabits), each)
+    found["processes"] = {
+        "processes": processes,
+        "gigabits_per_second": gigabits,
+        "sent_bytes_per_step": round(sent_bytes(buckets, processes)),
+        "buffer_bytes": 2 * sum(buckets),
+        "compute_seconds": compute,
+        "imbalance": uneven,
+        "step_seconds": seconds,
+        "efficiency": compute / seconds,
+        "target_tokens_per_second": processes * tokens / seconds,
+        "batches_per_step": processes * each,
+    }
+
+
 def _need(trainer: Trainer, batch: Batch) -> Need:
     return trainer.footprint.need(batch.source_lengths.tolist(), batch.target_lengths.tolist())
 
@@ -247,7 +282,10 @@ def _most_tokens(
 
 def main() -> None:
     """Measure what the arguments name, and print it."""
-    result = measure(load_config(Path(sys.argv[1]), sys.argv[2:]))
+    config, processes = load_config(Path(sys.argv[1]), sys.argv[4:]), int(sys.argv[2])
+    result = measure(config)
+    if processes > 1:
+        add_processes(result, config, processes, float(sys.argv[3]))
     sys.stdout.write(json.dumps(result) + "\n")
 
 

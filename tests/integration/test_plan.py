@@ -13,7 +13,7 @@ import pytest
 from commands import forked
 from synthetic import make_pairs, write_corpus
 
-from nmt.commands import plan
+from nmt.commands import plan, plan_trial
 from nmt.config_file import load_config
 from nmt.data.batching import TrainingBatches
 from nmt.data.preparation.prepare import PreparedData
@@ -85,6 +85,25 @@ def test_it_says_what_training_takes(config: Path, said: dict[str, Any], tmp_pat
     policies = {row["layers"][0] for row in said["stacks"].values()}
     assert policies == {"store": {"store"}, "1KiB": {"recompute", "checkpoint"}}[memory]
     assert abs(peak / said["peak_bytes"] - 1) < 0.05
+
+
+def test_several_processes(config: Path, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    loaded = load_config(config, [])
+    found = dict(said)
+    plan_trial.add_processes(found, loaded, 4, 0.1)
+    told = found["processes"]
+    assert 0 <= told["sent_bytes_per_step"] / (1.5 * 4 * said["parameters"]) - 1 < 0.05
+    assert told["imbalance"] >= 1
+    assert told["step_seconds"] > told["compute_seconds"]
+    assert told["target_tokens_per_second"] < 4 * said["target_tokens_per_second"]
+    plan_trial.add_processes(found, load_config(config, ["training.gradient_precision=bfloat16"]), 4, 0.1)
+    assert found["processes"]["sent_bytes_per_step"] == told["sent_bytes_per_step"] / 2
+    assert found["processes"]["step_seconds"] < told["step_seconds"]
+    monkeypatch.setattr(plan, "trial", lambda *_: found)
+    plan.run(config, [], as_json=False, processes=4, gigabits=0.1)
+    shown = capsys.readouterr().out
+    assert "4 processes" in shown
+    assert "over 0.1 Gbit/s" in shown
 
 
 def test_for_people(config: Path, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -1,0 +1,78 @@
+"""How long a step of several processes takes: the model behind `nmt plan --processes` and docs/scale.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from statistics import fmean
+
+OVERLAPPED = 0.4
+"""Share of a batch's computing from the first gradient on: what may be sent is sent during it."""
+_CALLS = 2
+"""Calls for a bucket: slices to those that add them up, and the sums to all."""
+_NUMBERS = 3
+"""Calls a step that tell a few numbers."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """What lies between processes."""
+
+    bits_per_second: float
+    """Of each process's connection, in either direction."""
+    latency: float = 1e-4
+    """Seconds until what was sent arrives, the work at both ends included."""
+
+
+def sent_bytes(buckets: Sequence[int], processes: int) -> float:
+    """Tell the bytes that a process sends in a step, and receives; a ring takes as many.
+
+    Args:
+        buckets: Bytes of each bucket.
+        processes: How many there are.
+    """
+    return 2 * (processes - 1) / processes * sum(buckets)
+
+
+def step_seconds(compute: float, buckets: Sequence[int], processes: int, link: Link, accumulate: int = 1) -> float:
+    """Tell how long a step takes.
+
+    Args:
+        compute: Seconds of a process's share of it, of the slowest one.
+        buckets: Bytes of each bucket, in the order in which they are sent; the last one is full only at the end.
+        processes: How many there are.
+        link: What lies between them.
+        accumulate: Batches of a process's share; gradients are sent during the last one.
+    """
+    if processes == 1:
+        return compute
+    *_, last = each = [
+        8 * sent_bytes([size], processes) / link.bits_per_second + _CALLS * (processes - 1) * link.latency
+        for size in buckets
+    ]
+    numbers = _NUMBERS * (processes - 1) * link.latency
+    return compute + numbers + max(last, sum(each) - OVERLAPPED * compute / accumulate)
+
+
+def tree_seconds(compute: float, buckets: Sequence[int], processes: int, link: Link, accumulate: int = 1) -> float:
+    """Tell the same of a binary tree, which sends all bytes up and down again at each of its levels."""
+    levels = math.ceil(math.log2(processes)) if processes > 1 else 0
+    total = 2 * levels * (8 * sum(buckets) / link.bits_per_second + link.latency)
+    return compute + max(0.0, total - OVERLAPPED * compute / accumulate)
+
+
+def imbalance(sizes: Sequence[float], processes: int) -> float:
+    """Tell how much longer the largest of some batches takes than the mean of them: all wait for it.
+
+    Args:
+        sizes: What each batch of an epoch takes, in any unit.
+        processes: How many run at a time.
+
+    Returns:
+        At least 1.
+    """
+    order = Random(0).sample(list(sizes), len(sizes))
+    groups = [order[start : start + processes] for start in range(0, len(order) - processes + 1, processes)]
+    return fmean(max(group) for group in groups) / fmean(sizes) if groups else 1.0
