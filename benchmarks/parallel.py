@@ -194,7 +194,8 @@ def namespaces(size: int) -> Iterator[list[str]]:
                 call(f"ip -n {name} {command}")
         yield names
     finally:
-        for name in names:
+        for rank, name in enumerate(names):
+            subprocess.run(["ip", "link", "delete", f"{BRIDGE}v{rank}"], check=False, stderr=subprocess.DEVNULL)
             subprocess.run(["ip", "netns", "delete", name], check=False, stderr=subprocess.DEVNULL)
         subprocess.run(["ip", "link", "delete", BRIDGE], check=False, stderr=subprocess.DEVNULL)
 
