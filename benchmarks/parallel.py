@@ -3,11 +3,11 @@
     python benchmarks/parallel.py [--processes 2 4 8] [--megabits 1000 100] [--json FILE]     (root, Linux)
     python benchmarks/parallel.py --config CONFIG [--json FILE]
 
-The first puts each process into a network namespace of its own, whose link `tc` makes as slow as asked for. Computing
-is slept, not done, so that two cores can stand for many machines: parameters of the size of the Multi30k network's, whose
-gradients come one after the other in the second half of `--compute` seconds, as in a backward pass. What a step takes is
-held against `nmt.training.exchange_time`. The second trains a network for some steps: one process of one thread, one of
-two, two of one.
+The first puts each process into a network namespace of its own, whose link `tc` makes as slow as asked for.
+Computing is slept, not done, so that two cores can stand for many machines: parameters of the size of the Multi30k
+network's, whose gradients come one after the other in the second half of `--compute` seconds, as in a backward pass.
+What a step takes is held against `nmt.training.exchange_time`. The second trains a network for some steps: one process
+of one thread, one of two, two of one.
 """
 
 from __future__ import annotations
