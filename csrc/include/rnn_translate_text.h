@@ -29,6 +29,9 @@ typedef struct {
   /* What the translation of each line begins with, as when somebody corrects it from left to right; of a line that is
    * cut, that of its first piece. What follows begins with a new subword. NULL, and of a line NULL or "": nothing. */
   const char* const* prefixes;
+  /* Code of the language to translate to, such as "de"; upper and lower case, - and _ are the same. NULL for models
+   * that know one only. */
+  const char* to;
 } rnn_translate_text_options;
 
 /* Opens a file that `nmt export` wrote. What is opened never changes: threads may share it. `isa` as for

@@ -34,7 +34,7 @@ int rnn_translate_text_lines(const rnn_translate_text* text, const rnn_translate
     require(count >= 0 && count <= int64_t{1} << 32, "count: expected 0 to 2^32, got " + std::to_string(count));
     if (count) require_pointer(lines, "lines");
     for (int64_t i = 0; i < count; ++i) require(lines[i], "lines: expected a text for each, got NULL");
-    const rnn_translate_text_options as_in_file{0, -1, 0, 0, 0, nullptr};
+    const rnn_translate_text_options as_in_file{0, -1, 0, 0, 0, nullptr, nullptr};
     const std::vector<std::string> found = text->translator.translate(
         options ? *options : as_in_file, std::vector<std::string_view>(lines, lines + count));
     // One block: the pointers, and what they point to.

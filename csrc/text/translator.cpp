@@ -32,6 +32,23 @@ void load(sentencepiece::SentencePieceProcessor& subwords, const rnn_translate_s
           path + ": " + section.name + ": expected pad, unk, bos, eos = 0, 1, 2, 3");
 }
 
+// The subwords that tell a target language, as in `<2de>`: control symbols, which come first.
+std::map<std::string, int> tags_of(const sentencepiece::SentencePieceProcessor& subwords) {
+  std::map<std::string, int> tags;
+  for (int id = kSpecial; id < subwords.GetPieceSize() && subwords.IsControl(id); ++id) {
+    const std::string& piece = subwords.IdToPiece(id);
+    if (piece.size() < 4 || piece.rfind("<2", 0) != 0 || piece.back() != '>') break;
+    tags[piece.substr(2, piece.size() - 3)] = id;
+  }
+  return tags;
+}
+
+// The same for equal codes: `pt_BR` is `pt-br`.
+std::string folded(std::string code) {
+  for (char& each : code) each = each == '_' ? '-' : each >= 'A' && each <= 'Z' ? static_cast<char>(each + 32) : each;
+  return code;
+}
+
 std::vector<int> encode(const sentencepiece::SentencePieceProcessor& subwords, std::string_view text) {
   std::vector<int> ids;
   const auto status = subwords.Encode({text.data(), text.size()}, &ids);
@@ -100,6 +117,9 @@ void Translator::read_subwords(const std::string& path) {
   require(source && target, path + ": expected source.spm and target.spm, or joint.spm");
   load(source_, *source, numbers[3], path);
   load(target_, *target, numbers[4], path);
+  tags_ = tags_of(source_);
+  forbidden_ = {kPad, kUnknown, kBos};
+  for (const auto& [language, id] : tags_of(target_)) forbidden_.push_back(id);
   for (int id = 0; id < source_.GetPieceSize(); ++id) {
     const std::string_view piece = source_.IdToPiece(id), mark = "\u2581";
     const bool begins = piece.substr(0, mark.size()) == mark;
@@ -129,16 +149,31 @@ std::vector<Translator::Ids> Translator::pieces_of(std::string_view line) const 
   return pieces;
 }
 
+Translator::Ids Translator::beginning_for(const char* language) const {
+  if (tags_.empty()) {
+    require(!language,
+            "to: expected NULL, since the model knows one language only, got " + std::string(language ? language : ""));
+    return {};
+  }
+  const auto found = language ? tags_.find(folded(language)) : tags_.end();
+  if (found == tags_.end()) {
+    std::string known;
+    for (const auto& [code, id] : tags_) known += (known.empty() ? "" : ", ") + code;
+    throw InvalidArgument("to: expected one of the languages that the model writes, " + known + "; got " +
+                          (language ? language : "NULL"));
+  }
+  return {found->second};
+}
+
 rnn_translate_options Translator::options_of(const rnn_translate_text_options& wanted) const {
-  static constexpr std::int32_t kForbidden[] = {kPad, kUnknown, kBos};
   rnn_translate_options options{};
   options.beam_size = wanted.beam_size ? wanted.beam_size : static_cast<std::int64_t>(search_.beam_size);
   options.n_best = 1;
   options.length_penalty = wanted.length_penalty < 0 ? search_.length_penalty : wanted.length_penalty;
   options.bos = kBos;
   options.eos = kEos;
-  options.forbidden = kForbidden;
-  options.forbidden_count = 3;
+  options.forbidden = forbidden_.data();
+  options.forbidden_count = static_cast<std::int64_t>(forbidden_.size());
   options.batch_size = wanted.batch_size ? wanted.batch_size : kBatchSize;
   options.threads = wanted.threads ? wanted.threads : 1;
   options.shortlist = wanted.shortlist;
@@ -150,6 +185,7 @@ rnn_translate_options Translator::options_of(const rnn_translate_text_options& w
 std::vector<std::string> Translator::translate(const rnn_translate_text_options& wanted,
                                                const std::vector<std::string_view>& lines) const {
   const rnn_translate_options options = options_of(wanted);
+  const Ids beginning = beginning_for(wanted.to);
   std::vector<std::string> plain;
   std::vector<std::vector<Ids>> pieces;
   std::vector<Ids> prefixes;
@@ -161,13 +197,15 @@ std::vector<std::string> Translator::translate(const rnn_translate_text_options&
   std::vector<rnn_translate_sentence> sentences;
   for (std::size_t line = 0; line < lines.size(); ++line)
     for (std::size_t i = 0; i < pieces[line].size(); ++i) {
-      const auto length = static_cast<std::int64_t>(pieces[line][i].size());
+      Ids& ids = pieces[line][i];
+      const auto length = static_cast<std::int64_t>(ids.size());  // by which a translation is limited, without the tag
+      ids.insert(ids.begin(), beginning.begin(), beginning.end());
       const auto given = i ? 0 : static_cast<std::int64_t>(prefixes[line].size());
       const double longest = std::floor(search_.max_length_factor * static_cast<double>(length));
       const auto usual = static_cast<std::int64_t>(longest),
                  extra = static_cast<std::int64_t>(search_.max_length_extra);
-      sentences.push_back(
-          {pieces[line][i].data(), length, std::max(usual, given) + extra + 1, prefixes[line].data(), given});
+      sentences.push_back({ids.data(), static_cast<std::int64_t>(ids.size()), std::max(usual, given) + extra + 1,
+                           prefixes[line].data(), given});
     }
   rnn_translate_results* results = nullptr;
   check(rnn_translate_search(model_.get(), &options, sentences.data(), static_cast<std::int64_t>(sentences.size()),

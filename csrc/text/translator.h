@@ -3,6 +3,8 @@
 
 #include <sentencepiece_processor.h>
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,12 +43,16 @@ class Translator {
   bool read_shortlist(const std::string& path) const;
   rnn_translate_options options_of(const rnn_translate_text_options& wanted) const;
   std::vector<Ids> pieces_of(std::string_view line) const;
+  // What every source begins with: the tag of a language, where the model knows several, or nothing.
+  Ids beginning_for(const char* language) const;
 
   std::unique_ptr<rnn_translate_file, FileCloser> file_;
   std::unique_ptr<rnn_translate_model, ModelDestroyer> model_;
   Search search_{};
   bool has_shortlist_ = false;
   sentencepiece::SentencePieceProcessor source_, target_;
+  std::map<std::string, int> tags_;  // of target languages, by the folded code; of several, or none
+  std::vector<std::int32_t> forbidden_;
   std::vector<bool> says_something_, begins_word_;  // of each piece of the source
 };
 

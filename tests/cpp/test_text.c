@@ -31,7 +31,7 @@ static void test_lines(const char* path) {
     CHECK(rnn_translate_text_open(path, kIsas[isa], &text) == 0, "open: %s", rnn_engine_last_error());
     if (!text) return;
     for (int beam = 0; beam < 5; beam += 2) {
-      const rnn_translate_text_options options = {beam, -1, beam, beam, 0, NULL};
+      const rnn_translate_text_options options = {beam, -1, beam, beam, 0, NULL, NULL};
       char** found = NULL;
       CHECK(rnn_translate_text_lines(text, beam ? &options : NULL, lines, LINES, &found) == 0, "lines: %s",
             rnn_engine_last_error());
@@ -58,7 +58,7 @@ static void test_any_bytes(const char* path) {
   rnn_translate_text_free(found);
   static char prefix[41];
   const char* const prefixes[] = {prefix};
-  const rnn_translate_text_options begun = {0, -1, 0, 0, 0, prefixes};
+  const rnn_translate_text_options begun = {0, -1, 0, 0, 0, prefixes, NULL};
   random_state = 7;
   for (int round = 0; round < 200; ++round) {
     for (int i = 0; i < 40; ++i) line[i] = (char)(1 + (int)((uniform() + 0.5) * 255));
@@ -89,7 +89,7 @@ static void test_errors(const char* path) {
   expect_error(rnn_translate_text_lines(text, NULL, lines, 2, &found), "lines");
   expect_error(rnn_translate_text_lines(text, NULL, lines, -1, &found), "count");
   expect_error(rnn_translate_text_lines(text, NULL, lines, 1, NULL), "translations");
-  const rnn_translate_text_options wrong = {-3, -1, 0, 0, 0, NULL};
+  const rnn_translate_text_options wrong = {-3, -1, 0, 0, 0, NULL, NULL};
   expect_error(rnn_translate_text_lines(text, &wrong, lines, 1, &found), "beam_size");
   CHECK(!found, "an error, and translations");
   CHECK(rnn_translate_text_lines(text, NULL, NULL, 0, &found) == 0, "no lines: %s", rnn_engine_last_error());

@@ -20,8 +20,9 @@ class Text {
   bool is_open() const { return code_ == 0; }
   // The translations of the lines; none after an error.
   std::vector<std::string> translate(std::int64_t shortlist = 0, const char* const* prefixes = nullptr,
-                                     const char* const* lines = kLines, int count = kCount) const {
-    const rnn_translate_text_options options{0, -1, 0, 0, shortlist, prefixes};
+                                     const char* const* lines = kLines, int count = kCount,
+                                     const char* to = nullptr) const {
+    const rnn_translate_text_options options{0, -1, 0, 0, shortlist, prefixes, to};
     char** found = nullptr;
     std::vector<std::string> all;
     if (rnn_translate_text_lines(text_, &options, lines, count, &found) == 0) all.assign(found, found + count);
@@ -105,6 +106,55 @@ void test_prefixes(const char* model) {
   CHECK(cut[1].rfind("ka ka ka", 0) == 0 && cut[1].size() >= prefix.size() - 1, "a prefix longer than its line");
 }
 
+// A subword model whose first pieces that are text are tags of German and French: each record of a piece is a byte,
+// its length and that many bytes, which here are less than 128.
+std::vector<char> with_tags(const char* spm, std::size_t size) {
+  const std::string records[] = {"<2de>", "<2fr>"};
+  std::vector<char> tagged(spm, spm + size);
+  std::size_t place = 0;
+  for (int i = 0; i < 4; ++i) place += 2 + static_cast<std::size_t>(tagged[place + 1]);
+  for (const std::string& piece : records) {
+    const std::string record = "\x0A\x05" + piece + std::string("\x15\0\0\0\0\x18\x03", 7);  // score 0, control
+    const auto begin = tagged.begin() + static_cast<std::ptrdiff_t>(place);
+    tagged.erase(begin, begin + 2 + begin[1]);
+    const std::string whole = std::string("\x0A") + static_cast<char>(record.size()) + record;
+    tagged.insert(tagged.begin() + static_cast<std::ptrdiff_t>(place), whole.begin(), whole.end());
+    place += whole.size();
+  }
+  return tagged;
+}
+
+void test_languages(Folder& folder, const char* model) {
+  CHECK(Text(model).translate(0, nullptr, kLines, kCount, "de").empty() &&
+            std::strstr(rnn_engine_last_error(), "to: expected NULL"),
+        "got \"%s\"", rnn_engine_last_error());
+  const auto file = translate::ModelFile::open(model);
+  std::vector<rnn_translate_section> sections = file->sections();
+  std::vector<char> tagged;
+  for (rnn_translate_section& each : sections)
+    if (std::strcmp(each.name, "joint.spm") == 0) {
+      tagged = with_tags(static_cast<const char*>(each.data), static_cast<std::size_t>(each.columns));
+      each.data = tagged.data();
+      each.columns = static_cast<std::int64_t>(tagged.size());
+    }
+  CHECK(!tagged.empty(), "the model of the tests has a joint vocabulary");
+  const std::vector<char> contents = translate::file_of(sections);
+  const std::string path = folder.file("languages");
+  write(path, {contents.begin(), contents.end()});
+  const Text text(path);
+  CHECK(text.is_open(), "open: %s", rnn_engine_last_error());
+  const auto translated = [&](const char* to) { return text.translate(0, nullptr, kLines, kCount, to); };
+  const char* const known = "to: expected one of the languages that the model writes, de, fr; got ";
+  CHECK(translated(nullptr).empty() && rnn_engine_last_error() == known + std::string("NULL"), "got \"%s\"",
+        rnn_engine_last_error());
+  CHECK(translated("nl").empty() && rnn_engine_last_error() == known + std::string("nl"), "got \"%s\"",
+        rnn_engine_last_error());
+  const std::vector<std::string> german = translated("de"), french = translated("FR");
+  CHECK(german.size() == kCount && french.size() == kCount && german[0] != french[0], "a tag changes nothing");
+  CHECK(german == translated("DE") && french == translated("fr"), "capitals in a code change a translation");
+  CHECK(german[1] == kLines[1] && german[2].empty(), "lines that nobody can read have no tag");
+}
+
 void test_damage(Folder& folder, const char* model, int count, unsigned seed) {
   const Bytes whole = with_shortlist(model, 5);
   Damage damage(folder, whole, seed, open_and_translate);
@@ -120,6 +170,7 @@ int main(int count, char** arguments) {
   Folder folder;
   test_shortlist(folder, arguments[1]);
   test_prefixes(arguments[1]);
+  test_languages(folder, arguments[1]);
   test_damage(folder, arguments[1],
               count > 2    ? std::atoi(arguments[2])
               : SOME_ALONE ? 300
