@@ -11,6 +11,9 @@ In bfloat16, hidden vectors are of that type, weight and bias are float32, and b
 peer's logits are widened for its F.cross_entropy. The engine in float32 takes its turn, too: "over float32" is its time
 over that in bfloat16.
 
+Where M is even, tokens come in pairs of one target, and "with divergence" is the engine's time with how far the two
+passes of each pair lie apart in its loss, over that without.
+
 Memory is what a fresh process grows by at its peak (VmHWM) during one forward + backward, less the gradients of the
 hidden vectors, the weight and the bias; beside it stands what the engine's plan says. Linux only.
 """
@@ -42,15 +45,16 @@ import rnn_engine
 from rnn_engine import native
 
 DEFAULT_SHAPES = [(4096, 512, 32000), (2000, 512, 8000), (700, 256, 6000)]
-SMOOTHING = 0.1
+SMOOTHING, DIVERGENCE = 0.1, 2.5
+RATIOS = {"float32": "over_float32", "divergence": "with_divergence"}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def engine_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+def engine_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, divergence: float = 0.0) -> Tensor:
     """The engine's loss, summed."""
     return rnn_engine.linear_cross_entropy(
-        hidden, weight, targets, bias, label_smoothing=SMOOTHING, reduction="sum"
+        hidden, weight, targets, bias, label_smoothing=SMOOTHING, reduction="sum", divergence=divergence
     ).loss
 
 
@@ -61,6 +65,7 @@ def torch_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) ->
 
 
 SIDES: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {"engine": engine_loss, "torch": torch_loss}
+CALLS = SIDES | {"pairs": partial(engine_loss, divergence=DIVERGENCE)}
 
 
 def make_inputs(shape: tuple[int, ...], dtype: torch.dtype) -> Inputs:
@@ -69,7 +74,9 @@ def make_inputs(shape: tuple[int, ...], dtype: torch.dtype) -> Inputs:
     torch.manual_seed(0)
     hidden = torch.randn(tokens, features).to(dtype).requires_grad_()
     weight = torch.randn(vocabulary, features).mul_(features**-0.5).requires_grad_()
-    return hidden, weight, torch.zeros(vocabulary, requires_grad=True), torch.randint(0, vocabulary, (tokens,))
+    targets = torch.randint(0, vocabulary, (tokens,))
+    targets[1::2] = targets[: tokens // 2 * 2 : 2]
+    return hidden, weight, torch.zeros(vocabulary, requires_grad=True), targets
 
 
 def step(side: str, inputs: Inputs) -> None:
@@ -78,7 +85,7 @@ def step(side: str, inputs: Inputs) -> None:
         tensor.grad = None
     dtype = inputs[0].dtype
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        loss = SIDES[side](*inputs)
+        loss = CALLS[side](*inputs)
     loss.backward()
 
 
@@ -97,9 +104,12 @@ def measure(shape: tuple[int, ...], arguments: argparse.Namespace) -> dict[str, 
     dtype = DTYPES[arguments.dtype]
     inputs = make_inputs(shape, dtype)
     works = [partial(step, side, inputs) for side in SIDES]
+    others: dict[str, Callable[[], None]] = {}
     if dtype != torch.float32:
-        works.append(partial(step, "engine", make_inputs(shape, torch.float32)))
-    ours, theirs, *plain = interleaved(works, arguments.repeats)
+        others["float32"] = partial(step, "engine", make_inputs(shape, torch.float32))
+    if tokens % 2 == 0:
+        others["divergence"] = partial(step, "pairs", inputs)
+    ours, theirs, *rest = interleaved([*works, *others.values()], arguments.repeats)
     problem = native.LossProblem(
         dtype=native.DTYPES[arguments.dtype],
         gradients=7,
@@ -119,8 +129,8 @@ def measure(shape: tuple[int, ...], arguments: argparse.Namespace) -> dict[str, 
         "planned_bytes": native.context(arguments.threads).loss_workspace(problem),
         **{f"{side}_bytes": in_fresh_process(__file__, *same, "--memory-of", side) for side in SIDES},
     }
-    for times in plain:
-        row |= {"float32_ms": statistics.median(times) * 1e3, **spread(times, ours, "over_float32")}
+    for name, times in zip(others, rest, strict=True):
+        row |= {f"{name}_ms": statistics.median(times) * 1e3, **spread(times, ours, RATIOS[name])}
     return row
 
 
@@ -131,7 +141,7 @@ def line_of(row: dict[str, Any]) -> str:
         f"{spread_text(row)} {row['gflops']:8.0f} "
         f"{row['engine_bytes'] / 1e6:10.1f} {row['planned_bytes'] / 1e6:11.1f} {row['torch_bytes'] / 1e6:9.1f}"
     )
-    return line + (f" {spread_text(row, 'over_float32')}" if "over_float32" in row else "")
+    return line + "".join(f" {spread_text(row, name)}" for name in RATIOS.values() if name in row)
 
 
 def main() -> None:
@@ -152,6 +162,7 @@ def main() -> None:
         f"{'(M, E, V)':>18} {'engine ms':>10} {'torch ms':>9} {'ratio (min-max)':>20} "
         f"{'GFLOP/s':>8} {'engine MB':>10} {'planned MB':>11} {'torch MB':>9}"
         + (f" {'over float32 (min-max)':>22}" if arguments.dtype != "float32" else "")
+        + f" {'with divergence (min-max)':>25}"
     )
     for shape in arguments.shapes:
         rows.append(measure(shape, arguments))

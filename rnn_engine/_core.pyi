@@ -119,6 +119,7 @@ class LossProblem:
         ignore_index: int,
         smoothing: float,
         tf32: bool = False,
+        divergence: float = 0.0,
     ) -> None: ...
 
 class AttentionProblem:

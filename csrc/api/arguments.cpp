@@ -1,6 +1,7 @@
 #include "api/arguments.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string>
 
@@ -136,6 +137,11 @@ void require_loss_problem(const rnn_engine_loss_problem& p) {
   at_least("vocabulary", 1, p.vocabulary);
   require(p.smoothing >= 0 && p.smoothing <= 1,
           "smoothing: expected a share in [0, 1], got " + std::to_string(p.smoothing));
+  require(p.divergence >= 0 && std::isfinite(p.divergence),
+          "divergence: expected a finite weight of at least 0, got " + std::to_string(p.divergence));
+  require(
+      p.divergence == 0 || p.tokens % 2 == 0,
+      "tokens: expected an even number, as with a divergence every token comes twice, got " + std::to_string(p.tokens));
   constexpr int kAll = RNN_ENGINE_LOSS_HIDDEN | RNN_ENGINE_LOSS_WEIGHT | RNN_ENGINE_LOSS_BIAS;
   require(p.gradients >= 0 && p.gradients <= kAll,
           "gradients: expected a sum of RNN_ENGINE_LOSS_..., got " + std::to_string(p.gradients));

@@ -97,6 +97,7 @@ Trace::Trace(const rnn_engine_loss_problem& p, const rnn_engine_context& context
   std::ostringstream line;
   line << "linear_cross_entropy " << name_of_dtype(p.dtype) << " tokens=" << p.tokens << " E=" << p.features
        << " V=" << p.vocabulary;
+  if (p.divergence > 0) line << " in two passes";
   begin(line.str(), context);
 }
 

@@ -31,10 +31,10 @@ rnn_engine_loss_args loss_args(const rnn_engine_loss_problem& p, int device, con
   return args;
 }
 
-// rnn_engine_loss_result as four 64-bit words.
+// rnn_engine_loss_result as five 64-bit words.
 rnn_engine_loss_result* loss_result(int device, const Values& words) {
-  static_assert(sizeof(rnn_engine_loss_result) == 4 * sizeof(int64_t));
-  return static_cast<rnn_engine_loss_result*>(data_of({device, kInt64, 4}, words, "result"));
+  static_assert(sizeof(rnn_engine_loss_result) == 5 * sizeof(int64_t));
+  return static_cast<rnn_engine_loss_result*>(data_of({device, kInt64, 5}, words, "result"));
 }
 
 void bind_loss_problem(nb::module_& module) {
@@ -42,12 +42,12 @@ void bind_loss_problem(nb::module_& module) {
       .def(
           "__init__",
           [](rnn_engine_loss_problem* self, int dtype, int gradients, int64_t tokens, int64_t features,
-             int64_t vocabulary, int64_t ignore_index, double smoothing, bool tf32) {
-            new (self)
-                rnn_engine_loss_problem{dtype, gradients, tokens, features, vocabulary, ignore_index, smoothing, tf32};
+             int64_t vocabulary, int64_t ignore_index, double smoothing, bool tf32, double divergence) {
+            new (self) rnn_engine_loss_problem{dtype,        gradients, tokens, features,  vocabulary,
+                                               ignore_index, smoothing, tf32,   divergence};
           },
           nb::kw_only(), "dtype"_a, "gradients"_a, "tokens"_a, "features"_a, "vocabulary"_a, "ignore_index"_a,
-          "smoothing"_a, "tf32"_a = false);
+          "smoothing"_a, "tf32"_a = false, "divergence"_a = 0.0);
 }
 
 // Python runs signal handlers on its main thread, which is taken to be the process's.

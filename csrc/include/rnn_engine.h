@@ -69,7 +69,7 @@ extern "C" {
 #define RNN_ENGINE_API __attribute__((visibility("default")))
 
 /* Raised with every change of this file that a caller must know of. */
-#define RNN_ENGINE_API_VERSION 4
+#define RNN_ENGINE_API_VERSION 5
 
 /* The caller's mistake; memory, threads or a device that were not to be had; rnn_engine_context_set_interrupt.
  */
@@ -324,7 +324,9 @@ RNN_ENGINE_API int rnn_engine_widen(rnn_engine_context* context, int64_t count, 
 /* Output layer and label-smoothed cross-entropy, with their gradients. The logits of `tokens` hidden vectors,
  * Z = X W^T + b, never exist all at once. A token's loss is (1 - smoothing) * -log p(target) + smoothing *
  * the mean of -log p over the vocabulary. Tokens whose target is `ignore_index` are left out and not looked
- * at. */
+ * at.
+ * With a divergence, rows 2i and 2i + 1 are two passes over one token, with one target: to the sum of both losses comes
+ * the divergence times KL(p || q) + KL(q || p), p and q being what the two predict. */
 enum { RNN_ENGINE_LOSS_HIDDEN = 1, RNN_ENGINE_LOSS_WEIGHT = 2, RNN_ENGINE_LOSS_BIAS = 4 };
 
 typedef struct {
@@ -334,8 +336,9 @@ typedef struct {
   int64_t features;   /* E */
   int64_t vocabulary; /* V */
   int64_t ignore_index;
-  double smoothing; /* in [0, 1] */
-  int32_t tf32;     /* as in rnn_engine_problem */
+  double smoothing;  /* in [0, 1] */
+  int32_t tf32;      /* as in rnn_engine_problem */
+  double divergence; /* at least 0; 0: rows are no pairs. CPU only */
 } rnn_engine_loss_problem;
 
 typedef struct {
@@ -352,9 +355,10 @@ typedef struct {
 } rnn_engine_loss_args;
 
 typedef struct {
-  double loss, nll;         /* sums over the tokens: smoothed, and of -log p(target) */
+  double loss, nll;         /* sums over the tokens: smoothed, with the weighted divergence; and of -log p(target) */
   int64_t target_is_argmax; /* tokens whose target is the first class with the highest logit */
   int64_t tokens;           /* tokens not ignored */
+  double divergence;        /* sum over the pairs, unweighted; 0 if there are none */
 } rnn_engine_loss_result;
 
 /* Bytes of workspace: a pure function of problem and context. */

@@ -1,4 +1,7 @@
-"""How far two predictions of the same words lie apart, without the scores of all words at once."""
+"""How far two predictions of the same words lie apart, without the scores of all words at once.
+
+For devices whose `rnn_engine.linear_cross_entropy` does not tell it.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt.config import ModelConfig, Precision
-from nmt.model.divergence import divergence_workspace
 from nmt.model.needs import attention_needs, called, linear_workspace, rounded_bytes, stretch_of
 from nmt.model.readout import loss_workspace
 from nmt.model.recurrent import needs
@@ -128,8 +127,7 @@ class Footprint:
             inside += workspace if shape.input_feeding else 0  # one call is in the middle of the other
             inside += max(rounded_bytes(stack) for stack in (self._model.encoder.layers, *decoder.layers))
             # The gradient of an embedding is as large as its table; one is computed while another is kept.
-            output = loss_workspace(weight, batch * target_steps) + 2 * _FLOAT * weight.numel()
-        if self._rdrop:
-            output += divergence_workspace(weight, batch * target_steps // 2)
+            output = loss_workspace(weight, batch * target_steps, divergence=self._rdrop)
+        output += 2 * _FLOAT * weight.numel()
         activations = stretch + embedded + value * batch * (source_steps * source + target_steps * target)
         return Need(reserve, inside, output, attention, activations)

@@ -11,7 +11,6 @@ from torch import Tensor
 from nmt.config import Precision
 from nmt.data.batching import Batch
 from nmt.data.subwords import PAD
-from nmt.model.divergence import output_divergence
 from nmt.model.readout import output_loss
 from nmt.model.seq2seq import Seq2Seq
 
@@ -58,9 +57,5 @@ def batch_loss(
         encoded = model.encode(source.to(device), source_lengths)
         hidden = model.decode(encoded, target_input.to(device))  # [T, passes B, E]
         weight, bias = model.output_layer
-        loss, nll, _ = output_loss(hidden, weight, bias, target, smoothing, padding=PAD)
-        if rdrop:
-            one, other = (hidden[:, first::2][target[:, first::2] != PAD] for first in (0, 1))  # [tokens, E]
-            loss = (loss + rdrop / 2 * output_divergence(one, other, weight, bias)) / 2
-            nll = nll / 2
-    return loss, nll, batch.target_tokens
+        loss, nll, _ = output_loss(hidden, weight, bias, target, smoothing, padding=PAD, divergence=rdrop / 2)
+    return loss / passes, nll / passes, batch.target_tokens

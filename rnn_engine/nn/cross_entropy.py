@@ -26,12 +26,15 @@ class CrossEntropy(NamedTuple):
         target_is_argmax: int64 scalar: tokens whose target is the (first) class with the highest logit.
         tokens: Number of tokens that are not ignored; on CUDA an int64 scalar on the device, as nothing waits for it,
             and a scalar wherever the call is recorded or transformed.
+        divergence: KL(p || q) + KL(q || p) of what two passes predict, reduced as the loss, unweighted; 0 if none was
+            asked for. Carries no gradient.
     """
 
     loss: Tensor
     nll: Tensor
     target_is_argmax: Tensor
     tokens: int | Tensor
+    divergence: Tensor
 
 
 def linear_cross_entropy(
@@ -43,6 +46,7 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     ignore_index: int = -100,
     reduction: Literal["sum", "mean"] = "mean",
+    divergence: float = 0.0,
 ) -> CrossEntropy:
     """Scores a vocabulary and compares with targets; the same numbers as torch's `linear` and `cross_entropy`.
 
@@ -64,34 +68,45 @@ def linear_cross_entropy(
         label_smoothing: Share of a target that is spread evenly over the vocabulary, 0 to 1.
         ignore_index: Tokens with this target are left out; their vectors are not looked at and their gradient is 0.
         reduction: "sum" over the tokens, or their "mean" (nan if there are none).
+        divergence: Unless 0, neighbours along the last dimension of targets, 2i and 2i + 1, are two passes over one
+            token with one target, and the loss of both also gets this times KL(p || q) + KL(q || p), p and q being
+            what they predict. CPU only. A logit below -2^64 counts as that in the divergence, so that -inf in both is
+            no difference.
 
     Raises:
         ValueError: A shape, dtype, device or value is not what is expected.
 
-    Source: Szegedy et al. 2016, section 7 (label smoothing).
+    Source: Szegedy et al. 2016, section 7 (label smoothing); Liang et al. 2021, equation 2 (divergence).
     """
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing: expected 0 to 1, got {label_smoothing}")
     if reduction not in ("sum", "mean"):
         raise ValueError(f'reduction: expected "sum" or "mean", got {reduction!r}')
+    if not 0.0 <= divergence < math.inf:
+        raise ValueError(f"divergence: expected a finite weight of at least 0, got {divergence}")
     _check_devices(hidden, weight, targets, bias)
     if observed(hidden, weight, targets, bias):
         tensors, call = [hidden, weight, targets], f"{called_dtype_name(weight)} {ignore_index} {reduction}"
-        results = _LOSS(tensors if bias is None else [*tensors, bias], [label_smoothing], call)
-        return CrossEntropy(results[0], results[1].detach(), results[2], results[3])
+        results = _LOSS(tensors if bias is None else [*tensors, bias], [label_smoothing, divergence], call)
+        return CrossEntropy(results[0], results[1].detach(), results[2], results[3], results[4].detach())
     device = device_of(weight)
     dtype = called_dtype(weight, device.dtypes)
-    _check(hidden, weight, targets, bias, dtype)
+    _check(hidden, weight, targets, bias, dtype, divergence)
     sums = (_look_at if device.waits else _do_not_look_at)(targets, len(weight), ignore_index, mean=reduction == "mean")
     threads = torch.get_num_threads()
-    made = _Call(device, dtype, label_smoothing, ignore_index, sums.scale, threads, device.matmul_tf32)
+    made = _Call(device, dtype, label_smoothing, divergence, ignore_index, sums.scale, threads, device.matmul_tf32)
     inputs = hidden, weight, bias, sums.targets
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias)):
-        loss, nll, target_is_argmax, tokens = _LinearCrossEntropy.apply(made, *inputs)  # type: ignore[no-untyped-call]
+        outputs = _LinearCrossEntropy.apply(made, *inputs)  # type: ignore[no-untyped-call]
     else:
-        (loss, nll, target_is_argmax, tokens), _ = _run(made, *inputs, (False, False, False))
+        outputs, _ = _run(made, *inputs, (False, False, False))
+    loss, nll, target_is_argmax, tokens, apart = outputs
     return CrossEntropy(
-        sums.reduced(loss), sums.reduced(nll), target_is_argmax, int(tokens) if device.waits else tokens
+        sums.reduced(loss),
+        sums.reduced(nll),
+        target_is_argmax,
+        int(tokens) if device.waits else tokens,
+        sums.reduced(apart),
     )
 
 
@@ -159,7 +174,9 @@ def _check_devices(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor
             raise ValueError(f"{name}: expected a tensor on {weight.device} as weight, got one on {tensor.device}")
 
 
-def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
+def _check(
+    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, dtype: torch.dtype, divergence: float
+) -> None:
     if weight.dim() != 2 or 0 in weight.shape:
         raise ValueError(f"weight: expected [V, E] of at least [1, 1], got {list(weight.shape)}")
     vocabulary, features = weight.shape
@@ -169,6 +186,10 @@ def _check(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None,
         raise ValueError(f"targets: expected torch.int64, got {targets.dtype}")
     if targets.shape != hidden.shape[:-1]:
         raise ValueError(f"targets: expected {list(hidden.shape[:-1])} as hidden, got {list(targets.shape)}")
+    if divergence and (targets.dim() < 1 or targets.shape[-1] % 2):
+        raise ValueError(
+            f"targets: expected an even last dimension, as two passes are neighbours, got {list(targets.shape)}"
+        )
     if bias is not None and list(bias.shape) != [vocabulary]:
         raise ValueError(f"bias: expected [V] = [{vocabulary}], got {list(bias.shape)}")
     dtypes = device_of(weight).dtypes
@@ -186,20 +207,21 @@ class _Call:
     device: Device
     dtype: torch.dtype
     smoothing: float
+    divergence: float
     ignore_index: int
     scale: float
     threads: int
     tf32: bool
 
 
-_Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
+_Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 _Gradients = list[Tensor | None]
 
 
 def _run(
     call: _Call, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, wanted: tuple[bool, ...]
 ) -> tuple[_Outputs, _Gradients]:
-    """Loss, nll, target_is_argmax and tokens; and the wanted gradients of hidden, weight and bias."""
+    """Loss, nll, target_is_argmax, tokens and divergence; and the wanted gradients of hidden, weight and bias."""
     device, values = call.device, value_dtype(call.dtype)
     context = device.context(call.threads)
     problem = native.LossProblem(
@@ -211,6 +233,7 @@ def _run(
         ignore_index=call.ignore_index,
         smoothing=call.smoothing,
         tf32=call.tf32,
+        divergence=call.divergence,
     )
     workspace = device.workspace(context.loss_workspace(problem))
     gradients = (
@@ -224,13 +247,13 @@ def _run(
         plain(device, bias, values),
         plain(device, targets, torch.int64),
     )
-    result = device.new((4,), torch.int64)  # rnn_engine_loss_result
+    result = device.new((5,), torch.int64)  # rnn_engine_loss_result
     context.linear_cross_entropy(problem, inputs, call.scale, gradients, workspace, result, device.stream())
-    loss, nll = result.view(torch.float64)[:2]
+    loss, nll, *_, apart = result.view(torch.float64)
     types = hidden.dtype, weight.dtype, weight.dtype if bias is None else bias.dtype
     formed = [None if g is None else device.cast(g, each) for g, each in zip(gradients, types, strict=True)]
-    sums = (loss * call.scale).to(values), (nll * call.scale).to(values)
-    return (*sums, result[2].clone(), result[3].clone()), formed  # of their own, no views
+    loss, nll, apart = ((each * call.scale).to(values) for each in (loss, nll, apart))
+    return (loss, nll, result[2].clone(), result[3].clone(), apart), formed  # of their own, no views
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -273,21 +296,21 @@ def _given(
     assert targets is not None
     dtype, ignore_index, reduction = call.split(" ")
     device, kind, ignored = device_of(weight), getattr(torch, dtype), int(ignore_index)
-    _check(hidden, weight, targets, bias, kind)
+    _check(hidden, weight, targets, bias, kind, numbers[1])
     sums = (_look_at if device.waits else _do_not_look_at)(targets, len(weight), ignored, mean=reduction == "mean")
     threads = torch.get_num_threads()
-    made = _Call(device, kind, numbers[0], ignored, sums.scale, threads, device.matmul_tf32)
+    made = _Call(device, kind, numbers[0], numbers[1], ignored, sums.scale, threads, device.matmul_tf32)
     return sums, *_run(made, hidden, weight, bias, sums.targets, wanted)
 
 
 def _run_operator(tensors: list[Tensor], numbers: list[float], call: str) -> list[Tensor]:
-    sums, (loss, nll, target_is_argmax, tokens), _ = _given(tensors, numbers, call, (False, False, False))
-    return [sums.reduced(loss), sums.reduced(nll), target_is_argmax, tokens]
+    sums, (loss, nll, target_is_argmax, tokens, apart), _ = _given(tensors, numbers, call, (False, False, False))
+    return [sums.reduced(loss), sums.reduced(nll), target_is_argmax, tokens, sums.reduced(apart)]
 
 
 def _shapes(tensors: list[Tensor], numbers: list[float], call: str) -> list[Tensor]:
     weight, values = tensors[1], value_dtype(getattr(torch, call.split(" ", 1)[0]))
-    return [weight.new_empty((), dtype=dtype) for dtype in (values, values, torch.int64, torch.int64)]
+    return [weight.new_empty((), dtype=dtype) for dtype in (values, values, torch.int64, torch.int64, values)]
 
 
 def _gradients(

@@ -8,13 +8,14 @@
 enum { RED_ZONE = 4096, ALL = RNN_ENGINE_LOSS_HIDDEN | RNN_ENGINE_LOSS_WEIGHT | RNN_ENGINE_LOSS_BIAS };
 
 typedef struct {
-  int M, E, V, bias, ignore; /* every ignore-th token is left out; 0: none */
-  double smoothing;
+  int M, E, V, bias, ignore;    /* every ignore-th token is left out; 0: none */
+  double smoothing, divergence; /* with one, tokens come twice */
 } Case;
 
 static const Case kCases[] = {
-    {1, 1, 1, 1, 0, 0.1}, {0, 3, 2, 1, 0, 0.1},     {5, 3, 7, 1, 0, 0},      {17, 9, 33, 0, 3, 0.1},
-    {9, 4, 97, 1, 1, 0},  {35, 18, 193, 1, 2, 0.2}, {300, 5, 20, 1, 7, 0.1},
+    {1, 1, 1, 1, 0, 0.1, 0}, {0, 3, 2, 1, 0, 0.1, 0},     {5, 3, 7, 1, 0, 0, 0},       {17, 9, 33, 0, 3, 0.1, 0},
+    {9, 4, 97, 1, 1, 0, 0},  {35, 18, 193, 1, 2, 0.2, 0}, {300, 5, 20, 1, 7, 0.1, 0},  {2, 1, 1, 1, 0, 0.1, 2},
+    {0, 3, 2, 1, 0, 0.1, 2}, {10, 3, 7, 0, 0, 0, 0.5},    {70, 18, 193, 1, 3, 0.2, 2}, {300, 5, 20, 1, 7, 0.1, 1},
 };
 
 /* hidden, weight, bias one after the other, and the same for their gradients: numbers of bytes. Values of
@@ -31,7 +32,7 @@ static size_t aligned(size_t bytes) { return (bytes + 3) / 4 * 4; }
 
 static Layout make_layout(const Case* c, int dtype, int gradients) {
   Layout l;
-  l.problem = (rnn_engine_loss_problem){dtype, gradients, c->M, c->E, c->V, -7, c->smoothing, 0};
+  l.problem = (rnn_engine_loss_problem){dtype, gradients, c->M, c->E, c->V, -7, c->smoothing, 0, c->divergence};
   l.value = dtype == RNN_ENGINE_FLOAT64 ? 8 : 4;
   l.stored = dtype == RNN_ENGINE_BFLOAT16 ? 2 : l.value;
   const size_t hidden = (size_t)c->M * c->E, weight = (size_t)c->V * c->E;
@@ -53,7 +54,10 @@ static void fill(const Layout* l, char* values, double scale) {
 static rnn_engine_loss_result run(rnn_engine_context* context, const Case* c, const Layout* l, char* values,
                                   char* gradients, unsigned char dirt) {
   int64_t* targets = malloc(sizeof(int64_t) * (size_t)(c->M + 1));
-  for (int i = 0; i < c->M; ++i) targets[i] = c->ignore && i % c->ignore == 0 ? -7 : (i * 31) % c->V;
+  for (int row = 0; row < c->M; ++row) {
+    const int i = c->divergence > 0 ? row / 2 : row;
+    targets[row] = c->ignore && i % c->ignore == 0 ? -7 : (i * 31) % c->V;
+  }
   uint64_t bytes = 0;
   CHECK(rnn_engine_loss_workspace(context, &l->problem, &bytes) == 0, "workspace: %s", rnn_engine_last_error());
   const size_t whole = (bytes + 63) / 64 * 64 + 2 * RED_ZONE;
@@ -141,9 +145,10 @@ static void print_digests(const Machine* m) {
       for (int scale = 1; scale <= 25; scale += 8) {
         fill(&l, values, scale);
         const rnn_engine_loss_result r = run(m->context, &kCases[i], &l, values, gradients, 0xA5);
-        printf("%s\tloss case %d, %zu-byte floats, scale %d\tloss %a, nll %a, right %lld, gradients %016llx\n", m->isa,
-               i, l.stored, scale, r.loss, r.nll, (long long)r.target_is_argmax,
-               (unsigned long long)digest(gradients, l.gradients));
+        printf(
+            "%s\tloss case %d, %zu-byte floats, scale %d\tloss %a, nll %a, apart %a, right %lld, gradients %016llx\n",
+            m->isa, i, l.stored, scale, r.loss, r.nll, r.divergence, (long long)r.target_is_argmax,
+            (unsigned long long)digest(gradients, l.gradients));
       }
       free(values);
       free(gradients);
@@ -154,7 +159,7 @@ static void print_digests(const Machine* m) {
 static void test_errors(void) {
   rnn_engine_context* context = NULL;
   CHECK(rnn_engine_context_create(1, NULL, &context) == 0, "context: %s", rnn_engine_last_error());
-  const rnn_engine_loss_problem good = {RNN_ENGINE_FLOAT32, 0, 2, 3, 4, -7, 0.1, 0};
+  const rnn_engine_loss_problem good = {RNN_ENGINE_FLOAT32, 0, 2, 3, 4, -7, 0.1, 0, 0};
   uint64_t bytes = 0;
   rnn_engine_loss_problem p = good;
   p.dtype = 5;
@@ -174,6 +179,14 @@ static void test_errors(void) {
   p.smoothing = NAN;
   expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "smoothing");
   p = good;
+  p.divergence = -1;
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "divergence: expected a finite weight");
+  p.divergence = INFINITY;
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "divergence: expected a finite weight");
+  p.divergence = 1;
+  p.tokens = 3;
+  expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "tokens: expected an even number");
+  p = good;
   p.gradients = 8;
   expect_error(rnn_engine_loss_workspace(context, &p, &bytes), "gradients");
 
@@ -190,6 +203,16 @@ static void test_errors(void) {
   targets[1] = -7;
   CHECK(rnn_engine_linear_cross_entropy(context, &good, &args, &result) == 0, "loss: %s", rnn_engine_last_error());
   CHECK(result.tokens == 1 && result.target_is_argmax == 0 && fabs(result.nll - log(4)) < 1e-6, "nll %g", result.nll);
+  p = good;
+  p.divergence = 1;
+  uint64_t more = 0;
+  CHECK(rnn_engine_loss_workspace(context, &p, &more) == 0 && more > bytes, "workspace: %s", rnn_engine_last_error());
+  void* larger = aligned_alloc(64, (more + 63) / 64 * 64);
+  args.workspace = larger;
+  expect_error(rnn_engine_linear_cross_entropy(context, &p, &args, &result),
+               "targets[1]: expected 3 as the token before");
+  args.workspace = workspace;
+  free(larger);
   p = good;
   p.gradients = RNN_ENGINE_LOSS_WEIGHT;
   expect_error(rnn_engine_linear_cross_entropy(context, &p, &args, &result), "d_weight");

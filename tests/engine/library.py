@@ -258,6 +258,7 @@ LossProblem = structure(
     ("tokens features vocabulary ignore_index", c_int64),
     ("smoothing", c_double),
     ("tf32", c_int32),
+    ("divergence", c_double),
 )
 LossArgs = structure(
     "LossArgs",
@@ -265,7 +266,9 @@ LossArgs = structure(
     ("scale", c_double),
     ("d_hidden d_weight d_bias workspace stream", c_void_p),
 )
-LossResult = structure("LossResult", ("loss nll", c_double), ("target_is_argmax tokens", c_int64))
+LossResult = structure(
+    "LossResult", ("loss nll", c_double), ("target_is_argmax tokens", c_int64), ("divergence", c_double)
+)
 
 
 def run_loss(

@@ -293,7 +293,7 @@ def test_the_native_part_checks_its_arrays():
     )
     workspace = pool.array((context.loss_workspace(problem),))
     x, w, t, nothing = np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32), np.zeros(2, np.int64), (None,) * 3
-    result = np.zeros(4, np.int64)
+    result = np.zeros(5, np.int64)
     with pytest.raises(ValueError, match="hidden: expected 6 values, got 3"):
         context.linear_cross_entropy(problem, (x[:1], w, None, t), 1.0, nothing, workspace, result)
     with pytest.raises(TypeError, match="weight: expected float32"):

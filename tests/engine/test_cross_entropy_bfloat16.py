@@ -208,7 +208,7 @@ def test_gradients_are_added_onto_what_is_there():
         smoothing=0.1,
     )
     context = native.context(1)
-    workspace, result = pool.array((context.loss_workspace(problem),)), np.zeros(4, np.int64)
+    workspace, result = pool.array((context.loss_workspace(problem),)), np.zeros(5, np.int64)
     inputs = hidden.to(BF16), weight.to(BF16), bias, targets
     generator = torch.Generator().manual_seed(0)
     before = torch.randn(case.V, case.E, generator=generator), torch.randn(case.V, generator=generator)

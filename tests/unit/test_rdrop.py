@@ -1,4 +1,4 @@
-"""R-Drop: the divergence against torch's own, and a batch run twice against two batches."""
+"""R-Drop: the divergence of devices whose loss has none against torch's, and a batch run twice against two batches."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.model import divergence
-from nmt.model.divergence import divergence_workspace, output_divergence
+from nmt.model.divergence import output_divergence
+from nmt.model.readout import loss_workspace, output_loss
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.footprint import Footprint
 from nmt.training.loss import batch_loss
@@ -61,11 +62,12 @@ def test_it_is_the_mean_of_two_passes_and_their_divergence(monkeypatch):
     model, batch = make_network(0.5), make_batch()
     seen = []
 
-    def spy(one, other, *layer):
-        seen.append(expected_divergence(one.double(), other.double(), *(each.double() for each in layer)).item())
-        return output_divergence(one, other, *layer)
+    def spy(hidden, weight, bias, targets, smoothing, *, padding, divergence):
+        passes = (hidden[:, first::2][targets[:, first::2] != padding].double() for first in (0, 1))
+        seen.append(expected_divergence(*passes, weight.double(), bias.double()).item())
+        return output_loss(hidden, weight, bias, targets, smoothing, padding=padding, divergence=divergence)
 
-    monkeypatch.setattr("nmt.training.loss.output_divergence", spy)
+    monkeypatch.setattr("nmt.training.loss.output_loss", spy)
     losses = []
     for rdrop in (1e-9, 8.0):
         torch.manual_seed(3)
@@ -83,6 +85,8 @@ def test_the_footprint_counts_both_passes():
     lengths = [7, 5, 3], [6, 6, 6]
     plain = one.need(*(np.repeat(side, 2).tolist() for side in lengths))
     need = both.need(*lengths)
-    assert need.output == plain.output + divergence_workspace(model.output_layer[0], 18)
+    weight = model.output_layer[0]
+    added = loss_workspace(weight, 36, divergence=True) - loss_workspace(weight, 36)
+    assert need.output == plain.output + added > plain.output
     assert (need.reserve, need.activations) == (plain.reserve, plain.activations)
     assert need.total <= both.bound(7, 6, 3)

@@ -156,6 +156,16 @@ struct SoftmaxBlock {
                 // wanted
 };
 
+// The same of tokens in two passes, beside how far both lie apart: columns [0, columns / 2) are of one, the others of
+// the other, in the same order; a column's partner is the same token's. Block leaves z as it is.
+template <class T>
+struct SoftmaxPairs : SoftmaxBlock<T> {
+  T* apart;          // block writes [columns]: the sum of exp(logit - top) (logit - the partner's)
+  const T* highest;  // slope: [columns] highest logit; `factor` is scale / sum of exp(logit - highest)
+  const T* lift;     // slope: [columns] z = scale p (lift + divergence (z - partner's z)) - scale q divergence - shift
+  T divergence;
+};
+
 // Joins what the blocks found; arrays are [blocks, stride].
 template <class T>
 struct SoftmaxJoin {
@@ -281,6 +291,8 @@ struct Kernels {
   void (*softmax_block)(const SoftmaxBlock<T>&);
   void (*softmax_join)(const SoftmaxJoin<T>&);
   void (*softmax_slope)(const SoftmaxBlock<T>&);
+  void (*softmax_pairs_block)(const SoftmaxPairs<T>&);
+  void (*softmax_pairs_slope)(const SoftmaxPairs<T>&);
   // On one row of `count` values, in place; the last also writes the highest value of every kChunk.
   void (*tanh_row)(T* values, std::int64_t count);
   void (*softmax_row)(T* values, std::int64_t count);

@@ -12,6 +12,7 @@
 #include "cpu/kernels/masks.h"
 #include "cpu/kernels/rows.h"
 #include "cpu/kernels/softmax.h"
+#include "cpu/kernels/softmax_pairs.h"
 #include "cpu/kernels/transpose.h"
 #include "cpu/kernels/weights.h"
 #include "cpu/kernels/widened.h"
@@ -287,6 +288,8 @@ Kernels<typename V::Scalar> make_kernels() {
       table.softmax_block = softmax_block<V>;
       table.softmax_join = softmax_join<V>;
       table.softmax_slope = softmax_slope<V>;
+      table.softmax_pairs_block = softmax_pairs_block<V>;
+      table.softmax_pairs_slope = softmax_pairs_slope<V>;
       table.weigh_row = weigh_row<V>;
       table.differentiate_weights = differentiate_weights<V>;
       table.score_additive = score_additive<V>;

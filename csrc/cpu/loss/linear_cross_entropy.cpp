@@ -2,7 +2,8 @@
 // the small one, and the lanes of the softmax are tokens. docs/engine.md has the equations.
 //
 // Bit rules: products are chains (cpu/kernels/kernels.h); sums over classes run in blocks of kClassBlock,
-// then over the blocks; sums over tokens are chains in their order, the bias's over 16 lanes within a chunk.
+// then over the blocks; sums over tokens are chains in their order, the bias's over 16 lanes within a chunk. Of
+// tokens in two passes a chunk holds both: its first half is of one pass, its second of the other.
 //
 // Of bfloat16 hidden vectors and weights, logits, softmax and slopes are float32; products take the slopes rounded.
 #include "cpu/loss/linear_cross_entropy.h"
@@ -34,7 +35,8 @@ class Loss {
         s_(workspace),
         weight_(static_cast<const T*>(args.weight)),
         d_weight_(static_cast<S*>(args.d_weight)),
-        d_bias_(static_cast<S*>(args.d_bias)) {}
+        d_bias_(static_cast<S*>(args.d_bias)),
+        passes_(problem.divergence > 0 ? 2 : 1) {}
 
   rnn_engine_loss_result run() {
     rnn_engine_loss_result result{};
@@ -43,7 +45,7 @@ class Loss {
       if (team_.id() == 0) collect();
       team_.barrier();
       count_ = s_.cursor[1];
-      if (count_ == 0) return result;
+      if (count_ == 0) break;
       pack_hidden();
       logits();
       team_.barrier();
@@ -57,26 +59,32 @@ class Loss {
       }
       team_.barrier();
     }
+    if (passes_ == 2) result.loss += p_.divergence * result.divergence;
+    return result;
   }
 
  private:
-  // The next tokens that are not ignored; none if nobody wants the result any more.
+  // The next tokens that are not ignored, in all their passes; none if nobody wants the result any more.
   void collect() {
     s_.cursor[1] = 0;
     if (team_.stopped(2 * s_.chunk * p_.features * p_.vocabulary)) return;
     std::int64_t count = 0, next = s_.cursor[0];
-    for (; next < p_.tokens && count < s_.chunk; ++next) {
+    for (; next < p_.tokens && passes_ * count < s_.chunk; next += passes_) {
       if (args_.targets[next] == p_.ignore_index) {
         if (args_.d_hidden)
-          std::memset(static_cast<T*>(args_.d_hidden) + next * p_.features, 0, sizeof(T) * p_.features);
+          std::memset(static_cast<T*>(args_.d_hidden) + next * p_.features, 0, sizeof(T) * passes_ * p_.features);
         continue;
       }
       s_.row[count] = next;
       s_.target[count] = args_.targets[next];
       ++count;
     }
+    for (std::int64_t j = count; j < passes_ * count; ++j) {
+      s_.row[j] = s_.row[j - count] + 1;
+      s_.target[j] = s_.target[j - count];
+    }
     s_.cursor[0] = next;
-    s_.cursor[1] = count;
+    s_.cursor[1] = passes_ * count;
   }
 
   void pack_hidden() {
@@ -100,9 +108,9 @@ class Loss {
   }
 
   // One block of classes: rows of z, of the weight and of its gradient.
-  SoftmaxBlock<S> block_at(std::int64_t block) const {
+  SoftmaxPairs<S> block_at(std::int64_t block) const {
     const std::int64_t first = block * kClassBlock;
-    SoftmaxBlock<S> tile{};
+    SoftmaxPairs<S> tile{};
     tile.rows = std::min(kClassBlock, p_.vocabulary - first);
     tile.columns = count_;
     tile.z = s_.z + (p_.gradients ? first : team_.id() * kClassBlock) * s_.chunk;
@@ -110,6 +118,8 @@ class Loss {
     tile.top = s_.top + block * s_.chunk;
     tile.total = s_.total + block * s_.chunk;
     tile.sum = s_.sum + block * s_.chunk;
+    if (passes_ == 2) tile.apart = s_.apart + block * s_.chunk;
+    tile.divergence = static_cast<S>(p_.divergence);
     return tile;
   }
 
@@ -118,7 +128,7 @@ class Loss {
     const S* bias = static_cast<const S*>(args_.bias);
     const Team::Range blocks = team_.share(s_.blocks);
     for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
-      const SoftmaxBlock<S> tile = block_at(block);
+      const SoftmaxPairs<S> tile = block_at(block);
       const std::int64_t first = block * kClassBlock;
       for (std::int64_t v = 0; v < tile.rows && bias; ++v)
         std::fill_n(tile.z + v * tile.z_row, count_, bias[first + v]);
@@ -127,7 +137,10 @@ class Loss {
                           bias ? tile.z : nullptr, tile.z_row, tile.z, tile.z_row});
       for (std::int64_t j = 0; j < count_; ++j)
         if (s_.target[j] / kClassBlock == block) note_target(tile, s_.target[j] - first, j);
-      softmax_.softmax_block(tile);
+      if (passes_ == 2)
+        softmax_.softmax_pairs_block(tile);
+      else
+        softmax_.softmax_block(tile);
     }
   }
 
@@ -142,10 +155,19 @@ class Loss {
     s_.target_is_argmax[j] = target_is_argmax;
   }
 
-  // Every token's normaliser, for this thread's share of them.
+  // Every token's normaliser, for this thread's share of them, and how far its passes lie apart.
   void join() {
-    const Team::Range mine = team_.share(count_, kMaxWidth);
+    const std::int64_t tokens = count_ / passes_;
+    const Team::Range mine = team_.share(tokens, kMaxWidth);
     if (mine.begin == mine.end) return;
+    for (std::int64_t first = 0; first < count_; first += tokens) {
+      const Team::Range columns{first + mine.begin, first + mine.end};
+      join_columns(columns);
+      if (passes_ == 2) expect_apart(columns);
+    }
+  }
+
+  void join_columns(const Team::Range& mine) {
     for (std::int64_t block = 0; block < s_.blocks; ++block) {
       const S* top = s_.top + block * s_.chunk;
       for (std::int64_t j = mine.begin; j < mine.end; ++j) {
@@ -160,10 +182,25 @@ class Loss {
     tile.top = s_.top + mine.begin;
     tile.total = s_.total + mine.begin;
     tile.sum = s_.sum + mine.begin;
-    tile.scale = static_cast<S>(args_.scale);
+    tile.scale = passes_ == 2 ? S(1) : static_cast<S>(args_.scale);
     tile.highest = s_.highest + mine.begin;
     tile.all = s_.all + mine.begin;
     softmax_.softmax_join(tile);
+  }
+
+  // With g the mean of z - z' over p, z' the partner's logits and g' its mean of z' - z over q:
+  // KL(p || q) + KL(q || p) = g + g', whose slope by z is p (z - z' - g + 1) - q.
+  void expect_apart(const Team::Range& mine) {
+    std::fill(s_.mean_apart + mine.begin, s_.mean_apart + mine.end, 0.0);
+    for (std::int64_t block = 0; block < s_.blocks; ++block) {
+      const S *share = s_.top + block * s_.chunk, *apart = s_.apart + block * s_.chunk;
+      for (std::int64_t j = mine.begin; j < mine.end; ++j)
+        s_.mean_apart[j] += static_cast<double>(share[j]) * static_cast<double>(apart[j]);
+    }
+    for (std::int64_t j = mine.begin; j < mine.end; ++j) {
+      s_.lift[j] = static_cast<S>(1 + p_.divergence * (1 - s_.mean_apart[j]));
+      s_.factor[j] = static_cast<S>(args_.scale) / s_.all[j];
+    }
   }
 
   void add_up(rnn_engine_loss_result& result) const {
@@ -174,23 +211,32 @@ class Loss {
       // Without smoothing the mean must not count: it may be -inf.
       result.loss += p_.smoothing > 0 ? nll + p_.smoothing * (chosen - mean) : nll;
       result.target_is_argmax += s_.target_is_argmax[j];
+      if (passes_ == 2) result.divergence += s_.mean_apart[j];
     }
     result.tokens += count_;
   }
 
-  // z becomes scale * (softmax - smoothed target), and goes into the gradients of weight and bias while it is near.
+  // z becomes scale * (softmax - smoothed target + the divergence's slope), and goes into the gradients of weight and
+  // bias while it is near.
   void slopes() {
     Team alone(0, 1, nullptr);
     const S off = static_cast<S>(args_.scale * p_.smoothing / p_.vocabulary);
     const S on = static_cast<S>(args_.scale * (1 - p_.smoothing));
     const Team::Range blocks = team_.share(s_.blocks);
     for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
-      SoftmaxBlock<S> tile = block_at(block);
+      SoftmaxPairs<S> tile = block_at(block);
       const std::int64_t first = block * kClassBlock;
-      tile.factor = tile.top;
       tile.shift = off;
       tile.row_sums = d_bias_ ? s_.row_sums + team_.id() * kClassBlock : nullptr;
-      softmax_.softmax_slope(tile);
+      if (passes_ == 2) {
+        tile.highest = s_.highest;
+        tile.factor = s_.factor;
+        tile.lift = s_.lift;
+        softmax_.softmax_pairs_slope(tile);
+      } else {
+        tile.factor = tile.top;
+        softmax_.softmax_slope(tile);
+      }
       for (std::int64_t v = 0; v < tile.rows && d_bias_; ++v) d_bias_[first + v] += tile.row_sums[v];
       for (std::int64_t j = 0; j < count_; ++j) {
         const std::int64_t target = s_.target[j];
@@ -250,6 +296,7 @@ class Loss {
   const LossWorkspace<T>& s_;
   const T* weight_;
   S *d_weight_, *d_bias_;
+  const std::int64_t passes_;
   std::int64_t count_ = 0;
 };
 
@@ -261,6 +308,10 @@ void check_targets(const rnn_engine_loss_problem& p, const std::int64_t* targets
                           "]: expected 0 to V - 1 = " + std::to_string(p.vocabulary - 1) +
                           " or ignore_index = " + std::to_string(p.ignore_index) + ", got " + std::to_string(target));
   }
+  for (std::int64_t i = 1; i < p.tokens && p.divergence > 0; i += 2)
+    if (targets[i] != targets[i - 1])
+      throw InvalidArgument("targets[" + std::to_string(i) + "]: expected " + std::to_string(targets[i - 1]) +
+                            " as the token before, which is its other pass, got " + std::to_string(targets[i]));
 }
 
 }  // namespace

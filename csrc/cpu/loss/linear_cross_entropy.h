@@ -43,6 +43,9 @@ struct LossWorkspace {
   S* highest;                      // [chunk]
   S* all;                          // [chunk]
   S *top, *total, *sum;            // [blocks, chunk]
+  S* apart;                        // [blocks, chunk] and the next three: of tokens in two passes alone
+  double* mean_apart;              // [chunk] mean over the softmax of how far a logit is above the other pass's
+  S *lift, *factor;                // [chunk] what the slopes take
   S* d_x;                          // [chunk, E] gradient of the tokens' hidden vectors
   T* x;                            // [chunk, E] the tokens' hidden vectors, until they are packed; where d_x will be
   T* x_transposed;                 // packed [E, chunk]
@@ -67,6 +70,11 @@ struct LossWorkspace {
     top = arena.take<S>("highest logit of each block", blocks * chunk);
     total = arena.take<S>("sum of powers of each block", blocks * chunk);
     sum = arena.take<S>("sum of logits of each block", blocks * chunk);
+    const bool pairs = p.divergence > 0;
+    apart = arena.take<S>("how far the passes are apart in each block", pairs ? blocks * chunk : 0);
+    mean_apart = arena.take<double>("how far the passes are apart", pairs ? chunk : 0);
+    lift = arena.take<S>("lift of the slopes", pairs ? chunk : 0);
+    factor = arena.take<S>("factor of the slopes", pairs ? chunk : 0);
     d_x = arena.take<S>("hidden vectors, then their gradient", chunk * p.features);
     x = reinterpret_cast<T*>(d_x);
     x_transposed = arena.take<T>("hidden vectors, packed for logits", packed_size(m, p.features, chunk));

@@ -3,6 +3,7 @@
 #include "cuda/loss/loss.h"
 
 #include <algorithm>
+#include <string>
 
 #include "api/arguments.h"
 #include "base/arena.h"
@@ -133,6 +134,7 @@ class Loss {
 void check_loss(const rnn_engine_loss_problem& p, const DeviceFacts& device) {
   require_dtype(p.dtype, device);
   require_loss_problem(p);
+  if (p.divergence != 0) throw InvalidArgument("divergence: expected 0 on CUDA, got " + std::to_string(p.divergence));
 }
 
 std::size_t loss_workspace_bytes(const rnn_engine_loss_problem& problem) {

@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kThreads) token_kernel(TokenLoss<T> p) {
   };
   if (target == p.ignore_index) {
     if (p.gradients) for_each_class([&](std::int64_t v) { put_slope(p, row + v, S(0)); });
-    if (thread_index() == 0) *found = rnn_engine_loss_result{0, 0, 0, 0};
+    if (thread_index() == 0) *found = rnn_engine_loss_result{0, 0, 0, 0, 0};
     return;
   }
   const bool known = target >= 0 && target < p.classes;
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kThreads) token_kernel(TokenLoss<T> p) {
     const double mean = static_cast<double>(sum) / static_cast<double>(p.classes);
     // Without smoothing the mean must not count: it may be -inf.
     const double loss = p.smoothing > 0 ? nll + p.smoothing * (static_cast<double>(chosen) - mean) : nll;
-    *found = rnn_engine_loss_result{loss, nll, target_is_argmax, 1};
+    *found = rnn_engine_loss_result{loss, nll, target_is_argmax, 1, 0};
   }
   if (!p.gradients) return;
   const S factor = p.scale / all;
@@ -76,7 +76,7 @@ struct Losses {
 
 // One block: each thread sums every kThreads-th token, and the block their sums.
 __global__ void __launch_bounds__(kThreads) add_losses_kernel(Losses p) {
-  rnn_engine_loss_result own{0, 0, 0, 0};
+  rnn_engine_loss_result own{0, 0, 0, 0, 0};
   for (std::int64_t i = thread_index(); i < p.tokens; i += kThreads) {
     own.loss += p.found[i].loss;
     own.nll += p.found[i].nll;
