@@ -11,9 +11,11 @@ set(RNN_ENGINE_CUDA_SOURCES
   csrc/cuda/run/backward.cpp
   csrc/cuda/graphs.cpp
   csrc/cuda/capi.cpp
+  csrc/cuda/attention/attention.cpp
   csrc/cuda/cost.cpp
   csrc/cuda/gemm/cublas.cpp
   csrc/cuda/run/forward.cpp
+  csrc/cuda/linear/linear.cpp
   csrc/cuda/loss/loss.cpp
   csrc/cuda/plan.cpp
   csrc/cuda/streams.cpp
@@ -25,9 +27,12 @@ set(RNN_ENGINE_CUDA_SOURCES
   csrc/plan/tiles.cpp
   csrc/plan/wavefront.cpp)
 set(RNN_ENGINE_CUDA_KERNELS
+  csrc/cuda/attention/additive.cu
+  csrc/cuda/attention/weights.cu
   csrc/cuda/kernels/cells.cu
   csrc/cuda/kernels/elementwise.cu
   csrc/cuda/gemm/gemm.cu
+  csrc/cuda/linear/epilogue.cu
   csrc/cuda/loss/softmax.cu
   csrc/cuda/kernels/step.cu
   csrc/cuda/kernels/step_backward.cu

@@ -137,6 +137,7 @@ class AttentionProblem:
         scale: float,
         dropout: float,
         first_step: int = 0,
+        tf32: bool = False,
     ) -> None: ...
 
 class LinearProblem:
@@ -152,6 +153,7 @@ class LinearProblem:
         dropout: float,
         per_sentence: bool,
         first_step: int = 0,
+        tf32: bool = False,
     ) -> None: ...
 
 class DropoutProblem:

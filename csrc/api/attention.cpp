@@ -46,10 +46,12 @@ void require_problem(const rnn_engine_attention_problem& p, int gradients) {
               std::to_string(sizes));
 }
 
+// `looks`: whether they are in this machine's memory.
 void require_lengths(const char* name, const std::int64_t* lengths, std::int64_t batch, std::int64_t least,
-                     std::int64_t most) {
+                     std::int64_t most, bool looks) {
   if (!lengths) return;
   require_pointer(lengths, name);
+  if (!looks) return;
   for (std::int64_t b = 0; b < batch; ++b)
     if (lengths[b] < least || lengths[b] > most)
       throw InvalidArgument(std::string(name) + "[" + std::to_string(b) + "]: expected " + std::to_string(least) +
@@ -62,7 +64,8 @@ struct Sizes {
       : stored(static_cast<std::size_t>(bytes_of_value(p.dtype))), sum(p.dtype == RNN_ENGINE_FLOAT64 ? 8 : 4) {}
 };
 
-void require_inputs(const rnn_engine_attention_problem& p, const rnn_engine_attention_inputs& inputs) {
+void require_inputs(const rnn_engine_context& context, const rnn_engine_attention_problem& p,
+                    const rnn_engine_attention_inputs& inputs) {
   const Sizes sizes(p);
   if (p.steps > 0 && p.batch > 0) require_aligned_to(inputs.queries, sizes.stored, "queries");
   if (p.batch > 0) {
@@ -73,8 +76,8 @@ void require_inputs(const rnn_engine_attention_problem& p, const rnn_engine_atte
     require_aligned_to(inputs.vector, sizes.sum, "vector");
   else
     require(!inputs.vector, "vector: expected NULL, as the form is dot");
-  require_lengths("source_lengths", inputs.source_lengths, p.batch, 1, p.source_steps);
-  require_lengths("target_lengths", inputs.target_lengths, p.batch, 0, p.steps);
+  require_lengths("source_lengths", inputs.source_lengths, p.batch, 1, p.source_steps, context.waits());
+  require_lengths("target_lengths", inputs.target_lengths, p.batch, 0, p.steps, context.waits());
   if (inputs.masks.row_ids) require_pointer(inputs.masks.row_ids, "row_ids");
 }
 
@@ -118,7 +121,7 @@ int rnn_engine_attention_forward(rnn_engine_context* context, const rnn_engine_a
     require_pointer(args, "args");
     const std::uint64_t bytes = workspace_of(*context, *problem, 0);
     const Sizes sizes(*problem);
-    require_inputs(*problem, args->inputs);
+    require_inputs(*context, *problem, args->inputs);
     if (problem->steps > 0 && problem->batch > 0) require_aligned_to(args->context, sizes.stored, "context");
     require_optional(args->logarithms, sizes.sum, "logarithms");
     require_optional(args->weights, sizes.sum, "weights");
@@ -138,7 +141,7 @@ int rnn_engine_attention_backward(rnn_engine_context* context, const rnn_engine_
     if (gradients == 0) return;
     const std::uint64_t bytes = workspace_of(*context, *problem, gradients);
     const Sizes sizes(*problem);
-    require_inputs(*problem, args->inputs);
+    require_inputs(*context, *problem, args->inputs);
     if (problem->steps > 0 && problem->batch > 0) {
       require_aligned_to(args->logarithms, sizes.sum, "logarithms");
       require_aligned_to(args->d_context, sizes.stored, "d_context");

@@ -36,22 +36,18 @@ struct rnn_engine_context {
   virtual void linear_cross_entropy(const rnn_engine_loss_problem& problem, const rnn_engine_loss_args& args,
                                     rnn_engine_loss_result* result) = 0;
 
-  // The same of attention; a device that has no kernels for it refuses.
-  virtual std::uint64_t attention_workspace(const rnn_engine_attention_problem&, int /* gradients */) const {
-    throw rnn_engine::InvalidArgument("attention: expected a context of the CPU, got " + name());
-  }
-  virtual void attention_forward(const rnn_engine_attention_problem&, const rnn_engine_attention_forward_args&) {}
-  virtual void attention_backward(const rnn_engine_attention_problem&, const rnn_engine_attention_backward_args&) {}
-  // And of linear layers and dropout.
-  virtual void linear_workspace(const rnn_engine_linear_problem&, std::uint64_t& /* forward */,
-                                std::uint64_t& /* backward */) const {
-    throw rnn_engine::InvalidArgument("linear: expected a context of the CPU, got " + name());
-  }
-  virtual void linear(const rnn_engine_linear_problem&, const rnn_engine_linear_args&) {}
-  virtual void linear_backward(const rnn_engine_linear_problem&, const rnn_engine_linear_backward_args&) {}
-  virtual void dropout(const rnn_engine_dropout_problem&, const rnn_engine_dropout_args&) {
-    throw rnn_engine::InvalidArgument("dropout: expected a context of the CPU, got " + name());
-  }
+  // The same of attention, and of linear layers and dropout.
+  virtual std::uint64_t attention_workspace(const rnn_engine_attention_problem& problem, int gradients) const = 0;
+  virtual void attention_forward(const rnn_engine_attention_problem& problem,
+                                 const rnn_engine_attention_forward_args& args) = 0;
+  virtual void attention_backward(const rnn_engine_attention_problem& problem,
+                                  const rnn_engine_attention_backward_args& args) = 0;
+  virtual void linear_workspace(const rnn_engine_linear_problem& problem, std::uint64_t& forward,
+                                std::uint64_t& backward) const = 0;
+  virtual void linear(const rnn_engine_linear_problem& problem, const rnn_engine_linear_args& args) = 0;
+  virtual void linear_backward(const rnn_engine_linear_problem& problem,
+                               const rnn_engine_linear_backward_args& args) = 0;
+  virtual void dropout(const rnn_engine_dropout_problem& problem, const rnn_engine_dropout_args& args) = 0;
 
   virtual std::size_t gemm_workspace(std::int64_t n, std::int64_t k) const = 0;
   // Operations done.

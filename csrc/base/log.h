@@ -2,7 +2,8 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
+
+#include "base/device.h"
 
 namespace rnn_engine {
 
@@ -10,14 +11,14 @@ namespace rnn_engine {
 //
 // x = 2^n m with m in [sqrt(1/2), sqrt(2)), and log(m) = 2 (s + s^3/3 + s^5/5 + ...) with s = (m - 1) / (m +
 // 1); |s| < 0.172, so that the first term left out is far below half a unit in the last place.
-inline double portable_log(double x) {
+RNN_ENGINE_DEVICE inline double portable_log(double x) {
   constexpr double kRootHalf = 0.70710678118654752440;
   // ln 2 in two parts; the first has so few digits that n times it is exact.
   constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
   constexpr int kTerms = 11;
-  if (x == 0) return -std::numeric_limits<double>::infinity();
+  if (x == 0) return -__builtin_huge_val();
   int n = 0;
-  double m = std::frexp(x, &n);
+  double m = ::frexp(x, &n);
   if (m < kRootHalf) {
     m *= 2;
     --n;

@@ -99,12 +99,12 @@ void bind_attention(nb::module_& module) {
       .def(
           "__init__",
           [](Problem* self, int dtype, int form, int64_t steps, int64_t batch, int64_t source_steps, int64_t key_size,
-             int64_t value_size, int64_t heads, double scale, double dropout, int64_t first_step) {
+             int64_t value_size, int64_t heads, double scale, double dropout, int64_t first_step, bool tf32) {
             new (self) Problem{dtype,      form,  steps, batch,   source_steps, key_size,
-                               value_size, heads, scale, dropout, first_step};
+                               value_size, heads, scale, dropout, first_step,   tf32};
           },
           nb::kw_only(), "dtype"_a, "form"_a, "steps"_a, "batch"_a, "source_steps"_a, "key_size"_a, "value_size"_a,
-          "heads"_a, "scale"_a, "dropout"_a, "first_step"_a = 0);
+          "heads"_a, "scale"_a, "dropout"_a, "first_step"_a = 0, "tf32"_a = false);
   module.def("attention_workspace", workspace_bytes, "context"_a, "problem"_a, "gradients"_a);
   module.def("attention_forward", forward, "context"_a, "problem"_a, "inputs"_a, "outputs"_a, "workspace"_a.none(),
              "seed"_a = 0, "stream"_a = 0);

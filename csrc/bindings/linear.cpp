@@ -119,15 +119,16 @@ void bind_linear(nb::module_& module, nb::class_<Context>& context) {
       .def(
           "__init__",
           [](LinearProblem* self, int dtype, int activation, int64_t steps, int64_t batch, int64_t outputs,
-             const std::vector<int64_t>& input_sizes, double dropout, bool per_sentence, int64_t first_step) {
+             const std::vector<int64_t>& input_sizes, double dropout, bool per_sentence, int64_t first_step,
+             bool tf32) {
             new (self) LinearProblem{
-                dtype, activation, steps,        batch,     outputs, static_cast<int64_t>(input_sizes.size()),
-                {},    dropout,    per_sentence, first_step};
+                dtype, activation, steps,        batch,      outputs, static_cast<int64_t>(input_sizes.size()),
+                {},    dropout,    per_sentence, first_step, tf32};
             const size_t most = std::min<size_t>(input_sizes.size(), RNN_ENGINE_MAX_INPUTS);
             std::copy_n(input_sizes.begin(), most, self->input_sizes);
           },
           nb::kw_only(), "dtype"_a, "activation"_a, "steps"_a, "batch"_a, "outputs"_a, "input_sizes"_a, "dropout"_a,
-          "per_sentence"_a, "first_step"_a = 0);
+          "per_sentence"_a, "first_step"_a = 0, "tf32"_a = false);
   nb::class_<rnn_engine_dropout_problem>(module, "DropoutProblem")
       .def(
           "__init__",

@@ -4,8 +4,10 @@
 
 #include "api/arguments.h"
 #include "api/handles.h"
+#include "cuda/attention/attention.h"
 #include "cuda/gemm/cublas.h"
 #include "cuda/graphs.h"
+#include "cuda/linear/linear.h"
 #include "cuda/loss/loss.h"
 #include "cuda/run/run.h"
 #include "rnn_engine.h"
@@ -57,6 +59,41 @@ class GpuContext final : public rnn_engine_context {
                             rnn_engine_loss_result* result) override {
     const OnDevice on(device_);
     run_linear_cross_entropy(problem, multipliers(problem.tf32), args, result);
+  }
+
+  std::uint64_t attention_workspace(const rnn_engine_attention_problem& problem, int gradients) const override {
+    require_dtype(problem.dtype, facts_);
+    require(problem.heads < 1 << 16, "heads: expected less than 65536, got " + std::to_string(problem.heads));
+    return attention_workspace_bytes(problem, gradients);
+  }
+  void attention_forward(const rnn_engine_attention_problem& problem,
+                         const rnn_engine_attention_forward_args& args) override {
+    const OnDevice on(device_);
+    run_attention_forward(problem, multipliers(problem.tf32), args);
+  }
+  void attention_backward(const rnn_engine_attention_problem& problem,
+                          const rnn_engine_attention_backward_args& args) override {
+    const OnDevice on(device_);
+    run_attention_backward(problem, multipliers(problem.tf32), args);
+  }
+
+  void linear_workspace(const rnn_engine_linear_problem& problem, std::uint64_t& forward,
+                        std::uint64_t& backward) const override {
+    require_dtype(problem.dtype, facts_);
+    linear_workspace_bytes(problem, forward, backward);
+  }
+  void linear(const rnn_engine_linear_problem& problem, const rnn_engine_linear_args& args) override {
+    const OnDevice on(device_);
+    run_linear(problem, multipliers(problem.tf32), args);
+  }
+  void linear_backward(const rnn_engine_linear_problem& problem, const rnn_engine_linear_backward_args& args) override {
+    const OnDevice on(device_);
+    run_linear_backward(problem, multipliers(problem.tf32), args);
+  }
+  void dropout(const rnn_engine_dropout_problem& problem, const rnn_engine_dropout_args& args) override {
+    require_dtype(problem.dtype, facts_);
+    const OnDevice on(device_);
+    run_dropout(problem, args);
   }
 
   double peak(int dtype, std::int64_t) override {

@@ -25,11 +25,17 @@ __device__ inline double multiply_add(double a, double b, double c) { return __f
 
 __device__ inline double logarithm(double x) { return ::log(x); }
 
-// join(value of every lane of the warp), the same for all of them, by halves; all lanes call it. `join` is commutative.
+// join(value of every lane of a group of n neighbours), the same for all of them, by halves; all lanes of the warp call
+// it. `join` is commutative.
+template <int n, class T, class Join>
+__device__ inline T over_lanes(T value, const Join& join) {
+  for (int mask = n / 2; mask > 0; mask /= 2) value = join(value, __shfl_xor_sync(0xffffffffu, value, mask));
+  return value;
+}
+// Of the whole warp.
 template <class T, class Join>
 __device__ inline T over_warp(T value, const Join& join) {
-  for (int mask = 16; mask > 0; mask /= 2) value = join(value, __shfl_xor_sync(0xffffffffu, value, mask));
-  return value;
+  return over_lanes<32>(value, join);
 }
 
 // 16 bytes into shared memory, behind the thread's back; `wanted` = false: zeros. Both addresses are

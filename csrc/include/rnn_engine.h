@@ -373,7 +373,8 @@ RNN_ENGINE_API int rnn_engine_linear_cross_entropy(rnn_engine_context* context, 
  * over the source's length, and its context is sum_s drop(p_ts) v_s. For backward one logarithm of a sum a row and head
  * is kept, and nothing of T x S. Keys and values beyond a source's length, and queries beyond a target's, are not
  * looked at: their gradients, and the context of those queries, are zeros. Masks are drawn for (step, row_ids[b], head,
- * source step). CPU only. */
+ * source step). On CUDA lengths and row_ids are in that device's memory, too, and lengths out of bounds are taken for
+ * the nearest within. */
 enum { RNN_ENGINE_DOT = 0, RNN_ENGINE_ADDITIVE = 1 };
 enum {
   RNN_ENGINE_ATTENTION_QUERIES = 1,
@@ -394,6 +395,7 @@ typedef struct {
   double scale;
   double dropout;     /* probability that a weight is left out; 0 in evaluation */
   int64_t first_step; /* masks count steps from it on: of a call that is a part of another */
+  int32_t tf32;       /* as in rnn_engine_problem */
 } rnn_engine_attention_problem;
 
 typedef struct {
@@ -461,6 +463,7 @@ typedef struct {
   double dropout;                             /* probability; 0: none */
   int32_t per_sentence;                       /* 1: all steps have the mask of step 0 */
   int64_t first_step;                         /* masks count steps from it on, as for attention */
+  int32_t tf32;                               /* as in rnn_engine_problem */
 } rnn_engine_linear_problem;
 
 typedef struct {

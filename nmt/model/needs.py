@@ -37,12 +37,6 @@ def attention_needs(attention: Attention, source_steps: int, steps: int, batch: 
     size, width = weight.shape
     rows, additive = batch * steps, attention.vector is not None
     context = rows * width * dtype.itemsize
-    if not device.attends:
-        # Of torch's operations there are for each pair of positions the scores, the weights and, at the peak of the
-        # backward pass, three gradients; with dropout also a mask and the dropped weights. The additive form's sums
-        # have the width of a key beside it.
-        each = 5 + (2 if attention.dropout else 0) + (3 * size // heads if additive else 0)
-        return context + value_dtype(dtype).itemsize * each * heads * rows * source_steps, 0
     problem = native.AttentionProblem(
         dtype=native.DTYPES[NAMES[dtype]],
         form=int(additive),
@@ -62,7 +56,7 @@ def attention_needs(attention: Attention, source_steps: int, steps: int, batch: 
 
 def stretch_of(attention: Attention, steps: int) -> int:
     """Tell how many of a target's steps attention gives their contexts at a time, with input feeding."""
-    return min(steps, CHUNK) if device_of(attention.key_projection.weight).attends else steps
+    return min(steps, CHUNK) if device_of(attention.key_projection.weight).feeds else steps
 
 
 def linear_workspace(layer: nn.Linear, rows: int) -> int:
@@ -73,8 +67,6 @@ def linear_workspace(layer: nn.Linear, rows: int) -> int:
         rows: Vectors that it is called with.
     """
     device, dtype = device_of(layer.weight), called(layer.weight)
-    if not device.fused:
-        return 0
     problem = native.LinearProblem(
         dtype=native.DTYPES[NAMES[dtype]],
         activation=0,

@@ -246,7 +246,7 @@ def plan(layer: Any, lengths: list[int] | int, batch: int, memory: str | int | M
         layer,
         **of_length,
         memory=layer.memory if memory is None else memory,
-        schedule=STEPS if getattr(layer, "fed", False) and device_of(weight).attends else "auto",
+        schedule=STEPS if getattr(layer, "fed", False) and device_of(weight).feeds else "auto",
         threads=torch.get_num_threads(),
         dtype=str(dtype).removeprefix("torch."),
         device=device_of(weight).name,

@@ -9,7 +9,6 @@ from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from rnn_engine import native
 from rnn_engine.nn.attention_inputs import (
@@ -81,10 +80,11 @@ def attention(
     Time-major, as the layers' outputs are; what lies beyond a length costs nothing. For backward one logarithm a query
     and head is kept beside the inputs: the weights are made again, and the masks of dropout, too.
 
-    Of bfloat16 tensors scores, weights and sums are float32; products take the weights rounded. Under torch.autocast
+    Of bfloat16 tensors scores, weights and sums are float32. Under torch.autocast
     float32 tensors are rounded for the call if the device has kernels for that type.
 
-    On CUDA it is composed of torch's operations: the same results, but the weights are kept.
+    On CUDA products of halves take the weights rounded, and those of float32 may round to TF32 where torch's `linear`
+    may; lengths out of bounds cannot be told of without waiting: they count as the nearest within.
 
     Args:
         queries: [T, B, A], float32, float64 or bfloat16, on CUDA also float16.
@@ -120,9 +120,6 @@ def attention(
         raise ValueError(f"dropout: expected 0 to 1, got {dropout}")
     inputs = queries, keys, values, vector, as_lengths(queries, source_lengths), as_lengths(queries, target_lengths)
     check_devices(inputs)
-    if not queries.is_meta and not device_of(queries).attends:
-        context, weights = _composed(inputs, heads, scale, dropout)
-        return (context, weights.detach()) if return_weights else context
     if observed(*inputs):
         given = "".join(str(int(each is not None)) for each in inputs[3:])
         call = f"{called_dtype_name(queries)} {heads} {given}{return_weights:d}"
@@ -169,12 +166,14 @@ class _Call:
             heads=self.heads,
             scale=self.scale,
             dropout=self.dropout,
+            tf32=self.device.matmul_tf32,
         )
 
     def plain(self, inputs: Inputs) -> tuple[Tensor | None, ...]:
-        """The tensors as the engine reads them."""
+        """The tensors as the engine reads them: lengths, too, where the queries are."""
         types = (*[self.dtype] * 3, value_dtype(self.dtype), torch.int64, torch.int64)
-        return tuple(plain(self.device, each, dtype) for each, dtype in zip(inputs, types, strict=True))
+        given = (None if each is None else each.to(inputs[0].device, non_blocking=True) for each in inputs)
+        return tuple(plain(self.device, each, dtype) for each, dtype in zip(given, types, strict=True))
 
 
 def _forward(call: _Call, inputs: Inputs, *, training: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -296,40 +295,6 @@ def _gradients(
 
 
 _ATTENTION = Operator("attention", _run_operator, _shapes, _gradients, draws=_draws)
-
-
-def _composed(inputs: Inputs, heads: int, scale: float | None, dropout: float) -> tuple[Tensor, Tensor]:
-    """The same of torch's operations, where the engine has no kernels: context and weights."""
-    queries, keys, values, vector, *lengths = inputs
-    dtype = called_dtype(queries, device_of(queries).dtypes)
-    check(inputs, heads, dtype)
-    (steps, batch, _), source_steps, sums = queries.shape, len(keys), value_dtype(dtype)
-
-    def beyond(lengths: Tensor | None, count: int) -> Tensor | None:  # [count, B]
-        if lengths is None:
-            return None
-        return (torch.arange(count, device=lengths.device)[:, None] >= lengths).to(queries.device)
-
-    def by_heads(tensor: Tensor, past: Tensor | None) -> Tensor:  # [B, heads, steps, width]
-        kept = tensor if past is None else tensor.masked_fill(past[..., None], 0.0)
-        return kept.to(dtype).view(len(tensor), batch, heads, -1).permute(1, 2, 0, 3)
-
-    past_source, past_target = beyond(lengths[0], source_steps), beyond(lengths[1], steps)
-    q, k, v = by_heads(queries, past_target), by_heads(keys, past_source), by_heads(values, past_source)
-    if vector is None:
-        scores = (q @ k.transpose(2, 3)).to(sums)
-    else:
-        hidden = torch.tanh(q[:, :, :, None].to(sums) + k[:, :, None].to(sums))  # [B, heads, T, S, width]
-        scores = (hidden * vector.to(sums).view(heads, 1, 1, -1)).sum(-1)
-    scores = scores * (scale_of(inputs, heads) if scale is None else scale)
-    if past_source is not None:
-        scores = scores.masked_fill(past_source.T[:, None, None], -torch.inf)
-    weights = scores.softmax(-1)  # [B, heads, T, S]
-    context = functional.dropout(weights, dropout).to(dtype) @ v
-    context, mean = context.permute(2, 0, 1, 3).flatten(2), weights.mean(1).transpose(0, 1)
-    if past_target is not None:
-        context, mean = (each.masked_fill(past_target[..., None], 0.0) for each in (context, mean))
-    return context, mean
 
 
 __all__ = ["attention"]

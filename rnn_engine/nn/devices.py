@@ -34,17 +34,15 @@ class Device(Protocol):
     Attributes:
         name: As `rnn_engine.plan` and errors call it.
         dtypes: Types that it has kernels for.
-        fused: Whether it has kernels for `linear` and `dropout`; else they are made of torch's operations.
         packs: Whether weights packed once save time.
-        attends: Whether it has kernels for attention.
+        feeds: Whether layers can run step by step, with other calls between the steps.
         waits: Whether a call has done its work when it returns, so that its numbers can be looked at.
     """
 
     name: str
     dtypes: tuple[torch.dtype, ...]
-    fused: bool
     packs: bool
-    attends: bool
+    feeds: bool
     waits: bool
 
     def context(self, threads: int) -> native.Context:
@@ -88,9 +86,8 @@ class Cpu:
 
     name = "cpu"
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16)
-    fused = True
     packs = True
-    attends = True
+    feeds = True
     waits = True
     tf32 = matmul_tf32 = False
 
@@ -167,9 +164,8 @@ class Cuda:
     """
 
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-    fused = False
     packs = False  # a GPU reads weights as they lie
-    attends = False
+    feeds = False
     waits = False
 
     def __init__(self, index: int, device: torch.device | None = None) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnn_engine import native
 from rnn_engine.nn.devices import NAMES, device_of, either
-from rnn_engine.nn.masks import check_probability, drawn_seed, rows_apart, sentences_of, torch_dropout
+from rnn_engine.nn.masks import check_probability, drawn_seed, rows_apart, sentences_of
 from rnn_engine.nn.observed import check_backward, observed
 from rnn_engine.nn.operators import Operator
 
@@ -27,7 +27,7 @@ def dropout(
     """X * scale * mask / (1 - p), in one pass over x.
 
     Nothing is kept for backward, which makes the masks again from their counters and is the same pass over the
-    gradient. Masks are drawn by torch's generator. On CUDA all of it is made of torch's operations.
+    gradient. Masks are drawn by torch's generator.
 
     Args:
         x: [..., F], float32, float64 or bfloat16, on CUDA also float16. Rows of equal distance are read where they lie;
@@ -57,8 +57,6 @@ def dropout(
     drawn = p > 0 or row_dropout > 0
     if not drawn and scale == 1:
         return x
-    if not x.is_meta and not device_of(x).fused:
-        return _composed(x, _Masks(p, scale, row_dropout, per_sentence))
     if observed(x):
         tensors = [x, drawn_seed()] if drawn else [x]
         result: Tensor = _DROPOUT(tensors, [p, scale, row_dropout], str(int(per_sentence)))[0]
@@ -82,15 +80,6 @@ class _Masks:
     row_dropout: float
     per_sentence: bool
     seed: int = 0
-
-
-def _composed(x: Tensor, masks: _Masks) -> Tensor:
-    """The same of torch's operations, where the device has no kernels for it."""
-    y = torch_dropout(x if masks.scale == 1 else x * masks.scale, masks.p, masks.per_sentence)
-    if masks.row_dropout:
-        dropped = torch.rand(x.shape[:-1], device=x.device) < masks.row_dropout
-        y = y.masked_fill(dropped.unsqueeze(-1), 0.0)
-    return y
 
 
 def _run(masks: _Masks, x: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def input_feeding(
     _check(layers, inputs, fed, attending)
     parameters = layers.tensors()
     device, leaves = device_of(parameters[0]), attending.leaves()
-    if not device.attends or not device.fused or observed(inputs, hx, fed, *leaves, parameters=parameters):
+    if not device.feeds or observed(inputs, hx, fed, *leaves, parameters=parameters):
         return _composed(layers, inputs, hx, fed, attending, memory)
     spec, (steps, batch, _) = layers.spec, inputs.shape
     dtype = called_dtype(parameters[0], device.dtypes)

@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from rnn_engine import native
 from rnn_engine.nn.autograd import plain, value_dtype
 from rnn_engine.nn.devices import NAMES, Device, called_dtype, called_dtype_name, device_of, either
-from rnn_engine.nn.masks import check_probability, drawn_seed, rows_apart, sentences_of, torch_dropout
+from rnn_engine.nn.masks import check_probability, drawn_seed, rows_apart, sentences_of
 from rnn_engine.nn.observed import check_backward, observed
 from rnn_engine.nn.operators import Operator
 
@@ -38,7 +37,7 @@ def linear(
     kept and nothing else: tanh' comes from the result, the mask from the counters that it was made from.
 
     Under torch.autocast float32 inputs and weights are rounded for the call if the device has kernels for that type;
-    the gradients of weight and bias are not. On CUDA all of it is made of torch's operations, dropout included.
+    the gradients of weight and bias are not.
 
     Args:
         inputs: One to eight tensors [..., I_1], [..., I_2], ..., all with the same leading dimensions, float32, float64
@@ -67,9 +66,6 @@ def linear(
     if not 1 <= len(given) <= _MOST_INPUTS:
         raise ValueError(f"inputs: expected 1 to {_MOST_INPUTS} tensors, got {len(given)}")
     _check_devices(given, weight, bias)
-    if not weight.is_meta and not device_of(weight).fused:
-        _check(given, weight, bias, called_dtype(weight, device_of(weight).dtypes))
-        return _composed(given, weight, bias, activation, dropout, per_sentence)
     if observed(given, weight, bias):
         tensors = [weight, *([] if bias is None else [bias]), *given]
         if dropout:
@@ -121,24 +117,6 @@ def _check(inputs: Sequence[Tensor], weight: Tensor, bias: Tensor | None, dtype:
             raise ValueError(f"{name}: expected {weight.dtype} as weight, got {tensor.dtype}")
 
 
-def _composed(
-    inputs: Sequence[Tensor],
-    weight: Tensor,
-    bias: Tensor | None,
-    activation: Activation,
-    dropout: float,
-    per_sentence: bool,
-) -> Tensor:
-    """The same of torch's operations, where the device has no kernels for it."""
-    pieces = torch.split(weight, [each.shape[-1] for each in inputs], 1)
-    total = functional.linear(inputs[0], pieces[0], bias)
-    for each, piece in zip(inputs[1:], pieces[1:], strict=True):
-        total = total + functional.linear(each, piece)
-    if activation == "tanh":
-        total = total.tanh()
-    return torch_dropout(total, dropout, per_sentence)
-
-
 @dataclass(frozen=True)
 class _Call:
     """What one call computes, beside its tensors."""
@@ -163,6 +141,7 @@ class _Call:
             input_sizes=[each.shape[-1] for each in inputs],
             dropout=self.dropout,
             per_sentence=self.per_sentence,
+            tf32=self.device.matmul_tf32,
         )
 
 

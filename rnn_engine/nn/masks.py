@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from rnn_engine.nn.autograd import plain
 from rnn_engine.nn.devices import CPU, Device
@@ -59,13 +58,4 @@ def _distance(x: Tensor) -> int | None:
     return x.shape[-1] if distance is None else distance
 
 
-def torch_dropout(x: Tensor, probability: float, per_sentence: bool) -> Tensor:
-    """Dropout by torch, where a device has no kernels for it."""
-    if not probability:
-        return x
-    if not per_sentence or x.dim() <= 2:
-        return functional.dropout(x, probability)
-    return x * functional.dropout(torch.ones_like(x[(0,) * (x.dim() - 2)]), probability)
-
-
-__all__ = ["check_probability", "drawn_seed", "rows_apart", "sentences_of", "torch_dropout"]
+__all__ = ["check_probability", "drawn_seed", "rows_apart", "sentences_of"]

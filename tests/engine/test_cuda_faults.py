@@ -93,7 +93,7 @@ def compiled(folder, sources):
     for entry in (entry for entry in entries if "rnn_engine_cuda_emulated.dir" in entry["command"]):
         words, source = shlex.split(entry["command"]), Path(entry["file"])
         output = Path(entry["directory"]) / words[words.index("-o") + 1]
-        if source.name in sources:
+        if source.name in sources and source.is_relative_to(PROJECT / "csrc/cuda"):  # another room may have the name
             output = folder / f"{source.name}.o"
             words[words.index("-o") + 1] = str(output)
             words[words.index(str(source))] = str(found(folder / "cuda", source.name))

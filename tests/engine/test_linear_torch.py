@@ -5,10 +5,8 @@ import torch
 from linear_cases import SEED, Case, make
 from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.nn import functional
 
 from rnn_engine import dropout, linear
-from rnn_engine.nn.devices import Cpu
 
 CASE = Case(3, 2, (5, 4), 6)
 
@@ -75,41 +73,3 @@ def test_devices_that_differ_are_told():
     first, second, weight, bias = tensors_of()
     with pytest.raises(ValueError, match=r"inputs\[1\]: expected a tensor on cpu as weight, got one on meta"):
         linear([first, second.to("meta")], weight, bias)
-
-
-@pytest.fixture
-def composed(monkeypatch):
-    """As on a device that has no kernels for them."""
-    monkeypatch.setattr(Cpu, "fused", False)
-
-
-def test_composed_of_torch_operations_it_is_the_same(monkeypatch):
-    first, second, weight, bias = tensors_of()
-    run = lambda *given: linear(given[:2], *given[2:], activation="tanh")  # noqa: E731
-    ours = run(first, second, weight, bias), gradients(run)(first, second, weight, bias)
-    scaled = dropout(first, 0.0, scale=3.0)
-    monkeypatch.setattr(Cpu, "fused", False)
-    theirs = run(first, second, weight, bias), gradients(run)(first, second, weight, bias)
-    torch.testing.assert_close(ours, theirs)
-    assert torch.equal(dropout(first, 0.0, scale=3.0), scaled)
-
-
-@pytest.mark.usefixtures("composed")
-def test_composed_it_draws_by_torch():
-    x, weight = torch.ones(60, 10, 30), torch.eye(30)
-    for run in (
-        lambda **options: linear(x, weight, dropout=0.5, **options),
-        lambda **options: dropout(x, 0.5, **options),
-    ):
-        y = run()
-        assert set(y.unique().tolist()) == {0.0, 2.0}
-        assert abs(float(y.mean()) - 1.0) < 0.05
-        sentence = run(per_sentence=True)
-        assert torch.equal(sentence, sentence[:1].expand_as(sentence))
-        assert not torch.equal(sentence[0, 0], sentence[0, 1])
-    rows = dropout(x, 0.0, row_dropout=0.5)
-    assert set(rows.sum(-1).unique().tolist()) == {0.0, 30.0}
-    torch.manual_seed(SEED)
-    mine = dropout(x, 0.5)
-    torch.manual_seed(SEED)
-    assert torch.equal(mine, functional.dropout(x, 0.5))

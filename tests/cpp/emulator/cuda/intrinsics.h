@@ -81,16 +81,21 @@ inline double multiply_add(double a, double b, double c) { return std::fma(a, b,
 
 inline double logarithm(double x) { return std::log(x); }
 
-template <class T, class Join>
-T over_warp(T value, const Join& join) {
+template <int n, class T, class Join>
+T over_lanes(T value, const Join& join) {
   emulator::Meeting& all = emulator::next_meeting();
   T* const values = all.values<T>();
   values[emulator::lane()] = value;
   emulator::meet(all, [&] {
-    for (int half = emulator::kLanes / 2; half > 0; half /= 2)
-      for (int i = 0; i < half; ++i) values[i] = join(values[i], values[i + half]);
+    for (int first = 0; first < emulator::kLanes; first += n)
+      for (int half = n / 2; half > 0; half /= 2)
+        for (int i = first; i < first + half; ++i) values[i] = join(values[i], values[i + half]);
   });
-  return values[0];
+  return values[emulator::lane() / n * n];
+}
+template <class T, class Join>
+T over_warp(T value, const Join& join) {
+  return over_lanes<emulator::kLanes>(value, join);
 }
 
 // A copy is made when it is waited for, and not before.
