@@ -202,10 +202,10 @@ def namespaces(size: int) -> Iterator[list[str]]:
 
 def shape(names: Sequence[str], megabits: int) -> None:
     """Let nothing leave or enter a namespace faster."""
-    burst = megabits * 1250  # ten milliseconds': timers of a busy machine are late
+    burst = megabits * 1250  # ten milliseconds': timers of a busy machine are late; twice that may wait
     for rank, name in enumerate(names):
         for where in (f"tc -n {name} qdisc replace dev eth0", f"tc qdisc replace dev {BRIDGE}v{rank}"):
-            call(f"{where} root tbf rate {megabits}mbit burst {burst} limit 4000000")
+            call(f"{where} root tbf rate {megabits}mbit burst {burst} limit {3 * burst}")
 
 
 def call(command: str) -> None:
