@@ -183,6 +183,7 @@ def transmitted() -> int:
 def namespaces(size: int) -> Iterator[list[str]]:
     """Make network namespaces that a bridge connects; removed in the end."""
     names = [f"{BRIDGE}{rank}" for rank in range(size)]
+    remove(names)  # what a run left that was killed
     try:
         call(f"ip link add {BRIDGE} type bridge")
         call(f"ip link set {BRIDGE} up")
@@ -194,10 +195,14 @@ def namespaces(size: int) -> Iterator[list[str]]:
                 call(f"ip -n {name} {command}")
         yield names
     finally:
-        for rank, name in enumerate(names):
-            subprocess.run(["ip", "link", "delete", f"{BRIDGE}v{rank}"], check=False, stderr=subprocess.DEVNULL)
-            subprocess.run(["ip", "netns", "delete", name], check=False, stderr=subprocess.DEVNULL)
-        subprocess.run(["ip", "link", "delete", BRIDGE], check=False, stderr=subprocess.DEVNULL)
+        remove(names)
+
+
+def remove(names: Sequence[str]) -> None:
+    """Remove the namespaces of these names, and what connects them, where they are."""
+    links = [f"link delete {BRIDGE}v{rank}" for rank in range(len(names))]
+    for command in (*links, *(f"netns delete {name}" for name in names), f"link delete {BRIDGE}"):
+        subprocess.run(["ip", *command.split()], check=False, stderr=subprocess.DEVNULL)
 
 
 def shape(names: Sequence[str], megabits: int) -> None:
