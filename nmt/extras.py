@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Final
 
 _SERVING: Final = ("babel", "fastapi", "httptools", "prometheus_client", "python_multipart", "uvicorn", "uvloop")
+_BULK: Final = ("fsspec", "pyarrow", "ray")
 
 
 class MissingError(ImportError):
@@ -50,3 +51,17 @@ def require_serving(who: str) -> None:
     for name in _SERVING:
         if find_spec(name) is None:
             raise MissingError(f'{who} needs {name}, which is not installed: pip install "nmt-rnn[serve]"')
+
+
+def require_bulk(who: str) -> None:
+    """Check that what spreads work over processes and machines is installed.
+
+    Args:
+        who: What needs it, for the message.
+
+    Raises:
+        MissingError: It is not.
+    """
+    for name in _BULK:
+        if find_spec(name) is None:
+            raise MissingError(f'{who} needs {name}, which is not installed: pip install "nmt-rnn[ray]"')

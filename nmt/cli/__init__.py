@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from nmt.cli.bulk import bulk
 from nmt.cli.collecting import collection
 from nmt.cli.documents import translate_file
 from nmt.cli.models import export, info, shortlist
@@ -94,6 +95,7 @@ for _command in (
     shortlist,
     translate,
     translate_file,
+    bulk,
     evaluate,
     tune,
     score,

@@ -38,7 +38,7 @@ def as_text(translation: Translation, columns: Columns) -> str:
         more.append(_number(translation.score))
     if columns.alignments:
         more.append(format_links(translation.alignment or ()))
-    return "\t".join([_without_tabs(translation.text), *more]) if more else translation.text
+    return "\t".join([without_tabs(translation.text), *more]) if more else translation.text
 
 
 def as_rows(translation: Translation, line: int) -> list[str]:
@@ -48,7 +48,7 @@ def as_rows(translation: Translation, line: int) -> list[str]:
     for rank, each in enumerate(ranked, start=1):
         text = translation.text if each is None else each.text
         links = translation.alignment if each is None else each.alignment
-        fields = (str(line), str(rank), _without_tabs(text), translation.status.value)
+        fields = (str(line), str(rank), without_tabs(text), translation.status.value)
         rows.append("\t".join([*fields, _number(None if each is None else each.score), format_links(links or ())]))
     return rows
 
@@ -65,14 +65,15 @@ class JsonLine:
     """What is wrong with the line."""
 
 
-def read_json(line: str, number: int) -> JsonLine:
+def read_json(line: str, number: int, field: str = "text") -> JsonLine:
     """Read `{"text": "..."}` with any other fields, or `"..."`; whatever is wrong stays with this line.
 
     Args:
         line: The line.
         number: Its number, for the message.
+        field: Name of the field that holds the text.
     """
-    expected = f'line {number}: expected a JSON object with a string "text", or a JSON string'
+    expected = f'line {number}: expected a JSON object with a string "{field}", or a JSON string'
     try:
         value = json.loads(line, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
         if _is_deep(value):
@@ -80,12 +81,12 @@ def read_json(line: str, number: int) -> JsonLine:
     except (ValueError, RecursionError) as error:
         return JsonLine("", {}, f"{expected}, got: {error if isinstance(error, ValueError) else _TOO_DEEP}")
     if isinstance(value, str):
-        return JsonLine(value, {"text": value})
+        return JsonLine(value, {field: value})
     if not isinstance(value, dict):
         return JsonLine("", {}, f"{expected}, got {type(value).__name__}")
-    text = value.get("text")
+    text = value.get(field)
     if not isinstance(text, str):
-        got = f'"text" of type {type(text).__name__}' if "text" in value else "an object without it"
+        got = f'"{field}" of type {type(text).__name__}' if field in value else "an object without it"
         return JsonLine("", value, f"{expected}, got {got}")
     return JsonLine(text, value)
 
@@ -147,7 +148,8 @@ def _finite(digits: str) -> float:
     return value
 
 
-def _without_tabs(text: str) -> str:
+def without_tabs(text: str) -> str:
+    """Make a text fit for a column."""
     return text.replace("\t", " ")
 
 

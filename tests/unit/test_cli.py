@@ -38,6 +38,7 @@ COMMANDS = [
     "shortlist",
     "translate",
     "translate-file",
+    "bulk",
     "evaluate",
     "tune",
     "score",
