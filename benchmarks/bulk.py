@@ -3,9 +3,11 @@
     python benchmarks/bulk.py MODEL.nmt --text FILE [--lines N] [--kills K] [--workers W] [--beam-size B] [--json FILE]
 
 The lines of FILE (plain or compressed) are repeated with words of others in them, all of them different. Bare
-processes, forked once, take shards of the same size from one queue and write what they make of each to a file; their time and that
-of `nmt bulk` are from the first shard to the last. Then `nmt bulk` goes over all lines while workers, its descendants, are killed at even distances, and its rows are compared with those of
-`nmt translate`. The comparison of throughput is of the first `--timed` lines, so that all of it takes minutes.
+processes, forked once, take shards of the same size from one queue and write what they make of each to a file; their
+time and that of `nmt bulk` are from the first shard to the last, and both have their models open. Then `nmt bulk`
+goes over all lines while workers, its descendants, are killed at even distances, and its rows are compared with those
+of `nmt translate`; `--lines 0` leaves that out. The comparison of throughput is of `--timed` lines, so that all of it
+takes minutes.
 """
 
 from __future__ import annotations
@@ -33,8 +35,6 @@ from nmt.decoding.translation import TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.files import atomic_write
 
-SHARD_ROWS = 5000
-
 
 def varied(lines: list[str]) -> Iterator[str]:
     """Repeat lines without end, with words of others in them, so that no two are equal."""
@@ -52,7 +52,7 @@ def varied(lines: list[str]) -> Iterator[str]:
                 yield text
 
 
-def bare(model: Path, text: Path, folder: Path, workers: int, beam_size: int) -> float:
+def bare(model: Path, text: Path, folder: Path, workers: int, beam_size: int, rows: int) -> float:
     """Translate a file by processes of one thread each; seconds from the first shard on."""
     lines = list(read_lines(text))
     context = multiprocessing.get_context("fork")
@@ -64,7 +64,7 @@ def bare(model: Path, text: Path, folder: Path, workers: int, beam_size: int) ->
         ready.release()
         begin.wait()
         while (first := queue.get()) is not None:
-            shard = lines[first : first + SHARD_ROWS]
+            shard = lines[first : first + rows]
             found = translator.translate_detailed(shard, TranslationSettings(beam_size))
             with atomic_write(folder / f"{first:09d}") as file:
                 file.write("".join(f"{each.text}\n" for each in found).encode())
@@ -76,7 +76,7 @@ def bare(model: Path, text: Path, folder: Path, workers: int, beam_size: int) ->
         ready.acquire()
     started = time.monotonic()
     begin.set()
-    for first in range(0, len(lines), SHARD_ROWS):
+    for first in range(0, len(lines), rows):
         queue.put(first)
     for _ in processes:
         queue.put(None)
@@ -85,11 +85,13 @@ def bare(model: Path, text: Path, folder: Path, workers: int, beam_size: int) ->
     return time.monotonic() - started
 
 
-def bulk(model: Path, text: Path, output: Path, workers: int, beam_size: int, kills: int = 0) -> dict[str, Any]:
+def bulk(
+    model: Path, text: Path, output: Path, workers: int, beam_size: int, rows: int, kills: int = 0
+) -> dict[str, Any]:
     """Run the command, and kill workers of it: one whenever so many shards more are done."""
-    options = ["--beam-size", beam_size, "--workers", workers, "--shard-rows", SHARD_ROWS]
+    options = ["--beam-size", beam_size, "--workers", workers, "--shard-rows", rows]
     command = [sys.executable, "-m", "nmt", "bulk", model, text, "--output", output, *options]
-    shards = -(-sum(1 for _ in read_lines(text)) // SHARD_ROWS)
+    shards = -(-sum(1 for _ in read_lines(text)) // rows)
     by_chance, killed = random.Random(2), 0
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE) as process:
         while process.poll() is None:
@@ -134,29 +136,36 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--beam-size", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=1, help="of the comparison, in turns")
+    parser.add_argument("--shard-rows", type=int, default=5000)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    how = chosen.workers, chosen.beam_size
+    how = chosen.workers, chosen.beam_size, chosen.shard_rows
     with tempfile.TemporaryDirectory(prefix="nmt-bulk-") as name:
         folder = Path(name)
         text, timed = folder / "text.en", folder / "timed.en"
-        made = list(islice(varied([line for line in read_lines(chosen.text) if line.strip()]), chosen.lines))
-        text.write_text("".join(f"{line}\n" for line in made))
+        made = list(
+            islice(varied([line for line in read_lines(chosen.text) if line.strip()]), max(chosen.lines, chosen.timed))
+        )
+        text.write_text("".join(f"{line}\n" for line in made[: chosen.lines]))
         timed.write_text("".join(f"{line}\n" for line in made[: chosen.timed]))
         rows: list[dict[str, Any]] = []
         for turn in range(chosen.rounds):
             parts = folder / f"bare-{turn}"
             parts.mkdir()
-            count = min(chosen.timed, chosen.lines)
-            alone = count / bare(chosen.model, timed, parts, *how)
+            alone = chosen.timed / bare(chosen.model, timed, parts, *how)
             whole = bulk(chosen.model, timed, folder / f"timed-{turn}.de", *how)["rows_per_second"]
             assert (
                 b"".join(path.read_bytes() for path in sorted(parts.iterdir()))
                 == (folder / f"timed-{turn}.de").read_bytes()
             )
-            rows.append({"lines": count, "bare_per_second": alone, "bulk_per_second": whole, "ratio": whole / alone})
+            rows.append(
+                {"lines": chosen.timed, "bare_per_second": alone, "bulk_per_second": whole, "ratio": whole / alone}
+            )
             print(f"bare {alone:.0f} lines/s, nmt bulk {whole:.0f} lines/s: {100 * whole / alone:.1f} %", flush=True)
         output, expected = folder / "text.de", folder / "expected.de"
+        if not chosen.lines:
+            write_json(chosen.json, rows, workers=chosen.workers, beam_size=chosen.beam_size)
+            return
         summary = bulk(chosen.model, text, output, *how, kills=chosen.kills)
         command = [sys.executable, "-m", "nmt", "translate", chosen.model, "--input", text, "--output", expected]
         subprocess.run([*map(str, command), "--beam-size", str(chosen.beam_size)], check=True)

@@ -23,6 +23,7 @@ ATTEMPTS: Final = 3
 """How often a shard may end a worker, or its memory, until it is given up."""
 _AHEAD: Final = 2  # shards that a worker has: the one that it is at, and the next
 _MOST_DEATHS: Final = 3  # of a worker, without a shard done anywhere, until the run is
+_PATIENCE_SECONDS: Final = 60
 _STORE_BYTES: Final = 256 << 20  # what is under way: two shards in and one out for each worker are some megabytes
 
 Tell = Callable[[str], None]
@@ -114,6 +115,13 @@ class Pool:
         self._deaths = 0  # since a shard was done
         self.again = 0
         """Shards that were given out once more."""
+
+    def wait(self) -> None:
+        """Wait until all have begun, a minute at most: those of a large cluster may come while others are at work."""
+        import ray  # noqa: PLC0415
+
+        begun = [seat.actor.__ray_ready__.remote() for seat in self._seats]
+        ray.wait(begun, num_returns=len(begun), timeout=_PATIENCE_SECONDS)
 
     def map(self, shards: Shards) -> Iterator[Outcome]:
         """Have shards made, as they are read: a few for each worker, no more.

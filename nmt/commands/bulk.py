@@ -101,6 +101,7 @@ def _run(inputs: list[Input], outputs: list[str], state: State, work: Work, job:
             job.shard_rows,
             lambda rows, size: show(rows, min(1.0, size / total) if total else None),
         )
+        pool.wait()
         started = time.monotonic()
         whole.make(pool)
         seconds = time.monotonic() - started
