@@ -23,6 +23,7 @@ ATTEMPTS: Final = 3
 """How often a shard may end a worker, or its memory, until it is given up."""
 _AHEAD: Final = 2  # shards that a worker has: the one that it is at, and the next
 _MOST_DEATHS: Final = 3  # of a worker, without a shard done anywhere, until the run is
+_BEGINNINGS: Final = 4
 _PATIENCE_SECONDS: Final = 60
 _STORE_BYTES: Final = 256 << 20  # what is under way: two shards in and one out for each worker are some megabytes
 
@@ -63,7 +64,7 @@ def _begin(address: str | None, workers: int | None) -> int:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     if address is None:
         workers = workers or count_cores()
-        ray.init("local", num_cpus=workers, include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
+        _begin_here(num_cpus=workers, include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
     else:
         try:
             ray.init(address, **quiet)
@@ -76,6 +77,22 @@ def _begin(address: str | None, workers: int | None) -> int:
     for number, handler in before.items():  # Ray's own would end the process and leave temporary files
         signal.signal(number, handler)
     return workers
+
+
+def _begin_here(**options: Any) -> None:
+    """Begin Ray on this machine; it gives its processes thirty seconds, which a busy machine may not keep to."""
+    import ray  # noqa: PLC0415
+
+    for attempt in range(1, _BEGINNINGS + 1):
+        try:
+            ray.init("local", **options)
+            return
+        except Exception as error:
+            ray.shutdown()
+            if type(error) is not Exception:  # what says that they came too late has no type of its own
+                raise
+            if attempt == _BEGINNINGS:
+                raise BulkError(f"Ray could not begin on this machine: {error}") from None
 
 
 @contextmanager
