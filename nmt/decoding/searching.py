@@ -6,10 +6,11 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from nmt.decoding.hypotheses import Hypothesis, SearchOptions
+from nmt.decoding.hypotheses import Hypothesis, SearchError, SearchOptions
 from nmt.decoding.network import Ids, Network, Progress
 from nmt.decoding.quality_checks import count_dropped, count_repeated
-from nmt.decoding.translation import Status
+from nmt.decoding.translation import Status, TranslationSettings
+from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
 
 if TYPE_CHECKING:
     from nmt.brief import DecodingSettings
@@ -150,3 +151,41 @@ class Searcher:
 def _drops(source: Ids, hypothesis: Hypothesis) -> bool:
     """Whether a hypothesis seems to leave out much of its source."""
     return count_dropped(source, hypothesis.tokens, hypothesis.observed, hypothesis.log_probability) > 0
+
+
+def search_options(
+    settings: TranslationSettings, defaults: DecodingConfig | DecodingSettings
+) -> tuple[SearchOptions, int]:
+    """Say how to search, and how many sentences at once.
+
+    Args:
+        settings: What is asked for.
+        defaults: What holds where nothing is.
+
+    Raises:
+        SearchError: A setting is out of bounds.
+    """
+    for name, value, bounds in (
+        ("beam_size", settings.beam_size, BEAM_SIZE),
+        ("length_penalty", settings.length_penalty, LENGTH_PENALTY),
+        ("batch_size", settings.batch_size, BATCH_SIZE),
+        ("n_best", settings.n_best, N_BEST),
+    ):
+        if (value is not None or name == "n_best") and (problem := bounds.check(name, value)):
+            raise SearchError(problem)
+    if settings.beam_size is not None:
+        beam_size = settings.beam_size
+    else:
+        beam_size = settings.n_best if settings.sampling else max(defaults.beam_size, settings.n_best)
+    options = SearchOptions(
+        beam_size=beam_size,
+        length_penalty=defaults.length_penalty if settings.length_penalty is None else settings.length_penalty,
+        n_best=settings.n_best,
+        no_repeat_ngram=settings.no_repeat_ngram,
+        min_length=settings.min_length,
+        max_length=settings.max_length,
+        sampling=settings.sampling,
+        attention=settings.alignments,
+    )
+    options.check()
+    return options, defaults.batch_size if settings.batch_size is None else settings.batch_size

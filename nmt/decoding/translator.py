@@ -16,7 +16,7 @@ from nmt.decoding.lines import Line, LineCutter, one_line
 from nmt.decoding.models import open_models
 from nmt.decoding.network import Network, Progress
 from nmt.decoding.pieces import PieceTranslator
-from nmt.decoding.searching import Searcher
+from nmt.decoding.searching import Searcher, search_options
 from nmt.decoding.stream import Ask, a_step_ahead
 from nmt.decoding.tagged import TaggedNetwork
 from nmt.decoding.translation import (
@@ -30,7 +30,6 @@ from nmt.decoding.translation import (
 )
 from nmt.languages import common, find_language, folded
 from nmt.model_folder.files import ModelError
-from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST
 
 if TYPE_CHECKING:
     from nmt.brief import Settings
@@ -430,28 +429,4 @@ class Translator:
 
     def _options(self, settings: TranslationSettings) -> tuple[SearchOptions, int]:
         self._require_target()
-        defaults = self.config.decoding
-        for name, value, bounds in (
-            ("beam_size", settings.beam_size, BEAM_SIZE),
-            ("length_penalty", settings.length_penalty, LENGTH_PENALTY),
-            ("batch_size", settings.batch_size, BATCH_SIZE),
-            ("n_best", settings.n_best, N_BEST),
-        ):
-            if (value is not None or name == "n_best") and (problem := bounds.check(name, value)):
-                raise SearchError(problem)
-        if settings.beam_size is not None:
-            beam_size = settings.beam_size
-        else:
-            beam_size = settings.n_best if settings.sampling else max(defaults.beam_size, settings.n_best)
-        options = SearchOptions(
-            beam_size=beam_size,
-            length_penalty=defaults.length_penalty if settings.length_penalty is None else settings.length_penalty,
-            n_best=settings.n_best,
-            no_repeat_ngram=settings.no_repeat_ngram,
-            min_length=settings.min_length,
-            max_length=settings.max_length,
-            sampling=settings.sampling,
-            attention=settings.alignments,
-        )
-        options.check()
-        return options, defaults.batch_size if settings.batch_size is None else settings.batch_size
+        return search_options(settings, self.config.decoding)
