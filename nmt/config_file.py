@@ -16,7 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from nmt.config import CONTINUED, Config, ConfigError, expand
+from nmt.config import CONTINUED, Config, ConfigError
+from nmt.config_data import expand
 from nmt.files import write_text
 from nmt.reading import read_given, read_regular
 from nmt.values import FORMAT_VERSION

@@ -13,7 +13,7 @@ from nmt.commands.loading import load_translator
 from nmt.commands.progress import progress
 from nmt.commands.synthetic import Row, digests_of, is_made, usable, write_pairs
 from nmt.commands.training import train_model
-from nmt.config import CorpusConfig
+from nmt.config_data import CorpusConfig
 from nmt.config_file import load_config
 from nmt.data.preparation.manifest import input_files, require_files
 from nmt.data.text import read_pairs

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nmt.config import Config, CorpusConfig, DataConfig
+from nmt.config import Config
+from nmt.config_data import CorpusConfig, DataConfig
 from nmt.config_file import as_json
 from nmt.data.subwords import load_subwords, subword_contents
 from nmt.decoding.model_file import ORIGIN_SECTION, SHORTLIST_SECTIONS

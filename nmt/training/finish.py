@@ -6,7 +6,8 @@ import filecmp
 import os
 from collections.abc import Mapping
 
-from nmt.config import Config, Section
+from nmt.config import Config
+from nmt.config_data import Section
 from nmt.data.preparation.report import lines_are
 from nmt.data.subwords import Subwords
 from nmt.model.seq2seq import Seq2Seq

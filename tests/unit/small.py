@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.config import Config, DataConfig, ModelConfig
+from nmt.config import Config, ModelConfig
+from nmt.config_data import DataConfig
 from nmt.data.batching import Batch
 
 

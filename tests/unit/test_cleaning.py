@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config import DataConfig
+from nmt.config_data import DataConfig
 from nmt.data.preparation import cleaning
 from nmt.data.preparation.cleaning import DUPLICATE, EMPTY, REASONS, TOO_LONG, UNEVEN, Cleaner, encode_pairs
 from nmt.data.preparation.report import lines_are

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from nmt.config import DataConfig
+from nmt.config_data import DataConfig
 from nmt.data.subwords import (
     BOS,
     EOS,

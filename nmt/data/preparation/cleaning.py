@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from nmt.config import DataConfig
+from nmt.config_data import DataConfig
 from nmt.data.preparation.duplicates import SeenHashes, as_hashes, hash_text
 from nmt.data.preparation.parallel import parallel_sentences
 from nmt.data.sentences import split_sentences

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from nmt.config import CorpusConfig, DataConfig
+from nmt.config_data import CorpusConfig, DataConfig
 from nmt.data.dataset import sentence_writer
 from nmt.data.preparation.cleaning import REASONS, Cleaner, EncodedPair, Pair, encode_pairs, tagged
 from nmt.data.preparation.overlap import Overlap, OverlapCounter

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from nmt.config import Config, CorpusConfig, DataConfig
+from nmt.config import Config
+from nmt.config_data import CorpusConfig, DataConfig
 from nmt.data.dataset import PreparedError, holds_array
 from nmt.data.preparation.overlap import Overlap
 from nmt.data.subwords import LARGEST_SUBWORDS

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from nmt.config import Config, DataConfig
+from nmt.config import Config
+from nmt.config_data import DataConfig
 from nmt.data.dataset import Part, PreparedError, PreparedSplit, open_split
 from nmt.data.preparation.encoding import (
     Progress,
