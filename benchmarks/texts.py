@@ -24,12 +24,24 @@ from nmt.text.glossary import Glossary
 from nmt.text.html_tokens import Mark, read_html
 from nmt.text.translating import TextTranslator
 
-INLINE = ("b", "i", "em", "a href='x?a=1&amp;b=2' title=\"{}\"", "span class='x' lang=en", "span dir=rtl", "sup", "u")
+INLINE = (
+    *("b", "i", "em", "a href='x?a=1&amp;b=2' title=\"{}\"", "span class='x' lang=en", "span dir=rtl", "sup", "u"),
+    *("B", "SPAN CLASS=x", "bdi", "bdo dir=rtl", "a href=x href=y title='a' title='b'", "mark", "label for=x"),
+)
 BLOCKS = (
     "<p>{}</p>",
     "<ul><li>{}<li>a dog</ul>",
     "<table><tr><td>{}</td><td>5</td></tr></table>",
     "<div translate=no>x</div>\n<h1>{}</h1>",
+    "<table><tr><th colspan=2>{}<th>a dog<tr><td rowspan='2'>a cat</table>",
+    "<ul><li>a dog<ul><li>{}</ul></li><li>a cat</ul>",
+    "<dl><dt>{}<dd>a dog<dt>a cat</dl>",
+    "<details open><summary>a dog</summary>{}</details>",
+    "<b><p>{}</b></p>",
+    "<p>a dog<p>{}<div>a cat</p></div>",
+    "<template><p>a dog</p></template>{}",
+    "<P DIR=RTL>{}</P><![CDATA[a < b]]>",
+    "<div dir='rtl' lang='ar'>مرحبا {} <bdi>שלום</bdi></div>",
 )
 ALONE = (
     "<br>",
@@ -38,6 +50,14 @@ ALONE = (
     "<script>if (a < b) {}</script>",
     "<code>a &lt; b</code>",
     "&nbsp;",
+    "<svg viewBox='0 0 1 1'><title>a dog</title><path d='M0 0'/></svg>",
+    "<math><mi>x</mi><mo>&lt;</mo><mn>2</mn></math>",
+    "<ruby>red<rp>(</rp><rt>dog</rt><rp>)</rp></ruby>",
+    "AT&T &copy 2020 &eacute",
+    "<wbr>",
+    "<input type=checkbox checked>",
+    "<![CDATA[a <b> c]]>",
+    "<?php echo 1 ?>",
 )
 KEPT = (
     "{name}",
@@ -50,6 +70,20 @@ KEPT = (
     "a.b@example.org",
     "3.5 kg",
     "20 °C",
+    "{n, plural, one {# file} other {# files}}",
+    "%1$s",
+    "{{#if user}}",
+    "%(name)s",
+    ":name",
+    "@user",
+    "#tag",
+    "2.10.3-rc1",
+    "/etc/nginx/nginx.conf",
+    "DE89 3704 0044 0532 0130 00",
+    "#ff8800",
+    "$x_1 + y^2$",
+    "\\frac{a}{b}",
+    "<%= x %>",
 )
 
 

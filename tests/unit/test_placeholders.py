@@ -52,7 +52,15 @@ ADDRESSES = [
     "👍🏽",
 ]
 AMOUNTS = ["3,5 kg", "20 °C", "100 km/h", "5%", "$5.30", "12 €", "1\u00a0000 m²"]
-KEPT = (*TEMPLATES, *ADDRESSES, *AMOUNTS, "{n, plural, one {# day} other {# days}}", "{% if x %}", "{{ x }}")
+CODES = [
+    "{g, select, male {He has {n, plural, one {# file} other {# files}}} other {They}}", "{{#if user}}", "{{/if}}",
+    "${{ x.y }}", "{#if x}", "{@html x}", "<%= x %>", "<?= $x ?>", "[%x%]", "$(x)", "&nbsp;", ":name", "::before",
+    ":smile:", "@:a.b", "@@var", "std::vector", "a->b", "$x$", "$a_1 + b^2$", "$$E = mc^2$$", "\\(x + y\\)",
+    "\\frac{a}{b}", "\\alpha", "\\n", "\\u00e9", "2.10.3-rc1+build5", "10.0.0.1:8080", "10.0.0.0/24", "#ff8800", "#123",
+    "00:1A:2B:3C:4D:5E", "CVE-2024-12345", "DE89 3704 0044 0532 0130 00", "DE89370400440532013000",
+    "ISBN 978-3-16-148410-0", "+49 30 123456", "1e-5", "2024-05-01", "2024-05-01T12:00:00Z", "%2$s", "%-10s",
+]  # fmt: skip
+KEPT = (*TEMPLATES, *CODES, *ADDRESSES, *AMOUNTS, "{n, plural, one {# day} other {# days}}", "{% if x %}", "{{ x }}")
 
 
 @pytest.mark.parametrize("kept", KEPT)
@@ -69,6 +77,7 @@ def test_what_is_kept(kept: str) -> None:
         "e-mail, Mr. A. Smith",
         "50 people, 3. Mai, 1990",
         "It's (so-called) “art”: 3 + 4 = 7; a*b",
+        "R&D; Student:innen, at 12:30: AC/DC, A-1, a $ b",
     ],
 )
 def test_what_is_plain_text(text: str) -> None:
