@@ -47,9 +47,8 @@ def test_every_call_says_what_it_does_and_how_fast(device, monkeypatch):
         monkeypatch.setenv("RNN_ENGINE_CUBLAS", "off")
         arguments, end = ["cuda"], r" \| sm_\d+, own products.* \| handed over in [\d.]+ ms"
     found = lines_of(monkeypatch, "1", *arguments)
-    lines = LINES if device == "cpu" else LINES[:-2]  # there attention is made of torch's operations
-    assert len(found) == len(lines)
-    for line, expected in zip(found, lines, strict=True):
+    assert len(found) == len(LINES)
+    for line, expected in zip(found, LINES, strict=True):
         assert re.fullmatch(f"rnn_engine: {expected}.*{end}", line), line
 
 

@@ -252,7 +252,8 @@ def test_settings_of_every_recipe(path, monkeypatch):
     for name in re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8")):
         monkeypatch.setenv(name, "lstm" if name == "CELL" else "en")
     config = load_config(path, ["folder=elsewhere", "training.threads=1"])
-    assert config.data.train
+    assert config.data.parts
+    assert all(part.train for part in config.data.parts)
     assert (config.folder, config.training.threads) == (Path("elsewhere"), 1)
 
 

@@ -84,12 +84,12 @@ def test_training_goes_on_elsewhere(prepared, settings, monkeypatch):
 def test_gradients_that_overflow_lower_the_scale(prepared, settings, monkeypatch):
     use_emulated(monkeypatch)
     trainer = make_trainer(prepared, settings("overflow", precision="float16"))
-    trainer.state.loss_scale = 2.0**24
+    trainer.state.loss_scale = 2.0**30
     batch = next(trainer.data.batches(0))
     before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
     reports = [trainer.step(batch)]
     assert reports[0].skipped
-    assert trainer.state.loss_scale == 2.0**23
+    assert trainer.state.loss_scale == 2.0**29
     assert all(torch.equal(one, other) for one, other in zip(before, trainer.model.parameters(), strict=True))
     while reports[-1].skipped:
         reports.append(trainer.step(batch))
