@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
+from nmt.decoding.translation import Status
 from nmt.documents.document import Document, DocumentError, Leaving
 from nmt.documents.flow import Flow
 from nmt.documents.formats import Given
 from nmt.documents.mixed import Mixed, Role, Rules, outermost
 from nmt.documents.xml import Element, Tree, local, parse, write
+from nmt.text.segments import Segment, plain
 
 _OPENDOCUMENT: Final = "urn:oasis:names:tc:opendocument:xmlns"
 _TEXT: Final = f"{{{_OPENDOCUMENT}:text:1.0}}"
@@ -28,6 +31,8 @@ _ROLES: Final = {
     "reference-mark-start": Role.OPENS,
     "reference-mark-end": Role.CLOSES,
 }
+_SVG: Final = f"{{{_OPENDOCUMENT}:svg-compatible:1.0}}"
+_DESCRIPTIONS: Final = (_SVG + "title", _SVG + "desc")  # what a reader of the screen says in place of a picture
 _PARAGRAPHS: Final = (_TEXT + "p", _TEXT + "h")
 _ABOUT: Final = frozenset({_OFFICE + "annotation", _TEXT + "tracked-changes"})
 _UNSEEN: Final = frozenset({"rsid", "paragraph-rsid", "language", "country"})
@@ -47,6 +52,8 @@ def read(given: Given) -> Document:
         mixed = Mixed(flow, Rules(_Roles(tree).role, mate=_mate))
         for paragraph in outermost(tree.getroot(), lambda each: each.tag in _PARAGRAPHS and not _is_about(each)):
             mixed.add(paragraph)
+        for described in list(tree.iter(*_DESCRIPTIONS)):
+            flow.add([described.text or ""], partial(_describe, described))
         comments = sum(1 for _ in tree.iter(_OFFICE + "annotation"))
         left.add("comments", "they are about the text, not part of it", comments)
         deleted = sum(1 for _ in tree.iter(_TEXT + "deletion"))
@@ -55,6 +62,10 @@ def read(given: Given) -> Document:
     left.add("embedded documents", "they are documents of their own, such as formulas", embedded)
     left.add("signatures", "they are for the document as it was, and no longer hold", int(_SIGNATURES in package))
     return flow.document(lambda: package.written({name: write(tree) for name, tree in trees.items()}), left.all())
+
+
+def _describe(element: Element, text: Segment, _: Status) -> None:
+    element.text = plain(text)
 
 
 class _Roles:

@@ -7,11 +7,13 @@ from functools import partial
 from posixpath import basename
 from typing import Final
 
+from nmt.decoding.translation import Status
 from nmt.documents.document import DocumentError, Leaving
 from nmt.documents.flow import Flow
 from nmt.documents.formats import Given
 from nmt.documents.runs import Item, Names, Point, Runs, Text
 from nmt.documents.xml import Element, Tree, local, parse, write
+from nmt.text.segments import Segment, plain
 
 NAMESPACES: Final = {
     "w": "http://schemas.openxmlformats.org/wordprocessingml/2006/main",
@@ -22,6 +24,7 @@ _STRICT: Final = b"http://purl.oclc.org/ooxml/"
 _A: Final = f"{{{NAMESPACES['a']}}}"
 _NAMES: Final = Names(_A + "r", _A + "t", _A + "rPr", has_space=False)
 _DRAWINGS: Final = ("chart", "chartUserShapes", "diagramData", "diagramDrawing", "drawing")
+_DESCRIPTIONS: Final = ("title", "descr")  # what a reader of the screen says in place of a picture
 _EMBEDDED: Final = ("embeddings/",)
 
 
@@ -91,6 +94,11 @@ class Parts:
         for family in ("drawingml", "openxmlformats-officedocument"):
             yield from self.trees(family, _DRAWINGS)
 
+    def drawn(self) -> Iterator[Element]:
+        """Yield what names the pictures and shapes of all parts that were read."""
+        for tree in self._trees.values():
+            yield from tree.iter("{*}docPr", "{*}cNvPr")
+
     def leave(self, left: Leaving) -> None:
         """Count what nobody looked into."""
         names = self._package.names
@@ -105,11 +113,18 @@ class Parts:
 
 
 def add_drawings(parts: Parts, flow: Flow, left: Leaving) -> None:
-    """Add the text of charts, diagrams and shapes."""
+    """Add the text of charts, diagrams and shapes, and what stands for pictures in the parts that were read."""
     for tree in parts.drawings():
         add_paragraphs(tree, flow)
         labels = sum(1 for each in tree.iter("{*}strCache"))
         left.add("labels of charts", "they are those of the cells that the chart shows", labels)
+    for element in list(parts.drawn()):
+        for name in _DESCRIPTIONS:
+            flow.add([element.get(name) or ""], partial(_describe, element, name))
+
+
+def _describe(element: Element, name: str, text: Segment, _: Status) -> None:
+    element.set(name, plain(text))
 
 
 def add_paragraphs(tree: Tree, flow: Flow) -> None:

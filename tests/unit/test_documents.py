@@ -45,7 +45,8 @@ def word_document() -> bytes:
         f"<w:p>{run('Page ')}{field('PAGE', 'XII')}{run(' of ')}{field('HYPERLINK x', 'the book')}{run(' on')}</w:p>"
         f'<w:p>{run("Kept ")}<w:del w:id="3"><w:r><w:delText>lost</w:delText></w:r></w:del>{run("here")}</w:p>'
         f"<w:tbl><w:tr><w:tc><w:p>{run('Cell')}</w:p></w:tc><w:tc><w:p>{run('12.5')}</w:p></w:tc></w:tr></w:tbl>"
-        f"<w:p>{box}</w:p>",
+        f'<w:p>{box}{run("See ")}<w:r><w:drawing><wp:inline xmlns:wp="urn:wp">'
+        '<wp:docPr id="4" name="Picture 4" title="Our cat" descr="It sleeps"/></wp:inline></w:drawing></w:r></w:p>',
         header=f"<w:p>{run('Head line')}</w:p>",
         footnotes=f'<w:footnote w:id="2"><w:p>{run("A note")}</w:p></w:footnote>',
         comments=f'<w:comment w:id="1"><w:p>{run("my remark")}</w:p></w:comment>',
@@ -54,7 +55,8 @@ def word_document() -> bytes:
 
 def slides() -> bytes:
     shape = (
-        '<p:sp><p:txBody><a:p><a:pPr lvl="1"/><a:r><a:rPr b="1"/><a:t>Bold</a:t></a:r>'
+        '<p:sp><p:nvSpPr><p:cNvPr id="2" name="Shape 2" descr="A shape"/></p:nvSpPr>'
+        '<p:txBody><a:p><a:pPr lvl="1"/><a:r><a:rPr b="1"/><a:t>Bold</a:t></a:r>'
         "<a:r><a:t> and plain text</a:t></a:r>"
         '<a:br/><a:r><a:t>next line</a:t></a:r><a:endParaRPr lang="en"/></a:p>'
         '<a:p><a:fld id="1" type="slidenum"><a:t>seven</a:t></a:fld></a:p></p:txBody></p:sp>'
@@ -87,7 +89,10 @@ def open_document() -> bytes:
         "after tab<text:line-break/>new line</text:p>"
         '<text:p>On page <text:page-number>VII</text:page-number> of <text:bookmark-start text:name="m"/>marked text'
         '<text:bookmark-end text:name="m"/> here<office:annotation><text:p>remark</text:p></office:annotation></text:p>'
-        "<text:p><draw:frame><draw:text-box><text:p>In a box</text:p></draw:text-box></draw:frame></text:p>",
+        "<text:p><draw:frame><draw:text-box><text:p>In a box</text:p></draw:text-box></draw:frame></text:p>"
+        '<text:p>See <draw:frame draw:name="Image1"><draw:image/><svg:title '
+        'xmlns:svg="urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0">'
+        "Our cat</svg:title></draw:frame></text:p>",
         '<style:style style:name="B" style:family="text"><style:text-properties fo:font-weight="bold"/></style:style>',
     )
 
@@ -197,13 +202,14 @@ SAMPLES = {
     "a.docx": Sample(
         word_document,
         "Title Some bold words and a link Name: Value marked ends here now. Page of the book on Kept here Cell In a "
-        "box Head line A note",
+        "box See Our cat It sleeps Head line A note",
     ),
     "a.odt": Sample(
         open_document,
-        "A heading Some bold words and a link a note after tab new line note text On page of marked text here In a box",
+        "A heading Some bold words and a link a note after tab new line note text On page of marked text here In a box "
+        "See Our cat",
     ),
-    "a.pptx": Sample(slides, "Bold and plain text next line Say this"),
+    "a.pptx": Sample(slides, "A shape Bold and plain text next line Say this"),
     "a.xlsx": Sample(workbook, "Plain cell rich bold text first line second line inline text"),
     "a.srt": Sample(SUBRIP.encode, "Two lines of it are one text. Who is it? Me."),
     "a.vtt": Sample(WEBVTT.encode, "Hi, R&amp;D is here now"),
