@@ -22,8 +22,7 @@ def require_torch(who: str) -> None:
     Raises:
         MissingError: It is not.
     """
-    if find_spec("torch") is None:
-        raise MissingError(f'{who} needs torch, which is not installed: pip install "nmt-rnn[train]"')
+    _require(("torch",), "train", who)
 
 
 def require_moses(who: str) -> None:
@@ -35,8 +34,7 @@ def require_moses(who: str) -> None:
     Raises:
         MissingError: It is not.
     """
-    if find_spec("sacremoses") is None:
-        raise MissingError(f'{who} needs sacremoses, which is not installed: pip install "nmt-rnn[recipes]"')
+    _require(("sacremoses",), "recipes", who)
 
 
 def require_serving(who: str) -> None:
@@ -48,9 +46,7 @@ def require_serving(who: str) -> None:
     Raises:
         MissingError: It is not.
     """
-    for name in _SERVING:
-        if find_spec(name) is None:
-            raise MissingError(f'{who} needs {name}, which is not installed: pip install "nmt-rnn[serve]"')
+    _require(_SERVING, "serve", who)
 
 
 def require_bulk(who: str) -> None:
@@ -62,6 +58,11 @@ def require_bulk(who: str) -> None:
     Raises:
         MissingError: It is not.
     """
-    for name in _BULK:
+    _require(_BULK, "ray", who)
+
+
+def _require(names: tuple[str, ...], extra: str, who: str) -> None:
+    """Raise MissingError for the first module that is not installed."""
+    for name in names:
         if find_spec(name) is None:
-            raise MissingError(f'{who} needs {name}, which is not installed: pip install "nmt-rnn[ray]"')
+            raise MissingError(f'{who} needs {name}, which is not installed: pip install "nmt-rnn[{extra}]"')
