@@ -185,11 +185,30 @@ class JoinedProcesses(Processes):
 
     def all_to_all(self, into: Tensor, tensor: Tensor) -> None:
         """Rows go straight from one process to the other."""
-        self._distributed.all_to_all_single(_as_bytes(into), _as_bytes(tensor))
+        if tensor.is_cuda:
+            self._distributed.all_to_all_single(_as_bytes(into), _as_bytes(tensor))
+        else:
+            self._swap(_as_bytes(into), [*_as_bytes(tensor)])
 
     def all_gather(self, into: Tensor, tensor: Tensor) -> None:
-        """Rows go around."""
-        self._distributed.all_gather([*_as_bytes(into)], _as_bytes(tensor))
+        """As `all_to_all`, with the same row for all."""
+        if tensor.is_cuda:
+            self._distributed.all_gather([*_as_bytes(into)], _as_bytes(tensor))
+        else:
+            self._swap(_as_bytes(into), [_as_bytes(tensor)] * self.size)
+
+    def _swap(self, into: Tensor, rows: Sequence[Tensor]) -> None:
+        """Send a row to each process, and receive one from each, all at a time.
+
+        gloo's collectives hardly send while they receive: over a slow link they took 1.8 times as long as this.
+        """
+        into[self.rank].copy_(rows[self.rank])
+        others = [(self.rank + distance) % self.size for distance in range(1, self.size)]  # not all to the first one
+        works = [self._distributed.irecv(into[other], other) for other in reversed(others)]
+        works += [self._distributed.isend(rows[other], other) for other in others]
+        for work in works:
+            assert work is not None  # this process is one of them
+            work.wait()
 
     def check_same(self, tensors: Sequence[Tensor]) -> None:
         """By the sum of the bits as whole numbers."""
