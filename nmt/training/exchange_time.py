@@ -10,6 +10,8 @@ from statistics import fmean
 
 OVERLAPPED = 0.4
 """Share of a batch's computing from the first gradient on: what may be sent is sent during it."""
+_HEADERS = 1514 / 1448
+"""What a link carries for a byte: headers of Ethernet, IP and TCP in frames of 1,500 bytes."""
 _CALLS = 2
 """Calls for a bucket: slices to those that add them up, and the sums to all."""
 _NUMBERS = 3
@@ -49,7 +51,7 @@ def step_seconds(compute: float, buckets: Sequence[int], processes: int, link: L
     if processes == 1:
         return compute
     *_, last = each = [
-        8 * sent_bytes([size], processes) / link.bits_per_second + _CALLS * (processes - 1) * link.latency
+        _HEADERS * 8 * sent_bytes([size], processes) / link.bits_per_second + _CALLS * (processes - 1) * link.latency
         for size in buckets
     ]
     numbers = _NUMBERS * (processes - 1) * link.latency
@@ -59,7 +61,7 @@ def step_seconds(compute: float, buckets: Sequence[int], processes: int, link: L
 def tree_seconds(compute: float, buckets: Sequence[int], processes: int, link: Link, accumulate: int = 1) -> float:
     """Tell the same of a binary tree, which sends all bytes up and down again at each of its levels."""
     levels = math.ceil(math.log2(processes)) if processes > 1 else 0
-    total = 2 * levels * (8 * sum(buckets) / link.bits_per_second + link.latency)
+    total = 2 * levels * (_HEADERS * 8 * sum(buckets) / link.bits_per_second + link.latency)
     return compute + max(0.0, total - OVERLAPPED * compute / accumulate)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from nmt.training.exchange_time import Link, imbalance, sent_bytes, step_seconds, tree_seconds
 
-SLOW = Link(8e6, latency=0.0)
-"""A megabyte a second."""
+SLOW = Link(8e6 * 1514 / 1448, latency=0.0)
+"""A megabyte a second, beside headers."""
 
 
 @pytest.mark.parametrize(
