@@ -6,7 +6,9 @@
 The first puts each process into a network namespace of its own, whose link `tc` makes as slow as asked for.
 Computing is slept, not done, so that two cores can stand for many machines: parameters of the size of the Multi30k
 network's, whose gradients come one after the other in the second half of `--compute` seconds, as in a backward pass.
-What a step takes is held against `nmt.training.exchange_time`. The second trains a network for some steps: one process
+All processes share the cores of this machine, which many machines would not: what an exchange takes over a link that
+nobody slows is measured first, and added to what the wire takes. What a step takes is held against
+`nmt.training.exchange_time` with that. The second trains a network for some steps: one process
 of one thread, one of two, two of one.
 """
 
@@ -81,35 +83,49 @@ def links(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 start(options, rank, size, f"{NETWORK}.1", ["ip", "netns", "exec", name], GLOO_SOCKET_IFNAME="eth0")
                 for rank, name in enumerate(names)
             ]
+            own = statistics.median(slowest(asked(workers, "exchanges"), "exchanges"))
             for megabits in arguments.megabits:
                 shape(names, megabits)
-                for worker in workers:
-                    assert worker.stdin is not None
-                    worker.stdin.write("go\n")
-                    worker.stdin.flush()
-                found = [json.loads(read(worker)) for worker in workers]
+                found = asked(workers, "steps")
                 row = {"processes": size, "megabits": megabits, "precision": arguments.precision}
-                rows.append(row | summary(found, size, megabits, arguments.compute, arguments.precision))
+                rows.append(row | summary(found, size, megabits, arguments.compute, arguments.precision, own))
                 print(rows[-1], flush=True)
             for worker in workers:
                 worker.communicate()  # no more lines: they end
     return rows
 
 
+def asked(workers: Sequence[subprocess.Popen[str]], what: str) -> list[dict[str, Any]]:
+    """Let all workers measure exchanges alone, or steps as well."""
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(f"{what}\n")
+        worker.stdin.flush()
+    return [json.loads(read(worker)) for worker in workers]
+
+
+def slowest(found: Sequence[dict[str, Any]], what: str) -> list[float]:
+    """Of each step the time of the process that it took longest."""
+    return [max(times) for times in zip(*(each[what] for each in found), strict=True)]
+
+
 def summary(
-    found: Sequence[dict[str, Any]], size: int, megabits: int, compute: float, precision: str
+    found: Sequence[dict[str, Any]], size: int, megabits: int, compute: float, precision: str, own: float
 ) -> dict[str, Any]:
-    """Hold what was measured against what is predicted."""
+    """Hold what was measured against what is predicted; `own` is what an exchange takes without the wire."""
     buckets = [bucket.values.nbytes for bucket in make_buckets(parameters(), size, getattr(torch, precision))]
-    predicted = step_seconds(compute, buckets, size, Link(1e6 * megabits))
-    steps = [max(times) for times in zip(*(each["steps"] for each in found), strict=True)]
-    exchange = [max(times) for times in zip(*(each["exchanges"] for each in found), strict=True)]
+    wire = Link(1e6 * megabits)
+    both = Link(1 / (1 / wire.bits_per_second + own / (8 * sent_bytes(buckets, size))), wire.latency)
+    predicted = step_seconds(compute, buckets, size, both)
+    steps, exchange = slowest(found, "steps"), slowest(found, "exchanges")
     measured = statistics.median(steps)
     return {
         "sent_bytes": round(statistics.fmean(each["sent_bytes"] for each in found)),
         "sent_bytes_predicted": round(sent_bytes(buckets, size)),
         "exchange_seconds": statistics.median(exchange),
-        "exchange_seconds_predicted": step_seconds(0.0, buckets, size, Link(1e6 * megabits)),
+        "exchange_seconds_unshaped": own,
+        "exchange_seconds_predicted": step_seconds(0.0, buckets, size, both),
+        "exchange_seconds_of_the_wire": step_seconds(0.0, buckets, size, wire),
         "step_seconds": measured,
         "step_seconds_min": min(steps),
         "step_seconds_max": max(steps),
@@ -165,11 +181,12 @@ def answer(compute: float, precision: Any, steps: int) -> None:
                 each.grad = None
             return time.perf_counter() - start
 
-        for _ in sys.stdin:
+        for what in sys.stdin:
             step(0.0)
             before, exchanges = transmitted(), [step(0.0) for _ in range(steps)]
             sent = (transmitted() - before) / steps
-            found = {"exchanges": exchanges, "steps": [step(compute) for _ in range(steps)], "sent_bytes": sent}
+            computed = [step(compute) for _ in range(steps)] if what.strip() == "steps" else []
+            found = {"exchanges": exchanges, "steps": computed, "sent_bytes": sent}
             sys.stdout.write(json.dumps(found) + "\n")
             sys.stdout.flush()
 

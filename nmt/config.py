@@ -150,6 +150,13 @@ class TrainingConfig(Section):
     gradient_precision: Literal["float32", "bfloat16"] = "float32"
     """What several processes send each other gradients in; they are added up in float32. `bfloat16` is half the
     bytes."""
+    outer_every: int = Field(default=0, ge=0, le=_MOST_STEPS)
+    """Steps that each of several processes takes by itself, on batches of its own, before all put together what they
+    have learned in an outer step; 0: they add up their gradients in every step."""
+    outer_learning_rate: float = Field(default=0.7, gt=0, le=2)
+    """Learning rate of outer steps: the share of the processes' mean way that is gone, momentum aside."""
+    outer_momentum: Fraction = 0.9
+    """Nesterov momentum of outer steps."""
     epochs: int = Field(default=12, ge=1, le=1_000_000)
     """Passes over the training pairs; the learning-rate schedule ends with the last one."""
     max_steps: int | None = Field(default=None, ge=1, le=_MOST_STEPS)
@@ -277,6 +284,14 @@ class Config(Section):
     def _check_across_sections(self) -> Config:
         if self.training.optimizer == "adam" and self.training.weight_decay:
             raise ValueError("training.weight_decay needs training.optimizer = 'adamw'")
+        training, every = self.training, self.training.outer_every
+        if every and training.validate_every % every:
+            raise ValueError(
+                f"training.validate_every: expected a multiple of training.outer_every = {every}, where all processes "
+                f"have the same parameters, got {training.validate_every}"
+            )
+        if every and training.precision == "float16":
+            raise ValueError("training.outer_every: expected training.precision float32 or bfloat16, got float16")
         heads, width = self.model.attention_heads, self.model.hidden_size
         if width % heads:
             raise ValueError(f"model.attention_heads: expected a divisor of model.hidden_size = {width}, got {heads}")

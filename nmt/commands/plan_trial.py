@@ -29,7 +29,7 @@ from nmt.model.recurrent import describe
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import draw_curves
 from nmt.training.device_memory import DeviceMemory, memory_of
-from nmt.training.exchange_time import Link, imbalance, sent_bytes, step_seconds
+from nmt.training.exchange_time import Link, imbalance, round_seconds, sent_bytes, step_seconds
 from nmt.training.footprint import Need
 from nmt.training.gradients import make_buckets
 from nmt.training.loss import mixed
@@ -84,7 +84,9 @@ def measure(config: Config) -> dict[str, Any]:
     torch.manual_seed(config.training.seed)
 
     values = sum(4 * parameter.numel() for parameter in model.parameters())
-    copies = 3 if config.training.ema_decay else 2
+    copies = (3 if config.training.ema_decay else 2) + (2 if trainer.outer.every else 0)
+    if trainer.outer.every:
+        trainer.outer.step(trainer.state)  # allocates where a round begins, and the momentum
     trainer.step(_smallest(batches, shapes))  # loads code from the disk, and allocates moments and gradients
     base = max(0, (memory.resident() or 0) - (2 + copies) * values)
 
@@ -160,11 +162,16 @@ def add_processes(found: dict[str, Any], config: Config, processes: int, gigabit
     each = config.training.accumulate
     tokens = found["target_tokens"] / len(shapes) * each
     compute = tokens / found["target_tokens_per_second"]
-    seconds = step_seconds(compute * uneven, buckets, processes, Link(1e9 * gigabits), each)
+    every, link = config.training.outer_every, Link(1e9 * gigabits)
+    seconds = (
+        round_seconds(compute * uneven, buckets, processes, link, every)
+        if every
+        else step_seconds(compute * uneven, buckets, processes, link, each)
+    )
     found["processes"] = {
         "processes": processes,
         "gigabits_per_second": gigabits,
-        "sent_bytes_per_step": round(sent_bytes(buckets, processes)),
+        "sent_bytes_per_step": round(sent_bytes(buckets, processes) / max(1, every)),
         "buffer_bytes": 2 * sum(buckets),
         "compute_seconds": compute,
         "imbalance": uneven,

@@ -33,7 +33,7 @@ from nmt.model_folder.scores import ScoresFile
 from nmt.model_folder.weights import read_tensors
 from nmt.terminal import tell
 from nmt.training import TrainingError
-from nmt.training.checkpoint import OPTIMIZER_FILE, Checkpoints
+from nmt.training.checkpoint import Checkpoints
 from nmt.training.device_memory import memory_of
 from nmt.training.microbatching import memory_limit
 from nmt.training.trainer import BatchSource, build_model, train
@@ -162,8 +162,11 @@ def compare(straight: Path, stopped: Path) -> tuple[list[str], list[str]]:
     if one.steps() != other.steps():
         differences.append(f"checkpoints: {one.steps()} and {other.steps()}")
     for step in sorted({*one.steps()} & {*other.steps()}):
-        files = [c.tensors(step, MODEL_FILE, OPTIMIZER_FILE) for c in (one, other)]
-        tensors = [{**model, **rest} for (model, _), (rest, _) in files]
+        files = [c.tensors(step) for c in (one, other)]
+        tensors = [
+            {f"{number} {name}": each for number, (part, _) in enumerate(parts) for name, each in part.items()}
+            for parts in files
+        ]
         compared.append(f"checkpoint of step {step}: {len(tensors[0])} tensors of parameters, optimiser and randomness")
         differences += [f"step {step}: {line}" for line in different_tensors(*tensors)]
         states = [c.read_state(step)[0].model_dump(exclude=_FREE) for c in (one, other)]

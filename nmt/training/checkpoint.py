@@ -2,7 +2,8 @@
 
     checkpoints/step_N/model.safetensors      the parameters to translate with (the moving average, if there is one)
                        optimizer.safetensors  the optimiser's moments, the random state, the trained parameters
-                       state.json             where training stands, its settings, and the checksums of all three and
+                       process_R.safetensors  parameters and moments of another process (`training.outer_every`)
+                       state.json             where training stands, its settings, and the checksums of all these and
                                               of the subword models
     checkpoints/best -> step_N
 
@@ -16,8 +17,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,6 +38,7 @@ from nmt.training.state import TrainingState
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "state.json"
+PROCESS_FILE = "process_{}.safetensors"
 RANDOM_STATE = "random_state"
 CUDA_RANDOM_STATE = "cuda_random_state"
 BEST = "best"
@@ -65,7 +68,13 @@ class Checkpoints:
         return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
     def save(
-        self, model: Seq2Seq, optimizer: torch.optim.Optimizer, average: ParameterAverage, state: TrainingState
+        self,
+        model: Seq2Seq,
+        optimizer: torch.optim.Optimizer,
+        average: ParameterAverage,
+        state: TrainingState,
+        more: Mapping[str, Tensor] = MappingProxyType({}),
+        others: Iterable[Mapping[str, Tensor]] = (),
     ) -> None:
         """Write the checkpoint of `state.step`, point `best` to the best one, and remove those no longer kept.
 
@@ -74,18 +83,23 @@ class Checkpoints:
             optimizer: Its optimiser.
             average: The moving average of its parameters.
             state: Where training stands.
+            more: Other tensors to keep.
+            others: What other processes have for themselves, by rank from 1 on.
 
         Raises:
             OSError: If the folder cannot be written; the other checkpoints are as they were.
         """
         self.remove_leftovers()
         final = self.path(state.step)
-        if final.exists():  # a run stopped here: the tensors are the same, but the state may say more
+        if final.exists() and self._outer_step_of(state.step) == state.outer_step:
+            # A run stopped here: the tensors are the same, but the state may say more.
             _write_state(final, state, self.subwords)
         else:
             temporary = self._temporary(final)
             try:
-                self._write(temporary, model, optimizer, average, state)
+                self._write(temporary, model, optimizer, average, state, more, others)
+                if final.exists():
+                    self._remove(state.step)
                 temporary.rename(final)
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)  # a full disk needs the room
@@ -97,9 +111,18 @@ class Checkpoints:
         kept = {*latest, *(self._best_of(step) for step in latest), state.best_step}
         for step in self.steps():
             if step not in kept:
-                doomed = self._temporary(self.path(step))
-                self.path(step).rename(doomed)
-                shutil.rmtree(doomed)
+                self._remove(step)
+
+    def _remove(self, step: int) -> None:
+        doomed = self._temporary(self.path(step)).with_suffix(".removed.tmp")
+        self.path(step).rename(doomed)
+        shutil.rmtree(doomed)
+
+    def _outer_step_of(self, step: int) -> int | None:
+        try:
+            return self.read_state(step)[0].outer_step
+        except (TrainingError, OSError):
+            return None
 
     def point_to_best(self, state: TrainingState) -> None:
         """Make `best` name the best checkpoint, if there is one yet."""
@@ -174,7 +197,7 @@ class Checkpoints:
 
         Args:
             step: Which checkpoint.
-            names: MODEL_FILE, OPTIMIZER_FILE.
+            names: MODEL_FILE, OPTIMIZER_FILE, PROCESS_FILE of a number; none for all that there are.
 
         Returns:
             The tensors by name, and the metadata, of each file.
@@ -183,6 +206,7 @@ class Checkpoints:
             TrainingError: If a file is missing or damaged; it is named.
         """
         _, checksums = self.read_state(step)
+        names = names or tuple(sorted(name for name in checksums if name.endswith(".safetensors")))
         return [self._checked_tensors(step, self.path(step) / name, checksums.get(name)) for name in names]
 
     def _checked_tensors(self, step: int, path: Path, checksum: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -257,16 +281,20 @@ class Checkpoints:
         optimizer: torch.optim.Optimizer,
         average: ParameterAverage,
         state: TrainingState,
+        more: Mapping[str, Tensor],
+        others: Iterable[Mapping[str, Tensor]],
     ) -> None:
         folder.mkdir(parents=True)
         trained = parameters_of(model)
-        rest = optimizer_tensors(optimizer, model)
+        rest = {**optimizer_tensors(optimizer, model), **more}
         rest[RANDOM_STATE] = torch.get_rng_state()
         if model.device.type == "cuda":
             rest[CUDA_RANDOM_STATE] = torch.cuda.get_rng_state(model.device)
         rest |= {f"parameter.{name}": tensor for name, tensor in trained.items() if average.averages}
         write_tensors(folder / MODEL_FILE, average.averages or trained, sizes_as_metadata(model.vocabulary_sizes))
         write_tensors(folder / OPTIMIZER_FILE, rest)
+        for rank, tensors in enumerate(others, 1):
+            write_tensors(folder / PROCESS_FILE.format(rank), tensors)
         _write_state(folder, state, self.subwords)
         _flush(folder)
 
@@ -278,7 +306,7 @@ class Checkpoints:
 def _write_state(folder: Path, state: TrainingState, subwords: Mapping[str, str]) -> None:
     """Write state.json, whole, beside the files of tensors; `subwords` are checksums by file name."""
     content = state.model_dump(mode="json")
-    checksums = {**subwords, **{name: sha256(folder / name) for name in (MODEL_FILE, OPTIMIZER_FILE)}}
+    checksums = {**subwords, **{path.name: sha256(path) for path in sorted(folder.glob("*.safetensors"))}}
     checksums[STATE_FILE] = _checksum_of_state(content)
     write_text(folder / STATE_FILE, json.dumps({"checksums": checksums, "state": content}, indent=2) + "\n")
 

@@ -38,6 +38,25 @@ def sent_bytes(buckets: Sequence[int], processes: int) -> float:
     return 2 * (processes - 1) / processes * sum(buckets)
 
 
+def exchange_seconds(size: int, processes: int, link: Link) -> float:
+    """Tell how long the exchange of a bucket of so many bytes takes."""
+    sent = 8 * _HEADERS * sent_bytes([size], processes)
+    return sent / link.bits_per_second + _CALLS * (processes - 1) * link.latency
+
+
+def round_seconds(compute: float, buckets: Sequence[int], processes: int, link: Link, every: int) -> float:
+    """Tell how long a step takes in the mean where one in `every` is followed by an outer step, which nothing hides.
+
+    Args:
+        compute: Seconds of a process's share of a step, of the slowest one.
+        buckets: Bytes of each bucket.
+        processes: How many there are.
+        link: What lies between them.
+        every: Steps of a round.
+    """
+    return compute + sum(exchange_seconds(size, processes, link) for size in buckets) / every
+
+
 def step_seconds(compute: float, buckets: Sequence[int], processes: int, link: Link, accumulate: int = 1) -> float:
     """Tell how long a step takes.
 
@@ -50,10 +69,7 @@ def step_seconds(compute: float, buckets: Sequence[int], processes: int, link: L
     """
     if processes == 1:
         return compute
-    *_, last = each = [
-        _HEADERS * 8 * sent_bytes([size], processes) / link.bits_per_second + _CALLS * (processes - 1) * link.latency
-        for size in buckets
-    ]
+    *_, last = each = [exchange_seconds(size, processes, link) for size in buckets]
     numbers = _NUMBERS * (processes - 1) * link.latency
     return compute + numbers + max(last, sum(each) - OVERLAPPED * compute / accumulate)
 

@@ -81,6 +81,15 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensor
         optimizer.state[parameter] = state
 
 
+def no_moments(model: nn.Module) -> dict[str, Tensor]:
+    """Make the state that an optimiser has before its first step, as `optimizer_tensors` names it."""
+    return {
+        f"{moment}.{name}": parameter.new_zeros(() if moment == "step" else parameter.shape)
+        for name, parameter in parameters_of(model).items()
+        for moment in MOMENTS
+    }
+
+
 class GradientClipper:
     """Clips gradients by their global norm, and refuses steps whose norm is not finite.
 

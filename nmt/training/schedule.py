@@ -48,9 +48,10 @@ class Schedule:
             The schedule, which ends with the last epoch, `max_steps` or `max_minutes`.
         """
         steps = config.epochs * math.ceil(batches / group)
+        added = config.accumulate if config.outer_every else group
         return cls(
             kind=config.schedule,
-            peak=config.learning_rate * group ** SCALINGS[config.learning_rate_scaling],
+            peak=config.learning_rate * added ** SCALINGS[config.learning_rate_scaling],
             warmup_steps=config.warmup_steps,
             total_steps=steps if config.max_steps is None else min(steps, config.max_steps),
             max_seconds=None if config.max_minutes is None else 60.0 * config.max_minutes,

@@ -7,8 +7,7 @@ import json
 import torch
 
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model_folder.weights import parameters_of
-from nmt.training.optimizer import MOMENTS, ParameterAverage, optimizer_tensors, restore_optimizer
+from nmt.training.optimizer import ParameterAverage, no_moments, optimizer_tensors, restore_optimizer
 from nmt.training.processes import Processes
 from nmt.training.state import TrainingState
 
@@ -39,15 +38,7 @@ def share_beginning(
     begun = {"state": state.model_dump(mode="json", exclude={"config"}), "told": told, "moments": bool(optimizer.state)}
     begun = json.loads(processes.from_first(lambda: json.dumps(begun)))
     if begun["moments"] and not processes.first:
-        restore_optimizer(optimizer, model, _no_moments(model))
+        restore_optimizer(optimizer, model, no_moments(model))
     tensors = [*model.parameters(), *average.averages.values(), *optimizer_tensors(optimizer, model).values()]
     processes.copy_from_first(tensors)
     return TrainingState(config=state.config, **begun["state"]), begun["told"]
-
-
-def _no_moments(model: Seq2Seq) -> dict[str, torch.Tensor]:
-    return {
-        f"{moment}.{name}": parameter.new_zeros(() if moment == "step" else parameter.shape)
-        for name, parameter in parameters_of(model).items()
-        for moment in MOMENTS
-    }

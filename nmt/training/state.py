@@ -52,6 +52,10 @@ class TrainingState(BaseModel):
     """What the loss is multiplied by with `training.precision` float16."""
     loss_scale_steps: int = 0
     """Steps since gradients last overflowed with it."""
+    outer_processes: int = 0
+    """Processes that have parameters and moments of their own (`training.outer_every`)."""
+    outer_step: int = 0
+    """Step of the last outer step."""
     batch_memory: int | None = None
     """Bytes that a batch may need (`training.batch_memory`)."""
     config: Annotated[Config, BeforeValidator(with_present_names)]

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Literal, Protocol
@@ -20,7 +21,7 @@ from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import read_settings
 from nmt.training import TrainingError
-from nmt.training.checkpoint import Checkpoints
+from nmt.training.checkpoint import OPTIMIZER_FILE, PROCESS_FILE, Checkpoints
 from nmt.training.device_memory import memory_of
 from nmt.training.events import check_installed
 from nmt.training.finish import (
@@ -37,6 +38,7 @@ from nmt.training.interrupts import interrupts
 from nmt.training.loss import LOWER, batch_loss
 from nmt.training.microbatching import MicroBatching, memory_limit
 from nmt.training.optimizer import GradientClipper, LossScale, ParameterAverage, make_optimizer
+from nmt.training.outer import OuterSteps
 from nmt.training.processes import Processes
 from nmt.training.progress import Pace, StepReport
 from nmt.training.randomness import own_randomness
@@ -167,20 +169,24 @@ class Trainer:
         self.processes = processes or Processes()
         self.model, self.data, self.valid, self.validate, self.counts = model, data, valid, validate, counts
         self.optimizer = make_optimizer(model, self.settings)
-        self.average = ParameterAverage(model, self.settings.ema_decay)
+        self.outer = OuterSteps(model, self.optimizer, self.settings, self.processes)
+        self.average = ParameterAverage(model, self.settings.ema_decay ** max(1, self.outer.every))
         self.clipper = GradientClipper(model, self.settings.clip_norm)
         self.scale = LossScale(enabled=self.settings.precision == "float16")
-        self.gradients = gradients_of(self.clipper.parameters, self.processes, self.settings.gradient_precision)
+        self.together = Processes() if self.outer.every else self.processes
+        """Those that take a step together."""
+        self.gradients = gradients_of(self.clipper.parameters, self.together, self.settings.gradient_precision)
         self.subwords = found_subwords(config) if subwords is None else subwords
         self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints, self.subwords)
         self.group = self.processes.size * self.settings.accumulate
-        """Batches of a step."""
+        """Batches of a step, of all processes."""
         self.schedule = Schedule.from_config(self.settings, data.number_of_batches(0), self.group)
         self.pace = Pace()
         self.footprint = Footprint(model, config.model, config.training.precision, rdrop=bool(config.training.rdrop))
         self.microbatching = MicroBatching(self.footprint, None, lambda _: None)
         self.state = TrainingState(config=config)
         self.started = time.monotonic()
+        self._told: Future[list[tuple[float, ...]]] | None = None
 
     def run(self) -> TrainingResult:
         """Train until the end or an interruption; see `train`."""
@@ -188,6 +194,7 @@ class Trainer:
         self.state, told = share_beginning(self.processes, self.model, self.optimizer, self.average, self.state, told)
         if told:
             return self._result("already finished", told)
+        self.outer.begin(self.state, self._kept_for)
         self.started = time.monotonic() - self.state.seconds
         record = Record(self.config, self.state) if self.processes.first else SilentRecord(self.processes.rank)
         with record, interrupts(tells=self.processes.first) as interrupted:
@@ -206,6 +213,7 @@ class Trainer:
             if end is None:
                 self._save(record)
                 return self._result("interrupted", "everything is saved")
+            self._outer_step()
             if self.state.validated_step != self.state.step or self.state.best_step is None:
                 self._validate(record)
                 self._save(record)
@@ -225,11 +233,22 @@ class Trainer:
         before = self.checkpoints.latest_state()
         if before is None:
             check_no_model(self.config)
+            self.outer.check(None)
             torch.manual_seed(self.settings.seed)  # so that dropout does not depend on what was drawn since the weights
             return [], False, ""
         notes = self._resume(before)
         over = self._end() is not None and is_written(self.config, self.checkpoints, self.state)
-        return notes, True, self._update_settings() if over else ""
+        if over:
+            return notes, True, self._update_settings()
+        self.outer.check(before)
+        return notes, True, ""
+
+    def _kept_for(self, rank: int) -> Mapping[str, Tensor]:
+        """What the checkpoint that goes on keeps for a process."""
+        [(tensors, _)] = self.checkpoints.tensors(
+            self.state.step, PROCESS_FILE.format(rank) if rank else OPTIMIZER_FILE
+        )
+        return tensors
 
     def _batch_memory(self) -> int | None:
         """What a batch may need, in whichever process it runs."""
@@ -240,9 +259,14 @@ class Trainer:
         return None if math.isinf(least) else int(least)
 
     def _stops(self, interrupted: threading.Event) -> bool:
-        """Whether one of the processes is to stop; they agree on that, and on the time."""
+        """Whether one of the processes is to stop; they agree on that, and on the time.
+
+        Between outer steps nobody waits for the others: it is what they told a step ago.
+        """
         self.state.seconds = time.monotonic() - self.started
-        everyone = self.processes.gather(interrupted.is_set(), self.state.seconds).result()
+        now = self.processes.gather(interrupted.is_set(), self.state.seconds)
+        before, self._told = self._told, now if self.outer.every else None
+        everyone = (before or now).result()
         self.state.seconds = everyone[0][1]
         return any(row[0] for row in everyone)
 
@@ -253,6 +277,8 @@ class Trainer:
         batches, count = self.data.batches(state.epoch, state.batch, share), self.data.number_of_batches(state.epoch)
         while state.batch < count:
             record.step(self.step(*islice(batches, min(each, max(0, count - state.batch - share.first)))))
+            if self.outer.is_due(state):
+                self._outer_step()
             if state.step % settings.validate_every == 0:
                 self._validate(record)
                 self._save(record)
@@ -286,7 +312,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         pieces = [self.microbatching.pieces(batch) for batch in batches]
         last = next((group[-1] for group in reversed(pieces) if group), None)
-        shares = self.processes.gather(sum(piece.target_tokens for group in pieces for piece in group), len(batches))
+        shares = self.together.gather(sum(piece.target_tokens for group in pieces for piece in group), len(batches))
         sums: list[list[tuple[Tensor, Tensor]]] = []
         for number, group in enumerate(pieces):
             sums.append([])
@@ -310,14 +336,9 @@ class Trainer:
         self.scale.update(state, finite=norm is not None)
         if norm is not None:
             self.optimizer.step()
-            self.average.update(state.step)
-            state.recent_nll, state.recent_tokens = state.recent_nll + nll, state.recent_tokens + tokens
-        state.step += 1
-        state.batch += count
-        state.target_tokens += tokens
+        self._count(tokens, count, nll, finite=norm is not None)
         state.skipped, state.skipped_in_a_row = self.clipper.skipped, self.clipper.in_a_row
         state.seconds = time.monotonic() - self.started
-        self.pace.add(tokens)
         return StepReport(
             step=state.step,
             epoch=state.epoch + 1,
@@ -332,6 +353,28 @@ class Trainer:
             skipped=norm is None,
             gradient_norm=norm or 0.0,
         )
+
+    def _count(self, tokens: int, batches: int, nll: float, *, finite: bool) -> None:
+        """Note what a step has done, to which `tokens` and the like belong."""
+        state = self.state
+        if self.outer.every:
+            self.outer.count(tokens, nll, finite=finite)
+            self.pace.add(0)
+            batches = min(self.group, self.data.number_of_batches(state.epoch) - state.batch)  # those of all
+        else:
+            if finite:
+                self.average.update(state.step)
+                state.recent_nll, state.recent_tokens = state.recent_nll + nll, state.recent_tokens + tokens
+            state.target_tokens += tokens
+            self.pace.add(tokens)
+        state.step += 1
+        state.batch += batches
+
+    def _outer_step(self) -> None:
+        """End a round, if one has begun."""
+        if self.outer.every and self.state.outer_step != self.state.step:
+            self.pace.add(self.outer.step(self.state))
+            self.average.update(self.state.step // self.outer.every)
 
     def _randomness(self, number: int) -> AbstractContextManager[None]:
         """What is random in a batch of this step of this process.
@@ -350,7 +393,7 @@ class Trainer:
             for loss, nll in pieces:
                 found[2 * number] += loss.item()
                 found[2 * number + 1] += nll.item()
-        everyone = self.processes.gather(*found).result()
+        everyone = self.together.gather(*found).result()
         return sum(value for row in everyone for value in row[::2]), sum(
             value for row in everyone for value in row[1::2]
         )
@@ -425,15 +468,18 @@ class Trainer:
         return "; ".join(told)
 
     def _save(self, record: Record) -> None:
-        self.processes.check_same(self.clipper.parameters)
+        self.processes.check_same([*self.outer.shared.values()] or self.clipper.parameters)
+        others = self.outer.of_the_others()
         if self.processes.first:
             record.check_place()
-            self._save_here()
+            self._save_here(others)
+        for _ in others:  # those that another one saves
+            pass
         self.pace.go_on()
 
-    def _save_here(self) -> None:
+    def _save_here(self, others: Iterator[Mapping[str, Tensor]]) -> None:
         try:
-            self.checkpoints.save(self.model, self.optimizer, self.average, self.state)
+            self.checkpoints.save(self.model, self.optimizer, self.average, self.state, self.outer.kept, others)
         except OSError as error:
             steps = self.checkpoints.steps()
             last = f"the last one is of step {steps[-1]}" if steps else "there is none before"

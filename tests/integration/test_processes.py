@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
-import torch.distributed  # noqa: F401  (so that forks have it, as they have what follows)
+import torch.distributed
 from commands import become_program
 from synthetic import make_pairs, write_corpus
 
@@ -132,8 +132,8 @@ def state_of(folder: Path) -> dict[str, object]:
     checkpoints = Checkpoints(folder)
     files = {}
     for step in checkpoints.steps():
-        for name in ("model.safetensors", "optimizer.safetensors"):
-            files[f"{step}/{name}"] = (checkpoints.path(step) / name).read_bytes()
+        for path in checkpoints.path(step).glob("*.safetensors"):
+            files[f"{step}/{path.name}"] = path.read_bytes()
     times = {"time", "seconds", "tokens_per_second"}
     rows = [{key: row[key] for key in row.keys() - times} for row in ScoresFile(folder).validations()]
     return {**files, "model": (folder / "model.safetensors").read_bytes(), "scores": rows}
@@ -242,3 +242,95 @@ def test_processes_that_drift_apart(config, prepared, tmp_path):
     assert [code for code, _ in done] == [1, 1]
     assert "process 1 has other parameters than process 0" in done[0][1]
     assert Checkpoints(tmp_path / "model").steps() == []
+
+
+OUTER = {"outer_every": 4, "validate_every": 8, "checkpoint_every": 3}
+"""Rounds of 4 steps, of 6 steps an epoch, the last of which has a batch for the first process alone."""
+
+
+@pytest.fixture(scope="module")
+def outer(config: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What two processes leave that take outer steps."""
+    folder = tmp_path_factory.mktemp("outer") / "model"
+    done = train(config, prepared, folder, 2, **OUTER)
+    assert [code for code, _ in done] == [0, 0], done
+    assert "finished after 18 steps" in done[0][1]
+    return state_of(folder)
+
+
+@pytest.mark.parametrize(("step", "rank", "number"), [(7, 0, signal.SIGKILL), (10, 1, signal.SIGTERM)])
+def test_rounds_go_on(config, prepared, outer, tmp_path, step, rank, number):
+    folder = tmp_path / "model"
+    done = train(config, prepared, folder, 2, before=kill(step, rank, number), **OUTER)
+    codes = [1, -signal.SIGKILL] if number == signal.SIGKILL else [130, 130]
+    assert sorted(code for code, _ in done) == sorted(codes)
+    assert Checkpoints(folder).steps()[-1] == (6 if number == signal.SIGKILL else 12)
+    assert [code for code, _ in train(config, prepared, folder, 2, **OUTER)] == [0, 0]
+    found = state_of(folder)
+    assert {name: found[name] for name in outer} == outer
+
+
+def test_processes_differ_within_a_round(config, prepared, tmp_path):
+    folder = tmp_path / "model"
+    assert train(config, prepared, folder, 2, **OUTER, ema_decay=0.0, max_steps=9)[0][0] == 0
+    checkpoints = Checkpoints(folder)
+    same = {}
+    for step in (3, 8, 9):
+        [(first, _), (second, _)] = checkpoints.tensors(step, "model.safetensors", "process_1.safetensors")
+        same[step] = all(torch.equal(first[name], second[f"parameter.{name}"]) for name in first)
+        moments, _ = checkpoints.tensors(step, "optimizer.safetensors")[0]
+        assert not torch.equal(moments["exp_avg.output_bias"], second["exp_avg.output_bias"])
+    assert same == {3: False, 8: True, 9: True}  # the end ends a round, too
+    [row, last] = ScoresFile(folder).validations()
+    assert (row["step"], last["step"]) == (8, 9)
+    assert row["loss"] < 4.3  # below that of a guess among 90 subwords
+
+
+@pytest.mark.parametrize(
+    ("size", "settings", "message"),
+    [
+        (1, {}, "training.outer_every = 4: expected several processes, started by `torchrun`, got one"),
+        (2, {"validate_every": 6}, "training.validate_every: expected a multiple of training.outer_every = 4"),
+        (2, {"precision": "float16"}, "training.outer_every: expected training.precision float32 or bfloat16"),
+    ],
+)
+def test_rounds_that_make_no_sense(config, prepared, tmp_path, size, settings, message):
+    done = train(config, prepared, tmp_path / "model", size, **{**OUTER, **settings})
+    assert 0 not in [code for code, _ in done]
+    assert message in done[0][1]
+    assert "Traceback" not in done[0][1]
+
+
+@pytest.mark.parametrize(("size", "settings"), [(3, {}), (2, {"outer_every": 0}), (1, {"outer_every": 0})])
+def test_rounds_do_not_go_on_otherwise(config, prepared, tmp_path, size, settings):
+    folder = tmp_path / "model"
+    assert train(config, prepared, folder, 2, **OUTER, max_steps=3)[0][0] == 0
+    done = train(config, prepared, folder, size, **{**OUTER, **settings})
+    assert [code for code, _ in done] == [1] * size
+    assert "has parameters and moments of each of 2 processes (training.outer_every = 4)" in done[0][1]
+
+
+def test_rounds_may_follow_steps_together(config, prepared, tmp_path):
+    folder = tmp_path / "model"
+    assert train(config, prepared, folder, 1, 2, max_steps=5)[0][0] == 0
+    done = train(config, prepared, folder, 2, **OUTER)
+    assert [code for code, _ in done] == [0, 0], done
+    assert "continuing at step 5" in done[0][1]
+
+
+@pytest.mark.parametrize("every", [0, 4])
+@pytest.mark.parametrize(
+    ("settings", "end"),
+    [
+        ({"rdrop": 1.0, "max_steps": 5}, "finished after 5 steps"),
+        ({"patience": 1, "learning_rate": 1e-9, "epochs": 99, "schedule": "plateau"}, "stopped early after"),
+        ({"max_minutes": 0.01, "epochs": 1_000_000}, "finished after"),
+    ],
+    ids=["rdrop", "early stopping", "max_minutes"],
+)
+def test_what_ends_a_training(config, prepared, tmp_path, every, settings, end):
+    settings = {"validate_every": 4, **settings, "outer_every": every}
+    done = train(config, prepared, tmp_path / "model", 2, **settings)
+    assert [code for code, _ in done] == [0, 0], done
+    assert end in done[0][1]
+    assert (tmp_path / "model" / "model.safetensors").exists()

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -155,9 +156,9 @@ class Stopped(Exception):
 
 
 def stopping(save: Callable[..., None], step: int) -> Callable[..., None]:
-    def wrapped(*arguments: object) -> None:
+    def wrapped(*arguments: Any) -> None:
         save(*arguments)
-        if arguments[-1].step == step:
+        if arguments[3].step == step:
             raise Stopped
 
     return wrapped

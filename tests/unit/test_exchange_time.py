@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nmt.training.exchange_time import Link, imbalance, sent_bytes, step_seconds, tree_seconds
+from nmt.training.exchange_time import Link, imbalance, round_seconds, sent_bytes, step_seconds, tree_seconds
 
 SLOW = Link(8e6 * 1514 / 1448, latency=0.0)
 """A megabyte a second, beside headers."""
@@ -26,6 +26,10 @@ def test_seconds_of_a_step(compute, buckets, processes, seconds):
 
 def test_what_is_accumulated_is_sent_with_the_last_batch():
     assert step_seconds(2.0, [10**6, 10**5], 2, SLOW, accumulate=4) == pytest.approx(2.0 + 1.1 - 0.2)
+
+
+def test_rounds_exchange_seldom_and_hide_nothing():
+    assert round_seconds(2.0, [10**6, 10**5], 2, SLOW, every=10) == pytest.approx(2.0 + 0.11)
 
 
 def test_latency_counts_by_calls_and_processes():
