@@ -1,9 +1,10 @@
 """Blocks of memory for the engine's arenas and results, used again once they are free.
 
 A fresh block of many megabytes costs more than it seems: the system hands it out page by page, zeroed, at the first
-touch. A training step asks for the same blocks as the one before, so they are kept; never more of them than were in use
-at once. Each large one is a mapping of its own: in the C library's heap blocks of many sizes leave gaps between them,
-and a training's memory would grow with its shapes.
+touch. A training step asks for almost the same blocks as the one before, so they are kept; never more of them than were
+in use at once. Their sizes are rounded up, four to each power of two, so that batches of other shapes find the blocks
+of those before. Each large one is a mapping of its own: in the C library's heap blocks of many sizes leave gaps between
+them, and a training's memory would grow with its shapes.
 """
 
 from __future__ import annotations
@@ -27,10 +28,18 @@ _MAPPED = 1 << 20
 """Bytes from which on a block is a mapping of its own."""
 _HUGE = 4 << 20
 """Bytes from which on the system is asked for large pages, as NumPy asks for its arrays."""
+_LOOSE = 3
+"""How many times as large as asked for a free block may be that is not taken for a moment only."""
 
 
 _PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 """What makes a mapping the process's own, which a forked child would otherwise write to as well."""
+
+
+def _rounded(size: int) -> int:
+    """Up to the next of four sizes in each power of two; a page that nobody touches takes no memory."""
+    step = 1 << max(size.bit_length() - 3, 0)
+    return -(-size // step) * step
 
 
 def _block(size: int) -> NDArray[np.uint8]:
@@ -68,14 +77,14 @@ class BlockPool:
                 whose policy changes, use the same memory.
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        whole = self._take(size, math.inf if brief else 1.5)
+        whole = self._take(size, math.inf if brief else _LOOSE)
         array = whole[-whole.ctypes.data % ALIGNMENT :][:size].view(dtype).reshape(shape)
         weakref.finalize(array, self.give_back, whole).atexit = False
         return array
 
     def _take(self, size: int, most: float) -> NDArray[np.uint8]:
         """Of the free blocks that are large enough, the smallest, if it is at most `most` times as large."""
-        needed = size + ALIGNMENT
+        needed = _rounded(size + ALIGNMENT)
         with self.lock:
             fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= most * needed]
             smallest = min(fitting, key=lambda i: self._free[i].nbytes, default=None)
