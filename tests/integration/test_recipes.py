@@ -227,8 +227,9 @@ def side(text, lines=20_000):
     [
         (side("the dog runs"), side("der hund rennt"), {}),
         (side("the dog runs"), side("собака бежит"), {"data.joint_vocabulary": "false"}),
-        (side("the dog", 500), side("the hund", 500), {"training.epochs": "300"}),
-        (side("the dog", 10), side("the hund", 10), {"training.epochs": "400"}),
+        (side("the dog", 2_500), side("the hund", 2_500), {"training.epochs": "60"}),
+        (side("the dog", 500), side("the hund", 500), {"data.vocabulary_size": "750", "training.epochs": "300"}),
+        (side("the dog", 10), side("the hund", 10), {"data.vocabulary_size": "750", "training.epochs": "400"}),
         (
             side("the dog"),
             side("".join(chr(0x4E00 + number) for number in range(2000))),
