@@ -2,9 +2,9 @@
 
 A fresh block of many megabytes costs more than it seems: the system hands it out page by page, zeroed, at the first
 touch. A training step asks for almost the same blocks as the one before, so they are kept; never more of them than were
-in use at once. Their sizes are rounded up, four to each power of two, so that batches of other shapes find the blocks
-of those before. Each large one is a mapping of its own: in the C library's heap blocks of many sizes leave gaps between
-them, and a training's memory would grow with its shapes.
+in use at once. Each large one is a mapping of its own: in the C library's heap blocks of many sizes leave gaps between
+them, and a training's memory would grow with its shapes. Their sizes are rounded up, four to each power of two, so that
+batches of other shapes find the blocks of those before.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class BlockPool:
 
     def _take(self, size: int, most: float) -> NDArray[np.uint8]:
         """Of the free blocks that are large enough, the smallest, if it is at most `most` times as large."""
-        needed = _rounded(size + ALIGNMENT)
+        needed = size + ALIGNMENT
+        if needed >= _MAPPED:
+            needed = _rounded(needed)
         with self.lock:
             fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= most * needed]
             smallest = min(fitting, key=lambda i: self._free[i].nbytes, default=None)
