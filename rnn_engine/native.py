@@ -52,7 +52,7 @@ __all__ = [
     "plan",
 ]
 
-ISAS = ("avx512_bf16", "avx512", "avx2", "neon", "generic")
+ISAS = ("amx_bf16", "avx512_bf16", "avx512", "avx2", "neon", "generic")
 """Instruction sets, best first."""
 
 DTYPES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}

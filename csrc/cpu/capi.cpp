@@ -195,7 +195,8 @@ class CpuContext final : public rnn_engine_context {
 
   Machine machine(int dtype) const {
     return visit_dtype(dtype, [&]<class T>() {
-      return Machine{backend_.template kernels<T>().width, pool_.threads(), kInterleave<T>};
+      const Kernels<T>& kernels = backend_.template kernels<T>();
+      return Machine{kernels.width, pool_.threads(), kInterleave<T>, kernels.k_group};
     });
   }
 

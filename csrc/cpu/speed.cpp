@@ -44,7 +44,7 @@ double measure(const Kernels<T>& kernels, int threads) {
   constexpr std::int64_t kDeep = 256, kOperations = 1 << 21, kRounds = 50;
   constexpr auto kEnough = std::chrono::milliseconds(60);
   const int count = std::min(threads, processors());
-  const Machine machine{kernels.width, count, kInterleave<T>};
+  const Machine machine{kernels.width, count, kInterleave<T>, kernels.k_group};
   const auto columns = static_cast<std::int64_t>(Costs::kNear / (sizeof(T) * kDeep)) / 64 * 64;
   const auto each = static_cast<std::size_t>(packed_size(machine, kDeep, columns));
   const auto outputs = static_cast<std::size_t>(kRowsMeasured.back() * columns);

@@ -205,12 +205,11 @@ struct GroupBackward {
     const Widest widest(s);
     const std::int64_t threads = in.threads_of_group();
     const std::int64_t rows = in.rows(in.schedule.gradient_steps);  // no tile has more
-    const std::int64_t ordered = in.interleaved_rows(in.schedule.gradient_steps);
+    const std::int64_t ordered = in.grouped_rows(in.schedule.gradient_steps);
     order = arena.take<std::int64_t>("rows in backward order", ordered);
     previous = arena.take<const T*>("previous h of each row", ordered);
     dh = arena.take<Value<T>>("dh", s.B * widest.H);
-    dstate =
-        arena.take<T>("gradient of h", s.projected ? in.interleaved_rows(in.schedule.backward_steps) * widest.R : 0);
+    dstate = arena.take<T>("gradient of h", s.projected ? in.grouped_rows(in.schedule.backward_steps) * widest.R : 0);
     dstep = arena.take<Value<T>>("gradient of h before rounding", kRounds<T> && s.projected ? s.B * widest.R : 0);
     const bool made = s.dropout || (s.residual && s.L > 2);
     input = arena.take<T>("layer input made again", made ? rows * widest.input : 0);

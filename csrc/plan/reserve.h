@@ -46,8 +46,8 @@ struct LayoutInput {
   // The most rows of any piece of `steps` steps that a call may have.
   std::int64_t rows(std::int64_t steps) const { return std::min(shape.N, steps * shape.B); }
   // The same with each step's rows filled up to whole groups, as weight gradients sum over them.
-  std::int64_t interleaved_rows(std::int64_t steps) const {
-    return std::min(shape.N + steps * (machine.k_interleave - 1), steps * round_up(shape.B, machine.k_interleave));
+  std::int64_t grouped_rows(std::int64_t steps) const {
+    return std::min(shape.N + steps * (machine.k_group - 1), steps * round_up(shape.B, machine.k_group));
   }
   // States are kept at the beginning of every piece of K steps but the first.
   std::int64_t kept_states() const { return (shape.T + schedule.backward_steps - 1) / schedule.backward_steps - 1; }

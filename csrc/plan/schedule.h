@@ -16,6 +16,7 @@ struct Machine {
   int width;             // values in a vector
   int threads;           // of the context
   int k_interleave = 1;  // neighbouring k that packed operands hold side by side
+  int k_group = 1;       // neighbouring k that a product sums up at once
 };
 
 enum class Policy : int {

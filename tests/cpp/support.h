@@ -10,9 +10,10 @@
 
 #include "rnn_engine.h"
 
-enum { ISAS = 4, MACHINES = 2 * ISAS, ALL_MACHINES = MACHINES + 2 };
+enum { ISAS = 4, ODD_ISAS = 2, MACHINES = 2 * ISAS, ALL_MACHINES = MACHINES + 2 * ODD_ISAS, KINDS = 1 + ODD_ISAS };
 
 static const char* const kIsas[ISAS] = {"generic", "neon", "avx2", "avx512"};
+static const char* const kOddIsas[ODD_ISAS] = {"avx512_bf16", "amx_bf16"};
 
 /* Races do not depend on the instruction set, and the thread sanitizer makes everything many times slower. */
 #ifdef __SANITIZE_THREAD__
@@ -117,19 +118,24 @@ static inline int make_machines(Machine machines[MACHINES]) {
   return count;
 }
 
-/* avx512_bf16, whose bfloat16 has bits of its own, after `count` other machines; returns how many there are
- * now. */
+/* Those whose bfloat16 has bits of its own, after `count` other machines; returns how many there are now. */
 static inline int add_odd_ones(Machine machines[ALL_MACHINES], int count) {
-  for (int threads = 1; rnn_engine_has_isa("avx512_bf16") && threads <= 4; threads += 3) {
-    Machine* machine = &machines[count++];
-    *machine = (Machine){"avx512_bf16", threads, NULL};
-    CHECK(rnn_engine_context_create(threads, machine->isa, &machine->context) == 0, "context: %s",
-          rnn_engine_last_error());
-  }
+  for (int i = 0; i < ODD_ISAS; ++i)
+    for (int threads = 1; rnn_engine_has_isa(kOddIsas[i]) && threads <= 4; threads += 3) {
+      Machine* machine = &machines[count++];
+      *machine = (Machine){kOddIsas[i], threads, NULL};
+      CHECK(rnn_engine_context_create(threads, machine->isa, &machine->context) == 0, "context: %s",
+            rnn_engine_last_error());
+    }
   return count;
 }
 
-static inline int is_odd_one(const Machine* m) { return strcmp(m->isa, "avx512_bf16") == 0; }
+/* Machines of one kind give the same bits in bfloat16: 0, or that of an odd one. */
+static inline int kind_of(const Machine* m) {
+  for (int i = 0; i < ODD_ISAS; ++i)
+    if (strcmp(m->isa, kOddIsas[i]) == 0) return 1 + i;
+  return 0;
+}
 
 static inline void release_machines(const Machine* machines, int count) {
   for (int i = 0; i < count; ++i) rnn_engine_context_destroy(machines[i].context);

@@ -133,14 +133,14 @@ static void test_same_bits(const Machine* machines, int count, int number) {
                                 .input_gradient = 1,
                                 .batch_sizes = c->batch_sizes[0] ? c->batch_sizes : NULL};
   Pile pile = {malloc(RUN_BYTES), 0};
-  char* first[2] = {NULL, NULL}; /* of the instruction sets that agree, and of the odd one */
+  char* first[KINDS] = {NULL}; /* of each kind */
   for (const Machine* m = machines; m < machines + count; ++m) {
     for (int i = 0; i < 2 * RNN_ENGINE_BUDGET; ++i) {
       problem.memory = i / 2;
       problem.schedule = i % 2 ? RNN_ENGINE_WAVEFRONT : RNN_ENGINE_LAYERS;
       if (!wanted(i + problem.memory + (int)(m - machines) + number)) continue;
       const size_t results = run(m->context, c, &problem, &pile);
-      char** expected = &first[is_odd_one(m)];
+      char** expected = &first[kind_of(m)];
       if (!*expected) {
         *expected = malloc(RUN_BYTES);
         memcpy(*expected, pile.memory, RUN_BYTES);
@@ -151,8 +151,7 @@ static void test_same_bits(const Machine* machines, int count, int number) {
     }
   }
   free(pile.memory);
-  free(first[0]);
-  free(first[1]);
+  for (int i = 0; i < KINDS; ++i) free(first[i]);
 }
 
 /* More values than one thread takes, and no whole number of vectors of them. */

@@ -1,12 +1,12 @@
 // bfloat16: conversions, packing and products of every instruction set against float64 of the rounded inputs, and, but
-// for AVX-512 BF16, against the chains of float32 that they are to the bit.
+// for those with an order of their own, against the chains of float32 that they are to the bit.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <vector>
 
-#include "cpu/kernels/kernels.h"
+#include "cpu/gemm/gemm.h"
 #include "support.h"
 
 using namespace rnn_engine;
@@ -34,12 +34,12 @@ void test_conversions() {
 }
 
 // c = init + a b^T with b packed by its rows, or a^T b with both packed by rows of k; against float64.
-struct Shape {
+struct Sizes {
   std::int64_t m, n, k;
 };
 
 // `from`, `to`: whether the product begins with, and ends in, stored values.
-void test_product(const Kernels<BFloat16>& kernels, Shape s, bool outer, bool from, bool to, bool chains) {
+void test_product(const Kernels<BFloat16>& kernels, Sizes s, bool outer, bool from, bool to, bool chains) {
   const std::int64_t width = kernels.width, depth = (s.k + 1) / 2 * 2, padded = (s.n + width - 1) / width * width;
   const std::vector<BFloat16> a = random_values(s.m * s.k), b = random_values(s.n * s.k);
   std::vector<BFloat16> panel(static_cast<std::size_t>(depth * padded), narrow<BFloat16>(NAN));
@@ -62,12 +62,11 @@ void test_product(const Kernels<BFloat16>& kernels, Shape s, bool outer, bool fr
       rows_a.push_back(a.data() + k * s.m);
       rows_b.push_back(b.data() + k * s.n);
     }
-    kernels.pack_pairs({rows_a.data(), s.k, 0, s.m, left.data(), kRowBlock, kRowBlock * depth, kRowBlock});
+    const std::int64_t block = kernels.left_block;
+    kernels.pack_pairs({rows_a.data(), s.k, 0, s.m, left.data(), block, block * depth, block});
     kernels.pack_pairs({rows_b.data(), s.k, 0, s.n, panel.data(), padded, 0, width});
     tile.k = depth;
-    tile.a_row = 2;
-    tile.a_col = kRowBlock;
-    tile.a_block = kRowBlock * depth;
+    set_packed_rows(kernels, depth, tile);
   } else {  // a is [m, k], b is [n, k]
     for (std::int64_t j = 0; j < s.n; j += width)
       kernels.pack_transposed({b.data() + j * s.k, s.k, std::min(width, s.n - j), s.k, panel.data() + 2 * j, padded});
@@ -106,11 +105,12 @@ void test_product(const Kernels<BFloat16>& kernels, Shape s, bool outer, bool fr
 int main() {
   random_state = 7;
   test_conversions();
-  for (const char* isa : {"generic", "neon", "avx2", "avx512", "avx512_bf16"}) {
+  for (const char* isa : {"generic", "neon", "avx2", "avx512", "avx512_bf16", "amx_bf16"}) {
     if (!has_backend(isa)) continue;
     const Kernels<BFloat16> kernels = select_backend(isa).bf16;
+    const bool chains = std::strcmp(isa, "avx512_bf16") != 0 && std::strcmp(isa, "amx_bf16") != 0;
     // Odd, and one more than what is widened at once.
-    for (const Shape s : {Shape{1, 1, 1},
+    for (const Sizes s : {Sizes{1, 1, 1},
                           {1, 3, 2},
                           {7, 5, 3},
                           {6, 16, 16},
@@ -120,9 +120,8 @@ int main() {
                           {13, 64, 97},
                           {97, 40, 195}}) {
       const std::int64_t most = kPanelVectors * kernels.width;
-      const Shape fits{s.m, std::min(s.n, most), s.k};
-      for (int flags = 0; flags < 8; ++flags)
-        test_product(kernels, fits, flags & 1, flags & 2, flags & 4, std::strcmp(isa, "avx512_bf16") != 0);
+      const Sizes fits{s.m, std::min(s.n, most), s.k};
+      for (int flags = 0; flags < 8; ++flags) test_product(kernels, fits, flags & 1, flags & 2, flags & 4, chains);
     }
   }
   std::printf("%d failures\n", failures);

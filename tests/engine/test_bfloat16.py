@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, Case, make
+from roundings import of_each_rounding
 from running import rounded, run_engine, run_plain, run_reference
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -13,8 +14,7 @@ from rnn_engine.planning import plan
 from rnn_engine.spec import CELLS
 
 BF16 = torch.bfloat16
-ROUNDINGS = [isa for isa in native.available_isas() if isa in ("avx512_bf16", "generic")]
-"""One instruction set of each kind: AVX-512 BF16 rounds in its own way, the bits of the others are the same."""
+ROUNDINGS = of_each_rounding(native.available_isas())
 LAYERS = [rnn_engine.LSTM, rnn_engine.MILSTM]
 
 

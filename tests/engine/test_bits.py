@@ -14,6 +14,7 @@ from cases import CASES, Case, make
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mixtures import EXHAUSTIVE, mixtures
+from roundings import rounding_of
 from running import rounded, run_engine
 
 from rnn_engine import native
@@ -71,8 +72,7 @@ def assert_same_bits(case, dtype, chosen):
     expected, arrays = {}, make(case) if dtype != "bfloat16" else rounded(make(case), torch.bfloat16)
     for mixture in chosen:
         isa, threads, memory, schedule = (mixture[name] for name in ("isa", "threads", "memory", "schedule"))
-        # Products of AVX-512 BF16 are rounded in their own way.
-        plainest = isa if (dtype, isa) == ("bfloat16", "avx512_bf16") else "generic"
+        plainest = rounding_of(isa) if dtype == "bfloat16" else "generic"
         with pytest.MonkeyPatch.context() as patch:
             if plainest not in expected:
                 patch.setenv("RNN_ENGINE_ISA", plainest)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from loss_cases import CASES, IGNORED, Case, gradients_of, make, numbers
+from roundings import of_each_rounding, rounding_of
 from test_cross_entropy import restore_threads  # noqa: F401
 from torch.nn import functional
 
@@ -15,8 +16,7 @@ from rnn_engine.reference_loss import linear_cross_entropy as reference
 
 BF16 = torch.bfloat16
 ISAS = native.available_isas()
-ROUNDINGS = [isa for isa in ISAS if isa in ("avx512_bf16", "generic")]
-"""One instruction set of each kind: AVX-512 BF16 rounds in its own way, the bits of the others are the same."""
+ROUNDINGS = of_each_rounding(ISAS)
 UNIT = 2.0**-8
 """How far a rounded value may be off, as a part of it."""
 
@@ -156,7 +156,7 @@ def test_threads_and_instruction_sets_change_no_bit(case, monkeypatch):
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             found = run(case)
-            same = first.setdefault(name == "avx512_bf16", found)
+            same = first.setdefault(rounding_of(name), found)
             for key, tensor in found.items():
                 assert torch.equal(tensor, same[key]), (name, threads, key)
 

@@ -187,8 +187,10 @@ void multiply(const Team& team, const Kernels<T>& kernels, const Product<T>& p) 
 template <class T, class Row>
 void pack_rows(const Kernels<T>& kernels, std::int64_t k, std::int64_t rows, const Row& row, T* packed) {
   if constexpr (kInterleave<T> == 2)
-    return pack_pairs(kernels, k, row,
-                      {nullptr, 0, 0, rows, packed, kRowBlock, kRowBlock * packed_depth<T>(k), kRowBlock}, kRowBlock);
+    return pack_pairs(
+        kernels, k, row,
+        {nullptr, 0, 0, rows, packed, kernels.left_block, kernels.left_block * packed_depth<T>(k), kernels.left_block},
+        kernels.left_block);
   constexpr std::int64_t kInterleave = 8;
   for (std::int64_t k0 = 0; k0 < k; k0 += kInterleave) {
     const std::int64_t count = std::min(kInterleave, k - k0);
@@ -202,6 +204,15 @@ void pack_rows(const Kernels<T>& kernels, std::int64_t k, std::int64_t rows, con
     for (std::int64_t i = 0; i < count; ++i)
       for (std::int64_t rest = 0; r + rest < rows; ++rest) target[i * kRowBlock + rest] = source[i][r + rest];
   }
+}
+
+// How a tile of `depth` steps of k reads what pack_rows has packed.
+template <class T>
+void set_packed_rows(const Kernels<T>& kernels, std::int64_t depth, GemmTile<T>& tile) {
+  const bool whole = kernels.left_block == 1;
+  tile.a_row = whole ? packed_depth<T>(depth) : kInterleave<T>;
+  tile.a_col = whole ? 1 : kRowBlock;
+  tile.a_block = whole ? 0 : kRowBlock * packed_depth<T>(depth);
 }
 
 template <class T>
@@ -234,9 +245,7 @@ void accumulate_panels(const Kernels<T>& kernels, const Outer<T, Right>& outer, 
     const std::int64_t columns = std::min(panel_columns, n - first), next = first + panel_columns;
     pack_panel(kernels, depth, first, columns, [&](std::int64_t i) { return outer.right(k0 + i); }, panel);
     GemmTile<T> tile{};
-    tile.a_row = kInterleave<T>;
-    tile.a_col = kRowBlock;
-    tile.a_block = kRowBlock * packed_depth<T>(depth);
+    set_packed_rows(kernels, depth, tile);
     tile.panel = panel;
     tile.k = depth;
     tile.vectors = static_cast<int>((columns + kernels.width - 1) / kernels.width);

@@ -2,6 +2,12 @@
 #include <cstring>
 #include <string>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "base/error.h"
 #include "cpu/kernels/kernels.h"
 
@@ -12,6 +18,7 @@ Backend generic_backend();
 Backend avx2_backend();
 Backend avx512_backend();
 Backend avx512_bf16_backend();
+Backend amx_bf16_backend();
 Int8Kernels avx512_vnni_int8_kernels();
 #elif defined(__aarch64__)
 Backend neon_backend();
@@ -28,12 +35,26 @@ struct Entry {
 };
 
 #if defined(__x86_64__)
+// Whether there are tiles and their products of bfloat16, and the kernel lets this process have them: their state is so
+// large that Linux wants to be asked.
+bool has_matrix_unit() {
+  constexpr unsigned kTiles = 1u << 24, kBfloat16 = 1u << 22;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  static const bool has = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kTiles) && (d & kBfloat16) &&
+           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return has;
+}
+
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+bool has_amx_bf16() { return has_avx512() && has_matrix_unit(); }
 // Pairs are twice as fast as float32 on AMD's processors, and half as fast on Intel's, whose bfloat16 is for matrix
 // units. A processor always takes the same: bits must not follow from anything that is measured.
 bool has_fast_pairs() { return __builtin_cpu_is("amd"); }
@@ -51,6 +72,7 @@ Backend with_vnni() {
 
 constexpr Entry kEntries[] = {
 #if defined(__x86_64__)
+    {"amx_bf16", has_amx_bf16, with_vnni<cpu::amx_bf16_backend>},
     {"avx512_bf16", has_avx512_bf16, with_vnni<cpu::avx512_bf16_backend>, has_fast_pairs},
     {"avx512", has_avx512, with_vnni<cpu::avx512_backend>},
     {"avx2", has_avx2, cpu::avx2_backend},

@@ -7,7 +7,8 @@
 // `init`. How rows, columns and k are cut into pieces therefore changes no bit, nor does the instruction set.
 //
 // bfloat16 is stored; products accumulate in float32 over pairs of neighbouring k, which packed operands hold
-// side by side (kInterleave), an odd last k beside a zero. k may be cut between pairs.
+// side by side (kInterleave), an odd last k beside a zero. k may be cut between pairs; matrix units sum up larger
+// groups (Kernels::k_group).
 #pragma once
 
 #include <cstddef>
@@ -274,6 +275,8 @@ inline constexpr std::int64_t kChunk = 64;  // logits that a search looks at or 
 template <class T>
 struct Kernels {
   int width;
+  int k_group;     // neighbouring k that a product sums up at once: k may be cut between groups
+  int left_block;  // packed rows of a left side that lie together, all their k: kRowBlock, or 1, each by itself
   void (*gemm)(const GemmTile<T>&);
   void (*pack_transposed)(const TransposedPanel<T>&);
   // Only of a T that is not its own Value: bfloat16.

@@ -89,6 +89,8 @@ Kernels<BFloat16> make_pair_kernels() {
   Kernels<BFloat16> table{};
   if constexpr (!kTranslatingAlone) {
     table.width = P::kWidth;
+    table.k_group = 2;
+    table.left_block = kRowBlock;
     if constexpr (kDotProduct)
       table.gemm = gemm<MultiplyPairs<P>, kMaxRows>;
     else

@@ -275,6 +275,8 @@ Kernels<typename V::Scalar> make_kernels() {
   Kernels<T> table{};
   if constexpr (!kTranslatingAlone || std::is_same_v<T, float>) {
     table.width = V::kWidth;
+    table.k_group = 1;
+    table.left_block = kRowBlock;
     table.gemm = gemm<Multiply<V>, kMaxRows>;
     table.pack_transposed = pack_transposed<V>;
     set_cells<V, T>(table);

@@ -21,7 +21,7 @@ class Backward {
   void run(const Tile& tile) const {
     const bool first = tile.s1 == run_.shape().T;
     if (tile.kind == TileKind::kReplay) return run_replay(tile, first);
-    BackwardPseudoLayer<T> pseudo(run_.shape(), call_.rows_of(tile));
+    BackwardPseudoLayer<T> pseudo(run_.plan, call_.rows_of(tile));
     const Schedule& schedule = run_.plan.schedule;
     const bool reads = tile.kind == TileKind::kWeightGradients || (!pseudo.stored && !schedule.stepwise);
     if (!pseudo.input && reads) pseudo.input = input_of(tile);

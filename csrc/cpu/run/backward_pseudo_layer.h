@@ -13,17 +13,19 @@ struct BackwardPseudoLayer : BackwardRows<T, PseudoLayerBackward<T>> {
   using Found::h0, Found::h_before, Found::c0, Found::c_before, Found::stored;
   using Found::size, Found::direction, Found::weights, Found::wx, Found::uh, Found::c, Found::c_candidate, Found::h;
   const Shape& shape;
+  const int k_group;
 
-  BackwardPseudoLayer(const Shape& s, const Found& found) : Found(found), shape(s) {}
+  BackwardPseudoLayer(const Plan& plan, const Found& found)
+      : Found(found), shape(plan.shape), k_group(plan.machine.k_group) {}
 
   // c as the cell puts it out, before any zoneout.
   const RowWindow<Value<T>>& cell_c() const { return shape.zoneout_c > 0 ? c_candidate : c; }
 
   // Entries of `order` for steps [s0, s1).
   std::int64_t rows_from(std::int64_t s0, std::int64_t s1) const {
-    if (kInterleave<T> == 1) return s0 < s1 ? step_range(shape, direction, s0, s1).rows() : 0;
+    if (k_group == 1) return s0 < s1 ? step_range(shape, direction, s0, s1).rows() : 0;
     std::int64_t count = 0;
-    for (std::int64_t s = s0; s < s1; ++s) count += round_up(step_at(shape, direction, s).rows, kInterleave<T>);
+    for (std::int64_t s = s0; s < s1; ++s) count += round_up(step_at(shape, direction, s).rows, k_group);
     return count;
   }
 

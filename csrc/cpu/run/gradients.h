@@ -146,7 +146,7 @@ class Gradients {
         workspace_.order[k] = row;
         workspace_.previous[k] = h_dropped ? h_dropped.at(row) : pseudo_.state_before(step, s, s0, b);
       }
-      for (; k % kInterleave<T> != 0; ++k) {  // pairs lie within a step, so that K does not matter
+      for (; k % pseudo_.k_group != 0; ++k) {  // groups lie within a step, so that K does not matter
         workspace_.order[k] = -1;
         workspace_.previous[k] = nullptr;
       }
