@@ -314,7 +314,8 @@ def _layer_norm_step_backward(
 
 
 def _sigmoid(z: Array) -> Array:
-    return 0.5 * (1.0 + np.tanh(0.5 * z))  # does not overflow, whatever z
+    small = np.exp(-np.abs(z))  # does not overflow, whatever z, and loses no digit of what is next to nothing
+    return np.where(z >= 0, 1.0, small) / (1.0 + small)
 
 
 def _affine(x: Array, weights: Weights, side: str) -> Array:

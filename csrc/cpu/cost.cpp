@@ -21,6 +21,9 @@ constexpr Costs kVectors32{.product_rate = {{{0.45, 0.65, 0.87, 0.98, 1}, {0.21,
                            .cell_backward = {1.8e-9, 5.4e-9, 12e-9, 15.5e-9, 3.5e-9},
                            .memory_rate = 25e9,
                            .barrier_cost = 26e-9};
+// Products of bfloat16 in a matrix unit: few rows read the weights as fast as they come.
+constexpr double kPeakTiles = 1.7e12;
+constexpr decltype(Costs::product_rate) kTiles{{{0.06, 0.23, 0.63, 0.91, 1}, {0.02, 0.075, 0.27, 0.55, 0.70}}};
 
 // The parts that tiles are made of, for one layer on `threads` threads.
 class LayerCost {
@@ -123,10 +126,13 @@ double rows_of_step(const Shape& shape) { return static_cast<double>(shape.N) / 
 Costs typical_costs(const Machine& machine, int dtype) {
   const bool wide = static_cast<std::size_t>(machine.width) * bytes_of_sum(dtype) >= 64;
   Costs costs = wide ? kVectors64 : kVectors32;
-  // float64: half as many values in a vector, and longer series; bfloat16 is multiplied as float32, and its cells
-  // also round.
+  // float64: half as many values in a vector, and longer series; bfloat16 is multiplied as float32 but in a matrix
+  // unit, and its cells also round.
   const bool doubles = dtype == RNN_ENGINE_FLOAT64, halves = dtype == RNN_ENGINE_BFLOAT16;
-  const double peak = (wide ? kPeak64 : kPeak32) * (doubles ? 0.5 : 1), cells = doubles ? 2.7 : halves ? 1.35 : 1;
+  const bool tiles = machine.k_group > machine.k_interleave;
+  if (tiles) costs.product_rate = kTiles;
+  const double vectors = (wide ? kPeak64 : kPeak32) * (doubles ? 0.5 : 1), peak = tiles ? kPeakTiles : vectors;
+  const double cells = doubles ? 2.7 : halves ? 1.35 : 1;
   for (auto& rates : costs.product_rate)
     for (double& rate : rates) rate *= peak;
   for (double& seconds : costs.cell_forward) seconds *= cells;

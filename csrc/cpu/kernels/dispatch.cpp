@@ -20,6 +20,7 @@ Backend avx512_backend();
 Backend avx512_bf16_backend();
 Backend amx_bf16_backend();
 Int8Kernels avx512_vnni_int8_kernels();
+Int8Kernels amx_int8_kernels();
 #elif defined(__aarch64__)
 Backend neon_backend();
 #endif
@@ -35,14 +36,14 @@ struct Entry {
 };
 
 #if defined(__x86_64__)
-// Whether there are tiles and their products of bfloat16, and the kernel lets this process have them: their state is so
+// Whether there are tiles and their products, and the kernel lets this process have them: their state is so
 // large that Linux wants to be asked.
 bool has_matrix_unit() {
-  constexpr unsigned kTiles = 1u << 24, kBfloat16 = 1u << 22;
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  constexpr unsigned kNeeded = 1u << 24 | 1u << 22 | 1u << 25;  // tiles, their products of bfloat16, of 8 bits
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;   // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   static const bool has = [] {
     unsigned a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kTiles) && (d & kBfloat16) &&
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kNeeded) == kNeeded &&
            syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   }();
   return has;
@@ -68,11 +69,16 @@ Backend with_vnni() {
   if (__builtin_cpu_supports("avx512vnni")) backend.int8 = cpu::avx512_vnni_int8_kernels();
   return backend;
 }
+Backend with_tiles() {
+  Backend backend = cpu::amx_bf16_backend();
+  backend.int8 = cpu::amx_int8_kernels();
+  return backend;
+}
 #endif
 
 constexpr Entry kEntries[] = {
 #if defined(__x86_64__)
-    {"amx_bf16", has_amx_bf16, with_vnni<cpu::amx_bf16_backend>},
+    {"amx_bf16", has_amx_bf16, with_tiles},
     {"avx512_bf16", has_avx512_bf16, with_vnni<cpu::avx512_bf16_backend>, has_fast_pairs},
     {"avx512", has_avx512, with_vnni<cpu::avx512_backend>},
     {"avx2", has_avx2, cpu::avx2_backend},
