@@ -136,12 +136,17 @@ class Loss {
                Product<T>{tile.rows, count_, p_.features, weight_ + first * p_.features, p_.features, s_.x_transposed,
                           bias ? tile.z : nullptr, tile.z_row, tile.z, tile.z_row});
       for (std::int64_t j = 0; j < count_; ++j)
-        if (s_.target[j] / kClassBlock == block) note_target(tile, s_.target[j] - first, j);
+        if (is_in_block(s_.target[j], first)) note_target(tile, s_.target[j] - first, j);
       if (passes_ == 2)
         softmax_.softmax_pairs_block(tile);
       else
         softmax_.softmax_block(tile);
     }
+  }
+
+  // Without a division: every block asks this of every token.
+  static bool is_in_block(std::int64_t target, std::int64_t first) {
+    return static_cast<std::uint64_t>(target - first) < static_cast<std::uint64_t>(kClassBlock);
   }
 
   void note_target(const SoftmaxBlock<S>& tile, std::int64_t target, std::int64_t j) {
@@ -171,7 +176,7 @@ class Loss {
     for (std::int64_t block = 0; block < s_.blocks; ++block) {
       const S* top = s_.top + block * s_.chunk;
       for (std::int64_t j = mine.begin; j < mine.end; ++j) {
-        const bool before = block < s_.target[j] / kClassBlock;
+        const bool before = (block + 1) * kClassBlock <= s_.target[j];
         s_.target_is_argmax[j] &= before ? top[j] < s_.chosen[j] : top[j] <= s_.chosen[j];
       }
     }
@@ -240,7 +245,7 @@ class Loss {
       for (std::int64_t v = 0; v < tile.rows && d_bias_; ++v) d_bias_[first + v] += tile.row_sums[v];
       for (std::int64_t j = 0; j < count_; ++j) {
         const std::int64_t target = s_.target[j];
-        if (target / kClassBlock != block) continue;
+        if (!is_in_block(target, first)) continue;
         tile.z[(target - first) * tile.z_row + j] -= on;
         if (d_bias_) d_bias_[target] -= on;
       }
