@@ -24,10 +24,10 @@ from nmt.config_file import load_config
 from nmt.data.batching import Batch, TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData
 from nmt.experiment import training_batches, validation_bleu
-from nmt.model.device import use_threads
+from nmt.model.device import release_memory, use_threads
 from nmt.model.recurrent import describe
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.curves import draw_curves
+from nmt.training.curves import CURVES_FILE, draw_curves
 from nmt.training.device_memory import DeviceMemory, memory_of
 from nmt.training.exchange_time import Link, imbalance, round_seconds, sent_bytes, step_seconds
 from nmt.training.footprint import Need
@@ -97,9 +97,10 @@ def measure(config: Config) -> dict[str, Any]:
     slope = _slope(trainer, memory, largest)
     pace = _pace(trainer, batches, shapes)
     trainer.step(largest)
-    _beside_the_steps(trainer, data)
+    _between_the_steps(trainer, data)
     for batch in _large(trainer, batches, shapes, _LAST_STEPS):  # batches of different sizes fragment the memory
         trainer.step(batch)
+    _draw()
     peak = memory.peak() or memory.resident() or 0
 
     need = _need(trainer, largest)
@@ -265,13 +266,19 @@ def _spread() -> Iterator[float]:
         yield place
 
 
-def _beside_the_steps(trainer: Trainer, data: PreparedData) -> None:
-    """Do once, for its memory, what training does beside its steps: validate, save, draw."""
+def _between_the_steps(trainer: Trainer, data: PreparedData) -> None:
+    """Do once, for its memory, what training does between steps: validate and save."""
     run_validation(trainer.model, trainer.average, trainer.valid[-1:], validation_bleu(trainer.config, data, _LINES))
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), 1)
         checkpoints.save(trainer.model, trainer.optimizer, trainer.average, trainer.state)
-        draw_curves([], Path(folder) / "curves.png")
+
+
+def _draw() -> None:
+    """Do once, for its memory, what training ends with, when that of the steps is free."""
+    release_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        draw_curves([], Path(folder) / CURVES_FILE)
 
 
 def _most_tokens(

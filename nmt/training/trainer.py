@@ -33,11 +33,10 @@ from nmt.training.finish import (
     write_model,
 )
 from nmt.training.footprint import Footprint
-from nmt.training.gradients import gradients_of
 from nmt.training.interrupts import interrupts
-from nmt.training.loss import LOWER, batch_loss
+from nmt.training.loss import LOWER
 from nmt.training.microbatching import MicroBatching, memory_limit
-from nmt.training.optimizer import GradientClipper, LossScale, ParameterAverage, make_optimizer
+from nmt.training.optimizer import ParameterAverage, make_optimizer
 from nmt.training.outer import OuterSteps
 from nmt.training.processes import Processes
 from nmt.training.progress import Pace, StepReport
@@ -47,6 +46,7 @@ from nmt.training.result import Status, TrainingResult
 from nmt.training.schedule import Schedule
 from nmt.training.sharing import share_beginning
 from nmt.training.state import TrainingState, check_same_training
+from nmt.training.step import OptimizerStep, StepResult
 from nmt.training.validation import Validate, Validation, describe, run_validation, update_early_stopping
 from nmt.values import duration
 
@@ -171,11 +171,9 @@ class Trainer:
         self.optimizer = make_optimizer(model, self.settings)
         self.outer = OuterSteps(model, self.optimizer, self.settings, self.processes)
         self.average = ParameterAverage(model, self.settings.ema_decay ** max(1, self.outer.every))
-        self.clipper = GradientClipper(model, self.settings.clip_norm)
-        self.scale = LossScale(enabled=self.settings.precision == "float16")
-        self.together = Processes() if self.outer.every else self.processes
-        """Those that take a step together."""
-        self.gradients = gradients_of(self.clipper.parameters, self.together, self.settings.gradient_precision)
+        together = Processes() if self.outer.every else self.processes
+        self.updates = OptimizerStep(self.settings, model, self.optimizer, together, self._randomness)
+        self.clipper = self.updates.clipper
         self.subwords = found_subwords(config) if subwords is None else subwords
         self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints, self.subwords)
         self.group = self.processes.size * self.settings.accumulate
@@ -308,65 +306,37 @@ class Trainer:
         learning_rate = self._learning_rate(state.step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = learning_rate
-        self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        pieces = [self.microbatching.pieces(batch) for batch in batches]
-        last = next((group[-1] for group in reversed(pieces) if group), None)
-        shares = self.together.gather(sum(piece.target_tokens for group in pieces for piece in group), len(batches))
-        sums: list[list[tuple[Tensor, Tensor]]] = []
-        for number, group in enumerate(pieces):
-            sums.append([])
-            with self._randomness(number):
-                for piece in group:
-                    batch_sum, batch_nll, _ = batch_loss(
-                        self.model, piece, self.settings.label_smoothing, self.settings.precision, self.settings.rdrop
-                    )
-                    if piece is last:
-                        self.gradients.next_is_last(shares)
-                    tokens = sum(row[0] for row in shares.result())
-                    self.scale.scaled(batch_sum / tokens, state).backward()  # type: ignore[no-untyped-call]
-                    sums[-1].append((batch_sum.detach(), batch_nll))
-            if number < len(pieces) - 1:
-                self.gradients.add()
-        self.gradients.finish(shares)
-        tokens, count = (int(sum(column)) for column in zip(*shares.result(), strict=True))
-        self.scale.unscale(self.clipper.parameters, state)
-        norm = self.clipper.clip(forgive=self.scale.can_fall(state))
-        loss, nll = self._total(sums)  # read only now: each reading waits until the card is done
-        self.scale.update(state, finite=norm is not None)
-        if norm is not None:
-            self.optimizer.step()
-        self._count(tokens, count, nll, finite=norm is not None)
-        state.skipped, state.skipped_in_a_row = self.clipper.skipped, self.clipper.in_a_row
+        taken = self.updates.take([self.microbatching.pieces(batch) for batch in batches], state)
+        self._count(taken)
         state.seconds = time.monotonic() - self.started
         return StepReport(
             step=state.step,
             epoch=state.epoch + 1,
             epochs=self.settings.epochs,
-            loss=loss,
-            nll=nll,
-            tokens=tokens,
+            loss=taken.loss,
+            nll=taken.nll,
+            tokens=taken.tokens,
             learning_rate=learning_rate,
             progress=self.schedule.progress(state.step, state.seconds),
             seconds=state.seconds,
             best=describe(state.best_scores),
-            skipped=norm is None,
-            gradient_norm=norm or 0.0,
+            skipped=taken.norm is None,
+            gradient_norm=taken.norm or 0.0,
         )
 
-    def _count(self, tokens: int, batches: int, nll: float, *, finite: bool) -> None:
-        """Note what a step has done, to which `tokens` and the like belong."""
-        state = self.state
+    def _count(self, taken: StepResult) -> None:
+        """Note what a step has done."""
+        state, batches = self.state, taken.batches
         if self.outer.every:
-            self.outer.count(tokens, nll, finite=finite)
+            self.outer.count(taken.tokens, taken.nll, finite=taken.norm is not None)
             self.pace.add(0)
             batches = min(self.group, self.data.number_of_batches(state.epoch) - state.batch)  # those of all
         else:
-            if finite:
+            if taken.norm is not None:
                 self.average.update(state.step)
-                state.recent_nll, state.recent_tokens = state.recent_nll + nll, state.recent_tokens + tokens
-            state.target_tokens += tokens
-            self.pace.add(tokens)
+                state.recent_nll, state.recent_tokens = state.recent_nll + taken.nll, state.recent_tokens + taken.tokens
+            state.target_tokens += taken.tokens
+            self.pace.add(taken.tokens)
         state.step += 1
         state.batch += batches
 
@@ -385,18 +355,6 @@ class Trainer:
             return nullcontext()
         number += self.state.batch + self.processes.rank * self.settings.accumulate
         return own_randomness(self.model.device, self.settings.seed, self.state.epoch, number)
-
-    def _total(self, sums: Sequence[Sequence[tuple[Tensor, Tensor]]]) -> tuple[float, float]:
-        """Add up loss and negative log-likelihood over the batches of a step, in their order."""
-        found = [0.0] * 2 * max(len(sums), self.settings.accumulate)
-        for number, pieces in enumerate(sums):
-            for loss, nll in pieces:
-                found[2 * number] += loss.item()
-                found[2 * number + 1] += nll.item()
-        everyone = self.together.gather(*found).result()
-        return sum(value for row in everyone for value in row[::2]), sum(
-            value for row in everyone for value in row[1::2]
-        )
 
     def _learning_rate(self, step: int) -> float:
         return self.schedule.learning_rate(step, self.state.seconds, self.state.reductions)

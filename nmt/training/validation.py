@@ -12,6 +12,7 @@ import torch
 
 from nmt.config import TrainingConfig
 from nmt.data.batching import Batch
+from nmt.model.device import release_memory
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training import TrainingError
 from nmt.training.loss import batch_loss
@@ -48,6 +49,9 @@ def run_validation(
 ) -> Validation:
     """Score the averaged parameters of a network; leaves it in evaluation mode.
 
+    What this takes and what a step takes are each kept for the next of their kind, but not beside each other: the larger
+    of the two is the most that training needs.
+
     Args:
         model: The network.
         average: The average of its parameters.
@@ -61,6 +65,7 @@ def run_validation(
     Raises:
         TrainingError: The loss is not finite.
     """
+    release_memory()
     model.eval()
     samples: Sequence[Sample] = ()
     with average.swapped_in():
@@ -75,6 +80,7 @@ def run_validation(
             translated = found if isinstance(found, Translated) else Translated({"": found})
             scores |= _with_mean("bleu", translated.bleu)
             samples = translated.samples
+    release_memory()
     return Validation(scores, samples)
 
 

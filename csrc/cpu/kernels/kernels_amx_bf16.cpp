@@ -9,6 +9,7 @@
 #include "cpu/kernels/pair_kernels.h"
 #include "cpu/kernels/pairs_avx512.h"
 #include "cpu/kernels/tiles_amx.h"
+#include "cpu/workspace.h"
 
 namespace rnn_engine::cpu {
 
@@ -20,6 +21,7 @@ using P = Avx512Pairs;
 using V = P::Vector;
 constexpr int kWidth = P::kWidth, kWord = 2 * kWidth;  // values of a vector of float, and of bfloat16
 constexpr int kGroup = kTileBytes / sizeof(BFloat16);
+static_assert(kLargestGroup % kGroup == 0);
 
 struct MultiplyBfloat16 {
   template <int kResult, int kLeft, int kRight>
