@@ -130,7 +130,16 @@ def main() -> None:
         help="holds the corpus' folder, or is it; $NMT_DATA if not given",
     )
     parser.add_argument("--cell", help="recurrent cell, for multi30k: lstm (the default) or mi_lstm")
+    parser.add_argument(
+        "--teachers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="train N models first, and then one on what they translate together, too: N times as long, and more",
+    )
     arguments = parser.parse_intermixed_args()
+    if arguments.teachers < 0:
+        parser.error(f"--teachers: expected 0 or more, got {arguments.teachers}")
     corpus, source, target = CORPORA[arguments.corpus], arguments.source, arguments.target
     folder = corpus.folder(source, target)
     if folder is None:
@@ -168,7 +177,10 @@ def main() -> None:
     settings += arguments.settings  # the user's come last and win
     model = Path(steps.last_value(settings, "folder", Template(chosen["folder"]).substitute(names)))
     settings.append(f"folder={model}")
-    steps.train(config, model, settings)
+    if arguments.teachers:
+        steps.distill(config, model, settings, arguments.teachers)
+    else:
+        steps.train(config, model, settings)
     steps.score(model, tests, settings)
 
 

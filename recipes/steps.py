@@ -22,6 +22,9 @@ from summary import summary
 
 PROJECT = Path(__file__).resolve().parents[1]
 
+STUDENT = ("training.learning_rate=1e-3", "training.epochs=8")
+"""What a student has of its own: it goes on from a teacher, and has twice as much text."""
+
 
 def say(text: str) -> None:
     """Tell the user what happens."""
@@ -117,6 +120,23 @@ def train(config: str | Path, model: Path, settings: Sequence[str]) -> None:
     """Prepare and train, or go on where that stopped."""
     run("nmt", "prepare", config, *options_of(settings))
     run("nmt", "train", config, *options_of(settings), record=model / "runs.jsonl")
+
+
+def distill(config: str | Path, model: Path, settings: Sequence[str], teachers: int) -> None:
+    """Train teachers that differ by their seeds, then a student, or go on where that stopped.
+
+    The student begins as the first teacher, and learns the training text and, of each line, the one of the teachers'
+    four best translations that is nearest to its reference.
+    """
+    folders = [model / f"teacher-{number}" for number in range(1, teachers + 1)]
+    for seed, folder in enumerate(folders, 1):
+        train(config, folder, [*settings, f"training.seed={seed}", f"folder={folder}"])
+    student = [*STUDENT, *settings, f"folder={model}"]
+    given = [part for folder in folders for part in ("--teacher", folder)]
+    options = ["--from", folders[0], "--mix", "--n-best", "4", "--precision", "int8"]
+    threads = last_value(settings, "training.threads", "")
+    options += ["--threads", threads] if threads else []
+    run("nmt", "distill", config, *given, *options, *options_of(student), record=model / "runs.jsonl")
 
 
 def score(model: Path, tests: Sequence[str], settings: Sequence[str]) -> dict[str, Path]:

@@ -49,8 +49,8 @@ def run_validation(
 ) -> Validation:
     """Score the averaged parameters of a network; leaves it in evaluation mode.
 
-    What this takes and what a step takes are each kept for the next of their kind, but not beside each other: the larger
-    of the two is the most that training needs.
+    What this takes and what a step takes are each kept for the next of their kind, but not beside each other: the
+    larger of the two is the most that training needs.
 
     Args:
         model: The network.

@@ -101,7 +101,9 @@ def test_several_processes(config: Path, said: dict[str, Any], monkeypatch: pyte
     plan_trial.add_processes(found, load_config(config, ["training.gradient_precision=bfloat16"]), 4, 0.1)
     assert found["processes"]["sent_bytes_per_step"] == told["sent_bytes_per_step"] / 2
     assert found["processes"]["step_seconds"] < told["step_seconds"]
-    plan_trial.add_processes(found, load_config(config, ["training.outer_every=8", "training.validate_every=8"]), 4, 0.1)
+    plan_trial.add_processes(
+        found, load_config(config, ["training.outer_every=8", "training.validate_every=8"]), 4, 0.1
+    )
     assert found["processes"]["sent_bytes_per_step"] == pytest.approx(told["sent_bytes_per_step"] / 8, abs=1)
     assert found["processes"]["step_seconds"] < told["step_seconds"]
     monkeypatch.setattr(plan, "trial", lambda *_: found)

@@ -73,6 +73,32 @@ def test_what_a_corpus_runs(arguments, model, tests, commands, monkeypatch, tmp_
     assert all(Path(file).is_file() for pair in pairs for file in pair)
 
 
+def test_teachers_and_a_student(commands, monkeypatch, tmp_path):
+    for file in ("train.de.gz", "train.en.gz", "valid.de.gz", "valid.en.gz", "test.de.gz", "test.en.gz"):
+        (tmp_path / file).touch()
+    words = ["tatoeba", "de", "en", str(tmp_path), "--teachers", "2", "--threads", "3", "--set", "training.epochs=4"]
+    monkeypatch.setattr(sys, "argv", ["corpora.py", *words])
+    corpora.main()
+    assert [command[1] for command in commands] == ["prepare", "train", "prepare", "train", "distill", "evaluate"]
+    *_, distill, _ = commands
+    trained = [load_config(Path(command[2]), command[4::2]) for command in commands[1:4:2]]
+    folders = [config.folder for config in trained]
+    assert [config.training.seed for config in trained] == [1, 2]
+    assert folders == [Path(f"run/tatoeba-de-en/teacher-{number}") for number in (1, 2)]
+    first = distill.index("--set")
+    assert distill[3:first] == [
+        *("--teacher", str(folders[0]), "--teacher", str(folders[1]), "--from", str(folders[0]), "--mix"),
+        *("--n-best", "4", "--precision", "int8", "--threads", "3"),
+    ]
+    student = load_config(Path(distill[2]), distill[first + 1 :: 2])
+    assert (student.folder, student.training.learning_rate) == (Path("run/tatoeba-de-en"), 1e-3)
+    assert student.training.epochs == 4, "what the user says wins"
+    words[-1] = "training.seed=7"
+    monkeypatch.setattr(sys, "argv", ["corpora.py", *words, "--teachers", "-1"])
+    with pytest.raises(SystemExit):
+        corpora.main()
+
+
 def numbered(numbers, blank=" "):
     return "".join(f"{number}{blank}a{blank}b\n" for number in numbers)
 
