@@ -1,11 +1,13 @@
 // Model files through their C API: what is written is what is read, to the bit; and what is no model file is refused.
 //
 // `test_model_file digests FILE...` tells what files hold that are made here, and what networks of them, and of files
-// that were made elsewhere, find, for every instruction set.
+// that were made elsewhere, find, for every instruction set that shares all bits with the others.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+
+#include <span>
 
 #include "model_file.h"
 
