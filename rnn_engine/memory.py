@@ -77,13 +77,16 @@ class BlockPool:
                 whose policy changes, use the same memory.
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        whole = self._take(size, math.inf if brief else _LOOSE)
+        whole, asked = self._take(size, math.inf if brief else _LOOSE)
         array = whole[-whole.ctypes.data % ALIGNMENT :][:size].view(dtype).reshape(shape)
-        weakref.finalize(array, self.give_back, whole).atexit = False
+        weakref.finalize(array, self.give_back, whole, asked).atexit = False
         return array
 
-    def _take(self, size: int, most: float) -> NDArray[np.uint8]:
-        """Of the free blocks that are large enough, the smallest, if it is at most `most` times as large."""
+    def _take(self, size: int, most: float) -> tuple[NDArray[np.uint8], int]:
+        """Of the free blocks that are large enough, the smallest, if at most `most` times as large; else a new one.
+
+        What counts as in use is what was asked for: did all of a loose block count, the bound would grow with shapes.
+        """
         needed = size + ALIGNMENT
         if needed >= _MAPPED:
             needed = _rounded(needed)
@@ -91,17 +94,24 @@ class BlockPool:
             fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= most * needed]
             smallest = min(fitting, key=lambda i: self._free[i].nbytes, default=None)
             whole = _block(needed) if smallest is None else self._free.pop(smallest)
-            self._in_use += whole.nbytes
+            self._in_use += needed
             self._most_in_use = max(self._most_in_use, self._in_use)
-        return whole
+            if smallest is None:
+                self._drop()
+        return whole, needed
 
-    def give_back(self, whole: NDArray[np.uint8]) -> None:
-        """Keeps the memory for the next `take`, and drops the oldest free blocks beyond what was ever in use."""
+    def give_back(self, whole: NDArray[np.uint8], asked: int) -> None:
+        """Keeps the memory for the next `take`."""
         with self.lock:
-            self._in_use -= whole.nbytes
+            self._in_use -= asked
             self._free.append(whole)
-            while sum(block.nbytes for block in self._free) > self._most_in_use - self._in_use:
-                self._free.pop(0)
+            self._drop()
+
+    def _drop(self) -> None:
+        """Give back to the system the oldest free blocks beyond what was ever in use."""
+        free = sum(block.nbytes for block in self._free)
+        while self._free and free > self._most_in_use - self._in_use:
+            free -= self._free.pop(0).nbytes
 
     def clear(self) -> None:
         """Gives all free memory back to the system."""
