@@ -35,8 +35,7 @@ inline std::int64_t gradient_rows(std::int64_t rows, std::int64_t threads) {
 // those that pack their panels on the way pack no more at once.
 template <class T>
 inline constexpr std::int64_t kDepth = 1024 * kInterleave<T>;
-// Cuts of k are between whole groups, of whichever kernels: so large are a matrix unit's.
-inline constexpr std::int64_t kLargestGroup = 32;
+// Cuts of k are between whole groups, of whichever kernels.
 static_assert(kGradientDepth<BFloat16> % kLargestGroup == 0 && kDepth<BFloat16> % kLargestGroup == 0);
 template <class T>
 inline std::int64_t large_depth(std::int64_t k) {

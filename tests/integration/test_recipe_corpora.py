@@ -93,7 +93,6 @@ def test_teachers_and_a_student(commands, monkeypatch, tmp_path):
     student = load_config(Path(distill[2]), distill[first + 1 :: 2])
     assert (student.folder, student.training.learning_rate) == (Path("run/tatoeba-de-en"), 1e-3)
     assert student.training.epochs == 4, "what the user says wins"
-    words[-1] = "training.seed=7"
     monkeypatch.setattr(sys, "argv", ["corpora.py", *words, "--teachers", "-1"])
     with pytest.raises(SystemExit):
         corpora.main()

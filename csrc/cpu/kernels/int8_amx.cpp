@@ -1,7 +1,5 @@
 // Compiled as AVX-512 VNNI is, which shares the form of what is multiplied and multiplies few rows: 8-bit products in
 // the matrix unit.
-#include <algorithm>
-
 #include "cpu/kernels/int8_lanes_avx512_vnni.h"
 #include "cpu/kernels/tiles_amx.h"
 
@@ -34,7 +32,7 @@ class TiledInt8Product {
   void run() {
     const std::int64_t count = (p_.weights.n + kInt8Panel - 1) / kInt8Panel;
     for (std::int64_t group = 0; group < count; group += kGroupPanels) {
-      const std::int64_t panels = std::min(kGroupPanels, count - group);
+      const std::int64_t panels = count - group < kGroupPanels ? count - group : kGroupPanels;
       if (rest_) fill_right(group, panels);
       for_each_pair_of_blocks(p_.rows, [&](std::int64_t row, int first, int second) {
         if (rest_) fill_left(row, first + second);

@@ -23,6 +23,7 @@ namespace rnn_engine {
 inline constexpr int kPanelVectors = 4;
 inline constexpr int kRowBlock = 6;  // rows that a micro-kernel holds in registers
 inline constexpr int kMaxWidth = 16;
+inline constexpr int kLargestGroup = 32;  // Kernels::k_group divides it
 
 // c[rows, panel] = init + a[rows, k] * panel[k, :]
 template <class T>

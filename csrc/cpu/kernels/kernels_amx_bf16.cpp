@@ -3,13 +3,10 @@
 // One instruction multiplies 16 rows of 32 k with 16 columns of them, and adds the sum over these k to what stands in
 // the result. Bits therefore follow from how k is cut: into groups of kGroup from where a product begins, the last one
 // filled up with zeros.
-#include <algorithm>
-
 #include "base/build.h"
 #include "cpu/kernels/pair_kernels.h"
 #include "cpu/kernels/pairs_avx512.h"
 #include "cpu/kernels/tiles_amx.h"
-#include "cpu/workspace.h"
 
 namespace rnn_engine::cpu {
 
@@ -69,7 +66,8 @@ class TiledProduct {
   void fill_right() {
     const std::int64_t values = t_.vectors * kWidth * round_up_to_two(rest_);
     std::memcpy(right_, t_.panel + whole_ * t_.vectors * kWidth, static_cast<std::size_t>(kValue * values));
-    std::fill(right_ + values, right_ + t_.vectors * kWidth * kGroup, BFloat16{});
+    const std::int64_t all = t_.vectors * kWidth * kGroup;
+    std::memset(right_ + values, 0, static_cast<std::size_t>(kValue * (all - values)));
   }
   void fill_left(std::int64_t row, int rows) {
     const BFloat16* from = t_.a + row * t_.a_row + whole_;
@@ -154,9 +152,9 @@ void gemm_in_tiles(const GemmTile<BFloat16>& t) { TiledProduct(t).run(); }
 void pack_rows_or_pairs(const PairedRows& t) {
   if (t.block != 1) return pack_pairs<P>(t);
   for (std::int64_t k = 0; k < t.k; k += kWord) {
-    const int pairs = static_cast<int>((std::min<std::int64_t>(kWord, t.k - k) + 1) / 2);
+    const int pairs = static_cast<int>(t.k - k < kWord ? (t.k - k + 1) / 2 : kWidth);
     for (std::int64_t column = 0; column < t.columns; column += kWidth) {
-      const int valid = static_cast<int>(std::min<std::int64_t>(kWidth, t.columns - column));
+      const int valid = static_cast<int>(t.columns - column < kWidth ? t.columns - column : kWidth);
       V block[kWidth];
       for (int i = 0; i < kWidth; ++i) {
         const std::int64_t at = k + 2 * i, from = t.first + column;
