@@ -117,3 +117,29 @@ def expected(case, given, kept=None):
     lengths = [None if each is None else each.tolist() for each in (given.source_lengths, given.target_lengths)]
     rest = {"vector": vector[0] if vector else None, "kept": kept, "d_context": given.d_context.double().numpy()}
     return reference(queries, keys, values, *lengths, heads=case.heads, scale=case.scale, **rest)
+
+
+def magnitudes(case, given, kept=None):
+    """Sums of the absolute terms of bfloat16 results, by name: what errors of rounded weights and of rounded gradients
+    of scores grow with."""
+    queries, keys, values, d_context = (each.detach().double().numpy() for each in (*given.leaves[:3], given.d_context))
+    lengths = (given.source_lengths, case.S), (given.target_lengths, case.T)
+    sources, targets = ([whole] * case.B if each is None else each.tolist() for each, whole in lengths)
+    scale = (case.A // case.heads) ** -0.5 if case.scale is None else case.scale
+    found = {"context": np.zeros_like(d_context), "d_queries": np.zeros_like(queries)}
+    found |= {"d_keys": np.zeros_like(keys), "d_values": np.zeros_like(values)}
+    for b, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        for head in range(case.heads):
+            a, c = (slice(head * n // case.heads, (head + 1) * n // case.heads) for n in (case.A, case.C))
+            q, k, v = queries[:target, b, a], keys[:source, b, a], values[:source, b, c]
+            dc = d_context[:target, b, c]
+            weights = np.exp(scale * (q @ k.T - (q @ k.T).max(1, keepdims=True, initial=-1e9)))
+            weights /= weights.sum(1, keepdims=True)
+            mask = np.ones_like(weights) if kept is None else kept[head, :target, b, :source]
+            e = mask * (dc @ v.T)
+            d_scores = np.abs(scale * weights * (e - (weights * e).sum(1, keepdims=True)))
+            found["context"][:target, b, c] = (mask * weights) @ np.abs(v)
+            found["d_values"][:source, b, c] = (mask * weights).T @ np.abs(dc)
+            found["d_queries"][:target, b, a] = d_scores @ np.abs(k)
+            found["d_keys"][:source, b, a] = d_scores.T @ np.abs(q)
+    return found

@@ -2,6 +2,8 @@
 order. The bits of all others are the same."""
 
 OF_THEIR_OWN = ("amx_bf16", "avx512_bf16")
+MATRIX_UNITS = ("amx_bf16",)
+"""Those of them that attention, too, multiplies bfloat16 with; on others it widens them."""
 
 
 def rounding_of(isa):

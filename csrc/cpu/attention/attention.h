@@ -3,9 +3,10 @@
 // A thread takes a sentence's head by itself, the longest first, and of its queries a block at a time: their weights
 // over the whole source lie in the thread's workspace. Nothing of T x S is kept: backward makes the weights again.
 //
-// Rows of a sentence lie B rows apart, which caches take badly: they are gathered once, and widened where they are
-// bfloat16. All that is computed is then of one type, and halves are rounded once, at the end: on some processors
-// products of pairs of them are no faster, and memory moves half as much either way.
+// Rows of a sentence lie B rows apart, which caches take badly: they are gathered once. Rows of bfloat16 are widened
+// then: all that is computed is of one type, and rounded once, at the end. On most processors products of pairs of
+// halves are hardly faster, and memory moves half as much either way. A matrix unit multiplies halves many times as
+// fast: there products take them as they are, and weights and gradients of scores are rounded for them.
 //
 // Bit rules: products are chains (cpu/kernels/kernels.h), over queries through all blocks; sums over a source run over
 // 16 lanes. So no bit depends on blocks, threads, other sentences, or how far a batch is padded.
@@ -13,6 +14,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "base/arena.h"
 #include "base/pool.h"
@@ -35,89 +37,132 @@ struct HeadShape {
         values(p.value_size / p.heads),
         key_row(round_up(keys, std::int64_t{kMaxWidth}) + kMaxWidth),
         value_row(round_up(values, std::int64_t{kMaxWidth}) + kMaxWidth),
-        row(round_up(p.source_steps, std::int64_t{kMaxWidth})) {
+        row(round_up(p.source_steps, std::int64_t{kLargestGroup})) {
     constexpr std::int64_t kLeast = 48, kMost = 256, kWeights = 64 << 10;
     const std::int64_t most = std::clamp(kWeights / row, kLeast, kMost), steps = std::max<std::int64_t>(p.steps, 1);
     const std::int64_t blocks = (steps + most - 1) / most;
-    queries = (steps + blocks - 1) / blocks;
+    queries = std::min(steps, round_up((steps + blocks - 1) / blocks, std::int64_t{kLargestGroup}));
   }
 };
 
-// S: what is computed with. What is not shared is each thread's own. Gathered rows lie key_row or value_row apart.
-template <class S>
+// Whether products take halves as they are.
+inline bool multiplies_halves(const rnn_engine_attention_problem& p, const Machine& m) {
+  return p.dtype == RNN_ENGINE_BFLOAT16 && p.form == RNN_ENGINE_DOT && m.k_group > kInterleave<BFloat16>;
+}
+
+// k of a product that is filled up with zeros to whole groups: a last group by itself costs more than it has values.
+template <class O>
+std::int64_t filled_depth(std::int64_t k) {
+  return kRounds<O> ? round_up(k, std::int64_t{kLargestGroup}) : k;
+}
+// Values of a right-hand side [k, n], in panels.
+template <class O>
+std::int64_t panels_size(const Machine& m, std::int64_t k, std::int64_t n) {
+  return round_up(k, std::int64_t{kInterleave<O>}) * round_up(n, m.width);
+}
+
+// Of values T and what products are made of, O: T or its sums, S. What is not shared is each thread's own. Gathered
+// rows lie key_row or value_row apart.
+template <class T, class O>
 struct AttentionForwardWorkspace {
+  using S = Value<T>;
   std::int64_t* order = nullptr;  // [B] sentences, the longest first; shared
-  S* keys = nullptr;     // [S, A] gathered rows, as the next two; of these where they are not packed as they lie
-  S* values = nullptr;   // [S, C]
-  S* queries = nullptr;  // [queries, A]
-  S* packed = nullptr;   // dot: keys, packed [A, S]
-  S* panel = nullptr;    // [S, panel] some columns of values
+  O* keys = nullptr;     // [S, A] gathered rows, as the next two; of these where they are not packed as they lie
+  O* values = nullptr;   // [S, C]
+  O* queries = nullptr;  // [queries, A]
+  O* packed = nullptr;   // dot: keys, packed [A, S]
+  O* panel = nullptr;    // [S, panel] some columns of values
   S* weights = nullptr;  // [queries, row]
-  S* context = nullptr;  // [queries, C] where it is to be rounded
+  O* rounded = nullptr;  // [queries, row] weights, where O rounds
+  S* context = nullptr;  // [queries, C] where it waits to be rounded
+  O* result = nullptr;   // [queries, C] where it waits to be copied
 
   AttentionForwardWorkspace(const rnn_engine_attention_problem& p, const Machine& m, std::int64_t thread,
                             Arena& arena) {
+    constexpr bool kWidens = !std::is_same_v<T, O>;
     const HeadShape head(p);
-    const bool rounds = p.dtype == RNN_ENGINE_BFLOAT16, dot = p.form == RNN_ENGINE_DOT;
+    const bool dot = p.form == RNN_ENGINE_DOT;
     const std::int64_t length = p.source_steps;
     order = arena.take<std::int64_t>("sentences by length", p.batch);
     for (std::int64_t i = 0; i < m.threads; ++i) {
       AttentionForwardWorkspace own(*this);
-      own.keys = arena.take<S>("keys", rounds || !dot ? length * head.key_row : 0);
-      own.values = arena.take<S>("values", length * head.value_row);
-      own.queries = arena.take<S>("queries", head.queries * head.key_row);
-      own.packed = arena.take<S>("packed keys", dot ? packed_size(m, head.keys, length) : 0);
-      own.panel = arena.take<S>("panel", kPanelVectors * m.width * length);
+      own.keys = arena.take<O>("keys", kWidens || !dot ? length * head.key_row : 0);
+      own.values = arena.take<O>("values", length * head.value_row);
+      own.queries = arena.take<O>("queries", head.queries * head.key_row);
+      own.packed = arena.take<O>("packed keys", dot ? panels_size<O>(m, head.keys, length) : 0);
+      own.panel = arena.take<O>("panel", panels_size<O>(m, filled_depth<O>(length), kPanelVectors * m.width));
       own.weights = arena.take<S>("weights", head.queries * head.row);
-      own.context = arena.take<S>("context", rounds ? head.queries * head.values : 0);
+      own.rounded = arena.take<O>("rounded weights", kRounds<O> ? head.queries * head.row : 0);
+      own.context = arena.take<S>("context", kWidens ? head.queries * head.values : 0);
+      own.result = arena.take<O>("result", kRounds<O> ? head.queries * head.values : 0);
       if (i == thread) *this = own;
     }
   }
 };
 
-template <class S>
+template <class T, class O>
 struct AttentionBackwardWorkspace {
+  using S = Value<T>;
   std::int64_t* order = nullptr;             // as in forward
   S* d_vectors = nullptr;                    // additive: [B, A] each sentence's part; shared
-  S *keys = nullptr, *values = nullptr;      // [S, A], [S, C] gathered rows, as the next two
-  S* queries = nullptr;                      // [queries, A]
-  S* d_context = nullptr;                    // [queries, C]
-  S* packed = nullptr;                       // packed [A, S] or [C, S]
-  S* panel = nullptr;                        // [S or queries, panel] some columns of gathered rows
+  O *keys = nullptr, *values = nullptr;      // [S, A], [S, C] gathered rows, as the next two
+  O* queries = nullptr;                      // [queries, A]
+  O* d_context = nullptr;                    // [queries, C]
+  O* packed = nullptr;                       // packed [A, S] or [C, S]
+  O* panel = nullptr;                        // [S or queries, panel] some columns of gathered rows
   S* weights = nullptr;                      // [queries, row] scores, then weights
   S* d_weights = nullptr;                    // [queries, row] gradients of weights, then of scores
+  O* rounded = nullptr;                      // [queries, row] either of the two, where O rounds
+  O* turned = nullptr;                       // [S, queries] its transpose
   S* kept = nullptr;                         // [row] what dropout multiplies a row by
-  S* d_queries = nullptr;                    // [queries, A] gradients that are to be rounded, as the next two
-  S *d_keys = nullptr, *d_values = nullptr;  // [S, A], [S, C]
+  S* d_queries = nullptr;                    // [queries, A] gradients that wait to be rounded
+  S *d_keys = nullptr, *d_values = nullptr;  // [S, A], [S, C] the same, or of the blocks of queries so far
+  O* result = nullptr;                       // [S or queries, A or C] any of these where it waits to be copied
 
   AttentionBackwardWorkspace(const rnn_engine_attention_problem& p, int gradients, const Machine& m,
                              std::int64_t thread, Arena& arena) {
+    constexpr bool kWidens = !std::is_same_v<T, O>;
     const HeadShape head(p);
-    const bool for_scores = gradients & ~RNN_ENGINE_ATTENTION_VALUES;
-    const bool rounds = p.dtype == RNN_ENGINE_BFLOAT16, dot = p.form == RNN_ENGINE_DOT;
-    const auto rounded = [&](int gradient, std::int64_t count) { return rounds && (gradients & gradient) ? count : 0; };
+    const bool for_scores = gradients & ~RNN_ENGINE_ATTENTION_VALUES, dot = p.form == RNN_ENGINE_DOT;
+    const bool waits = kWidens || (kRounds<O> && p.steps > head.queries);
+    const auto waiting = [&](int gradient, std::int64_t count) { return waits && (gradients & gradient) ? count : 0; };
     const std::int64_t length = p.source_steps;
+    const std::int64_t longest = std::max(length, head.queries), depth = filled_depth<O>(longest);
     const std::int64_t packed_width = std::max(dot ? head.keys : 0, for_scores ? head.values : 0);
     order = arena.take<std::int64_t>("sentences by length", p.batch);
     d_vectors = arena.take<S>("d_vector of each", gradients & RNN_ENGINE_ATTENTION_VECTOR ? p.batch * p.key_size : 0);
     for (std::int64_t i = 0; i < m.threads; ++i) {
       AttentionBackwardWorkspace own(*this);
-      own.keys = arena.take<S>("keys", length * head.key_row);
-      own.values = arena.take<S>("values", rounds && for_scores ? length * head.value_row : 0);
-      own.queries = arena.take<S>("queries", head.queries * head.key_row);
-      own.d_context = arena.take<S>("d_context", head.queries * head.value_row);
-      own.packed = arena.take<S>("packed rows", packed_size(m, packed_width, length));
-      own.panel = arena.take<S>("panel", kPanelVectors * m.width * std::max(length, head.queries));
+      own.keys = arena.take<O>("keys", length * head.key_row);
+      own.values = arena.take<O>("values", kWidens && for_scores ? length * head.value_row : 0);
+      own.queries = arena.take<O>("queries", head.queries * head.key_row);
+      own.d_context = arena.take<O>("d_context", head.queries * head.value_row);
+      own.packed = arena.take<O>("packed rows", panels_size<O>(m, packed_width, length));
+      own.panel = arena.take<O>("panel", panels_size<O>(m, depth, kPanelVectors * m.width));
       own.weights = arena.take<S>("weights", head.queries * head.row);
       own.d_weights = arena.take<S>("gradients of weights", for_scores ? head.queries * head.row : 0);
+      own.rounded = arena.take<O>("rounded weights", kRounds<O> ? head.queries * head.row : 0);
+      own.turned =
+          arena.take<O>("transposed weights",
+                        kRounds<O> ? round_up(length, std::int64_t{kRowBlock}) * filled_depth<O>(head.queries) : 0);
       own.kept = arena.take<S>("dropout of a row", p.dropout > 0 ? head.row : 0);
-      own.d_queries = arena.take<S>("d_queries", rounded(RNN_ENGINE_ATTENTION_QUERIES, head.queries * head.keys));
-      own.d_keys = arena.take<S>("d_keys", rounded(RNN_ENGINE_ATTENTION_KEYS, length * head.keys));
-      own.d_values = arena.take<S>("d_values", rounded(RNN_ENGINE_ATTENTION_VALUES, length * head.values));
+      own.d_queries = arena.take<S>(
+          "d_queries", kWidens && (gradients & RNN_ENGINE_ATTENTION_QUERIES) ? head.queries * head.keys : 0);
+      own.d_keys = arena.take<S>("d_keys", waiting(RNN_ENGINE_ATTENTION_KEYS, length * head.keys));
+      own.d_values = arena.take<S>("d_values", waiting(RNN_ENGINE_ATTENTION_VALUES, length * head.values));
+      own.result = arena.take<O>("result", kRounds<O> ? longest * std::max(head.keys, head.values) : 0);
       if (i == thread) *this = own;
     }
   }
 };
+
+// Calls visit.operator()<O>(), O: what products are made of.
+template <class T, class Visit>
+auto visit_operands(const rnn_engine_attention_problem& problem, const Machine& machine, const Visit& visit) {
+  if constexpr (kRounds<T>)
+    if (multiplies_halves(problem, machine)) return visit.template operator()<T>();
+  return visit.template operator()<Value<T>>();
+}
 
 // `gradients`: those of a backward call; 0: of forward.
 std::size_t attention_workspace_bytes(const rnn_engine_attention_problem& problem, int gradients,

@@ -4,7 +4,8 @@
 namespace rnn_engine {
 namespace {
 
-template <class T>
+// Of values T, by products of O: T or its sums.
+template <class T, class O>
 class Forward {
  public:
   using S = Value<T>;
@@ -15,6 +16,7 @@ class Forward {
         head_(problem),
         kernels_(backend.kernels<T>()),
         sums_(backend.kernels<S>()),
+        products_(backend.kernels<O>()),
         args_(args),
         own_(problem, machine, thread, arena) {}
 
@@ -28,7 +30,7 @@ class Forward {
     const HeadRows<T> context(args_.context, p_, sentence.b, head, p_.value_size);
     if (sentence.steps > 0) {
       if (own_.packed)
-        pack_transposed_rows(sums_, value_rows(kernels_, keys, sentence.length, own_.keys, head_.key_row),
+        pack_transposed_rows(products_, operand_rows(kernels_, keys, sentence.length, own_.keys, head_.key_row),
                              sentence.length, head_.keys, own_.packed);
       else
         gather(kernels_, keys, sentence.length, own_.keys, head_.key_row);
@@ -41,9 +43,11 @@ class Forward {
       score(rows, sentence.length, head);
       for (std::int64_t row = 0; row < rows; ++row) weigh(sentence, head, t + row, own_.weights + row * head_.row);
       const HeadRows<T> end = context.from(t);
-      multiply_rows(sums_, RowsProduct<S>{rows, head_.values, sentence.length, own_.weights, head_.row, 1, own_.values,
-                                          head_.value_row, end_rows(end, own_.context), own_.panel});
-      round_rows(kernels_, own_.context, rows, end);
+      const O* weights = as_operands(products_, own_.weights, rows, sentence.length, head_.row, own_.rounded);
+      multiply_rows(products_,
+                    RowsProduct<O>{rows, head_.values, sentence.length, left_rows(weights, head_.row), own_.values,
+                                   head_.value_row, end_rows(end, own_.context, own_.result), own_.panel});
+      hand_over(kernels_, own_.context, own_.result, rows, end);
     }
     context.clear(sentence.steps, p_.steps);
     for (std::int64_t t = sentence.steps; t < p_.steps; ++t) clear_row(sentence.b, head, t);
@@ -52,17 +56,14 @@ class Forward {
  private:
   void score(std::int64_t rows, std::int64_t length, std::int64_t head) {
     if (p_.form == RNN_ENGINE_DOT)
-      multiply_rows(sums_, RowsProduct<S>{rows,
-                                          length,
-                                          head_.keys,
-                                          own_.queries,
-                                          head_.key_row,
-                                          1,
-                                          own_.packed,
-                                          0,
-                                          {own_.weights, head_.row},
-                                          nullptr});
-    else
+      multiply_rows(products_, RowsProduct<O>{rows,
+                                              length,
+                                              head_.keys,
+                                              left_rows<O>(own_.queries, head_.key_row),
+                                              own_.packed,
+                                              0,
+                                              {own_.weights, nullptr, head_.row}});
+    else if constexpr (!kRounds<O>)
       score_additive_rows(sums_, head_, vector_of<S>(args_.inputs, head_, head), own_.queries, rows, own_.keys, length,
                           own_.weights);
   }
@@ -98,8 +99,9 @@ class Forward {
   const HeadShape head_;
   const Kernels<T>& kernels_;
   const Kernels<S>& sums_;
+  const Kernels<O>& products_;
   const rnn_engine_attention_forward_args& args_;
-  const AttentionForwardWorkspace<S> own_;
+  const AttentionForwardWorkspace<T, O> own_;
 };
 
 }  // namespace
@@ -107,20 +109,22 @@ class Forward {
 template <class T>
 void run_attention_forward(const rnn_engine_attention_problem& problem, const Machine& machine, const Backend& backend,
                            Pool& pool, const rnn_engine_attention_forward_args& args, Interrupt& interrupt) {
-  const Arena arena(args.workspace);
-  sort_sentences(problem, args.inputs, Forward<T>(problem, machine, backend, args, 0, arena).order());
-  std::atomic<std::int64_t> next{0};
-  // Heads add to the same weights, one after the other.
-  const std::int64_t heads = args.weights ? problem.heads : 1;
-  pool.run(
-      [&](Team& team) {
-        Forward<T> forward(problem, machine, backend, args, team.id(), arena);
-        for_each_sentence(problem, args.inputs, forward.order(), heads, next,
-                          [&](const Sentence& sentence, std::int64_t begin, std::int64_t end) {
-                            for (std::int64_t head = begin; head < end; ++head) forward.run(team, sentence, head);
-                          });
-      },
-      &interrupt);
+  visit_operands<T>(problem, machine, [&]<class O>() {
+    const Arena arena(args.workspace);
+    sort_sentences(problem, args.inputs, Forward<T, O>(problem, machine, backend, args, 0, arena).order());
+    std::atomic<std::int64_t> next{0};
+    // Heads add to the same weights, one after the other.
+    const std::int64_t heads = args.weights ? problem.heads : 1;
+    pool.run(
+        [&](Team& team) {
+          Forward<T, O> forward(problem, machine, backend, args, team.id(), arena);
+          for_each_sentence(problem, args.inputs, forward.order(), heads, next,
+                            [&](const Sentence& sentence, std::int64_t begin, std::int64_t end) {
+                              for (std::int64_t head = begin; head < end; ++head) forward.run(team, sentence, head);
+                            });
+        },
+        &interrupt);
+  });
 }
 
 template void run_attention_forward<float>(const rnn_engine_attention_problem&, const Machine&, const Backend&, Pool&,

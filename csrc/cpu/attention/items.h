@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <type_traits>
 
 #include "cpu/attention/attention.h"
 #include "cpu/gemm/gemm.h"
@@ -74,11 +75,11 @@ struct HeadRows {
   }
 };
 
-// Gathers `count` rows, as they are computed with, `stride` values apart.
-template <class T>
-void gather(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64_t count, Value<T>* gathered,
+// Gathers `count` rows as products take them, `stride` values apart.
+template <class T, class O>
+void gather(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64_t count, O* gathered,
             std::int64_t stride) {
-  if constexpr (kRounds<T>) {
+  if constexpr (!std::is_same_v<T, O>) {
     kernels.widen({count, 1, rows.columns, 0, rows.first, rows.stride, gathered, stride});
   } else {
     constexpr std::int64_t kAhead = 4, kFirst = 64;  // where a row begins, so that the processor goes on by itself
@@ -89,18 +90,18 @@ void gather(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64
   }
 }
 
-// Rows of what is computed with, `stride` values apart.
-template <class S>
-struct ValueRows {
-  const S* first;
-  std::ptrdiff_t stride;
+// Rows that products are made of, `stride` values apart.
+template <class O>
+struct OperandRows {
+  const O* first = nullptr;
+  std::ptrdiff_t stride = 0;
 };
 
 // Rows that are read once: as they lie, or widened.
-template <class T>
-ValueRows<Value<T>> value_rows(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64_t count,
-                               Value<T>* widened, std::int64_t stride) {
-  if constexpr (kRounds<T>) {
+template <class T, class O>
+OperandRows<O> operand_rows(const Kernels<T>& kernels, const HeadRows<const T>& rows, std::int64_t count, O* widened,
+                            std::int64_t stride) {
+  if constexpr (!std::is_same_v<T, O>) {
     gather(kernels, rows, count, widened, stride);
     return {widened, stride};
   } else {
@@ -122,77 +123,138 @@ void for_each_panel(std::int64_t n, std::int64_t width, const Work& work) {
 }
 
 // The right-hand side [columns, count] of products with the transpose of `count` rows, in panels.
-template <class S>
-void pack_transposed_rows(const Kernels<S>& kernels, ValueRows<S> rows, std::int64_t count, std::int64_t columns,
-                          S* packed) {
+template <class O>
+void pack_transposed_rows(const Kernels<O>& kernels, OperandRows<O> rows, std::int64_t count, std::int64_t columns,
+                          O* packed) {
   const std::int64_t width = kernels.width;
   for_each_panel(count, width, [&](std::int64_t first, std::int64_t taken) {
     const std::int64_t padded = round_up(taken, width);
     for (std::int64_t j = 0; j < taken; j += width)
       kernels.pack_transposed({rows.first + (first + j) * rows.stride, rows.stride, std::min(width, taken - j), columns,
-                               packed + first * columns + j, padded});
+                               packed + first * packed_depth<O>(columns) + j * kInterleave<O>, padded});
   });
 }
 
-// Rows [rows, columns] that a product ends in: the caller's, or where they wait to be rounded.
-template <class S>
+// Rows that a product begins with or ends in: sums, or values to be stored.
+template <class O>
 struct EndRows {
-  S* first;
-  std::ptrdiff_t stride;
+  Value<O>* sums = nullptr;
+  O* stored = nullptr;
+  std::ptrdiff_t stride = 0;
+
+  explicit operator bool() const { return sums || stored; }
 };
 
-template <class T>
-EndRows<Value<T>> end_rows(const HeadRows<T>& rows, Value<T>* waiting) {
-  if constexpr (kRounds<T>)
-    return {waiting, rows.columns};
+// Where results of a call end: in the caller's rows, or beside each other, from where `hand_over` takes them. Sums wait
+// in `sums` to be rounded. Halves wait in `halves`: a product that goes over them a panel at a time would open each of
+// the caller's pages many times.
+template <class T, class O>
+EndRows<O> end_rows(const HeadRows<T>& rows, Value<T>* sums, O* halves) {
+  if constexpr (!std::is_same_v<T, O>)
+    return {sums, nullptr, rows.columns};
+  else if constexpr (kRounds<O>)
+    return {nullptr, halves, rows.columns};
   else
-    return {rows.first, rows.stride};
+    return {rows.first, nullptr, rows.stride};
 }
 
-template <class T>
-void round_rows(const Kernels<T>& kernels, const Value<T>* waiting, std::int64_t count, const HeadRows<T>& rows) {
-  if constexpr (kRounds<T>) kernels.narrow({count, 1, rows.columns, 0, waiting, rows.columns, rows.first, rows.stride});
+template <class T, class O>
+void hand_over(const Kernels<T>& kernels, const Value<T>* sums, const O* halves, std::int64_t count,
+               const HeadRows<T>& rows) {
+  if constexpr (!std::is_same_v<T, O>)
+    kernels.narrow({count, 1, rows.columns, 0, sums, rows.columns, rows.first, rows.stride});
+  else if constexpr (kRounds<O>)
+    for (std::int64_t row = 0; row < count; ++row)
+      std::memcpy(rows.at(row), halves + row * rows.columns, sizeof(T) * static_cast<std::size_t>(rows.columns));
+}
+
+// A matrix of sums [rows, columns], rows `row` values apart, as products take it: itself, or rounded, and filled up to
+// whole groups.
+template <class O>
+const O* as_operands(const Kernels<O>& kernels, const Value<O>* sums, std::int64_t rows, std::int64_t columns,
+                     std::int64_t row, O* rounded) {
+  if constexpr (kRounds<O>) {
+    kernels.narrow({rows, 1, columns, 0, sums, row, rounded, row});
+    for (std::int64_t i = 0; i < rows; ++i)
+      std::fill(rounded + i * row + columns, rounded + i * row + filled_depth<O>(columns), O{});
+    return rounded;
+  } else {
+    return sums;
+  }
+}
+
+// The left side of a product, element (m, k): as GemmTile has it.
+template <class O>
+struct LeftSide {
+  const O* first;
+  std::ptrdiff_t row, col, block;
+};
+
+template <class O>
+LeftSide<O> left_rows(const O* rows, std::ptrdiff_t stride) {
+  return {rows, stride, 1, 0};
+}
+
+// The transpose of rows [k, m]; of halves it is packed, for pairs of k must lie side by side, and filled up.
+template <class O>
+LeftSide<O> left_transposed(const Kernels<O>& kernels, const O* rows, std::ptrdiff_t stride, std::int64_t k,
+                            std::int64_t m, O* packed) {
+  if constexpr (kRounds<O>) {
+    const std::int64_t depth = filled_depth<O>(k);
+    pack_rows(kernels, depth, m, [&](std::int64_t i) { return i < k ? rows + i * stride : nullptr; }, packed);
+    GemmTile<O> tile{};
+    set_packed_rows(kernels, depth, tile);
+    return {packed, tile.a_row, tile.a_col, tile.a_block};
+  } else {
+    return {rows, 1, stride, 0};
+  }
 }
 
 // Gathered rows are multiplied as they lie while they are few: of more, a panel's pages outgrow what the processor
-// knows of them, and the panel is packed first.
+// knows of them, and the panel is packed first. Pairs are always packed.
 inline constexpr std::int64_t kRowsInPlace = 64;
 
-// c[rows, n] = a[rows, k] * right[k, n], or added to what is there.
-template <class S>
+// end[rows, n] = begin + left[rows, k] * right[k, n]. Of gathered halves, k is filled up on both sides.
+template <class O>
 struct RowsProduct {
   std::int64_t rows, n, k;
-  const S* a;
-  std::ptrdiff_t a_row, a_col;
-  const S* right;
+  LeftSide<O> left;
+  const O* right;
   std::ptrdiff_t right_row;  // between gathered rows; 0: packed
-  EndRows<S> c;
-  S* panel;  // [k, panel], for gathered rows
-  bool add = false;
+  EndRows<O> end;
+  O* panel = nullptr;     // [k, panel], for gathered rows
+  EndRows<O> begin = {};  // sums, or nothing
 };
 
-template <class S>
-void multiply_rows(const Kernels<S>& kernels, const RowsProduct<S>& p) {
+template <class O>
+void multiply_rows(const Kernels<O>& kernels, const RowsProduct<O>& p) {
   for_each_panel(p.n, kernels.width, [&](std::int64_t first, std::int64_t columns) {
-    GemmTile<S> tile{};
-    tile.a = p.a;
-    tile.a_row = p.a_row;
-    tile.a_col = p.a_col;
-    tile.panel = p.right + first * (p.right_row ? 1 : p.k);
+    GemmTile<O> tile{};
+    tile.a = p.left.first;
+    tile.a_row = p.left.row;
+    tile.a_col = p.left.col;
+    tile.a_block = p.left.block;
+    tile.panel = p.right + first * (p.right_row ? 1 : packed_depth<O>(p.k));
     tile.panel_row = p.right_row;
     tile.rows = p.rows;
     tile.k = p.k;
     tile.columns = columns;
     tile.vectors = static_cast<int>((tile.columns + kernels.width - 1) / kernels.width);
-    if (p.right_row && p.k > kRowsInPlace) {
+    if (p.right_row && (kRounds<O> || p.k > kRowsInPlace)) {
+      tile.k = filled_depth<O>(p.k);
       pack_panel(
-          kernels, p.k, first, tile.columns, [&](std::int64_t row) { return p.right + row * p.right_row; }, p.panel);
+          kernels, tile.k, first, tile.columns,
+          [&](std::int64_t row) { return row < p.k ? p.right + row * p.right_row : nullptr; }, p.panel);
       tile.panel = p.panel;
       tile.panel_row = 0;
     }
-    tile.c = p.c.first + first;
-    tile.init = p.add ? tile.c : nullptr;
-    tile.init_row = tile.c_row = p.c.stride;
+    if (p.begin) tile.init = p.begin.sums + first;
+    tile.init_row = p.begin.stride;
+    if (p.end.sums)
+      tile.c = p.end.sums + first;
+    else
+      tile.stored_c = p.end.stored + first;
+    tile.c_row = p.end.stride;
     tile.vector_stride = kernels.width;
     kernels.gemm(tile);
   });

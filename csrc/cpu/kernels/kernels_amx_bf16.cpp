@@ -160,7 +160,8 @@ void pack_rows_or_pairs(const PairedRows& t) {
         const std::int64_t at = k + 2 * i, from = t.first + column;
         const BFloat16* first = at < t.k ? t.rows[at] : nullptr;
         const BFloat16* second = at + 1 < t.k ? t.rows[at + 1] : nullptr;
-        block[i] = P::join(first + from, first ? valid : 0, second + from, second ? valid : 0).as_vector();
+        block[i] = P::join(values_at(first, from, t), first ? valid : 0, values_at(second, from, t), second ? valid : 0)
+                       .as_vector();
       }
       transpose(block);
       for (int j = 0; j < valid; ++j) P::from(block[j]).store(t.packed + (column + j) * t.block_stride + k, pairs);
