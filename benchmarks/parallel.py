@@ -7,8 +7,8 @@ The first puts each process into a network namespace of its own, whose link `tc`
 Computing is slept, not done, so that two cores can stand for many machines: parameters of the size of the Multi30k
 network's, whose gradients come one after the other in the second half of `--compute` seconds, as in a backward pass.
 All processes share the cores of this machine, which many machines would not: what an exchange takes over a link that
-nobody slows is measured first, and added to what the wire takes. What a step takes is held against
-`nmt.training.exchange_time` with that. The second trains a network for some steps: one process
+nobody slows is measured first, and added to what the wire takes, but for what the wire makes up for meanwhile. What a step
+takes is held against `nmt.training.exchange_time` with that, and with the wire alone. The second trains a network for some steps: one process
 of one thread, one of two, two of one.
 """
 
@@ -43,6 +43,8 @@ from nmt.training.processes import JoinedProcesses, joined
 from nmt.training.trainer import Trainer, build_model
 
 BRIDGE, NETWORK = "nmtbench", "10.213.77"
+BURST = 0.01  # seconds of its rate that a link may send at once: timers of a busy machine are late
+CONGESTION_CONTROL = "cubic"  # what Linux has, where nobody has chosen another
 SHAPES = [(6000, 256), (6000,)]  # tied table and output bias
 SHAPES += [(1280, 256), (1280, 320), (1280,), (1280,)] * 2 + [(1280, 640), (1280, 320), (1280,), (1280,)]  # encoder
 SHAPES += [(1280, 256), (1280, 320), (1280,), (1280,), (1280, 320), (1280, 320), (1280,), (1280,)]  # decoder
@@ -90,8 +92,11 @@ def links(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 row = {"processes": size, "megabits": megabits, "precision": arguments.precision}
                 rows.append(row | summary(found, size, megabits, arguments.compute, arguments.precision, own))
                 print(rows[-1], flush=True)
+            for worker in workers:  # no more lines: they end, all of them together
+                assert worker.stdin is not None
+                worker.stdin.close()
             for worker in workers:
-                worker.communicate()  # no more lines: they end
+                worker.wait()
     return rows
 
 
@@ -115,24 +120,35 @@ def summary(
     """Hold what was measured against what is predicted; `own` is what an exchange takes without the wire."""
     buckets = [bucket.values.nbytes for bucket in make_buckets(parameters(), size, getattr(torch, precision))]
     wire = Link(1e6 * megabits)
-    both = Link(1 / (1 / wire.bits_per_second + own / (8 * sent_bytes(buckets, size))), wire.latency)
+    alone = step_seconds(0.0, buckets, size, wire)
+    shown = alone - hidden_seconds(buckets, size, alone, own)
+    both = Link(wire.bits_per_second * alone / (own + shown), wire.latency)
     predicted = step_seconds(compute, buckets, size, both)
     steps, exchange = slowest(found, "steps"), slowest(found, "exchanges")
     measured = statistics.median(steps)
     return {
         "sent_bytes": round(statistics.fmean(each["sent_bytes"] for each in found)),
         "sent_bytes_predicted": round(sent_bytes(buckets, size)),
+        "segments_sent_again": round(statistics.fmean(each["segments_sent_again"] for each in found), 1),
         "exchange_seconds": statistics.median(exchange),
         "exchange_seconds_unshaped": own,
         "exchange_seconds_predicted": step_seconds(0.0, buckets, size, both),
-        "exchange_seconds_of_the_wire": step_seconds(0.0, buckets, size, wire),
+        "exchange_seconds_of_the_wire": alone,
         "step_seconds": measured,
         "step_seconds_min": min(steps),
         "step_seconds_max": max(steps),
         "step_seconds_predicted": predicted,
+        "step_seconds_of_the_wire": step_seconds(compute, buckets, size, wire),
         "efficiency": compute / measured,
         "efficiency_predicted": compute / predicted,
     }
+
+
+def hidden_seconds(buckets: Sequence[int], size: int, wire: float, own: float) -> float:
+    """What a link makes up for of an exchange's time on the wire: while the cores are busy with a message, it saves the
+    right to send up to a burst at once."""
+    messages = 2 * (size - 1) * len(buckets)
+    return messages * min(BURST, wire / messages, own / messages)
 
 
 class Slowly(torch.autograd.Function):
@@ -183,10 +199,11 @@ def answer(compute: float, precision: Any, steps: int) -> None:
 
         for what in sys.stdin:
             step(0.0)
-            before, exchanges = transmitted(), [step(0.0) for _ in range(steps)]
-            sent = (transmitted() - before) / steps
+            before, again = transmitted(), sent_again()
+            exchanges = [step(0.0) for _ in range(steps)]
+            sent, again = (transmitted() - before) / steps, (sent_again() - again) / steps
             computed = [step(compute) for _ in range(steps)] if what.strip() == "steps" else []
-            found = {"exchanges": exchanges, "steps": computed, "sent_bytes": sent}
+            found = {"exchanges": exchanges, "steps": computed, "sent_bytes": sent, "segments_sent_again": again}
             sys.stdout.write(json.dumps(found) + "\n")
             sys.stdout.flush()
 
@@ -194,6 +211,12 @@ def answer(compute: float, precision: Any, steps: int) -> None:
 def transmitted() -> int:
     """Bytes that have left this namespace."""
     return int(Path("/sys/class/net/eth0/statistics/tx_bytes").read_text())
+
+
+def sent_again() -> int:
+    """TCP segments that this namespace has sent more than once."""
+    names, values = (line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line[:4] == "Tcp:")
+    return int(values[names.index("RetransSegs")])
 
 
 @contextmanager
@@ -210,6 +233,7 @@ def namespaces(size: int) -> Iterator[list[str]]:
             call(f"ip link set {BRIDGE}v{rank} master {BRIDGE} up")
             for command in (f"addr add {NETWORK}.{rank + 1}/24 dev eth0", "link set eth0 up", "link set lo up"):
                 call(f"ip -n {name} {command}")
+            call(f"ip -n {name} route replace {NETWORK}.0/24 dev eth0 congctl {CONGESTION_CONTROL}")
         yield names
     finally:
         remove(names)
@@ -224,10 +248,10 @@ def remove(names: Sequence[str]) -> None:
 
 def shape(names: Sequence[str], megabits: int) -> None:
     """Let nothing leave or enter a namespace faster."""
-    burst = megabits * 1250  # ten milliseconds': timers of a busy machine are late; twice that may wait
+    burst = round(megabits * 1e6 / 8 * BURST)
     for rank, name in enumerate(names):
         for where in (f"tc -n {name} qdisc replace dev eth0", f"tc qdisc replace dev {BRIDGE}v{rank}"):
-            call(f"{where} root tbf rate {megabits}mbit burst {burst} limit {3 * burst}")
+            call(f"{where} root tbf rate {megabits}mbit burst {burst} limit {3 * burst}")  # twice that waits
 
 
 def call(command: str) -> None:
