@@ -7,9 +7,9 @@ The first puts each process into a network namespace of its own, whose link `tc`
 Computing is slept, not done, so that two cores can stand for many machines: parameters of the size of the Multi30k
 network's, whose gradients come one after the other in the second half of `--compute` seconds, as in a backward pass.
 All processes share the cores of this machine, which many machines would not: what an exchange takes over a link that
-nobody slows is measured first, and added to what the wire takes, but for what the wire makes up for meanwhile. What a step
-takes is held against `nmt.training.exchange_time` with that, and with the wire alone. The second trains a network for some steps: one process
-of one thread, one of two, two of one.
+nobody slows is measured first, and added to what the wire takes, but for what the wire makes up for meanwhile. What a
+step takes is held against `nmt.training.exchange_time` with that, and with the wire alone. The second trains a network
+for some steps: one process of one thread, one of two, two of one.
 """
 
 from __future__ import annotations
