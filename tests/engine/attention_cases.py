@@ -58,6 +58,9 @@ CASES = (
     Case(5, 3, 6, 33, 7, ragged=True, form="additive"),
     Case(17, 2, 9, 16, 12, heads=2, dropout=0.2, scale=0.7, form="additive"),
     Case(260, 3, 5, 15, 4, ragged=True, form="additive"),
+    # sentences below and above a tile's 16 steps, in one call, and blocks of queries
+    Case(40, 6, 35, 33, 20, heads=1, ragged=True, dropout=0.2),
+    Case(300, 5, 60, 34, 36, heads=2, ragged=True),
 )
 
 

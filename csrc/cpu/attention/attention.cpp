@@ -5,14 +5,16 @@ namespace rnn_engine {
 std::size_t attention_workspace_bytes(const rnn_engine_attention_problem& problem, int gradients,
                                       const Machine& machine) {
   return visit_dtype(problem.dtype, [&]<class T>() {
-    return visit_operands<T>(problem, machine, [&]<class O>() {
-      Arena arena;
+    Arena arena;
+    const auto take = [&]<class O>() {
       if (gradients)
         AttentionBackwardWorkspace<T, O>(problem, gradients, machine, 0, arena);
       else
         AttentionForwardWorkspace<T, O>(problem, machine, 0, arena);
-      return arena.size();
-    });
+    };
+    take.template operator()<Value<T>>();
+    if (multiplies_halves(problem, machine)) take.template operator()<T>();
+    return arena.size();
   });
 }
 

@@ -45,9 +45,14 @@ struct HeadShape {
   }
 };
 
-// Whether products take halves as they are.
+// Whether products of a sentence may take halves as they are. Those with fewer rows than a tile has are faster widened.
+inline constexpr std::int64_t kTiledSteps = 16;
+inline bool fills_tiles(std::int64_t steps, std::int64_t length) {
+  return steps >= kTiledSteps && length >= kTiledSteps;
+}
 inline bool multiplies_halves(const rnn_engine_attention_problem& p, const Machine& m) {
-  return p.dtype == RNN_ENGINE_BFLOAT16 && p.form == RNN_ENGINE_DOT && m.k_group > kInterleave<BFloat16>;
+  return p.dtype == RNN_ENGINE_BFLOAT16 && p.form == RNN_ENGINE_DOT && m.k_group > kInterleave<BFloat16> &&
+         fills_tiles(p.steps, p.source_steps);
 }
 
 // k of a product that is filled up with zeros to whole groups: a last group by itself costs more than it has values.
@@ -155,14 +160,6 @@ struct AttentionBackwardWorkspace {
     }
   }
 };
-
-// Calls visit.operator()<O>(), O: what products are made of.
-template <class T, class Visit>
-auto visit_operands(const rnn_engine_attention_problem& problem, const Machine& machine, const Visit& visit) {
-  if constexpr (kRounds<T>)
-    if (multiplies_halves(problem, machine)) return visit.template operator()<T>();
-  return visit.template operator()<Value<T>>();
-}
 
 // `gradients`: those of a backward call; 0: of forward.
 std::size_t attention_workspace_bytes(const rnn_engine_attention_problem& problem, int gradients,

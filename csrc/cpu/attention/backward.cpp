@@ -13,7 +13,7 @@ class Backward {
   using S = Value<T>;
 
   Backward(const rnn_engine_attention_problem& problem, int gradients, const Machine& machine, const Backend& backend,
-           const rnn_engine_attention_backward_args& args, std::int64_t thread, Arena arena)
+           const rnn_engine_attention_backward_args& args, std::int64_t thread, Arena& arena)
       : p_(problem),
         head_(problem),
         kernels_(backend.kernels<T>()),
@@ -172,25 +172,27 @@ void run_attention_backward(const rnn_engine_attention_problem& problem, const M
   const int gradients =
       (args.d_queries ? RNN_ENGINE_ATTENTION_QUERIES : 0) | (args.d_keys ? RNN_ENGINE_ATTENTION_KEYS : 0) |
       (args.d_values ? RNN_ENGINE_ATTENTION_VALUES : 0) | (args.d_vector ? RNN_ENGINE_ATTENTION_VECTOR : 0);
-  visit_operands<T>(problem, machine, [&]<class O>() {
-    const Arena arena(args.workspace);
-    const Backward<T, O> shared(problem, gradients, machine, backend, args, 0, arena);
-    sort_sentences(problem, args.inputs, shared.order());
-    if (args.d_vector) std::fill_n(shared.d_vectors(), problem.batch * problem.key_size, Value<T>(0));
-    std::atomic<std::int64_t> next{0};
-    pool.run(
-        [&](Team& team) {
-          Backward<T, O> backward(problem, gradients, machine, backend, args, team.id(), arena);
-          for_each_sentence(
-              problem, args.inputs, backward.order(), 1, next,
-              [&](const Sentence& sentence, std::int64_t head, std::int64_t) { backward.run(team, sentence, head); });
-        },
-        &interrupt);
-    if (!args.d_vector) return;
-    for (std::int64_t b = 0; b < problem.batch; ++b)  // in their order, whoever made them
-      for (std::int64_t a = 0; a < problem.key_size; ++a)
-        static_cast<Value<T>*>(args.d_vector)[a] += shared.d_vectors()[b * problem.key_size + a];
-  });
+  Arena first(args.workspace);
+  const Backward<T, Value<T>> shared(problem, gradients, machine, backend, args, 0, first);
+  sort_sentences(problem, args.inputs, shared.order());
+  if (args.d_vector) std::fill_n(shared.d_vectors(), problem.batch * problem.key_size, Value<T>(0));
+  std::atomic<std::int64_t> next{0};
+  pool.run(
+      [&](Team& team) {
+        Arena arena(args.workspace);
+        Backward<T, Value<T>> widened(problem, gradients, machine, backend, args, team.id(), arena);
+        const auto run_all = [&](const auto& run) {
+          for_each_sentence(problem, args.inputs, widened.order(), 1, next,
+                            [&](const Sentence& sentence, std::int64_t head, std::int64_t) { run(sentence, head); });
+        };
+        run_each<T>(problem, machine, team, widened, run_all,
+                    [&] { return Backward<T, T>(problem, gradients, machine, backend, args, team.id(), arena); });
+      },
+      &interrupt);
+  if (!args.d_vector) return;
+  for (std::int64_t b = 0; b < problem.batch; ++b)  // in their order, whoever made them
+    for (std::int64_t a = 0; a < problem.key_size; ++a)
+      static_cast<Value<T>*>(args.d_vector)[a] += shared.d_vectors()[b * problem.key_size + a];
 }
 
 template void run_attention_backward<float>(const rnn_engine_attention_problem&, const Machine&, const Backend&, Pool&,

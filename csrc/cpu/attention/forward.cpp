@@ -11,7 +11,7 @@ class Forward {
   using S = Value<T>;
 
   Forward(const rnn_engine_attention_problem& problem, const Machine& machine, const Backend& backend,
-          const rnn_engine_attention_forward_args& args, std::int64_t thread, Arena arena)
+          const rnn_engine_attention_forward_args& args, std::int64_t thread, Arena& arena)
       : p_(problem),
         head_(problem),
         kernels_(backend.kernels<T>()),
@@ -109,22 +109,25 @@ class Forward {
 template <class T>
 void run_attention_forward(const rnn_engine_attention_problem& problem, const Machine& machine, const Backend& backend,
                            Pool& pool, const rnn_engine_attention_forward_args& args, Interrupt& interrupt) {
-  visit_operands<T>(problem, machine, [&]<class O>() {
-    const Arena arena(args.workspace);
-    sort_sentences(problem, args.inputs, Forward<T, O>(problem, machine, backend, args, 0, arena).order());
-    std::atomic<std::int64_t> next{0};
-    // Heads add to the same weights, one after the other.
-    const std::int64_t heads = args.weights ? problem.heads : 1;
-    pool.run(
-        [&](Team& team) {
-          Forward<T, O> forward(problem, machine, backend, args, team.id(), arena);
-          for_each_sentence(problem, args.inputs, forward.order(), heads, next,
+  Arena shared(args.workspace);
+  sort_sentences(problem, args.inputs, Forward<T, Value<T>>(problem, machine, backend, args, 0, shared).order());
+  std::atomic<std::int64_t> next{0};
+  // Heads add to the same weights, one after the other.
+  const std::int64_t heads = args.weights ? problem.heads : 1;
+  pool.run(
+      [&](Team& team) {
+        Arena arena(args.workspace);
+        Forward<T, Value<T>> widened(problem, machine, backend, args, team.id(), arena);
+        const auto run_all = [&](const auto& run) {
+          for_each_sentence(problem, args.inputs, widened.order(), heads, next,
                             [&](const Sentence& sentence, std::int64_t begin, std::int64_t end) {
-                              for (std::int64_t head = begin; head < end; ++head) forward.run(team, sentence, head);
+                              for (std::int64_t head = begin; head < end; ++head) run(sentence, head);
                             });
-        },
-        &interrupt);
-  });
+        };
+        run_each<T>(problem, machine, team, widened, run_all,
+                    [&] { return Forward<T, T>(problem, machine, backend, args, team.id(), arena); });
+      },
+      &interrupt);
 }
 
 template void run_attention_forward<float>(const rnn_engine_attention_problem&, const Machine&, const Backend&, Pool&,

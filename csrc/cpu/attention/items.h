@@ -49,6 +49,24 @@ void for_each_sentence(const rnn_engine_attention_problem& p, const rnn_engine_a
   }
 }
 
+// Has each sentence run by `widened`, or by what make() makes where its products take halves as they are. Which one
+// follows from the sentence alone. run_all calls what it is given for all of a thread's sentences and heads.
+template <class T, class Widened, class RunAll, class Make>
+void run_each(const rnn_engine_attention_problem& p, const Machine& machine, const Team& team, Widened& widened,
+              const RunAll& run_all, const Make& make) {
+  if constexpr (kRounds<T>)
+    if (multiplies_halves(p, machine)) {
+      auto halves = make();
+      return run_all([&](const Sentence& sentence, std::int64_t head) {
+        if (fills_tiles(sentence.steps, sentence.length))
+          halves.run(team, sentence, head);
+        else
+          widened.run(team, sentence, head);
+      });
+    }
+  run_all([&](const Sentence& sentence, std::int64_t head) { widened.run(team, sentence, head); });
+}
+
 // A sentence's rows of an array [steps, B, size], and of these the columns of a head. Of nullptr: nothing.
 template <class T>
 struct HeadRows {
