@@ -66,7 +66,7 @@ def attention(
         dropout=0.0,
     )
     engine = native.context(threads or native.cpu_count())
-    workspace = pool.array((native.attention_workspace(engine, problem, 0),), brief=True)
+    workspace = pool.array((native.attention_workspace(engine, problem, 0),))
     context, weights = (
         np.empty((steps, batch, width), queries.dtype),
         np.empty((steps, batch, source_steps), queries.dtype),

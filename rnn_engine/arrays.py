@@ -157,7 +157,7 @@ class Stack:
         batch = batch_sizes[0]
         sizes = tuple(batch_sizes) if batch_sizes[-1] != batch else None
         plan = self._plan(len(batch_sizes), batch, sizes, schedule, output, cell_output)
-        workspace = pool.array((plan.forward_workspace_bytes,), brief=True)
+        workspace = pool.array((plan.forward_workspace_bytes,))
         y, cy, hn, cn = (
             None if shape is None else np.empty(shape, self.dtype)
             for shape in (plan.y_shape, plan.cy_shape, plan.h_shape, plan.c_shape)
@@ -227,7 +227,7 @@ def linear(
         per_sentence=False,
     )
     context = native.context(threads or native.cpu_count())
-    workspace = pool.array((context.linear_workspace(problem)[0],), brief=True)
+    workspace = pool.array((context.linear_workspace(problem)[0],))
     y = np.empty((*lead, outputs), weight.dtype)
     rows = [(_plain(each), width) for each, width in zip(given, widths, strict=True)]
     context.linear(problem, rows, _plain(weight), None if bias is None else _plain(bias), y, 0, workspace)

@@ -1,10 +1,10 @@
-"""Blocks of memory for the engine's arenas and results, used again once they are free.
+"""Memory for the engine's arenas and results, used again once it is free.
 
 A fresh block of many megabytes costs more than it seems: the system hands it out page by page, zeroed, at the first
-touch. A training step asks for almost the same blocks as the one before, so they are kept; never more of them than were
-in use at once. Each large one is a mapping of its own: in the C library's heap blocks of many sizes leave gaps between
-them, and a training's memory would grow with its shapes. Their sizes are rounded up, four to each power of two, so that
-batches of other shapes find the blocks of those before.
+touch. A training step asks for almost the same blocks as the one before, of other sizes, as its batch has another
+shape. So they are cut from few large regions, each from the smallest free piece that holds it, and free neighbours
+become one piece again: what a process holds is little more than what it ever used at once, whatever shapes come by. In
+the C library's heap, blocks of many sizes would leave gaps.
 """
 
 from __future__ import annotations
@@ -14,58 +14,150 @@ import mmap
 import os
 import threading
 import weakref
-from contextlib import suppress
-from typing import Any
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-ALIGNMENT = 64
+ALIGNMENT: Final = 64
 """Bytes of which the address of an arena must be a multiple."""
 
-
-_MAPPED = 1 << 20
-"""Bytes from which on a block is a mapping of its own."""
-_HUGE = 4 << 20
-"""Bytes from which on the system is asked for large pages, as NumPy asks for its arrays."""
-_LOOSE = 3
-"""How many times as large as asked for a free block may be that is not taken for a moment only."""
-
-
-_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+_REGION: Final = 256 << 20
+"""Bytes of the first region; a page that nobody touches takes no memory."""
+_PRIVATE: Final = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 """What makes a mapping the process's own, which a forked child would otherwise write to as well."""
 
 
-def _rounded(size: int) -> int:
-    """Up to the next of four sizes in each power of two; a page that nobody touches takes no memory."""
-    step = 1 << max(size.bit_length() - 3, 0)
-    return -(-size // step) * step
+class _Region:
+    """A mapping of the system's."""
+
+    def __init__(self, size: int) -> None:
+        self.mapping = mmap.mmap(-1, size, **_PRIVATE)
+        self.size = size
+        self.start = np.frombuffer(self.mapping, np.uint8).ctypes.data
+        self.touched = 0
+        """Bytes from its start on that have been handed out."""
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with suppress(OSError):  # where the system has none
+                self.mapping.madvise(mmap.MADV_HUGEPAGE)
+
+    def give_back(self, start: int, size: int) -> None:
+        """Let the system have the pages that lie whole in a piece."""
+        first = -(-(start - self.start) // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = (start - self.start + size) // mmap.PAGESIZE * mmap.PAGESIZE
+        if end > first and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapping.madvise(mmap.MADV_DONTNEED, first, end - first)
 
 
-def _block(size: int) -> NDArray[np.uint8]:
-    """Fresh memory, which goes back to the system with the array."""
-    if size < _MAPPED:
-        return np.empty(size, np.uint8)
-    try:
-        mapping = mmap.mmap(-1, size, **_PRIVATE)
-    except OSError:
-        raise MemoryError(f"rnn_engine: {size:,} bytes are not to be had") from None
-    if size >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # where the system has none
-            mapping.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(mapping, np.uint8)
+class _Pieces:
+    """Free memory: pieces with something in use between any two."""
+
+    def __init__(self) -> None:
+        self.size_at: dict[int, int] = {}
+        """By address."""
+        self._start_of: dict[int, int] = {}
+        """By the address behind a piece."""
+        self._by_size: list[tuple[int, int]] = []
+        """(size, address), sorted."""
+
+    def add(self, start: int, size: int) -> None:
+        """Add a piece; with those that it touches it becomes one."""
+        end = start + size
+        before = self._start_of.get(start)
+        if before is not None:
+            self.remove(before)
+            start = before
+        if end in self.size_at:
+            end += self.remove(end)
+        self.size_at[start], self._start_of[end] = end - start, start
+        insort(self._by_size, (end - start, start))
+
+    def remove(self, start: int) -> int:
+        """Remove a piece; returns its size."""
+        size = self.size_at.pop(start)
+        del self._start_of[start + size], self._by_size[bisect_left(self._by_size, (size, start))]
+        return size
+
+    def take(self, size: int) -> int | None:
+        """Cut so much from the smallest piece that has it; returns the address, or None."""
+        place = bisect_left(self._by_size, (size, 0))
+        if place == len(self._by_size):
+            return None
+        start = self._by_size[place][1]
+        rest = self.remove(start) - size
+        if rest:
+            self.add(start + size, rest)
+        return start
+
+
+class _Blocks:
+    """Blocks in use, the free pieces between them, and the regions in which all of them lie."""
+
+    def __init__(self) -> None:
+        self.regions: list[_Region] = []
+        self.free = _Pieces()
+        self.in_use = 0
+        self.returned: deque[tuple[int, int]] = deque()
+        """Free again, but not yet in `free`: a block may be collected at any time, in the midst of a change."""
+
+    def take(self, size: int) -> tuple[_Region, int] | None:
+        """Hand out a block; returns its region and its address, or None: the system has not got it."""
+        self.collect()
+        start = self.free.take(size)
+        if start is None and self._grow(size):
+            start = self.free.take(size)
+        if start is None:
+            return None
+        region = next(region for region in self.regions if region.start <= start < region.start + region.size)
+        region.touched = max(region.touched, start + size - region.start)
+        self.in_use += size
+        return region, start
+
+    def collect(self) -> None:
+        """Take in what was returned."""
+        while self.returned:
+            start, size = self.returned.popleft()
+            self.in_use -= size
+            self.free.add(start, size)
+
+    def _grow(self, size: int) -> bool:
+        """Add a region, as large as all others together, or, if that is not to be had, as large as needed."""
+        needed = size + ALIGNMENT  # the end of a region is nobody's: pieces of two regions never become one
+        for wanted in (max(needed, _REGION, sum(region.size for region in self.regions)), needed):
+            with suppress(OSError, OverflowError):
+                region = _Region(wanted)
+                self.regions.append(region)
+                self.free.add(region.start, region.size - ALIGNMENT)
+                return True
+        return False
+
+    def clear(self) -> None:
+        """Give all that is free back to the system."""
+        self.collect()
+        for region in list(self.regions):
+            end = region.start + region.size - ALIGNMENT
+            if self.free.size_at.get(region.start) == end - region.start:
+                self.free.remove(region.start)
+                self.regions.remove(region)
+                continue
+            for start, size in self.free.size_at.items():
+                if region.start <= start < end:
+                    region.give_back(start, size)
 
 
 class BlockPool:
-    """Free blocks, oldest first."""
+    """Hands out blocks of memory, to any thread."""
 
     def __init__(self) -> None:
-        self._free: list[NDArray[np.uint8]] = []
-        self._in_use = 0
-        self._most_in_use = 0
-        self.lock = threading.RLock()  # a block may be collected, and given back, while its thread holds the lock
+        self.lock = threading.RLock()
+        self._blocks = _Blocks()
+        self._changing = False
 
-    def array(self, shape: tuple[int, ...], dtype: str = "uint8", *, brief: bool = False) -> NDArray[Any]:
+    def array(self, shape: tuple[int, ...], dtype: str = "uint8") -> NDArray[Any]:
         """An uninitialised, aligned array; its memory returns to the pool when this very object goes.
 
         Do not take NumPy views of it that may live longer: they would not keep its memory.
@@ -73,56 +165,52 @@ class BlockPool:
         Args:
             shape: Its shape.
             dtype: NumPy's name of its type.
-            brief: It goes back within a step. Then however large a free block may serve: layers that take turns, or one
-                whose policy changes, use the same memory.
+
+        Raises:
+            MemoryError: The system has not got it.
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        whole, asked = self._take(size, math.inf if brief else _LOOSE)
-        array = whole[-whole.ctypes.data % ALIGNMENT :][:size].view(dtype).reshape(shape)
-        weakref.finalize(array, self.give_back, whole, asked).atexit = False
+        taken = max(-(-size // ALIGNMENT), 1) * ALIGNMENT
+        with self._alone() as blocks:
+            found = blocks.take(taken)
+        if found is None:
+            raise MemoryError(f"rnn_engine: {size:,} bytes are not to be had")
+        region, start = found
+        whole = np.frombuffer(region.mapping, np.uint8, taken, start - region.start)
+        array = whole[:size].view(dtype).reshape(shape)
+        weakref.finalize(array, blocks.returned.append, (start, taken)).atexit = False
         return array
 
-    def _take(self, size: int, most: float) -> tuple[NDArray[np.uint8], int]:
-        """Of the free blocks that are large enough, the smallest, if at most `most` times as large; else a new one.
+    @contextmanager
+    def _alone(self) -> Iterator[_Blocks]:
+        """What this thread may change as long as the context lasts.
 
-        What counts as in use is what was asked for: did all of a loose block count, the bound would grow with shapes.
+        A signal's handler may come in the midst of a change of its thread, and ask for blocks: it gets others, of its
+        own. And it may raise an exception there: what is half changed is left to the blocks that are in use.
         """
-        needed = size + ALIGNMENT
-        if needed >= _MAPPED:
-            needed = _rounded(needed)
         with self.lock:
-            fitting = [i for i, block in enumerate(self._free) if needed <= block.nbytes <= most * needed]
-            smallest = min(fitting, key=lambda i: self._free[i].nbytes, default=None)
-            whole = _block(needed) if smallest is None else self._free.pop(smallest)
-            self._in_use += needed
-            self._most_in_use = max(self._most_in_use, self._in_use)
-            if smallest is None:
-                self._drop()
-        return whole, needed
-
-    def give_back(self, whole: NDArray[np.uint8], asked: int) -> None:
-        """Keeps the memory for the next `take`."""
-        with self.lock:
-            self._in_use -= asked
-            self._free.append(whole)
-            self._drop()
-
-    def _drop(self) -> None:
-        """Give back to the system the oldest free blocks beyond what was ever in use."""
-        free = sum(block.nbytes for block in self._free)
-        while self._free and free > self._most_in_use - self._in_use:
-            free -= self._free.pop(0).nbytes
+            if self._changing:
+                yield _Blocks()
+                return
+            self._changing = True
+            try:
+                yield self._blocks
+            except BaseException:
+                self._blocks = _Blocks()
+                raise
+            finally:
+                self._changing = False
 
     def clear(self) -> None:
-        """Gives all free memory back to the system."""
-        with self.lock:
-            self._free.clear()
-            self._most_in_use = self._in_use
+        """Give all free memory back to the system."""
+        with self._alone() as blocks:
+            blocks.clear()
 
     def statistics(self) -> dict[str, Any]:
-        """Bytes in use and free."""
-        with self.lock:
-            return {"in_use": self._in_use, "free": sum(block.nbytes for block in self._free)}
+        """Bytes in use, and those beside them, free, that the system has given and may not have got back."""
+        with self._alone() as blocks:
+            blocks.collect()
+            return {"in_use": blocks.in_use, "free": sum(each.touched for each in blocks.regions) - blocks.in_use}
 
 
 def across_forks(lock: threading.Lock | threading.RLock) -> None:

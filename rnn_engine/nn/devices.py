@@ -111,7 +111,7 @@ class Cpu:
 
     def workspace(self, size: int) -> Arena:
         """A block of the pool; where it is small the native part has one of its own."""
-        return pool.array((size,), brief=True) if size > native.OWN_WORKSPACE else None
+        return pool.array((size,)) if size > native.OWN_WORKSPACE else None
 
     def stream(self) -> int:
         """None: the call has done its work when it returns."""

@@ -1,7 +1,5 @@
-"""The NumPy face: the reference's numbers, without torch; and the pool of blocks under it."""
+"""The NumPy face: the reference's numbers, without torch."""
 
-import mmap
-import os
 import subprocess
 import sys
 
@@ -10,7 +8,6 @@ import pytest
 from cases import CASES, make, named
 
 from rnn_engine import Stack, StackSpec, reference
-from rnn_engine.memory import BlockPool
 from rnn_engine.states import pair_of, state_of
 
 
@@ -110,65 +107,3 @@ ERRORS = {
 def test_errors_say_what_was_expected(work, message):
     with pytest.raises(ValueError, match=message):
         work()
-
-
-def test_blocks_are_aligned_used_again_and_bounded():
-    pool = BlockPool()
-    block = pool.array((1000,))
-    assert block.ctypes.data % 64 == 0
-    assert block.nbytes == 1000
-    address = block.ctypes.data
-    del block
-    again = pool.array((900,))
-    assert again.ctypes.data == address
-    other = pool.array((5000,))
-    del again, other
-    held = pool.statistics()
-    assert held["in_use"] == 0
-    assert 0 < held["free"] <= 6200  # never more than was in use at once
-    tiny = pool.array((10,))
-    assert tiny.base.nbytes < 200, "a large block must not be spent on a small request"
-    large = pool.array((5000,))
-    address = large.ctypes.data
-    del large
-    assert pool.array((10,), brief=True).ctypes.data == address, "but for a moment it may"
-    pool.clear()
-    assert pool.statistics()["free"] == 0
-
-
-def test_a_loose_block_does_not_raise_what_is_kept():
-    pool, large, small = BlockPool(), 9 << 20, 4 << 20
-    block = [pool.array((large,))]
-    block.clear()
-    block = [pool.array((small,)), pool.array((large,))]  # the first in the block of before
-    assert block[0].base.nbytes > large
-    block.clear()
-    assert 0 < pool.statistics()["free"] <= 1.25 * (large + small)  # as they are rounded
-
-
-def test_a_batch_of_another_shape_finds_the_blocks_of_the_one_before():
-    pool = BlockPool()
-    for before, after in ((5 << 20, (5 << 20) + 50_000), (3 << 20, 3 * (1 << 20) + 100_000), (9 << 20, 4 << 20)):
-        block = pool.array((before,))
-        address = block.ctypes.data
-        del block
-        assert pool.array((after,)).ctypes.data == address
-        pool.clear()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
-def test_a_large_block_is_a_mapping_of_the_process_alone():
-    """Blocks of the C library's heap would leave gaps there, and a shared mapping would let a child write to ours."""
-    pool, size = BlockPool(), 8 << 20
-    array = pool.array((size,))
-    owner = array
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
-    assert isinstance(memoryview(owner.base).obj, mmap.mmap)
-    array.fill(1)
-    child = os.fork()
-    if not child:
-        array.fill(2)
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert (array == 1).all()

@@ -47,7 +47,7 @@ class Guarded:
     def __init__(self):
         self.zones = []
 
-    def array(self, shape, dtype="uint8", *, brief=False):
+    def array(self, shape, dtype="uint8"):
         size = math.prod(shape) * np.dtype(dtype).itemsize
         whole = np.full(size + 2 * 4096 + 64, 0xFF, np.uint8)
         first = 4096 + -(whole.ctypes.data + 4096) % 64

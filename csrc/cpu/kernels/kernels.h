@@ -115,6 +115,24 @@ struct SumRow {
   std::int64_t columns;
 };
 
+// out[columns] = in factors; out may be in.
+template <class T>
+struct ScaledRow {
+  const T* in;
+  const Value<T>* factors;
+  T* out;
+  std::int64_t columns;
+};
+
+// value[columns] = value factors + added
+template <class T>
+struct ScaledSumRow {
+  Value<T>* value;
+  const Value<T>* factors;
+  const T* added;  // nullptr: zeros
+  std::int64_t columns;
+};
+
 // Behind a product, with f = `scale`, or 0 where the mask marks a value (only if it `drops`):
 // forward   out = act(product) f
 // backward  out = dy f act', by y = act(product) f; sums += that
@@ -288,6 +306,8 @@ struct Kernels {
   void (*cell_backward[kCells])(const CellTile<T>&);
   void (*dropout)(const DropoutRow<T>&);
   void (*add)(const SumRow<T>&);
+  void (*scale)(const ScaledRow<T>&);
+  void (*scale_and_add)(const ScaledSumRow<T>&);
   void (*epilogue_forward)(const EpilogueRow<T>&);
   void (*epilogue_backward)(const EpilogueRow<T>&);
   void (*zoneout_forward)(const ZoneoutRow<T>&);

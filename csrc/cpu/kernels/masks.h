@@ -1,5 +1,5 @@
-// Dropout, zoneout and the sum of rows. V says what is computed in, and keeps the copies of different instruction sets
-// apart.
+// Dropout, zoneout, sums and products of rows. V says what is computed in, and keeps the copies of different
+// instruction sets apart.
 #pragma once
 
 #include "cpu/kernels/kernels.h"
@@ -57,6 +57,17 @@ void dropout(const DropoutRow<Stored>& t) {
 template <class V, class Stored = typename V::Scalar>
 void add(const SumRow<Stored>& t) {
   for (std::int64_t i = 0; i < t.columns; ++i) t.out[i] = narrow<Stored>(widen(t.a[i]) + widen(t.b[i]));
+}
+
+template <class V, class Stored = typename V::Scalar>
+void scale(const ScaledRow<Stored>& t) {
+  for (std::int64_t i = 0; i < t.columns; ++i) t.out[i] = narrow<Stored>(t.factors[i] * widen(t.in[i]));
+}
+
+template <class V, class Stored = typename V::Scalar>
+void scale_and_add(const ScaledSumRow<Stored>& t) {
+  for (std::int64_t i = 0; i < t.columns; ++i)
+    t.value[i] = t.value[i] * t.factors[i] + (t.added ? widen(t.added[i]) : typename V::Scalar(0));
 }
 
 // update(i, how much of value i stays)

@@ -107,6 +107,8 @@ Kernels<BFloat16> make_pair_kernels() {
     table.widen = convert<P, BFloat16, float>;
     table.dropout = dropout<V, BFloat16>;
     table.add = add<V, BFloat16>;
+    table.scale = scale<V, BFloat16>;
+    table.scale_and_add = scale_and_add<V, BFloat16>;
     table.epilogue_forward = epilogue_forward<V>;
     table.epilogue_backward = epilogue_backward<V>;
     table.zoneout_forward = zoneout_forward<V, BFloat16>;

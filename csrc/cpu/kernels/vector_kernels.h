@@ -282,6 +282,8 @@ Kernels<typename V::Scalar> make_kernels() {
     set_cells<V, T>(table);
     table.dropout = dropout<V>;
     table.add = add<V>;
+    table.scale = scale<V>;
+    table.scale_and_add = scale_and_add<V>;
     table.zoneout_forward = zoneout_forward<V>;
     if constexpr (!kTranslatingAlone) {
       table.zoneout_backward = zoneout_backward<V>;

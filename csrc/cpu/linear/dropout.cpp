@@ -2,6 +2,7 @@
 
 #include "cpu/linear/linear.h"
 #include "cpu/linear/masks.h"
+#include "cpu/sentence_masks.h"
 
 namespace rnn_engine {
 namespace {
@@ -45,6 +46,20 @@ void run_dropout(const rnn_engine_dropout_problem& p, const Backend& backend, Po
   const Kernels<T>& kernels = backend.kernels<T>();
   const auto run = [&](const Team& team) {
     const Team::Range mine = team.share(rows, std::max<std::int64_t>(1, kGrain / p.features));
+    if (p.per_sentence && p.dropout > 0 && p.row_dropout <= 0 && mine.end - mine.begin > p.batch) {
+      for_each_sentence_mask(
+          backend.kernels<S>(), masks.factors(), p.batch, p.features,
+          [](std::int64_t b) { return static_cast<std::uint32_t>(b); },
+          [&](std::int64_t b, std::int64_t first, std::int64_t count, const S* factors) {
+            if (team.stopped(count * (mine.end - mine.begin) / p.batch)) return;
+            std::int64_t row = mine.begin / p.batch * p.batch + b;
+            if (row < mine.begin) row += p.batch;
+            for (; row < mine.end; row += p.batch)
+              kernels.scale({static_cast<const T*>(args.in) + row * in_row + first, factors,
+                             static_cast<T*>(args.out) + row * p.features + first, count});
+          });
+      return;
+    }
     for (std::int64_t row = mine.begin; row < mine.end;) {
       const std::int64_t first = row % p.batch;
       const std::int64_t count = std::min({KeptRows<S>::kMost, p.batch - first, mine.end - row});

@@ -21,6 +21,9 @@ class RowMasks {
     row_.mask.threshold = site.threshold;
   }
 
+  // What values are multiplied by, if `per_sentence`: all but the pointers, the row and the columns.
+  DropoutRow<Value<T>> factors() const { return {nullptr, nullptr, 0, row_.mask, row_.scale}; }
+
   // Columns [first, first + columns) of row r; pointers are the caller's to set.
   EpilogueRow<T> at(std::int64_t r, std::int64_t first, std::int64_t columns) const {
     EpilogueRow<T> row = row_;

@@ -152,9 +152,9 @@ class Loss {
   void note_target(const SoftmaxBlock<S>& tile, std::int64_t target, std::int64_t j) {
     const S chosen = tile.z[target * tile.z_row + j];
     bool target_is_argmax = true;
-    for (std::int64_t v = 0; v < tile.rows; ++v) {
+    for (std::int64_t v = 0; v < tile.rows && target_is_argmax; ++v) {  // each is a line of its own in memory
       const S other = tile.z[v * tile.z_row + j];
-      target_is_argmax = target_is_argmax && (v < target ? other < chosen : other <= chosen);
+      target_is_argmax = v < target ? other < chosen : other <= chosen;
     }
     s_.chosen[j] = chosen;
     s_.target_is_argmax[j] = target_is_argmax;

@@ -96,9 +96,8 @@ class BackwardSteps {
         dstate[b * size.R + j] = (dy ? widen(dy[b * pseudo_.dy.stride + j]) : Value<T>(0)) +
                                  (pseudo_.dhn ? widen(pseudo_.dhn[b * size.R + j]) : Value<T>(0));
     for (std::int64_t b = 0; recurrent && b < step.continued; ++b)
-      for (std::int64_t j = first; j < first + columns; ++j)
-        dstate[b * size.R + j] = dstate[b * size.R + j] * pseudo_.own.factors[b * size.R + j] +
-                                 (dy ? widen(dy[b * pseudo_.dy.stride + j]) : Value<T>(0));
+      run_.kernels.scale_and_add({dstate + b * size.R + first, pseudo_.own.factors + b * size.R + first,
+                                  dy ? dy + b * pseudo_.dy.stride + first : nullptr, columns});
     if (run_.shape().zoneout_h > 0) zone_out_state(step, dstate, first, columns);
   }
 

@@ -91,8 +91,8 @@ class ForwardTile {
     const Team::Range rows = run_.team.share(run_.shape().B);
     recurrent_factors(run_, pseudo.layer, pseudo.direction, rows, rolling_.factors);
     for (T* h_dropped : rolling_.h_dropped)
-      scale_values(pseudo.hn + rows.begin * R, rolling_.factors + rows.begin * R, (rows.end - rows.begin) * R,
-                   h_dropped + rows.begin * R);
+      run_.kernels.scale({pseudo.hn + rows.begin * R, rolling_.factors + rows.begin * R, h_dropped + rows.begin * R,
+                          (rows.end - rows.begin) * R});
   }
 
   void run_step(const ForwardPseudoLayer<T>& pseudo, const Step& step, std::int64_t s, const RowWindow<Value<T>>& wx,
@@ -164,8 +164,8 @@ class ForwardTile {
       }
     });
     for (std::int64_t b = mine.rows.begin; s.recurrent_dropout > 0 && b < mine.rows.end; ++b)
-      scale_values(pseudo.h.at(at.row + b) + first, rolling_.factors + b * R + first, count,
-                   at.h_dropped_next + b * R + first);
+      run_.kernels.scale({pseudo.h.at(at.row + b) + first, rolling_.factors + b * R + first,
+                          at.h_dropped_next + b * R + first, count});
   }
 
   // U h' of one tile of units, for all rows of the step.

@@ -130,8 +130,8 @@ class Gradients {
     for (std::int64_t s = s0 + steps.begin; s < s0 + steps.end; ++s) {
       const Step step = step_at(run_.shape(), pseudo_.direction, s);
       for (std::int64_t b = 0; b < step.rows; ++b)
-        scale_values(pseudo_.state_before(step, s, s0, b), pseudo_.own.factors + b * R, R,
-                     h_dropped.at(run_.shape().offset(step.t) + b));
+        run_.kernels.scale({pseudo_.state_before(step, s, s0, b), pseudo_.own.factors + b * R,
+                            h_dropped.at(run_.shape().offset(step.t) + b), R});
     }
   }
 

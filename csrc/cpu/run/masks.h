@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/run/common.h"
+#include "cpu/sentence_masks.h"
 #include "plan/mask_sites.h"
 
 namespace rnn_engine {
@@ -18,12 +19,25 @@ inline Mask mask_at(const rnn_engine_masks& masks, const MaskSite& site) {
 template <class T>
 void drop(const Runner<T>& run, std::int64_t layer, const StepRange& range, RowWindow<const T> in, RowWindow<T> out) {
   const Shape& s = run.shape();
-  DropoutRow<T> row{};
-  row.columns = s.layer(layer).I;
-  row.mask = mask_at(run.masks, make_mask_site(MaskKind::kLayer, layer, 0, s.dropout_probability));
-  row.scale = dropout_scale<Value<T>>(s.dropout_probability);
-  const Team::Range steps = run.team.share(range.t1 - range.t0);
-  for (std::int64_t t = range.t0 + steps.begin; t < range.t0 + steps.end; ++t) {
+  const std::int64_t I = s.layer(layer).I;
+  const Mask mask = mask_at(run.masks, make_mask_site(MaskKind::kLayer, layer, 0, s.dropout_probability));
+  const Value<T> scale = dropout_scale<Value<T>>(s.dropout_probability);
+  const Team::Range share = run.team.share(range.t1 - range.t0);
+  const Team::Range steps{range.t0 + share.begin, range.t0 + share.end};
+  if (s.one_mask && steps.end - steps.begin > 1) {
+    for_each_sentence_mask(
+        run.cells, DropoutRow<Value<T>>{nullptr, nullptr, 0, mask, scale}, s.batch(steps.begin), I,
+        [&](std::int64_t b) { return row_id(run.masks, b); },
+        [&](std::int64_t b, std::int64_t first, std::int64_t count, const Value<T>* factors) {
+          for (std::int64_t t = steps.begin; t < steps.end && b < s.batch(t); ++t) {
+            const std::int64_t at = s.offset(t) + b;
+            run.kernels.scale({in.at(at) + first, factors, out.at(at) + first, count});
+          }
+        });
+    return;
+  }
+  DropoutRow<T> row{nullptr, nullptr, I, mask, scale};
+  for (std::int64_t t = steps.begin; t < steps.end; ++t) {
     row.mask.step = s.one_mask ? 0 : static_cast<std::uint32_t>(t);
     const std::int64_t first = s.offset(t);
     for (std::int64_t b = 0; b < s.batch(t); ++b) {
@@ -49,12 +63,6 @@ void recurrent_factors(const Runner<T>& run, std::int64_t layer, std::int64_t di
     row.out = factors + b * row.columns;
     run.cells.dropout(row);
   }
-}
-
-// out = factor * in, `count` values.
-template <class T>
-void scale_values(const T* in, const Value<T>* factor, std::int64_t count, T* out) {
-  for (std::int64_t j = 0; j < count; ++j) out[j] = narrow<T>(factor[j] * widen(in[j]));
 }
 
 // Zoneout of c or of h at step t; row, columns and pointers are the caller's to set.
