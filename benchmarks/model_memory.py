@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -160,15 +161,13 @@ def main() -> None:
         print(json.dumps(measure(arguments)))
         return
     given = ["--shape", ",".join(map(str, arguments.shape)), "--steps", arguments.steps, "--threads", arguments.threads]
-    rows = [
-        in_fresh_process(__file__, *given, "--precisions", precision, "--row", row)
-        for precision in arguments.precisions
-        for row in ("torch", *arguments.memory)
-    ]
-    print(f"{'':>20} {'peak, MiB':>10} {'beyond, MiB':>12} {'predicted':>10} {'s a step':>9}")
-    for row in rows:
+    print(f"{'':>20} {'peak, MiB':>10} {'beyond, MiB':>12} {'predicted':>10} {'s a step':>9}", flush=True)
+    rows = []
+    for precision, name in product(arguments.precisions, ("torch", *arguments.memory)):
+        row = in_fresh_process(__file__, *given, "--precisions", precision, "--row", name)
         figures = f"{row['peak'] / 2**20:10,.0f} {row['beyond'] / 2**20:12,.0f} {row['predicted'] / 2**20:10,.0f}"
-        print(f"{row['row'] + ', ' + row['precision']:>20} {figures} {row['seconds']:9.1f}")
+        print(f"{name + ', ' + precision:>20} {figures} {row['seconds']:9.1f}", flush=True)
+        rows.append(row)
     write_json(arguments.json, rows, threads=arguments.threads, shape=arguments.shape)
 
 

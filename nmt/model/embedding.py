@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from rnn_engine.nn.devices import device_of
 from rnn_engine.nn.dropout import dropout
 
 
@@ -53,10 +57,32 @@ class Embedding(nn.Module):
             Vectors, [T, B, E].
         """
         return dropout(
-            self.table(tokens),
+            self._rows(tokens),
             self.dropout,
             scale=self.scale,
             row_dropout=self.word_dropout,
             per_sentence=self.per_sentence,
             training=self.training,
         )
+
+    def _rows(self, tokens: Tensor) -> Tensor:
+        """[T, B, E], of any tokens."""
+        if tokens.device.type != "cpu" or not torch.is_grad_enabled():
+            return self.table(tokens)  # type: ignore[no-any-return]
+        return _Lookup.apply(self.table.weight, tokens)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _Lookup(torch.autograd.Function):
+    """What torch does, bit for bit; but the gradient lies in the engine's memory, in pages that are there already."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, tokens: Tensor) -> Tensor:
+        ctx.save_for_backward(tokens, table)
+        return functional.embedding(tokens, table)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        tokens, table = ctx.saved_tensors
+        rows = device_of(table).zeros(table.shape, table.dtype)
+        return rows.index_add_(0, tokens.flatten(), gradient.flatten(0, -2)), None

@@ -103,3 +103,24 @@ def test_attention_reports_weights_before_dropout():
     memory = attention.memory(torch.randn(5, 2, 6), torch.tensor([5, 5]))
     _, weights = attention.look(torch.randn(3, 2, 4), memory, weights=True)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(6000, 64, 14, 21), (37, 5, 3, 7), (50, 33, 1, 1), (8000, 128, 2, 3)])
+def test_the_gradient_of_a_table_is_torchs_bit_for_bit(shape, threads):
+    """Of tokens that come again and of those that do not come."""
+    vocabulary, size, steps, batch = shape
+    tokens = torch.randint(0, max(vocabulary // 3, 1), (steps, batch))
+    gradient = torch.randn(steps, batch, size)
+    embedding = Embedding(vocabulary, size, 0.0).eval()
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        vectors = embedding(tokens)
+        vectors.backward(gradient)
+        expected = torch.nn.functional.embedding(tokens, embedding.weight) * embedding.scale
+        (exact,) = torch.autograd.grad(expected, embedding.weight, gradient)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(vectors, expected)
+    assert torch.equal(embedding.weight.grad, exact)
