@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -72,3 +74,14 @@ def release_memory() -> None:
     gc.collect()
     memory.pool.clear()
     give_back_memory()
+
+
+@contextmanager
+def settled_objects() -> Iterator[None]:
+    """Keep the garbage collector from all objects that there are, as long as the context lasts: torch's are many."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

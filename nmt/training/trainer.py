@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nmt.config import Config
 from nmt.data.batching import ALL, Batch, Share
-from nmt.model.device import use_device, use_threads
+from nmt.model.device import settled_objects, use_device, use_threads
 from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model_folder.files import read_settings
@@ -195,7 +195,7 @@ class Trainer:
         self.outer.begin(self.state, self._kept_for)
         self.started = time.monotonic() - self.state.seconds
         record = Record(self.config, self.state) if self.processes.first else SilentRecord(self.processes.rank)
-        with record, interrupts(tells=self.processes.first) as interrupted:
+        with record, interrupts(tells=self.processes.first) as interrupted, settled_objects():
             for note in (self._introduction(resumed=resumed), *notes):
                 record.note(note)
             self.state.batch_memory = self._batch_memory()

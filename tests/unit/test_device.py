@@ -1,6 +1,7 @@
 """training.device and --device: what is chosen, what is refused and how; the machine's part of `nmt info`."""
 
 import ctypes
+import gc
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from nmt.cli import app
 from nmt.config import TrainingConfig
-from nmt.model.device import DeviceError, use_device
+from nmt.model.device import DeviceError, settled_objects, use_device
 from nmt.training import TrainingError
 from nmt.training.device_memory import CardMemory, HostMemory, memory_of
 from nmt.training.optimizer import MOMENTS, make_optimizer, optimizer_tensors, restore_optimizer
@@ -234,3 +235,11 @@ def test_the_machine_is_told_without_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["cuda"].keys() == {"library", "built", "driver", "problem", "cards"}
+
+
+def test_objects_that_were_there_are_settled_for_as_long_as_the_context_lasts():
+    before = gc.get_freeze_count()
+    with pytest.raises(KeyError), settled_objects():
+        assert gc.get_freeze_count() > before + 10_000
+        raise KeyError
+    assert gc.get_freeze_count() == 0
