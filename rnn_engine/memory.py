@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 ALIGNMENT: Final = 64
 """Bytes of which the address of an arena must be a multiple."""
 
-_REGION: Final = 256 << 20
-"""Bytes of the first region; a page that nobody touches takes no memory."""
+_REGION: Final = 64 << 20
+"""Bytes of the first region; a page that nobody touches takes no memory, but counts where addresses are limited."""
 _PRIVATE: Final = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 """What makes a mapping the process's own, which a forked child would otherwise write to as well."""
 
@@ -125,9 +125,9 @@ class _Blocks:
             self.free.add(start, size)
 
     def _grow(self, size: int) -> bool:
-        """Add a region, as large as all others together, or, if that is not to be had, as large as needed."""
+        """Add a region, half as large as all others together, or, if that is not to be had, as large as needed."""
         needed = size + ALIGNMENT  # the end of a region is nobody's: pieces of two regions never become one
-        for wanted in (max(needed, _REGION, sum(region.size for region in self.regions)), needed):
+        for wanted in (max(needed, _REGION, sum(region.size for region in self.regions) // 2), needed):
             with suppress(OSError, OverflowError):
                 region = _Region(wanted)
                 self.regions.append(region)

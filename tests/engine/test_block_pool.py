@@ -171,6 +171,24 @@ def test_an_exception_in_the_midst_of_a_change_leaves_blocks_as_they_are(monkeyp
     assert pool.statistics()["in_use"] == 0
 
 
+def test_where_addresses_are_few_a_region_is_no_larger_than_needed(monkeypatch):
+    sizes = []
+
+    class Scarce(memory._Region):
+        def __init__(self, size):
+            if size > 1 << 20:
+                raise OSError
+            sizes.append(size)
+            super().__init__(size)
+
+    monkeypatch.setattr(memory, "_Region", Scarce)
+    pool = BlockPool()
+    blocks = [pool.array((700_000,)) for _ in range(3)]
+    assert len(blocks) == len(sizes)
+    with pytest.raises(MemoryError):
+        pool.array((2 << 20,))
+
+
 def test_too_much_is_a_memory_error():
     pool = BlockPool()
     for size in (1 << 50, 1 << 62):

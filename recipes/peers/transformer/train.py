@@ -57,12 +57,13 @@ def main() -> None:
     use_threads(settings.threads)
     threads = torch.get_num_threads()
     torch.manual_seed(settings.seed)
-    model = Transformer(data.target_subwords.size, asked.size, asked.layers, asked.heads, asked.inner, asked.dropout)
+    sizes = None if config.data.joint_vocabulary else data.source_subwords.size, data.target_subwords.size
+    model = Transformer(sizes, asked.size, asked.layers, asked.heads, asked.inner, asked.dropout)
     translator = Translator(TransformerNetwork(model), data.source_subwords, data.target_subwords, config)
     optimizer, average = make_optimizer(model, settings), ParameterAverage(model, settings.ema_decay)
     clipper = GradientClipper(model, settings.clip_norm)
     batches = training_batches(config, data)
-    schedule = replace(Schedule.from_config(settings, 1), total_steps=10**9, max_seconds=60 * asked.minutes)
+    schedule = replace(Schedule.from_config(settings, 1, 1), total_steps=10**9, max_seconds=60 * asked.minutes)
     valid = validation_text(config)
     spent, step, tokens, next_validation = 0.0, 0, 0, 60 * asked.validate_every
     best: dict[str, Any] = {"bleu": -1.0}
@@ -110,7 +111,8 @@ def main() -> None:
 
 def validation_text(config: Any) -> tuple[list[str], list[str]]:
     """The validation text."""
-    sources, references = zip(*read_pairs(*config.data.valid, languages=config.data.languages), strict=True)
+    [part] = config.data.parts
+    sources, references = zip(*read_pairs(*part.valid, languages=part.languages), strict=True)
     return list(sources), list(references)
 
 

@@ -42,10 +42,10 @@ class State:
 
 
 class Transformer(nn.Module):
-    """Layers that are normalised before each part, sinusoids for places, one table for both embeddings and the output.
+    """Layers that are normalised before each part, sinusoids for places, one table for the embeddings and the output.
 
     Args:
-        vocabulary_size: Subwords of both languages.
+        vocabulary_sizes: Subwords of source and target; None for the source if both have one vocabulary, and one table.
         size: Width, E.
         layers: Of the encoder, and as many of the decoder.
         heads: Of each attention.
@@ -55,12 +55,17 @@ class Transformer(nn.Module):
 
     places: Tensor
 
-    def __init__(self, vocabulary_size: int, size: int, layers: int, heads: int, inner: int, dropout: float) -> None:
+    def __init__(
+        self, vocabulary_sizes: tuple[int | None, int], size: int, layers: int, heads: int, inner: int, dropout: float
+    ) -> None:
         super().__init__()
         self.size = size
         options = {"dim_feedforward": inner, "dropout": dropout, "norm_first": True}
-        self.embedding = nn.Embedding(vocabulary_size, size, padding_idx=PAD)
-        nn.init.normal_(self.embedding.weight, std=size**-0.5)
+        source, target = vocabulary_sizes
+        self.embedding = nn.Embedding(target, size, padding_idx=PAD)
+        self.source_embedding = self.embedding if source is None else nn.Embedding(source, size, padding_idx=PAD)
+        for table in (self.embedding, self.source_embedding):
+            nn.init.normal_(table.weight, std=size**-0.5)
         self.encoder = nn.TransformerEncoder(
             nn.TransformerEncoderLayer(size, heads, **options), layers, nn.LayerNorm(size), enable_nested_tensor=False
         )
@@ -72,7 +77,7 @@ class Transformer(nn.Module):
                 if parameter.dim() > 1:
                     nn.init.xavier_uniform_(parameter)
         self.dropout = nn.Dropout(dropout)
-        self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
+        self.output_bias = nn.Parameter(torch.zeros(target))
         angles = torch.arange(LONGEST)[:, None] * torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size))
         self.register_buffer("places", torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1), persistent=False)
 
@@ -86,22 +91,22 @@ class Transformer(nn.Module):
         """Weight [V, E] and bias [V] of the layer that scores the vocabulary."""
         return self.embedding.weight, self.output_bias
 
-    def _embed(self, ids: Tensor) -> Tensor:
+    def _embed(self, ids: Tensor, table: nn.Embedding) -> Tensor:
         """Look up ids [T, B] and add their places; returns [T, B, E]."""
-        embedded = self.embedding(ids) * math.sqrt(self.size) + self.places[: len(ids), None]
+        embedded = table(ids) * math.sqrt(self.size) + self.places[: len(ids), None]
         dropped: Tensor = self.dropout(embedded)
         return dropped
 
     def encode(self, source: Tensor, lengths: Tensor) -> Encoded:
         """Read sources [S, B] of `lengths` [B], eos included."""
         padding = torch.arange(len(source))[None] >= lengths[:, None]  # [B, S]
-        return Encoded(self.encoder(self._embed(source), src_key_padding_mask=padding), padding)
+        return Encoded(self.encoder(self._embed(source, self.source_embedding), src_key_padding_mask=padding), padding)
 
     def decode(self, encoded: Encoded, target_input: Tensor) -> Tensor:
         """Run known targets [T, B]; what is behind a target's end reaches nothing before it. Returns [T, B, E]."""
         mask = nn.Transformer.generate_square_subsequent_mask(len(target_input))
         hidden: Tensor = self.decoder(
-            self._embed(target_input),
+            self._embed(target_input, self.embedding),
             encoded.memory,
             tgt_mask=mask,
             tgt_is_causal=True,
@@ -138,7 +143,7 @@ class TransformerNetwork:
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:
         """Of source and target, in subwords."""
-        return len(self.model.embedding.weight), len(self.model.embedding.weight)
+        return len(self.model.source_embedding.weight), len(self.model.embedding.weight)
 
     @property
     def number_of_parameters(self) -> int:
