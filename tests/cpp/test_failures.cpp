@@ -246,6 +246,7 @@ void test_interrupt(rnn_engine_context* context, const char* name, const MakeCal
     for (std::int64_t times = 1; asked.times < 6 && times <= 4096; times *= 2) {
       call = make(context, times);
       run(0);
+      if (asked.times >= 6) run(0);  // once more: it may only have waited for a processor
     }
     CHECK(asked.times >= 6, "%s: asked only %d times in a long call", name, asked.times);
     const std::uint64_t expected = call->results();
