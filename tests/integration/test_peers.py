@@ -25,7 +25,7 @@ def test_the_transformer_trains_beside_a_recipe(tmp_path, joint):
     sizes = ["--layers", "1", "--size", "16", "--heads", "2", "--inner", "32"]
     limits = ["--minutes", "0.05", "--validate-every", "0.02", "--set", "training.threads=1"]
     command = [sys.executable, PEER, config, *sizes, *limits, "--json", result]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}  # it imports beside it
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}  # or no neighbours
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     told = json.dumps(json.loads(result.read_text()))
