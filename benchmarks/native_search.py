@@ -70,11 +70,11 @@ def _tell(
         count += max(len(mine), len(its))
         if len(mine) != len(its):
             raise SystemExit(f"{list(source)}: found {len(mine)} translations, expected {len(its)}")
-        for here, there in zip(mine, its, strict=True):
-            if here.tokens == there.tokens:
-                largest = max(largest, abs(here.score - there.score))
+        for our, its_own in zip(mine, its, strict=True):
+            if our.tokens == its_own.tokens:
+                largest = max(largest, abs(our.score - its_own.score))
             else:
-                others.append((source, here.tokens, there.tokens))
+                others.append((source, our.tokens, its_own.tokens))
     exact = model.double()
     scores = [
         [

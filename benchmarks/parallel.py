@@ -155,13 +155,13 @@ class Slowly(torch.autograd.Function):
     """Hands a number on; in the backward pass it takes its time and gives a parameter its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, number: Tensor, parameter: Tensor, seconds: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, number: Tensor, parameter: Tensor, seconds: float) -> Tensor:
         """See the class."""
         ctx.gradient, ctx.seconds = torch.ones_like(parameter), seconds
         return number.clone()
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """See the class."""
         time.sleep(ctx.seconds)  # type: ignore[attr-defined]
         return gradient, ctx.gradient, None  # type: ignore[attr-defined]
@@ -186,10 +186,10 @@ def answer(compute: float, precision: Any, steps: int) -> None:
             shares = processes.gather(1.0)
             number = torch.zeros((), requires_grad=True)
             for each in network:  # the first one's gradient comes last
-                number = Slowly.apply(number, each, 0.5 * seconds * each.numel() / total)  # type: ignore[no-untyped-call]
+                number = Slowly.apply(number, each, 0.5 * seconds * each.numel() / total)
             time.sleep(0.5 * seconds)
             gradients.next_is_last(shares)
-            number.backward()  # type: ignore[no-untyped-call]
+            number.backward()
             gradients.finish(shares)
             processes.gather(0.0, 0.0).result()
             processes.gather(0.0, 0.0).result()
@@ -199,9 +199,9 @@ def answer(compute: float, precision: Any, steps: int) -> None:
 
         for what in sys.stdin:
             step(0.0)
-            before, again = transmitted(), sent_again()
+            before, before_again = transmitted(), sent_again()
             exchanges = [step(0.0) for _ in range(steps)]
-            sent, again = (transmitted() - before) / steps, (sent_again() - again) / steps
+            sent, again = (transmitted() - before) / steps, (sent_again() - before_again) / steps
             computed = [step(compute) for _ in range(steps)] if what.strip() == "steps" else []
             found = {"exchanges": exchanges, "steps": computed, "sent_bytes": sent, "segments_sent_again": again}
             sys.stdout.write(json.dumps(found) + "\n")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sacrebleu.metrics import CHRF
+from sacrebleu.metrics.chrf import CHRF
 
 from nmt.data.text import read_pairs
 from nmt.decoding.translation import Status, Translation, TranslationSettings

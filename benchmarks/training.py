@@ -21,7 +21,7 @@ import torch
 from measuring import write_json
 from rich.console import Console
 from rich.table import Table
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]  # torch does not say that it is for others
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch_layers import ResidualLSTM

@@ -36,8 +36,9 @@ class Trainer:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OMP_"))}
         if imports:
             environment |= {"PYTHONPATH": imports, "OMP_WAIT_POLICY": "passive"}  # as `nmt` sets it
+        self._command = [python, str(HERE / script), *options]
         self._process = subprocess.Popen(
-            [python, str(HERE / script), *options],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -51,7 +52,7 @@ class Trainer:
         print(count, file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
-            raise SystemExit(f"{self._process.args}: ended")
+            raise SystemExit(f"{self._command}: ended")
         found: dict[str, float] = json.loads(answer)
         return found
 

@@ -48,6 +48,10 @@ print(json.dumps({"status": status, "wall": wall, "cpu": used.ru_utime + used.ru
 """
 
 
+Measured = tuple[int, int, list[tuple[str, ...]], list[System]]
+"""Lines, repeats, threads and further options of each run, and the systems."""
+
+
 def systems_of(arguments: argparse.Namespace) -> list[System]:
     """Ours, and the peers that are there."""
     models = arguments.peers / "models"
@@ -188,8 +192,9 @@ def measure_files(systems: list[System], arguments: argparse.Namespace, folder: 
     """`nmt translate` on some lines and on many, with one worker and with two."""
     lines = lines_of(arguments.text)
     rows = []
-    some = (1000 if arguments.quick else 2000, 3, [("1",), ("2",)], systems)
-    many = (100_000, 1, [("2", "--beam-size", "1")], [system for system in systems if system.precision == "int8"])
+    some: Measured = (1000 if arguments.quick else 2000, 3, [("1",), ("2",)], systems)
+    smallest = [system for system in systems if system.precision == "int8"]
+    many: Measured = (100_000, 1, [("2", "--beam-size", "1")], smallest)
     for count, repeats, settings, measured in [some] if arguments.quick else [some, many]:
         source = folder / "lines"
         source.write_text("".join(f"{lines[number % len(lines)]}\n" for number in range(count)))

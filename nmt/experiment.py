@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ def validation_bleu(config: Config, data: PreparedData, lines: int | None = None
     Args:
         config: The settings.
         data: Their prepared data, for its subwords.
-        lines: Take only so many of the first lines of each; None takes all.
+        lines: Take only so many of each, those with the longest sources; None takes all.
 
     Raises:
         CorpusError: The text cannot be read.
@@ -102,7 +102,7 @@ def validation_bleu(config: Config, data: PreparedData, lines: int | None = None
     from nmt.training.samples import Sample, Translated
 
     sets = [
-        (part, list(islice(read_pairs(*part.valid, languages=part.languages), lines)))
+        (part, _longest(read_pairs(*part.valid, languages=part.languages), lines))
         for part in config.data.parts
         if part.valid is not None
     ]
@@ -122,6 +122,10 @@ def validation_bleu(config: Config, data: PreparedData, lines: int | None = None
         return Translated(bleu, samples)
 
     return validate
+
+
+def _longest(pairs: Iterable[tuple[str, str]], count: int | None) -> list[tuple[str, str]]:
+    return list(pairs) if count is None else nlargest(count, pairs, key=lambda pair: len(pair[0]))
 
 
 @dataclass(frozen=True)

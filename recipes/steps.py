@@ -133,7 +133,7 @@ def distill(config: str | Path, model: Path, settings: Sequence[str], teachers: 
         train(config, folder, [*settings, f"training.seed={seed}", f"folder={folder}"])
     student = [*STUDENT, *settings, f"folder={model}"]
     given = [part for folder in folders for part in ("--teacher", folder)]
-    options = ["--from", folders[0], "--mix", "--n-best", "4", "--precision", "int8"]
+    options: list[str | Path] = ["--from", folders[0], "--mix", "--n-best", "4", "--precision", "int8"]
     threads = last_value(settings, "training.threads", "")
     options += ["--threads", threads] if threads else []
     run("nmt", "distill", config, *given, *options, *options_of(student), record=model / "runs.jsonl")

@@ -122,7 +122,7 @@ def main() -> None:
     steps.run("python", FOLDER / "split.py", folder / "data", *corpus, *request.split_options)
 
     steps.say("2/5 choosing settings")
-    choose = ["python", FOLDER / "choose.py", folder / "data", source, target]
+    choose: list[str | Path] = ["python", FOLDER / "choose.py", folder / "data", source, target]
     preset, *chosen = steps.run(*choose, capture=True).splitlines()
     settings = [f"data.source_language={source}", f"data.target_language={target}", *chosen]
     settings += [*given, f"folder={model}"]  # the user's come last and win

@@ -23,11 +23,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+try:
+    import resource
+except ImportError:  # not a system of the Unix kind
+    resource = None  # type: ignore[assignment]
+
 ALIGNMENT: Final = 64
 """Bytes of which the address of an arena must be a multiple."""
 
-_REGION: Final = 64 << 20
-"""Bytes of the first region; a page that nobody touches takes no memory, but counts where addresses are limited."""
+_REGION: Final = 256 << 20
+"""Bytes that a region has at least: few of them leave few ends that nothing fits. Untouched pages take no memory."""
+_REGION_OF_FEW_ADDRESSES: Final = 64 << 20
+"""The same where a process may have so many addresses and no more (`ulimit -v`), of which untouched pages take some."""
 _PRIVATE: Final = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 """What makes a mapping the process's own, which a forked child would otherwise write to as well."""
 
@@ -127,7 +134,8 @@ class _Blocks:
     def _grow(self, size: int) -> bool:
         """Add a region, half as large as all others together, or, if that is not to be had, as large as needed."""
         needed = size + ALIGNMENT  # the end of a region is nobody's: pieces of two regions never become one
-        for wanted in (max(needed, _REGION, sum(region.size for region in self.regions) // 2), needed):
+        least = _REGION_OF_FEW_ADDRESSES if _addresses_are_limited() else _REGION
+        for wanted in (max(needed, least, sum(region.size for region in self.regions) // 2), needed):
             with suppress(OSError, OverflowError):
                 region = _Region(wanted)
                 self.regions.append(region)
@@ -147,6 +155,10 @@ class _Blocks:
             for start, size in self.free.size_at.items():
                 if region.start <= start < end:
                     region.give_back(start, size)
+
+
+def _addresses_are_limited() -> bool:
+    return resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 class BlockPool:

@@ -60,7 +60,8 @@ def _ratio(meter: Meter, kind: str) -> float:
         module.load_state_dict(layer.state_dict())
         output = weight.to(meter.device, to).requires_grad_()
         loss = rnn_engine.linear_cross_entropy(module(rows)[0], output, targets.to(meter.device)).loss
-        found = torch.autograd.grad(loss, (module.weight_ih_l0, module.weight_hh_l0, output))
+        weights = [module.get_parameter(name) for name in ("weight_ih_l0", "weight_hh_l0")]
+        found = torch.autograd.grad(loss, [*weights, output])
         return [gradient.double() for gradient in found]
 
     exact = without_cublas(partial(gradients, torch.float64))

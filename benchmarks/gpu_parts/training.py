@@ -75,7 +75,7 @@ class Model(nn.Module):
 
 def training(meter: Meter, ids: Path | None) -> list[dict[str, Any]]:
     """A row for each network, precision and policy; where there is a cuBLAS, measured without it, too."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     lengths, origin = _lengths(ids)
     for sizes in TINY if meter.dry else NETWORKS:
         for precision in ("bfloat16", "tf32", "float32"):
@@ -109,7 +109,8 @@ def _batches(
     order = np.lexsort((lengths[:, 0], lengths.max(1)))
     found = []
     for start in rng.integers(0, max(1, len(order) - 1), count):
-        longest, chosen = 0, []
+        longest = 0
+        chosen: list[int] = []
         for index in order[start:]:
             longest = max(longest, int(lengths[index].max()) + 1)
             if chosen and longest * (len(chosen) + 1) > sizes.batch_tokens:
@@ -149,7 +150,7 @@ def _speed(meter: Meter, sizes: Network, precision: str, memory: str, lengths: n
             optimizer.step()
             last = loss.item()
         seconds = time.perf_counter() - started
-    source, target = (sum(row[which] for row in batches[warmup:]) for which in (1, 2))
+    source, target = sum(row[1] for row in batches[warmup:]), sum(row[2] for row in batches[warmup:])
     return {
         "target_tokens_per_second": target / seconds,
         "tokens_per_second": (source + target) / seconds,

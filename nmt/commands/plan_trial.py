@@ -43,8 +43,8 @@ _CANDIDATES = 20
 """Batches, largest first by a fast bound, of which the largest is chosen exactly."""
 _LAST_STEPS = 6
 """Steps on large batches at the end, for the peak."""
-_LINES = 256
-"""Lines of the validation set that are translated."""
+_LINES = 128
+"""Lines of each validation set that are translated: two batches, of the longest."""
 _MOST_BATCH_TOKENS = 1_000_000
 
 
@@ -267,8 +267,9 @@ def _spread() -> Iterator[float]:
 
 
 def _between_the_steps(trainer: Trainer, data: PreparedData) -> None:
-    """Do once, for its memory, what training does between steps: validate and save."""
-    run_validation(trainer.model, trainer.average, trainer.valid[-1:], validation_bleu(trainer.config, data, _LINES))
+    """Do once, for its memory, what training does between steps: validate, on what is largest, and save."""
+    largest = max(trainer.valid, key=_padded)
+    run_validation(trainer.model, trainer.average, [largest], validation_bleu(trainer.config, data, _LINES))
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), 1)
         checkpoints.save(trainer.model, trainer.optimizer, trainer.average, trainer.state)

@@ -49,8 +49,8 @@ def run_validation(
 ) -> Validation:
     """Score the averaged parameters of a network; leaves it in evaluation mode.
 
-    What this takes and what a step takes are each kept for the next of their kind, but not beside each other: the
-    larger of the two is the most that training needs.
+    What a step, the loss and the translations take is each given back before the next begins: the largest of the three
+    is the most that training needs.
 
     Args:
         model: The network.
@@ -76,6 +76,7 @@ def run_validation(
                 "lower training.learning_rate to go on from the last checkpoint"
             )
         if validate is not None:
+            release_memory()
             found = validate(model)
             translated = found if isinstance(found, Translated) else Translated({"": found})
             scores |= _with_mean("bleu", translated.bleu)

@@ -3,6 +3,8 @@
 import itertools
 import mmap
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -187,6 +189,26 @@ def test_where_addresses_are_few_a_region_is_no_larger_than_needed(monkeypatch):
     assert len(blocks) == len(sizes)
     with pytest.raises(MemoryError):
         pool.array((2 << 20,))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit that is kept")
+def test_a_limit_of_addresses_is_not_used_up():
+    """The first block takes no quarter of a gibibyte of what the process may have, and fits where that much is not."""
+    code = """
+import resource
+import rnn_engine.memory as memory
+for most in (None, 200 << 20):
+    if most:
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + most, used + most))
+    pool = memory.BlockPool()
+    block = pool.array((1 << 20,))
+    [region] = pool._blocks.regions
+    print(region.size)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    unlimited, limited = map(int, done.stdout.split())
+    assert limited <= 64 << 20 < unlimited
 
 
 def test_too_much_is_a_memory_error():

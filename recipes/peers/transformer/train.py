@@ -59,6 +59,7 @@ def main() -> None:
     torch.manual_seed(settings.seed)
     sizes = None if config.data.joint_vocabulary else data.source_subwords.size, data.target_subwords.size
     model = Transformer(sizes, asked.size, asked.layers, asked.heads, asked.inner, asked.dropout)
+    network: Any = model  # has what `batch_loss` calls
     translator = Translator(TransformerNetwork(model), data.source_subwords, data.target_subwords, config)
     optimizer, average = make_optimizer(model, settings), ParameterAverage(model, settings.ema_decay)
     clipper = GradientClipper(model, settings.clip_norm)
@@ -74,7 +75,7 @@ def main() -> None:
             group["lr"] = schedule.learning_rate(step, spent)
         model.train()
         optimizer.zero_grad(set_to_none=True)
-        loss, _, count = batch_loss(model, batch, settings.label_smoothing, settings.precision, settings.rdrop)
+        loss, _, count = batch_loss(network, batch, settings.label_smoothing, settings.precision, settings.rdrop)
         (loss / count).backward()
         if clipper.clip() is not None:
             optimizer.step()
@@ -117,7 +118,7 @@ def validation_text(config: Any) -> tuple[list[str], list[str]]:
 
 
 @torch.inference_mode()
-def validation(model: Transformer, translator: Translator, data: Any, config: Any, text: Any) -> dict[str, float]:
+def validation(model: Any, translator: Translator, data: Any, config: Any, text: Any) -> dict[str, float]:
     """The loss and, greedily, BLEU."""
     model.eval()
     total = tokens = 0.0

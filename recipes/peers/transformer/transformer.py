@@ -6,10 +6,12 @@ Source: Vaswani et al. 2017.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -60,18 +62,15 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.size = size
-        options = {"dim_feedforward": inner, "dropout": dropout, "norm_first": True}
         source, target = vocabulary_sizes
         self.embedding = nn.Embedding(target, size, padding_idx=PAD)
         self.source_embedding = self.embedding if source is None else nn.Embedding(source, size, padding_idx=PAD)
         for table in (self.embedding, self.source_embedding):
             nn.init.normal_(table.weight, std=size**-0.5)
-        self.encoder = nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(size, heads, **options), layers, nn.LayerNorm(size), enable_nested_tensor=False
-        )
-        self.decoder = nn.TransformerDecoder(
-            nn.TransformerDecoderLayer(size, heads, **options), layers, nn.LayerNorm(size)
-        )
+        layer = nn.TransformerEncoderLayer(size, heads, inner, dropout, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, layers, nn.LayerNorm(size), enable_nested_tensor=False)
+        other = nn.TransformerDecoderLayer(size, heads, inner, dropout, norm_first=True)
+        self.decoder = nn.TransformerDecoder(other, layers, nn.LayerNorm(size))
         for part in (self.encoder, self.decoder):
             for parameter in part.parameters():
                 if parameter.dim() > 1:
@@ -128,7 +127,7 @@ class Transformer(nn.Module):
 
 
 class TransformerNetwork:
-    """What `nmt.decoding` asks of a network (see `nmt.decoding.network.Network`), but attention and given scores.
+    """What translates in `nmt.decoding` (see `nmt.decoding.network.Network`); it gives no attention and no scores.
 
     Args:
         model: The network.
@@ -149,6 +148,18 @@ class TransformerNetwork:
     def number_of_parameters(self) -> int:
         """Trainable values, shared ones counted once."""
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def with_threads(self, threads: int) -> TransformerNetwork:
+        """Return the same: how many threads torch uses is a matter of the process."""
+        return self
+
+    def log_probabilities(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[float]:
+        """Not to be had."""
+        raise NotImplementedError
+
+    def attention(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> Iterable[tuple[int, NDArray[np.float32]]]:
+        """Not to be had."""
+        raise NotImplementedError
 
     @torch.inference_mode()
     def search(
