@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from training_rounds import Pairs, options, serve
 from nmt.config_file import load_config
 from nmt.data.batching import Batch, TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData
-from nmt.model.device import use_threads
+from nmt.model import device
 from nmt.training.trainer import Trainer, build_model
 
 
@@ -35,10 +36,11 @@ def batch_of(pairs: Pairs) -> Batch:
 if __name__ == "__main__":
     asked = options()
     settings = load_config(Path(asked.config), asked.set)
-    use_threads(asked.threads)
+    device.use_threads(asked.threads)
     data = PreparedData.open(settings)
     model = build_model(settings, data.source_subwords.size, data.target_subwords.size)
     batches = TrainingBatches(data.train, settings.training.batch_tokens, settings.training.seed)
     valid = validation_batches(data.valid, settings.training.batch_tokens)
     trainer = Trainer(settings, model, batches, valid, None, {})
-    serve(asked.batches, lambda pairs: trainer.step(batch_of(pairs)))
+    with getattr(device, "settled_objects", nullcontext)():  # not in earlier versions
+        serve(asked.batches, lambda pairs: trainer.step(batch_of(pairs)))
