@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,13 +33,13 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
 
     Source: Kingma & Ba 2015; Loshchilov & Hutter 2019 (adamw).
     """
-    kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     parameters = list(model.parameters())
     groups: list[dict[str, Any]] = [
         {"params": [each for each in parameters if each.dim() > 1]},
         {"params": [each for each in parameters if each.dim() < 2], "weight_decay": 0.0},
     ]
-    return kind(
+    return _without_compiler(kind)(
         groups,
         lr=config.learning_rate,
         betas=config.adam_betas,
@@ -46,6 +47,13 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
         weight_decay=config.weight_decay,
         fused=True,
     )
+
+
+def _without_compiler(kind: type[torch.optim.Adam]) -> type[torch.optim.Adam]:
+    """Make the same of methods that do not load torch's compiler, 70 MiB and a second, only to keep it out of them."""
+    bare = {name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad")}
+    bare["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), bare)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

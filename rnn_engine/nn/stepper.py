@@ -54,7 +54,6 @@ class Stepper:
     def _plan(self, steps: int, batch: int) -> native.Plan:
         return native.plan(self._context, self.spec, NAMES[self._like.dtype], steps, batch, None, self._options)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Runs some steps.
 
@@ -69,6 +68,13 @@ class Stepper:
             ValueError: A shape or dtype is not what the stack expects.
             RuntimeError: The call is recorded or transformed (torch.jit.trace, vmap, ...).
         """
+        if torch.compiler.is_compiling():  # as a decorator it would load torch's compiler: 70 MiB and a second
+            run = torch.compiler.disable(self._run)  # type: ignore[no-untyped-call]
+            found: tuple[Tensor, State] = run(x, state)
+            return found
+        return self._run(x, state)
+
+    def _run(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         if x.device != self._like.device:
             raise ValueError(f"x: expected a tensor on {self._like.device} as the weights, got one on {x.device}")
         if observed(x, state):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,3 +268,21 @@ def test_tensorboard(prepared, settings, monkeypatch):
     assert [event.step for event in read.Scalars("training/gradient_norm")] == [2, 4, 6, 8]
     rows = {row["step"]: row["loss"] for row in ScoresFile(config.folder).validations()}
     assert [event.value for event in read.Scalars("validation/loss")] == pytest.approx(list(rows.values()))
+
+
+def test_a_training_does_not_load_the_compiler(tmp_path):
+    """torch's takes 70 MiB and a second, and its own optimisers load it only to keep it out."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom tiny import train_tiny\n"
+        "train_tiny(Path(sys.argv[1]))\nprint('torch' in sys.modules, 'torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=Path(__file__).parent,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "True False"

@@ -109,3 +109,19 @@ def test_optimizer_state_that_does_not_fit():
         restore_optimizer(optimizer, model, {})
     with pytest.raises(TrainingError, match=r"exp_avg\.weight: expected \[2, 3\], got \[1\]"):
         restore_optimizer(optimizer, model, state | {"exp_avg.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_steps_are_those_of_torch(name, kind):
+    ours, theirs = make_model(), make_model()
+    config = TrainingConfig(optimizer=name, learning_rate=0.1, weight_decay=0.3)
+    decayed = [{"params": [theirs.weight]}, {"params": [theirs.bias], "weight_decay": 0.0}]
+    optimizers = (
+        (ours, make_optimizer(ours, config)),
+        (theirs, kind(decayed, lr=0.1, betas=config.adam_betas, eps=1e-9, weight_decay=0.3, fused=True)),
+    )
+    for model, optimizer in optimizers:
+        for _ in range(3):
+            take_step(model, optimizer)
+    for mine, its in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, its)
