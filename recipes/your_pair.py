@@ -123,15 +123,17 @@ def main() -> None:
 
     steps.say("2/5 choosing settings")
     choose: list[str | Path] = ["python", FOLDER / "choose.py", folder / "data", source, target]
-    preset, *chosen = steps.run(*choose, capture=True).splitlines()
-    settings = [f"data.source_language={source}", f"data.target_language={target}", *chosen]
+    preset, *settings = steps.run(*choose, capture=True).splitlines()
     settings += [*given, f"folder={model}"]  # the user's come last and win
+    to = steps.last_value(settings, "data.corpora.0.target_language", "")  # of a model that translates either way
+    back = steps.last_value(settings, "data.corpora.1.target_language", "")
+    tests = [f"test:{back}-{to}", f"test:{to}-{back}"] if to else ["test"]
 
     steps.say("3/5 training (Ctrl-C stops; the same command goes on)")
     steps.train(preset, model, settings)
 
     steps.say("4/5 translating and scoring the test lines")
-    output = steps.score(model, ["test"], settings)["test"]
+    output = steps.score(model, tests, settings)[tests[0]]
 
     steps.say("5/5 what this means")
     folder = steps.PROJECT / folder
@@ -139,16 +141,19 @@ def main() -> None:
     again += ["--source-language", source, "--target-language", target, *request.split_options]
     again += steps.options_of(setting for setting in given if not setting.startswith("folder="))
     steps.run("python", FOLDER / "explain.py", folder, steps.PROJECT / output, *again)
-    commands = next_commands(shutil.which("nmt") or "nmt", folder, again)
+    commands = next_commands(shutil.which("nmt") or "nmt", folder, again, to)
     print(NEXT.format(**{name: shlex.join(map(str, command)) for name, command in commands.items()}))
+    if to:
+        print(f"\nThe model translates the other way as well, to {back}: with --to {back} in place of --to {to}.")
 
 
-def next_commands(nmt: str, folder: Path, again: Sequence[str]) -> dict[str, Sequence[str | Path]]:
-    """What can be done with a model, each as a command that runs as it stands."""
+def next_commands(nmt: str, folder: Path, again: Sequence[str], to: str = "") -> dict[str, Sequence[str | Path]]:
+    """What can be done with a model, each as a command that runs as it stands; `to` is its `--to`, if it needs one."""
     model, text, output = folder / "model", folder / "data" / "test.src.gz", folder / "translation.txt"
+    language = ["--to", to] if to else []
     return {
-        "file": [nmt, "translate", model, "--input", text, "--output", output],
-        "typed": [nmt, "translate", model],
+        "file": [nmt, "translate", model, *language, "--input", text, "--output", output],
+        "typed": [nmt, "translate", model, *language],
         "info": [nmt, "info", model],
         "other": [*again, "--folder", folder.with_name(f"{folder.name}-2"), "--set", "model.dropout=0.3"],
     }

@@ -2,7 +2,7 @@
 
 Run as `python recipes/your-pair/choose.py DATA SOURCE TARGET`, where DATA holds train.src.gz and train.tgt.gz, and
 SOURCE and TARGET are the languages, or `src` and `tgt` if nobody has said. It prints the preset's path, then a setting
-(`section.key=value`) a line; what it says to the user goes to stderr.
+(`section.key=value`) a line, the languages among them; what it says to the user goes to stderr.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from nmt.data.text import read_lines
 
 PRESETS: Final = ((10_000, "5k"), (32_000, "20k"), (100_000, "50k"), (400_000, "200k"), (sys.maxsize, "1M"))
 """Each preset with the number of training pairs from which on the next one is taken."""
+BOTH_WAYS: Final = {"5k": "5k-both"}
+"""What takes the place of a preset where the languages share their letters: a model that translates either way, and
+learns each direction from the other, too."""
 COVERAGE: Final = 0.9995
 SMALLEST: Final = 32
 TINY: Final = 5_000
@@ -55,9 +58,15 @@ class Side:
         return known / max(sum(letters.values()), 1)
 
 
-def preset_for(pairs: int) -> str:
-    """Name the preset for this many training pairs."""
-    return next(name for limit, name in PRESETS if pairs < limit)
+def preset_for(pairs: int, *, shared: bool) -> str:
+    """Name the preset for this many training pairs, of languages that share their letters or do not."""
+    name = next(name for limit, name in PRESETS if pairs < limit)
+    return BOTH_WAYS.get(name, name) if shared else name
+
+
+def share_letters(source: Side, target: Side) -> bool:
+    """Whether one vocabulary serves both."""
+    return min(source.also_in(target), target.also_in(source)) >= 0.5
 
 
 def settings_for(source: Side, target: Side, vocabulary_size: int, epochs: int) -> dict[str, str]:
@@ -76,7 +85,7 @@ def settings_for(source: Side, target: Side, vocabulary_size: int, epochs: int) 
     if source.lines < TINY // 2:  # many a subword would be seen once
         vocabulary_size //= 2
         chosen["data.vocabulary_size"] = str(vocabulary_size)
-    joint = min(source.also_in(target), target.also_in(source)) >= 0.5
+    joint = share_letters(source, target)
     if not joint:
         chosen["data.joint_vocabulary"] = "false"
     sides = [Side(0, source.characters + target.characters)] if joint else [source, target]
@@ -91,13 +100,24 @@ def settings_for(source: Side, target: Side, vocabulary_size: int, epochs: int) 
     return chosen
 
 
-def seen_languages(files: Sequence[Path], languages: Sequence[str]) -> dict[str, str]:
-    """Tell the languages that nobody has named but their script gives away: Chinese, Japanese, Korean."""
-    keys = {"src": "data.source_language", "tgt": "data.target_language"}
-    found = {
-        keys[name]: script_of(read_lines(file)) for file, name in zip(files, languages, strict=True) if name in keys
+def seen_languages(files: Sequence[Path], languages: Sequence[str]) -> list[str]:
+    """Put in those that nobody has named but their script gives away: Chinese, Japanese, Korean."""
+    scripts = [
+        script_of(read_lines(file)) if name in ("src", "tgt") else name
+        for file, name in zip(files, languages, strict=True)
+    ]
+    return [script if script in ("ja", "ko", "zh") else name for name, script in zip(languages, scripts, strict=True)]
+
+
+def language_settings(source: str, target: str, corpora: Sequence[object]) -> dict[str, str]:
+    """Say the languages: of the text, or of each of a preset's corpora, the first this way and the second the other."""
+    if not corpora:
+        return {"data.source_language": source, "data.target_language": target}
+    return {
+        f"data.corpora.{number}.{side}_language": language
+        for number, pair in enumerate(((source, target), (target, source)))
+        for side, language in zip(("source", "target"), pair, strict=True)
     }
-    return {key: language for key, language in found.items() if language in ("ja", "ko", "zh")}
 
 
 def read_side(path: Path) -> Side:
@@ -145,18 +165,20 @@ def main() -> None:
     data, languages = Path(sys.argv[1]), sys.argv[2:]
     files = [data / "train.src.gz", data / "train.tgt.gz"]
     source, target = map(read_side, files)
-    name = preset_for(source.lines)
+    name = preset_for(source.lines, shared=share_letters(source, target))
     path = Path(__file__).parent / "presets" / f"{name}.toml"
     preset = tomllib.loads(path.read_text(encoding="utf-8"))
     wanted, epochs = preset["data"]["vocabulary_size"], preset["training"]["epochs"]
-    chosen = settings_for(source, target, wanted, epochs) | seen_languages(files, languages)
+    chosen = settings_for(source, target, wanted, epochs)
+    codes = seen_languages(files, languages)
+    named = language_settings(codes[0], codes[1], preset["data"].get("corpora", ()))
     texts = [files[:1], files[1:]] if "data.joint_vocabulary" in chosen else [files]
     size = int(chosen.get("data.vocabulary_size", wanted))
     fitting = fitting_vocabulary(texts, size, float(chosen.get("data.character_coverage", 1.0)))
     if fitting != size:
         chosen["data.vocabulary_size"] = str(fitting)
     print(path)
-    for key, value in chosen.items():
+    for key, value in (named | chosen).items():
         print(f"{key}={value}")
     extra = ", ".join(f"{key} = {value}" for key, value in chosen.items())
     print(f"choose: preset {name} for {source.lines:,} pairs{f'; {extra}' if extra else ''}", file=sys.stderr)

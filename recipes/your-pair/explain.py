@@ -204,7 +204,8 @@ def _laid_out(text: str) -> str:
 
 
 def _translate(outcome: Outcome) -> str:
-    return shlex.join([shutil.which("nmt") or "nmt", "translate", str(outcome.folder / "model")])
+    language = ["--to", outcome.to] if outcome.to else []
+    return shlex.join([shutil.which("nmt") or "nmt", "translate", str(outcome.folder / "model"), *language])
 
 
 def _command(outcome: Outcome, *options: str, folder: Path | None = None) -> str:

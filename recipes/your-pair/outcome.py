@@ -57,6 +57,8 @@ class Outcome:
     """Target subwords of an epoch; 0 if that is not known."""
     again: Sequence[str]
     """The recipe's command, with all that was given but the folder."""
+    to: str = ""
+    """The language that the test's translations are in, of a model that writes several."""
 
     @cached_property
     def line_scores(self) -> list[float]:
@@ -109,10 +111,12 @@ def read_outcome(folder: Path, translation: Path, again: Sequence[str]) -> Outco
             f"{translation}: expected {len(sources)} lines, as in {data / 'test.src.gz'}, got {len(translations)}"
         )
     rows = [json.loads(line) for line in read_lines(model / "scores.jsonl") if line.strip()]
-    tests = [row for row in rows if row.get("test") == "test"]
+    settings = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    ways = [(each["source_language"], each["target_language"]) for each in settings["data"].get("corpora", ())]
+    name = "test:{}-{}".format(*ways[0]) if ways else "test"
+    tests = [row for row in rows if row.get("test") == name]
     if not tests:
         raise ValueError(f"{model / 'scores.jsonl'}: expected scores of the test set, got none")
-    settings = json.loads((model / "config.json").read_text(encoding="utf-8"))
     return Outcome(
         folder=folder,
         sources=sources,
@@ -124,6 +128,7 @@ def read_outcome(folder: Path, translation: Path, again: Sequence[str]) -> Outco
         text=read_training_text((data / "train.src.gz", data / "train.tgt.gz")),
         epoch_tokens=_epoch_tokens(model / "data" / "prepared.json"),
         again=again,
+        to=ways[0][1] if ways else "",
     )
 
 

@@ -42,6 +42,8 @@ def better_penalty(outcome: Outcome, *, shorter: bool) -> Better | None:
     sources, references = (list(side) for side in zip(*pairs, strict=True))
     translator = Translator.load(outcome.folder / "model", threads=outcome.training.get("threads"))
     language, own = translator.config.data.target_language, translator.config.decoding.length_penalty
+    if outcome.to:
+        language, translator = outcome.to, translator.to(outcome.to)
     before = translator.translate(sources)
     best: Better | None = None
     for step in STEPS:

@@ -205,9 +205,19 @@ def test_languages_by_name(name, languages):
 
 def test_languages_by_script(tmp_path):
     files = [write(tmp_path / "a", ["the dog"] * 9), write(tmp_path / "b", ["犬が歩いている。"] * 9)]
-    assert choose.seen_languages(files, ["src", "tgt"]) == {"data.target_language": "ja"}
-    assert choose.seen_languages(files[::-1], ["src", "de"]) == {"data.source_language": "ja"}
-    assert choose.seen_languages(files, ["en", "ja"]) == {}
+    assert choose.seen_languages(files, ["src", "tgt"]) == ["src", "ja"]
+    assert choose.seen_languages(files[::-1], ["src", "de"]) == ["ja", "de"]
+    assert choose.seen_languages(files, ["en", "ja"]) == ["en", "ja"]
+
+
+def test_settings_say_the_languages_of_each_direction():
+    assert choose.language_settings("de", "en", ()) == {"data.source_language": "de", "data.target_language": "en"}
+    assert choose.language_settings("de", "en", [{}, {}]) == {
+        "data.corpora.0.source_language": "de",
+        "data.corpora.0.target_language": "en",
+        "data.corpora.1.source_language": "en",
+        "data.corpora.1.target_language": "de",
+    }
 
 
 @pytest.mark.parametrize(
@@ -215,7 +225,8 @@ def test_languages_by_script(tmp_path):
     [(1, "5k"), (9_999, "5k"), (10_000, "20k"), (50_000, "50k"), (161_827, "200k"), (400_000, "1M"), (10**8, "1M")],
 )
 def test_preset_by_size(pairs, preset):
-    assert choose.preset_for(pairs) == preset
+    assert choose.preset_for(pairs, shared=False) == preset
+    assert choose.preset_for(pairs, shared=True) == ("5k-both" if preset == "5k" else preset)
 
 
 def side(text, lines=20_000):
@@ -460,7 +471,7 @@ def test_presets_are_as_the_table_says():
     """And give the results of the other table the time that they took."""
     readme = (RECIPES / "your-pair" / "README.md").read_text(encoding="utf-8")
     rows = re.findall(
-        r"\| `(\w+)` \| [^|]* \| ([\d,]+) \| (\d) \+ (\d) layers of (\d+) \| ([\d.]+) \| (\d+) min", readme
+        r"\| `([\w-]+)` \| [^|]* \| ([\d,]+) \| (\d) \+ (\d) layers of (\d+) \| ([\d.]+) \| (\d+) min", readme
     )
     limits = {}
     for name, size, encoder, decoder, hidden, dropout, minutes in rows:
@@ -471,7 +482,8 @@ def test_presets_are_as_the_table_says():
         assert (model["hidden_size"], model["dropout"]) == (int(hidden), float(dropout))
         assert preset["training"]["max_minutes"] == int(minutes)
         limits[name] = int(minutes)
-    assert list(limits) == [name for _, name in choose.PRESETS]
+    names = [name for _, name in choose.PRESETS]
+    assert list(limits) == [each for name in names for each in (choose.BOTH_WAYS.get(name), name) if each]
     results = re.findall(r"\| (\w+) \| (\d+):(\d+), (?:all|\d+ of)", readme)
     assert len(results) == 3
     for name, minutes, seconds in results:
@@ -490,9 +502,12 @@ def test_results_without_scores_are_an_error(tmp_path):
         (tmp_path / "data" / name).write_bytes(gzip.compress(b"one\ntwo\n"))
     with pytest.raises(ValueError, match="expected 2 lines"):
         outcomes.read_outcome(tmp_path, write(tmp_path / "out", ["one"]), [])
-    write(tmp_path / "model" / "scores.jsonl", ['{"kind": "validation"}'])
-    with pytest.raises(ValueError, match="expected scores of the test set, got none"):
-        outcomes.read_outcome(tmp_path, write(tmp_path / "out", ["one", "two"]), [])
+    way = {"source_language": "de", "target_language": "en"}
+    for data, other in (({}, "test:de-en"), ({"corpora": [way]}, "test")):
+        write(tmp_path / "model" / "config.json", [json.dumps({"data": data})])
+        write(tmp_path / "model" / "scores.jsonl", ['{"kind": "validation"}', json.dumps({"test": other})])
+        with pytest.raises(ValueError, match="expected scores of the test set, got none"):
+            outcomes.read_outcome(tmp_path, write(tmp_path / "out", ["one", "two"]), [])
 
 
 def test_summary(tmp_path):
@@ -610,8 +625,16 @@ def test_your_pair_from_text_to_advice(tmp_path):
         assert part in done.stdout
     model = tmp_path / "my run" / "model"
     card = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    assert (card["data"]["source_language"], card["data"]["target_language"]) == ("en", "de")
-    assert len((model / "test.de.txt").read_text(encoding="utf-8").splitlines()) == 15
+    ways = [(each["source_language"], each["target_language"]) for each in card["data"]["corpora"]]
+    assert ways == [("en", "de"), ("de", "en")]
+    for way in ("en-de", "de-en"):
+        assert f"test:{way}, 15 lines" in done.stdout
+        assert len((model / f"test.{way}.txt").read_text(encoding="utf-8").splitlines()) == 15
+    [command] = [line for line in done.stdout.splitlines() if "translation.txt" in line]
+    nmt = [sys.executable, "-m", "nmt", *shlex.split(command)[1:]]
+    assert subprocess.run(nmt, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert len((tmp_path / "my run" / "translation.txt").read_text(encoding="utf-8").splitlines()) == 15
+    assert "to en: with --to en in place of --to de" in done.stdout
     again = run("your-pair", "little corpus.en", "little.de.gz", *options, folder=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "already finished" in again.stderr

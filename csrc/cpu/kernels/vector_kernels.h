@@ -22,7 +22,7 @@ namespace rnn_engine::cpu {
 // Steps of k that the panel is prefetched ahead of its use: it comes from the second or third cache. Of 0, 8,
 // 24 and 48, tried on the four shapes of `benchmarks/engine.py`, 24 was the fastest, by 1 to 10 % over none;
 // 48 was within noise.
-inline constexpr int kPrefetchDepth = 24;
+inline constexpr int kPrefetchDepth = 24, kCacheLine = 64;
 
 // Valid values of a tile's vector j.
 template <class V, class T>
@@ -118,6 +118,7 @@ struct Multiply {
   using Vector = V;
   using Stored = typename V::Scalar;
   using Tile = GemmTile<Stored>;
+  static constexpr bool kHalvesPanels = true;
   static constexpr int kChainOperations = 2;
 
   static V chain_factor() { return V(Stored(0.5)); }
@@ -158,7 +159,8 @@ struct Multiply {
     for (std::int64_t k = t.k; k > 0; --k) {
       asm("" : "+r"(a), "+r"(a_fourth));  // or the compiler makes six pointers of them
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) __builtin_prefetch(panel + kPrefetchDepth * panel_row + j * V::kWidth);
+      for (int j = 0; j < kVectors * V::kWidth; j += kCacheLine / static_cast<int>(sizeof(Stored)))
+        __builtin_prefetch(panel + kPrefetchDepth * panel_row + j);
       add(a, a_fourth, a_row, panel, acc);
       a += a_col;
       a_fourth += a_col;
@@ -203,21 +205,46 @@ RNN_ENGINE_INLINE void gemm_rows(const typename M::Tile& t) {
   }
 }
 
-// kMaxRows: as many as the registers hold beside the panel's vectors.
+// The left and the right half of a panel of four vectors, one after the other.
+template <class M, int kMaxRows>
+RNN_ENGINE_INLINE void gemm_halves(typename M::Tile t) {
+  constexpr int kHalf = kPanelVectors / 2, kWidth = M::Vector::kWidth;
+  if (!t.panel_row) t.panel_row = kPanelVectors * kWidth;
+  t.vectors = kHalf;
+  const std::int64_t columns = t.columns, left = t.gates || columns < kHalf * kWidth ? columns : kHalf * kWidth;
+  t.columns = left;
+  gemm_rows<M, kHalf, kMaxRows>(t);
+  t.columns = t.gates ? columns : columns - left;
+  t.panel += kHalf * kWidth;
+  const std::ptrdiff_t across = kHalf * t.vector_stride;
+  if (t.init) t.init += across;
+  if (t.stored_init) t.stored_init += across;
+  if (t.c) t.c += across;
+  if (t.stored_c) t.stored_c += across;
+  gemm_rows<M, kHalf, kMaxRows>(t);
+}
+
+// kMaxRows: as many as the registers hold beside a panel of four vectors. Where that is half a block of rows, a whole
+// one goes with half a panel, so that a panel that is not in the nearest cache is read half as often. Few rows read it
+// twice at most, and gain nothing.
 template <class M, int kMaxRows>
 void gemm(const typename M::Tile& t) {
+  constexpr bool kHalves = 2 * kMaxRows == kRowBlock && M::kHalvesPanels;
   switch (t.vectors) {
     case 1:
-      gemm_rows<M, 1, kMaxRows>(t);
+      gemm_rows<M, 1, kHalves ? kRowBlock : kMaxRows>(t);
       break;
     case 2:
-      gemm_rows<M, 2, kMaxRows>(t);
+      gemm_rows<M, 2, kHalves ? kRowBlock : kMaxRows>(t);
       break;
     case 3:
       gemm_rows<M, 3, kMaxRows>(t);
       break;
     default:
-      gemm_rows<M, 4, kMaxRows>(t);
+      if (kHalves && t.rows > kRowBlock)
+        gemm_halves<M, kHalves ? kRowBlock : kMaxRows>(t);
+      else
+        gemm_rows<M, 4, kMaxRows>(t);
       break;
   }
 }
@@ -247,18 +274,19 @@ void pack_transposed(const TransposedPanel<typename V::Scalar>& t) {
   }
 }
 
-// M::chain is one step of a chain of multiply-adds.
+// M::chain is one step of a chain of multiply-adds. The chains are as many as it takes to wait for none, and few enough
+// to lie in 16 registers with what they share.
 template <class M>
 double peak(std::int64_t iterations) {
   using V = typename M::Vector;
   using T = typename V::Scalar;
-  constexpr int kChains = 16;
+  constexpr int kChains = 12;
   V acc[kChains];
   for (int i = 0; i < kChains; ++i) acc[i] = V(T(i));
   auto factor = M::chain_factor();
   for (std::int64_t n = 0; n < iterations; ++n) {
     asm volatile("" : "+x"(factor.v));  // keeps the compiler from seeing through the loop
-#pragma GCC unroll 16
+#pragma GCC unroll 12
     for (int i = 0; i < kChains; ++i) acc[i] = M::chain(acc[i], factor);
   }
   V total = acc[0];

@@ -23,7 +23,8 @@ template <class V>
 struct MultiplyWidened {
   using Vector = V;
   using Stored = float;
-  using Tile = GemmTile<float>;  // whose a_col goes from pair to pair
+  using Tile = GemmTile<float>;                 // whose a_col goes from pair to pair
+  static constexpr bool kHalvesPanels = false;  // they are in the nearest cache
 
   template <int kRows, int kVectors>
   static RNN_ENGINE_INLINE void accumulate(const GemmTile<float>& t, const float* a, V (&acc)[kRows][kVectors]) {
