@@ -211,10 +211,10 @@ RNN_ENGINE_INLINE void gemm_halves(typename M::Tile t) {
   constexpr int kHalf = kPanelVectors / 2, kWidth = M::Vector::kWidth;
   if (!t.panel_row) t.panel_row = kPanelVectors * kWidth;
   t.vectors = kHalf;
-  const std::int64_t columns = t.columns, left = t.gates || columns < kHalf * kWidth ? columns : kHalf * kWidth;
-  t.columns = left;
+  const std::int64_t columns = t.columns;  // there are more than three vectors of them
+  if (!t.gates) t.columns = kHalf * kWidth;
   gemm_rows<M, kHalf, kMaxRows>(t);
-  t.columns = t.gates ? columns : columns - left;
+  if (!t.gates) t.columns = columns - kHalf * kWidth;
   t.panel += kHalf * kWidth;
   const std::ptrdiff_t across = kHalf * t.vector_stride;
   if (t.init) t.init += across;
