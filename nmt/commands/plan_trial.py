@@ -22,6 +22,7 @@ import torch
 from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.batching import Batch, TrainingBatches, validation_batches
+from nmt.data.lexicon import estimate_lexicon
 from nmt.data.preparation.prepare import PreparedData
 from nmt.experiment import training_batches, validation_bleu
 from nmt.model.device import release_memory, use_threads
@@ -45,6 +46,8 @@ _LAST_STEPS = 6
 """Steps on large batches at the end, for the peak."""
 _LINES = 128
 """Lines of each validation set that are translated: two batches, of the longest."""
+_LOOKED_AT = 2_000_000
+"""Pairs of subwords from which a shortlist is estimated: some times as many as are in memory at a time."""
 _MOST_BATCH_TOKENS = 1_000_000
 
 
@@ -100,7 +103,7 @@ def measure(config: Config) -> dict[str, Any]:
     _between_the_steps(trainer, data)
     for batch in _large(trainer, batches, shapes, _LAST_STEPS):  # batches of different sizes fragment the memory
         trainer.step(batch)
-    _draw()
+    _end(data)
     peak = memory.peak() or memory.resident() or 0
 
     need = _need(trainer, largest)
@@ -275,11 +278,13 @@ def _between_the_steps(trainer: Trainer, data: PreparedData) -> None:
         checkpoints.save(trainer.model, trainer.optimizer, trainer.average, trainer.state)
 
 
-def _draw() -> None:
-    """Do once, for its memory, what training ends with, when that of the steps is free."""
+def _end(data: PreparedData) -> None:
+    """Do once, for its memory, what training ends with, when that of the steps is free; of a large corpus, a part."""
     release_memory()
     with tempfile.TemporaryDirectory() as folder:
         draw_curves([], Path(folder) / CURVES_FILE)
+    release_memory()
+    estimate_lexicon(data.train, (data.source_subwords.size, data.target_subwords.size), looked_at=_LOOKED_AT)
 
 
 def _most_tokens(

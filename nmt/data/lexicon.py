@@ -18,7 +18,7 @@ MOST: Final = 100
 """Translations of a source subword, and frequent target subwords, that are kept."""
 
 _ITERATIONS: Final = 3
-_PAIRS: Final = 100_000_000  # of a source and a target subword, that are looked at; larger corpora are thinned out
+_PAIRS: Final = 100_000_000  # of a source and a target subword, that are looked at
 _CHUNK: Final = 500_000  # of these in memory at a time: 60 MB
 _ENTRIES: Final = 16_000_000  # of the table at most: 256 MB
 _LEAST: Final = 1e-4  # probability below which a translation is not worth its place
@@ -36,7 +36,9 @@ class Lexicon:
     """Target ids, the most frequent first; of all that occur, some."""
 
 
-def estimate_lexicon(split: PreparedSplit, vocabulary_sizes: tuple[int, int], most: int = MOST) -> Lexicon:
+def estimate_lexicon(
+    split: PreparedSplit, vocabulary_sizes: tuple[int, int], most: int = MOST, looked_at: int | None = None
+) -> Lexicon:
     """Estimate a lexicon from the pairs of a corpus.
 
     It takes some seconds for thirty thousand pairs, a few minutes for a million and more; memory is bounded.
@@ -45,6 +47,8 @@ def estimate_lexicon(split: PreparedSplit, vocabulary_sizes: tuple[int, int], mo
         split: The pairs.
         vocabulary_sizes: V of the source and of the target.
         most: Translations of a source subword, and frequent target subwords, at most.
+        looked_at: Pairs of a source and a target subword, at most, if not the usual hundred millions; larger corpora
+            are thinned out evenly.
 
     Returns:
         The lexicon; subwords that do not occur have no translations.
@@ -53,7 +57,7 @@ def estimate_lexicon(split: PreparedSplit, vocabulary_sizes: tuple[int, int], mo
     table = _Table(np.empty(0, np.int64), np.empty(0), targets)
     for _ in range(_ITERATIONS):
         counts = _Table(table.keys, np.zeros(table.keys.size), targets)
-        for keys, target_tokens in _chunks(split, sources, targets):
+        for keys, target_tokens in _chunks(split, sources, targets, looked_at or _PAIRS):
             unique, which = np.unique(keys, return_inverse=True)
             before = table.values_of(unique)[which] if table.keys.size else np.ones(keys.size)
             total = _sums(target_tokens, before, int(target_tokens[-1]) + 1)[target_tokens]
@@ -127,19 +131,22 @@ def _shares(values: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.
     return np.divide(values, of, out=np.zeros(values.size), where=of > 0)
 
 
-def _chunks(split: PreparedSplit, sources: int, targets: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _chunks(
+    split: PreparedSplit, sources: int, targets: int, looked_at: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Pairs of subwords of the same pair of sentences, in chunks.
 
     Args:
         split: The pairs of sentences; of too many, some are left out evenly.
         sources: Source vocabulary; its size is the id of no word, which stands beside each source.
         targets: Target vocabulary.
+        looked_at: How many are too many.
 
     Yields:
         Keys of the pairs of subwords, and the number of the target token of each.
     """
     products = (split.lengths("source") + 1) * split.lengths("target")
-    stride = int(products.sum()) // _PAIRS + 1
+    stride = int(products.sum()) // looked_at + 1
     chosen = np.flatnonzero((products <= _CHUNK) & (products > 0))[::stride]
     ends = np.cumsum(products[chosen])
     begin = 0
