@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import sys
 import threading
 import weakref
 from bisect import bisect_left, insort
@@ -22,11 +23,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-
-try:
-    import resource
-except ImportError:  # not a system of the Unix kind
-    resource = None  # type: ignore[assignment]
 
 ALIGNMENT: Final = 64
 """Bytes of which the address of an arena must be a multiple."""
@@ -158,7 +154,11 @@ class _Blocks:
 
 
 def _addresses_are_limited() -> bool:
-    return resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    if sys.platform == "win32":
+        return False
+    import resource  # noqa: PLC0415  (not everywhere)
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 class BlockPool:

@@ -47,8 +47,8 @@ def estimate_lexicon(
         split: The pairs.
         vocabulary_sizes: V of the source and of the target.
         most: Translations of a source subword, and frequent target subwords, at most.
-        looked_at: Pairs of a source and a target subword, at most, if not the usual hundred millions; larger corpora
-            are thinned out evenly.
+        looked_at: Pairs of a source and a target subword, at most; larger corpora are thinned out evenly. A hundred
+            million if None.
 
     Returns:
         The lexicon; subwords that do not occur have no translations.

@@ -28,7 +28,7 @@ BOTH_WAYS: Final = {"5k": "5k-both"}
 learns each direction from the other, too."""
 MULTIPLIES_PAIRS: Final = ("amx_bf16", "avx512_bf16")
 """Instruction sets that are faster in bfloat16 than in float32, if the engine chooses them. Others widen what they
-multiply, and are slower by a tenth or two; the model is as good either way."""
+multiply, and are slower."""
 COVERAGE: Final = 0.9995
 SMALLEST: Final = 32
 TINY: Final = 5_000
@@ -111,11 +111,11 @@ def fitting_precision(wanted: str, isa: str) -> str:
 
 def seen_languages(files: Sequence[Path], languages: Sequence[str]) -> list[str]:
     """Put in those that nobody has named but their script gives away: Chinese, Japanese, Korean."""
-    scripts = [
-        script_of(read_lines(file)) if name in ("src", "tgt") else name
-        for file, name in zip(files, languages, strict=True)
-    ]
-    return [script if script in ("ja", "ko", "zh") else name for name, script in zip(languages, scripts, strict=True)]
+    seen = []
+    for file, name in zip(files, languages, strict=True):
+        script = script_of(read_lines(file)) if name in ("src", "tgt") else name
+        seen.append(script if script in ("ja", "ko", "zh") else name)
+    return seen
 
 
 def language_settings(source: str, target: str, corpora: Sequence[object]) -> dict[str, str]:

@@ -33,7 +33,7 @@ struct MultiplyPairs {
   using Vector = typename P::Vector;
   using Stored = BFloat16;
   using Tile = GemmTile<BFloat16>;
-  static constexpr bool kHalvesPanels = false;
+  static constexpr bool kHalvesPanels = false;  // whose values lie in pairs
   static constexpr int kChainOperations = 4;
 
   static P chain_factor() {
