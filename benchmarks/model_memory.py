@@ -30,8 +30,9 @@ from nmt.config import Config
 from nmt.data.batching import Batch
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.footprint import Footprint
-from nmt.training.loss import batch_loss, mixed
+from nmt.training.loss import batch_loss
 from nmt.training.optimizer import GradientClipper, make_optimizer
+from nmt.training.precision import mixed
 
 DROPOUT, SMOOTHING = 0.3, 0.1
 

@@ -133,7 +133,7 @@ class ModelConfig(Section):
     fits, the smallest. The model's bits do not depend on it, and it may change between stopping and going on."""
 
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "bfloat16", "float16", "auto"]
 
 
 class TrainingConfig(Section):
@@ -189,7 +189,9 @@ class TrainingConfig(Section):
     precision: Precision = "float32"
     """`bfloat16`, or on CUDA `float16`: the recurrent layers, the attention and the output layer store and multiply in
     it, and add up in float32; the parameters and the optimiser stay in float32. With `float16` the loss is scaled, so
-    that small gradients are not lost; steps whose gradients overflow are left out."""
+    that small gradients are not lost; steps whose gradients overflow are left out. `auto`: `bfloat16` where the
+    device multiplies it faster than float32 (processors with AMX, AMD's with AVX-512 BF16, cards from compute
+    capability 8.0 on), else `float32`; it stays as chosen where training goes on."""
     device: DeviceSetting = "cpu"
     """`cpu`, `cuda` (the first CUDA device), `cuda:N`, or `auto`: the first CUDA device if it can be used, else the
     CPU. It may change between stopping and going on."""

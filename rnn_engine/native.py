@@ -30,6 +30,7 @@ __all__ = [
     "CUDA_LIBRARY",
     "DTYPES",
     "ISAS",
+    "MULTIPLY_BFLOAT16",
     "OWN_WORKSPACE",
     "STEPS",
     "STORE",
@@ -54,6 +55,9 @@ __all__ = [
 
 ISAS = ("amx_bf16", "avx512_bf16", "avx512", "avx2", "neon", "generic")
 """Instruction sets, best first."""
+
+MULTIPLY_BFLOAT16 = ("amx_bf16", "avx512_bf16")
+"""Those of them that multiply bfloat16 as it is, faster than float32. The others widen it first, and are slower."""
 
 DTYPES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 

@@ -33,8 +33,8 @@ from nmt.training.device_memory import DeviceMemory, memory_of
 from nmt.training.exchange_time import Link, imbalance, round_seconds, sent_bytes, step_seconds
 from nmt.training.footprint import Need
 from nmt.training.gradients import make_buckets
-from nmt.training.loss import mixed
 from nmt.training.microbatching import MicroBatching, memory_limit, take
+from nmt.training.precision import mixed
 from nmt.training.trainer import Trainer, build_model
 from nmt.training.validation import run_validation
 

@@ -16,7 +16,7 @@ from nmt.model.needs import attention_needs, called, linear_workspace, rounded_b
 from nmt.model.readout import loss_workspace
 from nmt.model.recurrent import needs
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training.loss import mixed
+from nmt.training.precision import mixed
 
 MARGIN = 1.15
 """What a prediction is multiplied by before it is compared with a limit."""

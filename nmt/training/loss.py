@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,19 +11,7 @@ from nmt.data.batching import Batch
 from nmt.data.subwords import PAD
 from nmt.model.readout import output_loss
 from nmt.model.seq2seq import Seq2Seq
-
-LOWER: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-"""Types of mixed precision by the name in `training.precision`."""
-
-
-def mixed(device: torch.device, precision: Precision) -> torch.autocast:
-    """Make the context in which a network computes in a precision.
-
-    Args:
-        device: Where the network is.
-        precision: As `training.precision`.
-    """
-    return torch.autocast(device.type, LOWER.get(precision), enabled=precision in LOWER)
+from nmt.training.precision import mixed
 
 
 def batch_loss(
@@ -37,7 +23,7 @@ def batch_loss(
         model: The network.
         batch: The pairs.
         smoothing: See `output_loss`.
-        precision: Unless "float32", the network runs under torch.autocast with it.
+        precision: As for `mixed`.
         rdrop: Unless 0, every pair is run twice, next to each other, and the loss is the mean of both plus a quarter of
             this times the divergence of their predictions, there and back.
 

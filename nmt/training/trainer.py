@@ -34,10 +34,10 @@ from nmt.training.finish import (
 )
 from nmt.training.footprint import Footprint
 from nmt.training.interrupts import interrupts
-from nmt.training.loss import LOWER
 from nmt.training.microbatching import MicroBatching, memory_limit
 from nmt.training.optimizer import ParameterAverage, make_optimizer
 from nmt.training.outer import OuterSteps
+from nmt.training.precision import LOWER, with_precision
 from nmt.training.processes import Processes
 from nmt.training.progress import Pace, StepReport
 from nmt.training.randomness import own_randomness
@@ -165,8 +165,9 @@ class Trainer:
         subwords: Mapping[str, bytes] | None = None,
         processes: Processes | None = None,
     ) -> None:
-        self.config, self.settings = config, config.training
         self.processes = processes or Processes()
+        config = with_precision(config, model.device, self.processes)
+        self.config, self.settings = config, config.training
         self.model, self.data, self.valid, self.validate, self.counts = model, data, valid, validate, counts
         self.optimizer = make_optimizer(model, self.settings)
         self.outer = OuterSteps(model, self.optimizer, self.settings, self.processes)
@@ -450,6 +451,8 @@ class Trainer:
         what = f"continuing at step {self.state.step}" if resumed else "starting"
         batches, device = self.data.number_of_batches(0), self.model.device
         where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else f"on {device}"
+        if self.settings.precision != "float32":
+            where += f", {self.settings.precision}"
         if self.processes.size > 1:
             where += f" in each of {self.processes.size} processes"
         return (

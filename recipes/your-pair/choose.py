@@ -19,16 +19,12 @@ from typing import Final
 from nmt.data.scripts import script_of
 from nmt.data.subwords import SubwordError, train_subwords, training_share
 from nmt.data.text import read_lines
-from rnn_engine import native
 
 PRESETS: Final = ((10_000, "5k"), (32_000, "20k"), (100_000, "50k"), (400_000, "200k"), (sys.maxsize, "1M"))
 """Each preset with the number of training pairs from which on the next one is taken."""
 BOTH_WAYS: Final = {"5k": "5k-both"}
 """What takes the place of a preset where the languages share their letters: a model that translates either way, and
 learns each direction from the other, too."""
-MULTIPLIES_PAIRS: Final = ("amx_bf16", "avx512_bf16")
-"""Instruction sets that are faster in bfloat16 than in float32, if the engine chooses them. Others widen what they
-multiply, and are slower."""
 COVERAGE: Final = 0.9995
 SMALLEST: Final = 32
 TINY: Final = 5_000
@@ -102,11 +98,6 @@ def settings_for(source: Side, target: Side, vocabulary_size: int, epochs: int) 
     if source.lines < TINY:
         chosen["training.epochs"] = str(min(epochs * TINY // max(source.lines, 1), MOST_EPOCHS))
     return chosen
-
-
-def fitting_precision(wanted: str, isa: str) -> str:
-    """What to train in: float32 in place of bfloat16 where that would be slower."""
-    return "float32" if wanted == "bfloat16" and isa not in MULTIPLIES_PAIRS else wanted
 
 
 def seen_languages(files: Sequence[Path], languages: Sequence[str]) -> list[str]:
@@ -186,9 +177,6 @@ def main() -> None:
     fitting = fitting_vocabulary(texts, size, float(chosen.get("data.character_coverage", 1.0)))
     if fitting != size:
         chosen["data.vocabulary_size"] = str(fitting)
-    precision = preset["training"]["precision"]
-    if (found := fitting_precision(precision, native.context(1).isa)) != precision:
-        chosen["training.precision"] = found
     print(path)
     for key, value in (named | chosen).items():
         print(f"{key}={value}")

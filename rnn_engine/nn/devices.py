@@ -45,6 +45,10 @@ class Device(Protocol):
     feeds: bool
     waits: bool
 
+    @property
+    def fastest(self) -> torch.dtype:
+        """The type in which it multiplies fastest, of float32 and bfloat16."""
+
     def context(self, threads: int) -> native.Context:
         """The engine's context; `threads` are the CPU's."""
 
@@ -91,8 +95,13 @@ class Cpu:
     waits = True
     tf32 = matmul_tf32 = False
 
-    def context(self, threads: int) -> native.Context:
+    @property
+    def fastest(self) -> torch.dtype:
         """See `Device`, as for the rest."""
+        return torch.bfloat16 if native.context(1).isa in native.MULTIPLY_BFLOAT16 else torch.float32
+
+    def context(self, threads: int) -> native.Context:
+        """Of that many of the process's threads."""
         return native.context(threads)
 
     def new(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -172,6 +181,12 @@ class Cuda:
         self.name = f"cuda:{index}"
         self._index = index
         self._device = device or torch.device("cuda", index)
+
+    @property
+    def fastest(self) -> torch.dtype:
+        """Matrix units take bfloat16 from compute capability 8.0 on."""
+        real = self._device.type == "cuda"
+        return torch.float32 if real and torch.cuda.get_device_capability(self._index) < (8, 0) else torch.bfloat16
 
     def context(self, threads: int) -> native.Context:
         """One a device; the CPU's threads are nothing to it."""

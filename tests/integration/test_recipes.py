@@ -21,7 +21,6 @@ from synthetic import make_pairs
 from nmt.config_file import load_config
 from nmt.data.subwords import train_subwords
 from nmt.data.text import CorpusError, read_pairs
-from rnn_engine import native
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 sys.path[:0] = [str(RECIPES), str(RECIPES / "your-pair")]
@@ -228,13 +227,6 @@ def test_settings_say_the_languages_of_each_direction():
 def test_preset_by_size(pairs, preset):
     assert choose.preset_for(pairs, shared=False) == preset
     assert choose.preset_for(pairs, shared=True) == ("5k-both" if preset == "5k" else preset)
-
-
-def test_precision_by_instruction_set():
-    for isa in native.ISAS:
-        expected = "bfloat16" if isa.endswith("_bf16") else "float32"
-        assert choose.fitting_precision("bfloat16", isa) == expected
-        assert choose.fitting_precision("float32", isa) == "float32"
 
 
 def side(text, lines=20_000):

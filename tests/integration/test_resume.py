@@ -4,12 +4,15 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from synthetic import make_config, make_pairs, write_corpus
 
+import nmt.training.precision
 from nmt.config import Config
 from nmt.data.batching import ALL, TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
 from nmt.model.seq2seq import Seq2Seq
+from nmt.model_folder.files import read_settings
 from nmt.training import TrainingError
 from nmt.training.trainer import TrainingResult, build_model, train
 
@@ -61,6 +64,20 @@ def test_resumed_equals_uninterrupted(tmp_path, files, ema_decay):
     assert result.best_score == expected.best_score
     for name in MODEL_FILES:
         assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+
+
+def test_the_precision_that_was_chosen_stays_where_training_goes_on(tmp_path, files, monkeypatch):
+    settings = {"epochs": 2, "validate_every": 7}
+    whole = make_config(tmp_path / "whole", files, precision="bfloat16", **settings)
+    parts = make_config(tmp_path / "parts", files, precision="auto", **settings)
+    run(whole)
+    for chosen, stop in ((torch.bfloat16, 3), (torch.float32, None)):  # stopped, and continued on another machine
+        monkeypatch.setattr(nmt.training.precision, "fastest", lambda device, chosen=chosen: chosen)
+        result = run(parts, stop_after=stop)
+    assert result.status == "finished"
+    assert (parts.folder / "model.safetensors").read_bytes() == (whole.folder / "model.safetensors").read_bytes()
+    assert read_settings(parts.folder).training.precision == "bfloat16"
+    assert run(parts).status == "already finished"
 
 
 def test_same_seed_same_model_other_seed_other_model(tmp_path, files):

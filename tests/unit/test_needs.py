@@ -7,7 +7,7 @@ import torch
 
 from nmt.model.attention import Attention, AttentionMemory
 from nmt.model.needs import attention_needs, linear_workspace, rounded_bytes
-from nmt.training.loss import mixed
+from nmt.training.precision import mixed
 from rnn_engine import linear, native
 from rnn_engine.memory import pool
 

@@ -1,5 +1,7 @@
 """training.precision: what runs in bfloat16, and what stays in float32."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from small import make_batch, make_config
@@ -9,6 +11,9 @@ from nmt.model.readout import loss_workspace, output_loss
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.footprint import Footprint
 from nmt.training.loss import batch_loss
+from nmt.training.precision import mixed
+from rnn_engine import native
+from rnn_engine.nn.devices import Cuda
 
 
 @pytest.mark.parametrize("cell", ["lstm", "mi_lstm"])
@@ -55,3 +60,18 @@ def test_the_footprint_is_that_of_the_precision():
     with torch.autocast("cpu", torch.bfloat16):
         expected = loss_workspace(weight, 18)
     assert half - single == expected - loss_workspace(weight, 18) != 0
+
+
+@pytest.mark.parametrize("isa", native.ISAS)
+def test_auto_is_what_the_processor_multiplies_fastest(monkeypatch, isa):
+    monkeypatch.setattr(native, "context", lambda threads: SimpleNamespace(isa=isa))
+    multiplies = isa in ("amx_bf16", "avx512_bf16")
+    with mixed(torch.device("cpu"), "auto"):
+        assert torch.is_autocast_enabled("cpu") == multiplies
+        assert not multiplies or torch.get_autocast_dtype("cpu") == torch.bfloat16
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)])
+def test_auto_is_what_the_card_multiplies_fastest(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
+    assert Cuda(0).fastest == expected
