@@ -48,9 +48,13 @@ RNN_ENGINE_INLINE void for_each_marks(const Mask& mask, std::int64_t columns, co
 template <class V, class Stored = typename V::Scalar>
 void dropout(const DropoutRow<Stored>& t) {
   using T = typename V::Scalar;
+  const T scale = t.scale;  // which the compiler takes for one of the values that are written
   for_each_marks<V>(t.mask, t.columns, [&](std::int64_t first, std::int64_t last, const T* marks) {
-    for (std::int64_t i = first; i < last; ++i)
-      t.out[i] = narrow<Stored>((t.in ? widen(t.in[i]) : T(1)) * ((T(1) - marks[i - first]) * t.scale));
+    if (!t.in)
+      for (std::int64_t i = first; i < last; ++i) t.out[i] = narrow<Stored>((T(1) - marks[i - first]) * scale);
+    else
+      for (std::int64_t i = first; i < last; ++i)
+        t.out[i] = narrow<Stored>(widen(t.in[i]) * ((T(1) - marks[i - first]) * scale));
   });
 }
 

@@ -17,7 +17,7 @@ class Forward {
         tile_(run, workspace.rolling) {}
 
   // Ends with a barrier.
-  void run(const Tile& tile) const {
+  void run(const Tile& tile) {
     const Shape& s = run_.shape();
     ForwardPseudoLayer<T> pseudo{call_.rows_of(tile), packed(tile)};
     if (!pseudo.h) pseudo.h = {rolling_.h, step_range(s, tile.direction, tile.s0, tile.s1).row0, pseudo.size.R};
@@ -26,7 +26,9 @@ class Forward {
       tile_.begin(pseudo, call_.h0(tile), call_.c0(tile));
       run_.team.barrier();
     }
-    tile_.run(pseudo, tile.s0, tile.s1);
+    const auto index = static_cast<std::int64_t>(pseudo_layer_index(s, tile));
+    tile_.run(pseudo, tile.s0, tile.s1, index == last_);
+    last_ = index;
   }
 
  private:
@@ -44,6 +46,7 @@ class Forward {
   const ForwardCall<T> call_;
   const Rolling<T>& rolling_;
   const ForwardTile<T> tile_;
+  std::int64_t last_ = -1;  // the pseudo-layer of the tile before
 };
 
 }  // namespace
@@ -57,7 +60,7 @@ void run_forward(const Plan& plan, const Backend& backend, Pool& pool, const rnn
               const ForwardWorkspace<T> workspace(plan.layout(), arena, group);
               const Runner<T> runner{team, plan, args.masks, backend.template kernels<T>(),
                                      backend.template kernels<Value<T>>()};
-              const Forward<T> forward(runner, args, workspace);
+              Forward<T> forward(runner, args, workspace);
               each_tile([&](const Tile& tile) { forward.run(tile); });
             });
 }

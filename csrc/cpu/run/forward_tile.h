@@ -34,8 +34,9 @@ class ForwardTile {
     copy.template operator()<Value<T>>(run_.shape().B * size.H, c0, pseudo.cn);
   }
 
-  // Ends with a barrier.
-  void run(const ForwardPseudoLayer<T>& pseudo, std::int64_t s0, std::int64_t s1) const {
+  // `drawn`: this group's tile before was of the same pseudo-layer, whose mask of h still lies there. Ends with a
+  // barrier.
+  void run(const ForwardPseudoLayer<T>& pseudo, std::int64_t s0, std::int64_t s1, bool drawn = false) const {
     const Shape& s = run_.shape();
     const LayerShape& size = pseudo.size;
     const StepRange range = step_range(s, pseudo.direction, s0, s1);
@@ -67,7 +68,7 @@ class ForwardTile {
     else
       multiply_gates(run_, product);
     const bool recurrent = s.recurrent_dropout > 0;
-    if (recurrent) begin_recurrent_dropout(pseudo);
+    if (recurrent) begin_recurrent_dropout(pseudo, drawn);
     if (recurrent || !gates_by_units(run_.team, unit_tiles)) run_.team.barrier();
     for (std::int64_t step = s0; step < s1; ++step) {
       run_step(pseudo, step_at(s, pseudo.direction, step), step, wx, step == s0, step == s1 - 1);
@@ -86,10 +87,10 @@ class ForwardTile {
 
   // h of all sequences after recurrent dropout, as it stands before the tile; for steps of either parity, as
   // a sequence may begin at both.
-  void begin_recurrent_dropout(const ForwardPseudoLayer<T>& pseudo) const {
+  void begin_recurrent_dropout(const ForwardPseudoLayer<T>& pseudo, bool drawn) const {
     const std::int64_t R = pseudo.size.R;
     const Team::Range rows = run_.team.share(run_.shape().B);
-    recurrent_factors(run_, pseudo.layer, pseudo.direction, rows, rolling_.factors);
+    if (!drawn) recurrent_factors(run_, pseudo.layer, pseudo.direction, rows, rolling_.factors);
     for (T* h_dropped : rolling_.h_dropped)
       run_.kernels.scale({pseudo.hn + rows.begin * R, rolling_.factors + rows.begin * R, h_dropped + rows.begin * R,
                           (rows.end - rows.begin) * R});
