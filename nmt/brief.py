@@ -75,6 +75,7 @@ class ModelSettings(NamedTuple):
     context: str = "readout"
     zoneout: float = 0.0
     input_feeding: bool = False
+    attend_embeddings: bool = False
 
 
 class DecodingSettings(NamedTuple):
@@ -139,6 +140,7 @@ _MODEL: Final[Mapping[str, Callable[[object], bool]]] = {
     "context": _one_of("readout", "upper"),
     "zoneout": _within(ZONEOUT),
     "input_feeding": _is_flag,
+    "attend_embeddings": _is_flag,
 }
 _DECODING: Final[Mapping[str, Callable[[object], bool]]] = {
     "beam_size": _within(BEAM_SIZE),

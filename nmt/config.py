@@ -102,6 +102,9 @@ class ModelConfig(Section):
     input_feeding: bool = False
     """Whether the decoder's first layer reads, beside a word, the attentional vector of the step before (Luong), and so
     knows what has been looked at. Training then goes step by step, which takes longer. With `context = "readout"`."""
+    attend_embeddings: bool = False
+    """Whether attention averages the source's embeddings, too, beside the encoder's states: of a word that is read, and
+    not only of its sentence, the decoder knows which it is, and may translate it by itself or copy it."""
     tie_embeddings: bool = True
     """Share the target embedding with the output layer and, with a joint vocabulary, with the source embedding."""
     dropout: Fraction = 0.3
@@ -297,6 +300,8 @@ class Config(Section):
         heads, width = self.model.attention_heads, self.model.hidden_size
         if width % heads:
             raise ValueError(f"model.attention_heads: expected a divisor of model.hidden_size = {width}, got {heads}")
+        if self.model.attend_embeddings and (width := self.model.embedding_size) % heads:
+            raise ValueError(f"model.attention_heads: expected a divisor of model.embedding_size = {width}, got {heads}")
         if self.model.input_feeding and self.model.context != "readout":
             raise ValueError(
                 "model.input_feeding: expected model.context = 'readout', where the last layer asks, and the first is "

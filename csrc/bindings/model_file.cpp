@@ -61,7 +61,8 @@ nb::list ModelFile::sections() const {
 
 rnn_translate_shape shape_of(const ShapeNumbers& n) {
   const auto kind = [](int64_t number) { return static_cast<int32_t>(std::clamp<int64_t>(number, -1, 256)); };
-  return {kind(n[0]), kind(n[1]), kind(n[2]), n[3], n[4], n[5], n[6], n[7], n[8], n[9], kind(n[10]), n[11], n[12]};
+  return {kind(n[0]), kind(n[1]), kind(n[2]), n[3],        n[4],  n[5],  n[6],
+          n[7],       n[8],       n[9],       kind(n[10]), n[11], n[12], n[13]};
 }
 
 nb::object ModelFile::read(const std::string& name) const {

@@ -25,7 +25,7 @@ class NamedTensors {
 };
 
 // Of a shape's numbers in their order.
-using ShapeNumbers = std::array<int64_t, 13>;
+using ShapeNumbers = std::array<int64_t, 14>;
 rnn_translate_shape shape_of(const ShapeNumbers& numbers);
 
 class ModelFile {

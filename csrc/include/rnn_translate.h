@@ -44,6 +44,8 @@ typedef struct {
   /* 1: the decoder's first layer reads, beside a word, the attentional vector of the step before; with the context
    * readout */
   int64_t input_feeding;
+  /* 1: the encoder's states have the embeddings that it read behind them, and attention gives the average of both */
+  int64_t attend_embeddings;
 } rnn_translate_shape;
 
 typedef struct {

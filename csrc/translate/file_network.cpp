@@ -46,18 +46,19 @@ Bfloat16Matrix bfloat16_of(const rnn_translate_section& section) {
 rnn_translate_shape shape_of(const ModelFile& file) {
   const rnn_translate_section* section = file.find(kNetworkSection, RNN_TRANSLATE_OF_INT64);
   const auto told = [](std::int64_t count) {
-    return count == kNetworkNumbers || count == kEarlierNumbers[0] || count == kEarlierNumbers[1];
+    return count == kNetworkNumbers ||
+           std::find(std::begin(kEarlierNumbers), std::end(kEarlierNumbers), count) != std::end(kEarlierNumbers);
   };
   require(
       section && section->rows == 1 && told(section->columns),
       std::string("expected a section `") + kNetworkSection + "` of " + std::to_string(kNetworkNumbers) + " numbers");
-  std::int64_t numbers[kNetworkNumbers] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, RNN_TRANSLATE_READOUT, 0, 0};
+  std::int64_t numbers[kNetworkNumbers] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, RNN_TRANSLATE_READOUT, 0, 0, 0};
   std::memcpy(numbers, section->data, sizeof(std::int64_t) * static_cast<std::size_t>(section->columns));
   for (const int i : {0, 1, 2, 10})
     require(numbers[i] >= 0 && numbers[i] < 256, "network: a cell, attention, precision or context that there is not");
   const auto kind = [&](int i) { return static_cast<std::int32_t>(numbers[i]); };
-  return {kind(0),    kind(1),    kind(2),    numbers[3], numbers[4],  numbers[5], numbers[6],
-          numbers[7], numbers[8], numbers[9], kind(10),   numbers[11], numbers[12]};
+  return {kind(0),    kind(1),    kind(2),    numbers[3], numbers[4],  numbers[5],  numbers[6],
+          numbers[7], numbers[8], numbers[9], kind(10),   numbers[11], numbers[12], numbers[13]};
 }
 
 Tensors tensors_of(const ModelFile& file) {
@@ -93,7 +94,7 @@ std::vector<char> file_of(std::vector<rnn_translate_section> sections, const rnn
   const std::int64_t numbers[kNetworkNumbers] = {
       shape.cell,           shape.attention,   shape.precision,      shape.source_vocabulary, shape.target_vocabulary,
       shape.embedding_size, shape.hidden_size, shape.encoder_layers, shape.decoder_layers,    shape.attention_heads,
-      shape.context,        shape.zoneout,     shape.input_feeding};
+      shape.context,        shape.zoneout,     shape.input_feeding,  shape.attend_embeddings};
   sections.push_back({kNetworkSection, RNN_TRANSLATE_OF_INT64, 1, kNetworkNumbers, numbers});
   std::vector<std::string> names;  // of scales
   names.reserve(tensors.used().size());

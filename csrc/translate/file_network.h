@@ -15,7 +15,7 @@ namespace rnn_engine::translate {
 inline constexpr const char* kNetworkSection = "network";
 // Those of earlier versions are without heads, context and zoneout, or without input feeding; there is then one head,
 // the context readout, and nothing of the others.
-inline constexpr std::int64_t kNetworkNumbers = 13, kEarlierNumbers[] = {9, 12};
+inline constexpr std::int64_t kNetworkNumbers = 14, kEarlierNumbers[] = {9, 12, 13};
 
 // What a file says of its network. Throws InvalidArgument, like the next.
 rnn_translate_shape shape_of(const ModelFile& file);

@@ -35,6 +35,11 @@ const rnn_translate_shape& checked(const rnn_translate_shape& shape) {
           "zoneout: expected 0 to 1000000 millionths, got " + std::to_string(shape.zoneout));
   require(shape.input_feeding == 0 || (shape.input_feeding == 1 && shape.context == RNN_TRANSLATE_READOUT),
           "input_feeding: expected 0, or with the context readout 1, got " + std::to_string(shape.input_feeding));
+  require(shape.attend_embeddings == 0 || shape.attend_embeddings == 1,
+          "attend_embeddings: expected 0 or 1, got " + std::to_string(shape.attend_embeddings));
+  require(!shape.attend_embeddings || shape.embedding_size % shape.attention_heads == 0,
+          "attention_heads: expected a divisor of embedding_size " + std::to_string(shape.embedding_size) + ", got " +
+              std::to_string(shape.attention_heads));
   require(shape.precision >= RNN_TRANSLATE_FLOAT32 && shape.precision <= RNN_TRANSLATE_BFLOAT16,
           "precision: expected 0 (float32), 1 (int8) or 2 (bfloat16), got " + std::to_string(shape.precision));
   return shape;
@@ -117,6 +122,12 @@ std::vector<std::unique_ptr<Source>> Network::encode(const std::vector<std::vect
   for (std::size_t t = 0; t < sizes.size(); ++t)
     for (std::int64_t b = 0; b < sizes[t]; ++b) words.push_back(sources[static_cast<std::size_t>(b)][t]);
   encoder_->run(sizes, {nullptr, words.data()}, states.at_least(rows * C));
+  if (shape_.attend_embeddings)
+    for (std::int64_t row = rows - 1; row >= 0; --row) {  // from the end on, as the rows move apart
+      float* state = states.data() + row * C;
+      std::memmove(state, states.data() + row * 2 * H, sizeof(float) * 2 * H);
+      source_table_->look_up(words[static_cast<std::size_t>(row)], state + 2 * H);
+    }
   keys_->apply(rows, states.data(), C, keys.at_least(rows * H), H);
   if (shape_.attention != RNN_TRANSLATE_ADDITIVE) {
     const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(H / shape_.attention_heads)));

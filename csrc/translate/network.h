@@ -99,7 +99,9 @@ class Network {
   void begin(std::int64_t rows, const float* summaries, std::vector<std::unique_ptr<Source>>& sources) const;
 
   std::int64_t states_of_layer() const { return kCellTable[shape_.cell].single_state ? 1 : 2; }
-  std::int64_t context_size() const { return 2 * shape_.hidden_size; }  // C
+  std::int64_t context_size() const {  // C
+    return 2 * shape_.hidden_size + (shape_.attend_embeddings ? shape_.embedding_size : 0);
+  }
   std::size_t asking_layers() const { return shape_.context == RNN_TRANSLATE_UPPER ? 1 : decoder_.size(); }
 
   rnn_translate_shape shape_;

@@ -24,6 +24,7 @@ def network_of(config: Config) -> dict[str, Any]:
         "attention_heads": shape.attention_heads,
         "context": shape.context,
         "input_feeding": shape.input_feeding,
+        "attend_embeddings": shape.attend_embeddings,
         "recurrent_dropout": shape.recurrent_dropout,
         "zoneout": shape.zoneout,
         "tie_embeddings": shape.tie_embeddings,
@@ -100,6 +101,7 @@ def _network_text(network: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> 
     heads, attention = network["attention_heads"], f"{network['attention']} attention"
     attention += f" of {heads} heads" if heads > 1 else ""
     attention += ", read by the layers above the first" if network["context"] == "upper" else ""
+    attention += ", of states and embeddings" if network["attend_embeddings"] else ""
     attention += ", fed back into the first layer" if network["input_feeding"] else ""
     yield _row("decoder", f"{_layers(network['decoder_layers'], cell)}, {width} wide, {attention}")
     if noise := [

@@ -23,8 +23,8 @@ _BYTES: Final = {"bytes": 1, "float32": 4, "int64": 8, "float64": 8, "int32": 4}
 _PANEL: Final = 16  # rows of a panel of what is rounded, each of which is filled up
 _ROUNDED: Final = {"int8": (4, 1), "bfloat16": (2, 2)}  # to a multiple of so many values, of so many bytes
 # Of a shape, those that files of earlier versions tell, and what the rest then are: one head, readout, no zoneout, no
-# input feeding.
-_NUMBERS, _EARLIER, _REST = 13, (9, 12), (1, 0, 0, 0)
+# input feeding, no embeddings beside the states.
+_NUMBERS, _EARLIER, _REST = 14, (9, 12, 13), (1, 0, 0, 0, 0)
 _PRECISION, _SIZES = 2, slice(3, 5)  # where these stand in it
 
 

@@ -200,6 +200,7 @@ def shape_numbers(shape: NetworkShape, precision: str) -> tuple[int, ...]:
         _CONTEXT[shape.context],
         round(1e6 * shape.zoneout),
         int(shape.input_feeding),
+        int(shape.attend_embeddings),
     )
 
 

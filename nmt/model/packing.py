@@ -46,6 +46,7 @@ def pack(model: Seq2Seq, names: Mapping[str, Tensor], precision: str = "float32"
         model.decoder.context,
         encoder.zoneout[1],
         model.decoder.input_feeding,
+        model.encoder.gives_embeddings,
         one_table=model.source_embedding is model.target_embedding,
         tied=model.output_weight is None,
     )

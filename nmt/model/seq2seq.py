@@ -72,7 +72,13 @@ class Seq2Seq(nn.Module):
         shared = config.data.joint_vocabulary and shape.tie_embeddings
         source = target if shared else _embedding(source_vocab_size, shape)
         encoder = Encoder(
-            shape.cell, shape.embedding_size, shape.hidden_size, shape.encoder_layers, noise, shape.memory
+            shape.cell,
+            shape.embedding_size,
+            shape.hidden_size,
+            shape.encoder_layers,
+            noise,
+            shape.memory,
+            gives_embeddings=shape.attend_embeddings,
         )
         decoder = Decoder(
             shape.cell,

@@ -35,6 +35,8 @@ class NetworkShape:
     """How much of a layer's states stays at each step what it was."""
     input_feeding: bool = False
     """Whether the decoder's first layer reads the attentional vector of the step before, too."""
+    attend_embeddings: bool = False
+    """Whether the encoder's states have its embeddings behind them."""
     one_table: bool = False
     """Whether one embedding serves both sides."""
     tied: bool = False
@@ -66,6 +68,7 @@ class NetworkShape:
             shape.context,
             shape.zoneout,
             shape.input_feeding,
+            shape.attend_embeddings,
             one_table=config.data.joint_vocabulary and shape.tie_embeddings,
             tied=shape.tie_embeddings,
         )
@@ -73,7 +76,8 @@ class NetworkShape:
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Names, as in the files of models, and shapes of all parameters; what is shared comes once."""
         width, hidden, target = self.embedding_size, self.hidden_size, self.target_vocabulary
-        context, states = 2 * hidden, 1 if CELLS[self.cell].single_state else 2
+        context = 2 * hidden + (width if self.attend_embeddings else 0)
+        states = 1 if CELLS[self.cell].single_state else 2
         upper = context + hidden if self.context == "upper" else hidden
         first = width + hidden if self.input_feeding else width
         encoder = StackSpec(self.cell, width, hidden, self.encoder_layers, bidirectional=True)

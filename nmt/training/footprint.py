@@ -97,7 +97,7 @@ class Footprint:
     def _with(self, source_steps: int, target_steps: int, batch: int, reserve: int, workspace: int) -> Need:
         """Add what all else needs to what the recurrent layers need."""
         shape, decoder = self._shape, self._model.decoder
-        width, hidden, states = shape.embedding_size, shape.hidden_size, 2 * shape.hidden_size
+        width, hidden, states = shape.embedding_size, shape.hidden_size, self._model.encoder.output_size
         weight, _ = self._model.output_layer
         # Values for each source token. Of width 2H: the states as the layers give them, padded and dropped, and four
         # gradients. Of width H: the keys and their gradient.

@@ -311,8 +311,9 @@ void try_shape(Bytes& bytes) {
   const auto any = static_cast<std::int64_t>(bytes.take(8));
   std::int64_t* const sizes[] = {&shape.source_vocabulary, &shape.target_vocabulary, &shape.embedding_size,
                                  &shape.hidden_size,       &shape.encoder_layers,    &shape.decoder_layers,
-                                 &shape.attention_heads,   &shape.zoneout,           &shape.input_feeding};
-  if (bytes.flag()) *sizes[bytes.between(0, 8)] = any;
+                                 &shape.attention_heads,   &shape.zoneout,           &shape.input_feeding,
+                                 &shape.attend_embeddings};
+  if (bytes.flag()) *sizes[bytes.between(0, 9)] = any;
   const int count = bytes.flag() ? tensors.count : static_cast<int>(bytes.between(0, tensors.count));
   const auto which = static_cast<std::size_t>(bytes.between(0, tensors.count - 1));
   if (bytes.between(0, 3) == 0) tensors.list[which].count = any;

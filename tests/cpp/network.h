@@ -26,7 +26,8 @@ static inline rnn_translate_shape shape_of(int cell, int attention, int precisio
                                      attention == RNN_TRANSLATE_GENERAL ? 1 : 3,
                                      cell % 2 ? RNN_TRANSLATE_UPPER : RNN_TRANSLATE_READOUT,
                                      cell == RNN_ENGINE_GRU ? 100000 : 0,
-                                     cell == RNN_ENGINE_LAYER_NORM_LSTM || cell == RNN_ENGINE_GRU};
+                                     cell == RNN_ENGINE_LAYER_NORM_LSTM || cell == RNN_ENGINE_GRU,
+                                     attention == RNN_TRANSLATE_GENERAL && cell != RNN_ENGINE_LSTM};
   return shape;
 }
 
@@ -59,6 +60,7 @@ static inline void add_layer(Tensors* t, int cell, const char* prefix, const cha
 static inline void make_tensors(Tensors* t, const rnn_translate_shape* shape) {
   random_state = 4711;
   t->count = 0;
+  const int C = shape->attend_embeddings ? 2 * H + E : 2 * H;
   add(t, "", "source_embedding.table.weight", "", SOURCE * E);
   add(t, "", "target_embedding.table.weight", "", TARGET * E);
   add(t, "", "output_bias", "", TARGET);
@@ -72,15 +74,15 @@ static inline void make_tensors(Tensors* t, const rnn_translate_shape* shape) {
     char prefix[32];
     snprintf(prefix, sizeof prefix, "decoder.layers.%d.", layer);
     const int first = shape->input_feeding ? E + H : E;
-    add_layer(t, shape->cell, prefix, "_l0", !layer ? first : shape->context == RNN_TRANSLATE_UPPER ? 3 * H : H);
+    add_layer(t, shape->cell, prefix, "_l0", !layer ? first : shape->context == RNN_TRANSLATE_UPPER ? C + H : H);
   }
   const int states = shape->cell == RNN_ENGINE_GRU ? 1 : 2;
-  add(t, "", "decoder.initial.weight", "", states * shape->decoder_layers * H * 2 * H);
+  add(t, "", "decoder.initial.weight", "", states * shape->decoder_layers * H * C);
   add(t, "", "decoder.initial.bias", "", states * shape->decoder_layers * H);
-  add(t, "", "decoder.attention.key_projection.weight", "", H * 2 * H);
+  add(t, "", "decoder.attention.key_projection.weight", "", H * C);
   add(t, "", "decoder.attention.query_projection.weight", "", H * H);
   add(t, "", "decoder.attention.vector", "", H);
-  add(t, "", "decoder.combine.weight", "", H * 3 * H);
+  add(t, "", "decoder.combine.weight", "", H * (C + H));
   add(t, "", "decoder.combine.bias", "", H);
   add(t, "", "decoder.project.weight", "", E * H);
   add(t, "", "decoder.project.bias", "", E);

@@ -194,6 +194,9 @@ static void test_errors(void) {
   wrong.zoneout = 1000001;
   expect_error(rnn_translate_model_create(&wrong, tensors.list, tensors.count, NULL, &model), "zoneout");
   wrong = shape;
+  wrong.attend_embeddings = 2;
+  expect_error(rnn_translate_model_create(&wrong, tensors.list, tensors.count, NULL, &model), "attend_embeddings");
+  wrong = shape;
   wrong.context = 2;
   expect_error(rnn_translate_model_create(&wrong, tensors.list, tensors.count, NULL, &model), "context");
   wrong = shape;

@@ -26,6 +26,9 @@ ATTENTION = [
     {"attention": "additive", "attention_heads": 4},
     {"attention": "general", "input_feeding": True},
     {"attention": "additive", "attention_heads": 2, "input_feeding": True},
+    {"attention": "dot", "attention_heads": 2, "attend_embeddings": True},
+    {"attention": "additive", "context": "upper", "attend_embeddings": True},
+    {"attention": "dot", "input_feeding": True, "attend_embeddings": True},
 ]
 SOURCE = torch.tensor([[5, 6, 7], [8, 9, 3], [4, 3, 0], [3, 0, 0]])  # [S, B]
 LENGTHS = torch.tensor([4, 3, 2])
@@ -101,7 +104,7 @@ def test_sources_are_not_copied_while_all_sentences_live():
     assert [each.shape for each in wide.layers] == [(2, 6, 8), (2, 6, 8)]
 
 
-@pytest.mark.parametrize("reads", [{"context": "upper"}, {"input_feeding": True}])
+@pytest.mark.parametrize("reads", [{"context": "upper"}, {"input_feeding": True}, {"attend_embeddings": True}])
 def test_every_parameter_is_trained(reads):
     kinds = {"attention": "additive", **reads}
     model = make_model(joint=False, tie_embeddings=False, encoder_layers=2, **kinds).train()

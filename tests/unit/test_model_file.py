@@ -98,7 +98,7 @@ def test_the_page_tells_how_to_read_it(files: dict[str, Path]) -> None:
     whole, rounded, halved = (read_as_the_page_says(files[each]) for each in ("float32", "int8", "bfloat16"))
     for sections, precision in ((whole, 0), (rounded, 1), (halved, 2)):
         assert sections["joint.spm"][3] == (FOLDER / "joint.spm").read_bytes()
-        assert struct.unpack("<13q", sections["network"][3])[2] == precision
+        assert struct.unpack("<14q", sections["network"][3])[2] == precision
         assert struct.unpack("<5d", sections["search"][3])[0] == 5
         assert json.loads(sections["config.json"][3])["data"]["source_language"] == "en"
         assert json.loads(sections["origin.json"][3])["sha256"].keys() == {"joint.spm", "model.safetensors"}

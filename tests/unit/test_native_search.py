@@ -29,6 +29,8 @@ ATTENTION = [
     {"attention": "general", "context": "upper"},
     {"attention": "additive", "attention_heads": 4},
     {"attention": "dot", "attention_heads": 2, "input_feeding": True},
+    {"attention": "dot", "attention_heads": 2, "attend_embeddings": True},
+    {"attention": "general", "context": "upper", "attend_embeddings": True},
 ]
 DECODING = DecodingConfig(max_length_factor=1.0, max_length_extra=4)
 

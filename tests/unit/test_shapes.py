@@ -12,7 +12,7 @@ from nmt.model_folder.weights import parameters_of
 
 @pytest.mark.parametrize("cell", sorted(CELLS))
 @pytest.mark.parametrize("attention", ["dot", "general", "additive"])
-@pytest.mark.parametrize("reads", [{}, {"context": "upper"}, {"input_feeding": True}])
+@pytest.mark.parametrize("reads", [{}, {"context": "upper"}, {"input_feeding": True}, {"attend_embeddings": True}])
 @pytest.mark.parametrize(("joint", "tied"), [(True, True), (True, False), (False, True), (False, False)])
 def test_they_are_those_of_the_network(cell, attention, reads, joint, tied):
     shape = {"cell": cell, "attention": attention, **reads, "encoder_layers": 2, "decoder_layers": 3}
