@@ -35,7 +35,7 @@ class Encoder(nn.Module):
         memory: What the layers keep for their backward pass, as in `model.memory`.
         gives_embeddings: Whether what it has read stands behind its states.
 
-    Source: Kuang et al. 2018, section 3.1 (source-side bridging: the embedding behind the state).
+    Source: Kuang et al. 2018 (source-side bridging: the embedding behind the state).
     """
 
     def __init__(
