@@ -300,8 +300,11 @@ class Config(Section):
         heads, width = self.model.attention_heads, self.model.hidden_size
         if width % heads:
             raise ValueError(f"model.attention_heads: expected a divisor of model.hidden_size = {width}, got {heads}")
-        if self.model.attend_embeddings and (width := self.model.embedding_size) % heads:
-            raise ValueError(f"model.attention_heads: expected a divisor of model.embedding_size = {width}, got {heads}")
+        if self.model.attend_embeddings and self.model.embedding_size % heads:
+            raise ValueError(
+                "model.attention_heads: expected, with model.attend_embeddings, a divisor of model.embedding_size = "
+                f"{self.model.embedding_size}, too, got {heads}"
+            )
         if self.model.input_feeding and self.model.context != "readout":
             raise ValueError(
                 "model.input_feeding: expected model.context = 'readout', where the last layer asks, and the first is "
