@@ -13,8 +13,8 @@
 namespace rnn_engine::translate {
 
 inline constexpr const char* kNetworkSection = "network";
-// Those of earlier versions are without heads, context and zoneout, or without input feeding; there is then one head,
-// the context readout, and nothing of the others.
+// Those of earlier versions are without heads, context and zoneout, or without input feeding, or the embeddings; there
+// is then one head, the context readout, and nothing of the others.
 inline constexpr std::int64_t kNetworkNumbers = 14, kEarlierNumbers[] = {9, 12, 13};
 
 // What a file says of its network. Throws InvalidArgument, like the next.

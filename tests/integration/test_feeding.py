@@ -4,23 +4,20 @@ import signal
 from pathlib import Path
 
 import pytest
+from forms import check_every_form, with_model
 from synthetic import make_config, make_pairs, write_corpus
 
-from nmt.commands import export, info
+from nmt.commands import info
 from nmt.config import Config
 from nmt.data.batching import ALL, TrainingBatches, validation_batches
 from nmt.data.preparation.prepare import PreparedData, prepare
-from nmt.decoding.translator import Translator
-from nmt.evaluation import score
 from nmt.training.trainer import TrainingResult, build_model, train
 
 PAIRS = make_pairs(200, seed=1)
 
 
 def fed(config: Config, **model: object) -> Config:
-    return Config.model_validate(
-        config.model_dump() | {"model": config.model.model_dump() | {"input_feeding": True, **model}}
-    )
+    return with_model(config, input_feeding=True, **model)
 
 
 def run(config: Config, stop_after: int | None = None) -> TrainingResult:
@@ -55,19 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_learns_and_translates_in_every_form(folder, tmp_path):
-    sources, targets = ([pair[side] for pair in PAIRS[:80]] for side in (0, 1))
-    file = tmp_path / "model.nmt"
-    export.run(folder, file, "int8")
-    for model, settings in (
-        (folder, {}),
-        (folder, {"precision": "int8"}),
-        (folder, {"precision": "bfloat16"}),
-        (folder, {"search": "reference"}),
-        (file, {}),
-        ([folder, file], {}),
-    ):
-        translator = Translator.load(model, threads=1, **settings)
-        assert score(translator.translate(sources, beam_size=2), targets).bleu > 98, (model, settings)
+    check_every_form(folder, PAIRS[:80], tmp_path / "model.nmt")
 
 
 def test_it_is_told(folder, capsys):
