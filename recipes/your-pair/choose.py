@@ -1,17 +1,19 @@
 """Choose the settings that suit a training text: a preset by its size, and what its writing asks for.
 
 Run as `python recipes/your-pair/choose.py DATA SOURCE TARGET`, where DATA holds train.src.gz and train.tgt.gz, and
-SOURCE and TARGET are the languages, or `src` and `tgt` if nobody has said. It prints the preset's path, then a setting
-(`section.key=value`) a line, the languages among them; what it says to the user goes to stderr.
+SOURCE and TARGET are the languages, or `src` and `tgt` if nobody has said. With `--more` the model learns more.tgt.gz
+as well, with what more.tsv has for its source. It prints the preset's path, then a setting (`section.key=value`) a
+line, the languages among them; what it says to the user goes to stderr.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final
@@ -25,6 +27,10 @@ PRESETS: Final = ((10_000, "5k"), (32_000, "20k"), (100_000, "50k"), (400_000, "
 BOTH_WAYS: Final = {"5k": "5k-both"}
 """What takes the place of a preset where the languages share their letters: a model that translates either way, and
 learns each direction from the other, too."""
+MORE: Final = "more"
+"""The preset for pairs beside text of the target language alone."""
+LINES_A_PAIR: Final = 2.0
+"""Lines of such text for each pair, at most, in an epoch: with more of them the pairs come more than once."""
 COVERAGE: Final = 0.9995
 SMALLEST: Final = 32
 TINY: Final = 5_000
@@ -109,14 +115,15 @@ def seen_languages(files: Sequence[Path], languages: Sequence[str]) -> list[str]
     return seen
 
 
-def language_settings(source: str, target: str, corpora: Sequence[object]) -> dict[str, str]:
-    """Say the languages: of the text, or of each of a preset's corpora, the first this way and the second the other."""
+def language_settings(source: str, target: str, corpora: Sequence[Mapping[str, object]]) -> dict[str, str]:
+    """Say the languages: of the text, or of each of a preset's corpora, where they are `src` and `tgt`."""
     if not corpora:
         return {"data.source_language": source, "data.target_language": target}
+    codes = {"src": source, "tgt": target}
     return {
-        f"data.corpora.{number}.{side}_language": language
-        for number, pair in enumerate(((source, target), (target, source)))
-        for side, language in zip(("source", "target"), pair, strict=True)
+        f"data.corpora.{number}.{key}": codes[str(corpus[key])]
+        for number, corpus in enumerate(corpora)
+        for key in ("source_language", "target_language")
     }
 
 
@@ -162,17 +169,29 @@ def _fits(files: Sequence[Path], size: int, coverage: float) -> bool:
 
 def main() -> None:
     """Choose for the folder that the command line names."""
-    data, languages = Path(sys.argv[1]), sys.argv[2:]
+    parser = argparse.ArgumentParser(description="Choose the settings that suit a training text.")
+    parser.add_argument("data", type=Path, help="folder of the split text")
+    parser.add_argument("languages", nargs=2, help="of source and target, or src and tgt")
+    parser.add_argument("--more", action="store_true", help="learn more.tgt.gz, too")
+    arguments = parser.parse_args()
+    data = arguments.data
     files = [data / "train.src.gz", data / "train.tgt.gz"]
+    more = [data / "more.tgt.gz"] if arguments.more else []
     source, target = map(read_side, files)
-    name = preset_for(source.lines, shared=share_letters(source, target))
+    pairs = source.lines
+    name = MORE if more else preset_for(pairs, shared=share_letters(source, target))
+    for added in map(read_side, more):
+        target = Side(target.lines + added.lines, target.characters + added.characters)
+        source = replace(source, lines=target.lines)
     path = Path(__file__).parent / "presets" / f"{name}.toml"
     preset = tomllib.loads(path.read_text(encoding="utf-8"))
     wanted, epochs = preset["data"]["vocabulary_size"], preset["training"]["epochs"]
     chosen = settings_for(source, target, wanted, epochs)
-    codes = seen_languages(files, languages)
+    if more:
+        chosen["data.corpora.0.weight"] = f"{max((target.lines - pairs) / (LINES_A_PAIR * pairs), 1.0):.3g}"
+    codes = seen_languages(files, arguments.languages)
     named = language_settings(codes[0], codes[1], preset["data"].get("corpora", ()))
-    texts = [files[:1], files[1:]] if "data.joint_vocabulary" in chosen else [files]
+    texts = [files[:1], [*files[1:], *more]] if "data.joint_vocabulary" in chosen else [[*files, *more]]
     size = int(chosen.get("data.vocabulary_size", wanted))
     fitting = fitting_vocabulary(texts, size, float(chosen.get("data.character_coverage", 1.0)))
     if fitting != size:
@@ -181,7 +200,8 @@ def main() -> None:
     for key, value in (named | chosen).items():
         print(f"{key}={value}")
     extra = ", ".join(f"{key} = {value}" for key, value in chosen.items())
-    print(f"choose: preset {name} for {source.lines:,} pairs{f'; {extra}' if extra else ''}", file=sys.stderr)
+    beside = f" and {target.lines - pairs:,} lines more" if more else ""
+    print(f"choose: preset {name} for {pairs:,} pairs{beside}{f'; {extra}' if extra else ''}", file=sys.stderr)
 
 
 if __name__ == "__main__":

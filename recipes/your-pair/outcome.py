@@ -114,6 +114,7 @@ def read_outcome(folder: Path, translation: Path, again: Sequence[str]) -> Outco
     settings = json.loads((model / "config.json").read_text(encoding="utf-8"))
     ways = [(each["source_language"], each["target_language"]) for each in settings["data"].get("corpora", ())]
     name = "test:{}-{}".format(*ways[0]) if ways else "test"
+    several = len({target for _, target in ways}) > 1
     tests = [row for row in rows if row.get("test") == name]
     if not tests:
         raise ValueError(f"{model / 'scores.jsonl'}: expected scores of the test set, got none")
@@ -128,7 +129,7 @@ def read_outcome(folder: Path, translation: Path, again: Sequence[str]) -> Outco
         text=read_training_text((data / "train.src.gz", data / "train.tgt.gz")),
         epoch_tokens=_epoch_tokens(model / "data" / "prepared.json"),
         again=again,
-        to=ways[0][1] if ways else "",
+        to=ways[0][1] if several else "",
     )
 
 

@@ -16,7 +16,7 @@ import json
 import sys
 import unicodedata
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ SPLITS: Final = ("train", "valid", "test")
 LEFT_OUT: Final = len(SPLITS)
 LEAST_PAIRS: Final = 100
 RECORD: Final = "split.json"
+MODELS: Final = ("model", "back")
 ACCEPT: Final = "--accept-misaligned"
 COMMON: Final = 8
 """Lines that occur in more pairs than this stay in training: holding them out would cost all of those pairs."""
@@ -110,17 +111,18 @@ def _hashes(pairs: Iterator[tuple[str, str]]) -> tuple[NDArray[np.uint64], ...]:
         source, target = map(normalised, pair)
         empty = not (source and target)
         values = (
-            0 if empty else _hash("\0".join(pair)) | 1,
-            _hash("s" + source),
-            _hash("t" + target),
-            _hash(f"{source}\0{target}"),
+            0 if empty else hash_of("\0".join(pair)) | 1,
+            hash_of("s" + source),
+            hash_of("t" + target),
+            hash_of(f"{source}\0{target}"),
         )
         for column, value in zip(found, values, strict=True):
             column.append(value)
     return tuple(np.frombuffer(column, np.uint64) if column else np.empty(0, np.uint64) for column in found)
 
 
-def _hash(text: str) -> int:
+def hash_of(text: str) -> int:
+    """64 bits of a text's hash, the same everywhere."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
@@ -134,17 +136,53 @@ def write(folder: Path, labels: NDArray[np.uint8], pairs: Iterator[tuple[str, st
     """Write the files of all splits, each of which appears whole or not at all; the folder is made."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        files = [[_gzip_file(stack, folder / f"{split}.{side}.gz") for side in ("src", "tgt")] for split in SPLITS]
+        files = [[gzip_file(stack, folder / f"{split}.{side}.gz") for side in ("src", "tgt")] for split in SPLITS]
         for label, pair in zip(labels.tolist(), pairs, strict=True):
             if label != LEFT_OUT:
                 for file, line in zip(files[label], pair, strict=True):
                     file.write(line.encode() + b"\n")
 
 
-def _gzip_file(stack: ExitStack, path: Path) -> BinaryIO:
+def gzip_file(stack: ExitStack, path: Path) -> BinaryIO:
+    """Open a file that appears whole, or not at all, when the stack is closed."""
     raw = stack.enter_context(atomic_write(path))
     # Without time and name, the same lines give the same bytes.
     return cast(BinaryIO, stack.enter_context(gzip.GzipFile("", "wb", 6, raw, mtime=0)))
+
+
+def checksums(files: Sequence[Path]) -> dict[str, str]:
+    """Tell what files hold: SHA-256 by name, of a name that came before by path."""
+    found: dict[str, str] = {}
+    for path in files:
+        with path.open("rb") as file:
+            found[str(path) if path.name in found else path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def made_of(record: Path, files: Mapping[str, str], models: Sequence[str]) -> dict[str, Any] | None:
+    """Read the record of what was made of these files; one of other files, or of another format, is removed.
+
+    Args:
+        record: In the folder of the text.
+        files: What was read, as `checksums` gives it.
+        models: Folders beside that of the text, with what is trained on what is made.
+
+    Returns:
+        What it holds, or None if all is to be made.
+
+    Raises:
+        CorpusError: A model has been trained on what is to be made anew.
+    """
+    if record.exists():
+        before: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        if before["format"] == FORMAT and before["files"] == files:
+            return before
+    for model in models:
+        trained = record.parent.parent / model / "checkpoints"
+        if trained.exists():
+            raise CorpusError(f"{trained} belongs to other text than {', '.join(files)}; give another --folder")
+    record.unlink(missing_ok=True)
+    return None
 
 
 def split(folder: Path, corpus: Sequence[Path], accept_misaligned: bool = False) -> dict[str, Any]:
@@ -163,18 +201,10 @@ def split(folder: Path, corpus: Sequence[Path], accept_misaligned: bool = False)
         OSError: A file cannot be read or written.
     """
     record = folder / RECORD
-    files = {}
-    for path in corpus:
-        with path.open("rb") as file:
-            files[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    if record.exists():
-        before: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        if before["format"] == FORMAT and before["files"] == files:
-            return before
-        trained = folder.parent / "model" / "checkpoints"
-        if trained.exists():
-            raise CorpusError(f"{trained} belongs to other text than {corpus[0]} now holds; give another --folder")
-        record.unlink()
+    files = checksums(corpus)
+    before = made_of(record, files, MODELS)
+    if before is not None:
+        return before
     check = SidesCheck()
     labels = assign(check.watch(read_pairs(*corpus)))
     misaligned = check.misalignment(partial(read_pairs, *corpus))

@@ -28,6 +28,7 @@ sys.path[:0] = [str(RECIPES), str(RECIPES / "your-pair")]
 import choose  # noqa: E402
 import corpora  # noqa: E402
 import explain  # noqa: E402
+import more_text  # noqa: E402
 import outcome as outcomes  # noqa: E402
 import penalty  # noqa: E402
 import split  # noqa: E402
@@ -212,7 +213,8 @@ def test_languages_by_script(tmp_path):
 
 def test_settings_say_the_languages_of_each_direction():
     assert choose.language_settings("de", "en", ()) == {"data.source_language": "de", "data.target_language": "en"}
-    assert choose.language_settings("de", "en", [{}, {}]) == {
+    ways = [{"source_language": "src", "target_language": "tgt"}, {"source_language": "tgt", "target_language": "src"}]
+    assert choose.language_settings("de", "en", ways) == {
         "data.corpora.0.source_language": "de",
         "data.corpora.0.target_language": "en",
         "data.corpora.1.source_language": "en",
@@ -483,7 +485,8 @@ def test_presets_are_as_the_table_says():
         assert preset["training"]["max_minutes"] == int(minutes)
         limits[name] = int(minutes)
     names = [name for _, name in choose.PRESETS]
-    assert list(limits) == [each for name in names for each in (choose.BOTH_WAYS.get(name), name) if each]
+    expected = [each for name in names for each in (choose.BOTH_WAYS.get(name), name) if each]
+    assert sorted(limits) == sorted([*expected, choose.MORE])
     results = re.findall(r"\| (\w+) \| (\d+):(\d+), (?:all|\d+ of)", readme)
     assert len(results) == 3
     for name, minutes, seconds in results:
@@ -639,3 +642,56 @@ def test_your_pair_from_text_to_advice(tmp_path):
     assert again.returncode == 0, again.stderr
     assert "already finished" in again.stderr
     assert "translating" not in again.stderr.replace("translating and scoring", "")
+
+
+def test_your_pair_with_text_of_the_target_language_alone(tmp_path):
+    pairs = make_pairs(500, seed=5)
+    random.Random(1).shuffle(pairs)
+    for name, number in (("little.en", 0), ("little.de", 1)):
+        write(tmp_path / name, [pair[number] for pair in pairs[:300]])
+    write(tmp_path / "more.txt", [pair[1] for pair in pairs])
+    options = [part for name in ("embedding_size", "hidden_size") for part in ("--set", f"model.{name}=16")]
+    options += ["--set", "training.epochs=2", "--threads", "1", "--folder", "run", "--target-text", "more.txt"]
+    done = run("your-pair", "little.en", "little.de", *options, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "9/9" in done.stderr
+    assert "--to" not in done.stdout  # it translates one way
+    data, model = tmp_path / "run" / "data", tmp_path / "run" / "model"
+    text = gzip.decompress((data / "more.tgt.gz").read_bytes()).decode().splitlines()
+    assert set(text) == {pair[1] for pair in pairs} - {pair[1] for pair in pairs[:300]}
+    rows = [line.split("\t") for line in (data / "more.tsv").read_text(encoding="utf-8").splitlines()]
+    assert rows
+    assert all(source.startswith("<BT> ") and target in text for source, target in rows)
+    corpora = json.loads((model / "config.json").read_text(encoding="utf-8"))["data"]["corpora"]
+    assert [(each["source_language"], each["target_language"]) for each in corpora] == [("en", "de")] * 2
+    back = json.loads((tmp_path / "run" / "back" / "model" / "config.json").read_text(encoding="utf-8"))
+    assert back["data"]["corpora"][0]["target_language"] == "en"
+    again = run("your-pair", "little.en", "little.de", *options, folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "made already" in again.stderr
+    assert again.stderr.count("already finished") == 2
+    write(tmp_path / "more.txt", [pair[1] for pair in pairs[::2]])
+    other = run("your-pair", "little.en", "little.de", *options, folder=tmp_path)
+    assert other.returncode == 1
+    assert "belongs to other text" in other.stderr
+
+
+def test_what_is_taken_of_more_text():
+    lines = ["Ein Haus.", "", "ein Haus", "Der Hund!", "  ", "Das Meer", "Der Mond"]
+    known = more_text.hashes_of(iter(["", "der hund"]))
+    assert more_text.chosen(iter(lines), known, 9).tolist() == [True, False, False, False, False, True, True]
+
+    def two(text):
+        taken = more_text.chosen(iter(text), known, 2)
+        return {split.normalised(line) for line, is_taken in zip(text, taken, strict=True) if is_taken}
+
+    assert len(two(lines)) == 2
+    assert two(lines) == two(lines[::-1])  # which are taken does not depend on their places
+    assert more_text.chosen(iter([]), known, 2).tolist() == []
+
+
+def test_more_text_beside_many_pairs_is_an_error(tmp_path):
+    write(tmp_path / "more.txt", ["Ein Haus."])
+    (tmp_path / "split.json").write_text(json.dumps({"counts": {"train": more_text.PAIRS}}))
+    with pytest.raises(more_text.CorpusError, match="expected fewer than 32,000 training pairs"):
+        more_text.take_in(tmp_path, [tmp_path / "more.txt"])
