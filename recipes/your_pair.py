@@ -22,7 +22,7 @@ LANGUAGE = "[A-Za-z]{2,3}(?:[-_][A-Za-z]{2,4})?"
 """A code, with its script or region or without: `de`, `deu`, `pt_BR`, `zh-Hans`."""
 UNKNOWN = ("src", "tgt")
 FOLDER = Path("recipes", "your-pair")
-BACKTRANSLATION = ("--tag", "<BT>", "--beam-size", "1", "--precision", "int8")
+BACKTRANSLATION = ("--tag", "◊", "--beam-size", "1", "--precision", "int8")
 NEXT = """
 What you can do now
   translate a file, here the test lines

@@ -661,7 +661,7 @@ def test_your_pair_with_text_of_the_target_language_alone(tmp_path):
     assert set(text) == {pair[1] for pair in pairs} - {pair[1] for pair in pairs[:300]}
     rows = [line.split("\t") for line in (data / "more.tsv").read_text(encoding="utf-8").splitlines()]
     assert rows
-    assert all(source.startswith("<BT> ") and target in text for source, target in rows)
+    assert all(source.startswith("◊ ") and target in text for source, target in rows)
     corpora = json.loads((model / "config.json").read_text(encoding="utf-8"))["data"]["corpora"]
     assert [(each["source_language"], each["target_language"]) for each in corpora] == [("en", "de")] * 2
     back = json.loads((tmp_path / "run" / "back" / "model" / "config.json").read_text(encoding="utf-8"))
