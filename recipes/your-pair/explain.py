@@ -4,7 +4,7 @@ Run as `python recipes/your-pair/explain.py FOLDER TRANSLATION COMMAND...`: FOLD
 model/ in it, TRANSLATION the translation of data/test.src.gz, and COMMAND is the recipe's, without the folder.
 
 Nothing is said that this run does not show: every number is counted or measured here, and every piece of advice is a
-command that can be pasted as it stands.
+command that can be pasted as it stands, but for `FILE`, which the user has.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+from more_text import PAIRS
 from outcome import Outcome, read_outcome
 from penalty import better_penalty
 from sacrebleu.metrics.bleu import BLEU
@@ -30,6 +31,7 @@ NEARLY: Final = 80.0
 """ChrF from which on a line is nearly as given."""
 LEAST_VALIDATIONS: Final = 4
 MOST_DROPOUT: Final = 0.6
+MORE_TEXT: Final = "--target-text"
 SPREAD_SAMPLES: Final = 300
 
 
@@ -136,6 +138,17 @@ def advice(outcome: Outcome) -> Iterator[str]:
         yield "Validation had stopped improving: longer training alone will not help."
 
 
+def more_text(outcome: Outcome) -> Iterator[str]:
+    """Say how text of the target language would be learned from, where pairs are few and there was none."""
+    if outcome.text.lines < PAIRS and not outcome.text.misaligned and MORE_TEXT not in outcome.again:
+        other = outcome.folder.with_name(f"{outcome.folder.name}-more")
+        yield (
+            "With so few pairs, more text in the target language alone can help much, if it is like the text to be "
+            f"translated. Of a FILE with a sentence a line, this learns, too:\n"
+            f"{_command(outcome, MORE_TEXT, 'FILE', folder=other)}"
+        )
+
+
 def _course(outcome: Outcome) -> tuple[bool, str]:
     """Tell whether validation was still improving, and what to say if it got worse."""
     metric, rows = outcome.training["early_stopping_metric"], outcome.curve
@@ -176,7 +189,7 @@ def explanation(outcome: Outcome) -> str:
     parts = [
         ("How good it is", quality(outcome)),
         ("What goes wrong", (*faults(outcome), *coverage(outcome))),
-        ("What would help", advice(outcome)),
+        ("What would help", (*advice(outcome), *more_text(outcome))),
     ]
     text = []
     for title, sentences in parts:

@@ -298,7 +298,7 @@ def outcome(vocabulary, monkeypatch):
             "training": {"early_stopping_metric": "bleu", "epochs": 20, "max_minutes": 10.0, "dropout": 0.3},
             "text": outcomes.TrainingText(frozenset(" ".join(sources).split()), 4500, 7, ""),
             "epoch_tokens": 10_000,
-            "again": AGAIN,
+            "again": [*AGAIN, "--target-text", "/more.en"],
         }
         made = outcomes.Outcome(**(fields | changes))
         vars(made)["subwords"] = vocabulary
@@ -387,7 +387,16 @@ def commands(text):
 )
 def test_advice_is_computed_and_can_be_pasted(changes, folder, options, outcome):
     [command] = commands(explain.explanation(outcome(**changes)))
-    assert shlex.split(command) == [*AGAIN, "--folder", folder, *options]
+    assert shlex.split(command) == [*AGAIN, "--target-text", "/more.en", "--folder", folder, *options]
+
+
+def test_more_text_is_advised_where_there_was_none_and_pairs_are_few(outcome):
+    [command] = commands(explain.explanation(outcome(again=AGAIN)))
+    assert shlex.split(command) == [*AGAIN, "--folder", "/my run-more", "--target-text", "FILE"]
+    many = outcomes.TrainingText(frozenset(), more_text.PAIRS, 0, "")
+    assert commands(explain.explanation(outcome(again=AGAIN, text=many))) == []
+    wrong = outcomes.TrainingText(frozenset(), 4500, 0, SHIFTED)
+    assert commands(explain.explanation(outcome(again=AGAIN, text=wrong))) == []
 
 
 def test_translations_that_look_wrong_can_be_listed(outcome):
