@@ -207,9 +207,8 @@ def train(folder: Path, source: str, target: str, request: Request, stages: Stag
     os.environ["FOLDER"] = str(folder)  # what the presets' paths refer to
     choose: list[str | Path] = ["python", FOLDER / "choose.py", folder / "data", source, target, *options]
     preset, *settings = steps.run(*choose, capture=True).splitlines()
-    trained = Trained(
-        folder, [*settings, *request.settings, f"folder={folder / 'model'}"]
-    )  # the user's come last and win
+    settings += [*request.settings, f"folder={folder / 'model'}"]  # the user's come last and win
+    trained = Trained(folder, settings)
     stages.begin("training (Ctrl-C stops; the same command goes on)")
     steps.train(preset, trained.model, trained.settings)
     return trained
