@@ -19,6 +19,10 @@ _HEAP: Final = (  # fields of glibc's mallinfo2; what is used in arenas is `uord
     *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
     *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
 )
+_MMAP_THRESHOLD: Final = -3
+"""Number of glibc's option of that name."""
+_LARGE: Final = 2**20
+"""Bytes from which on a block is mapped: for smaller ones that costs more time than the gaps are worth."""
 
 
 class Stopped(BaseException):
@@ -138,6 +142,18 @@ def give_back_memory() -> None:
 
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def map_large_blocks() -> None:
+    """Let each large block come from the system by itself, and go back to it when it is free (glibc).
+
+    Otherwise the C library holds blocks as large as the largest that was ever freed in its heap, among what stays, and
+    the gaps between them grow.
+    """
+    import ctypes  # noqa: PLC0415  (rarely needed)
+
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
 def heap_bytes() -> int:

@@ -27,6 +27,7 @@ from nmt.data.preparation.prepare import PreparedData
 from nmt.experiment import training_batches, validation_bleu
 from nmt.model.device import release_memory, use_threads
 from nmt.model.recurrent import describe
+from nmt.process import map_large_blocks
 from nmt.training.checkpoint import Checkpoints
 from nmt.training.curves import CURVES_FILE, draw_curves
 from nmt.training.device_memory import DeviceMemory, memory_of
@@ -302,6 +303,7 @@ def _most_tokens(
 
 def main() -> None:
     """Measure what the arguments name, and print it."""
+    map_large_blocks()  # as training does
     config, processes = load_config(Path(sys.argv[1]), sys.argv[4:]), int(sys.argv[2])
     result = measure(config)
     if processes > 1:

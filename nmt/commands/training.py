@@ -16,6 +16,7 @@ from nmt.experiment import add_shortlist, prepared_data, training_batches, valid
 from nmt.lock import locked
 from nmt.model.device import release_memory
 from nmt.model_folder.shortlist import has_shortlist
+from nmt.process import map_large_blocks
 from nmt.terminal import tell
 from nmt.training import TrainingError
 from nmt.training.checkpoint import Checkpoints
@@ -43,6 +44,7 @@ def train_model(config: Config, command: Sequence[str], processes: Processes | N
         OSError: A file cannot be read or written.
     """
     processes = processes or Processes()
+    map_large_blocks()
     with locked(config.folder) if processes.first else nullcontext():
         data = _data(config, processes)
         model = build_model(config, data.source_subwords.size, data.target_subwords.size)
