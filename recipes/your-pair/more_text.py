@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from split import FORMAT, RECORD, SPLITS, checksums, gzip_file, hash_of, made_of, normalised
+from split import FORMAT, RECORD, SPLITS, checksums, gzip_file, hash_of, made_of, normalised, require_untrained
 
 from nmt.data.text import CorpusError, read_lines
 from nmt.files import write_text
@@ -81,6 +81,7 @@ def take_in(folder: Path, files: Sequence[Path]) -> dict[str, Any]:
     before = made_of(record, sums, ["model"])
     if before is not None:
         return before
+    require_untrained(folder.parent, ["model"], sums)  # on the pairs alone
     train = int(json.loads(pairs.read_text(encoding="utf-8"))["counts"]["train"])
     if train >= PAIRS:
         raise CorpusError(

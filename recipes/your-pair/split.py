@@ -16,7 +16,7 @@ import json
 import sys
 import unicodedata
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,8 @@ SPLITS: Final = ("train", "valid", "test")
 LEFT_OUT: Final = len(SPLITS)
 LEAST_PAIRS: Final = 100
 RECORD: Final = "split.json"
-MODELS: Final = ("model", "back")
+MODELS: Final = ("model", "back/model")
+"""Folders beside that of the text, with what is trained on it."""
 ACCEPT: Final = "--accept-misaligned"
 COMMON: Final = 8
 """Lines that occur in more pairs than this stay in training: holding them out would cost all of those pairs."""
@@ -173,16 +174,22 @@ def made_of(record: Path, files: Mapping[str, str], models: Sequence[str]) -> di
     Raises:
         CorpusError: A model has been trained on what is to be made anew.
     """
-    if record.exists():
-        before: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        if before["format"] == FORMAT and before["files"] == files:
-            return before
+    if not record.exists():
+        return None
+    before: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    if before["format"] == FORMAT and before["files"] == files:
+        return before
+    require_untrained(record.parent.parent, models, files)
+    record.unlink()
+    return None
+
+
+def require_untrained(folder: Path, models: Sequence[str], files: Iterable[str]) -> None:
+    """Make sure that no model there has been trained, on other text than that of these files."""
     for model in models:
-        trained = record.parent.parent / model / "checkpoints"
+        trained = folder / model / "checkpoints"
         if trained.exists():
             raise CorpusError(f"{trained} belongs to other text than {', '.join(files)}; give another --folder")
-    record.unlink(missing_ok=True)
-    return None
 
 
 def split(folder: Path, corpus: Sequence[Path], accept_misaligned: bool = False) -> dict[str, Any]:

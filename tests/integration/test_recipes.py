@@ -683,6 +683,7 @@ def test_your_pair_with_text_of_the_target_language_alone(tmp_path):
     other = run("your-pair", "little.en", "little.de", *options, folder=tmp_path)
     assert other.returncode == 1
     assert "belongs to other text" in other.stderr
+    assert all((tmp_path / "run" / name / "checkpoints").is_dir() for name in split.MODELS)
 
 
 def test_what_is_taken_of_more_text():
@@ -704,3 +705,24 @@ def test_more_text_beside_many_pairs_is_an_error(tmp_path):
     (tmp_path / "split.json").write_text(json.dumps({"counts": {"train": more_text.PAIRS}}))
     with pytest.raises(more_text.CorpusError, match="expected fewer than 32,000 training pairs"):
         more_text.take_in(tmp_path, [tmp_path / "more.txt"])
+
+
+@pytest.mark.parametrize("model", split.MODELS)
+def test_pairs_do_not_change_under_a_model(model, tmp_path):
+    files = [write(tmp_path / name, [f"{name} {number}" for number in range(200)]) for name in ("a.de", "a.en")]
+    data = tmp_path / "run" / "data"
+    split.split(data, files)
+    (tmp_path / "run" / model / "checkpoints").mkdir(parents=True)
+    split.split(data, files)  # as it was
+    write(files[0], [f"other {number}" for number in range(200)])
+    with pytest.raises(CorpusError, match="belongs to other text"):
+        split.split(data, files)
+
+
+def test_text_cannot_be_added_to_a_model_of_the_pairs_alone(tmp_path):
+    more = write(tmp_path / "more.en", ["Another sentence."])
+    (tmp_path / "run" / "data").mkdir(parents=True)
+    (tmp_path / "run" / "data" / "split.json").write_text(json.dumps({"counts": {"train": 9}}))
+    (tmp_path / "run" / "model" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(CorpusError, match="belongs to other text"):
+        more_text.take_in(tmp_path / "run" / "data", [more])
