@@ -49,10 +49,29 @@ def option_parser(usage: str, description: str) -> argparse.ArgumentParser:
         )
 
     add("--folder", "FOLDER", lambda path: f"folder={Path.cwd() / Path(path).expanduser()}", "where the model goes")
-    add("--minutes", "N", "training.max_minutes={}".format, "train for at most N minutes")
-    add("--threads", "N", "training.threads={}".format, "CPU threads")
-    add("--set", "SECTION.KEY=VALUE", str, "any setting; may be given many times (nmt config lists them)")
+    add("--minutes", "N", lambda text: f"training.max_minutes={positive(float, text)}", "train for at most N minutes")
+    add("--threads", "N", lambda text: f"training.threads={positive(int, text)}", "CPU threads")
+    add("--set", "SECTION.KEY=VALUE", assignment, "any setting; may be given many times (nmt config lists them)")
     return parser
+
+
+def positive(kind: type[int] | type[float], text: str) -> str:
+    """A number as it was written, if it is one above zero: said at once, not after minutes with the text."""
+    try:
+        fits = 0 < kind(text) < float("inf")
+    except ValueError:
+        fits = False
+    if not fits:
+        raise argparse.ArgumentTypeError(f"expected a {'whole ' * (kind is int)}number above 0, got {text!r}")
+    return text.strip()
+
+
+def assignment(text: str) -> str:
+    """A setting as it was written, if it looks like one."""
+    key, equals, _ = text.partition("=")
+    if not (key.strip() and equals):
+        raise argparse.ArgumentTypeError(f"expected SECTION.KEY=VALUE, such as model.dropout=0.3, got {text!r}")
+    return text
 
 
 def last_value(settings: Sequence[str], key: str, default: str) -> str:

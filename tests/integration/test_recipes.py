@@ -588,6 +588,18 @@ def run(recipe, *arguments, folder, **environment):
         ("your-pair", ["a.en"], 2, "expected a second file, or one that ends in .tsv"),
         ("your-pair", ["a.en", "--flder", "x"], 2, "unrecognized arguments: --flder"),
         ("your-pair", ["a.en", "--folder"], 2, "argument --folder: expected one argument"),
+        *(
+            ("your-pair", ["bad.de", "a.en", "--minutes", minutes], 2, "--minutes: expected a number above 0, got")
+            for minutes in ("0", "-3", "nan", "inf", "1e999", "half an hour", "")
+        ),
+        *(
+            ("multi30k", ["en", "de", "--threads", threads], 2, "--threads: expected a whole number above 0, got")
+            for threads in ("0", "2.5", "all")
+        ),
+        *(
+            ("your-pair", ["bad.de", "a.en", "--set", setting], 2, "--set: expected SECTION.KEY=VALUE, such as")
+            for setting in ("model.dropout", "=0.3", "")
+        ),
         ("your-pair", ["bad.de", "a.en", "--folder", "run"], 1, "bad.de: line 1: expected UTF-8"),
         ("your-pair", ["long.de", "a.en", "--folder", "run"], 1, "expected as many source as target lines, got 2"),
         ("tatoeba", ["de", "fr"], 2, "expected de en, en de, fr en, en fr, got de fr"),
