@@ -5,19 +5,17 @@ from __future__ import annotations
 import codecs
 import difflib
 import json
-import re
 import tomllib
-import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from nmt.config import CONTINUED, Config, ConfigError
 from nmt.config_data import expand
+from nmt.config_keys import called, kinds_of, section_type
 from nmt.files import write_text
 from nmt.reading import read_given, read_regular
 from nmt.values import FORMAT_VERSION
@@ -227,108 +225,6 @@ def with_present_names(content: object) -> object:
     return content
 
 
-class Setting(NamedTuple):
-    """One row of `describe`."""
-
-    key: str
-    type: str
-    default: str
-    meaning: str
-
-
-def describe(which: str | None = None) -> list[Setting]:
-    """Settings with key, type and bounds, default, and meaning with unit, in the order of `nmt.config`.
-
-    Args:
-        which: A section or a key; None takes every setting.
-
-    Raises:
-        ConfigError: There is no such section or setting; the message names the nearest.
-    """
-    rows = [
-        Setting(key, _type_name(info), _default(info), " ".join((info.description or "").split()))
-        for key, info in _fields(Config)
-        if which is None or key == which or key.startswith(f"{which}.")
-    ]
-    if not rows:
-        keys = [key for key, _ in _fields(Config)]
-        elsewhere = _called(str(which).rpartition(".")[2])
-        near = elsewhere or difflib.get_close_matches(str(which), [*keys, *Config.model_fields], n=1)
-        raise ConfigError(f"{which}: no such section or setting{f'; did you mean {near[0]}?' if near else ''}")
-    return rows
-
-
-def _fields(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for name, info in section.model_fields.items():
-        inner = _section_type(info.annotation)
-        if inner is None or inner is not info.annotation:
-            yield prefix + name, info
-        if inner is not None:
-            yield from _fields(inner, f"{prefix}{name}.")
-
-
-def _called(name: str) -> list[str]:
-    """Keys of the settings of a name, those of no list first."""
-    found = [key for key, _ in _fields(Config) if key.rpartition(".")[2] == name]
-    return sorted(found, key=lambda key: key.count("."))
-
-
-def _section_type(kind: object) -> type[BaseModel] | None:
-    """The section that a setting is, or of which it is a list."""
-    if get_origin(kind) is tuple:
-        return _section_type(get_args(kind)[0])
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-def _default(info: FieldInfo) -> str:
-    needed = info.is_required() or (info.default == () and info.validate_default)
-    return "required" if needed else _as_toml(info.default)
-
-
-def _as_toml(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_as_toml(item) for item in value) + "]"
-    return json.dumps(value)
-
-
-def _type_name(info: FieldInfo) -> str:
-    name = _kind_name(info.annotation)
-    bounds = [
-        f"{sign} {getattr(bound, attribute)}"
-        for bound in _metadata(info)
-        for attribute, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
-        if hasattr(bound, attribute)
-    ]
-    return " ".join([name, ", ".join(bounds)]).strip()
-
-
-def _metadata(info: FieldInfo) -> Iterator[object]:
-    """What is said of a field's type, or of a part of it, as in `Fraction | None`."""
-    yield from info.metadata
-    for kind in get_args(info.annotation):
-        for said in getattr(kind, "__metadata__", ()):
-            yield from said.metadata if isinstance(said, FieldInfo) else [said]
-
-
-def _kind_name(kind: Any) -> str:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return " | ".join(str(choice) for choice in arguments)
-    if origin is Annotated:
-        return _kind_name(arguments[0])
-    if origin is tuple:
-        inner = [_kind_name(argument) for argument in arguments if argument is not Ellipsis]
-        return f"list of {inner[0]}" if Ellipsis in arguments else f"[{', '.join(inner)}]"
-    if origin is dict:
-        return f"table of {_kind_name(arguments[1])}"
-    if origin in (Union, types.UnionType):
-        return " or ".join(_kind_name(argument) for argument in arguments)
-    names = {int: "integer", float: "number", bool: "true | false", str: "text", Path: "path", type(None): "none"}
-    return "section" if _section_type(kind) else names.get(kind, str(kind))
-
-
 def _override(content: dict[str, Any], override: str) -> str:
     """Lay `section.key=value` over `content` in place; returns the key."""
     key, equals, text = override.partition("=")
@@ -336,7 +232,7 @@ def _override(content: dict[str, Any], override: str) -> str:
     names = key.split(".")
     if not equals or not all(names):
         raise ConfigError(f"--set {override}: expected section.key=value")
-    value = _value(text, _kinds_of(key))
+    value = _value(text, kinds_of(key))
     place: Any = content
     for name in names[:-1]:
         if isinstance(place, list):  # of sections, counted from 0
@@ -351,23 +247,6 @@ def _override(content: dict[str, Any], override: str) -> str:
         )
     place[names[-1]] = value
     return key
-
-
-def _kinds_of(key: str) -> frozenset[object]:
-    """Types that a setting may have; none for what is no setting."""
-    plain = re.sub(r"\.[0-9]+\.", ".", key)
-    annotation = next((info.annotation for other, info in _fields(Config) if other == plain), None)
-    pending, found = [annotation], set[object]()
-    while pending:
-        kind = pending.pop()
-        origin, arguments = get_origin(kind), get_args(kind)
-        if origin is Annotated:
-            pending.append(arguments[0])
-        elif origin in (Union, types.UnionType):
-            pending.extend(arguments)
-        else:
-            found.add(kind)
-    return frozenset(found)
 
 
 def _value(text: str, kinds: frozenset[object]) -> object:
@@ -421,7 +300,7 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     for part in location[:-1]:
         if isinstance(part, int):  # one of a list of sections
             continue
-        inner = _section_type(section.model_fields[part].annotation)
+        inner = section_type(section.model_fields[part].annotation)
         if inner is None:
             break
         section = inner
@@ -430,7 +309,7 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     key = f"{prefix}{location[-1]}"
     renamed = [RENAMED[key]] if key in RENAMED else []
     near = difflib.get_close_matches(str(location[-1]), known, n=1)
-    elsewhere = _called(str(location[-1]))
+    elsewhere = called(str(location[-1]))
     candidates = (
         renamed + elsewhere + [prefix + name for name in near]
     )  # the right name in the wrong section comes first

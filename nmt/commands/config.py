@@ -6,7 +6,7 @@ import textwrap
 
 import typer
 
-from nmt.config_file import describe
+from nmt.config_keys import describe
 
 
 def run(which: str | None = None) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from attempts import Attempt, attempt, contents
 from commands import forked, write_config
 
-from nmt.config_file import describe
+from nmt.config_keys import describe
 
 MODEL = Path(__file__).parents[1] / "data" / "model-v1"
 TEXTS = (

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from nmt.cli import app
 from nmt.config import ConfigError
-from nmt.config_file import describe, load_config
+from nmt.config_file import load_config
+from nmt.config_keys import describe
 from nmt.values import BATCH_SIZE, BEAM_SIZE, LENGTH_PENALTY, N_BEST, THREADS, Bounds
 
 HOSTILE = ["nan", "-nan", "inf", "-inf", "1e308", "-1", "-1e-300", "400e9", "9" * 30, "-" + "9" * 30, "9" * 5_000, ""]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nmt.config import Config, ConfigError
-from nmt.config_file import describe, load_config, read_config, save_config
+from nmt.config_file import load_config, read_config, save_config
+from nmt.config_keys import describe
 
 MINIMAL = """
 folder = "run/model"

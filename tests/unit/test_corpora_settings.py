@@ -8,7 +8,8 @@ import pytest
 
 from nmt.brief import parse_brief
 from nmt.config import Config, ConfigError
-from nmt.config_file import as_json, describe, load_config, parse_config
+from nmt.config_file import as_json, load_config, parse_config
+from nmt.config_keys import describe
 
 EN_DE = "source_language = 'en'\ntarget_language = 'de'\ntrain = ['a.en', 'a.de']\n"
 EN_FR = EN_DE.replace("de'", "fr'")
