@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from nmt.bulk.shards import BulkError, Failed, Outcome, Shard, Shards
 from nmt.bulk.worker import Work, Worker
@@ -114,7 +114,7 @@ class _Seat:
 
 
 class Pool:
-    """Workers that shards are given to.
+    """Workers that shards are given to, as a context: at its end they are ended, and their cores are free.
 
     Args:
         work: What all do.
@@ -132,6 +132,15 @@ class Pool:
         self._deaths = 0  # since a shard was done
         self.again = 0
         """Shards that were given out once more."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import ray  # noqa: PLC0415
+
+        for seat in self._seats:
+            ray.kill(seat.actor)
 
     def wait(self) -> None:
         """Wait until all have begun, a minute at most: those of a large cluster may come while others are at work."""

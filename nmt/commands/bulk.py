@@ -91,8 +91,11 @@ def run(model: Path, search: SearchSettings, job: Job) -> None:
 def _run(inputs: list[Input], outputs: list[str], state: State, work: Work, job: Job) -> dict[str, object]:
     """Do what is missing, and tell what became of it."""
     total = None if any(map(is_remote, job.inputs)) else sum(Path(each).stat().st_size for each in job.inputs)
-    with connected(job.address, job.workers) as workers, progress(_WHO) as show:
-        pool = Pool(work, workers, lambda text: tell(_WHO, text))
+    with (
+        connected(job.address, job.workers) as workers,
+        progress(_WHO) as show,
+        Pool(work, workers, lambda text: tell(_WHO, text)) as pool,
+    ):
         whole = Run(
             inputs,
             outputs,
