@@ -208,6 +208,10 @@ class TrainingConfig(Section):
     """R-Drop: every batch is run twice, with other dropout, and the loss is the mean of both plus a quarter of this
     times the divergence of their predictions, there and back (Liang and others; they take 5). 0 turns it off; a step
     takes twice as long."""
+    sampled_softmax: int = Field(default=0, ge=0, le=10_000_000)
+    """Subwords that each batch is scored against beside its own ones, drawn anew from the rest of the vocabulary with
+    weights that make up for those that were not (Jean and others); 0: all. Steps are faster, the more so the larger the
+    vocabulary; the training loss is then an estimate, and label smoothing spreads over what is scored."""
     ema_decay: Fraction = 0.0
     """Exponential moving average of the parameters, used for validation and the saved model; 0 turns it off."""
     subword_regularization: Fraction = 0.0

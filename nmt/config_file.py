@@ -54,6 +54,7 @@ _SAME_TRAINING: Final = (
     "label_smoothing",
     "ema_decay",
     "rdrop",
+    "sampled_softmax",
     "subword_alpha",
     "subword_regularization",
     "subword_regularization_side",

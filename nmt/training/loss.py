@@ -12,10 +12,16 @@ from nmt.data.subwords import PAD
 from nmt.model.readout import output_loss
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.precision import mixed
+from nmt.training.sampled_softmax import Candidates
 
 
 def batch_loss(
-    model: Seq2Seq, batch: Batch, smoothing: float, precision: Precision = "float32", rdrop: float = 0.0
+    model: Seq2Seq,
+    batch: Batch,
+    smoothing: float,
+    precision: Precision = "float32",
+    rdrop: float = 0.0,
+    sampled: int = 0,
 ) -> tuple[Tensor, Tensor, int]:
     """Run a batch through a network.
 
@@ -26,6 +32,8 @@ def batch_loss(
         precision: As for `mixed`.
         rdrop: Unless 0, every pair is run twice, next to each other, and the loss is the mean of both plus a quarter of
             this times the divergence of their predictions, there and back.
+        sampled: Unless 0, the batch is scored against its own subwords and this many others; the negative
+            log-likelihood is then an estimate, and smoothing is spread over what is scored.
 
     Returns:
         The smoothed loss and the negative log-likelihood, both summed over the target tokens, in nats, and the number
@@ -43,5 +51,8 @@ def batch_loss(
         encoded = model.encode(source.to(device), source_lengths)
         hidden = model.decode(encoded, target_input.to(device))  # [T, passes B, E]
         weight, bias = model.output_layer
+        if sampled:
+            candidates = Candidates.draw(batch.target_output, len(bias), sampled)
+            weight, bias, target = candidates.narrow(weight, bias, target)
         loss, nll, _ = output_loss(hidden, weight, bias, target, smoothing, padding=PAD, divergence=rdrop / 2)
     return loss / passes, nll / passes, batch.target_tokens

@@ -77,6 +77,7 @@ class OptimizerStep:
         Raises:
             TrainingError: If gradients were not finite too often in a row.
         """
+        settings = self.settings
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         last = next((pieces[-1] for pieces in reversed(batches) if pieces), None)
@@ -87,7 +88,12 @@ class OptimizerStep:
             with self.randomness(number):
                 for piece in pieces:
                     loss, nll, _ = batch_loss(
-                        self.model, piece, self.settings.label_smoothing, self.settings.precision, self.settings.rdrop
+                        self.model,
+                        piece,
+                        settings.label_smoothing,
+                        settings.precision,
+                        settings.rdrop,
+                        settings.sampled_softmax,
                     )
                     if piece is last:
                         self.gradients.next_is_last(shares)

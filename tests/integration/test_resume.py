@@ -47,9 +47,9 @@ class Interrupting(TrainingBatches):
             yield batch
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_resumed_equals_uninterrupted(tmp_path, files, ema_decay):
-    settings = {"epochs": 4, "validate_every": 7, "ema_decay": ema_decay}
+@pytest.mark.parametrize(("ema_decay", "sampled_softmax"), [(0.0, 0), (0.9, 10)])
+def test_resumed_equals_uninterrupted(tmp_path, files, ema_decay, sampled_softmax):
+    settings = {"epochs": 4, "validate_every": 7, "ema_decay": ema_decay, "sampled_softmax": sampled_softmax}
     whole = make_config(tmp_path / "whole", files, **settings)
     parts = make_config(tmp_path / "parts", files, **settings)
     expected = run(whole)

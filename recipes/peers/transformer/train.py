@@ -75,7 +75,9 @@ def main() -> None:
             group["lr"] = schedule.learning_rate(step, spent)
         model.train()
         optimizer.zero_grad(set_to_none=True)
-        loss, _, count = batch_loss(network, batch, settings.label_smoothing, settings.precision, settings.rdrop)
+        loss, _, count = batch_loss(
+            network, batch, settings.label_smoothing, settings.precision, settings.rdrop, settings.sampled_softmax
+        )
         (loss / count).backward()
         if clipper.clip() is not None:
             optimizer.step()
