@@ -93,9 +93,14 @@ def test_backward_is_ended_and_all_is_well_afterwards(memory, schedule, threads)
 
 
 def test_keyboard_interrupt():
-    threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        forward()
+    # As Python begins with, unless a shell started the tests in the background: it has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            forward()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_handler_that_lets_the_call_go_on_runs_in_its_course():
