@@ -22,7 +22,7 @@ _HEAP: Final = (  # fields of glibc's mallinfo2; what is used in arenas is `uord
 _MMAP_THRESHOLD: Final = -3
 """Number of glibc's option of that name."""
 _LARGE: Final = 2**20
-"""Bytes from which on a block is mapped: for smaller ones that costs more time than the gaps are worth."""
+"""Bytes from which on a block is mapped: mapping smaller ones, too, took no less memory (docs/performance.md)."""
 
 
 class Stopped(BaseException):

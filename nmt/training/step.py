@@ -68,7 +68,7 @@ class OptimizerStep:
 
         Args:
             batches: This process's, each in pieces that fit into memory; the gradient is that of the one batch which
-                all would be together.
+                all would be together, but for a sampled softmax, for which each piece draws its own subwords.
             state: Of the training: the loss's scale is in it, and what was skipped.
 
         Returns:

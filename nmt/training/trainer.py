@@ -295,7 +295,7 @@ class Trainer:
 
         Args:
             batches: At least one; several have the gradient of the one batch that they would be together. Those that
-                need more memory than there is are cut, with the same gradient.
+                need more memory than there is are cut, with the same gradient but for a sampled softmax.
 
         Returns:
             Its numbers.
