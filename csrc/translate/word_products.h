@@ -23,15 +23,16 @@ class WordProducts {
   void look_up(const Linear& product, std::int64_t count, const std::int32_t* words, const float** rows) const;
 
  private:
-  using Row = std::unique_ptr<float[]>;
+  using Values = std::unique_ptr<float[]>;
 
   // Copies a product, among the rare ones if there is no room; returns where it lies now.
-  const float* keep(std::int32_t word, const float* values, std::vector<Row>& rare) const;
+  const float* keep(std::int32_t word, const float* values, std::vector<Values>& rare) const;
 
   std::shared_ptr<const Table> table_;
   std::int64_t width_;
   mutable std::mutex lock_;
-  mutable std::vector<Row> rows_;
+  mutable std::vector<Values> blocks_;  // each of as many products as fit; all full but the last
+  mutable std::int64_t kept_count_ = 0;
   mutable std::vector<std::atomic<const float*>> kept_{static_cast<std::size_t>(table_->rows())};  // by word
 };
 

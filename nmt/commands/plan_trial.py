@@ -99,9 +99,9 @@ def measure(config: Config) -> dict[str, Any]:
     if pieces:  # it runs in pieces
         largest = max(pieces, key=lambda piece: _need(trainer, piece).total)
     slope = _slope(trainer, memory, largest)
-    pace = _pace(trainer, batches, shapes)
     trainer.step(largest)
     _between_the_steps(trainer, data)
+    pace = _pace(trainer, batches, shapes)  # after a validation, as most steps are
     for batch in _large(trainer, batches, shapes, _LAST_STEPS):  # batches of different sizes fragment the memory
         trainer.step(batch)
     _end(data)

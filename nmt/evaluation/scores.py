@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -67,12 +68,22 @@ def score(hypotheses: Sequence[str], references: Sequence[str], target_language:
     bleu, chrf = BLEU(tokenize=tokenizer(target_language, references)), CHRF()
     found_bleu = bleu.corpus_score(hypotheses, [references])
     found_chrf = chrf.corpus_score(hypotheses, [references])
+    _forget_lines()
     return Scores(
         bleu=float(found_bleu.score),
         chrf=float(found_chrf.score),
         bleu_signature=str(bleu.get_signature()),
         chrf_signature=str(chrf.get_signature()),
     )
+
+
+def _forget_lines() -> None:
+    """Let go of what sacreBLEU's tokenisers remember, 65,536 lines each, which a training has after a while."""
+    for name in [name for name in sys.modules if name.startswith("sacrebleu.tokenizers.")]:
+        for kind in vars(sys.modules[name]).values():
+            forget = getattr(getattr(kind, "__call__", None), "cache_clear", None)  # noqa: B004  (no test of what it is)
+            if forget is not None:
+                forget()
 
 
 def sentence_scorer(references: Iterable[str], language: str | None = None) -> Callable[[str, str], float]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
+from typer.main import get_command
 
 from nmt.cli import app
 from nmt.config import ConfigError
@@ -43,6 +44,7 @@ def options() -> list[Option]:
 
 
 OPTIONS = options()
+COMMAND = get_command(app)  # once: it is most of what a call costs
 
 
 def test_all_options_for_numbers_are_found() -> None:
@@ -55,7 +57,7 @@ def test_an_option_out_of_its_bounds_is_wrong_usage(option: Option, tmp_path: Pa
     assert option.most is not None
     for value in [*HOSTILE, str(option.least - 1), str(option.most + 1)]:
         name = f"--{option.name.replace('_', '-')}"
-        done = CliRunner().invoke(app, [option.command, str(tmp_path / "none"), f"{name}={value}"])
+        done = CliRunner().invoke(COMMAND, [option.command, str(tmp_path / "none"), f"{name}={value}"])
         assert (done.exit_code, done.stdout) == (2, ""), (value, done.output)
         assert isinstance(done.exception, SystemExit)
         assert "Error: " in done.stderr

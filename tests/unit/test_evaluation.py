@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+import gc
 import json
 
 import pytest
@@ -62,3 +64,16 @@ def test_different_numbers_of_lines_are_refused() -> None:
 def test_nothing_to_score_is_refused() -> None:
     with pytest.raises(EvaluationError, match="got none"):
         score([], [])
+
+
+@pytest.mark.parametrize("language", ["de", "zh", "ja", "th"])
+def test_no_line_is_remembered(language: str) -> None:
+    score(["a line, and its words"], ["another line"], language)
+    memories = [each for each in gc.get_objects() if isinstance(each, functools._lru_cache_wrapper)]
+    of_lines = [
+        each
+        for each in memories
+        if each.__module__.startswith("sacrebleu.tokenizers.") and each.__qualname__.endswith(".__call__")
+    ]
+    assert of_lines
+    assert [each.__qualname__ for each in of_lines if each.cache_info().currsize] == []
