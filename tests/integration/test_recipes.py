@@ -600,6 +600,8 @@ def run(recipe, *arguments, folder, **environment):
             ("your-pair", ["bad.de", "a.en", "--set", setting], 2, "--set: expected SECTION.KEY=VALUE, such as")
             for setting in ("model.dropout", "=0.3", "")
         ),
+        ("your-pair", ["bad.de", "a.en", "--set", "model.droput=0.3"], 2, "model.droput: no such section or setting"),
+        ("your-pair", ["bad.de", "a.en", "--set", "data.corpora.1.wait=2"], 2, "data.corpora.wait: no such section"),
         ("your-pair", ["bad.de", "a.en", "--folder", "run"], 1, "bad.de: line 1: expected UTF-8"),
         ("your-pair", ["long.de", "a.en", "--folder", "run"], 1, "expected as many source as target lines, got 2"),
         ("tatoeba", ["de", "fr"], 2, "expected de en, en de, fr en, en fr, got de fr"),
