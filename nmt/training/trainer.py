@@ -12,26 +12,17 @@ from itertools import islice
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor
 
 from nmt.config import Config
 from nmt.data.batching import ALL, Batch, Share
 from nmt.model.device import settled_objects, use_device, use_threads
 from nmt.model.recurrent import precisions
 from nmt.model.seq2seq import Seq2Seq
-from nmt.model_folder.files import read_settings
 from nmt.training import TrainingError
-from nmt.training.checkpoint import OPTIMIZER_FILE, PROCESS_FILE, Checkpoints
 from nmt.training.device_memory import memory_of
 from nmt.training.events import check_installed
-from nmt.training.finish import (
-    check_model_before,
-    check_no_model,
-    found_subwords,
-    is_written,
-    settings_after,
-    write_model,
-)
+from nmt.training.finish import check_no_model
+from nmt.training.folder import TrainingFolder
 from nmt.training.footprint import Footprint
 from nmt.training.interrupts import interrupts
 from nmt.training.microbatching import MicroBatching, memory_limit
@@ -45,7 +36,7 @@ from nmt.training.record import Record, SilentRecord
 from nmt.training.result import Status, TrainingResult
 from nmt.training.schedule import Schedule
 from nmt.training.sharing import share_beginning
-from nmt.training.state import TrainingState, check_same_training
+from nmt.training.state import TrainingState
 from nmt.training.step import OptimizerStep, StepResult
 from nmt.training.validation import Validate, Validation, describe, run_validation, update_early_stopping
 from nmt.values import duration
@@ -168,15 +159,15 @@ class Trainer:
         self.processes = processes or Processes()
         config = with_precision(config, model.device, self.processes)
         self.config, self.settings = config, config.training
-        self.model, self.data, self.valid, self.validate, self.counts = model, data, valid, validate, counts
+        self.model, self.data, self.valid, self.validate = model, data, valid, validate
         self.optimizer = make_optimizer(model, self.settings)
         self.outer = OuterSteps(model, self.optimizer, self.settings, self.processes)
         self.average = ParameterAverage(model, self.settings.ema_decay ** max(1, self.outer.every))
         together = Processes() if self.outer.every else self.processes
         self.updates = OptimizerStep(self.settings, model, self.optimizer, together, self._randomness)
         self.clipper = self.updates.clipper
-        self.subwords = found_subwords(config) if subwords is None else subwords
-        self.checkpoints = Checkpoints(config.folder, self.settings.keep_checkpoints, self.subwords)
+        self.folder = TrainingFolder(config, model, self.optimizer, self.average, self.clipper, counts, subwords)
+        self.checkpoints = self.folder.checkpoints
         self.group = self.processes.size * self.settings.accumulate
         """Batches of a step, of all processes."""
         self.schedule = Schedule.from_config(self.settings, data.number_of_batches(0), self.group)
@@ -193,7 +184,7 @@ class Trainer:
         self.state, told = share_beginning(self.processes, self.model, self.optimizer, self.average, self.state, told)
         if told:
             return self._result("already finished", told)
-        self.outer.begin(self.state, self._kept_for)
+        self.outer.begin(self.state, lambda rank: self.folder.kept_for(self.state.step, rank))
         self.started = time.monotonic() - self.state.seconds
         record = Record(self.config, self.state) if self.processes.first else SilentRecord(self.processes.rank)
         with record, interrupts(tells=self.processes.first) as interrupted, settled_objects():
@@ -218,7 +209,7 @@ class Trainer:
                 self._save(record)
             record.check_place()
             if self.processes.first:
-                self._write(self.config)
+                self.folder.finish(self.state)
             result = self._result(end, f"the model is in {self.config.folder}")
             record.note(result.message)
             return result
@@ -235,19 +226,11 @@ class Trainer:
             self.outer.check(None)
             torch.manual_seed(self.settings.seed)  # so that dropout does not depend on what was drawn since the weights
             return [], False, ""
-        notes = self._resume(before)
-        over = self._end() is not None and is_written(self.config, self.checkpoints, self.state)
-        if over:
-            return notes, True, self._update_settings()
+        self.state, notes = self.folder.go_on(before)
+        if self._end() is not None and self.folder.has_model(self.state):
+            return notes, True, self.folder.update_settings(self.state)
         self.outer.check(before)
         return notes, True, ""
-
-    def _kept_for(self, rank: int) -> Mapping[str, Tensor]:
-        """What the checkpoint that goes on keeps for a process."""
-        [(tensors, _)] = self.checkpoints.tensors(
-            self.state.step, PROCESS_FILE.format(rank) if rank else OPTIMIZER_FILE
-        )
-        return tensors
 
     def _batch_memory(self) -> int | None:
         """What a batch may need, in whichever process it runs."""
@@ -397,55 +380,15 @@ class Trainer:
             return "finished"
         return "stopped early" if state.since_best >= settings.patience else None
 
-    def _resume(self, before: TrainingState) -> list[str]:
-        """Go on from a checkpoint; returns what there is to tell."""
-        check_same_training(before.config, self.config)
-        check_model_before(self.config)
-        self.checkpoints.restore(before.step, self.model, self.optimizer, self.average)
-        self.state = before.model_copy(update={"config": self.config})
-        self.clipper.skipped, self.clipper.in_a_row = before.skipped, before.skipped_in_a_row
-        self.checkpoints.remove_leftovers()
-        best = self.state.best_step
-        if best is not None and not self.checkpoints.is_readable(best):
-            self.state = self.state.model_copy(update={"best_step": None, "best_score": None, "best_scores": {}})
-            return [f"the best checkpoint, of step {best}, is missing or damaged: the best from here on counts"]
-        self.checkpoints.point_to_best(self.state)
-        return []
-
-    def _write(self, config: Config) -> None:
-        write_model(config, self.model, self.checkpoints, self.state, self.counts, self.subwords)
-
-    def _update_settings(self) -> str:
-        """Bring the settings of a finished model up to date where that needs no training; returns what to tell."""
-        config, updated, ignored = settings_after(read_settings(self.config.folder), self.config)
-        told = ["raise training.epochs, max_steps or max_minutes to train on"]
-        if ignored:
-            told.insert(0, f"{', '.join(ignored)}: changed too late to matter")
-        if updated:
-            self._write(config)
-            told.insert(0, f"the model has the new {', '.join(updated)} now")
-        return "; ".join(told)
-
     def _save(self, record: Record) -> None:
         self.processes.check_same([*self.outer.shared.values()] or self.clipper.parameters)
         others = self.outer.of_the_others()
         if self.processes.first:
             record.check_place()
-            self._save_here(others)
+            self.folder.save(self.state, self.outer.kept, others)
         for _ in others:  # those that another one saves
             pass
         self.pace.go_on()
-
-    def _save_here(self, others: Iterator[Mapping[str, Tensor]]) -> None:
-        try:
-            self.checkpoints.save(self.model, self.optimizer, self.average, self.state, self.outer.kept, others)
-        except OSError as error:
-            steps = self.checkpoints.steps()
-            last = f"the last one is of step {steps[-1]}" if steps else "there is none before"
-            raise TrainingError(
-                f"{self.checkpoints.path(self.state.step)}: the checkpoint cannot be saved: "
-                f"{error.strerror or error}; {last}, and the same command goes on from there"
-            ) from None
 
     def _introduction(self, *, resumed: bool) -> str:
         what = f"continuing at step {self.state.step}" if resumed else "starting"
