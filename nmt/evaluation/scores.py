@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ _CODES: Final = {
     "zh": "zh", "zho": "zh", "chi": "zh", "cmn": "zh", "ja": "ja", "jpn": "ja", "jp": "ja", "ko": "ko", "kor": "ko",
 }  # fmt: skip
 """Languages that have a tokeniser of their own, by their codes."""
+_CALLS: Final = 1_000
+"""Sentences that are scored before the lines that were seen are forgotten; a reference comes several times in a row."""
 
 
 class EvaluationError(ValueError):
@@ -97,7 +100,14 @@ def sentence_scorer(references: Iterable[str], language: str | None = None) -> C
         (translation, reference) -> BLEU of as many words in a row as the translation has, at most four; 0 to 100.
     """
     bleu = BLEU(tokenize=tokenizer(language, references), effective_order=True)
-    return lambda translation, reference: float(bleu.sentence_score(translation, [reference]).score)
+    calls = itertools.count(1)
+
+    def scored(translation: str, reference: str) -> float:
+        if next(calls) % _CALLS == 0:
+            _forget_lines()
+        return float(bleu.sentence_score(translation, [reference]).score)
+
+    return scored
 
 
 def tokenizer(language: str | None, references: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from nmt.data.scripts import script_of
 from nmt.evaluation import EvaluationError, score
-from nmt.evaluation.scores import tokenizer
+from nmt.evaluation.scores import sentence_scorer, tokenizer
 
 
 def test_known_scores() -> None:
@@ -66,14 +66,26 @@ def test_nothing_to_score_is_refused() -> None:
         score([], [])
 
 
+def remembered_lines() -> dict[str, int]:
+    """How many lines each of sacreBLEU's tokenisers remembers."""
+    memories = [each for each in gc.get_objects() if isinstance(each, functools._lru_cache_wrapper)]
+    return {
+        each.__qualname__: each.cache_info().currsize
+        for each in memories
+        if each.__module__.startswith("sacrebleu.tokenizers.") and each.__qualname__.endswith(".__call__")
+    }
+
+
 @pytest.mark.parametrize("language", ["de", "zh", "ja", "th"])
 def test_no_line_is_remembered(language: str) -> None:
     score(["a line, and its words"], ["another line"], language)
-    memories = [each for each in gc.get_objects() if isinstance(each, functools._lru_cache_wrapper)]
-    of_lines = [
-        each
-        for each in memories
-        if each.__module__.startswith("sacrebleu.tokenizers.") and each.__qualname__.endswith(".__call__")
-    ]
-    assert of_lines
-    assert [each.__qualname__ for each in of_lines if each.cache_info().currsize] == []
+    assert set(remembered_lines().values()) == {0}
+
+
+def test_few_lines_are_remembered_where_many_are_scored_one_by_one() -> None:
+    scored = sentence_scorer(["a line"], "de")
+    most = 0
+    for number in range(2_500):
+        scored(f"line {number}", "a line")
+        most = max(most, number % 499 == 0 and max(remembered_lines().values()))
+    assert 900 < most <= 1_001
