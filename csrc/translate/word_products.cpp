@@ -43,7 +43,7 @@ void WordProducts::look_up(const Linear& product, std::int64_t count, const std:
 
 const float* WordProducts::keep(std::int32_t word, const float* values, std::vector<Values>& rare) const {
   const auto bytes = static_cast<std::int64_t>(sizeof(float)) * width_;
-  const std::int64_t each = (kBlockBytes + bytes - 1) / bytes;
+  const std::int64_t each = std::min((kBlockBytes + bytes - 1) / bytes, table_->rows());
   std::lock_guard held(lock_);
   std::atomic<const float*>& place = kept_[static_cast<std::size_t>(word)];
   if (const float* other = place.load(std::memory_order_relaxed)) return other;
