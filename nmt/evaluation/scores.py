@@ -82,11 +82,11 @@ def score(hypotheses: Sequence[str], references: Sequence[str], target_language:
 
 def _forget_lines() -> None:
     """Let go of what sacreBLEU's tokenisers remember, 65,536 lines each, which a training has after a while."""
-    for name in [name for name in sys.modules if name.startswith("sacrebleu.tokenizers.")]:
-        for kind in vars(sys.modules[name]).values():
-            forget = getattr(getattr(kind, "__call__", None), "cache_clear", None)  # noqa: B004  (no test of what it is)
-            if forget is not None:
-                forget()
+    modules = [module for name, module in sys.modules.items() if name.startswith("sacrebleu.tokenizers.")]
+    kinds = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
+    for member in [member for kind in kinds for member in vars(kind).values()]:
+        if hasattr(member, "cache_clear"):
+            member.cache_clear()
 
 
 def sentence_scorer(references: Iterable[str], language: str | None = None) -> Callable[[str, str], float]:
