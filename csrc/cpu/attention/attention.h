@@ -79,8 +79,7 @@ struct AttentionForwardWorkspace {
   O* panel = nullptr;    // [S, panel] some columns of values
   S* weights = nullptr;  // [queries, row]
   O* rounded = nullptr;  // [queries, row] weights, where O rounds
-  S* context = nullptr;  // [queries, C] where it waits to be rounded
-  O* result = nullptr;   // [queries, C] where it waits to be copied
+  O* context = nullptr;  // [queries, C] until it is handed over
 
   AttentionForwardWorkspace(const rnn_engine_attention_problem& p, const Machine& m, std::int64_t thread,
                             Arena& arena) {
@@ -98,8 +97,7 @@ struct AttentionForwardWorkspace {
       own.panel = arena.take<O>("panel", panels_size<O>(m, filled_depth<O>(length), kPanelVectors * m.width));
       own.weights = arena.take<S>("weights", head.queries * head.row);
       own.rounded = arena.take<O>("rounded weights", kRounds<O> ? head.queries * head.row : 0);
-      own.context = arena.take<S>("context", kWidens ? head.queries * head.values : 0);
-      own.result = arena.take<O>("result", kRounds<O> ? head.queries * head.values : 0);
+      own.context = arena.take<O>("context", head.queries * head.value_row);
       if (i == thread) *this = own;
     }
   }
@@ -120,19 +118,20 @@ struct AttentionBackwardWorkspace {
   O* rounded = nullptr;                      // [queries, row] either of the two, where O rounds
   O* turned = nullptr;                       // [S, queries] its transpose
   S* kept = nullptr;                         // [row] what dropout multiplies a row by
-  S* d_queries = nullptr;                    // [queries, A] gradients that wait to be rounded
-  S *d_keys = nullptr, *d_values = nullptr;  // [S, A], [S, C] the same, or of the blocks of queries so far
-  O* result = nullptr;                       // [S or queries, A or C] any of these where it waits to be copied
+  O* d_queries = nullptr;                    // [queries, A] until they are handed over
+  O* result = nullptr;                       // [S, A] or [S, C] gradients of keys or values, likewise
+  S *d_keys = nullptr, *d_values = nullptr;  // the same: sums over blocks of queries so far, of several
 
   AttentionBackwardWorkspace(const rnn_engine_attention_problem& p, int gradients, const Machine& m,
                              std::int64_t thread, Arena& arena) {
     constexpr bool kWidens = !std::is_same_v<T, O>;
     const HeadShape head(p);
     const bool for_scores = gradients & ~RNN_ENGINE_ATTENTION_VALUES, dot = p.form == RNN_ENGINE_DOT;
-    const bool waits = kWidens || (kRounds<O> && p.steps > head.queries);
-    const auto waiting = [&](int gradient, std::int64_t count) { return waits && (gradients & gradient) ? count : 0; };
-    const std::int64_t length = p.source_steps;
-    const std::int64_t longest = std::max(length, head.queries), depth = filled_depth<O>(longest);
+    const auto wanted = [&](int gradient, std::int64_t count) { return gradients & gradient ? count : 0; };
+    const std::int64_t d_key_row = wanted(RNN_ENGINE_ATTENTION_KEYS, head.key_row);
+    const std::int64_t d_value_row = wanted(RNN_ENGINE_ATTENTION_VALUES, head.value_row);
+    const std::int64_t length = p.source_steps, sums = p.steps > head.queries ? length : 0;
+    const std::int64_t depth = filled_depth<O>(std::max(length, head.queries));
     const std::int64_t packed_width = std::max(dot ? head.keys : 0, for_scores ? head.values : 0);
     order = arena.take<std::int64_t>("sentences by length", p.batch);
     d_vectors = arena.take<S>("d_vector of each", gradients & RNN_ENGINE_ATTENTION_VECTOR ? p.batch * p.key_size : 0);
@@ -151,11 +150,10 @@ struct AttentionBackwardWorkspace {
           arena.take<O>("transposed weights",
                         kRounds<O> ? round_up(length, std::int64_t{kRowBlock}) * filled_depth<O>(head.queries) : 0);
       own.kept = arena.take<S>("dropout of a row", p.dropout > 0 ? head.row : 0);
-      own.d_queries = arena.take<S>(
-          "d_queries", kWidens && (gradients & RNN_ENGINE_ATTENTION_QUERIES) ? head.queries * head.keys : 0);
-      own.d_keys = arena.take<S>("d_keys", waiting(RNN_ENGINE_ATTENTION_KEYS, length * head.keys));
-      own.d_values = arena.take<S>("d_values", waiting(RNN_ENGINE_ATTENTION_VALUES, length * head.values));
-      own.result = arena.take<O>("result", kRounds<O> ? longest * std::max(head.keys, head.values) : 0);
+      own.d_queries = arena.take<O>("d_queries", wanted(RNN_ENGINE_ATTENTION_QUERIES, head.queries * head.key_row));
+      own.result = arena.take<O>("result", length * std::max(d_key_row, d_value_row));
+      own.d_keys = arena.take<S>("d_keys", sums * d_key_row);
+      own.d_values = arena.take<S>("d_values", sums * d_value_row);
       if (i == thread) *this = own;
     }
   }

@@ -75,23 +75,16 @@ class Backward {
                   RowsProduct<O>{rows, length, k, left_rows(left, stride), own_.packed, 0, {c, nullptr, head_.row}});
   }
 
-  // Where sums over blocks of queries stand.
-  EndRows<O> growing(const HeadRows<T>& rows, S* sums) const {
-    if constexpr (kRounds<T>)
-      return {sums, nullptr, rows.columns};
-    else
-      return end_rows<T, O>(rows, sums, nullptr);
-  }
-
-  // sums[length, columns] = or += left[rows, length]^T right[rows, columns], and in the last block the result
+  // sums[length, columns] = or += left[rows, length]^T right[rows, columns], and in the last block the result. Rows of
+  // the right and of sums lie `stride` apart.
   void add_transposed(const O* left, const O* right, std::ptrdiff_t stride, std::int64_t length, const Block& block,
                       S* sums, const HeadRows<T>& result) {
     const LeftSide<O> turned = left_transposed(products_, left, head_.row, block.rows, length, own_.turned);
-    const EndRows<O> so_far = growing(result, sums);
+    const EndRows<O> so_far{sums, nullptr, stride};
     multiply_rows(products_, RowsProduct<O>{length, result.columns, block.rows, turned, right, stride,
-                                            block.last ? end_rows(result, sums, own_.result) : so_far, own_.panel,
+                                            block.last ? end_rows(own_.result, stride) : so_far, own_.panel,
                                             block.first ? EndRows<O>{} : so_far});
-    if (block.last) hand_over(kernels_, sums, own_.result, length, result);
+    if (block.last) hand_over(kernels_, own_.result, stride, length, result);
   }
 
   void score(std::int64_t rows, std::int64_t length, std::int64_t head) {
@@ -107,41 +100,41 @@ class Backward {
   void differentiate_scores(const Sentence& sentence, std::int64_t head, const Block& block,
                             const HeadRows<T>& d_queries, const HeadRows<T>& d_keys) {
     const std::int64_t length = sentence.length;
-    const EndRows<O> queries_end = end_rows(d_queries, own_.d_queries, own_.result);
     if (p_.form == RNN_ENGINE_DOT) {
       const O* d_scores = as_operands(products_, own_.d_weights, block.rows, length, head_.row, own_.rounded);
       if (d_keys) add_transposed(d_scores, own_.queries, head_.key_row, length, block, own_.d_keys, d_keys);
       if (d_queries)
-        multiply_rows(products_, RowsProduct<O>{block.rows, head_.keys, length, left_rows(d_scores, head_.row),
-                                                own_.keys, head_.key_row, queries_end, own_.panel});
+        multiply_rows(products_,
+                      RowsProduct<O>{block.rows, head_.keys, length, left_rows(d_scores, head_.row), own_.keys,
+                                     head_.key_row, end_rows(own_.d_queries, head_.key_row), own_.panel});
     } else if constexpr (!kRounds<O>) {
-      differentiate_additive(sentence, head, block, d_queries ? queries_end.sums : nullptr, queries_end.stride, d_keys);
+      differentiate_additive(sentence, head, block, d_queries ? own_.d_queries : nullptr, d_keys);
     }
-    if (d_queries) hand_over(kernels_, own_.d_queries, own_.result, block.rows, d_queries);
+    if (d_queries) hand_over(kernels_, own_.d_queries, head_.key_row, block.rows, d_queries);
   }
 
   void differentiate_additive(const Sentence& sentence, std::int64_t head, const Block& block, S* d_queries,
-                              std::ptrdiff_t d_query_row, const HeadRows<T>& d_keys) {
+                              const HeadRows<T>& d_keys) {
     const std::int64_t length = sentence.length;
-    const EndRows<O> keys_end = growing(d_keys, own_.d_keys);
+    S* const sums = own_.d_keys ? own_.d_keys : own_.result;
     AdditiveRow<S> tile{};
     tile.length = length;
     tile.size = head_.keys;
     tile.keys = own_.keys;
     tile.key_row = head_.key_row;
     tile.vector = vector_of<S>(args_.inputs, head_, head);
-    tile.d_keys = d_keys ? keys_end.sums : nullptr;
-    tile.d_key_row = keys_end.stride;
+    tile.d_keys = d_keys ? sums : nullptr;
+    tile.d_key_row = head_.key_row;
     if (own_.d_vectors) tile.d_vector = own_.d_vectors + sentence.b * p_.key_size + head * head_.keys;
     for (std::int64_t s = 0; block.first && tile.d_keys && s < length; ++s)
       std::fill_n(tile.d_keys + s * tile.d_key_row, head_.keys, S(0));
     for (std::int64_t row = 0; row < block.rows; ++row) {
       tile.query = own_.queries + row * head_.key_row;
       tile.d_scores = own_.d_weights + row * head_.row;
-      tile.d_query = d_queries ? d_queries + row * d_query_row : nullptr;
+      tile.d_query = d_queries ? d_queries + row * head_.key_row : nullptr;
       sums_.differentiate_additive(tile);
     }
-    if (block.last && d_keys) hand_over(kernels_, own_.d_keys, own_.result, length, d_keys);
+    if (block.last && d_keys) hand_over(kernels_, sums, head_.key_row, length, d_keys);
   }
 
   // A row of scores becomes the weights that dropout left, and one of their gradients those of the scores.

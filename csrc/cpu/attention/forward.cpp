@@ -42,12 +42,11 @@ class Forward {
       gather(kernels_, queries.from(t), rows, own_.queries, head_.key_row);
       score(rows, sentence.length, head);
       for (std::int64_t row = 0; row < rows; ++row) weigh(sentence, head, t + row, own_.weights + row * head_.row);
-      const HeadRows<T> end = context.from(t);
       const O* weights = as_operands(products_, own_.weights, rows, sentence.length, head_.row, own_.rounded);
       multiply_rows(products_,
                     RowsProduct<O>{rows, head_.values, sentence.length, left_rows(weights, head_.row), own_.values,
-                                   head_.value_row, end_rows(end, own_.context, own_.result), own_.panel});
-      hand_over(kernels_, own_.context, own_.result, rows, end);
+                                   head_.value_row, end_rows(own_.context, head_.value_row), own_.panel});
+      hand_over(kernels_, own_.context, head_.value_row, rows, context.from(t));
     }
     context.clear(sentence.steps, p_.steps);
     for (std::int64_t t = sentence.steps; t < p_.steps; ++t) clear_row(sentence.b, head, t);

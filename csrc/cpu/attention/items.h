@@ -163,27 +163,24 @@ struct EndRows {
   explicit operator bool() const { return sums || stored; }
 };
 
-// Where results of a call end: in the caller's rows, or beside each other, from where `hand_over` takes them. Sums wait
-// in `sums` to be rounded. Halves wait in `halves`: a product that goes over them a panel at a time would open each of
-// the caller's pages many times.
-template <class T, class O>
-EndRows<O> end_rows(const HeadRows<T>& rows, Value<T>* sums, O* halves) {
-  if constexpr (!std::is_same_v<T, O>)
-    return {sums, nullptr, rows.columns};
-  else if constexpr (kRounds<O>)
-    return {nullptr, halves, rows.columns};
+// Results end in rows beside each other, and are handed over whole: a product goes over its rows a panel at a time, and
+// would open each of the caller's, which lie far apart, many times.
+template <class O>
+EndRows<O> end_rows(O* rows, std::ptrdiff_t stride) {
+  if constexpr (kRounds<O>)
+    return {nullptr, rows, stride};
   else
-    return {rows.first, nullptr, rows.stride};
+    return {rows, nullptr, stride};
 }
 
 template <class T, class O>
-void hand_over(const Kernels<T>& kernels, const Value<T>* sums, const O* halves, std::int64_t count,
+void hand_over(const Kernels<T>& kernels, const O* results, std::ptrdiff_t stride, std::int64_t count,
                const HeadRows<T>& rows) {
   if constexpr (!std::is_same_v<T, O>)
-    kernels.narrow({count, 1, rows.columns, 0, sums, rows.columns, rows.first, rows.stride});
-  else if constexpr (kRounds<O>)
+    kernels.narrow({count, 1, rows.columns, 0, results, stride, rows.first, rows.stride});
+  else
     for (std::int64_t row = 0; row < count; ++row)
-      std::memcpy(rows.at(row), halves + row * rows.columns, sizeof(T) * static_cast<std::size_t>(rows.columns));
+      std::memcpy(rows.at(row), results + row * stride, sizeof(T) * static_cast<std::size_t>(rows.columns));
 }
 
 // A matrix of sums [rows, columns], rows `row` values apart, as products take it: itself, or rounded, and filled up to
