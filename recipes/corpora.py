@@ -6,7 +6,9 @@ else is in the corpus' own folder: its settings in config.toml, where it comes f
 
 from __future__ import annotations
 
+import argparse
 import gzip
+import json
 import os
 import tomllib
 import zlib
@@ -35,7 +37,7 @@ class Corpus:
     more_tests: tuple[str, ...] = ()
     """Test sets that the config does not name, and that some of the languages lack."""
     cells: tuple[str, ...] = ()
-    """Choices of `--cell`, if it is an option."""
+    """Choices of `--cell`, if it is an option; what it is without is in the config."""
     text: str = ""
     """The folder of files that are made of those of the corpus; the config calls it TEXT."""
     derived: Mapping[str, tuple[str, Callable[[str, Lines], Lines]]] = field(default_factory=dict)
@@ -59,7 +61,7 @@ CORPORA = {
         dict.fromkeys(("en de", "en fr", "en cs", "de fr", "de cs", "fr cs"), "multi30k"),
         splits=("train", "valid", "test_2016_flickr"),
         more_tests=("test_2016_flickr", "test_2017_flickr"),  # Czech has no translation of the second
-        cells=("lstm", "mi_lstm"),
+        cells=("lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"),
         several={"en de,fr,cs": "multilingual.toml"},
     ),
     "tatoeba": Corpus("TATOEBA", {"de en": "tatoeba-deen", "fr en": "tatoeba-fren"}),
@@ -113,8 +115,8 @@ def derive(corpus: Corpus, data: Path, languages: tuple[str, str]) -> None:
                 steps.fail(f"{source}: could not be read, or {output} not written: {error}")
 
 
-def main() -> None:
-    """Do what the command line says."""
+def parse() -> argparse.Namespace:
+    """Read the command line; `folder` is what follows from it."""
     rows = "\n".join(
         f"  {name:<14}{', '.join(corpus.folders)}, or the other way round" for name, corpus in CORPORA.items()
     )
@@ -129,7 +131,8 @@ def main() -> None:
         default=os.environ.get("NMT_DATA", ""),
         help="holds the corpus' folder, or is it; $NMT_DATA if not given",
     )
-    parser.add_argument("--cell", help="recurrent cell, for multi30k: lstm (the default) or mi_lstm")
+    cells = ", ".join(dict.fromkeys(cell for corpus in CORPORA.values() for cell in corpus.cells))
+    parser.add_argument("--cell", help=f"recurrent cell, for multi30k, if not its config's: {cells}")
     parser.add_argument(
         "--teachers",
         type=int,
@@ -137,31 +140,46 @@ def main() -> None:
         metavar="N",
         help="train N models first, and then one on what they translate together, too: N times as long, and more",
     )
+    parser.add_argument(
+        "--diversify",
+        action="store_true",
+        help="train a model first, and one of the opposite direction, and then one on what both make of the text, too",
+    )
     arguments = parser.parse_intermixed_args()
     if arguments.teachers < 0:
         parser.error(f"--teachers: expected 0 or more, got {arguments.teachers}")
     corpus, source, target = CORPORA[arguments.corpus], arguments.source, arguments.target
-    folder = corpus.folder(source, target)
-    if folder is None:
+    arguments.folder = corpus.folder(source, target)
+    if arguments.folder is None:
         pairs = ", ".join(
             [*(f"{pair}, {' '.join(reversed(pair.split()))}" for pair in corpus.folders), *corpus.several]
         )
         parser.error(f"languages: expected {pairs}, got {source} {target}")
-    cell = arguments.cell or (corpus.cells[0] if corpus.cells else None)
-    if cell is not None and cell not in corpus.cells:
-        parser.error(f"--cell: expected {' or '.join(corpus.cells) or 'none for this corpus'}, got {cell}")
+    if arguments.diversify and "," in target:
+        parser.error(f"--diversify: expected one language to translate to, got {target}")
+    if arguments.cell is not None and arguments.cell not in corpus.cells:
+        parser.error(f"--cell: expected {', '.join(corpus.cells) or 'none for this corpus'}, got {arguments.cell}")
+    return arguments
+
+
+def main() -> None:
+    """Do what the command line says."""
+    arguments = parse()
+    corpus, source, target = CORPORA[arguments.corpus], arguments.source, arguments.target
     languages = source, *target.split(",")
     files = [f"{split}.{language}.gz" for split in corpus.splits for language in languages]
-    data = find_data(folder, arguments.data, files)
+    data = find_data(arguments.folder, arguments.data, files)
 
-    names = {corpus.variable: str(data), "SOURCE": source, "TARGET": target, "TEXT": corpus.text, "CELL": cell or ""}
+    config = Path("recipes", arguments.corpus, corpus.several.get(f"{source} {target}", "config.toml"))
+    chosen = tomllib.loads((steps.PROJECT / config).read_text(encoding="utf-8"))
+    cell = arguments.cell or chosen["model"].get("cell", "")
+    names = {corpus.variable: str(data), "SOURCE": source, "TARGET": target, "TEXT": corpus.text, "CELL": cell}
     steps.start(**names)
     derive(corpus, data, languages)
-    config = Path("recipes", arguments.corpus, corpus.several.get(f"{source} {target}", "config.toml"))
-    chosen = tomllib.loads(config.read_text(encoding="utf-8"))
-    settings = [f"model.cell={cell}"] if cell else []
+    common = [f"model.cell={cell}"] if cell else []
+    common += arguments.settings  # the user's come last and win
     if len(languages) == 2:
-        settings = [f"data.source_language={source}", f"data.target_language={target}", *settings]
+        settings = [*direction(source, target), *common]
         tests = list(chosen["data"].get("test", {}))
         for test in corpus.more_tests:
             paths = [data / f"{test}.{language}.gz" for language in languages]
@@ -169,19 +187,31 @@ def main() -> None:
                 tests.append(test)
                 settings.insert(0, f"data.test.{test}=['{paths[0]}', '{paths[1]}']")
     else:
+        settings = common
         tests = [
             f"{test}:{each['source_language']}-{each['target_language']}"
             for each in chosen["data"]["corpora"]
             for test in each.get("test", {})
         ]
-    settings += arguments.settings  # the user's come last and win
     model = Path(steps.last_value(settings, "folder", Template(chosen["folder"]).substitute(names)))
-    settings.append(f"folder={model}")
-    if arguments.teachers:
+    settings = [*settings, f"folder={model}"]
+    if arguments.diversify:
+        train = [Template(file).substitute(names) for file in chosen["data"]["train"]]
+        os.environ.update(SOURCE=target, TARGET=source)
+        pairs = steps.translate_back(config, model / "opposite", [*direction(target, source), *common], train[1])
+        os.environ.update(SOURCE=source, TARGET=target)
+        both = f"data.train={json.dumps([train, str(pairs)])}"
+        steps.distill(config, model, settings, arguments.teachers or 1, both)
+    elif arguments.teachers:
         steps.distill(config, model, settings, arguments.teachers)
     else:
         steps.train(config, model, settings)
     steps.score(model, tests, settings)
+
+
+def direction(source: str, target: str) -> list[str]:
+    """The settings that name the languages of a model."""
+    return [f"data.source_language={source}", f"data.target_language={target}"]
 
 
 if __name__ == "__main__":

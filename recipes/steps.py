@@ -25,6 +25,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 STUDENT = ("training.learning_rate=1e-3", "training.epochs=8")
 """What a student has of its own: it goes on from a teacher, and has twice as much text."""
+SYNTHETIC = ("--precision", "int8")
+"""How text is translated that a model is to learn from."""
 
 
 def say(text: str) -> None:
@@ -148,21 +150,51 @@ def train(config: str | Path, model: Path, settings: Sequence[str]) -> None:
     run("nmt", "train", config, *options_of(settings), record=model / "runs.jsonl")
 
 
-def distill(config: str | Path, model: Path, settings: Sequence[str], teachers: int) -> None:
+def distill(config: str | Path, model: Path, settings: Sequence[str], teachers: int, *texts: str) -> None:
     """Train teachers that differ by their seeds, then a student, or go on where that stopped.
 
     The student begins as the first teacher, and learns the training text and, of each line, the one of the teachers'
     four best translations that is nearest to its reference.
+
+    Args:
+        config: Of the teachers and the student.
+        model: The student's folder; the teachers are in it.
+        settings: Of all of them; the user's are the last.
+        teachers: How many.
+        texts: Settings of the text that the student learns, if it is not that of the teachers.
     """
     folders = [model / f"teacher-{number}" for number in range(1, teachers + 1)]
     for seed, folder in enumerate(folders, 1):
         train(config, folder, [*settings, f"training.seed={seed}", f"folder={folder}"])
-    student = [*STUDENT, *settings, f"folder={model}"]
+    student = [*STUDENT, *texts, *settings, f"folder={model}"]
     given = [part for folder in folders for part in ("--teacher", folder)]
-    options: list[str | Path] = ["--from", folders[0], "--mix", "--n-best", "4", "--precision", "int8"]
-    threads = last_value(settings, "training.threads", "")
-    options += ["--threads", threads] if threads else []
+    options: list[str | Path] = ["--from", folders[0], "--mix", "--n-best", "4", *SYNTHETIC, *threads_of(settings)]
     run("nmt", "distill", config, *given, *options, *options_of(student), record=model / "runs.jsonl")
+
+
+def translate_back(config: str | Path, folder: Path, settings: Sequence[str], text: str) -> Path:
+    """Train a model of the opposite direction, and let it translate the target side of the training text.
+
+    Args:
+        config: Of that model.
+        folder: It comes to be here.
+        settings: Of that model; the user's are the last.
+        text: What it translates, a file.
+
+    Returns:
+        The file of pairs: what it said, and the line that it said it of.
+    """
+    train(config, folder, [*settings, f"folder={folder}"])
+    pairs = folder / "pairs.tsv"
+    options = ["--input", text, "--output", str(pairs), *SYNTHETIC, *threads_of(settings)]
+    run("nmt", "backtranslate", folder, *options, record=folder / "runs.jsonl")
+    return pairs
+
+
+def threads_of(settings: Sequence[str]) -> list[str]:
+    """The option that gives a translation as many threads as a training."""
+    threads = last_value(settings, "training.threads", "")
+    return ["--threads", threads] if threads else []
 
 
 def score(model: Path, tests: Sequence[str], settings: Sequence[str]) -> dict[str, Path]:
@@ -171,12 +203,11 @@ def score(model: Path, tests: Sequence[str], settings: Sequence[str]) -> dict[st
     Returns:
         The translation of each test set.
     """
-    target, threads = (last_value(settings, key, "") for key in ("data.target_language", "training.threads"))
+    target = last_value(settings, "data.target_language", "")
     outputs = {test: model / f"{test.replace(':', '.')}{target and f'.{target}'}.txt" for test in tests}
     for test, output in outputs.items():
         if not newer(output, model / "model.safetensors"):
-            options = ["--test", test, "--output", str(output), *(["--threads", threads] if threads else [])]
-            run("nmt", "evaluate", model, *options, capture=True)
+            run("nmt", "evaluate", model, "--test", test, "--output", output, *threads_of(settings), capture=True)
     print(summary(model, tests), flush=True)
     return outputs
 

@@ -38,7 +38,7 @@ def commands(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "model", "tests"),
     [
-        ("multi30k en de", "run/multi30k-en-de-lstm", ["test_2016_flickr", "test_2017_flickr"]),
+        ("multi30k en de", "run/multi30k-en-de-layer_norm_lstm", ["test_2016_flickr", "test_2017_flickr"]),
         ("multi30k cs en --cell=mi_lstm", "run/multi30k-cs-en-mi_lstm", ["test_2016_flickr"]),
         ("tatoeba en fr", "run/tatoeba-en-fr", ["test"]),
         ("canlaws fr en", "run/canlaws-fr-en", ["test"]),
@@ -96,6 +96,50 @@ def test_teachers_and_a_student(commands, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["corpora.py", *words, "--teachers", "-1"])
     with pytest.raises(SystemExit):
         corpora.main()
+
+
+def test_a_student_of_both_directions(commands, monkeypatch, tmp_path):
+    for file in ("train.de.gz", "train.en.gz", "valid.de.gz", "valid.en.gz", "test.de.gz", "test.en.gz"):
+        (tmp_path / file).touch()
+    found = []
+
+    def run(*command, **_):
+        """What each configuration is at the time of the command: its paths depend on the environment."""
+        command = [str(part) for part in command]
+        configured = command[1] in ("train", "distill")
+        found.append(
+            (command, load_config(Path(command[2]), command[command.index("--set") + 1 :: 2]) if configured else None)
+        )
+
+    monkeypatch.setattr(steps, "run", run)
+    words = ["tatoeba", "de", "en", str(tmp_path), "--diversify", "--set", "training.epochs=4", "--threads", "3"]
+    monkeypatch.setattr(sys, "argv", ["corpora.py", *words])
+    corpora.main()
+    assert [command[1] for command, _ in found] == [
+        *("prepare", "train", "backtranslate", "prepare", "train", "distill", "evaluate")
+    ]
+    (_, back), (translate, _), (_, teacher), (distill, student) = (found[index] for index in (1, 2, 4, 5))
+    pair = [str(tmp_path / f"train.{language}.gz") for language in ("de", "en")]
+    model = Path("run/tatoeba-de-en")
+    assert [config.folder for config in (back, teacher, student)] == [model / "opposite", model / "teacher-1", model]
+    assert [config.data.directions for config in (back, teacher, student)] == [(("en", "de"),), *[(("de", "en"),)] * 2]
+    pairs = str(model / "opposite" / "pairs.tsv")
+    assert translate[2:] == [
+        *(str(model / "opposite"), "--input", pair[1], "--output", pairs, "--precision", "int8", "--threads", "3")
+    ]
+    assert [[[*map(str, each)] for each in config.data.train] for config in (back, teacher)] == [[pair[::-1]], [pair]]
+    assert [[*map(str, each)] for each in student.data.train] == [pair, [pairs]]
+    assert distill[3 : distill.index("--set")].count("--teacher") == 1
+    assert (student.training.epochs, student.training.threads) == (4, 3), "what the user says wins"
+
+
+def test_one_target_language_to_diversify(commands, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "argv", ["corpora.py", "multi30k", "en", "de,fr,cs", str(tmp_path), "--diversify"])
+    with pytest.raises(SystemExit) as ended:
+        corpora.main()
+    assert ended.value.code == 2
+    assert "--diversify: expected one language to translate to, got de,fr,cs" in capsys.readouterr().err
+    assert not commands
 
 
 def numbered(numbers, blank=" "):

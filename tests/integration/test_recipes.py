@@ -608,7 +608,7 @@ def run(recipe, *arguments, folder, **environment):
         ("tatoeba", ["de", "en"], 1, "no corpus in 'DATA_FOLDER or $NMT_DATA': expected tatoeba-deen/"),
         ("canlaws", ["en", "fr", "."], 1, "no corpus in '.'"),
         ("multi30k", ["en", "en"], 2, "got en en"),
-        ("multi30k", ["en", "de", "--cell=gru"], 2, "--cell: expected lstm or mi_lstm, got gru"),
+        ("multi30k", ["en", "de", "--cell=gru"], 2, "--cell: expected lstm, mi_lstm, layer_norm_lstm, "),
         ("canlaws", ["en", "fr", "--cell", "lstm"], 2, "--cell: expected none for this corpus, got lstm"),
         ("small-enja", ["en"], 2, "the following arguments are required: TARGET"),
         ("nothing", ["en", "de"], 2, "CORPUS: invalid choice: 'nothing'"),
