@@ -1,6 +1,7 @@
 """Tokens a second of training: the Multi30k recipe's network, and 4+4 layers of 1024 with a vocabulary of 32,000.
 
-The first is an LSTM without input feeding, as the recipe had it until 2026-11-30. The networks are made of the toolkit's parts; a step is forward, backward, clipping and Adam, as `nmt train` does it.
+The first is an LSTM without input feeding, as the recipe had it until 2026-11-30. The networks are made of
+the toolkit's parts; a step is forward, backward, clipping and Adam, as `nmt train` does it.
 """
 
 from __future__ import annotations
