@@ -38,6 +38,8 @@ class Corpus:
     """Test sets that the config does not name, and that some of the languages lack."""
     cells: tuple[str, ...] = ()
     """Choices of `--cell`, if it is an option; what it is without is in the config."""
+    student: tuple[str, ...] = ()
+    """Settings of a student that are not those of its teachers: it has more text."""
     text: str = ""
     """The folder of files that are made of those of the corpus; the config calls it TEXT."""
     derived: Mapping[str, tuple[str, Callable[[str, Lines], Lines]]] = field(default_factory=dict)
@@ -63,6 +65,7 @@ CORPORA = {
         more_tests=("test_2016_flickr", "test_2017_flickr"),  # Czech has no translation of the second
         cells=("lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"),
         several={"en de,fr,cs": "multilingual.toml"},
+        student=("model.dropout=0.35",),
     ),
     "tatoeba": Corpus("TATOEBA", {"de en": "tatoeba-deen", "fr en": "tatoeba-fren"}),
     "small-enja": Corpus(
@@ -83,6 +86,9 @@ CORPORA = {
     ),
     "canlaws": Corpus("CANLAWS", {"en fr": "canlaws-enfr"}),
 }
+
+DIVERSIFIED = ("training.epochs=6",)
+"""What a student of both directions has of its own: twice as much text as another."""
 
 USAGE = "bash recipes/run.sh CORPUS SOURCE TARGET [DATA_FOLDER] [OPTION]..."
 
@@ -200,10 +206,10 @@ def main() -> None:
         os.environ.update(SOURCE=target, TARGET=source)
         pairs = steps.translate_back(config, model / "opposite", [*direction(target, source), *common], train[1])
         os.environ.update(SOURCE=source, TARGET=target)
-        both = f"data.train={json.dumps([train, str(pairs)])}"
-        steps.distill(config, model, settings, arguments.teachers or 1, both)
+        own = [*DIVERSIFIED, f"data.train={json.dumps([train, str(pairs)])}", *corpus.student]
+        steps.distill(config, model, settings, arguments.teachers or 1, own)
     elif arguments.teachers:
-        steps.distill(config, model, settings, arguments.teachers)
+        steps.distill(config, model, settings, arguments.teachers, corpus.student)
     else:
         steps.train(config, model, settings)
     steps.score(model, tests, settings)

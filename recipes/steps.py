@@ -150,7 +150,7 @@ def train(config: str | Path, model: Path, settings: Sequence[str]) -> None:
     run("nmt", "train", config, *options_of(settings), record=model / "runs.jsonl")
 
 
-def distill(config: str | Path, model: Path, settings: Sequence[str], teachers: int, *texts: str) -> None:
+def distill(config: str | Path, model: Path, settings: Sequence[str], teachers: int, own: Sequence[str]) -> None:
     """Train teachers that differ by their seeds, then a student, or go on where that stopped.
 
     The student begins as the first teacher, and learns the training text and, of each line, the one of the teachers'
@@ -161,12 +161,12 @@ def distill(config: str | Path, model: Path, settings: Sequence[str], teachers: 
         model: The student's folder; the teachers are in it.
         settings: Of all of them; the user's are the last.
         teachers: How many.
-        texts: Settings of the text that the student learns, if it is not that of the teachers.
+        own: Settings that the student has for those of its teachers, if the user's do not say otherwise.
     """
     folders = [model / f"teacher-{number}" for number in range(1, teachers + 1)]
     for seed, folder in enumerate(folders, 1):
         train(config, folder, [*settings, f"training.seed={seed}", f"folder={folder}"])
-    student = [*STUDENT, *texts, *settings, f"folder={model}"]
+    student = [*STUDENT, *own, *settings, f"folder={model}"]
     given = [part for folder in folders for part in ("--teacher", folder)]
     options: list[str | Path] = ["--from", folders[0], "--mix", "--n-best", "4", *SYNTHETIC, *threads_of(settings)]
     run("nmt", "distill", config, *given, *options, *options_of(student), record=model / "runs.jsonl")

@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -99,8 +100,8 @@ def test_teachers_and_a_student(commands, monkeypatch, tmp_path):
 
 
 def test_a_student_of_both_directions(commands, monkeypatch, tmp_path):
-    for file in ("train.de.gz", "train.en.gz", "valid.de.gz", "valid.en.gz", "test.de.gz", "test.en.gz"):
-        (tmp_path / file).touch()
+    for split, language in product(("train", "valid", "test_2016_flickr"), ("de", "en")):
+        (tmp_path / f"{split}.{language}.gz").touch()
     found = []
 
     def run(*command, **_):
@@ -112,7 +113,8 @@ def test_a_student_of_both_directions(commands, monkeypatch, tmp_path):
         )
 
     monkeypatch.setattr(steps, "run", run)
-    words = ["tatoeba", "de", "en", str(tmp_path), "--diversify", "--set", "training.epochs=4", "--threads", "3"]
+    options = ["--diversify", "--set", "training.learning_rate=4e-4", "--threads", "3"]
+    words = ["multi30k", "de", "en", str(tmp_path), *options]
     monkeypatch.setattr(sys, "argv", ["corpora.py", *words])
     corpora.main()
     assert [command[1] for command, _ in found] == [
@@ -120,7 +122,7 @@ def test_a_student_of_both_directions(commands, monkeypatch, tmp_path):
     ]
     (_, back), (translate, _), (_, teacher), (distill, student) = (found[index] for index in (1, 2, 4, 5))
     pair = [str(tmp_path / f"train.{language}.gz") for language in ("de", "en")]
-    model = Path("run/tatoeba-de-en")
+    model = Path("run/multi30k-de-en-layer_norm_lstm")
     assert [config.folder for config in (back, teacher, student)] == [model / "opposite", model / "teacher-1", model]
     assert [config.data.directions for config in (back, teacher, student)] == [(("en", "de"),), *[(("de", "en"),)] * 2]
     pairs = str(model / "opposite" / "pairs.tsv")
@@ -130,7 +132,9 @@ def test_a_student_of_both_directions(commands, monkeypatch, tmp_path):
     assert [[[*map(str, each)] for each in config.data.train] for config in (back, teacher)] == [[pair[::-1]], [pair]]
     assert [[*map(str, each)] for each in student.data.train] == [pair, [pairs]]
     assert distill[3 : distill.index("--set")].count("--teacher") == 1
-    assert (student.training.epochs, student.training.threads) == (4, 3), "what the user says wins"
+    assert (student.model.dropout, student.training.epochs) == (0.35, 6)
+    assert (student.training.learning_rate, student.training.threads) == (4e-4, 3), "what the user says wins"
+    assert (teacher.model.dropout, teacher.training.epochs) == (0.4, 34)
 
 
 def test_one_target_language_to_diversify(commands, monkeypatch, tmp_path, capsys):
