@@ -227,6 +227,8 @@ class Trainer:
             torch.manual_seed(self.settings.seed)  # so that dropout does not depend on what was drawn since the weights
             return [], False, ""
         self.state, notes = self.folder.go_on(before)
+        if self.state.batch >= self.data.number_of_batches(self.state.epoch):  # saved with the last step of an epoch
+            self._next_epoch()
         if self._end() is not None and self.folder.has_model(self.state):
             return notes, True, self.folder.update_settings(self.state)
         self.outer.check(before)
@@ -269,9 +271,12 @@ class Trainer:
             stopping = self._stops(interrupted)
             if stopping or self._end():
                 return stopping
-        state.epoch += 1
-        state.batch = 0
+        self._next_epoch()
         return False
+
+    def _next_epoch(self) -> None:
+        self.state.epoch += 1
+        self.state.batch = 0
 
     def step(self, *batches: Batch) -> StepReport:
         """Do one optimiser step.

@@ -88,10 +88,13 @@ def test_same_seed_same_model_other_seed_other_model(tmp_path, files):
     assert one == two != three
 
 
-def test_more_epochs_go_on(tmp_path, files):
-    first = run(make_config(tmp_path / "model", files, epochs=1))
-    assert run(make_config(tmp_path / "model", files, epochs=1)).status == "already finished"
-    second = run(make_config(tmp_path / "model", files, epochs=2))
+@pytest.mark.parametrize("every", [1000, 1])  # 1: the last step is saved before its epoch is over
+def test_more_epochs_go_on(every, tmp_path, files):
+    first = run(make_config(tmp_path / "model", files, epochs=1, validate_every=every))
+    written = (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns
+    assert run(make_config(tmp_path / "model", files, epochs=1, validate_every=every)).status == "already finished"
+    assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == written
+    second = run(make_config(tmp_path / "model", files, epochs=2, validate_every=every))
     assert second.status == "finished"
     assert second.steps > first.steps
 
