@@ -23,6 +23,12 @@ def _nested(depth: int) -> str:
     return r"[^{}\n]" if not depth else rf"(?:[^{{}}\n]|\{{{_nested(depth - 1)}*+\}})"
 
 
+_PRINTF: Final = (
+    r"(?<!\d)%(?:\d+\$|\([^()\s]{1,100}\))?[-+#0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?"
+    r"(?:hh|h|ll|l|L|q|j|z|t)?[diouxXeEfFgGaAcCsSpn@](?![0-9A-Za-z_\u00c0-\u052f])"
+)
+
+
 # Whatever repeats without a bound begins where no other match could have begun before: else the time for a long word
 # grows with its square.
 _WORDS: Final = (
@@ -45,8 +51,7 @@ _WORDS: Final = (
     r"|\\\([^\n]{1,300}?\\\)|\\\[[^\n]{1,300}?\\\]",
     r"(?<!\w)\\(?:[A-Za-z]+\*?(?:\{[^{}\s]{0,100}\})+|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|\d+|[nrtvbf\"'\\]|[A-Za-z]+)|\\[nrt](?=[A-Z\s\\]|$)",
     # printf: %s, %5.2f, %1$s, %(x)d, %@, %%
-    r"%%|(?<!\d)%(?:\d+\$|\([^()\s]{1,100}\))?[-+#0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?"
-    r"(?:hh|h|ll|l|L|q|j|z|t)?[diouxXeEfFgGaAcCsSpn@](?![0-9A-Za-z_\u00c0-\u052f])",
+    rf"%%|{_PRINTF}",
     r"(?<![\w$])\$[A-Za-z_]\w*(?:\.\w+)*",
     # paths, file names, identifiers, versions and numbers of machines
     r"(?<![\w/])(?:~|\.{1,2})?(?:/[\w.+@-]+)+/?(?=[/\s.,;:!?)\"'»“]|$)|(?<!\w)[A-Za-z]:\\[^\s\"<>|]+",
@@ -62,7 +67,7 @@ _WORDS: Final = (
     r"(?<![\w-])\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\w-])",
     # quantities
     rf"(?<![.,])(?<!\d['’\u00a0\u202f])(?<!{_LETTER})[+−-]?{_AMOUNT}[\u00a0\u202f ]?"
-    rf"(?:{'|'.join(_UNITS.split())}|%(?!%))(?!{_LETTER}|[/{{(@])",
+    rf"(?:{'|'.join(_UNITS.split())}|(?!{_PRINTF})%(?!%))(?!{_LETTER}|[/{{(@])",
     rf"(?<!{_LETTER})(?:[€$£¥₽₹₩]|(?:EUR|USD|GBP|CHF)(?=[\u00a0 ]))[\u00a0\u202f ]?{_AMOUNT}(?!{_LETTER})",
 )
 _MARK: Final = r"<(?P<end>/?)(?P<name>[A-Za-z][\w.:-]{0,40}|\d{1,4})(?:\s[^<>]{0,500}?)?(?P<empty>/?)>"

@@ -90,6 +90,13 @@ LINES = st.lists(
 )
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"), [("5 %-10s", ["%-10s"]), ("5 %s", ["%s"]), ("5 % or 6", ["5 %"]), ("5%", ["5%"])]
+)
+def test_a_place_in_a_format_is_no_per_cent(text: str, kept: list[str]) -> None:
+    assert [part.markup for part in with_kept((text,)) if isinstance(part, Kept)] == kept
+
+
 @settings(max_examples=300, deadline=None)
 @given(LINES, st.data())
 def test_each_is_there_once_whatever_the_model_does(words: list[str], data: st.DataObject) -> None:
