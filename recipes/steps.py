@@ -161,7 +161,7 @@ def distill(config: str | Path, model: Path, settings: Sequence[str], teachers: 
         model: The student's folder; the teachers are in it.
         settings: Of all of them; the user's are the last.
         teachers: How many.
-        own: Settings that the student has for those of its teachers, if the user's do not say otherwise.
+        own: Settings of the student in place of those of its teachers, if the user's do not say otherwise.
     """
     folders = [model / f"teacher-{number}" for number in range(1, teachers + 1)]
     for seed, folder in enumerate(folders, 1):

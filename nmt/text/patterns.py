@@ -23,6 +23,7 @@ def _nested(depth: int) -> str:
     return r"[^{}\n]" if not depth else rf"(?:[^{{}}\n]|\{{{_nested(depth - 1)}*+\}})"
 
 
+# a place in a format of printf: %s, %5.2f, %1$s, %(x)d, %@
 _PRINTF: Final = (
     r"(?<!\d)%(?:\d+\$|\([^()\s]{1,100}\))?[-+#0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?"
     r"(?:hh|h|ll|l|L|q|j|z|t)?[diouxXeEfFgGaAcCsSpn@](?![0-9A-Za-z_\u00c0-\u052f])"
@@ -50,7 +51,7 @@ _WORDS: Final = (
     r"(?<![\w$\\])\$(?![\s$\d])[^$\n]{0,200}?[^$\s\\]\$(?!\w)|\$\$[^$\n]{1,300}\$\$"
     r"|\\\([^\n]{1,300}?\\\)|\\\[[^\n]{1,300}?\\\]",
     r"(?<!\w)\\(?:[A-Za-z]+\*?(?:\{[^{}\s]{0,100}\})+|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|\d+|[nrtvbf\"'\\]|[A-Za-z]+)|\\[nrt](?=[A-Z\s\\]|$)",
-    # printf: %s, %5.2f, %1$s, %(x)d, %@, %%
+    # printf, with %%
     rf"%%|{_PRINTF}",
     r"(?<![\w$])\$[A-Za-z_]\w*(?:\.\w+)*",
     # paths, file names, identifiers, versions and numbers of machines

@@ -576,6 +576,9 @@ def run(recipe, *arguments, folder, **environment):
     return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
 
 
+CELLS = "lstm, mi_lstm, layer_norm_lstm, layer_norm_mi_lstm"
+
+
 @pytest.mark.parametrize(
     ("recipe", "arguments", "code", "message"),
     [
@@ -608,7 +611,7 @@ def run(recipe, *arguments, folder, **environment):
         ("tatoeba", ["de", "en"], 1, "no corpus in 'DATA_FOLDER or $NMT_DATA': expected tatoeba-deen/"),
         ("canlaws", ["en", "fr", "."], 1, "no corpus in '.'"),
         ("multi30k", ["en", "en"], 2, "got en en"),
-        ("multi30k", ["en", "de", "--cell=gru"], 2, "--cell: expected lstm, mi_lstm, layer_norm_lstm, "),
+        ("multi30k", ["en", "de", "--cell=gru"], 2, f"--cell: expected {CELLS}, got gru"),
         ("canlaws", ["en", "fr", "--cell", "lstm"], 2, "--cell: expected none for this corpus, got lstm"),
         ("small-enja", ["en"], 2, "the following arguments are required: TARGET"),
         ("nothing", ["en", "de"], 2, "CORPUS: invalid choice: 'nothing'"),
