@@ -12,8 +12,9 @@ import json
 import os
 import tomllib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from string import Template
 
@@ -104,7 +105,7 @@ def find_data(name: str, given: str, files: list[str]) -> Path:
     )
 
 
-def derive(corpus: Corpus, data: Path, languages: tuple[str, str]) -> None:
+def derive(corpus: Corpus, data: Path, languages: Sequence[str]) -> None:
     """Make the files of `corpus.text` that are older than what they are made of; each appears whole."""
     for split, (origin, change) in corpus.derived.items():
         for language in languages:
@@ -144,7 +145,8 @@ def parse() -> argparse.Namespace:
         type=int,
         default=0,
         metavar="N",
-        help="train N models first, and then one on what they translate together, too: N times as long, and more",
+        help="train N models first (of each direction), and then one on what they translate together, too: N times as "
+        "long, and more",
     )
     parser.add_argument(
         "--diversify",
@@ -172,7 +174,7 @@ def main() -> None:
     """Do what the command line says."""
     arguments = parse()
     corpus, source, target = CORPORA[arguments.corpus], arguments.source, arguments.target
-    languages = source, *target.split(",")
+    languages = [source, *target.split(",")]
     files = [f"{split}.{language}.gz" for split in corpus.splits for language in languages]
     data = find_data(arguments.folder, arguments.data, files)
 
@@ -201,18 +203,38 @@ def main() -> None:
         ]
     model = Path(steps.last_value(settings, "folder", Template(chosen["folder"]).substitute(names)))
     settings = [*settings, f"folder={model}"]
-    if arguments.diversify:
-        train = [Template(file).substitute(names) for file in chosen["data"]["train"]]
-        os.environ.update(SOURCE=target, TARGET=source)
-        pairs = steps.translate_back(config, model / "opposite", [*direction(target, source), *common], train[1])
-        os.environ.update(SOURCE=source, TARGET=target)
-        own = [*DIVERSIFIED, f"data.train={json.dumps([train, str(pairs)])}", *corpus.student]
-        steps.distill(config, model, settings, arguments.teachers or 1, own)
-    elif arguments.teachers:
-        steps.distill(config, model, settings, arguments.teachers, corpus.student)
+    if len(languages) > 2 and arguments.teachers:
+        teachers = teachers_of_each(source, languages[1:], arguments.teachers, config, model, common)
+        passes = chosen["training"]["epochs"] // 2  # of twice as much text
+        steps.distill(config, model, [f"training.epochs={passes}", *settings], teachers)
+    elif arguments.diversify or arguments.teachers:
+        own = [*steps.STUDENT, *corpus.student]
+        if arguments.diversify:
+            train = [Template(file).substitute(names) for file in chosen["data"]["train"]]
+            os.environ.update(SOURCE=target, TARGET=source)
+            pairs = steps.translate_back(config, model / "opposite", [*direction(target, source), *common], train[1])
+            os.environ.update(SOURCE=source, TARGET=target)
+            own += [*DIVERSIFIED, f"data.train={json.dumps([train, str(pairs)])}"]
+        folders = [model / f"teacher-{number}" for number in range(1, (arguments.teachers or 1) + 1)]
+        steps.train_seeds(config, folders, settings)
+        steps.distill(config, model, [*own, *settings], folders, start=folders[0])
     else:
         steps.train(config, model, settings)
     steps.score(model, tests, settings)
+
+
+def teachers_of_each(
+    source: str, targets: Sequence[str], number: int, config: Path, model: Path, settings: Sequence[str]
+) -> list[Path]:
+    """Train the teachers of a student that translates to several languages: some for each, in its folder."""
+    settings = [each for each in settings if not each.startswith("data.corpora.")]
+    several, folders = os.environ["TARGET"], []
+    for target in targets:
+        folders.append([model / f"teacher-{target}-{seed}" for seed in range(1, number + 1)])
+        os.environ["TARGET"] = target
+        steps.train_seeds(config.with_name("config.toml"), folders[-1], [*direction(source, target), *settings])
+    os.environ["TARGET"] = several
+    return [*chain.from_iterable(folders)]
 
 
 def direction(source: str, target: str) -> list[str]:

@@ -24,7 +24,7 @@ from summary import summary
 PROJECT = Path(__file__).resolve().parents[1]
 
 STUDENT = ("training.learning_rate=1e-3", "training.epochs=8")
-"""What a student has of its own: it goes on from a teacher, and has twice as much text."""
+"""What a student has of its own that goes on from a teacher, and has twice as much text."""
 SYNTHETIC = ("--precision", "int8")
 """How text is translated that a model is to learn from."""
 
@@ -150,26 +150,31 @@ def train(config: str | Path, model: Path, settings: Sequence[str]) -> None:
     run("nmt", "train", config, *options_of(settings), record=model / "runs.jsonl")
 
 
-def distill(config: str | Path, model: Path, settings: Sequence[str], teachers: int, own: Sequence[str]) -> None:
-    """Train teachers that differ by their seeds, then a student, or go on where that stopped.
-
-    The student begins as the first teacher, and learns the training text and, of each line, the one of the teachers'
-    four best translations that is nearest to its reference.
-
-    Args:
-        config: Of the teachers and the student.
-        model: The student's folder; the teachers are in it.
-        settings: Of all of them; the user's are the last.
-        teachers: How many.
-        own: Settings of the student in place of those of its teachers, if the user's do not say otherwise.
-    """
-    folders = [model / f"teacher-{number}" for number in range(1, teachers + 1)]
+def train_seeds(config: str | Path, folders: Sequence[Path], settings: Sequence[str]) -> None:
+    """Train a model in each folder, or go on where that stopped; they differ by their seeds."""
     for seed, folder in enumerate(folders, 1):
         train(config, folder, [*settings, f"training.seed={seed}", f"folder={folder}"])
-    student = [*STUDENT, *own, *settings, f"folder={model}"]
-    given = [part for folder in folders for part in ("--teacher", folder)]
-    options: list[str | Path] = ["--from", folders[0], "--mix", "--n-best", "4", *SYNTHETIC, *threads_of(settings)]
-    run("nmt", "distill", config, *given, *options, *options_of(student), record=model / "runs.jsonl")
+
+
+def distill(
+    config: str | Path, model: Path, settings: Sequence[str], teachers: Sequence[Path], start: Path | None = None
+) -> None:
+    """Train a student, or go on where that stopped.
+
+    It learns the training text and, of each line, the one of the teachers' four best translations that is nearest to
+    its reference.
+
+    Args:
+        config: Of the student.
+        model: The student's folder.
+        settings: Of the student; the user's are the last.
+        teachers: Their folders.
+        start: The one of them as which the student begins, if it does.
+    """
+    given = [part for folder in teachers for part in ("--teacher", folder)]
+    given += ["--from", start] if start else []
+    options: list[str | Path] = [*given, "--mix", "--n-best", "4", *SYNTHETIC, *threads_of(settings)]
+    run("nmt", "distill", config, *options, *options_of(settings), record=model / "runs.jsonl")
 
 
 def translate_back(config: str | Path, folder: Path, settings: Sequence[str], text: str) -> Path:

@@ -43,7 +43,7 @@ def commands(monkeypatch, tmp_path):
         ("multi30k cs en --cell=mi_lstm", "run/multi30k-cs-en-mi_lstm", ["test_2016_flickr"]),
         ("tatoeba en fr", "run/tatoeba-en-fr", ["test"]),
         ("canlaws fr en", "run/canlaws-fr-en", ["test"]),
-        ("multi30k en de,fr,cs", "run/multi30k-en-de,fr,cs-lstm", TOGETHER),
+        ("multi30k en de,fr,cs", "run/multi30k-en-de,fr,cs-layer_norm_lstm", TOGETHER),
     ],
 )
 def test_what_a_corpus_runs(arguments, model, tests, commands, monkeypatch, tmp_path):
@@ -99,28 +99,59 @@ def test_teachers_and_a_student(commands, monkeypatch, tmp_path):
         corpora.main()
 
 
-def test_a_student_of_both_directions(commands, monkeypatch, tmp_path):
-    for split, language in product(("train", "valid", "test_2016_flickr"), ("de", "en")):
-        (tmp_path / f"{split}.{language}.gz").touch()
+@pytest.fixture
+def configured(commands, monkeypatch):
+    """What a recipe runs, each with its configuration at that time: paths in it depend on the environment."""
     found = []
 
     def run(*command, **_):
-        """What each configuration is at the time of the command: its paths depend on the environment."""
         command = [str(part) for part in command]
-        configured = command[1] in ("train", "distill")
+        trains = command[1] in ("train", "distill")
         found.append(
-            (command, load_config(Path(command[2]), command[command.index("--set") + 1 :: 2]) if configured else None)
+            (command, load_config(Path(command[2]), command[command.index("--set") + 1 :: 2]) if trains else None)
         )
 
     monkeypatch.setattr(steps, "run", run)
+    return found
+
+
+def test_a_student_of_teachers_of_one_language_each(configured, monkeypatch, tmp_path):
+    languages = ("de", "fr", "cs")
+    for split, language in product(("train", "valid", "test_2016_flickr", "test_2017_flickr"), ("en", *languages)):
+        (tmp_path / f"{split}.{language}.gz").touch()
+    options = ["--teachers", "2", "--threads", "3", "--set", "data.corpora.1.weight=3", "--set", "model.dropout=0.1"]
+    monkeypatch.setattr(sys, "argv", ["corpora.py", "multi30k", "en", ",".join(languages), str(tmp_path), *options])
+    corpora.main()
+    trained = [config for command, config in configured if command[1] == "train"]
+    [(distill, student)] = [each for each in configured if each[0][1] == "distill"]
+    assert [command[1] for command, _ in configured] == [*["prepare", "train"] * 6, "distill", *["evaluate"] * 5]
+    assert [(config.data.directions, config.training.seed) for config in trained] == [
+        ((("en", language),), seed) for language, seed in product(languages, (1, 2))
+    ]
+    assert [[*map(str, files)] for config in trained[::2] for files in config.data.train] == [
+        [str(tmp_path / f"train.{side}.gz") for side in ("en", language)] for language in languages
+    ]
+    folders = [student.folder / f"teacher-{language}-{seed}" for language, seed in product(languages, (1, 2))]
+    assert [config.folder for config in trained] == folders
+    assert distill[3 : distill.index("--mix")] == [part for folder in folders for part in ("--teacher", str(folder))]
+    assert student.data.directions == tuple(("en", language) for language in languages)
+    assert [part.weight for part in student.data.parts] == [1, 3, 1]
+    alone = load_config(RECIPES / "multi30k" / "multilingual.toml", [f"folder={student.folder}"])
+    assert student.training.epochs == alone.training.epochs // 2, "twice the text, as many steps"
+    assert {config.model.dropout for config in (*trained, student)} == {0.1}, "what the user says wins"
+
+
+def test_a_student_of_both_directions(configured, monkeypatch, tmp_path):
+    for split, language in product(("train", "valid", "test_2016_flickr"), ("de", "en")):
+        (tmp_path / f"{split}.{language}.gz").touch()
     options = ["--diversify", "--set", "training.learning_rate=4e-4", "--threads", "3"]
     words = ["multi30k", "de", "en", str(tmp_path), *options]
     monkeypatch.setattr(sys, "argv", ["corpora.py", *words])
     corpora.main()
-    assert [command[1] for command, _ in found] == [
+    assert [command[1] for command, _ in configured] == [
         *("prepare", "train", "backtranslate", "prepare", "train", "distill", "evaluate")
     ]
-    (_, back), (translate, _), (_, teacher), (distill, student) = (found[index] for index in (1, 2, 4, 5))
+    (_, back), (translate, _), (_, teacher), (distill, student) = (configured[index] for index in (1, 2, 4, 5))
     pair = [str(tmp_path / f"train.{language}.gz") for language in ("de", "en")]
     model = Path("run/multi30k-de-en-layer_norm_lstm")
     assert [config.folder for config in (back, teacher, student)] == [model / "opposite", model / "teacher-1", model]
