@@ -12,7 +12,8 @@ from nmt.commands.asked import SearchSettings
 from nmt.commands.loading import load_translator
 from nmt.commands.progress import progress
 from nmt.commands.synthetic import Row, digests_of, is_made, usable, write_pairs
-from nmt.commands.training import train_model
+from nmt.commands.training import check_before, train_model
+from nmt.config import Config
 from nmt.config_data import CorpusConfig
 from nmt.config_file import load_config
 from nmt.data.preparation.manifest import input_files, require_files
@@ -59,19 +60,29 @@ def run(path: Path, overrides: Sequence[str], lesson: Lesson, search: SearchSett
     """
     config = load_config(path, overrides)
     require_files(input_files(config))
+    check_before(config)
+    return train_model(_taught_config(config, lesson, search), command).status != "interrupted"
+
+
+def _taught_config(config: Config, lesson: Lesson, search: SearchSettings) -> Config:
+    """Let teachers translate the training text; returns the settings of a training on what they said."""
     data = config.data
     config.folder.mkdir(parents=True, exist_ok=True)
+    names = [f"{number}-{DISTILLED_FILE}" for number in range(len(data.corpora))] or [DISTILLED_FILE]
+    lessons = [_of_language(lesson, part) if data.corpora else lesson for part in data.parts]
+    texts = [  # all, before the first is translated: a teacher that cannot be used is told at once
+        _Text.planned(config.folder / name, part, each, search)
+        for name, part, each in zip(names, data.parts, lessons, strict=True)
+    ]
+    for text in texts:
+        text.write()
+    learned = [((text.output,), *(text.part.train if lesson.mix else ())) for text in texts]
     if data.corpora:
-        corpora = [
-            _taught_text(config.folder / f"{number}-{DISTILLED_FILE}", part, _of_language(lesson, part), search)
-            for number, part in enumerate(data.corpora)
-        ]
-        data = data.model_copy(update={"corpora": tuple(corpora)})
+        parts = zip(data.corpora, learned, strict=True)
+        changed: dict[str, object] = {"corpora": tuple(part.model_copy(update={"train": new}) for part, new in parts)}
     else:
-        [part] = data.parts
-        made = _taught_text(config.folder / DISTILLED_FILE, part, lesson, search)
-        data = data.model_copy(update={"train": made.train})
-    return train_model(config.model_copy(update={"data": data}), command).status != "interrupted"
+        changed = {"train": learned[0]}
+    return config.model_copy(update={"data": data.model_copy(update=changed)})
 
 
 def _of_language(lesson: Lesson, part: CorpusConfig) -> Lesson:
@@ -86,44 +97,59 @@ def _of_language(lesson: Lesson, part: CorpusConfig) -> Lesson:
     return replace(lesson, teachers=tuple(path for path, languages in known.items() if language in languages))
 
 
-def _taught_text(output: Path, part: CorpusConfig, lesson: Lesson, search: SearchSettings) -> CorpusConfig:
-    """Let teachers translate some training text, unless that is done; returns what the student learns from."""
-    stamp = {
-        "teachers": digests_of(lesson.teachers),
-        "n_best": lesson.n_best,
-        "beam_size": search.beam_size,
-        "length_penalty": search.length_penalty,
-        "precision": search.precision,
-        "text": [sha256(file) for corpus in part.train for file in corpus],
-    }
-    if not is_made(output, stamp):
-        _write(output, part, lesson, search, stamp)
-    return part.model_copy(update={"train": ((output,), *(part.train if lesson.mix else ()))})
+@dataclass(frozen=True)
+class _Text:
+    """Training text that teachers translate."""
+
+    output: Path
+    part: CorpusConfig
+    stamp: dict[str, object]
+    translator: Translator | None
+    """The teachers; none if it is translated already."""
+    settings: TranslationSettings
+
+    @classmethod
+    def planned(cls, output: Path, part: CorpusConfig, lesson: Lesson, search: SearchSettings) -> _Text:
+        """Load the teachers, unless there is nothing for them to do."""
+        stamp = {
+            "teachers": digests_of(lesson.teachers),
+            "n_best": lesson.n_best,
+            "beam_size": search.beam_size,
+            "length_penalty": search.length_penalty,
+            "precision": search.precision,
+            "text": [sha256(file) for corpus in part.train for file in corpus],
+        }
+        settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size, lesson.n_best)
+        translator = None if is_made(output, stamp) else _load(lesson.teachers, part.target_language, search)
+        return cls(output, part, stamp, translator, settings)
+
+    def write(self) -> None:
+        """Write what the teachers make of it, if that is not there."""
+        if (translator := self.translator) is None:
+            return
+
+        def make(pairs: Sequence[Row]) -> Iterator[tuple[str, str]]:
+            return _taught(translator, self.settings, pairs, self.part.target_language)
+
+        text = chain.from_iterable(read_pairs(*corpus, languages=self.part.languages) for corpus in self.part.train)
+        with progress("nmt distill") as show:
+            lines = 0
+
+            def done(rows: int) -> None:
+                nonlocal lines
+                lines += rows
+                show(lines, None)
+
+            pairs = write_pairs(self.output, text, make, self.stamp, done)
+        tell("nmt distill", f"{self.output}: {pairs:,} of {lines:,} lines translated well enough to learn from")
 
 
-def _write(output: Path, part: CorpusConfig, lesson: Lesson, search: SearchSettings, stamp: dict[str, object]) -> None:
-    """Write what the teachers make of the training text."""
-    first, *others = lesson.teachers
+def _load(teachers: Sequence[Path], language: str, search: SearchSettings) -> Translator:
+    """Load teachers, to translate together."""
+    first, *others = teachers
     several = len(settings_of(first).data.target_languages) > 1
-    asked = replace(search, ensemble=tuple(others), to=part.target_language if several else None)
-    translator = load_translator("nmt distill", first, asked)
-    settings = TranslationSettings(search.beam_size, search.length_penalty, search.batch_size, n_best=lesson.n_best)
-    language = part.target_language
-
-    def make(pairs: Sequence[Row]) -> Iterator[tuple[str, str]]:
-        return _taught(translator, settings, pairs, language)
-
-    text = chain.from_iterable(read_pairs(*corpus, languages=part.languages) for corpus in part.train)
-    with progress("nmt distill") as show:
-        lines = 0
-
-        def done(rows: int) -> None:
-            nonlocal lines
-            lines += rows
-            show(lines, None)
-
-        pairs = write_pairs(output, text, make, stamp, done)
-    tell("nmt distill", f"{output}: {pairs:,} of {lines:,} lines translated well enough to learn from")
+    asked = replace(search, ensemble=tuple(others), to=language if several else None)
+    return load_translator("nmt distill", first, asked)
 
 
 def _taught(

@@ -24,6 +24,7 @@ from nmt.training.finish import check_no_model
 from nmt.training.processes import Processes
 from nmt.training.result import TrainingResult
 from nmt.training.start import copy_parameters
+from nmt.training.state import check_same_training
 from nmt.training.trainer import build_model, train
 
 
@@ -75,11 +76,23 @@ def train_model(config: Config, command: Sequence[str], processes: Processes | N
     return result
 
 
+def check_before(config: Config) -> None:
+    """Make sure that training may begin, or go on, before anything is done for it.
+
+    Raises:
+        TrainingError: The folder holds a training of other settings, or a model that would be overwritten.
+    """
+    before = Checkpoints(config.folder).latest_state()
+    if before is None:
+        check_no_model(config)
+    else:
+        check_same_training(before.config, config)
+
+
 def _data(config: Config, processes: Processes) -> PreparedData:
     """Open the prepared data, which the first process prepares; the others may have it in a folder of their own."""
     if processes.first:
-        if not Checkpoints(config.folder).steps():
-            check_no_model(config)  # before the data is prepared
+        check_before(config)
         data = prepared_data(config)
     processes.from_first(str)  # all wait until it is there
     if not processes.first:

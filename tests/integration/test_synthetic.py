@@ -146,6 +146,43 @@ def test_a_teacher_that_is_not_there(student):
     assert "no such" in error_of(forked("distill", student, "--teacher", "nowhere")).lower()
 
 
+def test_what_cannot_be_trained_is_told_before_anything_is_translated(model, student, tmp_path):
+    folder = tmp_path / "student"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"somebody's")
+    assert "a finished model" in error_of(forked("distill", student, "--teacher", model))
+    (folder / "model.safetensors").unlink()
+    assert forked("train", student).returncode == 0
+    refused = error_of(forked("distill", student, "--teacher", model, "--set", "model.hidden_size=12"))
+    assert "model.hidden_size" in refused
+    assert "choose another folder" in refused
+    assert not list(folder.glob("*distilled*"))
+
+
+@pytest.mark.parametrize("fault", ["language", "damaged"])
+def test_every_teacher_is_looked_at_before_anything_is_translated(fault, model, tmp_path):
+    data = read_settings(model).data
+    languages, files = (data.source_language, data.target_language), [*map(str, data.train[0])]
+    corpora = "".join(
+        f"[[data.corpora]]\nsource_language = '{languages[0]}'\ntarget_language = '{target}'\n"
+        f"train = {files}\nvalid = {files}\n"
+        for target in (languages[1], "fr")
+    )
+    path = tmp_path / "both.toml"
+    path.write_text(
+        f"folder = '{tmp_path}/student'\n[data]\nvocabulary_size = 80\n{corpora}[model]\nembedding_size = 8\n"
+        "hidden_size = 8\n[training]\nmax_steps = 2\nthreads = 1\n"
+    )
+    teachers, expected = ["--teacher", model], f"expected one of the languages that the model writes, {languages[1]}"
+    if fault == "damaged":
+        french = train_tiny(tmp_path / "french", "data.target_language=fr", "training.max_steps=2")
+        weights = french / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-100])
+        teachers, expected = [*teachers, "--teacher", french], str(weights)
+    assert expected in error_of(forked("distill", path, *teachers))
+    assert not list((tmp_path / "student").glob("*distilled*"))
+
+
 def test_several_seeds(student, tmp_path):
     done = forked("train", student, "--seeds", "5,7", "--set", "training.max_steps=2")
     assert done.returncode == 0, done.stderr

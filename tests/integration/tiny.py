@@ -11,8 +11,8 @@ from synthetic import make_pairs, write_corpus
 from nmt.commands.train import run
 
 
-def train_tiny(folder: Path) -> Path:
-    """Train on 300 pairs for a few seconds; returns the model folder."""
+def train_tiny(folder: Path, *settings: str) -> Path:
+    """Train on 300 pairs for a few seconds, or by other settings; returns the model folder."""
     source, target = write_corpus(folder / "text", make_pairs(300, seed=1))
     files = f"['{source}', '{target}']"
     config = folder / "config.toml"
@@ -23,7 +23,7 @@ def train_tiny(folder: Path) -> Path:
         "[training]\nepochs = 10\nbatch_tokens = 400\nlearning_rate = 0.01\nwarmup_steps = 20\nthreads = 1\n"
         "[decoding]\nbeam_size = 2\nmax_length_factor = 1.0\nmax_length_extra = 5\n"
     )
-    assert run(config, [])
+    assert run(config, settings)
     return folder / "model"
 
 
