@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from nmt.languages import CODE, common, distinct, folded
+from nmt.languages import CODE, UNNAMED, common, distinct, folded
 from nmt.values import LONGEST_PIECE, subword_files
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
@@ -118,9 +118,9 @@ class DataConfig(Section):
     sampling_temperature: float = Field(default=1.0, ge=1.0, le=1000.0)
     """T, with which a corpus of n pairs makes up n^(1/T) parts of an epoch, times its weight: 1 is each pair once; from
     there on, small corpora come more often than large ones, and at 1000 as often."""
-    source_language: str = Field(default="src", validate_default=True)
+    source_language: str = Field(default=UNNAMED[0], validate_default=True)
     """Language code of the source, as written in the model's card."""
-    target_language: str = Field(default="tgt", validate_default=True)
+    target_language: str = Field(default=UNNAMED[1], validate_default=True)
     """Language code of the target."""
     train: Corpora = Field(default=(), validate_default=True)
     """Training text: `["a.de", "a.en"]`, or `"pairs.tsv"` with source and target in its first two columns, or

@@ -11,6 +11,9 @@ CODE: Final = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}")
 MULTIPLE: Final = "mul"
 """The code of several languages (ISO 639-2)."""
 
+UNNAMED: Final = ("src", "tgt")
+"""What stands for source and target where nobody said which languages they are."""
+
 Direction = tuple[str, str]
 """Codes of source and target."""
 
@@ -36,6 +39,14 @@ def distinct(codes: Iterable[str]) -> list[str]:
     for code in codes:
         found.setdefault(folded(code), code)
     return list(found.values())
+
+
+def same_direction(one: Direction, other: Direction) -> bool:
+    """Whether the languages may be the same: those that nobody named may be any."""
+    return all(
+        folded(mine) == folded(yours) or unnamed in (mine, yours)
+        for mine, yours, unnamed in zip(one, other, UNNAMED, strict=True)
+    )
 
 
 def target_tag(code: str) -> str:

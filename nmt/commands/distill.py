@@ -22,7 +22,7 @@ from nmt.decoding.model_file import settings_of
 from nmt.decoding.translation import Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.evaluation.scores import sentence_scorer
-from nmt.languages import distinct, find_language
+from nmt.languages import LanguageError, distinct, same_direction
 from nmt.reading import sha256
 from nmt.terminal import tell
 
@@ -55,6 +55,7 @@ def run(path: Path, overrides: Sequence[str], lesson: Lesson, search: SearchSett
 
     Raises:
         ConfigError: A setting is wrong.
+        LanguageError: A teacher translates other languages.
         ModelError, SubwordError: A teacher cannot be read, or they do not fit each other.
         CorpusError, PreparedError, TrainingError, OSError: See `train_model`.
     """
@@ -69,10 +70,10 @@ def _taught_config(config: Config, lesson: Lesson, search: SearchSettings) -> Co
     data = config.data
     config.folder.mkdir(parents=True, exist_ok=True)
     names = [f"{number}-{DISTILLED_FILE}" for number in range(len(data.corpora))] or [DISTILLED_FILE]
-    lessons = [_of_language(lesson, part) if data.corpora else lesson for part in data.parts]
+    teachers = _teachers_of_each(data.parts, lesson.teachers)
     texts = [  # all, before the first is translated: a teacher that cannot be used is told at once
-        _Text.planned(config.folder / name, part, each, search)
-        for name, part, each in zip(names, data.parts, lessons, strict=True)
+        _Text.planned(config.folder / name, part, replace(lesson, teachers=each), search)
+        for name, part, each in zip(names, data.parts, teachers, strict=True)
     ]
     for text in texts:
         text.write()
@@ -85,16 +86,26 @@ def _taught_config(config: Config, lesson: Lesson, search: SearchSettings) -> Co
     return config.model_copy(update={"data": data.model_copy(update=changed)})
 
 
-def _of_language(lesson: Lesson, part: CorpusConfig) -> Lesson:
-    """Choose the teachers that write the language of one of several corpora.
+def _teachers_of_each(parts: Sequence[CorpusConfig], teachers: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """Choose for each corpus the teachers that translate its pair of languages.
 
     Raises:
-        LanguageError: There are none.
+        LanguageError: A corpus has none, or a teacher has no corpus.
     """
-    known = {path: settings_of(path).data.target_languages for path in lesson.teachers}
-    codes = distinct(code for languages in known.values() for code in languages)
-    language = find_language(f"teachers of {part.direction}", part.target_language, codes)
-    return replace(lesson, teachers=tuple(path for path, languages in known.items() if language in languages))
+    known = [(path, settings_of(path).data.directions) for path in teachers]
+    found = [
+        tuple(path for path, directions in known if any(same_direction(each, part.languages) for each in directions))
+        for part in parts
+    ]
+    asked = ", ".join(distinct(part.direction for part in parts))
+    for path, directions in known:
+        if not any(path in chosen for chosen in found):
+            told = ", ".join("-".join(each) for each in directions)
+            raise LanguageError(f"--teacher {path}: expected a model that translates {asked}, got one for {told}")
+    for part, chosen in zip(parts, found, strict=True):
+        if not chosen:
+            raise LanguageError(f"--teacher: expected one that translates {part.direction}, which none of these does")
+    return found
 
 
 @dataclass(frozen=True)

@@ -159,28 +159,72 @@ def test_what_cannot_be_trained_is_told_before_anything_is_translated(model, stu
     assert not list(folder.glob("*distilled*"))
 
 
-@pytest.mark.parametrize("fault", ["language", "damaged"])
-def test_every_teacher_is_looked_at_before_anything_is_translated(fault, model, tmp_path):
-    data = read_settings(model).data
-    languages, files = (data.source_language, data.target_language), [*map(str, data.train[0])]
+def named(folder: Path, source: str, target: str) -> Path:
+    """A model that says of which languages it is, and has hardly been trained."""
+    languages = (f"data.source_language={source}", f"data.target_language={target}")
+    return train_tiny(folder / f"{source}-{target}", *languages, "training.max_steps=2")
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return named(tmp_path_factory.mktemp("named"), "de", "en")
+
+
+def student_of(folder: Path, teacher: Path, *directions: str) -> Path:
+    """The settings of a student of several languages, whose texts are all that of a teacher."""
+    files = [*map(str, read_settings(teacher).data.train[0])]
     corpora = "".join(
-        f"[[data.corpora]]\nsource_language = '{languages[0]}'\ntarget_language = '{target}'\n"
+        f"[[data.corpora]]\nsource_language = '{source}'\ntarget_language = '{target}'\n"
         f"train = {files}\nvalid = {files}\n"
-        for target in (languages[1], "fr")
+        for source, target in (each.split("-") for each in directions)
     )
-    path = tmp_path / "both.toml"
+    path = folder / "several.toml"
     path.write_text(
-        f"folder = '{tmp_path}/student'\n[data]\nvocabulary_size = 80\n{corpora}[model]\nembedding_size = 8\n"
+        f"folder = '{folder}/student'\n[data]\nvocabulary_size = 80\n{corpora}[model]\nembedding_size = 8\n"
         "hidden_size = 8\n[training]\nmax_steps = 2\nthreads = 1\n"
     )
-    teachers, expected = ["--teacher", model], f"expected one of the languages that the model writes, {languages[1]}"
-    if fault == "damaged":
-        french = train_tiny(tmp_path / "french", "data.target_language=fr", "training.max_steps=2")
-        weights = french / "model.safetensors"
-        weights.write_bytes(weights.read_bytes()[:-100])
-        teachers, expected = [*teachers, "--teacher", french], str(weights)
-    assert expected in error_of(forked("distill", path, *teachers))
+    return path
+
+
+def test_each_teaches_its_own_pair_of_languages(german, tmp_path):
+    path = student_of(tmp_path, german, "de-en", "fr-en", "de-fr")
+    others = [named(tmp_path, "fr", "en"), named(tmp_path, "de", "fr")]
+    done = forked("distill", path, *(part for each in (german, *others) for part in ("--teacher", each)))
+    assert done.returncode == 0, done.stderr
+    made = [json.loads((tmp_path / f"student/{number}-distilled.tsv.json").read_text()) for number in range(3)]
+    assert [[*each["teachers"]] for each in made] == [[str(teacher)] for teacher in (german, *others)]
+
+
+@pytest.mark.parametrize(
+    ("directions", "others", "expected"),
+    [
+        (["de-en", "de-fr"], [], "expected one that translates de-fr, which none of these does"),
+        (["de-en", "fr-en"], [], "expected one that translates fr-en, which none of these does"),
+        (["de-en"], ["de-fr"], "de-fr: expected a model that translates de-en, got one for de-fr"),
+        (["de-en", "en-de"], ["fr-de"], "fr-de: expected a model that translates de-en, en-de, got one for fr-de"),
+        (["de-en", "de-fr"], ["de-fr damaged"], "de-fr/model.safetensors: damaged"),
+    ],
+)
+def test_every_teacher_is_looked_at_before_anything_is_translated(directions, others, expected, german, tmp_path):
+    teachers = [german]
+    for other in others:
+        languages, *damaged = other.split()
+        teachers.append(named(tmp_path, *languages.split("-")))
+        if damaged:
+            weights = teachers[-1] / "model.safetensors"
+            weights.write_bytes(weights.read_bytes()[:-100])
+    path = student_of(tmp_path, german, *directions)
+    error = error_of(forked("distill", path, *(part for each in teachers for part in ("--teacher", each))))
+    assert expected in error.replace("/model:", ":").replace("/model/", "/")
     assert not list((tmp_path / "student").glob("*distilled*"))
+
+
+def test_a_teacher_of_other_languages(german, student):
+    """Those that nobody named may be any: the first has none, and is taught."""
+    assert forked("distill", student, "--teacher", german).returncode == 0
+    wrong = ["--set", "data.source_language=en", "--set", "data.target_language=de"]
+    error = error_of(forked("distill", student, "--teacher", german, *wrong))
+    assert "expected a model that translates en-de, got one for de-en" in error
 
 
 def test_several_seeds(student, tmp_path):
