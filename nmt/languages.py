@@ -49,6 +49,11 @@ def same_direction(one: Direction, other: Direction) -> bool:
     )
 
 
+def told_directions(directions: Iterable[Direction]) -> str:
+    """Return what a message says of pairs of languages: `en-de, en-fr`."""
+    return ", ".join("-".join(each) for each in directions)
+
+
 def target_tag(code: str) -> str:
     """Return the subword that tells a network which language to write."""
     return f"<2{folded(code)}>"

@@ -22,7 +22,7 @@ from nmt.decoding.model_file import settings_of
 from nmt.decoding.translation import Translation, TranslationSettings
 from nmt.decoding.translator import Translator
 from nmt.evaluation.scores import sentence_scorer
-from nmt.languages import LanguageError, distinct, same_direction
+from nmt.languages import LanguageError, distinct, same_direction, told_directions
 from nmt.reading import sha256
 from nmt.terminal import tell
 
@@ -100,7 +100,7 @@ def _teachers_of_each(parts: Sequence[CorpusConfig], teachers: Sequence[Path]) -
     asked = ", ".join(distinct(part.direction for part in parts))
     for path, directions in known:
         if not any(path in chosen for chosen in found):
-            told = ", ".join("-".join(each) for each in directions)
+            told = told_directions(directions)
             raise LanguageError(f"--teacher {path}: expected a model that translates {asked}, got one for {told}")
     for part, chosen in zip(parts, found, strict=True):
         if not chosen:

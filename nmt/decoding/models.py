@@ -11,6 +11,7 @@ from nmt.decoding.model_file import open_model_file, set_shortlist
 from nmt.decoding.native import PackedNetwork
 from nmt.decoding.network import Network
 from nmt.extras import MissingError, require_torch
+from nmt.languages import same_direction, told_directions
 from nmt.model.native import PRECISIONS
 from nmt.model_folder.files import ModelError, require_vocabulary
 from nmt.process import count_threads
@@ -56,6 +57,12 @@ def open_models(
                 raise ModelError(
                     f"{path}: expected the {side} subwords of {paths[0]}, as in every ensemble, got others"
                 )
+        directions = part.config.data.directions
+        if not any(same_direction(one, other) for one in directions for other in first.config.data.directions):
+            expected, got = (told_directions(each.config.data.directions) for each in (first, part))
+            raise ModelError(
+                f"{path}: expected a model for {expected}, as {paths[0]} in an ensemble, got one for {got}"
+            )
     return first._replace(network=_join([part.network for part in parts]))
 
 

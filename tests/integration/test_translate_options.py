@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -197,6 +198,30 @@ def test_no_ensemble_of_other_subwords(monkeypatch: pytest.MonkeyPatch, other: P
         Translator.load([FOLDER, other], threads=1)
     _, errors = run(FOLDER, "--ensemble", other, code=1)
     assert "expected the target subwords" in errors
+
+
+@pytest.mark.parametrize(
+    ("languages", "fits"),
+    [(("de", "en"), True), (("DE", "en"), True), (("src", "en"), True), (("en", "de"), False), (("fr", "en"), False)],
+)
+def test_no_ensemble_of_other_languages(languages: tuple[str, str], fits: bool, tmp_path: Path) -> None:
+    """Equal subwords do not make them one: both directions may have been prepared with the same."""
+    folders = []
+    for name, pair in (("first", ("de", "en")), ("second", languages)):
+        whole = shutil.ignore_patterns("*.sha256", "digests*", "SHA256*")
+        folders.append(Path(shutil.copytree(FOLDER, tmp_path / name, ignore=whole)))
+        config = folders[-1] / "config.json"
+        settings = json.loads(config.read_text())
+        settings["data"]["source_language"], settings["data"]["target_language"] = pair
+        config.write_text(json.dumps(settings))
+    if fits:
+        alone = Translator.load(FOLDER, threads=1).translate(LINES)
+        assert Translator.load(folders, threads=1).translate(LINES) == alone
+    else:
+        first, second = folders
+        told = f"{second}: expected a model for de-en, as {first} in an ensemble, got one for {'-'.join(languages)}"
+        with pytest.raises(ModelError, match=re.escape(told)):
+            Translator.load(folders, threads=1)
 
 
 def test_no_ensemble_of_nothing() -> None:
