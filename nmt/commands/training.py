@@ -77,7 +77,7 @@ def train_model(config: Config, command: Sequence[str], processes: Processes | N
 
 
 def check_before(config: Config) -> None:
-    """Make sure that training may begin, or go on, before anything is done for it.
+    """Make sure that training may begin, or go on, before its text is made.
 
     Raises:
         TrainingError: The folder holds a training of other settings, or a model that would be overwritten.
@@ -92,7 +92,8 @@ def check_before(config: Config) -> None:
 def _data(config: Config, processes: Processes) -> PreparedData:
     """Open the prepared data, which the first process prepares; the others may have it in a folder of their own."""
     if processes.first:
-        check_before(config)
+        if not Checkpoints(config.folder).steps():
+            check_no_model(config)  # before the data is prepared
         data = prepared_data(config)
     processes.from_first(str)  # all wait until it is there
     if not processes.first:
