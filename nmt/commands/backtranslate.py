@@ -8,8 +8,7 @@ from pathlib import Path
 
 from nmt.commands.asked import SearchSettings
 from nmt.commands.loading import load_translator
-from nmt.commands.progress import progress
-from nmt.commands.synthetic import Row, digests_of, is_made, usable, write_pairs
+from nmt.commands.synthetic import Row, digests_of, is_made, usable, write_telling
 from nmt.data.text import read_lines
 from nmt.decoding.translation import TranslationSettings
 from nmt.files import STREAM
@@ -54,13 +53,4 @@ def run(model: Path, source: Path, output: Path, tag: str, search: SearchSetting
             if usable(translation):
                 yield f"{tag} {translation.text}" if tag else translation.text, line
 
-    with progress("nmt backtranslate") as show:
-        lines = 0
-
-        def done(rows: int) -> None:
-            nonlocal lines
-            lines += rows
-            show(lines, None)
-
-        pairs = write_pairs(output, ((line,) for line in read_lines(source)), make, stamp, done)
-    tell("nmt backtranslate", f"{output}: {pairs:,} of {lines:,} lines translated well enough to learn from")
+    write_telling("nmt backtranslate", output, ((line,) for line in read_lines(source)), make, stamp)

@@ -10,9 +10,8 @@ from typing import Final
 
 from nmt.commands.asked import SearchSettings
 from nmt.commands.loading import load_translator
-from nmt.commands.progress import progress
-from nmt.commands.synthetic import Row, digests_of, is_made, usable, write_pairs
-from nmt.commands.training import check_before, train_model
+from nmt.commands.synthetic import Row, digests_of, is_made, usable, write_telling
+from nmt.commands.training import check_trainable, train_model
 from nmt.config import Config
 from nmt.config_data import CorpusConfig
 from nmt.config_file import load_config
@@ -24,7 +23,6 @@ from nmt.decoding.translator import Translator
 from nmt.evaluation.scores import sentence_scorer
 from nmt.languages import LanguageError, distinct, same_direction, told_directions
 from nmt.reading import sha256
-from nmt.terminal import tell
 
 DISTILLED_FILE: Final = "distilled.tsv"
 
@@ -61,7 +59,7 @@ def run(path: Path, overrides: Sequence[str], lesson: Lesson, search: SearchSett
     """
     config = load_config(path, overrides)
     require_files(input_files(config))
-    check_before(config)
+    check_trainable(config)
     return train_model(_taught_config(config, lesson, search), command).status != "interrupted"
 
 
@@ -143,16 +141,7 @@ class _Text:
             return _taught(translator, self.settings, pairs, self.part.target_language)
 
         text = chain.from_iterable(read_pairs(*corpus, languages=self.part.languages) for corpus in self.part.train)
-        with progress("nmt distill") as show:
-            lines = 0
-
-            def done(rows: int) -> None:
-                nonlocal lines
-                lines += rows
-                show(lines, None)
-
-            pairs = write_pairs(self.output, text, make, self.stamp, done)
-        tell("nmt distill", f"{self.output}: {pairs:,} of {lines:,} lines translated well enough to learn from")
+        write_telling("nmt distill", self.output, text, make, self.stamp)
 
 
 def _load(teachers: Sequence[Path], language: str, search: SearchSettings) -> Translator:

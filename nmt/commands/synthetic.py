@@ -10,11 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from nmt.commands.progress import progress
 from nmt.data.text import CorpusError
 from nmt.decoding.translation import Status, Translation
 from nmt.files import atomic_write, write_text
 from nmt.model_folder.files import MODEL_FILE
 from nmt.reading import read_regular, sha256
+from nmt.terminal import tell
 
 Row = tuple[str, ...]
 Make = Callable[[Sequence[Row]], Iterable[tuple[str, str]]]
@@ -90,6 +92,31 @@ def write_pairs(
     write_text(stamp_of(output), _text(stamp))
     shutil.rmtree(parts)
     return pairs
+
+
+def write_telling(who: str, output: Path, rows: Iterable[Row], make: Make, stamp: Mapping[str, object]) -> None:
+    """Write a file of pairs as `write_pairs` does, and tell the user how far it is and what came of it.
+
+    Args:
+        who: The command, such as "nmt distill".
+        output: As for `write_pairs`, as all that follows.
+        rows: What pairs are made from.
+        make: Makes the pairs of some rows.
+        stamp: What the pairs depend on beside the rows.
+
+    Raises:
+        CorpusError, OSError: See `write_pairs`.
+    """
+    with progress(who) as show:
+        lines = 0
+
+        def done(more: int) -> None:
+            nonlocal lines
+            lines += more
+            show(lines, None)
+
+        pairs = write_pairs(output, rows, make, stamp, done)
+    tell(who, f"{output}: {pairs:,} of {lines:,} lines translated well enough to learn from")
 
 
 def _begin(parts: Path, stamp: Mapping[str, object]) -> None:

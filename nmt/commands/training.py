@@ -20,7 +20,7 @@ from nmt.process import map_large_blocks
 from nmt.terminal import tell
 from nmt.training import TrainingError
 from nmt.training.checkpoint import Checkpoints
-from nmt.training.finish import check_no_model
+from nmt.training.finish import check_model_before, check_no_model
 from nmt.training.processes import Processes
 from nmt.training.result import TrainingResult
 from nmt.training.start import copy_parameters
@@ -76,7 +76,7 @@ def train_model(config: Config, command: Sequence[str], processes: Processes | N
     return result
 
 
-def check_before(config: Config) -> None:
+def check_trainable(config: Config) -> None:
     """Make sure that training may begin, or go on, before its text is made.
 
     Raises:
@@ -87,6 +87,7 @@ def check_before(config: Config) -> None:
         check_no_model(config)
     else:
         check_same_training(before.config, config)
+        check_model_before(config)
 
 
 def _data(config: Config, processes: Processes) -> PreparedData:
