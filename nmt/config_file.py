@@ -150,6 +150,33 @@ def _without_tag(before: Config, config: Config, source: str) -> list[str]:
     ]
 
 
+def check_setting(setting: str) -> None:
+    """Check a setting by itself: its type and its bounds, not whether it goes with others.
+
+    Args:
+        setting: `section.key=value`, as in `--set`; its key exists.
+
+    Raises:
+        ConfigError: It cannot have this value; the message says what was expected.
+    """
+    key, _, text = setting.partition("=")
+    names = key.strip().split(".")
+    content: Any = _value(text, kinds_of(key.strip()))
+    for name in reversed(names):
+        content = [content] if name.isdecimal() else {name: content}  # of sections in a list, this one alone
+    place = tuple(0 if name.isdecimal() else name for name in names)
+    try:
+        Config.model_validate(content)
+    except ValidationError as error:
+        problems = [
+            _problem({**detail, "loc": (*names, *detail["loc"][len(place) :])}, "--set", frozenset())
+            for detail in error.errors(include_url=False)
+            if detail["loc"][: len(place)] == place
+        ]
+        if problems:
+            raise ConfigError("\n".join(problems)) from None
+
+
 def save_config(config: Config, path: Path) -> None:
     """Write every setting as JSON, atomically.
 

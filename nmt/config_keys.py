@@ -119,10 +119,21 @@ def _kind_name(kind: Any) -> str:
     return "section" if section_type(kind) else names.get(kind, str(kind))
 
 
+def plain(key: str) -> str:
+    """A key without the number of a section in a list, and without a name in a table.
+
+    `data.corpora.0.weight` is `data.corpora.weight`, and `data.test.news` is `data.test`.
+    """
+    key = re.sub(r"\.[0-9]+\.", ".", key)
+    table = key.rpartition(".")[0]
+    tables = [other for other, info in fields(Config) if get_origin(info.annotation) is dict]
+    return table if table in tables else key
+
+
 def kinds_of(key: str) -> frozenset[object]:
     """Types that a setting may have; none for what is no setting."""
-    plain = re.sub(r"\.[0-9]+\.", ".", key)
-    annotation = next((info.annotation for other, info in fields(Config) if other == plain), None)
+    key = plain(key)
+    annotation = next((info.annotation for other, info in fields(Config) if other == key), None)
     pending, found = [annotation], set[object]()
     while pending:
         kind = pending.pop()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -133,10 +132,10 @@ def run(*command: str | Path, record: Path | None = None, capture: bool = False)
     return os.fsdecode(output)
 
 
-def check_keys(settings: Iterable[str]) -> None:
-    """End with what `nmt` says if a setting does not exist: at once, not after minutes with the text."""
-    for key in dict.fromkeys(re.sub(r"\.[0-9]+\.", ".", setting.partition("=")[0].strip()) for setting in settings):
-        run("nmt", "config", key, capture=True)
+def check(settings: Iterable[str]) -> None:
+    """End with what `nmt` says if there is no such setting or value: at once, not after minutes with the text."""
+    for setting in settings:
+        run("nmt", "config", setting, capture=True)
 
 
 def options_of(settings: Iterable[str]) -> list[str]:

@@ -176,7 +176,7 @@ def main() -> None:
     folder = Path(steps.last_value(request.settings, "folder", default))
     stages = Stages(9 if request.more else 5)
     steps.start()
-    steps.check_keys(request.settings)
+    steps.check(request.settings)
 
     stages.begin("splitting the corpus")
     steps.run("python", FOLDER / "split.py", folder / "data", *request.corpus, *request.split_options)

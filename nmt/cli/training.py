@@ -39,10 +39,16 @@ from nmt.values import CHECKPOINTS, N_BEST
 
 def config(
     which: Annotated[
-        str | None, typer.Argument(metavar="[SECTION|KEY]", help="A section or a setting; without, all of them.")
+        str | None,
+        typer.Argument(
+            metavar="[SECTION|KEY|KEY=VALUE]", help="A section, or a setting, perhaps with a value; without, all."
+        ),
     ] = None,
 ) -> None:
-    """List every setting, or some: default, type, bounds, meaning."""
+    """List every setting, or some: default, type, bounds, meaning.
+
+    With a value, it is checked as well.
+    """
     with reporting():
         from nmt.commands.config import run
 

@@ -605,6 +605,15 @@ CELLS = "lstm, mi_lstm, layer_norm_lstm, layer_norm_mi_lstm"
         ),
         ("your-pair", ["bad.de", "a.en", "--set", "model.droput=0.3"], 2, "model.droput: no such section or setting"),
         ("your-pair", ["bad.de", "a.en", "--set", "data.corpora.1.wait=2"], 2, "data.corpora.wait: no such section"),
+        *(
+            ("your-pair", ["bad.de", "a.en", "--set", f"{key}={value}"], 2, f"--set: {key}: input should be")
+            for key, value in (
+                ("model.dropout", "1.5"),
+                ("model.cell", "rnn"),
+                ("training.epochs", "many"),
+                ("data.split_digits", "perhaps"),
+            )
+        ),
         ("your-pair", ["bad.de", "a.en", "--folder", "run"], 1, "bad.de: line 1: expected UTF-8"),
         ("your-pair", ["long.de", "a.en", "--folder", "run"], 1, "expected as many source as target lines, got 2"),
         ("tatoeba", ["de", "fr"], 2, "expected de en, en de, fr en, en fr, got de fr"),

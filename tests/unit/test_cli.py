@@ -139,6 +139,31 @@ def test_a_setting_by_itself() -> None:
 
 
 @pytest.mark.parametrize(
+    ("setting", "wrong"),
+    [
+        ("training.batch_tokens=5", ""),
+        (" folder = 2024", ""),
+        ("training.max_minutes=none", ""),
+        ("data.corpora.0.weight=2.5", ""),
+        ("training.batch_tokens=0", "input should be greater than or equal to 1, got 0"),
+        ("training.batch_tokens=none", 'got "none"'),
+        ("model.cell=rnn", "input should be 'lstm'"),
+        ("data.test.news=['a', 'b']", ""),
+        ("data.test.news=['a']", "expected a source and a target file"),
+        ("data.corpora.12.weight=-1", "input should be greater than 0, got -1"),
+        ("decoding=3", "input should be a valid dictionary"),
+        ("folder=$NO_SUCH_VARIABLE", "environment variable NO_SUCH_VARIABLE is not set"),
+    ],
+)
+def test_a_setting_with_a_value(setting: str, wrong: str) -> None:
+    code, output, said = parsed("config", setting)
+    key = setting.partition("=")[0].strip()
+    assert (code, bool(output)) == ((WRONG_USAGE, False) if wrong else (0, True))
+    assert wrong in said
+    assert (f"--set: {key}" in said) == bool(wrong)
+
+
+@pytest.mark.parametrize(
     ("wrong", "near"),
     [("trainin", "training"), ("training.beam_size", "decoding.beam_size"), ("epochs", "training.epochs"), ("ü", "")],
 )
