@@ -17,10 +17,25 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import steps
 
 Lines = list[bytes]
+
+
+@dataclass(frozen=True)
+class Student:
+    """How a model learns from others."""
+
+    passes: float
+    """Over its text, as a share of the config's `training.epochs`: a student's text is several times as long."""
+    settings: tuple[str, ...] = ("training.learning_rate=1e-3",)
+    """What else it has that the config has not."""
+    begins_as_teacher: bool = True
+    """Whether it goes on from the first of them, of whose size it is then, or begins at random."""
+    teachers: tuple[str, ...] = ()
+    """What they have that the config has not."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +54,10 @@ class Corpus:
     """Test sets that the config does not name, and that some of the languages lack."""
     cells: tuple[str, ...] = ()
     """Choices of `--cell`, if it is an option; what it is without is in the config."""
-    student: tuple[str, ...] = ()
-    """Settings of a student that are not those of its teachers: it has more text."""
+    student: Student = Student(passes=1 / 4)
+    """That of `--teachers`, which has twice as much text."""
+    diversified: Student = Student(passes=1 / 5)
+    """That of `--diversify`, which has four times as much."""
     text: str = ""
     """The folder of files that are made of those of the corpus; the config calls it TEXT."""
     derived: Mapping[str, tuple[str, Callable[[str, Lines], Lines]]] = field(default_factory=dict)
@@ -66,7 +83,13 @@ CORPORA = {
         more_tests=("test_2016_flickr", "test_2017_flickr"),  # Czech has no translation of the second
         cells=("lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"),
         several={"en de,fr,cs": "multilingual.toml"},
-        student=("model.dropout=0.35",),
+        student=Student(passes=1 / 4, settings=("training.learning_rate=1e-3", "model.dropout=0.35")),
+        diversified=Student(
+            passes=0.27,
+            settings=("model.dropout=0.35", "model.hidden_size=448"),
+            begins_as_teacher=False,
+            teachers=("training.epochs=22",),  # the whole of it is to take an hour of two cores
+        ),
     ),
     "tatoeba": Corpus("TATOEBA", {"de en": "tatoeba-deen", "fr en": "tatoeba-fren"}),
     "small-enja": Corpus(
@@ -87,9 +110,6 @@ CORPORA = {
     ),
     "canlaws": Corpus("CANLAWS", {"en fr": "canlaws-enfr"}),
 }
-
-DIVERSIFIED = ("training.epochs=6",)
-"""What a student of both directions has of its own: twice as much text as another."""
 
 USAGE = "bash recipes/run.sh CORPUS SOURCE TARGET [DATA_FOLDER] [OPTION]..."
 
@@ -205,19 +225,21 @@ def main() -> None:
     settings = [*settings, f"folder={model}"]
     if len(languages) > 2 and arguments.teachers:
         teachers = teachers_of_each(source, languages[1:], arguments.teachers, config, model, common)
-        passes = chosen["training"]["epochs"] // 2  # of twice as much text
-        steps.distill(config, model, [f"training.epochs={passes}", *settings], teachers)
+        steps.distill(config, model, [epochs_of(1 / 2, chosen), *settings], teachers)
     elif arguments.diversify or arguments.teachers:
-        own = [*steps.STUDENT, *corpus.student]
+        student = corpus.diversified if arguments.diversify else corpus.student
+        own = [epochs_of(student.passes, chosen), *student.settings]
         if arguments.diversify:
             train = [Template(file).substitute(names) for file in chosen["data"]["train"]]
+            opposite = [*student.teachers, *direction(target, source), *common]
             os.environ.update(SOURCE=target, TARGET=source)
-            pairs = steps.translate_back(config, model / "opposite", [*direction(target, source), *common], train[1])
+            pairs = steps.translate_back(config, model / "opposite", opposite, train[1])
             os.environ.update(SOURCE=source, TARGET=target)
-            own += [*DIVERSIFIED, f"data.train={json.dumps([train, str(pairs)])}"]
+            own.append(f"data.train={json.dumps([train, str(pairs)])}")
         folders = [model / f"teacher-{number}" for number in range(1, (arguments.teachers or 1) + 1)]
-        steps.train_seeds(config, folders, settings)
-        steps.distill(config, model, [*own, *settings], folders, start=folders[0])
+        steps.train_seeds(config, folders, [*student.teachers, *settings])
+        start = folders[0] if student.begins_as_teacher else None
+        steps.distill(config, model, [*own, *settings], folders, start)
     else:
         steps.train(config, model, settings)
     steps.score(model, tests, settings)
@@ -235,6 +257,11 @@ def teachers_of_each(
         steps.train_seeds(config.with_name("config.toml"), folders[-1], [*direction(source, target), *settings])
     os.environ["TARGET"] = several
     return [*chain.from_iterable(folders)]
+
+
+def epochs_of(passes: float, config: Mapping[str, Any]) -> str:
+    """The setting of a student's epochs, of which there is one at least."""
+    return f"training.epochs={max(1, int(passes * config['training']['epochs']))}"
 
 
 def direction(source: str, target: str) -> list[str]:

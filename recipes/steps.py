@@ -22,8 +22,6 @@ from summary import summary
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-STUDENT = ("training.learning_rate=1e-3", "training.epochs=8")
-"""What a student has of its own that goes on from a teacher, and has twice as much text."""
 SYNTHETIC = ("--precision", "int8")
 """How text is translated that a model is to learn from."""
 

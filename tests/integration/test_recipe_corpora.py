@@ -162,10 +162,35 @@ def test_a_student_of_both_directions(configured, monkeypatch, tmp_path):
     ]
     assert [[[*map(str, each)] for each in config.data.train] for config in (back, teacher)] == [[pair[::-1]], [pair]]
     assert [[*map(str, each)] for each in student.data.train] == [pair, [pairs]]
-    assert distill[3 : distill.index("--set")].count("--teacher") == 1
-    assert (student.model.dropout, student.training.epochs) == (0.35, 6)
+    assert distill[3 : distill.index("--mix")] == ["--teacher", str(model / "teacher-1")], "it begins at random"
+    assert (student.model.dropout, student.model.hidden_size, student.training.epochs) == (0.35, 448, 9)
     assert (student.training.learning_rate, student.training.threads) == (4e-4, 3), "what the user says wins"
-    assert (teacher.model.dropout, teacher.training.epochs) == (0.4, 34)
+    assert {(each.model.dropout, each.model.hidden_size, each.training.epochs) for each in (back, teacher)} == {
+        (0.4, 320, 22)
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs"),
+    [
+        (["multi30k", "de", "en", "--teachers", "2"], [34, 34, 8]),
+        (["tatoeba", "de", "en", "--diversify"], [14, 14, 2]),
+        (["canlaws", "en", "fr", "--diversify"], [1, 1, 1]),
+    ],
+)
+def test_a_student_that_begins_as_its_teacher(words, epochs, configured, monkeypatch, tmp_path):
+    for split, language in product(("train", "valid", "test", "test_2016_flickr"), ("de", "en", "fr")):
+        (tmp_path / f"{split}.{language}.gz").touch()
+    monkeypatch.setattr(sys, "argv", ["corpora.py", *words, str(tmp_path)])
+    corpora.main()
+    models = [config for _, config in configured if config]
+    [distill] = [command for command, _ in configured if command[1] == "distill"]
+    assert [config.training.epochs for config in models] == epochs
+    assert [config.training.learning_rate for config in models] == [2e-3, 2e-3, 1e-3]
+    assert len({config.model.hidden_size for config in models}) == 1
+    first = str(models[-1].folder / "teacher-1")
+    assert distill[3:5] == ["--teacher", first]
+    assert distill[distill.index("--from") + 1] == first
 
 
 def test_one_target_language_to_diversify(commands, monkeypatch, tmp_path, capsys):
