@@ -160,11 +160,11 @@ def check_setting(setting: str) -> None:
         ConfigError: It cannot have this value; the message says what was expected.
     """
     key, _, text = setting.partition("=")
-    names = key.strip().split(".")
-    content: Any = _value(text, kinds_of(key.strip()))
-    for name in reversed(names):
+    *sections, last = names = key.strip().split(".")
+    content: Any = {last: _value(text, kinds_of(key.strip()))}
+    for name in reversed(sections):
         content = [content] if name.isdecimal() else {name: content}  # of sections in a list, this one alone
-    place = tuple(0 if name.isdecimal() else name for name in names)
+    place = (*(0 if name.isdecimal() else name for name in sections), last)
     try:
         Config.model_validate(content)
     except ValidationError as error:

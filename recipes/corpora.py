@@ -30,10 +30,10 @@ class Student:
 
     passes: float
     """Over its text, as a share of the config's `training.epochs`: a student's text is several times as long."""
-    settings: tuple[str, ...] = ("training.learning_rate=1e-3",)
+    settings: tuple[str, ...] = ()
     """What else it has that the config has not."""
     begins_as_teacher: bool = True
-    """Whether it goes on from the first of them, of whose size it is then, or begins at random."""
+    """Whether it goes on from the first of them, of whose size it is then, with `GOING_ON`, or begins at random."""
     teachers: tuple[str, ...] = ()
     """What they have that the config has not."""
 
@@ -83,7 +83,7 @@ CORPORA = {
         more_tests=("test_2016_flickr", "test_2017_flickr"),  # Czech has no translation of the second
         cells=("lstm", "mi_lstm", "layer_norm_lstm", "layer_norm_mi_lstm"),
         several={"en de,fr,cs": "multilingual.toml"},
-        student=Student(passes=1 / 4, settings=("training.learning_rate=1e-3", "model.dropout=0.35")),
+        student=Student(passes=1 / 4, settings=("model.dropout=0.35",)),
         diversified=Student(
             passes=0.27,
             settings=("model.dropout=0.35", "model.hidden_size=448"),
@@ -110,6 +110,9 @@ CORPORA = {
     ),
     "canlaws": Corpus("CANLAWS", {"en fr": "canlaws-enfr"}),
 }
+
+GOING_ON = "training.learning_rate=1e-3"
+"""What a student has that begins as its teacher: less than the config's, for it has learned already."""
 
 USAGE = "bash recipes/run.sh CORPUS SOURCE TARGET [DATA_FOLDER] [OPTION]..."
 
@@ -228,7 +231,8 @@ def main() -> None:
         steps.distill(config, model, [epochs_of(1 / 2, chosen), *settings], teachers)
     elif arguments.diversify or arguments.teachers:
         student = corpus.diversified if arguments.diversify else corpus.student
-        own = [epochs_of(student.passes, chosen), *student.settings]
+        going_on = [GOING_ON] if student.begins_as_teacher else []
+        own = [epochs_of(student.passes, chosen), *going_on, *student.settings]
         if arguments.diversify:
             train = [Template(file).substitute(names) for file in chosen["data"]["train"]]
             opposite = [*student.teachers, *direction(target, source), *common]

@@ -150,6 +150,7 @@ def test_a_setting_by_itself() -> None:
         ("model.cell=rnn", "input should be 'lstm'"),
         ("data.test.news=['a', 'b']", ""),
         ("data.test.news=['a']", "expected a source and a target file"),
+        ("data.test.2017=['a']", "expected a source and a target file"),
         ("data.corpora.12.weight=-1", "input should be greater than 0, got -1"),
         ("decoding=3", "input should be a valid dictionary"),
         ("folder=$NO_SUCH_VARIABLE", "environment variable NO_SUCH_VARIABLE is not set"),
