@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -98,16 +98,17 @@ def mapped_parameters(model: OpenModel) -> Iterator[dict[str, memoryview[float]]
         ModelError: The file is another than it was when it was opened.
         OSError: It cannot be read.
     """
-    with ExitStack() as stack:
-        file = stack.enter_context(open_regular(model.path))
-        content = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        everything = stack.enter_context(memoryview(content))
+    with open_regular(model.path) as file:
+        # The mapping goes with the last view of it. Closing it would be an error as long as there is one, and a signal
+        # may come whenever one is made.
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         tensors = {}
         for name, found in model.header.tensors.items():
-            values = everything[found.begin : found.begin + found.bytes]
+            values = content[found.begin : found.begin + found.bytes]
             if len(values) != found.bytes:
                 raise ModelError(f"{model.path}: {name}: changed while it was read")
-            if found.begin % _FLOAT:
-                values = memoryview(bytes(values))
-            tensors[name] = stack.enter_context(stack.enter_context(values).cast("f"))
-        yield tensors
+            tensors[name] = (memoryview(bytes(values)) if found.begin % _FLOAT else values).cast("f")
+        try:
+            yield tensors
+        finally:
+            tensors.clear()

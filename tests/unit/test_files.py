@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from moments import ended_at_every_moment
 
 from nmt.files import atomic_write, remove_leftovers, write_text, write_through
 
@@ -212,3 +213,11 @@ def test_nothing_is_left_whatever_ends_it(old: Path, error: type[BaseException])
         write_half(old, error())
     assert names(old.parent) == ["old"]
     assert old.read_bytes() == OLD
+
+
+def test_a_signal_at_any_moment_leaves_nothing(old: Path) -> None:
+    for ended in ended_at_every_moment(lambda: write(old)):
+        assert names(old.parent) == ["old"]
+        assert old.read_bytes() in (OLD, NEW)
+        assert ended or old.read_bytes() == NEW
+        old.write_bytes(OLD)

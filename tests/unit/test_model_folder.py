@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from moments import ended_at_every_moment
 from small import make_config
 
 import nmt
@@ -250,3 +251,9 @@ def test_a_model_of_an_earlier_version_translates_as_it_did():
     assert check_digests(folder)
     lines = ["red dog sees old cat", "", "big sun has red dog"]
     assert Translator.load(folder, threads=1).translate(lines) == ["pe mi so nu ka", "", "nu ka ti ra lo"]
+
+
+def test_a_signal_at_any_moment_ends_the_loading_of_a_model():
+    folder = Path(__file__).parents[1] / "data" / "model-v1"
+    Translator.load(folder, 1)  # imports what it needs
+    assert sum(ended_at_every_moment(lambda: Translator.load(folder, 1))) > 1000

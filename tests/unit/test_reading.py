@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from moments import ended_at_every_moment
 
 from nmt import reading
 from nmt.reading import open_regular, read_given, read_regular, require_writable, sha256
@@ -64,34 +64,7 @@ def test_what_is_exchanged_after_the_first_look_is_told_at_the_second(
 
 def test_a_signal_at_any_moment_closes_a_file_once(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
-
-    class Ended(BaseException):
-        pass
-
-    def end_at(moment: int) -> bool:
-        """Open the file, ended at a call or return of Python's or C's; tell whether there were so many."""
-        left = moment
-
-        def count(frame: object, event: str, argument: object) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                sys.setprofile(None)
-                raise Ended
-
-        sys.setprofile(count)
-        try:
-            open_regular(tmp_path / "x").close()
-        except Ended:
-            return True
-        finally:
-            left = 0  # what follows is not the file's
-            sys.setprofile(None)
-        return False
-
-    moments = 0
-    while end_at(moments + 1):  # any other error, such as that of a descriptor closed twice, comes through
-        moments += 1
+    moments = sum(ended_at_every_moment(lambda: open_regular(tmp_path / "x").close()))
     assert moments > 20
 
 
