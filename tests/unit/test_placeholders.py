@@ -51,14 +51,15 @@ ADDRESSES = [
     "😀",
     "👍🏽",
 ]
-AMOUNTS = ["3,5 kg", "20 °C", "100 km/h", "5%", "$5.30", "12 €", "1\u00a0000 m²"]
+AMOUNTS = ["3,5 kg", "20 °C", "100 km/h", "1000 EUR", "5%", "$5.30", "12 €", "1\u00a0000 m²"]
 CODES = [
     "{g, select, male {He has {n, plural, one {# file} other {# files}}} other {They}}", "{{#if user}}", "{{/if}}",
     "${{ x.y }}", "{#if x}", "{@html x}", "<%= x %>", "<?= $x ?>", "[%x%]", "$(x)", "&nbsp;", ":name", "::before",
     ":smile:", "@:a.b", "@@var", "std::vector", "a->b", "$x$", "$a_1 + b^2$", "$$E = mc^2$$", "\\(x + y\\)",
     "\\frac{a}{b}", "\\alpha", "\\n", "\\u00e9", "2.10.3-rc1+build5", "10.0.0.1:8080", "10.0.0.0/24", "#ff8800", "#123",
     "00:1A:2B:3C:4D:5E", "CVE-2024-12345", "DE89 3704 0044 0532 0130 00", "DE89370400440532013000",
-    "ISBN 978-3-16-148410-0", "+49 30 123456", "1e-5", "2024-05-01", "2024-05-01T12:00:00Z", "%2$s", "%-10s",
+    "ISBN 978-3-16-148410-0", "+49 30 123456", "+33 6 12 34 56 78", "+49 89 1234-0", "+1 (800) 555-0199",
+    "AT61 1904 3002 3457 3201", "1e-5", "2024-05-01", "2024-05-01T12:00:00Z", "%2$s", "%-10s",
 ]  # fmt: skip
 KEPT = (*TEMPLATES, *CODES, *ADDRESSES, *AMOUNTS, "{n, plural, one {# day} other {# days}}", "{% if x %}", "{{ x }}")
 
@@ -68,6 +69,28 @@ def test_what_is_kept(kept: str) -> None:
     found = [part.markup for part in with_kept((f"Look at {kept}, please.",)) if isinstance(part, Kept)]
     assert found == [kept]
     assert [part.markup for part in with_kept((f"({kept})",)) if isinstance(part, Kept)] == [kept]
+
+
+def test_what_is_kept_ends_where_another_begins() -> None:
+    for one in KEPT:
+        for other in KEPT:
+            found = [part.markup for part in with_kept((f"a {one} {other} b",)) if isinstance(part, Kept)]
+            assert found == [one, other]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("El +34 91 123 45 67 ha llamado", ["+34 91 123 45 67"]),
+        ("AT61 1904 3002 3457 3201 A B", ["AT61 1904 3002 3457 3201"]),
+        ("DE89 3704 0044 0532 0130 00 EUR", ["DE89 3704 0044 0532 0130 00"]),
+        ("+33 6 12 34 56 78 l'a", ["+33 6 12 34 56 78"]),
+        ("il y en a 12 l'un, 5 l d’eau", ["5 l"]),
+        ("5 $$x$$", ["$$x$$"]),
+    ],
+)
+def test_a_number_before_a_word_that_is_also_a_unit(text: str, kept: list[str]) -> None:
+    assert [part.markup for part in with_kept((text,)) if isinstance(part, Kept)] == kept
 
 
 @pytest.mark.parametrize(
