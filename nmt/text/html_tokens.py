@@ -154,7 +154,9 @@ class _Reader(HTMLParser):
 
     def parse_marked_section(self, i: int, report: bool = True) -> int:
         """Take what is no marked section for a comment, as browsers do, where the parser would give up."""
+        where = self.lineno, self.offset
         try:
             return super().parse_marked_section(i, report)
         except AssertionError:
+            self.lineno, self.offset = where  # the parser has counted what it could not read
             return self.parse_bogus_comment(i)

@@ -201,6 +201,8 @@ class _Placer:
         number = bisect_left(taken, (slot, 0)) - 1
         if number >= 0 and slot < taken[number][1]:  # not into what another node holds
             slot = min(taken[number], key=lambda each: abs(each - slot))
+        if node.is_unclosed and taken:  # not before one that nothing opens
+            slot = max(slot, taken[-1][1])
         if space == ("", " ") and slot % PARTS != BEFORE:  # behind a word instead of before one
             space = " ", ""
         return _Placed(node, slot, slot, space, [_collapsed(each, slot) for each in node.children])

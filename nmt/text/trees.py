@@ -28,6 +28,11 @@ class Node:
         """Whether no text is inside."""
         return self.start == self.end
 
+    @property
+    def is_unclosed(self) -> bool:
+        """Whether it goes on after the segment; what comes behind it is inside."""
+        return self.closing is None and self.opening is not None and self.opening.kind is Kind.OPEN
+
 
 def tree_of(segment: Segment) -> tuple[str, Node]:
     """Build the tree of a segment.

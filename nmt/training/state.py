@@ -37,11 +37,11 @@ class TrainingState(BaseModel):
     best_step: int | None = None
     """Step of the best checkpoint."""
     best_score: float | None = None
-    """Its score: BLEU (higher is better) or loss (lower is better)."""
+    """The highest BLEU so far, or the lowest loss: the best checkpoint's, or another's by chance."""
     since_best: int = 0
     """Validations since then."""
     best_scores: dict[str, float] = {}
-    """All numbers of that validation by name."""
+    """All numbers of the best checkpoint's validation by name."""
     reductions: int = 0
     """How often the schedule `plateau` has lowered the learning rate."""
     since_reduction: int = 0

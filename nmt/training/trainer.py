@@ -38,7 +38,14 @@ from nmt.training.schedule import Schedule
 from nmt.training.sharing import share_beginning
 from nmt.training.state import TrainingState
 from nmt.training.step import OptimizerStep, StepResult
-from nmt.training.validation import Validate, Validation, describe, run_validation, update_early_stopping
+from nmt.training.validation import (
+    Validate,
+    Validation,
+    describe,
+    describe_verdict,
+    run_validation,
+    update_early_stopping,
+)
 from nmt.values import duration
 
 
@@ -358,15 +365,14 @@ class Trainer:
         found = self._validation()
         scores = found.scores
         reductions = state.reductions
-        better = update_early_stopping(state, scores, self.settings)
+        update_early_stopping(state, scores, self.settings, sum(len(batch.indices) for batch in self.valid))
         state.seconds = time.monotonic() - self.started
         epoch = min(state.epoch + 1, self.settings.epochs)
         row = {"step": state.step, "epoch": epoch, "seconds": round(state.seconds, 3)}
-        verdict = "best so far" if better else f"best is step {state.best_step}"
         skipped = f", {state.skipped} steps skipped" if state.skipped else ""
         lowered = f", learning rate to {self._learning_rate(state.step):.2e}" if state.reductions > reductions else ""
         when = f"step {state.step} (epoch {epoch}, {duration(state.seconds)})"
-        text = f"validation at {when}: {describe(scores)}, {verdict}{lowered}{skipped}"
+        text = f"validation at {when}: {describe(scores)}, {describe_verdict(state)}{lowered}{skipped}"
         record.validation(row, found, numbers, text)
         self.pace.go_on()
 
@@ -412,6 +418,5 @@ class Trainer:
         state = self.state
         best = f", best at step {state.best_step}: {describe(state.best_scores)}" if state.best_scores else ""
         message = f"{status} after {state.step} steps in {duration(state.seconds)}{best}; {advice}"
-        return TrainingResult(
-            status, message, state.step, state.epoch, state.best_step, state.best_score, state.seconds
-        )
+        score = state.best_scores.get(self.settings.early_stopping_metric)
+        return TrainingResult(status, message, state.step, state.epoch, state.best_step, score, state.seconds)

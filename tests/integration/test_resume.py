@@ -114,7 +114,7 @@ def test_patience(tmp_path, files):
     prepare(config)
     data = PreparedData.open(config)
     model = build_model(config, data.source_subwords.size, data.target_subwords.size)
-    scores = iter([1.0, 3.0, 2.0, 3.0])
+    scores = iter([10.0, 90.0, 50.0, 89.0])
 
     def validate(model: Seq2Seq) -> float:
         assert not model.training
@@ -122,7 +122,7 @@ def test_patience(tmp_path, files):
 
     batches = TrainingBatches(data.train, 400, 3)
     result = train(config, model, batches, validation_batches(data.valid, 400), validate=validate)
-    assert (result.status, result.steps, result.best_step, result.best_score) == ("stopped early", 4, 2, 3.0)
+    assert (result.status, result.steps, result.best_step, result.best_score) == ("stopped early", 4, 4, 89.0)
 
 
 @pytest.mark.parametrize(

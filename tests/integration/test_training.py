@@ -173,7 +173,7 @@ def stopping(save: Callable[..., None], step: int) -> Callable[..., None]:
 def test_early_stopping(prepared, settings, metric, learning_rate, expected):
     changes = {"epochs": 1000, "patience": 2, "validate_every": 1, "early_stopping_metric": metric, "warmup_steps": 0}
     config = settings(learning_rate=learning_rate, **changes)
-    result = run(prepared, config, bleu([1.0, 3.0, 2.0, 3.0] + [0.0] * 100))
+    result = run(prepared, config, bleu([10.0, 30.0, 20.0, 25.0] + [0.0] * 100))
     assert result.status == "stopped early"
     rows = ScoresFile(config.folder).validations()
     values = [row[metric] for row in rows]
@@ -185,7 +185,7 @@ def test_early_stopping(prepared, settings, metric, learning_rate, expected):
 def test_the_best_and_the_last_ones_are_kept(prepared, settings):
     changes = {"validate_every": 2, "checkpoint_every": 3, "keep_checkpoints": 2, "early_stopping_metric": "bleu"}
     config = settings(max_steps=9, epochs=100, **changes)
-    result = run(prepared, config, bleu([1.0, 5.0, 2.0, 2.0, 2.0]))
+    result = run(prepared, config, bleu([10.0, 50.0, 20.0, 20.0, 20.0]))
     checkpoints = Checkpoints(config.folder)
     assert (result.best_step, checkpoints.steps()) == (4, [4, 8, 9])
     assert (checkpoints.folder / "best").readlink() == Path("step_4")
@@ -195,7 +195,7 @@ def test_the_best_and_the_last_ones_are_kept(prepared, settings):
 def test_what_was_best_before_a_damaged_checkpoint_is_kept(prepared, settings):
     changes = {"validate_every": 2, "keep_checkpoints": 2, "epochs": 100, "early_stopping_metric": "bleu"}
     config = settings(max_steps=6, **changes)
-    run(prepared, config, bleu([2.0, 1.0, 3.0]))
+    run(prepared, config, bleu([20.0, 10.0, 30.0]))
     checkpoints = Checkpoints(config.folder)
     assert checkpoints.steps() == [2, 4, 6]  # the last two, and the best that step 4 knows
     (checkpoints.path(6) / "state.json").write_text("{")
@@ -204,7 +204,7 @@ def test_what_was_best_before_a_damaged_checkpoint_is_kept(prepared, settings):
     for path in checkpoints.path(6).iterdir():
         path.unlink()
     checkpoints.path(6).rmdir()
-    assert run(prepared, config, bleu([1.5])).best_step == 2
+    assert run(prepared, config, bleu([15.0])).best_step == 2
     assert model_bytes(config) == (checkpoints.path(2) / "model.safetensors").read_bytes()
 
 

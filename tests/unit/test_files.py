@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from moments import ended_at_every_moment
+from ended import ended_at_every_moment
 
 from nmt.files import atomic_write, remove_leftovers, write_text, write_through
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wordy import wordy
 
@@ -167,6 +167,7 @@ def is_nested(html: str) -> bool:
     return not open_tags
 
 
+@example("<b><p></p>a a </b><i>a <p></p></i>", 2)
 @settings(max_examples=150, deadline=None)
 @given(WELL_FORMED, st.integers(0, 3))
 def test_markup_stays_complete_and_nested(html: str, turn: int) -> None:
@@ -176,6 +177,7 @@ def test_markup_stays_complete_and_nested(html: str, turn: int) -> None:
     assert done.count("{x}") == html.count("{x}")
 
 
+@example("a </b> b<![<b>", 1)
 @settings(max_examples=150, deadline=None)
 @given(BROKEN | st.text(alphabet="<>ab/!-?&;\"'= [", max_size=40), st.integers(0, 3))
 def test_nothing_of_broken_markup_is_lost_nor_added(html: str, turn: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from moments import ended_at_every_moment
+from ended import ended_at_every_moment
 from small import make_config
 
 import nmt

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from moments import ended_at_every_moment
+from ended import ended_at_every_moment
 
 from nmt import reading
 from nmt.reading import open_regular, read_given, read_regular, require_writable, sha256
