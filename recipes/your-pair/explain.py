@@ -161,7 +161,7 @@ def _course(outcome: Outcome) -> tuple[bool, str]:
     if losses[-1] <= lowest * 1.03 or best >= len(rows) - ahead:
         return gain > (0.3 if metric == "bleu" else 0.01), ""
     text = (
-        f"The validation loss rose again, from {lowest:.2f} to {losses[-1]:.2f}, and the best model came before the "
+        f"The validation loss rose again, from {lowest:.2f} to {losses[-1]:.2f}, and the best score came before the "
         "end: it had begun to learn lines by heart. Longer training will not help"
     )
     dropout = round(float(outcome.training["dropout"]) + 0.1, 2)
