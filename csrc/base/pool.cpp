@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/wake.h"
+
 namespace rnn_engine {
 namespace {
 
@@ -74,8 +76,7 @@ void Team::barrier() {
   const std::uint32_t round = barrier_->round.load(std::memory_order_relaxed);
   if (barrier_->arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(size_)) {
     barrier_->arrived.store(0, std::memory_order_relaxed);
-    barrier_->round.store(round + 1, std::memory_order_release);
-    barrier_->round.notify_all();
+    store_and_wake(barrier_->round, round + 1);
     return;
   }
   // Whoever is late has lost its core to somebody: this one must not keep another from them.
@@ -113,7 +114,7 @@ class Workers {
   void run(const std::function<void(Team&)>& region, Interrupt* interrupt) {
     work_ = &region;
     interrupt_ = interrupt;
-    start();
+    increment_and_wake(epoch_);
     Team team(Team(0, static_cast<int>(threads_.size()) + 1, barriers_.get(), pauses_), interrupt, true);
     region(team);
     team.barrier();
@@ -122,13 +123,8 @@ class Workers {
  private:
   void join() {
     stop_.store(true, std::memory_order_relaxed);
-    start();
+    increment_and_wake(epoch_);
     for (auto& thread : threads_) thread.join();
-  }
-
-  void start() {
-    epoch_.fetch_add(1, std::memory_order_release);
-    epoch_.notify_all();
   }
 
   void serve(int id, int count) {

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/wake.h"
+
 namespace rnn_engine::translate {
 namespace {
 
@@ -69,8 +71,7 @@ class Crew {
 
   void publish(std::uint64_t free_parts) {
     const std::uint64_t number = (free_.load(std::memory_order_relaxed) >> kPartBits) + 1;
-    free_.store(number << kPartBits | free_parts, std::memory_order_release);
-    free_.notify_all();
+    store_and_wake(free_, number << kPartBits | free_parts);
   }
 
   // -1: all are taken. Whoever has one may read work_: the caller waits for it.
@@ -106,8 +107,7 @@ class Crew {
     while (!stop_) {
       for (int part = take(id); part >= 0; part = take(id)) {
         (*work_)(Team(part, parts_, nullptr));
-        done_.fetch_add(1, std::memory_order_release);
-        done_.notify_one();
+        increment_and_wake(done_);
       }
       wait_for_work();
     }
