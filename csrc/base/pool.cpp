@@ -9,8 +9,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/wake.h"
-
 namespace rnn_engine {
 namespace {
 
@@ -76,7 +74,8 @@ void Team::barrier() {
   const std::uint32_t round = barrier_->round.load(std::memory_order_relaxed);
   if (barrier_->arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(size_)) {
     barrier_->arrived.store(0, std::memory_order_relaxed);
-    store_and_wake(barrier_->round, round + 1);
+    barrier_->round.store(round + 1, std::memory_order_seq_cst);
+    barrier_->sleepers.wake();
     return;
   }
   // Whoever is late has lost its core to somebody: this one must not keep another from them.
@@ -84,7 +83,7 @@ void Team::barrier() {
     if (barrier_->round.load(std::memory_order_acquire) != round) return;
     pause();
   }
-  barrier_->round.wait(round, std::memory_order_acquire);
+  barrier_->sleepers.sleep_until([&] { return barrier_->round.load(std::memory_order_seq_cst) != round; });
 }
 
 namespace {
@@ -114,7 +113,7 @@ class Workers {
   void run(const std::function<void(Team&)>& region, Interrupt* interrupt) {
     work_ = &region;
     interrupt_ = interrupt;
-    increment_and_wake(epoch_);
+    start();
     Team team(Team(0, static_cast<int>(threads_.size()) + 1, barriers_.get(), pauses_), interrupt, true);
     region(team);
     team.barrier();
@@ -123,8 +122,13 @@ class Workers {
  private:
   void join() {
     stop_.store(true, std::memory_order_relaxed);
-    increment_and_wake(epoch_);
+    start();
     for (auto& thread : threads_) thread.join();
+  }
+
+  void start() {
+    epoch_.fetch_add(1, std::memory_order_seq_cst);
+    sleepers_.wake();
   }
 
   void serve(int id, int count) {
@@ -147,7 +151,7 @@ class Workers {
         pause();
       }
     } while (std::chrono::steady_clock::now() < until);
-    epoch_.wait(seen, std::memory_order_acquire);
+    sleepers_.sleep_until([&] { return epoch_.load(std::memory_order_seq_cst) != seen; });
   }
 
   const int pauses_;                                      // of its teams
@@ -155,6 +159,7 @@ class Workers {
   const std::function<void(Team&)>* work_ = nullptr;
   Interrupt* interrupt_ = nullptr;
   alignas(64) std::atomic<std::uint32_t> epoch_{0};
+  Sleepers sleepers_;  // until the next
   std::atomic<bool> stop_{false};
   std::vector<std::thread> threads_;
 };

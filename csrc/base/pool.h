@@ -8,6 +8,7 @@
 
 #include "base/fork.h"
 #include "base/interrupt.h"
+#include "base/sleepers.h"
 
 namespace rnn_engine {
 
@@ -28,6 +29,7 @@ class Team {
   struct BarrierState {
     alignas(64) std::atomic<std::uint32_t> arrived{0};
     alignas(64) std::atomic<std::uint32_t> round{0};
+    Sleepers sleepers;
   };
 
   // `barrier`: the team's own; those of the groups that it may be divided into follow it.

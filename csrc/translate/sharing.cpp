@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/wake.h"
+#include "base/sleepers.h"
 
 namespace rnn_engine::translate {
 namespace {
@@ -71,7 +71,8 @@ class Crew {
 
   void publish(std::uint64_t free_parts) {
     const std::uint64_t number = (free_.load(std::memory_order_relaxed) >> kPartBits) + 1;
-    store_and_wake(free_, number << kPartBits | free_parts);
+    free_.store(number << kPartBits | free_parts, std::memory_order_seq_cst);
+    helpers_.wake();
   }
 
   // -1: all are taken. Whoever has one may read work_: the caller waits for it.
@@ -87,7 +88,7 @@ class Crew {
 
   // A helper may take twice as long as the caller, and a moment to wake up.
   void wait_for(int others, Clock::time_point begin) {
-    const auto there = [&] { return done_.load(std::memory_order_acquire) == others; };
+    const auto there = [&] { return done_.load(std::memory_order_seq_cst) == others; };
     if (there()) return;
     const auto now = Clock::now(), late = now + std::max(now - begin, kPatience);
     do {
@@ -97,8 +98,7 @@ class Crew {
         spin.wait();
       }
     } while (Clock::now() < late);
-    for (int done = done_.load(std::memory_order_acquire); done != others; done = done_.load(std::memory_order_acquire))
-      done_.wait(done, std::memory_order_acquire);
+    caller_.sleep_until(there);
     const auto end = Clock::now();
     alone_until_ = end + kCaution * (end - late);
   }
@@ -107,19 +107,16 @@ class Crew {
     while (!stop_) {
       for (int part = take(id); part >= 0; part = take(id)) {
         (*work_)(Team(part, parts_, nullptr));
-        increment_and_wake(done_);
+        done_.fetch_add(1, std::memory_order_seq_cst);
+        caller_.wake();
       }
       wait_for_work();
     }
   }
 
-  void wait_for_work() const {
+  void wait_for_work() {
     const auto until = Clock::now() + kAwake;
-    std::uint64_t now = 0;
-    const auto any = [&] {
-      now = free_.load(std::memory_order_acquire);
-      return static_cast<std::uint32_t>(now) != 0 || stop_;
-    };
+    const auto any = [&] { return static_cast<std::uint32_t>(free_.load(std::memory_order_seq_cst)) != 0 || stop_; };
     do {
       Spin spin(64);
       for (int i = 0; i < 64; ++i) {
@@ -127,7 +124,7 @@ class Crew {
         spin.wait();
       }
     } while (Clock::now() < until);
-    while (!any()) free_.wait(now, std::memory_order_acquire);
+    helpers_.sleep_until(any);
   }
 
   const int parts_;
@@ -136,6 +133,7 @@ class Crew {
   Clock::time_point alone_until_{};
   alignas(64) std::atomic<std::uint64_t> free_{0};
   alignas(64) std::atomic<int> done_{0};
+  Sleepers helpers_, caller_;
   std::atomic<bool> stop_{false};
   std::vector<std::thread> threads_;
 };

@@ -50,10 +50,10 @@ def test_a_floor_includes_what_lies_below_it(floor):
     assert not wrong
 
 
-def test_what_threads_sleep_on_is_changed_in_one_place():
+def test_threads_sleep_in_one_place():
     sources = [path for path in CSRC.rglob("*") if path.is_file()]
     waking = {str(path.relative_to(CSRC)) for path in sources if re.search(r"notify_(one|all)\(", path.read_text())}
     assert waking == {
-        "base/wake.h",
-        "translate/workers.cpp",  # a condition variable, under its lock
+        "base/sleepers.h",
+        "translate/workers.cpp",  # the end of a search, looked for again and again
     }
