@@ -8,9 +8,9 @@
 
 namespace rnn_engine {
 
-// std::atomic's own wait and notify lost wake-ups with libstdc++ 12, where what is slept on was stored with
+// std::atomic's own wait and notify can lose a wake-up with libstdc++ 12, where what is slept on is stored with
 // memory_order_release: its notify looks whether anybody sleeps, and the processor may look before others see the new
-// value. Two trainings stood still for that.
+// value. Two trainings stood still with a thread asleep on a number that had passed.
 class Sleepers {
  public:
   // Returns once `ready`, which must read with memory_order_seq_cst, is true.

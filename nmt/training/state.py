@@ -39,7 +39,7 @@ class TrainingState(BaseModel):
     best_score: float | None = None
     """The highest BLEU so far, or the lowest loss: the best checkpoint's, or another's by chance."""
     since_best: int = 0
-    """Validations since then."""
+    """Validations since that score."""
     best_scores: dict[str, float] = {}
     """All numbers of the best checkpoint's validation by name."""
     reductions: int = 0
